@@ -1,0 +1,58 @@
+# Two commands matter on a fresh machine: `make demo` and `make test`. Both make .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: help venv demo test lint types layers bench interop check clean
+
+help:
+	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
+	@echo "make test     the whole test suite"
+	@echo "make check    lint, types and layers"
+	@echo "make bench    the figures, as a table and as JSON in bench/results/"
+	@echo "make interop  install libtorrent for the tests and benches that compare with it (aria2: your package manager)"
+
+.venv/run.stamp: requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+.venv/interop.stamp: .venv/dev.stamp requirements-interop.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-interop.txt -c constraints.txt
+	@touch $@
+
+venv: .venv/dev.stamp
+
+interop: .venv/interop.stamp
+
+demo: .venv/run.stamp
+	$(BIN)/python demo.py
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest -n $(WORKERS) -ra
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# `mypy .` would skip the launcher tracker.py behind the package of the same name.
+types: .venv/dev.stamp
+	$(BIN)/mypy -p tracker -p node -p common -p bench -m configs -m demo
+	$(BIN)/mypy tracker.py
+	$(BIN)/mypy TorrentClient.py
+
+layers: .venv/dev.stamp
+	$(BIN)/lint-imports
+
+check: lint types layers
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

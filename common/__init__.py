@@ -1,0 +1,1 @@
+"""What both ends agree on. Nothing here opens a socket, starts a thread or reads a clock (logs excepted)."""

@@ -1,0 +1,100 @@
+"""One tree of errors. A local fault is ours or our user's; a remote fault is somebody else's.
+
+    SwarmError
+    ├── LocalFault                 something here: fix it here
+    │   ├── SettingError           a setting does not parse
+    │   ├── CommandError           the user typed something that means nothing
+    │   ├── FileFault              a file is missing, unreadable, changed, or in the way
+    │   │   └── DiskFull           no room left
+    │   └── StorageFault           the tracker cannot keep its records
+    └── RemoteFault                something that came from elsewhere: survive it
+        ├── MalformedInput         bytes or fields that do not parse
+        │   ├── BencodeError
+        │   ├── MetainfoError
+        │   ├── WireError          a datagram that is not ours
+        │   └── MessageError       a field of a tracker request (names the field)
+        ├── TrackerUnavailable     no answer from the tracker
+        ├── TrackerRefused         the tracker answered with an error
+        ├── OwnerFault             one owner failed us; others may not
+        └── DownloadFailed         nobody is left who could help
+
+Every message is one line that names what and where; it is shown to people as it stands.
+"""
+
+from __future__ import annotations
+
+
+class SwarmError(Exception):
+    """The root: everything this project raises on purpose."""
+
+
+class LocalFault(SwarmError):
+    """Something on this machine is wrong."""
+
+
+class SettingError(LocalFault):
+    """A setting (configs.py, environment, .env) does not parse."""
+
+
+class CommandError(LocalFault):
+    """A command that the user typed cannot be understood or carried out."""
+
+
+class FileFault(LocalFault):
+    """A local file is missing, unreadable, changed, or in the way."""
+
+
+class DiskFull(FileFault):
+    """The file system has no room left."""
+
+
+class StorageFault(LocalFault):
+    """The tracker cannot read or write its records."""
+
+
+class RemoteFault(SwarmError):
+    """Something that came from outside is wrong, or did not come."""
+
+
+class MalformedInput(RemoteFault):
+    """Bytes or fields from outside that do not parse."""
+
+
+class BencodeError(MalformedInput):
+    """Not canonical bencoding (BEP 3)."""
+
+
+class MetainfoError(MalformedInput):
+    """Bencoded, but not a torrent that is safe and complete."""
+
+
+class WireError(MalformedInput):
+    """A datagram that is not of the classroom transport."""
+
+
+class MessageError(MalformedInput):
+    """A tracker request with a field missing or wrong; ``field`` names it."""
+
+    def __init__(self, text: str, field: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+class TrackerUnavailable(RemoteFault):
+    """The tracker did not answer."""
+
+
+class TrackerRefused(RemoteFault):
+    """The tracker answered with an error; ``status`` is the HTTP status."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class OwnerFault(RemoteFault):
+    """One owner failed: silent, gone, refusing, or lying."""
+
+
+class DownloadFailed(RemoteFault):
+    """A download ended without its file; the message says why."""

@@ -1,0 +1,110 @@
+"""Every setting, with its unit and the course report's values, overridable without editing this file.
+
+An environment variable, or a line in ``.env`` beside this file, whose name is the setting's name in
+capitals replaces the value here: ``NODE_FILES_DIR=/x``, ``TRACKER_ADDR=127.0.0.1:0``,
+``MAX_SPLITTNES_RATE=5``. The environment wins over ``.env``. Only the ``cli`` modules import this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from common.errors import SettingError
+
+CFG: dict[str, dict[str, Any]] = {
+    "directory": {
+        "logs_dir": "logs/",
+        "node_files_dir": "node_files/",
+        "tracker_db_dir": "tracker_db/",
+    },
+    "constants": {
+        # The course report's own.
+        "AVAILABLE_PORTS_RANGE": [1024, 65535],  # a node's listening port lies in here; the system picks it
+        "TRACKER_ADDR": ["localhost", 12345],  # host, TCP port; "localhost" means 127.0.0.1
+        "MAX_UDP_SEGMENT_DATA_SIZE": 65527,  # bytes; what a UDP length field can say (IPv4 carries 65,507)
+        "BUFFER_SIZE": 9216,  # bytes; datagram limit where the system's is not known to be larger
+        "CHUNK_PIECES_SIZE": 7216,  # bytes of file in a segment, at most, on a real network
+        "MAX_SPLITTNES_RATE": 3,  # owners that one download fetches from at a time
+        "NODE_TIME_INTERVAL": 20,  # seconds between a node's REGISTERs, at most
+        "TRACKER_TIME_INTERVAL": 22,  # seconds of silence after which the tracker drops a node
+        # The tracker's.
+        "RANKING": "uploads",  # how NEED ranks owners: uploads, rate or random
+        "RANKING_HALF_LIFE": 600.0,  # seconds; strategy "rate": an upload counts half after this
+        "TRACKER_THREADS": 8,  # threads that answer requests
+        "MAX_REQUEST_BYTES": 1048576,  # bytes of a request's body; more is answered 413
+        "MAX_NEED_RESULTS": 50,  # owners in one NEED answer, at most
+        "TRACKER_SAVE_INTERVAL": 1.0,  # seconds between saves of uncritical changes (heartbeats), at most
+        # The node's.
+        "NODE_HOST": "127.0.0.1",  # address a node listens on and announces
+        "CONGESTION_CONTROL": "cubic",  # cubic or fixed
+        "LOOPBACK_SEGMENT_SIZE": 61440,  # bytes of file in a segment over loopback (15 pages of 4,096)
+        "SOCKET_BUFFER_SIZE": 4194304,  # bytes asked of the system for a UDP socket's receive buffer
+        "HASH_THREADS": 2,  # threads that verify pieces
+        "OWNER_TIMEOUT": 2.0,  # seconds of silence after which an owner loses its rest to the others
+        "OWNER_SEARCH_LIMIT": 60.0,  # seconds a download looks for an owner before it fails
+        "TRACKER_TIMEOUT": 5.0,  # seconds to wait for the tracker's answer
+        "PROGRESS_INTERVAL": 0.25,  # seconds between progress events
+        "LOG_BYTES": 5242880,  # bytes after which a log file is rotated; 3 old ones are kept
+    },
+    "tracker_requests_mode": {
+        "REGISTER": 0,
+        "OWN": 1,
+        "NEED": 2,
+        "UPDATE": 3,
+        "EXIT": 4,
+    },
+}
+
+
+def _like(example: Any, text: str) -> Any:
+    """``text`` as a value of ``example``'s kind; ValueError if it is none."""
+    if isinstance(example, int):
+        return int(text)
+    if isinstance(example, float):
+        return float(text)
+    if isinstance(example, list) and isinstance(example[0], str):  # host:port
+        host, _, port = text.rpartition(":")
+        if not host or not 0 <= int(port) <= 65535:
+            raise ValueError("HOST:PORT wanted")
+        return [host, int(port)]
+    if isinstance(example, list):  # a pair of numbers: 1024,65535 or 1024-65535 or [1024, 65535]
+        low, high = json.loads(text) if text.startswith("[") else text.replace("-", ",").split(",")
+        return [int(low), int(high)]
+    return text
+
+
+def overridden(defaults: dict[str, dict[str, Any]], environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """``defaults`` with each value that ``environment`` names replaced; SettingError names a bad one."""
+    result = {section: dict(values) for section, values in defaults.items()}
+    for section in ("directory", "constants"):
+        for name, example in defaults[section].items():
+            text = environment.get(name.upper())
+            if text is None:
+                continue
+            try:
+                value = _like(example, text.strip())
+                if isinstance(value, (int, float)) and not 0 < value < 2**40:
+                    raise ValueError("a positive number wanted")
+            except ValueError as error:
+                raise SettingError(f"setting {name.upper()}={text!r} does not parse: {error}") from None
+            result[section][name] = value
+    return result
+
+
+def _load() -> dict[str, dict[str, Any]]:
+    dotenv = {k: v for k, v in dotenv_values(Path(__file__).with_name(".env")).items() if v is not None}
+    try:
+        return overridden(CFG, {**dotenv, **os.environ})
+    except SettingError as error:  # a program that imports its settings cannot go on without them
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+CFG = _load()

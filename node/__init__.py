@@ -1,0 +1,1 @@
+"""A node: creates torrents, shares files, fetches files from their owners."""

@@ -1,0 +1,35 @@
+"""What a node is told by its launcher: one frozen value, with units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TransferSettings:
+    """How the classroom transport moves bytes."""
+
+    congestion_control: str = "cubic"  # a name in node.chunk_udp.congestion
+    segment_size: int = 7216  # bytes of file in a datagram on a real network, at most
+    loopback_segment_size: int = 61440  # the same over loopback
+    socket_buffer_size: int = 4 << 20  # bytes of receive buffer to ask for
+    owner_timeout: float = 2.0  # seconds of silence after which an owner is given up
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """Everything a node needs to know of the outside."""
+
+    node_id: int
+    folder: Path  # where torrents and downloads land; made if missing
+    tracker_url: str  # http://HOST:PORT
+    host: str = "127.0.0.1"  # address to listen on and announce
+    port_range: tuple[int, int] = (1024, 65535)  # the listening port lies in here
+    heartbeat: float = 20.0  # seconds between REGISTERs, unless the tracker says otherwise
+    tracker_timeout: float = 5.0  # seconds to wait for an answer
+    max_owners: int = 3  # owners a download fetches from at a time (MAX_SPLITTNES_RATE)
+    hash_threads: int = 2
+    search_limit: float = 60.0  # seconds to look for an owner before a download fails
+    progress_interval: float = 0.25  # seconds between Progress events
+    transfer: TransferSettings = TransferSettings()
