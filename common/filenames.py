@@ -1,0 +1,76 @@
+"""Which file names are safe: on every system, not only on the one this runs on.
+
+A torrent names the file it will become, and anybody may have written the torrent. A name that leaves
+the folder, that a system treats as a device, or that looks like another on a terminal is refused; it
+is never repaired, because a repaired name may be one that exists.
+"""
+
+from __future__ import annotations
+
+import re
+
+from common.errors import MetainfoError
+from common.logs import clean
+
+PART_SUFFIX = ".part"  # an unfinished download of NAME is NAME.part
+MAX_COMPONENT_BYTES = 255  # UTF-8; what ext4, APFS, NTFS and the rest store in one component
+MAX_NAME_BYTES = MAX_COMPONENT_BYTES - len(PART_SUFFIX)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_TEXT_DIRECTION = re.compile(r"[\u202a-\u202e\u2066-\u2069]")  # make exe.gpj read as jpg.exe
+_FORBIDDEN = re.compile(r'[<>:"|?*]')
+_DEVICE = re.compile(
+    r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE | re.DOTALL
+)
+
+
+def check_name(name: str) -> str:
+    """``name``, if a torrent may have it everywhere; MetainfoError says what is wrong with it.
+
+    It leaves room for ``.part`` and does not end in it: NAME.part is the unfinished download of NAME.
+    """
+    check_component(name)
+    if len(name.encode("utf-8")) > MAX_NAME_BYTES:
+        raise _refused(name, f"longer than {MAX_NAME_BYTES} bytes")
+    if name.lower().endswith(PART_SUFFIX):
+        raise _refused(name, f"ends in {PART_SUFFIX}, the ending of unfinished downloads")
+    return name
+
+
+def check_component(name: str) -> str:
+    """``name``, if it is safe as one component of a path on every system; else MetainfoError."""
+    reason = _why_not(name)
+    if reason:
+        raise _refused(name, reason)
+    return name
+
+
+def _why_not(name: str) -> str:
+    if name in ("", ".", ".."):
+        return "names no file"
+    try:
+        length = len(name.encode("utf-8"))
+    except UnicodeEncodeError:  # a lone surrogate: how Python shows a local name that is not UTF-8
+        return "not valid UTF-8"
+    if "/" in name or "\\" in name:
+        return "has a slash or backslash; a path is no name"
+    if _CONTROL.search(name):
+        return "has a control character"
+    if _TEXT_DIRECTION.search(name):
+        return "has a character that turns the direction of text"
+    if _FORBIDDEN.search(name):
+        return 'has one of < > : " | ? *, which Windows does not store'
+    if name[-1] in ". ":
+        return "ends in a dot or a space, which Windows drops"
+    if _DEVICE.fullmatch(name):
+        return "names a device on Windows"
+    if length > MAX_COMPONENT_BYTES:
+        return f"longer than {MAX_COMPONENT_BYTES} bytes"
+    return ""
+
+
+def _refused(name: str, reason: str) -> MetainfoError:
+    shown = clean(_TEXT_DIRECTION.sub("\ufffd", name)).encode("utf-8", "replace").decode("utf-8")
+    if len(shown) > 60:
+        shown = shown[:57] + "..."
+    return MetainfoError(f'file name "{shown}" cannot be used: {reason}')
