@@ -1,0 +1,1 @@
+"""A torrent's bytes on disk: kept (storage), checked (verify), and described for others (torrents)."""

@@ -1,0 +1,45 @@
+"""The system's errors about files as one line that people understand."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from common.errors import DiskFull, FileFault
+from common.logs import clean
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
+
+
+def file_fault(path: Path, error: OSError) -> FileFault:
+    """What happened to ``path``, as a FileFault to raise."""
+    if isinstance(error, FileNotFoundError):
+        return FileFault(f"{clean(path)}: no such file")
+    if isinstance(error, IsADirectoryError):
+        return FileFault(f"{clean(path)} is a folder; a file is wanted")
+    if isinstance(error, PermissionError):
+        return FileFault(f"{clean(path)} cannot be opened: permission denied")
+    return FileFault(f"{clean(path)}: {error.strerror or os.strerror(error.errno or 0)}")
+
+
+def write_fault(path: Path, name: str, error: OSError) -> FileFault:
+    """What kept bytes of ``name`` from being written to ``path``; DiskFull if there is no room."""
+    if error.errno in NO_ROOM:
+        return DiskFull(f"no room left on {clean(path.parent)} for {clean(name)}; {clean(path.name)} is kept")
+    return FileFault(f"{clean(path)} cannot be written: {error.strerror or error}")
+
+
+def check_plain(path: Path, follow: bool = True) -> None:
+    """FileFault unless ``path`` is a plain file; OSError if it cannot be looked at.
+
+    Looked at before opening, because opening a folder fails in another way on each system.
+    """
+    mode = os.stat(path, follow_symlinks=follow).st_mode
+    if stat.S_ISDIR(mode):
+        raise FileFault(f"{clean(path)} is a folder; a file is wanted")
+    if stat.S_ISLNK(mode):
+        raise FileFault(f"{clean(path)} is a link; a file is wanted")
+    if not stat.S_ISREG(mode):
+        raise FileFault(f"{clean(path)} is no plain file")

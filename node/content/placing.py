@@ -1,0 +1,55 @@
+"""Giving a finished file its name without ever taking the name from another file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+# What link(2) says on file systems without hard links (FAT, exFAT, some network and user-space ones).
+_NO_HARD_LINKS = frozenset(
+    {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+)
+
+
+def place(source: Path, target: Path) -> None:
+    """Rename ``source`` to ``target`` in the same folder; FileExistsError if there is a ``target``.
+
+    rename(2) replaces what is there, and looking first would leave a moment in between. link(2) fails
+    if the name is taken, so the file gets its second name first and then loses its old one.
+    """
+    if sys.platform == "win32":
+        os.rename(source, target)  # fails if there is a target
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        _place_without_links(source, target)
+    else:
+        os.unlink(source)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in ``folder`` survive a power cut, where the system offers that (POSIX)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # a file system without it
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _place_without_links(source: Path, target: Path) -> None:
+    """Reserve the name with an empty file of our own, which fails if it is taken, and replace that."""
+    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    os.close(descriptor)
+    os.replace(source, target)
