@@ -1,0 +1,209 @@
+"""The node's launcher: options and settings in, one Node driven by one shell, an exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+
+from common.errors import SettingError, SwarmError
+from common.logs import clean, log, open_log
+from configs import CFG
+from node import events, options
+from node.events import Event
+from node.node import Node
+from node.options import Options
+from node.settings import NodeSettings, TransferSettings
+from node.shell.actions import unfinished
+from node.shell.one_shot import interrupted, run_once
+from node.shell.pipe import read_lines, run_pipe
+from node.shell.prompt import run_prompt
+from node.shell.stop import attend, stop_on_signals
+from node.show.json_lines import JsonScreen
+from node.show.lines import sentence
+from node.show.plain import PlainScreen
+from node.show.queued import AnyScreen, QueuedScreen
+from node.show.terminal import TerminalScreen
+from node.show.toolbar import Toolbar
+
+_UNLOGGED = (events.Progress, events.Hashing, events.Piece)  # a download would write thousands of lines
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a node until its work is done or it is stopped. 0 well, 1 with a one-line reason, 2 wrong usage."""
+    prepare(sys.stdout)
+    prepare(sys.stderr)
+    given = options.parse_options(argv)
+    try:
+        settings = settings_for(given)
+        open_node_log(settings.node_id)
+    except SettingError as error:
+        print(clean(error), file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(clean(f"logs cannot be written: {error}"), file=sys.stderr)
+        return 1
+    stop = threading.Event()
+    stop_on_signals(stop)
+    code, shown = Launch(given, settings, stop).run()
+    if not shown:  # a thread is stuck in a write nobody reads, and holds a lock the interpreter's end wants
+        os._exit(code)
+    return code
+
+
+class Launch:
+    """One run of the program."""
+
+    def __init__(self, given: Options, settings: NodeSettings, stop: threading.Event) -> None:
+        self._given = given
+        self._settings = settings
+        self._stop = stop
+        self._at_prompt = given.command is None and not given.json and is_terminal(sys.stdin, sys.stdout)
+        self._toolbar = Toolbar(settings.node_id)
+        self._screen = QueuedScreen(
+            choose_screen(given, self._at_prompt), ignored_events(given, self._at_prompt)
+        )
+
+    def run(self) -> tuple[int, bool]:
+        """The exit code, and whether everything could be shown."""
+        node = Node(self._settings, self._on_event)
+        try:
+            code = attend(lambda: self._start(node), self._stop)
+            if code == 0 and not self._at_prompt:
+                code = attend(lambda: self._work(node), self._stop)
+            elif code == 0:
+                code = self._prompt(node)
+            if self._given.command is None:
+                for line in unfinished(node):
+                    self._screen.say(line)
+            elif code is None:
+                code = interrupted(node, self._screen, self._given.command)
+        finally:
+            node.exit_torrent()
+            shown = self._screen.close()
+        return code or 0, shown
+
+    def _on_event(self, event: Event) -> None:
+        if not isinstance(event, _UNLOGGED):
+            log(sentence(event))
+        self._toolbar.event(event)
+        self._screen.event(event)
+
+    def _start(self, node: Node) -> int:
+        try:
+            node.enter_torrent()
+        except SwarmError as error:
+            self._screen.error(str(error))
+            return 1
+        self._screen.say("Node program started")
+        return 0
+
+    def _work(self, node: Node) -> int:
+        if self._given.command is not None:
+            return run_once(node, self._screen, self._given.command, self._stop)
+        lines = read_lines(sys.stdin.fileno(), self._screen) if sys.stdin is not None else iter(())
+        return run_pipe(node, self._screen, lines, self._stop)
+
+    def _prompt(self, node: Node) -> int:
+        def toolbar() -> str:
+            sharing = sum(row.state == "sharing" for row in node.files())
+            return self._toolbar.text(node.status(), sharing)
+
+        name = f"node {self._settings.node_id}"
+        return run_prompt(node, self._screen, self._stop, self._settings.folder, toolbar, name)
+
+
+def settings_for(given: Options) -> NodeSettings:
+    """Options over settings; SettingError names a setting that cannot be."""
+    constants = CFG["constants"]
+    node_id = given.node_id
+    congestion_control = given.congestion_control or constants["CONGESTION_CONTROL"]
+    if congestion_control not in options.CONGESTION_CONTROLS:
+        known = ", ".join(options.CONGESTION_CONTROLS)
+        raise SettingError(f"setting CONGESTION_CONTROL={congestion_control!r} is none of {known}")
+    return NodeSettings(
+        node_id=node_id,
+        folder=given.folder or Path(CFG["directory"]["node_files_dir"]) / f"node{node_id}",
+        tracker_url=given.tracker or _setting("TRACKER_ADDR", "{0[0]}:{0[1]}", options.tracker_url),
+        host=given.host or _setting("NODE_HOST", "{0}", options.listening_host),
+        port_range=(constants["AVAILABLE_PORTS_RANGE"][0], constants["AVAILABLE_PORTS_RANGE"][1]),
+        heartbeat=constants["NODE_TIME_INTERVAL"],
+        tracker_timeout=constants["TRACKER_TIMEOUT"],
+        max_owners=constants["MAX_SPLITTNES_RATE"],
+        hash_threads=constants["HASH_THREADS"],
+        search_limit=constants["OWNER_SEARCH_LIMIT"],
+        progress_interval=constants["PROGRESS_INTERVAL"],
+        transfer=TransferSettings(
+            congestion_control=congestion_control,
+            segment_size=constants["CHUNK_PIECES_SIZE"],
+            loopback_segment_size=constants["LOOPBACK_SEGMENT_SIZE"],
+            socket_buffer_size=constants["SOCKET_BUFFER_SIZE"],
+            owner_timeout=constants["OWNER_TIMEOUT"],
+        ),
+    )
+
+
+def _setting(name: str, form: str, check: Callable[[str], str]) -> str:
+    text = form.format(CFG["constants"][name])
+    try:
+        return check(text)
+    except argparse.ArgumentTypeError as error:
+        raise SettingError(f"setting {name}: {error}") from None
+
+
+def open_node_log(node_id: int) -> None:
+    """``logs/node<N>.log``; OSError if it cannot be written now. Later failures are silent: the log is no
+    reason for a trace in the middle of a prompt."""
+    path = Path(CFG["directory"]["logs_dir"]) / f"node{node_id}.log"
+    open_log(path, CFG["constants"]["LOG_BYTES"])
+    with path.open("a", encoding="utf-8"):
+        logging.raiseExceptions = False
+
+
+def is_terminal(*streams: TextIO | None) -> bool:
+    """Whether a person sits at all of ``streams``."""
+    return all(stream is not None and stream.isatty() for stream in streams)
+
+
+def prepare(stream: TextIO | None) -> None:
+    """Names of files may be anything: what an encoding has no letter for is escaped instead of fatal."""
+    if stream is not None and hasattr(stream, "reconfigure"):
+        encoding = stream.encoding if stream.isatty() else "utf-8"
+        stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def choose_screen(given: Options, at_prompt: bool) -> AnyScreen:
+    """JSON if asked for; colours and bars on a terminal; plain lines elsewhere and for piped commands."""
+    if given.json:
+        return JsonScreen(sys.stdout, sys.stderr)
+    if at_prompt or (given.command is not None and is_terminal(sys.stdout)):
+        live = not at_prompt and not given.verbose
+        return TerminalScreen(
+            Console(highlight=False), Console(stderr=True, highlight=False), given.verbose, live
+        )
+    return PlainScreen(sys.stdout, sys.stderr, given.verbose, given.progress)
+
+
+def ignored_events(given: Options, at_prompt: bool) -> tuple[type[Event], ...]:
+    """What the chosen screen would not show; thousands a second need not even be queued.
+
+    A download of one shot has its failure told with the exit code; telling it twice is no help.
+    """
+    if given.json:
+        return ()
+    ignored: list[type[Event]] = []
+    if given.command is not None:
+        ignored.append(events.Failed)
+    if not given.verbose:
+        ignored.append(events.Piece)
+        bars = given.command is not None and is_terminal(sys.stdout)
+        if at_prompt or not (bars or given.progress):
+            ignored += [events.Progress, events.Hashing]
+    return tuple(ignored)

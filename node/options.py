@@ -1,0 +1,137 @@
+"""The node's command line: words in, Options out. What is not given stays open for the settings to say."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from node.commands import Download, Send
+
+CONGESTION_CONTROLS = ("cubic", "fixed")
+LOOPBACK = "127.0.0.1"
+_TRACKER_PATHS = ("", "/", "/announce", "/tracker")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; None means: as the settings say."""
+
+    node_id: int
+    tracker: str | None
+    host: str | None
+    command: Send | Download | None  # None: ask at the prompt
+    folder: Path | None
+    congestion_control: str | None
+    progress: bool
+    verbose: bool
+    json: bool
+
+
+def parse_options(argv: Sequence[str] | None) -> Options:
+    """Options of ``argv`` (sys.argv without it); wrong usage is one line and the usage on stderr, exit 2."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    command: Send | Download | None = None
+    if given.mode is not None:
+        mode, file = given.mode
+        if mode.casefold() not in ("send", "download") or not file:
+            parser.error(f"-setMode wants send FILE or download FILE.torrent, not {mode!r} {file!r}")
+        command = Send(file) if mode.casefold() == "send" else Download(file)
+    return Options(
+        node_id=given.node_id,
+        tracker=given.tracker,
+        host=given.host,
+        command=command,
+        folder=given.dir,
+        congestion_control=given.cc,
+        progress=given.progress,
+        verbose=given.verbose,
+        json=given.json,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="TorrentClient.py",
+        description="A node: shares files and fetches files. Without -setMode it asks for commands.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "-node_id",
+        "--node-id",
+        required=True,
+        type=node_id,
+        metavar="N",
+        help="this node's number, one of a kind",
+    )
+    add("-tracker", "--tracker", type=tracker_url, metavar="URL", help="http://HOST:PORT of the tracker")
+    add(
+        "-host",
+        "--host",
+        type=listening_host,
+        metavar="ADDR",
+        help="IPv4 address to listen on and to announce",
+    )
+    add(
+        "-setMode",
+        "--set-mode",
+        "--setMode",
+        dest="mode",
+        nargs=2,
+        metavar=("send|download", "FILE"),
+        help="do this one thing: share a file until stopped, or fetch one",
+    )
+    add(
+        "-d", "--dir", type=Path, metavar="DIR", help="folder for torrents and downloads (node_files/node<N>)"
+    )
+    add("-cc", "--cc", choices=CONGESTION_CONTROLS, help="congestion control")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("-progress", "--progress", action="store_true", help="show how far downloads are")
+    how.add_argument("-verbose", "--verbose", action="store_true", help="print every event as a line")
+    add("-json", "--json", action="store_true", help="print every event as a JSON object, for programs")
+    return parser
+
+
+def node_id(text: str) -> int:
+    """An integer in [0, 2**31); raises argparse.ArgumentTypeError."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**31):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**31 - 1}")
+    return int(text)
+
+
+def tracker_url(text: str) -> str:
+    """``http://HOST:PORT`` of ``text``, which may end in ``/announce`` or ``/tracker`` or lack the scheme.
+
+    Raises argparse.ArgumentTypeError.
+    """
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a tracker's URL: {error}") from None
+    if parts.scheme != "http" or not host or not port or parts.path not in _TRACKER_PATHS or parts.query:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a tracker's URL; it looks like http://{LOOPBACK}:12345"
+        )
+    if not all(character.isascii() and (character.isalnum() or character in ".-_:") for character in host):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a tracker's URL: {host!r} names no machine")
+    host = LOOPBACK if host == "localhost" else host
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listening_host(text: str) -> str:
+    """An IPv4 address of this machine that others can be told; raises argparse.ArgumentTypeError."""
+    if text == "localhost":
+        return LOOPBACK
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IPv4 address") from None
+    if address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255":
+        raise argparse.ArgumentTypeError(f"{text!r} is nothing that others could send to; name one address")
+    return str(address)

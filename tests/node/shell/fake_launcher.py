@@ -1,0 +1,117 @@
+"""Runs the real launcher with a Node that pretends; what it does depends on the file's name.
+
+send slow*: hashes until stopped. send missing*: FileFault. download bad*: fails. download endless*: goes on
+until stopped. Any other download completes. SIGUSR1: an OwnerLost event whose text has escape codes in it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import types
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from common.errors import DownloadFailed, FileFault, SwarmError, TrackerRefused  # noqa: E402
+from node import events  # noqa: E402
+from node.events import DownloadStatus, EventSink, FileStatus, PeerStatus, SourceProgress  # noqa: E402
+from node.settings import NodeSettings  # noqa: E402
+
+SIZE = 1_000_000
+HASH = "ab" * 20
+SOURCE = SourceProgress(2, ("127.0.0.1", 4002), 600_000, 50_000_000.0, "active")
+
+
+class FakeDownload:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.done = threading.Event()
+        self.error: SwarmError | None = None
+
+    def status(self) -> DownloadStatus:
+        state = "fetching" if not self.done.is_set() else "failed" if self.error else "completed"
+        reason = str(self.error or "")
+        return DownloadStatus(self.name, HASH, state, SIZE, 420_000, 600_000, 5e7, 0.008, reason, (SOURCE,))
+
+
+class FakeNode:
+    def __init__(self, settings: NodeSettings, emit: EventSink) -> None:
+        self.settings = settings
+        self.emit = emit
+        self.downloads: list[FakeDownload] = []
+        self.shared: list[FileStatus] = []
+        self.stopped = threading.Event()
+        signal.signal(signal.SIGUSR1, lambda *_: self.lose_an_owner())
+
+    def lose_an_owner(self) -> None:
+        self.emit(events.OwnerLost("x.bin", HASH, 9, ("127.0.0.1", 4009), "silent \x1b[31m for 2 s"))
+
+    def enter_torrent(self) -> None:
+        if self.settings.node_id == 409:
+            raise TrackerRefused("node 409 is live at another address", 409)
+        self.settings.folder.mkdir(parents=True, exist_ok=True)
+        self.emit(events.Started(self.settings.node_id, ("127.0.0.1", 4001)))
+
+    def set_send_mode(self, filename: str) -> FileStatus:
+        name = Path(filename).name
+        if name.startswith("missing"):
+            raise FileFault(f"{filename}: no such file")
+        self.emit(events.Hashing(name, SIZE // 2, SIZE))
+        if name.startswith("slow"):
+            self.stopped.wait()
+            raise FileFault(f"{filename}: stopped")
+        self.emit(events.Sharing(name, HASH, SIZE, f"{self.settings.folder}/{name}.torrent"))
+        self.shared.append(FileStatus(name, HASH, SIZE, True, filename, 123, "sharing"))
+        return self.shared[-1]
+
+    def set_download_mode(self, torrent_filename: str) -> FakeDownload:
+        name = Path(torrent_filename).name.removesuffix(".torrent")
+        if name.startswith("missing"):
+            raise FileFault(f"{torrent_filename}: no such file")
+        download = FakeDownload(name)
+        self.downloads.append(download)
+        self.emit(events.DownloadStarted(name, HASH, SIZE, 0, 65536))
+        self.emit(events.Progress(name, HASH, SIZE, 600_000, 420_000, 5e7, 0.008, (SOURCE,)))
+        if name.startswith("bad"):
+            download.error = DownloadFailed(f"{name}: no owner answered in 60 s")
+            self.emit(events.Failed(name, HASH, str(download.error)))
+        elif name.startswith("endless"):
+            return download
+        else:
+            self.emit(events.Piece(name, HASH, 0, (2,)))
+            path = f"{self.settings.folder}/{name}"
+            self.emit(events.Completed(name, HASH, path, SIZE, 0.02, 0.01, 1e8, (SOURCE,)))
+            self.shared.append(FileStatus(name, HASH, SIZE, True, path, 0, "sharing"))
+        download.done.set()
+        return download
+
+    def status(self) -> tuple[DownloadStatus, ...]:
+        return tuple(download.status() for download in self.downloads)
+
+    def files(self) -> tuple[FileStatus, ...]:
+        return tuple(self.shared)
+
+    def peers(self) -> tuple[PeerStatus, ...]:
+        return (PeerStatus(9, ("127.0.0.1", 4009), "x.bin", "from", 0, 0.0, "lost", "silent for 2 s"),)
+
+    def wait_for_downloads(self, timeout: float | None = None) -> bool:
+        return all(download.done.wait(timeout) for download in self.downloads)
+
+    def is_sharing(self) -> bool:
+        return bool(self.shared)
+
+    def exit_torrent(self) -> None:
+        if not self.stopped.is_set():
+            self.stopped.set()
+            self.emit(events.Stopped(self.settings.node_id))
+
+
+if __name__ == "__main__":
+    stand_in = types.ModuleType("node.node")
+    stand_in.__dict__["Node"] = FakeNode
+    sys.modules["node.node"] = stand_in
+    from node.cli import main
+
+    sys.exit(main())
