@@ -6,13 +6,15 @@
     │   ├── CommandError           the user typed something that means nothing
     │   ├── FileFault              a file is missing, unreadable, changed, or in the way
     │   │   └── DiskFull           no room left
-    │   └── StorageFault           the tracker cannot keep its records
+    │   ├── StorageFault           the tracker cannot keep its records
+    │   └── TrackerFull            the tracker holds as much as its limits allow
     └── RemoteFault                something that came from elsewhere: survive it
         ├── MalformedInput         bytes or fields that do not parse
         │   ├── BencodeError
         │   ├── MetainfoError
         │   ├── WireError          a datagram that is not ours
         │   └── MessageError       a field of a tracker request (names the field)
+        ├── NodeConflict           a node_id is live at another address
         ├── TrackerUnavailable     no answer from the tracker
         ├── TrackerRefused         the tracker answered with an error
         ├── OwnerFault             one owner failed us; others may not
@@ -98,3 +100,11 @@ class OwnerFault(RemoteFault):
 
 class DownloadFailed(RemoteFault):
     """A download ended without its file; the message says why."""
+
+
+class NodeConflict(RemoteFault):
+    """A node_id is live at another address."""
+
+
+class TrackerFull(LocalFault):
+    """The tracker holds as many nodes or files as its stated limit allows."""

@@ -1,0 +1,1 @@
+"""Finding owners: ``base`` says what a download needs, each other module asks somebody for it."""

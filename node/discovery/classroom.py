@@ -1,0 +1,206 @@
+"""The classroom tracker's client: the report's five requests over kept connections.
+
+Thread-safe: each request borrows a session of its own, and a few are kept for the next. Neither proxies
+of the environment nor redirects are followed, and an answer that is too long or none of ours is no
+answer.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from common.errors import MessageError, TrackerRefused, TrackerUnavailable
+from common.fields import Addr
+from common.logs import clean
+from common.messages import (
+    MAX_FILES,
+    Exit,
+    Mode,
+    Need,
+    NeedAnswer,
+    Own,
+    OwnedFile,
+    OwnerEntry,
+    Register,
+    RegisterAnswer,
+    Update,
+)
+
+MAX_ANSWER = 4 << 20  # bytes
+READ_SIZE = 16 << 10  # bytes at a time
+KEPT_SESSIONS = 4
+MAX_REASON = 200  # characters of a tracker's error that are passed on
+
+Message = Register | Own | Need | Update | Exit
+
+
+def tracker_url(url: str) -> str:
+    """``http://HOST:PORT`` of a tracker's address, whatever its path (/announce, /tracker); MessageError
+    if it is none.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme != "http" or not host or parts.username is not None:
+        raise MessageError(f"tracker {clean(url)!r} is not an http://HOST:PORT address", "announce")
+    host = "127.0.0.1" if host == "localhost" else host
+    return f"http://[{host}]:{port or 80}" if ":" in host else f"http://{host}:{port or 80}"
+
+
+class TrackerClient:
+    """One node's view of one tracker. Implements Discovery."""
+
+    def __init__(self, url: str, node_id: int, timeout: float = 5.0) -> None:
+        """``url``: the tracker's, with or without a path; ``timeout``: seconds to wait for an answer."""
+        self.url = tracker_url(url)
+        self.node_id = node_id
+        self._timeout = timeout
+        self._addr: Addr | None = None
+        self._sessions: queue.LifoQueue[requests.Session] = queue.LifoQueue(KEPT_SESSIONS)
+
+    @classmethod
+    def from_announce_url(cls, url: str, node_id: int, timeout: float = 5.0) -> TrackerClient:
+        """The client for the ``announce`` of a torrent: the same host and port is asked."""
+        return cls(url, node_id, timeout)
+
+    def register(self, addr: Addr) -> RegisterAnswer:
+        """REGISTER: we are in, at ``addr``, which later requests repeat. TrackerRefused 409: node_id is
+        taken.
+        """
+        answer = self._ask(Mode.REGISTER, Register(self.node_id, addr))
+        self._addr = addr
+        with self._unless_garbled():
+            return RegisterAnswer.from_json(answer)
+
+    def own(self, files: Sequence[OwnedFile]) -> None:
+        """OWN: we serve these, in as few requests as their number takes. Only after ``register``."""
+        if self._addr is None:
+            raise ValueError("own() before register()")
+        for start in range(0, len(files), MAX_FILES):
+            self._ask(Mode.OWN, Own(self.node_id, self._addr, tuple(files[start : start + MAX_FILES])))
+
+    def need(self, filename: str | None = None, info_hash: str | None = None) -> list[OwnerEntry]:
+        """NEED: owners, best first, ourselves perhaps among them; by info hash if given, else by name."""
+        answer = self._ask(Mode.NEED, Need(self.node_id, filename, info_hash, self._addr))
+        with self._unless_garbled():
+            return list(NeedAnswer.from_json(answer).owners)
+
+    def update(
+        self, filename: str, owner: int | None = None, info_hash: str | None = None, amount: int | None = None
+    ) -> None:
+        """UPDATE: one more upload of ``owner`` (by default our own): ``amount`` verified bytes of a file."""
+        self._ask(Mode.UPDATE, Update(self.node_id, filename, owner, info_hash, amount, self._addr))
+
+    def exit(self) -> None:
+        """EXIT: we are out."""
+        self._ask(Mode.EXIT, Exit(self.node_id, self._addr))
+
+    def close(self) -> None:
+        """Let go of the connections; a later request opens new ones."""
+        while True:
+            try:
+                self._sessions.get_nowait().close()
+            except queue.Empty:
+                return
+
+    def _ask(self, mode: Mode, message: Message) -> dict[str, Any]:
+        body = json.dumps({"mode": mode.value, **message.to_json()}).encode()
+        try:
+            status, content = self._exchange(body)
+        except requests.ConnectionError as error:
+            # A kept connection may have been closed under us. Asking again does no harm, but an upload
+            # counts twice.
+            if mode is Mode.UPDATE or isinstance(error, requests.Timeout) or "refused" in str(error):
+                raise self._unavailable(_reason(error)) from None
+            status, content = self._exchange_again(body)
+        except requests.RequestException as error:
+            raise self._unavailable(_reason(error)) from None
+        return self._judged(status, content)
+
+    def _exchange_again(self, body: bytes) -> tuple[int, bytes]:
+        try:
+            return self._exchange(body)
+        except requests.RequestException as error:
+            raise self._unavailable(_reason(error)) from None
+
+    def _exchange(self, body: bytes) -> tuple[int, bytes]:
+        with self._session() as session:
+            response = session.post(
+                f"{self.url}/tracker", data=body, timeout=self._timeout, allow_redirects=False, stream=True
+            )
+            with response:
+                return response.status_code, self._read(response)
+
+    def _read(self, response: requests.Response) -> bytes:
+        content, deadline = bytearray(), time.monotonic() + self._timeout
+        for part in response.iter_content(READ_SIZE):
+            content += part
+            if len(content) > MAX_ANSWER:
+                raise self._unavailable(f"its answer is longer than {MAX_ANSWER} bytes")
+            if time.monotonic() > deadline:
+                raise self._unavailable(f"its answer took longer than {self._timeout:g} s")
+        return bytes(content)
+
+    @contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        try:
+            session = self._sessions.get_nowait()
+        except queue.Empty:
+            session = requests.Session()
+            session.trust_env = False  # a proxy of the environment does not lead to a tracker on this machine
+            session.headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
+        try:
+            yield session
+        except BaseException:
+            session.close()
+            raise
+        try:
+            self._sessions.put_nowait(session)
+        except queue.Full:
+            session.close()
+
+    def _judged(self, status: int, content: bytes) -> dict[str, Any]:
+        try:
+            answer = json.loads(content)
+        except (ValueError, RecursionError):
+            answer = None
+        if status == 200 and isinstance(answer, dict):
+            return answer
+        if status >= 400:
+            said = answer.get("error") if isinstance(answer, dict) else None
+            text = clean(said)[:MAX_REASON] if isinstance(said, str) else f"HTTP status {status}"
+            raise TrackerRefused(f"tracker {self.url} refuses: {text}", status)
+        raise self._unavailable(f"its answer, HTTP status {status}, is not a tracker's")
+
+    @contextmanager
+    def _unless_garbled(self) -> Iterator[None]:
+        try:
+            yield
+        except MessageError as error:
+            raise self._unavailable(f"its answer is not a tracker's: {error}") from None
+
+    def _unavailable(self, reason: str) -> TrackerUnavailable:
+        return TrackerUnavailable(f"tracker {self.url} does not answer ({reason}); is it running?")
+
+
+def _reason(error: requests.RequestException) -> str:
+    text = str(error)
+    if isinstance(error, requests.Timeout):
+        return "timeout"
+    if "refused" in text:
+        return "connection refused"
+    if "resolve" in text or "getaddrinfo" in text:
+        return "no such host"
+    if "unreachable" in text:
+        return "network unreachable"
+    return "connection lost" if isinstance(error, requests.ConnectionError) else "not an HTTP answer"

@@ -1,0 +1,122 @@
+"""The composition root: settings in, parts put together, signals obeyed."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from common.errors import LocalFault, SettingError, StorageFault
+from common.logs import log, open_log
+from configs import CFG
+from tracker.liveness import Liveness
+from tracker.ranking import STRATEGIES
+from tracker.registry import Registry
+from tracker.service import TrackerService
+from tracker.storage.json_files import JsonFiles
+from tracker.web.app import create_app
+from tracker.web.server import WebServer, listening_socket
+
+SIGNAL_POLL = 0.2  # seconds; on Windows a signal is seen only between waits
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tracker until SIGINT or SIGTERM; the exit code."""
+    options = _options(argv)
+    stop = threading.Event()
+    _on_signals(lambda number, frame: stop.set())
+    logging.raiseExceptions = False  # on a full disk, logging must not fill the terminal with complaints
+    try:
+        _run(options.host, options.port, stop)
+    except SettingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except LocalFault as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    host, port = CFG["constants"]["TRACKER_ADDR"]
+    parser = argparse.ArgumentParser(
+        prog="tracker.py", description="The swarm's tracker.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--host", "-host", default=host, help=f"numeric address to listen on (default {host})"
+    )
+    parser.add_argument(
+        "--port", "-port", type=_port, default=port, help=f"TCP port; 0: any free one (default {port})"
+    )
+    return parser.parse_args(argv)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:6]) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
+
+
+def _run(host: str, port: int, stop: threading.Event) -> None:
+    constants, folders = CFG["constants"], CFG["directory"]
+    service = _service()
+    with contextlib.ExitStack() as cleanup:
+        sock = listening_socket(host, port)
+        cleanup.callback(sock.close)
+        _open_log(Path(folders["logs_dir"]) / "_tracker.log", constants["LOG_BYTES"])
+        for remark in service.restore():
+            print(remark, file=sys.stderr)
+            log(remark)
+        cleanup.callback(service.close)
+        liveness = Liveness(service)
+        liveness.start()
+        cleanup.callback(liveness.stop)
+        web = WebServer(
+            create_app(service, constants["MAX_REQUEST_BYTES"]), sock, constants["TRACKER_THREADS"]
+        )
+        web.start()
+        cleanup.callback(web.stop)
+        log(f"tracker started at {web.url}")
+        print(f"Tracker program started: {web.url}", flush=True)
+        while not stop.wait(SIGNAL_POLL):
+            pass
+        _on_signals(signal.SIG_IGN)  # we are leaving already
+        log("tracker stopped")
+
+
+def _service() -> TrackerService:
+    constants = CFG["constants"]
+    if constants["RANKING"] not in STRATEGIES:
+        raise SettingError(
+            f"setting RANKING={constants['RANKING']!r}: one of {', '.join(STRATEGIES)} is wanted"
+        )
+    silence = constants["TRACKER_TIME_INTERVAL"]
+    return TrackerService(
+        Registry(silence, constants["RANKING_HALF_LIFE"]),
+        JsonFiles(Path(CFG["directory"]["tracker_db_dir"]), constants["TRACKER_SAVE_INTERVAL"]),
+        STRATEGIES[constants["RANKING"]],
+        # Two heartbeats in a deadline: one may be lost without losing the node.
+        interval=min(constants["NODE_TIME_INTERVAL"], silence / 2),
+        max_results=constants["MAX_NEED_RESULTS"],
+    )
+
+
+def _open_log(path: Path, max_bytes: int) -> None:
+    try:
+        open_log(path, max_bytes)
+    except OSError as error:
+        raise StorageFault(
+            f"cannot write the log {path}: {error.strerror or error} (setting LOGS_DIR)"
+        ) from None
+
+
+def _on_signals(action: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last: Ctrl-Break on Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), action)

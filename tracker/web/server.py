@@ -1,0 +1,102 @@
+"""The WSGI server: waitress on a socket of our own, stopped without losing the answers under way."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import threading
+from typing import Any
+
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
+
+from common.errors import LocalFault
+
+BACKLOG = 1024  # connections that wait to be accepted
+MAX_CONNECTIONS = 4000  # open at a time, where the system allows
+SPARE_FILES = 64  # of the system's limit that are for other things than connections
+IDLE_SECONDS = 60  # after which a connection on which nothing happens is closed
+READ_LIMIT = 16 << 20  # bytes of a body that are read at all; a longer one ends the connection
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A TCP socket bound to a numeric address ("localhost" means 127.0.0.1) that listens; LocalFault if
+    it cannot.
+    """
+    host = "127.0.0.1" if host == "localhost" else host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":  # there, SO_REUSEADDR would let two trackers share the port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)  # on Linux, it may be only now that the port turns out to be taken
+    except OSError as error:
+        sock.close()
+        reason = error.strerror or str(error)
+        raise LocalFault(f"cannot listen on {host} port {port}: {reason} (setting TRACKER_ADDR)") from None
+    return sock
+
+
+class _Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
+    def getsockname(self) -> tuple[str, int]:
+        """The numeric address: waitress would ask the name service, which may take seconds to not know."""
+        host, port = self.socket.getsockname()[:2]
+        return str(host), int(port)
+
+    def set_reuse_addr(self) -> None:
+        """Done, or left out, where the socket was made."""
+
+
+class WebServer:
+    """Serves a WSGI application until stopped."""
+
+    def __init__(self, application: Any, sock: socket.socket, threads: int) -> None:
+        """From here on connections are accepted; they are answered after ``start``."""
+        logging.getLogger("waitress").setLevel(logging.ERROR)  # a full queue is no news to a terminal
+        adjustments = Adjustments(
+            threads=threads,
+            backlog=BACKLOG,
+            connection_limit=_connection_limit(),
+            channel_timeout=IDLE_SECONDS,
+            max_request_body_size=READ_LIMIT,
+            asyncore_use_poll=True,  # select() ends at 1,024 files
+            ident="tracker",
+        )
+        self._server = _Server(
+            application,
+            map={},
+            _sock=sock,
+            adj=adjustments,
+            bind_socket=False,
+            sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
+        )
+        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """http://HOST:PORT, with the port that the system gave."""
+        host, port = self._server.getsockname()
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start(self) -> None:
+        """Answer, in threads."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the answers under way finish, for a moment, and take no more requests."""
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
+
+
+def _connection_limit() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows: its select() takes 512 sockets
+        return 512 - SPARE_FILES
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(16, min(MAX_CONNECTIONS, soft - SPARE_FILES))
