@@ -125,7 +125,7 @@ def _files(entries: object) -> tuple[OwnedFile, ...]:
 
 @dataclass(frozen=True)
 class Need:
-    """ "Who has this?" By info hash alone if there is one, else by name; at least one is set."""
+    """Who has this file? By info hash alone if there is one, else by name; at least one is set."""
 
     node_id: int
     filename: str | None = None

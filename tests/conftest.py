@@ -85,9 +85,11 @@ class TrackerProcess:
 def first_line(process: subprocess.Popen[str]) -> str:
     """The first line that a process prints; "" if it ends, or takes too long, without one."""
     lines: queue.Queue[str] = queue.Queue()
-    assert process.stdout is not None reader = threading.Thread(target=lambda:
-    lines.put(process.stdout.readline()), daemon=True)  # type: ignore[union-attr]  # asserted above
-    reader.start() try:
+    stdout = process.stdout
+    assert stdout is not None
+    reader = threading.Thread(target=lambda: lines.put(stdout.readline()), daemon=True)
+    reader.start()
+    try:
         line = lines.get(timeout=START_PATIENCE)
     except queue.Empty:
         return ""

@@ -10,9 +10,7 @@ class Sweeper(Protocol):
     """What is to be done at each deadline."""
 
     def sweep(self) -> float:
-        """Remove who is due; seconds until the next deadline (if there is none: the shortest there can
-        be).
-        """
+        """Remove who is due; seconds until the next deadline (or the shortest time to one)."""
 
 
 class Liveness:

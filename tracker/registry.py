@@ -52,9 +52,7 @@ class Registry:
     """All the tracker knows."""
 
     def __init__(self, silence: float, half_life: float) -> None:
-        """``silence``: seconds until an unheard node is gone; ``half_life``: seconds in which a score
-        halves.
-        """
+        """``silence``: seconds until an unheard node is gone; ``half_life``: seconds until a score halves."""
         self.silence = silence
         self.half_life = half_life
         self._nodes: OrderedDict[int, Node] = OrderedDict()  # in the order of their deadlines
@@ -158,9 +156,7 @@ class Registry:
             node.heard = now
 
     def restore(self, nodes: Iterable[Node], owned: Iterable[tuple[int, OwnedFile]]) -> int:
-        """Take over records of an earlier run; returns how many ownerships had no such node and were
-        left out.
-        """
+        """Take over records of an earlier run; how many ownerships had no such node and were left out."""
         left_out = 0
         for node in nodes:
             self._nodes[node.node_id] = node

@@ -47,9 +47,7 @@ class TrackerService:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        """``interval``: seconds between heartbeats that nodes are told; ``max_results``: owners in an
-        answer.
-        """
+        """``interval``: seconds between heartbeats, told to nodes; ``max_results``: owners in an answer."""
         self._registry = registry
         self._storage = storage
         self._rank = rank
@@ -60,9 +58,7 @@ class TrackerService:
         self._lock = threading.Lock()
 
     def restore(self) -> list[str]:
-        """Read the records of an earlier run; each node has one deadline to be heard from. Remarks, a
-        line each.
-        """
+        """Read an earlier run's records, with one deadline to hear from each node; remarks, a line each."""
         records = self._storage.load()
         with self._lock:
             now = self._clock()

@@ -9,7 +9,7 @@ from common.messages import OwnedFile, OwnerEntry
 
 
 class Discovery(Protocol):
-    """Knows owners; tells others what we own. Every call ends within a stated time, in an answer or a RemoteFault.
+    """Knows owners; tells others what we own. Every call ends within a stated time.
 
     Raises TrackerUnavailable if nobody answers, TrackerRefused if the answer is no.
     """

@@ -133,9 +133,7 @@ class JsonFiles:
         return fault
 
     def save_db_as_json(self, nodes: Sequence[str] | None, files: Sequence[str] | None) -> None:
-        """Replace the files whose lines are given (the report's ``save_db_as_json``); OSError if it
-        cannot.
-        """
+        """Replace the files whose lines are given (the report's ``save_db_as_json``); may raise OSError."""
         for name, lines in (("nodes.json", nodes), ("files.json", files)):
             if lines is not None:
                 replace_file(self._folder / name, document(lines))
@@ -189,9 +187,7 @@ def _decoded(content: bytes) -> tuple[dict[str, Any], str]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Make ``path`` hold ``content``: whoever looks, whenever the power fails, finds the old text or the
-    new one.
-    """
+    """Make ``path`` hold ``content``; whoever looks, whenever the power fails, finds old or new text."""
     temporary = path.with_name(path.name + ".new")
     with open(temporary, "wb") as file:
         file.write(content)

@@ -1,6 +1,6 @@
-"""The two JSON files as text in memory, a line for each node and each file name, kept current change by change.
+"""The two JSON files as text in memory, a line for each node and each file name.
 
-So that saving never walks and serializes everything: a change renders its own line, and a save joins lines.
+A save need not serialize everything: each change renders its own line, and a save joins the lines.
 
     nodes.json  {"1": {"addr": ["127.0.0.1", 4001], "uploads": 3, "rate": 1.5}, ...}
     files.json  {"lecture.mp4": [{"node_id": 1, "info_hash": "...", "size": 9, "complete": true}, ...], ...}

@@ -17,9 +17,7 @@ MAX_LISTED = 100  # nodes named at /
 
 
 def create_app(service: TrackerService, max_request_bytes: int = 1 << 20) -> Flask:
-    """A WSGI application that serves ``service``; a body of more than ``max_request_bytes`` is answered
-    413.
-    """
+    """A WSGI application that serves ``service``; 413 for a body of more than ``max_request_bytes``."""
     app = Flask("tracker", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_request_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it

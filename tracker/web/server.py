@@ -21,9 +21,7 @@ READ_LIMIT = 16 << 20  # bytes of a body that are read at all; a longer one ends
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A TCP socket bound to a numeric address ("localhost" means 127.0.0.1) that listens; LocalFault if
-    it cannot.
-    """
+    """A TCP socket that listens at a numeric address or at localhost; LocalFault if it cannot."""
     host = "127.0.0.1" if host == "localhost" else host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
