@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from common.errors import LocalFault, SettingError, StorageFault
-from common.logs import log, open_log
+from common.logs import clean, log, open_log
 from configs import CFG
 from tracker.liveness import Liveness
 from tracker.ranking import STRATEGIES
@@ -71,7 +71,7 @@ def _run(host: str, port: int, stop: threading.Event) -> None:
         cleanup.callback(sock.close)
         _open_log(Path(folders["logs_dir"]) / "_tracker.log", constants["LOG_BYTES"])
         for remark in service.restore():
-            print(remark, file=sys.stderr)
+            print(clean(remark), file=sys.stderr)
             log(remark)
         cleanup.callback(service.close)
         liveness = Liveness(service)

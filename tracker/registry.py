@@ -17,11 +17,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from common.errors import MessageError, NodeConflict, TrackerFull
 from common.fields import Addr
 from common.messages import OwnedFile
 from tracker.ranking import Candidate, decayed
+
+Entry = TypeVar("Entry")
 
 MAX_NODES = 100_000
 MAX_OWNERSHIPS = 1_000_000  # (node, file) pairs
@@ -155,18 +158,12 @@ class Registry:
         for node in self._nodes.values():
             node.heard = now
 
-    def restore(self, nodes: Iterable[Node], owned: Iterable[tuple[int, OwnedFile]]) -> int:
-        """Take over records of an earlier run; how many ownerships had no such node and were left out."""
-        left_out = 0
+    def restore(self, nodes: Iterable[Node], owned: Iterable[tuple[int, OwnedFile]]) -> None:
+        """Take over an earlier run's records: nodes heard at the same moment, and what they own."""
         for node in nodes:
             self._nodes[node.node_id] = node
         for node_id, file in owned:
-            known = self._nodes.get(node_id)
-            if known is None or self._ownerships >= MAX_OWNERSHIPS:
-                left_out += 1
-            else:
-                self._add(known, file)
-        return left_out
+            self._add(self._nodes[node_id], file)
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -202,7 +199,7 @@ class Registry:
         )
 
 
-def _discard(index: dict[str, dict], name: str, entry: object) -> None:  # type: ignore[type-arg]
+def _discard(index: dict[str, dict[Entry, None]], name: str, entry: Entry) -> None:
     entries = index[name]
     del entries[entry]
     if not entries:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from common.fields import Addr
@@ -63,17 +64,13 @@ class TrackerService:
         with self._lock:
             now = self._clock()
             nodes = [Node(n.node_id, n.addr, now, n.uploads, n.score, now) for n in records.nodes]
-            left_out = self._registry.restore(nodes, records.owned)
-        remarks = list(records.remarks)
-        if left_out:
-            remarks.append(f"{left_out} owners in files.json are not in nodes.json and were left out")
-        return remarks
+            self._registry.restore(nodes, records.owned)
+        return list(records.remarks)
 
     def register_node(self, request: Register) -> dict[str, Any]:
         """REGISTER: a node comes in, or is still there."""
         ticket = None
-        with self._lock:
-            now = self._swept()
+        with self._deciding() as now:
             node, known = self._registry.register_node(request.node_id, request.addr, now)
             if not known:
                 ticket = self._storage.record([SaveNode(self._record_of(node, now))])
@@ -84,8 +81,7 @@ class TrackerService:
 
     def add_file_owner(self, request: Own) -> dict[str, Any]:
         """OWN: a node serves files."""
-        with self._lock:
-            now = self._swept()
+        with self._deciding() as now:
             node, known, news = self._registry.add_file_owner(
                 request.node_id, request.addr, request.files, now
             )
@@ -101,8 +97,7 @@ class TrackerService:
 
     def search_file(self, request: Need) -> dict[str, Any]:
         """NEED: who has a file, best first."""
-        with self._lock:
-            now = self._swept()
+        with self._deciding() as now:
             self._registry.heard(request.node_id, request.addr, now)
             owners = self._registry.search_file(request.filename, request.info_hash)
             circumstances = Circumstances(now, self._registry.half_life, self._rng)
@@ -113,8 +108,7 @@ class TrackerService:
 
     def update_db(self, request: Update) -> dict[str, Any]:
         """UPDATE: a node has uploaded once more."""
-        with self._lock:
-            now = self._swept()
+        with self._deciding() as now:
             self._registry.check_addr(request.node_id, request.addr)
             credited = request.node_id if request.owner is None else request.owner
             field = "node_id" if request.owner is None else "owner"
@@ -127,8 +121,7 @@ class TrackerService:
 
     def remove_node(self, request: Exit) -> dict[str, Any]:
         """EXIT: a node leaves. One that is not in has left already, which is as good."""
-        with self._lock:
-            self._swept()
+        with self._deciding():
             self._registry.check_addr(request.node_id, request.addr)
             node = self._registry.remove_node(request.node_id)
             ticket = self._storage.record([DropNode(request.node_id)]) if node else None
@@ -138,8 +131,7 @@ class TrackerService:
 
     def sweep(self) -> float:
         """Remove the nodes that fell silent; seconds after which to look again, so as to miss no deadline."""
-        with self._lock:
-            now = self._swept()
+        with self._deciding() as now:
             due = self._registry.next_deadline()
             return self._registry.silence if due is None else max(due - now, 0.0)
 
@@ -157,24 +149,32 @@ class TrackerService:
         """Save everything and stop."""
         self._storage.close()
 
-    def _swept(self) -> float:
-        """With the lock held: the time, after those whose deadline has come by then have been removed."""
-        now = self._clock()
+    @contextmanager
+    def _deciding(self) -> Iterator[float]:
+        """Hold the lock, after those whose deadline has come have been removed; gives the time."""
+        lines: list[str] = []
+        try:
+            with self._lock:
+                now = self._clock()
+                self._remove_silent(now, lines)
+                yield now
+        finally:
+            for line in lines:
+                log(line)
+
+    def _remove_silent(self, now: float, lines: list[str]) -> None:
         due = self._registry.next_deadline()
         if due is None or now < due:
-            return now
+            return
         if now - due > min(STOPPED_FOR, self._registry.silence / 4):
             # We ourselves were stopped or asleep: nodes may have called all the time, and nobody heard.
             self._registry.grant_deadline(now)
-            log(f"the tracker was away for {now - due:.0f} s or more; all nodes get a new deadline")
+            lines.append(f"this tracker stood still for {now - due:.1f} s; all nodes get a new deadline")
         gone = self._registry.expire(now)
         if gone:
             self._storage.record([DropNode(node.node_id) for node in gone], urgent=False)
-        for node in gone:
-            log(
-                f"removed node {node.node_id} at {_where(node.addr)}: silent for {self._registry.silence:g} s"
-            )
-        return now
+        silence = f"silent for {self._registry.silence:g} s"
+        lines.extend(f"removed node {node.node_id} at {_where(node.addr)}: {silence}" for node in gone)
 
     def _record_of(self, node: Node, now: float) -> NodeRecord:
         score = decayed(node.score, now - node.scored_at, self._registry.half_life)

@@ -7,8 +7,10 @@ answer.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import queue
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from common.errors import MessageError, TrackerRefused, TrackerUnavailable
 from common.fields import Addr
@@ -39,22 +42,26 @@ READ_SIZE = 16 << 10  # bytes at a time
 KEPT_SESSIONS = 4
 MAX_REASON = 200  # characters of a tracker's error that are passed on
 
+FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?\Z")
+
 Message = Register | Own | Need | Update | Exit
 
 
 def tracker_url(url: str) -> str:
-    """``http://HOST:PORT`` of a tracker's address, whatever its path (/announce, /tracker); MessageError
-    if it is none.
-    """
+    """``http://HOST:PORT`` of a tracker's address, whatever its path; MessageError if it is none."""
+    wrong = MessageError(f"tracker {clean(url)[:MAX_REASON]!r} is no http://HOST:PORT address", "announce")
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname or "", 80 if parts.port is None else parts.port
+        numeric = f"[{ipaddress.IPv6Address(host)}]" if ":" in host else ""
     except ValueError:
-        parts, host, port = urlsplit(""), None, None
-    if parts.scheme != "http" or not host or parts.username is not None:
-        raise MessageError(f"tracker {clean(url)!r} is not an http://HOST:PORT address", "announce")
-    host = "127.0.0.1" if host == "localhost" else host
-    return f"http://[{host}]:{port or 80}" if ":" in host else f"http://{host}:{port or 80}"
+        raise wrong from None
+    if parts.scheme != "http" or parts.username is not None or port == 0:
+        raise wrong
+    if not (numeric or _HOST.match(host)):
+        raise wrong
+    return f"http://{numeric or ('127.0.0.1' if host == 'localhost' else host)}:{port}"
 
 
 class TrackerClient:
@@ -117,38 +124,42 @@ class TrackerClient:
         body = json.dumps({"mode": mode.value, **message.to_json()}).encode()
         try:
             status, content = self._exchange(body)
-        except requests.ConnectionError as error:
-            # A kept connection may have been closed under us. Asking again does no harm, but an upload
-            # counts twice.
-            if mode is Mode.UPDATE or isinstance(error, requests.Timeout) or "refused" in str(error):
-                raise self._unavailable(_reason(error)) from None
+        except FAILURES as error:
+            # The tracker may have closed a kept connection, or started anew. To ask again does no harm,
+            # except that an upload would count twice if only the answer was lost.
+            if mode is Mode.UPDATE or "aborted" not in str(error):
+                raise self._unavailable(error) from None
+            self.close()
             status, content = self._exchange_again(body)
-        except requests.RequestException as error:
-            raise self._unavailable(_reason(error)) from None
         return self._judged(status, content)
 
     def _exchange_again(self, body: bytes) -> tuple[int, bytes]:
         try:
             return self._exchange(body)
-        except requests.RequestException as error:
-            raise self._unavailable(_reason(error)) from None
+        except FAILURES as error:
+            raise self._unavailable(error) from None
 
     def _exchange(self, body: bytes) -> tuple[int, bytes]:
-        with self._session() as session:
-            response = session.post(
-                f"{self.url}/tracker", data=body, timeout=self._timeout, allow_redirects=False, stream=True
-            )
-            with response:
-                return response.status_code, self._read(response)
+        url = f"{self.url}/tracker"
+        with (
+            self._session() as session,
+            session.post(
+                url, data=body, timeout=self._timeout, allow_redirects=False, stream=True
+            ) as response,
+        ):
+            return response.status_code, self._read(response)
 
     def _read(self, response: requests.Response) -> bytes:
+        # read1, where this urllib3 has it, returns what is there: a tracker that sends byte by byte
+        # cannot hold us.
+        read = getattr(response.raw, "read1", response.raw.read)
         content, deadline = bytearray(), time.monotonic() + self._timeout
-        for part in response.iter_content(READ_SIZE):
+        while part := read(READ_SIZE, decode_content=False):
             content += part
             if len(content) > MAX_ANSWER:
-                raise self._unavailable(f"its answer is longer than {MAX_ANSWER} bytes")
+                raise self._garbled(f"it is longer than {MAX_ANSWER} bytes")
             if time.monotonic() > deadline:
-                raise self._unavailable(f"its answer took longer than {self._timeout:g} s")
+                raise self._garbled(f"it takes longer than {self._timeout:g} s")
         return bytes(content)
 
     @contextmanager
@@ -180,27 +191,32 @@ class TrackerClient:
             said = answer.get("error") if isinstance(answer, dict) else None
             text = clean(said)[:MAX_REASON] if isinstance(said, str) else f"HTTP status {status}"
             raise TrackerRefused(f"tracker {self.url} refuses: {text}", status)
-        raise self._unavailable(f"its answer, HTTP status {status}, is not a tracker's")
+        raise self._garbled(f"HTTP status {status}, {len(content)} bytes")
 
     @contextmanager
     def _unless_garbled(self) -> Iterator[None]:
         try:
             yield
         except MessageError as error:
-            raise self._unavailable(f"its answer is not a tracker's: {error}") from None
+            raise self._garbled(str(error)) from None
 
-    def _unavailable(self, reason: str) -> TrackerUnavailable:
-        return TrackerUnavailable(f"tracker {self.url} does not answer ({reason}); is it running?")
+    def _garbled(self, what: str) -> TrackerUnavailable:
+        return TrackerUnavailable(f"{self.url} does not answer as a tracker does ({what})")
+
+    def _unavailable(self, error: Exception) -> TrackerUnavailable:
+        return TrackerUnavailable(f"tracker {self.url} does not answer ({_reason(error)}); is it running?")
 
 
-def _reason(error: requests.RequestException) -> str:
-    text = str(error)
-    if isinstance(error, requests.Timeout):
-        return "timeout"
-    if "refused" in text:
-        return "connection refused"
-    if "resolve" in text or "getaddrinfo" in text:
-        return "no such host"
-    if "unreachable" in text:
-        return "network unreachable"
-    return "connection lost" if isinstance(error, requests.ConnectionError) else "not an HTTP answer"
+REASONS = {  # a part of the error's text, in lower case: what people are told
+    "timed out": "timeout",
+    "refused": "connection refused",
+    "resol": "no such host",
+    "getaddrinfo": "no such host",
+    "unreachable": "network unreachable",
+    "badstatusline": "it speaks no HTTP",
+}
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).lower()
+    return next((reason for part, reason in REASONS.items() if part in text), "connection lost")

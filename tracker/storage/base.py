@@ -47,7 +47,7 @@ Change = SaveNode | SaveOwner | DropNode
 
 @dataclass(frozen=True)
 class Records:
-    """All that was kept."""
+    """All that was kept; every ownership's node is among the nodes."""
 
     nodes: tuple[NodeRecord, ...] = ()
     owned: tuple[tuple[int, OwnedFile], ...] = ()  # (node id, file)

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from common.errors import StorageFault
 from common.logs import log
-from tracker.storage.base import Change, Records
+from tracker.storage.base import Change, Records, SaveNode, SaveOwner
 from tracker.storage.lock import FolderLock
 from tracker.storage.mirror import Mirror, document, parse_files, parse_nodes
 
@@ -56,13 +56,35 @@ class JsonFiles:
         except OSError as error:
             raise StorageFault(f"cannot use the folder {self._folder}: {error.strerror or error}") from None
         try:
-            nodes, node_remarks = self._read("nodes.json", parse_nodes)
-            owned, file_remarks = self._read("files.json", parse_files)
+            records = self._read_both()
+            self._take_over(records)
         except BaseException:
             self._folder_lock.release()
             raise
         self._writer.start()
-        return Records(tuple(nodes), tuple(owned), (*node_remarks, *file_remarks))
+        return records
+
+    def _read_both(self) -> Records:
+        nodes, node_remarks = self._read("nodes.json", parse_nodes)
+        owned, file_remarks = self._read("files.json", parse_files)
+        known = {node.node_id for node in nodes}
+        kept = [(node_id, file) for node_id, file in owned if node_id in known]
+        remarks = [*node_remarks, *file_remarks]
+        if len(kept) < len(owned):  # a crash between the two files, or someone's editor
+            remarks.append(f"{len(owned) - len(kept)} owners in files.json are not in nodes.json: left out")
+        return Records(tuple(nodes), tuple(kept), tuple(remarks))
+
+    def _take_over(self, records: Records) -> None:
+        """Let the mirror and the folder say what was read; StorageFault if the folder cannot be written."""
+        for node in records.nodes:
+            self._mirror.apply(SaveNode(node))
+        for node_id, file in records.owned:
+            self._mirror.apply(SaveOwner(node_id, (file,)))
+        self._mirror.nodes_changed = self._mirror.files_changed = True
+        try:
+            self.save_db_as_json(self._mirror.take_nodes(), self._mirror.take_files())
+        except OSError as error:
+            raise StorageFault(f"cannot save to {self._folder}: {error.strerror or error}") from None
 
     def record(self, changes: Sequence[Change], urgent: bool = True) -> int:
         """Bring the mirror up to date and wake the writer."""

@@ -17,12 +17,14 @@ class FolderLock:
         self._file: IO[bytes] | None = None
 
     def acquire(self) -> None:
-        """Take the lock; StorageFault if another process has it, OSError if the file cannot be opened."""
+        """Take the lock; StorageFault if another process has it, OSError if the folder knows no locks."""
         file = open(self._path, "ab")  # noqa: SIM115 - stays open as long as the lock is held
         try:
             _lock(file)
-        except OSError:
+        except OSError as error:
             file.close()
+            if not isinstance(error, (BlockingIOError, PermissionError)):
+                raise
             raise StorageFault(
                 f"{self._path.parent} is in use by another tracker; give this one its own TRACKER_DB_DIR"
             ) from None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from common.errors import MessageError, NodeConflict, TrackerFull
 from common.logs import clean
@@ -50,6 +52,8 @@ def _answer_errors_in_json(app: Flask) -> None:
         return failed(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     @app.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> tuple[Response, int]:
-        status = error.code or HTTPStatus.BAD_REQUEST
-        return failed(status, HTTPStatus(status).phrase.lower())
+    def refused(error: HTTPException) -> BaseResponse:
+        response = error.get_response()  # with its headers: a 405 says what is allowed
+        response.data = json.dumps({"error": error.name.lower()})
+        response.content_type = "application/json"
+        return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import socket
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
-from common.errors import LocalFault
+from common.errors import LocalFault, SettingError
 
 BACKLOG = 1024  # connections that wait to be accepted
 MAX_CONNECTIONS = 4000  # open at a time, where the system allows
@@ -21,9 +22,13 @@ READ_LIMIT = 16 << 20  # bytes of a body that are read at all; a longer one ends
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A TCP socket that listens at a numeric address or at localhost; LocalFault if it cannot."""
+    """A TCP socket that listens at a numeric address or at localhost; LocalFault if it cannot listen."""
     host = "127.0.0.1" if host == "localhost" else host
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        raise SettingError(f"{host!r} is not a numeric IP address (setting TRACKER_ADDR)") from None
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":  # there, SO_REUSEADDR would let two trackers share the port
@@ -94,7 +99,9 @@ def _connection_limit() -> int:
         import resource
     except ImportError:  # Windows: its select() takes 512 sockets
         return 512 - SPARE_FILES
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return MAX_CONNECTIONS
-    return max(16, min(MAX_CONNECTIONS, soft - SPARE_FILES))
+    wanted = MAX_CONNECTIONS + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft - SPARE_FILES)
