@@ -21,17 +21,8 @@ def place(source: Path, target: Path) -> None:
     """
     if sys.platform == "win32":
         os.rename(source, target)  # fails if there is a target
-        return
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        _place_without_links(source, target)
     else:
-        os.unlink(source)
+        _place_by_link(source, target)
 
 
 def sync_folder(folder: Path) -> None:
@@ -48,7 +39,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _place_without_links(source: Path, target: Path) -> None:
+def _place_by_link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        _place_by_reserving(source, target)
+    else:
+        os.unlink(source)
+
+
+def _place_by_reserving(source: Path, target: Path) -> None:
     """Reserve the name with an empty file of our own, which fails if it is taken, and replace that."""
     descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     os.close(descriptor)

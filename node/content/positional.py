@@ -6,6 +6,8 @@ Windows has neither: there one lock per open file keeps the seek and what follow
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import threading
 from collections.abc import Sequence
@@ -18,75 +20,150 @@ MAX_BUFFERS = 1024  # in one gathered write; IOV_MAX of Linux and macOS
 
 
 class PositionalFile:
-    """An open file descriptor, which it owns. Offsets are in bytes; a memoryview is of bytes (format B).
+    """An open file, owned. Offsets are in bytes; a memoryview is of bytes (format B).
 
-    Close it when nobody reads or writes any more. Every method raises OSError as the system does.
+    Every method raises OSError as the system does, EBADF once closed. ``close`` may come at any time: a
+    call in flight on another thread keeps the descriptor until it is done. Were the descriptor closed
+    under it, its number could already belong to another file, and bytes would go there or come from there.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self._lock = threading.Lock()  # only where there is no positional reading
+    def __init__(self, number: int) -> None:
+        self._descriptor: _Descriptor | None = _Descriptor(number)
+        self._lock = threading.Lock()  # taken only where there is no positional reading
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._descriptor is None
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Fill ``buffer`` from ``offset``; less than its length only at the end of the file."""
-        if not HAS_POSITIONAL:
+        """Fill ``buffer`` from ``offset``; returns less than its length only at the end of the file."""
+        descriptor = self._descriptor or _closed()
+        try:
+            if HAS_POSITIONAL:
+                return _read_at(descriptor.number, offset, buffer)
             with self._lock:
-                os.lseek(self.descriptor, offset, os.SEEK_SET)
-                return self._read_here(buffer)
-        done = os.preadv(self.descriptor, [buffer], offset)
-        while 0 < done < len(buffer):
-            more = os.preadv(self.descriptor, [buffer[done:]], offset + done)
-            if more == 0:
-                break
-            done += more
-        return done
+                os.lseek(descriptor.number, offset, os.SEEK_SET)
+                return _read_here(descriptor.number, buffer)
+        finally:
+            del descriptor  # or an exception's traceback would keep the file open
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         """Write ``buffers``, one behind the other, from ``offset``; all of them, or OSError."""
-        if not HAS_POSITIONAL:
-            with self._lock:
-                os.lseek(self.descriptor, offset, os.SEEK_SET)
-                for buffer in buffers:
-                    self._write_here(memoryview(buffer))
-        elif len(buffers) == 1:
-            written = os.pwrite(self.descriptor, buffers[0], offset)
-            if written != len(buffers[0]):
-                self._write_rest(offset + written, buffers, written)
-        else:
-            for first in range(0, len(buffers), MAX_BUFFERS):
-                group = buffers[first : first + MAX_BUFFERS]
-                length = sum(map(len, group))
-                written = os.pwritev(self.descriptor, group, offset)
-                if written != length:
-                    self._write_rest(offset + written, group, written)
-                offset += length
+        descriptor = self._descriptor or _closed()
+        try:
+            if HAS_POSITIONAL:
+                _write_at(descriptor.number, offset, buffers)
+            else:
+                with self._lock:
+                    os.lseek(descriptor.number, offset, os.SEEK_SET)
+                    for buffer in buffers:
+                        _write_here(descriptor.number, memoryview(buffer))
+        finally:
+            del descriptor
+
+    def next_data(self, offset: int) -> int | None:
+        """Where the first byte at or behind ``offset`` is that was ever written; None if there is none.
+
+        Without support from the system that is ``offset`` itself.
+        """
+        descriptor = self._descriptor or _closed()
+        try:
+            if not HAS_POSITIONAL or not hasattr(os, "SEEK_DATA"):  # do not move what others read from
+                return offset
+            return os.lseek(descriptor.number, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return None
+        finally:
+            del descriptor
+
+    def status(self) -> os.stat_result:
+        """What the system says of the open file, whatever its name leads to by now."""
+        descriptor = self._descriptor or _closed()
+        try:
+            return os.fstat(descriptor.number)
+        finally:
+            del descriptor
+
+    def sync(self) -> None:
+        """Return when what was written is on the disk."""
+        descriptor = self._descriptor or _closed()
+        try:
+            os.fsync(descriptor.number)
+        finally:
+            del descriptor
 
     def close(self) -> None:
-        """Give the descriptor back; a second time does nothing."""
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        """No more reading and writing; a second time does nothing."""
+        with self._lock:
+            self._descriptor = None
 
-    def _write_rest(self, offset: int, buffers: Sequence[Buffer], written: int) -> None:
-        """Go on after a short write. What keeps it short, such as a full disk, shows in the next call."""
-        for buffer in buffers:
-            rest = memoryview(buffer)[written:]
-            written = max(0, written - len(buffer))
-            while rest:
-                count = os.pwrite(self.descriptor, rest, offset)
-                offset += count
-                rest = rest[count:]
 
-    def _read_here(self, buffer: memoryview) -> int:
-        done = 0
+class _Descriptor:
+    """A descriptor that is closed when nobody refers to it any more."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self.number)
+
+
+def _closed() -> _Descriptor:
+    raise OSError(errno.EBADF, "it is closed")
+
+
+def _read_at(number: int, offset: int, buffer: memoryview) -> int:
+    done = os.preadv(number, [buffer], offset)
+    while 0 < done < len(buffer):
+        more = os.preadv(number, [buffer[done:]], offset + done)
+        if more == 0:
+            break
+        done += more
+    return done
+
+
+def _write_at(number: int, offset: int, buffers: Sequence[Buffer]) -> None:
+    if len(buffers) == 1:  # nearly always
+        written = os.pwrite(number, buffers[0], offset)
+        if written != len(buffers[0]):
+            _write_rest(number, offset, buffers, written)
+        return
+    for first in range(0, len(buffers), MAX_BUFFERS):
+        group = buffers[first : first + MAX_BUFFERS]
+        length = sum(map(len, group))
+        written = os.pwritev(number, group, offset)
+        if written != length:
+            _write_rest(number, offset, group, written)
+        offset += length
+
+
+def _write_rest(number: int, offset: int, buffers: Sequence[Buffer], written: int) -> None:
+    """Go on after a short write of ``buffers`` to ``offset``. What kept it short shows in the next call."""
+    for buffer in buffers:
+        done = min(written, len(buffer))
+        written -= done
         while done < len(buffer):
-            data = os.read(self.descriptor, len(buffer) - done)
-            if not data:
-                break
-            buffer[done : done + len(data)] = data
-            done += len(data)
-        return done
+            done += os.pwrite(number, memoryview(buffer)[done:], offset + done)
+        offset += len(buffer)
 
-    def _write_here(self, rest: memoryview) -> None:
-        while rest:
-            rest = rest[os.write(self.descriptor, rest) :]
+
+def _read_here(number: int, buffer: memoryview) -> int:
+    done = 0
+    while done < len(buffer):
+        data = os.read(number, len(buffer) - done)
+        if not data:
+            break
+        buffer[done : done + len(data)] = data
+        done += len(data)
+    return done
+
+
+def _write_here(number: int, rest: memoryview) -> None:
+    while rest:
+        rest = rest[os.write(number, rest) :]

@@ -28,7 +28,9 @@ ReadInto: TypeAlias = Callable[
 Verdict: TypeAlias = bool | SwarmError  # right, wrong, or why it could not be read
 Done: TypeAlias = Callable[[int, Verdict], None]  # piece index, verdict
 
-BUFFER_LENGTH = 256 << 10  # bytes; fits the processor's second cache, which what was just read is hashed from
+# Bytes. Each read and each hash ends with a wait for the interpreter, up to 5 ms when another thread is busy
+# in it: a buffer of 256 KiB verified half as much beside such a thread, and no more without one.
+BUFFER_LENGTH = 1 << 20
 MAX_WAITING = 1024  # pieces that wait for a hashing thread; then submit waits
 _MAX_AHEAD = 64  # hashes that wait for whoever iterates
 

@@ -1,0 +1,270 @@
+"""Torrents: what is accepted is safe and consistent; everything else is one named error."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import bencode, metainfo
+from common.errors import MetainfoError
+from common.metainfo import FileEntry, choose_piece_length, decode_metainfo, encode_metainfo, single_file_only
+
+KIB = 1 << 10
+MIB = 1 << 20
+ANNOUNCE = "http://127.0.0.1:12345/announce"
+
+
+def info(**changes: bencode.Value | None) -> dict[bytes, bencode.Value]:
+    """The info of a good torrent of 40,000 bytes; underscores are spaces, None takes a key out."""
+    values: dict[bytes, bencode.Value] = {
+        b"name": b"x.bin",
+        b"length": 40_000,
+        b"piece length": 32 * KIB,
+        b"pieces": bytes(range(40)),
+    }
+    for key, value in changes.items():
+        values.pop(key.replace("_", " ").encode(), None)
+        if value is not None:
+            values[key.replace("_", " ").encode()] = value
+    return values
+
+
+def torrent(**changes: bencode.Value | None) -> bytes:
+    return bencode.encode({b"announce": ANNOUNCE.encode(), b"info": info(**changes)})
+
+
+def folder(*files: bencode.Value) -> bytes:
+    return torrent(length=None, files=list(files))
+
+
+def entry(length: bencode.Value, *path: bytes) -> bencode.Value:
+    return {b"length": length, b"path": list(path)}
+
+
+def test_a_single_file() -> None:
+    parsed = decode_metainfo(torrent())
+    assert parsed.name == "x.bin"
+    assert parsed.files == (FileEntry(("x.bin",), 40_000),)
+    assert parsed.is_single_file and not parsed.private
+    assert (parsed.size, parsed.piece_length, parsed.geometry.piece_count) == (40_000, 32 * KIB, 2)
+    assert (parsed.piece_hash(0), parsed.piece_hash(1)) == (bytes(range(20)), bytes(range(20, 40)))
+    assert parsed.announce == ANNOUNCE
+    assert single_file_only(parsed) is parsed
+    for index in (-1, 2):
+        with pytest.raises(IndexError):
+            parsed.piece_hash(index)
+
+
+def test_the_info_hash_is_over_the_original_bytes() -> None:
+    extra = info(unknown_to_us=[b"kept"], private=1)
+    raw = bencode.encode(extra)
+    parsed = decode_metainfo(bencode.encode({b"info": extra, b"zz": b"d4:infodee"}))
+    assert parsed.raw_info == raw
+    assert parsed.info_hash == hashlib.sha1(raw).digest()
+    assert parsed.info_hash_hex == hashlib.sha1(raw).hexdigest()
+    assert parsed.private
+
+
+@pytest.mark.parametrize(
+    "announce", ["http://localhost:12345/tracker", "http://127.0.0.1:12345/tracker", "udp://[::1]:80", "x"]
+)
+def test_announce_is_kept_as_it_stands(announce: str) -> None:
+    data = encode_metainfo("x", 0, 32 * KIB, b"", announce)
+    assert decode_metainfo(data).announce == announce
+
+
+def test_a_torrent_without_announce_parses() -> None:
+    assert decode_metainfo(bencode.encode({b"info": info()})).announce == ""
+    assert decode_metainfo(encode_metainfo("x", 0, 32 * KIB, b"", "")).announce == ""
+
+
+def test_an_empty_file() -> None:
+    parsed = decode_metainfo(torrent(length=0, pieces=b""))
+    assert (parsed.size, parsed.geometry.piece_count, parsed.pieces) == (0, 0, b"")
+
+
+def test_an_exact_multiple_has_no_piece_more() -> None:
+    assert decode_metainfo(torrent(length=64 * KIB)).geometry.piece_count == 2
+    with pytest.raises(MetainfoError, match="pieces"):
+        decode_metainfo(torrent(length=64 * KIB, pieces=bytes(60)))
+
+
+def test_a_folder_parses_but_is_not_a_single_file() -> None:
+    parsed = decode_metainfo(
+        folder(entry(30_000, b"a"), entry(10_000, b"sub", b"b.part"), entry(0, b"empty"))
+    )
+    assert parsed.files == (
+        FileEntry(("x.bin", "a"), 30_000),
+        FileEntry(("x.bin", "sub", "b.part"), 10_000),
+        FileEntry(("x.bin", "empty"), 0),
+    )
+    assert parsed.size == 40_000 and not parsed.is_single_file
+    with pytest.raises(MetainfoError, match='"x.bin" is of a folder'):
+        single_file_only(parsed)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "not a torrent"),
+        (b"hello", "not a torrent"),
+        (b"<html>", "not a torrent"),
+        (b"i1e", "not a torrent"),
+        (b"de", "no info"),
+        (b"d4:infoi1ee", "no info"),
+        (torrent()[:-1], "truncated"),
+        (torrent()[:50], "truncated"),
+        (torrent() + b"\n", "after the end"),
+        (torrent().replace(b"i40000e", b"i-0e"), "canonical integer"),
+        (torrent().replace(b"i40000e", b"i040000e"), "canonical integer"),
+        (b"d4:info" + b"l" * 100_000, "nested"),
+        (torrent(name=None), "name is missing"),
+        (torrent(pieces=None), "pieces is missing"),
+        (torrent(piece_length=None), "piece length is missing"),
+        (torrent(length=None), "length and files"),
+        (torrent(files=[entry(1, b"a")]), "length and files"),
+        (torrent(name=3), "name is not"),
+        (torrent(name=[b"x"]), "name is not"),
+        (torrent(length=b"40000"), "length is not an integer"),
+        (torrent(pieces=[bytes(20)]), "pieces is not"),
+        (torrent(piece_length=b"1"), "piece length is not"),
+        (torrent(length=-1), "length -1 is not from 0"),
+        (torrent(length=2**53 + 1), "length 9007199254740993 is not"),
+        (torrent(length=10**39), "length 10+ is not"),
+        (torrent(length=2**53), "pieces"),
+        (torrent(piece_length=0), "piece length 0 is not from 1"),
+        (torrent(piece_length=-5), "piece length -5"),
+        (torrent(piece_length=2**29 + 1), "piece length 536870913"),
+        (torrent(piece_length=10**30), "piece length"),
+        (torrent(length=2**40, piece_length=1), "more than 2097152"),
+        (torrent(pieces=bytes(39)), "39 bytes, where 2 pieces take 40"),
+        (torrent(pieces=bytes(20)), "20 bytes"),
+        (torrent(pieces=bytes(60)), "60 bytes"),
+        (torrent(pieces=b""), "0 bytes"),
+        (torrent(length=0), "40 bytes, where 0 pieces"),
+        (torrent(name=b"\xff\xfe"), "name is not UTF-8"),
+        (torrent(name=b"../x"), "slash"),
+        (torrent(name=b".."), "no file"),
+        (torrent(name=b"."), "no file"),
+        (torrent(name=b""), "no file"),
+        (torrent(name=b"/etc/passwd"), "slash"),
+        (torrent(name=b"C:x"), "Windows"),
+        (torrent(name=b"a\0b"), "control"),
+        (torrent(name=b"a\\b"), "backslash"),
+        (torrent(name=b"NUL"), "device"),
+        (torrent(name=b"nul.txt"), "device"),
+        (torrent(name=b"a" * 251), "longer than 250"),
+        (torrent(length=None, files=[]), "files is not"),
+        (torrent(length=None, files=b"a"), "files is not"),
+        (folder(b"a"), "entry of files"),
+        (folder(entry(40_000)), "path of a file"),
+        (folder({b"length": 40_000}), "path of a file"),
+        (folder({b"length": 40_000, b"path": b"a"}), "path of a file"),
+        (folder({b"length": 40_000, b"path": [3]}), "path of a file"),
+        (folder(entry(40_000, *[b"a"] * 32)), "path of a file"),
+        (folder(entry(40_000, b"..", b"a")), "no file"),
+        (folder(entry(40_000, b"a/b")), "slash"),
+        (folder(entry(-1, b"a"), entry(40_001, b"b")), "length -1"),
+        (folder(entry(2**53, b"a"), entry(2**53, b"b")), "content of"),
+        (folder(entry(20_000, b"a"), entry(20_000, b"a")), "one path"),
+        (folder(entry(20_000, b"a"), entry(20_000, b"a", b"b")), "one path"),
+        (torrent(pieces=None, meta_version=2), "version 2"),
+        (bencode.encode({b"announce": 3, b"info": info()}), "announce is not"),
+        (bencode.encode({b"announce": b"\xff", b"info": info()}), "announce is not UTF-8"),
+        (bencode.encode({b"announce": b"http://a/\n", b"info": info()}), "not a URL"),
+        (bencode.encode({b"announce": b"http://a b/", b"info": info()}), "not a URL"),
+        (bencode.encode({b"announce": b"h" * 2049, b"info": info()}), "not a URL"),
+    ],
+)
+def test_what_is_no_good_torrent_is_refused_with_the_reason(data: bytes, says: str) -> None:
+    with pytest.raises(MetainfoError, match=says) as caught:
+        decode_metainfo(data)
+    assert str(caught.value).isprintable()
+
+
+def test_the_size_of_a_torrent_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metainfo, "MAX_TORRENT_BYTES", len(torrent()) - 1)
+    with pytest.raises(MetainfoError, match="larger than a torrent may be"):
+        decode_metainfo(torrent())
+
+
+@pytest.mark.parametrize(
+    ("size", "piece_length"),
+    [
+        (0, 32 * KIB),
+        (4 * KIB, 32 * KIB),
+        (64 * MIB - 1, 32 * KIB),
+        (64 * MIB, 64 * KIB),
+        (100 * MIB, 64 * KIB),
+        (1 << 30, MIB),
+        (4 << 30, 4 * MIB),
+        (1 << 40, 16 * MIB),
+    ],
+)
+def test_the_piece_length_follows_the_size(size: int, piece_length: int) -> None:
+    assert choose_piece_length(size) == piece_length
+
+
+@given(st.integers(64 * MIB, 32 << 30))
+def test_most_files_have_one_to_two_thousand_pieces(size: int) -> None:
+    piece_length = choose_piece_length(size)
+    assert piece_length & (piece_length - 1) == 0
+    assert 1024 <= -(-size // piece_length) <= 2048
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 10**5),
+    st.sampled_from(["", ANNOUNCE]),
+    st.none() | st.integers(0, 2**40),
+)
+def test_round_trip(length: int, piece_length: int, announce: str, date: int | None) -> None:
+    pieces = bytes(20 * -(-length // piece_length))
+    if len(pieces) > 10**6:
+        return
+    data = encode_metainfo("naïve.bin", length, piece_length, pieces, announce, "us", date)
+    parsed = decode_metainfo(data)
+    assert (parsed.name, parsed.size, parsed.piece_length) == ("naïve.bin", length, piece_length)
+    assert (parsed.pieces, parsed.announce) == (pieces, announce)
+
+
+@given(st.data())
+def test_a_torrent_with_any_bytes_in_it_is_good_or_refused(data: st.DataObject) -> None:
+    good = bytearray(torrent())
+    start = data.draw(st.integers(0, len(good)))
+    good[start : start + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
+    try:
+        parsed = decode_metainfo(bytes(good))
+    except MetainfoError:
+        return
+    assert len(parsed.pieces) == 20 * parsed.geometry.piece_count
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [b"name", b"length", b"piece length", b"pieces", b"files", b"private", b"meta version"]
+        ),
+        st.integers() | st.binary(max_size=20) | st.lists(st.binary() | st.just({b"length": 1}), max_size=2),
+    )
+)
+def test_fields_of_any_type_are_good_or_refused(fields: dict[bytes, bencode.Value]) -> None:
+    merged = {**info(), **fields}
+    try:
+        encoded = bencode.encode({b"info": merged})
+    except ValueError:
+        return  # an integer too long to be encoded
+    try:
+        decode_metainfo(encoded)
+    except MetainfoError:
+        return
+    assert isinstance(merged[b"name"], bytes)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(MetainfoError):
+        decode_metainfo(data)
