@@ -79,10 +79,10 @@ class Registry:
         self, node_id: int, addr: Addr, files: Iterable[OwnedFile], now: float
     ) -> tuple[Node, bool, list[OwnedFile]]:
         """A node owns files (OWN), and is in if it was not: the node, whether it was known, what is news."""
-        files = list(files)
+        wanted = {file_key(file.filename, file.info_hash): file for file in files}  # the last word counts
         known = self._nodes.get(node_id)
         owned = known.files if known is not None else {}
-        news = [file for file in files if owned.get(file_key(file.filename, file.info_hash)) != file]
+        news = [file for key, file in wanted.items() if owned.get(key) != file]
         if self._ownerships + len(news) > MAX_OWNERSHIPS:
             raise TrackerFull(f"the tracker knows {MAX_OWNERSHIPS} shared files, its limit")
         node, was_known = self.register_node(node_id, addr, now)
