@@ -113,8 +113,7 @@ class Launch:
 
     def _prompt(self, node: Node) -> int:
         def toolbar() -> str:
-            sharing = sum(row.state == "sharing" for row in node.files())
-            return self._toolbar.text(node.status(), sharing)
+            return self._toolbar.text(node.status())
 
         name = f"node {self._settings.node_id}"
         return run_prompt(node, self._screen, self._stop, self._settings.folder, toolbar, name)

@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from common.errors import CommandError
+from common.logs import clean
 
 HELP = """\
 torrent -setMode send FILE               share FILE: write FILE.torrent, tell the tracker, serve it
@@ -146,7 +147,7 @@ def _set_mode(words: list[str]) -> Command:
     if len(words) == 3 or not words[3]:
         raise CommandError(f"{mode} wants a file: {_usage(mode)}")
     if len(words) > 4:
-        joined = " ".join(words[3:])
+        joined = _cut(" ".join(words[3:]))
         raise CommandError(
             f'{mode} takes one file; quote names with spaces: torrent -setMode {mode} "{joined}"'
         )
@@ -184,4 +185,8 @@ def _mean(hint: str | None) -> str:
 
 
 def _shown(word: str) -> str:
-    return f"'{word}'" if len(word) <= _SHOWN else f"'{word[:_SHOWN]}…'"
+    return f"'{_cut(word)}'"
+
+
+def _cut(text: str) -> str:
+    return clean(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")

@@ -96,7 +96,7 @@ class CommandCompleter(Completer):
         names: dict[str, bool] = {}  # name -> is it a folder
         for place in self._places(folder):
             names.update(_names(place, prefix, suffix))
-        for name in sorted(names)[:LIMIT]:
+        for name in sorted(names, key=lambda name: (names[name], name))[:LIMIT]:  # folders last
             text = quoted(stem + name, line.quote)
             if names[name]:  # goes on inside: the word stays open
                 text = text[:-1] + "/" + text[-1] if text[-1] in "'\"" else text + "/"

@@ -56,6 +56,9 @@ class Screen(Protocol):
     def error(self, text: str) -> None:
         """What went wrong, in one line."""
 
+    def flush(self) -> None:
+        """Wait, a moment at most, until everything so far is shown."""
+
     def status(self, rows: Sequence[DownloadStatus]) -> None:
         """Answer to -status."""
 

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO, cast
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.patch_stdout import StdoutProxy
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
@@ -23,9 +25,25 @@ from node.shell.interfaces import DrivenNode, Screen
 from node.shell.stop import POLL
 
 REFRESH = 0.25  # seconds between two looks of the toolbar
+MENU_LINES = 6  # made room for while completions are offered
+GATHER = 0.03  # seconds in which output is gathered before the prompt is drawn anew
 WAITING_SENDS = 64  # files that may wait to be hashed
 
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack", "prompt": "bold"})
+
+
+class _Interrupt(Exception):
+    """Ctrl-C was typed. (A KeyboardInterrupt out of a task would end the event loop.)"""
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("c-c")
+    def interrupt(event: KeyPressEvent) -> None:
+        event.app.exit(exception=_Interrupt(), style="class:aborting")
+
+    return keys
 
 
 class _Sender:
@@ -73,9 +91,11 @@ class Prompt:
             history=CommandHistory(folder / ".history"),
             completer=CommandCompleter(folder),
             complete_while_typing=False,
-            complete_style=CompleteStyle.READLINE_LIKE,
+            complete_style=CompleteStyle.MULTI_COLUMN,
+            reserve_space_for_menu=MENU_LINES,
             bottom_toolbar=toolbar,
             refresh_interval=REFRESH,
+            key_bindings=_keys(),
             style=_STYLE,
         )
 
@@ -85,7 +105,7 @@ class Prompt:
         while not self._stop.is_set():
             try:
                 line = await self._ask()
-            except KeyboardInterrupt:
+            except _Interrupt:
                 if warned:
                     return
                 self._screen.say("Ctrl-C once more leaves the torrent (so do Ctrl-D and exit)")
@@ -96,9 +116,10 @@ class Prompt:
             warned = False
             if not self._obey(line):
                 return
+            self._screen.flush()
 
     async def _ask(self) -> str:
-        """A line; EOFError at the end of input or when ``stop`` is set, KeyboardInterrupt for Ctrl-C."""
+        """A line; EOFError at the end of input or when ``stop`` is set, _Interrupt for Ctrl-C."""
         asked = asyncio.ensure_future(
             self._session.prompt_async(f"{self._name}> ", handle_sigint=False)  # signals set stop
         )
@@ -125,6 +146,17 @@ class Prompt:
             return True
 
 
+@contextlib.contextmanager
+def output_above_prompt() -> Iterator[None]:
+    """What anybody prints goes above the prompt and leaves what is being typed alone; colours survive."""
+    with (
+        StdoutProxy(sleep_between_writes=GATHER, raw=True) as proxy,
+        contextlib.redirect_stdout(cast(TextIO, proxy)),
+        contextlib.redirect_stderr(cast(TextIO, proxy)),
+    ):
+        yield
+
+
 def run_prompt(
     node: DrivenNode,
     screen: Screen,
@@ -138,7 +170,7 @@ def run_prompt(
     ``folder`` is the node's: names in it are completed, and the history is in its ``.history``. ``toolbar``
     gives the line below the prompt. The exit code.
     """
-    with patch_stdout(raw=True):
+    with output_above_prompt():
         screen.say("ENTER YOUR COMMAND!")
         asyncio.run(Prompt(node, screen, stop, folder, toolbar, name).run())
     return 0

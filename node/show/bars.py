@@ -17,7 +17,7 @@ OWNERS = 12  # lines at most
 _STATE_STYLES = {"active": "green", "idle": "dim", "lost": "yellow", "blamed": "red"}
 
 
-def grid() -> Table:
+def grid(width: int) -> Table:
     """The columns all lines share: what, bar, how much, rate, time left or state."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)
@@ -25,7 +25,7 @@ def grid() -> Table:
     table.add_column(justify="right", no_wrap=True, min_width=6)
     table.add_column(justify="right", no_wrap=True, min_width=10)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)
-    table.expand = True
+    table.width = max(40, min(120, width - 4))  # room for a ^C that the terminal echoes, which must not wrap
     return table
 
 
@@ -69,9 +69,9 @@ def add_hashing(table: Table, event: Hashing) -> None:
     )
 
 
-def drawn(downloads: list[Progress], hashing: Hashing | None) -> RenderableType:
-    """Everything that moves."""
-    table = grid()
+def drawn(downloads: list[Progress], hashing: Hashing | None, width: int) -> RenderableType:
+    """Everything that moves, for a terminal of ``width`` cells."""
+    table = grid(width)
     for event in downloads:
         add_download(table, event)
     if hashing is not None:

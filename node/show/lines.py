@@ -11,6 +11,7 @@ from node.show import units
 
 QUIET = (
     events.Started,
+    events.Stopped,
     events.TrackerLost,
     events.TrackerBack,
     events.Sharing,
@@ -41,7 +42,7 @@ def completed(event: events.Completed) -> str:
     text = f"downloaded {event.filename}: {units.size(event.size)} in {units.duration(event.seconds)}"
     if event.rate > 0:
         text += f", {units.rate(event.rate)}"
-    return f"{text}, {shares(event.sources)}; it is {event.path}"
+    return f"{text}, {shares(event.sources)}; saved as {event.path}"
 
 
 def shares(sources: Sequence[SourceProgress]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Protocol
 from node.events import DownloadStatus, Event, FileStatus, PeerStatus
 
 LIMIT = 10_000  # things waiting to be shown
+FLUSH_TIMEOUT = 0.3  # seconds
 CLOSE_TIMEOUT = 1.0  # seconds that the end of the program waits for them
 
 
@@ -54,12 +56,15 @@ class QueuedScreen:
         self._thread.start()
 
     def _run(self) -> None:
-        while (task := self._waiting.get()) is not None:
-            task()
-            if self._dropped:
-                count, self._dropped = self._dropped, 0
-                self._screen.error(f"about {count} events were not shown, because the output was not read")
-        self._screen.close()
+        with contextlib.suppress(OSError):  # the terminal is gone; what is left to show is dropped
+            while (task := self._waiting.get()) is not None:
+                task()
+                if self._dropped:
+                    count, self._dropped = self._dropped, 0
+                    self._screen.error(
+                        f"about {count} events were not shown, because the output was not read"
+                    )
+            self._screen.close()
 
     def _put(self, task: Callable[[], None]) -> None:
         try:
@@ -91,6 +96,12 @@ class QueuedScreen:
     def peers(self, rows: Sequence[PeerStatus]) -> None:
         """Answer to -peers."""
         self._put(lambda: self._screen.peers(rows))
+
+    def flush(self) -> None:
+        """Wait until everything so far is shown, FLUSH_TIMEOUT at most."""
+        shown = threading.Event()
+        self._put(shown.set)
+        shown.wait(FLUSH_TIMEOUT)
 
     def close(self) -> bool:
         """Show what waits, then end the thread; False if the output is stuck, CLOSE_TIMEOUT at most."""

@@ -51,8 +51,8 @@ def status_sheet(rows: Sequence[DownloadStatus]) -> Sheet:
             row.state,
             units.size(row.size),
             units.percent(row.verified, row.size),
-            units.rate(row.rate),
-            units.eta(row.eta),
+            units.rate(row.rate) if row.state == "fetching" else "-",
+            units.eta(row.eta) if row.state == "fetching" else "-",
             ", ".join(str(s.node_id) for s in row.sources if s.state == "active") or "-",
             row.reason or "-",
         )

@@ -87,7 +87,9 @@ class TerminalScreen:
         if self._live is None:
             self._live = Live(console=self._out, transient=True, auto_refresh=False)
             self._live.start()
-        self._live.update(bars.drawn(list(self._downloads.values()), self._hashing), refresh=True)
+        self._live.update(
+            bars.drawn(list(self._downloads.values()), self._hashing, self._out.width), refresh=True
+        )
 
     def _undraw(self) -> None:
         if self._live is not None:

@@ -43,13 +43,14 @@ def download_line(row: DownloadStatus, width: int) -> str:
 
 
 class Toolbar:
-    """Remembers what events tell between two looks; replaced values only, so it needs no lock."""
+    """Remembers what events tell between two looks; single steps only, so it needs no lock."""
 
     def __init__(self, node_id: int) -> None:
         self._node_id = node_id
         self._address = ""
         self._tracker_is_lost = False
         self._hashing: events.Hashing | None = None
+        self._shared: set[str] = set()  # info hashes; asking the node for its files would build as many rows
 
     def event(self, event: Event) -> None:
         """An EventSink."""
@@ -64,8 +65,12 @@ class Toolbar:
                 self._hashing = event if event.done < event.size else None
             case events.Sharing():
                 self._hashing = None
+                if event.complete:
+                    self._shared.add(event.info_hash)
+            case events.SharingStopped():
+                self._shared.discard(event.info_hash)
 
-    def text(self, downloads: Sequence[DownloadStatus], sharing: int, width: int | None = None) -> str:
+    def text(self, downloads: Sequence[DownloadStatus], width: int | None = None) -> str:
         """The toolbar, LINES lines at most. ``width`` in cells; the terminal's unless given."""
         width = width or shutil.get_terminal_size().columns
         active = [row for row in downloads if row.state in ACTIVE]
@@ -79,9 +84,10 @@ class Toolbar:
                 f"{bar(hashing.done, hashing.size)} {units.percent(hashing.done, hashing.size):>6}  hashing"
             )
             lines.append(fitted(f"{fitted(hashing.filename, 24)}  {done}", width).rstrip())
-        return "\n".join(lines) or fitted(self._idle(sharing), width).rstrip()
+        return "\n".join(lines) or fitted(self._idle(), width).rstrip()
 
-    def _idle(self, sharing: int) -> str:
+    def _idle(self) -> str:
         tracker = "tracker does not answer" if self._tracker_is_lost else "tracker answers"
+        sharing = len(self._shared)
         files = f"sharing {sharing} file{'' if sharing == 1 else 's'}" if sharing else "sharing nothing"
         return f"node {self._node_id}{self._address} · {tracker} · {files}"

@@ -79,6 +79,9 @@ class FakeNode:
             self.emit(events.Failed(name, HASH, str(download.error)))
         elif name.startswith("endless"):
             return download
+        elif name.startswith("moving"):
+            threading.Thread(target=self.move, args=(download,), daemon=True).start()
+            return download
         else:
             self.emit(events.Piece(name, HASH, 0, (2,)))
             path = f"{self.settings.folder}/{name}"
@@ -86,6 +89,24 @@ class FakeNode:
             self.shared.append(FileStatus(name, HASH, SIZE, True, path, 0, "sharing"))
         download.done.set()
         return download
+
+    def move(self, download: FakeDownload) -> None:
+        for step in range(1, 31):
+            sources = (
+                SourceProgress(2, ("127.0.0.1", 4002), 200_000 * step, 2e6, "active"),
+                SourceProgress(3, ("127.0.0.1", 4003), 100_000 * step, 1e6, "active"),
+                SourceProgress(4, ("127.0.0.1", 4004), 50_000, 0.0, "lost", "silent for 2 s"),
+            )
+            done = 300_000 * step + 50_000
+            self.emit(
+                events.Progress(download.name, HASH, 9_050_000, done, done, 3e6, (30 - step) / 10, sources)
+            )
+            if step == 10:
+                self.lose_an_owner()
+            self.stopped.wait(0.1)
+        path = f"{self.settings.folder}/{download.name}"
+        self.emit(events.Completed(download.name, HASH, path, 9_050_000, 3.02, 3.0, 3e6, sources))
+        download.done.set()
 
     def status(self) -> tuple[DownloadStatus, ...]:
         return tuple(download.status() for download in self.downloads)

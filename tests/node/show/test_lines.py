@@ -1,0 +1,92 @@
+"""Events as sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from node import events
+from node.events import Event, SourceProgress
+from node.show import lines
+
+HASH = "ab" * 20
+ADDR = ("127.0.0.1", 4002)
+SOURCES = (
+    SourceProgress(2, ADDR, 600, 2e6, "active"),
+    SourceProgress(3, ADDR, 1400, 1e6, "idle"),
+    SourceProgress(4, ADDR, 0, 0.0, "lost", "silent for 2 s"),
+)
+
+SENTENCES: list[tuple[Event, str]] = [
+    (events.Started(7, ADDR), "node 7 listens on udp 127.0.0.1:4002"),
+    (events.Stopped(7), "node 7 left the torrent"),
+    (
+        events.TrackerLost("http://h:1", "refused"),
+        "tracker http://h:1 does not answer (refused); it is asked again and again",
+    ),
+    (events.TrackerBack("http://h:1"), "tracker http://h:1 answers again"),
+    (events.Hashing("a", 5, 10), "hashing a: 50.0%"),
+    (events.Sharing("a", HASH, 2000, "n/a.torrent"), "sharing a (2.0 kB); others need n/a.torrent"),
+    (
+        events.Sharing("a", HASH, 2000, "n/a.torrent", complete=False),
+        "sharing what is here of a (2.0 kB); others need n/a.torrent",
+    ),
+    (events.SharingStopped("a", HASH, "it changed"), "no longer sharing a: it changed"),
+    (events.DownloadStarted("a", HASH, 2000, 0, 16), "downloading a (2.0 kB)"),
+    (events.DownloadStarted("a", HASH, 2000, 999, 16), "downloading a (2.0 kB); 999 B are here already"),
+    (events.OwnersFound("a", HASH, (2, 3), (2,)), "a: owners 2, 3; asking 2"),
+    (events.OwnersFound("a", HASH, (), ()), "a: owners nobody; asking nobody"),
+    (
+        events.Progress("a", HASH, 2000, 900, 500, 3e6, 7.2, SOURCES),
+        "a: 25.0%, 3.0 MB/s, 0:08 left, from 2",
+    ),
+    (events.Piece("a", HASH, 3, (2, 4)), "a: piece 3 verified, from 2, 4"),
+    (events.PieceFailed("a", HASH, 3, (2,)), "a: piece 3 does not match its hash, from 2"),
+    (events.OwnerLost("a", HASH, 2, ADDR, "silent"), "a: node 2 (127.0.0.1:4002) lost: silent"),
+    (events.OwnerLost("a", HASH, 2, ADDR, "lied", True), "a: node 2 (127.0.0.1:4002) blamed: lied"),
+    (events.Waiting("a", HASH, 2.5, "no owner"), "a: no owner; next try in 2.50 s"),
+    (
+        events.Completed("a", HASH, "n/a", 2000, 0.5, 0.4, 5e3, SOURCES),
+        "downloaded a: 2.0 kB in 0.50 s, 5.0 kB/s, from 2 owners: node 3 (70%), node 2 (30%); saved as n/a",
+    ),
+    (
+        events.Completed("a", HASH, "n/a", 0, 0.01, 0.0, 0.0, ()),
+        "downloaded a: 0 B in 0.01 s, nothing had to be fetched; saved as n/a",
+    ),
+    (events.Failed("a", HASH, "no owner in 60 s"), "download of a failed: no owner in 60 s"),
+]
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"), SENTENCES, ids=lambda v: v.name if isinstance(v, Event) else ""
+)
+def test_sentences(event: Event, sentence: str) -> None:
+    assert lines.sentence(event) == sentence
+
+
+def test_every_kind_of_event_has_a_sentence() -> None:
+    assert {type(event) for event, _ in SENTENCES} == set(Event.__subclasses__())
+
+
+HOSTILE = "x\x1b[2J\r\n\x9b31m\u2028y"
+
+
+@pytest.mark.parametrize("event", [event for event, _ in SENTENCES], ids=lambda event: event.name)
+def test_no_event_can_forge_a_line_or_colour_it(event: Event) -> None:
+    changes: dict[str, Any] = {
+        field.name: HOSTILE
+        for field in dataclasses.fields(event)
+        if isinstance(getattr(event, field.name), str)
+    }
+    sentence = lines.sentence(dataclasses.replace(event, **changes))
+    assert len(sentence.splitlines()) == 1
+    assert not set(sentence) & set("\x1b\x9b\r\n\u2028")
+
+
+def test_quiet_hides_what_is_only_for_the_curious() -> None:
+    quiet = {event.name for event, _ in SENTENCES if lines.is_quiet(event)}
+    assert quiet.isdisjoint({"progress", "piece", "piece_failed", "owners_found", "hashing"})
+    assert {"sharing", "completed", "failed", "owner_lost", "tracker_lost"} <= quiet
+    assert not lines.is_quiet(events.Sharing("a", HASH, 1, "t", complete=False))

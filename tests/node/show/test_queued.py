@@ -1,0 +1,87 @@
+"""The thread between those who tell and the screen."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+from node import events
+from node.show.plain import PlainScreen
+from node.show.queued import LIMIT, QueuedScreen
+
+HASH = "ab" * 20
+PIECE = events.Piece("a", HASH, 1, (2,))
+
+
+class StuckStream(io.StringIO):
+    """Blocks every write until ``go`` is set, as a pipe does that nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.reached = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.reached.set()
+        self.go.wait()
+        return super().write(text)
+
+
+def test_everything_comes_in_order_from_many_threads_in_whole_lines() -> None:
+    out = io.StringIO()
+    screen = QueuedScreen(PlainScreen(out, out))
+
+    def tell(who: int) -> None:
+        for count in range(50):
+            screen.say(f"{who}:{count}")
+
+    threads = [threading.Thread(target=tell, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert screen.close()
+    shown = [tuple(map(int, line.split(":"))) for line in out.getvalue().splitlines()]
+    assert len(shown) == 200
+    for who in range(4):
+        assert [count for teller, count in shown if teller == who] == list(range(50))
+
+
+def test_ignored_events_are_not_shown() -> None:
+    out = io.StringIO()
+    screen = QueuedScreen(PlainScreen(out, out, verbose=True), (events.Piece,))
+    screen.event(PIECE)
+    screen.event(events.Stopped(3))
+    assert screen.close()
+    assert out.getvalue() == "node 3 left the torrent\n"
+
+
+def test_telling_never_waits_and_what_was_dropped_is_counted() -> None:
+    out, err = StuckStream(), io.StringIO()
+    screen = QueuedScreen(PlainScreen(out, err, verbose=True))
+    screen.say("first")
+    assert out.reached.wait(10)
+    for _ in range(LIMIT + 5):  # returns although nothing is written
+        screen.event(PIECE)
+    out.go.set()
+    assert screen.close()
+    assert err.getvalue() == "about 5 events were not shown, because the output was not read\n"
+    assert len(out.getvalue().splitlines()) == LIMIT + 1
+
+
+def test_flush_waits_for_what_was_told() -> None:
+    out = io.StringIO()
+    screen = QueuedScreen(PlainScreen(out, out))
+    screen.say("hello")
+    screen.flush()
+    assert out.getvalue() == "hello\n"
+    assert screen.close()
+
+
+def test_close_gives_up_on_output_that_is_stuck() -> None:
+    out = StuckStream()
+    screen = QueuedScreen(PlainScreen(out, out))
+    screen.say("first")
+    assert out.reached.wait(10)
+    assert not screen.close()
+    out.go.set()

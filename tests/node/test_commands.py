@@ -1,0 +1,135 @@
+"""What may be typed, and what a user is told who typed something else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import CommandError
+from node.commands import (
+    Command,
+    Download,
+    Exit,
+    Files,
+    Help,
+    Nothing,
+    Peers,
+    Send,
+    Status,
+    parse_command,
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("torrent -setMode send a.bin", Send("a.bin")),
+        ("  torrent   -setMode\tsend  a.bin \r", Send("a.bin")),
+        ("TORRENT --set-mode SEND a.bin", Send("a.bin")),
+        ("Torrent -setmode Send A.bin", Send("A.bin")),
+        ("torrent --set_mode send a.bin", Send("a.bin")),
+        ("torrent –setMode send a.bin", Send("a.bin")),  # an en dash, out of a PDF
+        ("\ufefftorrent -setMode send a.bin", Send("a.bin")),  # out of PowerShell's pipe
+        ('torrent -setMode send "my file.bin"', Send("my file.bin")),
+        ("torrent -setMode send 'my file.bin'", Send("my file.bin")),
+        ("torrent -setMode send my\\ file.bin", Send("my file.bin")),
+        ("torrent -setMode send naïve-файл-文件.bin", Send("naïve-файл-文件.bin")),
+        ("torrent -setMode send #1;x&y|z$(q)*", Send("#1;x&y|z$(q)*")),  # no shell has its hands in this
+        ("torrent -setMode send -", Send("-")),
+        ("torrent -setMode download a.bin.torrent", Download("a.bin.torrent")),
+        ("torrent -setMode exit", Exit()),
+        ("exit", Exit()),
+        ("quit", Exit()),
+        ("torrent -status", Status()),
+        ("torrent --files", Files()),
+        ("torrent -PEERS", Peers()),
+        ("help", Help()),
+        ("?", Help()),
+        ("torrent -help", Help()),
+        ("", Nothing()),
+        (" \t ", Nothing()),
+    ],
+)
+def test_commands(line: str, command: Command) -> None:
+    assert parse_command(line, backslash_escapes=True) == command
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        (r"torrent -setMode send C:\data\new.bin", r"C:\data\new.bin"),
+        (r'torrent -setMode send "C:\my data\new.bin"', r"C:\my data\new.bin"),
+        (r'torrent -setMode send "C:\my data\"', "C:\\my data\\"),
+        (r"torrent -setMode send \\server\share\x", r"\\server\share\x"),
+    ],
+)
+def test_windows_paths_keep_their_backslashes(line: str, file: str) -> None:
+    assert parse_command(line, backslash_escapes=False) == Send(file)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("torent -setMode send a", "unknown command 'torent'; did you mean 'torrent'?"),
+        ("exti", "unknown command 'exti'; did you mean 'exit'?"),
+        ("zzz", "unknown command 'zzz'; try: help"),
+        ("send a.bin", "unknown command 'send'; did you mean 'torrent -setMode send'?"),
+        ("status", "unknown command 'status'; did you mean 'torrent -status'?"),
+        ("-setMode send a", "unknown command '-setMode'; did you mean 'torrent -setMode'?"),
+        ("torrent", "torrent wants one of -setMode, -status, -files, -peers; try: help"),
+        ("torrent -stauts", "unknown option '-stauts' of torrent; did you mean '-status'?"),
+        ("torrent send a", "unknown option 'send' of torrent; did you mean '-setMode send'?"),
+        ("torrent -setMode", "-setMode wants one of send FILE, download FILE.torrent, exit"),
+        ("torrent -setMode snd a", "unknown mode 'snd'; did you mean 'send'?"),
+        ("torrent -setMode send", "send wants a file: torrent -setMode send FILE"),
+        ("torrent -setMode send ''", "send wants a file: torrent -setMode send FILE"),
+        ("torrent -setMode download", "download wants a file: torrent -setMode download FILE.torrent"),
+        (
+            "torrent -setMode send my file.bin",
+            'send takes one file; quote names with spaces: torrent -setMode send "my file.bin"',
+        ),
+        ("torrent -setMode exit now", "torrent -setMode exit takes nothing more, but 'now' follows"),
+        ("torrent -status all", "torrent -status takes nothing more, but 'all' follows"),
+        ("help me", "help takes nothing more, but 'me' follows"),
+        ('torrent -setMode send "a', "a quote is opened and not closed"),
+        ("torrent -setMode send don't", "a quote is opened and not closed"),
+        ("torrent -setMode send a\\", "a backslash at the end has nothing to quote"),
+        ("torrent -setMode send a\x00b", "control characters mean nothing here; type the command again"),
+        ("\x1b[A", "control characters mean nothing here; type the command again"),
+    ],
+)
+def test_what_means_nothing_is_explained(line: str, message: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse_command(line, backslash_escapes=True)
+    assert str(caught.value) == message
+
+
+def test_a_long_unknown_word_is_cut() -> None:
+    with pytest.raises(CommandError) as caught:
+        parse_command("x" * 100_000)
+    assert len(str(caught.value)) < 100
+
+
+def test_separators_of_unicode_do_not_break_a_message() -> None:
+    with pytest.raises(CommandError, match="^unknown command 'a�b'; try: help$"):
+        parse_command("a\u2028b")
+
+
+PARTS = st.sampled_from(
+    ["torrent", "-setMode", "send", "download", "exit", "help", '"', "'", "\\", " ", "a b"]
+)
+
+
+@given(st.one_of(st.text(max_size=60), st.lists(PARTS, max_size=8).map(" ".join)), st.booleans())
+def test_any_text_is_a_command_or_a_command_error_of_one_line(line: str, backslash_escapes: bool) -> None:
+    try:
+        assert isinstance(parse_command(line, backslash_escapes), Command)
+    except CommandError as error:
+        assert str(error) and len(str(error).splitlines()) == 1
+
+
+@given(st.text(st.characters(exclude_categories=["Cc"]), min_size=1, max_size=30))
+def test_any_quoted_name_arrives_as_it_is(name: str) -> None:
+    quoted = "'" + name.replace("'", "'\"'\"'") + "'"
+    assert parse_command(f"torrent -setMode send {quoted}", backslash_escapes=True) == Send(name)

@@ -1,0 +1,118 @@
+"""The command line of a node."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from node.commands import Download, Send
+from node.options import listening_host, parse_options, tracker_url
+
+
+@pytest.mark.parametrize("spelling", ["-node_id", "--node-id"])
+def test_the_least_that_must_be_said(spelling: str) -> None:
+    given = parse_options([spelling, "0"])
+    assert given.node_id == 0
+    assert given.command is None and given.tracker is None and given.folder is None
+    assert not given.json and not given.verbose and not given.progress
+
+
+def test_everything_that_can_be_said() -> None:
+    words = (
+        "-node_id 2147483647 -tracker http://10.0.0.1:80/announce -host 10.0.0.2 -setMode download x.torrent"
+    )
+    given = parse_options([*words.split(), "-d", "some where", "-cc", "fixed", "--progress", "--json"])
+    assert given.node_id == 2**31 - 1
+    assert given.tracker == "http://10.0.0.1:80"
+    assert given.host == "10.0.0.2"
+    assert given.command == Download("x.torrent")
+    assert given.folder == Path("some where")
+    assert given.congestion_control == "fixed"
+    assert given.progress and given.json and not given.verbose
+
+
+@pytest.mark.parametrize("spelling", ["-setMode", "--set-mode"])
+def test_one_shot_send(spelling: str) -> None:
+    assert parse_options(["-node_id", "1", spelling, "SEND", "my file"]).command == Send("my file")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("", "-node_id"),
+        ("-node_id -1", "-1"),
+        ("-node_id 2147483648", "2147483648"),
+        ("-node_id 1.5", "1.5"),
+        ("-node_id ٣", "٣"),
+        ("-node_id " + "9" * 5000, "whole number"),
+        ("-node_id 1 extra", "extra"),
+        ("-node_id 1 -up 4MB", "-up"),
+        ("-node_id 1 -setMode send", "-setMode"),
+        ("-node_id 1 -setMode share x", "share"),
+        ("-node_id 1 -cc vegas", "vegas"),
+        ("-node_id 1 -tracker ftp://x:1", "ftp://x:1"),
+        ("-node_id 1 -host 0.0.0.0", "0.0.0.0"),
+        ("-node_id 1 --progress --verbose", "--verbose"),
+    ],
+)
+def test_wrong_usage_is_2_and_names_what_is_wrong(
+    words: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_options(words.split())
+    assert caught.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("usage:")
+    assert named in shown.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://127.0.0.1:12345", "http://127.0.0.1:12345"),
+        ("http://127.0.0.1:12345/", "http://127.0.0.1:12345"),
+        ("http://127.0.0.1:12345/announce", "http://127.0.0.1:12345"),
+        ("http://127.0.0.1:12345/tracker", "http://127.0.0.1:12345"),
+        ("http://localhost:1", "http://127.0.0.1:1"),
+        ("localhost:12345", "http://127.0.0.1:12345"),
+        ("HTTP://Tracker.school:80", "http://tracker.school:80"),
+        ("http://[::1]:80/", "http://[::1]:80"),
+    ],
+)
+def test_tracker_urls(text: str, url: str) -> None:
+    assert tracker_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "http://",
+        "http://127.0.0.1",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:99999",
+        "http://h:x",
+        "https://h:1",
+        "udp://h:1",
+        "http://h:1/other",
+        "http://h:1?q",
+        "http://a b:1",
+        "http://[::1:1",
+        "http://h\x1b:1",
+    ],
+)
+def test_what_is_no_tracker_url(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        tracker_url(text)
+
+
+def test_listening_hosts() -> None:
+    assert listening_host("localhost") == "127.0.0.1"
+    assert listening_host("192.168.1.20") == "192.168.1.20"
+    for text in ("", "::1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "1.2.3", "host"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            listening_host(text)
