@@ -1,0 +1,71 @@
+"""CUBIC (RFC 9438): after a loss the window grows back along a cubic curve of the time since.
+
+Concave up to where it lost last time, a plateau there, then convex to look for more. The curve depends
+on time, not on round trips, so connections of different round-trip times share a link more fairly.
+"""
+
+from __future__ import annotations
+
+from node.chunk_udp.congestion.base import CongestionController
+
+C = 0.4  # segments per second cubed: how steep the curve is (RFC 9438, 5)
+BETA = 0.7  # what is left of the window after a loss
+ALPHA = 3 * (1 - BETA) / (1 + BETA)  # additive increase that matches Reno's share with this BETA
+
+
+class Cubic(CongestionController):
+    """Window in bytes inside; the curve is computed in segments, as the RFC writes it."""
+
+    def __init__(self, segment_size: int) -> None:
+        super().__init__(segment_size)
+        self._slow_start_until = float("inf")  # bytes (ssthresh)
+        self._recovery_from = float("-inf")  # losses asked for before this are part of the last reduction
+        self._epoch: float | None = None  # when the current curve began
+        self._w_max = 0.0  # segments: the window before the last reduction
+        self._k = 0.0  # seconds from the start of the curve to its plateau
+        self._w_est = 0.0  # segments: what Reno would have by now
+
+    def on_received(self, size: int, sent_at: float, rtt: float, now: float, limited: bool) -> None:
+        """Grow: by what arrived in slow start, along the curve afterwards."""
+        if sent_at <= self._recovery_from or not limited:
+            return
+        if self.window < self._slow_start_until:
+            self.window += size
+            return
+        if self._epoch is None:
+            self._start_curve(now)
+        assert self._epoch is not None
+        segments = self.window / self.segment_size
+        target = C * (now - self._epoch + rtt - self._k) ** 3 + self._w_max
+        target = min(max(target, segments), 1.5 * segments)
+        self._w_est += ALPHA * size / self.window
+        grown = segments + (target - segments) / segments * (size / self.segment_size)
+        self.window = max(grown, self._w_est) * self.segment_size
+
+    def _start_curve(self, now: float) -> None:
+        segments = self.window / self.segment_size
+        self._epoch = now
+        self._w_est = segments
+        if self._w_max <= segments:
+            self._w_max, self._k = segments, 0.0
+        else:
+            self._k = ((self._w_max - segments) / C) ** (1 / 3)
+
+    def on_lost(self, size: int, sent_at: float, now: float) -> None:
+        """Shrink once for all that was outstanding, and remember where it was too much."""
+        if sent_at <= self._recovery_from:
+            return
+        self._recovery_from = now
+        segments = self.window / self.segment_size
+        # Fast convergence: lost below the last peak, so somebody else came; leave room (RFC 9438, 4.7).
+        self._w_max = segments * (1 + BETA) / 2 if segments < self._w_max else segments
+        self.window = max(self.window * BETA, self.minimum_window)
+        self._slow_start_until = self.window
+        self._epoch = None
+
+    def on_persistent_congestion(self, now: float) -> None:
+        """Begin again from the smallest window, in slow start up to half of where it was."""
+        self._recovery_from = now
+        self._slow_start_until = max(self.window * BETA, self.minimum_window)
+        self.window = self.minimum_window
+        self._epoch = None

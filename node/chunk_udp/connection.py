@@ -1,0 +1,339 @@
+"""The fetcher's end of one transfer, as a state machine without a socket or a clock.
+
+    VALIDATING ──TOKEN──▶ ASKING ──TELL──▶ FETCHING ──close()──▶ CLOSED
+        ▲                    │                 │                    ▲
+        └──── TOKEN ─────────┴─── (a new one, when ours expired)    │
+                             └──── REFUSE, silence ─────────────────┘
+
+Theory of operation. ``datagram_received`` takes what came from the owner and returns facts; ``request``
+turns a byte range into a REQUEST; ``on_timer`` does what has become due. After each of these the caller
+sends ``datagrams_to_send``, asks ``next_timer`` when to come back, and ``room`` how much more may be
+asked for. Lost ranges come first in ``take_lost``. A byte that was asked for is reported in exactly one
+Arrived, however often it arrives; a byte that was never asked for is never reported. So losses,
+duplicates, delays and wrong order cost time, never bytes; whether the bytes are the right ones is for the
+pieces' hashes to say.
+
+One connection serves one thread; nothing here is shared.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from common.errors import OwnerFault, WireError
+from node.chunk_udp import wire
+from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.ranges import RangeSet
+from node.chunk_udp.recovery import Flight, RoundTripTime
+
+PERSISTENT_PROBES = 3  # probes in vain after which the window collapses
+BLACK_HOLE_PROBES = 2  # probes in vain, with no segment seen ever, after which segments are made smaller
+MAX_TOKENS_IN_A_ROW = 8  # tokens without a byte of progress in between
+PATIENCE = 3  # an owner is not called silent before this many probe timeouts
+WINDOW_FRACTION = 8  # requests that share a full window: small bursts, and the next asked for in time
+
+
+class State(enum.Enum):
+    """Where a connection is."""
+
+    VALIDATING = "validating"
+    ASKING = "asking"
+    FETCHING = "fetching"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Told:
+    """The owner shares the torrent: its size in bytes, whether it has all, else which pieces from where."""
+
+    size: int
+    complete: bool
+    first_piece: int
+    bitfield: bytes
+
+
+class Arrived(NamedTuple):
+    """Bytes that were asked for are here: write ``payload`` at ``offset``."""
+
+    offset: int
+    payload: bytes | memoryview
+
+
+Fact = Told | Arrived
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a connection is made with."""
+
+    info_hash: bytes
+    transfer_id: int  # random 64 bits: what makes answers unguessable for those who do not see them
+    segment_size: int  # bytes of file in a segment that the path is believed to carry
+    receive_limit: int  # bytes that may be outstanding before our own receive buffer would overflow
+    owner_timeout: float  # seconds of silence after which the owner is given up
+    checked: bool = True  # ask for a checksum over every segment's payload
+
+
+@dataclass
+class Counters:
+    """What happened, for people and tests; all in datagrams but ``bytes_*``."""
+
+    received: int = 0
+    malformed: int = 0
+    stale: int = 0  # of another transfer, or of nothing we know
+    duplicate_bytes: int = 0
+    lost_bytes: int = 0
+    probes: int = 0
+    requested_bytes: int = 0
+
+
+class FetchConnection:
+    """One owner, one torrent. All times are monotonic seconds, all ranges half-open."""
+
+    def __init__(self, terms: Terms, controller: CongestionController, now: float) -> None:
+        self.terms = terms
+        self.state = State.VALIDATING
+        self.segment_size = terms.segment_size
+        self.counters = Counters()
+        self.rtt = RoundTripTime()
+        self.controller = controller
+        self._flight = Flight()
+        self._lost = RangeSet()  # to be asked for again
+        self._token = wire.NO_TOKEN
+        self._tokens_in_a_row = 0
+        self._to_send: list[bytes] = []
+        self._ask_sequence = 0
+        self._asked_at = now
+        self._first_piece = 0
+        self._silent_since = now  # since when an answer has been due
+        self._timer_from = now  # from when the probe timer runs
+        self._probes = 0  # sent since anything came
+        self._any_data = False
+        self._ask(now)
+
+    # ---- asking
+
+    def _ask(self, now: float) -> None:
+        self._ask_sequence += 1
+        self._asked_at = now
+        terms = self.terms
+        ask = wire.Ask(terms.transfer_id, self._ask_sequence, terms.info_hash, self._token, self._first_piece)
+        self._to_send.append(wire.encode(ask))
+
+    def ask_file_size(self, now: float, first_piece: int = 0) -> None:
+        """Ask (again) what the owner has; a Told follows. Until then nothing else is asked for."""
+        self._first_piece = first_piece
+        self._silent_since = self._timer_from = now
+        self.state = State.ASKING
+        self._ask(now)
+
+    @property
+    def window(self) -> int:
+        """Bytes that may be outstanding: what the path takes, but no more than our buffer takes."""
+        return int(min(self.controller.window, self.terms.receive_limit))
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes asked for and not yet here or given up."""
+        return self._flight.bytes
+
+    def room(self) -> int:
+        """Bytes that may be asked for now; 0 unless FETCHING."""
+        return max(0, self.window - self._flight.bytes) if self.state is State.FETCHING else 0
+
+    @property
+    def request_size(self) -> int:
+        """Bytes to ask for in one REQUEST: whole segments, a fraction of the window."""
+        fraction = self.window // (WINDOW_FRACTION * self.segment_size)
+        most = min(wire.MAX_REQUEST // 2 // self.segment_size, wire.MAX_SEGMENTS_PER_REQUEST)
+        return max(1, min(fraction, most)) * self.segment_size
+
+    def take_lost(self, limit: int) -> tuple[int, int] | None:
+        """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
+        return self._lost.take_first(limit)
+
+    def request(self, start: int, end: int, now: float) -> None:
+        """Ask for bytes ``[start, end)``, at most ``wire.MAX_REQUEST`` of them."""
+        if not self._flight.requests:
+            self._silent_since = self._timer_from = now
+        entry = self._flight.send(start, end, now)
+        self.counters.requested_bytes += end - start
+        terms = self.terms
+        self._to_send.append(
+            wire.encode(
+                wire.Request(
+                    terms.transfer_id,
+                    entry.sequence,
+                    start,
+                    end - start,
+                    terms.info_hash,
+                    self._token,
+                    self.segment_size,
+                    terms.checked,
+                )
+            )
+        )
+
+    def datagrams_to_send(self) -> list[bytes]:
+        """What is to be sent now, in order; handed out once."""
+        datagrams, self._to_send = self._to_send, []
+        return datagrams
+
+    def unreceived(self) -> list[tuple[int, int]]:
+        """Close, and return every range that was asked for and never arrived."""
+        self.state = State.CLOSED
+        ranges = self._flight.abandon() + list(self._lost)
+        self._lost = RangeSet()
+        return ranges
+
+    # ---- what came
+
+    def datagram_received(self, datagram: bytes | memoryview, now: float) -> Sequence[Fact]:
+        """Take one datagram from the owner's address; OwnerFault if the owner refuses."""
+        try:
+            message = wire.decode(datagram)
+        except WireError:
+            self.counters.malformed += 1
+            return ()
+        self.counters.received += 1
+        if message.transfer_id == self.terms.transfer_id and self.state is not State.CLOSED:
+            if isinstance(message, wire.Data):
+                return self._data_received(message, now)
+            if isinstance(message, (wire.Token, wire.Tell, wire.Refuse)) and self._is_due(message.sequence):
+                return self._answer_received(message, now)
+        self.counters.stale += 1
+        return ()
+
+    def _is_due(self, sequence: int) -> bool:
+        return 1 <= sequence <= self._ask_sequence or sequence in self._flight.requests
+
+    def _heard(self, now: float) -> None:
+        self._silent_since = self._timer_from = now
+        self._probes = 0
+
+    def _answer_received(self, message: wire.Token | wire.Tell | wire.Refuse, now: float) -> Sequence[Fact]:
+        if isinstance(message, wire.Refuse):
+            raise OwnerFault(str(message.reason))
+        if isinstance(message, wire.Token):
+            self._token_received(message, now)
+            return ()
+        self._heard(now)
+        if self.state is State.ASKING:
+            if message.sequence == self._ask_sequence:
+                self.rtt.sample(now - self._asked_at)
+            self.state = State.FETCHING
+        return (Told(message.size, message.complete, message.first_piece, message.bitfield),)
+
+    def _token_received(self, message: wire.Token, now: float) -> None:
+        if message.token != self._token:
+            self._tokens_in_a_row += 1
+            if self._tokens_in_a_row > MAX_TOKENS_IN_A_ROW:
+                raise OwnerFault("does not accept the tokens it gives")
+            self._token = message.token
+            self._heard(now)
+        if self.state is State.FETCHING:  # ours had expired, so this request was not answered
+            request = self._flight.requests.get(message.sequence)
+            for span in self._flight.take_back(request.start, request.end) if request else ():
+                self._lost.add(*span)
+        elif message.sequence == self._ask_sequence:
+            self.rtt.sample(now - self._asked_at)
+            self.state = State.ASKING
+            self._ask(now)
+
+    def _data_received(self, message: wire.Data, now: float) -> Sequence[Fact]:
+        start, end = message.offset, message.offset + len(message.payload)
+        taken: list[tuple[int, int]] = []
+        sent_at, limited = now, False
+        request = self._flight.requests.get(message.sequence)
+        if request is not None and request.start <= start and end <= request.end:
+            sent_at, limited = request.sent_at, 2 * self._flight.bytes >= self.controller.window
+            if not request.answered:
+                request.answered = True
+                self.rtt.sample(now - sent_at)
+            taken = self._flight.arrive(request, start, end)
+        if taken != [(start, end)]:
+            taken = taken + self._late(start, end)
+        if not taken:
+            self.counters.duplicate_bytes += end - start
+            return ()
+        self._heard(now)
+        self._tokens_in_a_row, self._any_data = 0, True
+        size = sum(e - s for s, e in taken)
+        self.counters.duplicate_bytes += end - start - size
+        self.controller.on_received(size, sent_at, self.rtt.smoothed, now, limited)
+        self._look_for_losses(now)
+        if size == end - start:
+            return (Arrived(start, message.payload),)
+        return [Arrived(s, message.payload[s - start : e - start]) for s, e in taken]
+
+    def _late(self, start: int, end: int) -> list[tuple[int, int]]:
+        """What of ``[start, end)`` we still want although its own request was given up meanwhile."""
+        taken = self._lost.cut(start, end) + self._flight.take_back(start, end)
+        if taken:
+            self._flight.be_patient()
+        return taken
+
+    def _look_for_losses(self, now: float) -> None:
+        lost = self._flight.find_lost(self.segment_size, self.rtt, now)
+        if lost is None:
+            return
+        self.counters.lost_bytes += lost.size
+        for span in lost.ranges:
+            self._lost.add(*span)
+        self.controller.on_lost(lost.size, lost.latest_sent_at, now)
+
+    # ---- what the time brings
+
+    def _waiting(self) -> bool:
+        return self.state in (State.VALIDATING, State.ASKING) or bool(self._flight.requests)
+
+    def next_timer(self) -> float | None:
+        """When ``on_timer`` must be called, at the latest; None if nothing is awaited."""
+        if self.state is State.CLOSED or not self._waiting():
+            return None
+        probe = self._timer_from + self.rtt.probe_timeout(self._probes)
+        return probe if self._flight.loss_time is None else min(probe, self._flight.loss_time)
+
+    def on_timer(self, now: float) -> None:
+        """Do what is due; OwnerFault when the owner has been silent for too long."""
+        if self.state is State.CLOSED or not self._waiting():
+            return
+        if self._flight.loss_time is not None and self._flight.loss_time <= now:
+            self._look_for_losses(now)
+        if self._timer_from + self.rtt.probe_timeout(self._probes) > now:
+            return
+        silence = now - self._silent_since
+        if silence >= max(self.terms.owner_timeout, PATIENCE * self.rtt.probe_timeout(0)):
+            raise OwnerFault(f"silent for {silence:.1f} s")
+        self._probe(now)
+
+    def _probe(self, now: float) -> None:
+        """Ask again for the oldest thing; its answer will show what before it is lost."""
+        self._probes += 1
+        self.counters.probes += 1
+        self._timer_from = now
+        if self.state is not State.FETCHING:
+            self._ask(now)
+            return
+        if self._probes == PERSISTENT_PROBES:
+            self.controller.on_persistent_congestion(now)
+        if (
+            not self._any_data
+            and self._probes >= BLACK_HOLE_PROBES
+            and self.segment_size > wire.SMALL_SEGMENT
+        ):
+            self._shrink_segments()
+        span = self._flight.oldest(self.segment_size)
+        if span is not None:
+            self._flight.take_back(*span)
+            silent_since = self._silent_since
+            self.request(*span, now)
+            self._silent_since = silent_since  # a probe is no news
+
+    def _shrink_segments(self) -> None:
+        """Answers came, but never a segment: the path may not carry this size (RFC 8899's black hole)."""
+        self.segment_size = max(wire.SMALL_SEGMENT, self.segment_size // 4)
+        self.controller.segment_size = self.segment_size

@@ -1,0 +1,160 @@
+"""The fetcher's loop: one thread for each owner (the report's ``receive_chunk``).
+
+Ask for as much as the connection has room for, receive, hand over what arrived, do what the time brings.
+Everything that needs thought is in ``connection``; everything about the file is the supply's affair.
+"""
+
+from __future__ import annotations
+
+import secrets
+import selectors
+import socket
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from common.errors import OwnerFault
+from node.chunk_udp import sockets
+from node.chunk_udp.congestion import make_controller
+from node.chunk_udp.connection import Arrived, FetchConnection, State, Terms
+from node.chunk_udp.tokens import Address
+from node.settings import TransferSettings
+
+MAX_REFUSED = 3  # "nobody listens at that port" in a row, after which the owner counts as gone
+RECEIVES_PER_STEP = 4  # datagrams taken between two looks at what to ask for and at the timers
+
+
+class Supply(Protocol):
+    """What a fetcher needs of the download that it works for; called from the fetcher's thread only."""
+
+    def told(self, size: int, complete: bool, first_piece: int, bitfield: bytes) -> None:
+        """The owner says what it has; OwnerFault to have done with it."""
+        ...
+
+    def next_span(self, limit: int) -> tuple[int, int] | None:
+        """At most ``limit`` bytes that this owner shall be asked for; None: nothing now."""
+        ...
+
+    def deliver(self, offset: int, payload: bytes | memoryview) -> None:
+        """Bytes that were asked for; the view is valid during the call only."""
+        ...
+
+    def give_back(self, spans: Sequence[tuple[int, int]]) -> None:
+        """These were handed out by ``next_span`` and will not come from this owner."""
+        ...
+
+    def wait_for_work(self) -> bool:
+        """Block until there may be something to fetch again; False when there will never be."""
+        ...
+
+    def stopping(self) -> bool:
+        """Whether to stop in mid-transfer."""
+        ...
+
+
+class Fetcher:
+    """Fetches from one owner at ``addr`` whatever ``supply`` wants, until it wants nothing more."""
+
+    def __init__(self, addr: Address, info_hash: bytes, settings: TransferSettings, supply: Supply) -> None:
+        self._supply = supply
+        family = sockets.family_of(addr[0])
+        any_host = "::" if family == socket.AF_INET6 else "0.0.0.0"
+        here = addr[0] if sockets.is_loopback(addr[0]) else any_host
+        try:
+            self._sock = sockets.udp_socket(here, 0, settings.socket_buffer_size)
+        except OSError as error:
+            raise OwnerFault(f"no socket for it: {error.strerror}") from None
+        try:
+            self._sock.connect(addr)  # from now on the system drops what others send
+        except OSError as error:
+            self._sock.close()
+            raise OwnerFault(f"cannot be reached: {error.strerror}") from None
+        self._sock.setblocking(False)
+        self._batches = sockets.accept_batches(self._sock)
+        segment = sockets.path_segment_size(
+            self._sock, addr[0], settings.segment_size, settings.loopback_segment_size, 9216
+        )
+        terms = Terms(
+            info_hash,
+            secrets.randbits(64),
+            segment,
+            sockets.receive_limit(self._sock, segment),
+            settings.owner_timeout,
+            checked=not sockets.is_loopback(addr[0]),
+        )
+        controller = make_controller(settings.congestion_control, segment)
+        self.connection = FetchConnection(terms, controller, time.monotonic())
+        self._buffer = memoryview(bytearray(sockets.BATCH))
+        self._refused = 0
+
+    def receive_chunk(self) -> None:
+        """Fetch until the supply is content; OwnerFault if the owner fails. Closes the socket."""
+        selector = selectors.DefaultSelector()
+        try:
+            with self._sock, selector:
+                selector.register(self._sock, selectors.EVENT_READ)
+                while self._step(selector):
+                    pass
+        finally:
+            self._supply.give_back(self.connection.unreceived())
+
+    def _step(self, selector: selectors.BaseSelector) -> bool:
+        """Ask, receive, look at the clock; False when there is nothing more to do."""
+        connection = self.connection
+        if self._supply.stopping():
+            return False
+        now = time.monotonic()
+        self._ask_for_more(now)
+        if connection.state is State.FETCHING and not connection.in_flight:
+            return self._supply.wait_for_work()
+        if not self._receive(now):
+            timer = connection.next_timer()
+            selector.select(None if timer is None else max(0.0, timer - now))
+        received = 0
+        while received < RECEIVES_PER_STEP and self._receive(time.monotonic()):
+            received += 1
+        timer = connection.next_timer()
+        if timer is not None and timer <= (now := time.monotonic()):
+            connection.on_timer(now)
+        return True
+
+    def _ask_for_more(self, now: float) -> None:
+        """Turn room in the window into requests; what was lost goes first."""
+        connection = self.connection
+        size = connection.request_size
+        while connection.room() >= size or (connection.room() and not connection.in_flight):
+            span = connection.take_lost(size) or self._supply.next_span(size)
+            if span is None:
+                break
+            connection.request(*span, now)
+        for datagram in connection.datagrams_to_send():
+            try:
+                self._sock.send(datagram)
+            except OSError as error:
+                self._survive(error)
+
+    def _receive(self, now: float) -> bool:
+        """Take what one receive call gives, hand it over; False if there was nothing."""
+        try:
+            size, step = sockets.receive_into(self._sock, self._buffer)
+        except OSError as error:
+            self._survive(error)
+            return False
+        self._refused = 0
+        for at in range(0, size, max(1, step)):
+            for fact in self.connection.datagram_received(self._buffer[at : min(at + step, size)], now):
+                if isinstance(fact, Arrived):
+                    self._supply.deliver(fact.offset, fact.payload)
+                else:
+                    self._supply.told(fact.size, fact.complete, fact.first_piece, fact.bitfield)
+        return True
+
+    def _survive(self, error: OSError) -> None:
+        """What a socket call raised: nothing there is fine, a closed port is fine once or twice."""
+        if isinstance(error, (BlockingIOError, InterruptedError)):
+            return
+        if not isinstance(error, ConnectionError):
+            raise OwnerFault(f"cannot be reached: {error.strerror}") from None
+        self._refused += 1  # ICMP: nobody listens there (Windows: 10054)
+        if self._refused >= MAX_REFUSED:
+            raise OwnerFault("nobody listens at its address") from None

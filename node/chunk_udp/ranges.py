@@ -1,0 +1,107 @@
+"""Sets of bytes as sorted, disjoint, half-open ranges ``[start, end)``."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+
+
+class RangeSet:
+    """A set of non-negative integers kept as ranges; adjacent ranges are one.
+
+    Every operation costs O(log n) to find its place, plus what it moves; n is small in practice.
+    """
+
+    __slots__ = ("_ends", "_starts")
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for start, end in ranges:
+            self.add(start, end)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(list(zip(self._starts, self._ends, strict=True)))
+
+    def __len__(self) -> int:
+        """How many ranges (not bytes)."""
+        return len(self._starts)
+
+    def __bool__(self) -> bool:
+        return bool(self._starts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RangeSet) and (self._starts, self._ends) == (other._starts, other._ends)
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        return f"RangeSet({list(self)})"
+
+    @property
+    def total(self) -> int:
+        """How many integers."""
+        return sum(self._ends) - sum(self._starts)
+
+    @property
+    def first(self) -> int:
+        """The lowest member; IndexError if empty."""
+        return self._starts[0]
+
+    def add(self, start: int, end: int) -> None:
+        """Add ``[start, end)``; an empty range adds nothing."""
+        if start >= end:
+            return
+        low = bisect_left(self._ends, start)  # the first range that touches or follows
+        high = bisect_right(self._starts, end)  # past the last one that touches
+        if low < high:
+            start = min(start, self._starts[low])
+            end = max(end, self._ends[high - 1])
+        self._starts[low:high] = [start]
+        self._ends[low:high] = [end]
+
+    def cut(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Remove ``[start, end)`` and return the ranges that really were in the set."""
+        if start >= end or not self._starts:
+            return []
+        if start == self._starts[0] and end < self._ends[0]:  # in order: by far the most frequent case
+            self._starts[0] = end
+            return [(start, end)]
+        low = bisect_right(self._ends, start)  # the first range that overlaps
+        high = bisect_left(self._starts, end)  # past the last one
+        if low >= high:
+            return []
+        removed = [
+            (max(start, s), min(end, e))
+            for s, e in zip(self._starts[low:high], self._ends[low:high], strict=True)
+        ]
+        left = [(self._starts[low], start)] if self._starts[low] < start else []
+        right = [(end, self._ends[high - 1])] if self._ends[high - 1] > end else []
+        self._starts[low:high] = [s for s, _ in left + right]
+        self._ends[low:high] = [e for _, e in left + right]
+        return removed
+
+    def take_first(self, limit: int) -> tuple[int, int] | None:
+        """Remove and return at most ``limit`` integers from the first range; None if empty."""
+        if not self._starts or limit <= 0:
+            return None
+        start = self._starts[0]
+        end = min(self._ends[0], start + limit)
+        if end == self._ends[0]:
+            del self._starts[0], self._ends[0]
+        else:
+            self._starts[0] = end
+        return start, end
+
+    def take_last(self, amount: int) -> list[tuple[int, int]]:
+        """Remove and return ``amount`` integers (or all there are) from the high end, lowest range first."""
+        taken: list[tuple[int, int]] = []
+        while amount > 0 and self._starts:
+            start = max(self._starts[-1], self._ends[-1] - amount)
+            taken.append((start, self._ends[-1]))
+            amount -= self._ends[-1] - start
+            if start == self._starts[-1]:
+                del self._starts[-1], self._ends[-1]
+            else:
+                self._ends[-1] = start
+        return taken[::-1]

@@ -1,0 +1,130 @@
+"""What this system's UDP sockets can do, asked of the system instead of assumed.
+
+On Linux one system call can send up to 64 segments (UDP_SEGMENT) and receive as many of one sender
+(UDP_GRO); elsewhere each datagram is a call of its own, with the same code above it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+
+from node.chunk_udp import wire
+
+LINUX = sys.platform.startswith("linux")
+UDP_SEGMENT, UDP_GRO = 103, 104  # linux/udp.h; not in the socket module
+IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO = 14, 10, 2  # linux/in.h; not in the socket module
+IP_UDP_HEADERS = {socket.AF_INET: 28, socket.AF_INET6: 48}  # bytes
+ETHERNET_MTU = 1500  # bytes; believed of a path where the system does not say
+GATHERS = hasattr(socket.socket, "sendmsg")  # Windows' Python has neither sendmsg nor recvmsg
+_SEGMENT, _GRO = struct.Struct("@H"), struct.Struct("@i")
+_ANCILLARY = socket.CMSG_SPACE(_GRO.size) if GATHERS else 0
+CACHE_FRIENDLY = 1 << 20  # bytes of file outstanding on one socket, at most
+BATCH = 65_535  # bytes: the most that one batched call carries, and what every datagram is received into
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """IPv4 or IPv6, of a numeric address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def udp_socket(host: str, port: int, buffer_size: int) -> socket.socket:
+    """A bound UDP socket with as much receive buffer as the system grants of ``buffer_size`` bytes."""
+    sock = socket.socket(family_of(host), socket.SOCK_DGRAM)
+    try:
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            with contextlib.suppress(OSError):  # macOS refuses what is too large instead of granting less
+                sock.setsockopt(socket.SOL_SOCKET, option, buffer_size)
+        if LINUX and sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` (numeric) is this machine's own loopback address."""
+    return ipaddress.ip_address(host).is_loopback
+
+
+def path_segment_size(
+    sock: socket.socket, host: str, wanted: int, loopback_wanted: int, datagram_limit: int
+) -> int:
+    """Bytes of file in a segment that the path of the connected ``sock`` carries without fragmentation.
+
+    ``datagram_limit`` bounds a loopback datagram where the system's own limit is unknown (macOS: 9,216).
+    """
+    if is_loopback(host):
+        limit = wire.MAX_DATAGRAM if LINUX else datagram_limit
+        return min(loopback_wanted, limit - wire.HEADER_SIZE)
+    mtu = ETHERNET_MTU
+    if LINUX and sock.family == socket.AF_INET:
+        mtu = sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
+    return max(wire.MIN_SEGMENT, min(wanted, mtu - IP_UDP_HEADERS[sock.family] - wire.HEADER_SIZE))
+
+
+def receive_limit(sock: socket.socket, segment_size: int) -> int:
+    """Bytes of file that may be outstanding without overflowing ``sock``'s receive buffer.
+
+    Linux says twice what was granted and counts each datagram's bookkeeping (its ``truesize``, here 832
+    bytes more than it carries, up to 2,304 for a small one), but gives memory back late: a quarter of the
+    buffer may be free and not yet usable. More than ``CACHE_FRIENDLY`` gains nothing: what waits in the
+    buffer for long has left the processor's cache when it is read.
+    """
+    granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    cost = segment_size + max(1024, segment_size // 8)
+    usable = min(granted * 6 // 10, CACHE_FRIENDLY * cost // segment_size)
+    return max(2, usable // cost) * segment_size
+
+
+def accept_batches(sock: socket.socket) -> bool:
+    """Let the system hand over many segments of one sender at once; whether it will."""
+    if not LINUX:
+        return False
+    try:
+        sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+    except OSError:
+        return False
+    return True
+
+
+def can_send_batches(sock: socket.socket) -> bool:
+    """Whether the system splits one large send into segments."""
+    if not LINUX:
+        return False
+    try:
+        sock.getsockopt(socket.IPPROTO_UDP, UDP_SEGMENT)
+    except OSError:
+        return False
+    return True
+
+
+def send_parts(
+    sock: socket.socket, parts: Sequence[bytes | memoryview], addr: tuple[str, int], segment: int
+) -> None:
+    """Send ``parts`` joined, as one datagram or (``segment`` > 0) as datagrams of ``segment`` bytes each."""
+    if segment:
+        ancillary = [(socket.IPPROTO_UDP, UDP_SEGMENT, _SEGMENT.pack(segment))]
+        sock.sendmsg(parts, ancillary, 0, addr)
+    elif GATHERS:
+        sock.sendmsg(parts, (), 0, addr)
+    else:
+        sock.sendto(b"".join(parts), addr)
+
+
+def receive_into(sock: socket.socket, buffer: memoryview) -> tuple[int, int]:
+    """Receive from the connected ``sock``: bytes received, and bytes of each datagram among them."""
+    if not GATHERS:
+        size = sock.recv_into(buffer)
+        return size, size
+    size, ancillary, _, _ = sock.recvmsg_into([buffer], _ANCILLARY)
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_UDP, UDP_GRO):
+            return size, int(_GRO.unpack_from(data)[0])
+    return size, size

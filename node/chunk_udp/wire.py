@@ -1,0 +1,241 @@
+"""The datagrams: a fixed 32-byte header, then a body. ``docs/protocol.md`` draws every field.
+
+Two families keep the course report's names. *Node2Node* is about a file: ASK (do you share it? how
+large is it? which pieces?), TOKEN (first show that you get mail at your address), TELL (the answer),
+REFUSE (no, and why). *ChunkSharing* moves bytes: REQUEST (a range, please) and DATA (one segment).
+
+Everything is big-endian and of fixed place; nothing is ever unpickled or evaluated. ``decode``
+returns a message or raises WireError, whatever the bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+from zlib import crc32
+
+from common.errors import WireError
+
+MAGIC = 0xC5
+VERSION = 1
+HEADER = struct.Struct("!BBBBIQQII")  # magic version kind flags length transfer offset sequence check
+HEADER_SIZE = HEADER.size  # 32
+_CHECKED_HEADER = struct.Struct("!BBBBIQQI")  # the same without the check: the 28 bytes that it covers
+_CHECK_AT = _CHECKED_HEADER.size
+_CHECK = struct.Struct("!I")
+
+MAX_DATAGRAM = 65_507  # bytes of payload that IPv4 can carry in one datagram
+MAX_SEGMENT = MAX_DATAGRAM - HEADER_SIZE  # bytes of file in one DATA
+MIN_SEGMENT = 512  # an owner sends no smaller segments, however small the wish (but for the last one)
+SMALL_SEGMENT = 1200  # bytes of file in a segment that every path carries (RFC 9000, 14)
+MAX_REQUEST = 256 * 1024  # bytes that one REQUEST may ask for
+MAX_SEGMENTS_PER_REQUEST = 64  # what one batched send can carry on Linux
+
+TOKEN_SIZE = 16
+NO_TOKEN = bytes(TOKEN_SIZE)
+INFO_HASH_SIZE = 20
+ASK_SIZE = 128  # an ASK is padded to this: larger than what an unproved address gets in return
+MAX_BITFIELD = 1024  # bytes of bitfield in one TELL
+
+CHECKED = 0x01  # flag: the check of a DATA covers its payload too, or (in REQUEST) shall do so
+COMPLETE = 0x02  # flag in TELL: the owner holds every piece, no bitfield follows
+
+
+class Kind(enum.IntEnum):
+    """The types of message; the high half byte is the family."""
+
+    ASK = 0x01
+    TOKEN = 0x02
+    TELL = 0x03
+    REFUSE = 0x04
+    REQUEST = 0x11
+    DATA = 0x12
+
+
+DATA = int(Kind.DATA)  # compared for every segment; an enum's member compares far slower
+
+
+class Refusal(enum.IntEnum):
+    """Why an owner does not give what it was asked for."""
+
+    NOT_SHARED = 1
+    CHANGED = 2
+    NOT_HELD = 3
+    BUSY = 4
+
+    def __str__(self) -> str:
+        return {
+            1: "does not share this file",
+            2: "its copy has changed",
+            3: "does not hold this range",
+            4: "busy",
+        }[self]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Do you share this torrent? ``first_piece``: where the bitfield in the answer shall begin."""
+
+    transfer_id: int
+    sequence: int
+    info_hash: bytes
+    token: bytes = NO_TOKEN
+    first_piece: int = 0
+
+
+@dataclass(frozen=True)
+class Token:
+    """Show this to be answered: it reached you, so the address is yours. Echoes the sequence."""
+
+    transfer_id: int
+    sequence: int
+    token: bytes
+
+
+@dataclass(frozen=True)
+class Tell:
+    """The answer to ASK: the size in bytes and what is held (``bitfield`` from ``first_piece`` on)."""
+
+    transfer_id: int
+    sequence: int
+    size: int
+    complete: bool
+    first_piece: int = 0
+    bitfield: bytes = b""
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """No, and why; only ever sent to an address that proved itself."""
+
+    transfer_id: int
+    sequence: int
+    reason: Refusal
+
+
+@dataclass(frozen=True)
+class Request:
+    """The bytes ``[offset, offset + length)`` of a torrent, in segments of ``segment_size``."""
+
+    transfer_id: int
+    sequence: int
+    offset: int
+    length: int
+    info_hash: bytes
+    token: bytes
+    segment_size: int
+    checked: bool = False
+
+
+class Data(NamedTuple):  # made for every segment, and three times as fast to make as a frozen dataclass
+    """One segment: bytes of the file from ``offset`` on, in answer to request ``sequence``."""
+
+    transfer_id: int
+    sequence: int
+    offset: int
+    payload: bytes | memoryview
+    checked: bool = False
+
+
+Message = Ask | Token | Tell | Refuse | Request | Data
+
+_ASK = struct.Struct(f"!{INFO_HASH_SIZE}s{TOKEN_SIZE}s")
+_TOKEN = struct.Struct(f"!{TOKEN_SIZE}s")
+_TELL = struct.Struct("!Q")
+_REQUEST = struct.Struct(f"!{INFO_HASH_SIZE}s{TOKEN_SIZE}sI")
+
+
+def _seal(
+    kind: Kind, flags: int, length: int, transfer: int, offset: int, sequence: int, body: bytes
+) -> bytes:
+    head = _CHECKED_HEADER.pack(MAGIC, VERSION, kind, flags, length, transfer, offset, sequence)
+    return head + _CHECK.pack(crc32(body, crc32(head))) + body
+
+
+def encode(message: Message) -> bytes:
+    """The message as one datagram."""
+    transfer, sequence = message.transfer_id, message.sequence
+    if isinstance(message, Request):
+        body = _REQUEST.pack(message.info_hash, message.token, message.segment_size)
+        flags = CHECKED if message.checked else 0
+        return _seal(Kind.REQUEST, flags, message.length, transfer, message.offset, sequence, body)
+    if isinstance(message, Data):
+        header = bytearray(HEADER_SIZE)
+        pack_data_header(header, 0, transfer, sequence, message.offset, message.payload, message.checked)
+        return bytes(header) + bytes(message.payload)
+    if isinstance(message, Ask):
+        body = _ASK.pack(message.info_hash, message.token).ljust(ASK_SIZE - HEADER_SIZE, b"\0")
+        return _seal(Kind.ASK, 0, len(body), transfer, message.first_piece, sequence, body)
+    if isinstance(message, Token):
+        return _seal(Kind.TOKEN, 0, TOKEN_SIZE, transfer, 0, sequence, message.token)
+    if isinstance(message, Tell):
+        body = _TELL.pack(message.size) + message.bitfield
+        flags = COMPLETE if message.complete else 0
+        return _seal(Kind.TELL, flags, len(body), transfer, message.first_piece, sequence, body)
+    return _seal(Kind.REFUSE, 0, 1, transfer, 0, sequence, bytes([message.reason]))
+
+
+def pack_data_header(
+    buffer: bytearray | memoryview,
+    at: int,
+    transfer_id: int,
+    sequence: int,
+    offset: int,
+    payload: bytes | memoryview,
+    checked: bool,
+) -> None:
+    """Write the 32 header bytes of one DATA into ``buffer[at:]``; the owner's hot path, so no copies.
+
+    The check covers the header, and the payload where ``checked``: over loopback no bit ever flips, and
+    every piece is verified by its SHA-1 in any case.
+    """
+    flags = CHECKED if checked else 0
+    fields = (MAGIC, VERSION, DATA, flags, len(payload), transfer_id, offset, sequence)
+    check = crc32(_CHECKED_HEADER.pack(*fields))
+    HEADER.pack_into(buffer, at, *fields, crc32(payload, check) if checked else check)
+
+
+def decode(datagram: bytes | memoryview) -> Message:
+    """The message in one datagram; WireError for anything that is not exactly one of ours."""
+    if len(datagram) < HEADER_SIZE:
+        raise WireError(f"datagram of {len(datagram)} bytes is shorter than a header")
+    view = memoryview(datagram)
+    magic, version, kind, flags, length, transfer, offset, sequence, check = HEADER.unpack_from(view)
+    if magic != MAGIC or version != VERSION:
+        raise WireError("not a datagram of this protocol and version")
+    body = view[HEADER_SIZE:]
+    expected = crc32(view[:_CHECK_AT])
+    if kind != DATA or flags & CHECKED:
+        expected = crc32(body, expected)
+    if check != expected:
+        raise WireError("datagram damaged on its way")
+    if kind == DATA:
+        if length != len(body) or not length:
+            raise WireError("segment of another length than it says")
+        return Data(transfer, sequence, offset, body, flags & CHECKED == CHECKED)
+    return _decode_body(kind, flags, length, transfer, offset, sequence, bytes(body))
+
+
+def _decode_body(
+    kind: int, flags: int, length: int, transfer: int, offset: int, sequence: int, body: bytes
+) -> Message:
+    if kind == Kind.REQUEST and len(body) == _REQUEST.size:
+        info_hash, token, segment_size = _REQUEST.unpack(body)
+        return Request(
+            transfer, sequence, offset, length, info_hash, token, segment_size, bool(flags & CHECKED)
+        )
+    if length != len(body):
+        raise WireError("body of another length than it says")
+    if kind == Kind.ASK and len(body) == ASK_SIZE - HEADER_SIZE:
+        info_hash, token = _ASK.unpack_from(body)
+        return Ask(transfer, sequence, info_hash, token, offset)
+    if kind == Kind.TOKEN and len(body) == TOKEN_SIZE:
+        return Token(transfer, sequence, body)
+    if kind == Kind.TELL and _TELL.size <= len(body) <= _TELL.size + MAX_BITFIELD:
+        (size,) = _TELL.unpack_from(body)
+        return Tell(transfer, sequence, size, bool(flags & COMPLETE), offset, body[_TELL.size :])
+    if kind == Kind.REFUSE and len(body) == 1 and body[0] in Refusal._value2member_map_:
+        return Refuse(transfer, sequence, Refusal(body[0]))
+    raise WireError(f"unknown or misshapen message of type {kind:#04x}")
