@@ -36,7 +36,10 @@ def check_plain(path: Path, follow: bool = True) -> None:
 
     Looked at before opening, because opening a folder fails in another way on each system.
     """
-    mode = os.stat(path, follow_symlinks=follow).st_mode
+    try:
+        mode = os.stat(path, follow_symlinks=follow).st_mode
+    except ValueError:  # a NUL, or a character that the file system's encoding does not have
+        raise FileFault(f"{clean(path)}: no file can have this name") from None
     if stat.S_ISDIR(mode):
         raise FileFault(f"{clean(path)} is a folder; a file is wanted")
     if stat.S_ISLNK(mode):

@@ -124,6 +124,7 @@ def test_torrents_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
     for path, says in [
         (tmp_path / "missing.torrent", "no such file"),
         (tmp_path, "is a folder"),
+        (tmp_path / "a\0b.torrent", "no file can have this name"),
         (tmp_path / "large.torrent", "larger than a torrent may be"),
     ]:
         with pytest.raises(FileFault, match=says):
