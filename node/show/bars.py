@@ -13,6 +13,7 @@ from node.show import units
 from node.show.lines import address
 
 OWNERS = 12  # lines at most
+WIDE = 70  # cells; below, words need the room more than bars do
 
 _STATE_STYLES = {"active": "green", "idle": "dim", "lost": "yellow", "blamed": "red"}
 
@@ -21,7 +22,7 @@ def grid(width: int) -> Table:
     """The columns all lines share: what, bar, how much, rate, time left or state."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)
-    table.add_column(ratio=3, min_width=8)
+    table.add_column(ratio=3 if width >= WIDE else 1, min_width=4)
     table.add_column(justify="right", no_wrap=True, min_width=6)
     table.add_column(justify="right", no_wrap=True, min_width=10)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)

@@ -36,10 +36,10 @@ PEERS = (
 
 def test_plain_status() -> None:
     assert plain_table(tables.status_sheet(STATUS)) == (
-        "file       state       size    done       rate  left  owners  why\n"
-        "movie.mkv  fetching  1.0 GB   42.0%  83.0 MB/s  0:08  2       -\n"
-        "文件.bin   failed    2.0 kB    0.0%          -     -  -       no owner in 60 s"
-    ).replace("   42.0%", "  42.0%").replace("    0.0%", "   0.0%").replace("    done", "   done")
+        "file       state       size   done       rate  left  owners  why\n"
+        "movie.mkv  fetching  1.0 GB  42.0%  83.0 MB/s  0:08  2       -\n"
+        "文件.bin   failed    2.0 kB   0.0%          -     -  -       no owner in 60 s"
+    )
 
 
 def test_plain_files_and_peers() -> None:
@@ -79,7 +79,7 @@ def test_terminal_table() -> None:
     assert "\x1b" not in text_of(console)
 
 
-@pytest.mark.parametrize("width", [44, 60, 90, 200])
+@pytest.mark.parametrize("width", [50, 60, 90, 200])
 def test_bars_fit_and_name_everybody(width: int) -> None:
     console = recorded(width)
     console.print(bars.drawn([PROGRESS], events.Hashing("h.bin", 1, 4), width))

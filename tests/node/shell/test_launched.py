@@ -1,0 +1,217 @@
+"""The launcher driven through pipes and by one command, as a process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Launched
+
+    Launch = Callable[..., Launched]
+    Objects = Callable[[str], list[dict[str, Any]]]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in uses SIGUSR1")
+
+
+def test_commands_through_a_pipe(launch: Launch) -> None:
+    code, out, err = launch().end(
+        "torrent -setMode send a.bin\r\n"
+        "torent -status\n"
+        "\n"
+        "torrent -setMode send missing.bin\n"
+        "torrent -setMode download bad.torrent\n"
+        "torrent -status\ntorrent -files\ntorrent -peers\nhelp\n"
+        'torrent -setMode send "x\n'
+        "torrent -setMode exit"
+    )
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[:3] == [
+        "node 7 listens on udp 127.0.0.1:4001",
+        "Node program started",
+        "ENTER YOUR COMMAND!",
+    ]
+    assert lines[3].startswith("sharing a.bin (1.0 MB); others need ")
+    assert [line.split()[0] for line in lines[4:11]] == [
+        "downloading",
+        "file",
+        "bad",
+        "file",
+        "a.bin",
+        "node",
+        "9",
+    ]
+    assert lines[-1] == "node 7 left the torrent"
+    assert "torrent -setMode download FILE.torrent" in out
+    assert err.splitlines() == [
+        "unknown command 'torent'; did you mean 'torrent'?",
+        "missing.bin: no such file",
+        "download of bad failed: bad: no owner answered in 60 s",
+        "a quote is opened and not closed",
+    ]
+    assert "\x1b" not in out + err
+
+
+def test_at_the_end_of_input_a_node_that_shares_nothing_leaves(launch: Launch) -> None:
+    code, out, err = launch().end("torrent -setMode download bad.torrent\n")
+    assert code == 0
+    assert out.endswith("node 7 left the torrent\n")
+    assert err == "download of bad failed: bad: no owner answered in 60 s\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_at_the_end_of_input_a_node_that_shares_serves_until_it_is_stopped(
+    launch: Launch, number: int
+) -> None:
+    node = launch()
+    assert node.process.stdin is not None
+    node.type("torrent -setMode download good.torrent\n")  # who has fetched a file shares it
+    node.process.stdin.close()
+    node.process.stdin = None
+    out = node.read_until("input has ended; sharing until stopped")
+    assert "downloaded good: 1.0 MB in 0.02 s, 100.0 MB/s, from 1 owner: node 2 (100%)" in out
+    assert node.process.poll() is None
+    node.process.send_signal(number)
+    assert node.end() == (0, "node 7 left the torrent\n", "")
+
+
+def test_a_signal_ends_a_node_that_waits_for_commands(launch: Launch) -> None:
+    node = launch()
+    node.read_until("ENTER YOUR COMMAND!")
+    node.process.terminate()
+    assert node.process.wait(30) == 0
+    assert node.end() == (0, "node 7 left the torrent\n", "")
+
+
+def test_a_signal_ends_a_node_that_hashes(launch: Launch) -> None:
+    node = launch("--verbose")
+    node.type("torrent -setMode send slow\n")
+    node.read_until("hashing slow: 50.0%")
+    node.process.terminate()
+    assert node.end() == (0, "node 7 left the torrent\n", "")
+
+
+def test_leaving_names_the_downloads_it_interrupts(launch: Launch) -> None:
+    code, out, _ = launch().end("torrent -setMode download endless.torrent\nexit\n")
+    assert code == 0
+    assert "endless is not finished; endless.part is kept, and the same command goes on from there\n" in out
+
+
+def test_a_monstrous_line_is_refused_and_the_next_one_counts(launch: Launch) -> None:
+    code, out, err = launch().end("x" * 1_000_000 + "\nhelp\n")
+    assert code == 0
+    assert "torrent -setMode exit" in out
+    assert err == "a line longer than 65536 characters is no command\n"
+
+
+def test_names_that_are_no_utf8_arrive(launch: Launch) -> None:
+    code, out, err = launch().end("torrent -setMode send a\udcff-ö.bin\nexit")
+    assert (code, err) == (0, "")
+    assert "sharing a\\udcff-ö.bin" in out
+
+
+def test_input_that_was_closed_is_at_its_end(launch: Launch, tmp_path: Path) -> None:
+    node = launch()
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", *[str(arg) for arg in node.process.args]]  # type: ignore[union-attr]
+    run = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=30, check=False)
+    assert run.returncode == 0
+    assert run.stdout.decode().endswith("node 7 left the torrent\n")
+
+
+def test_a_reader_that_leaves_does_not_end_the_node(launch: Launch) -> None:
+    node = launch("--verbose")
+    node.read_until("ENTER YOUR COMMAND!")
+    assert node.process.stdout is not None
+    node.process.stdout.close()
+    node.process.stdout = None
+    node.type("torrent -setMode send a.bin\n" * 3)
+    code, _, err = node.end("exit\n")
+    assert (code, err) == (0, "")
+
+
+def test_json(launch: Launch, objects: Objects) -> None:
+    code, out, err = launch("--json").end(
+        "torrent -setMode download good.torrent\ntorent\ntorrent -status\nexit"
+    )
+    assert code == 0
+    names = [o["event"] for o in objects(out)]
+    assert names == [
+        "started", "download_started", "progress", "piece", "completed", "error", "status", "stopped"
+    ]  # fmt: skip
+    assert objects(out)[5]["error"] == "unknown command 'torent'; did you mean 'torrent'?"
+    assert "unknown command 'torent'" in err
+
+
+def test_one_shot_download(launch: Launch) -> None:
+    code, out, err = launch("-setMode", "download", "good.torrent").end()
+    assert (code, err) == (0, "")
+    assert "ENTER YOUR COMMAND!" not in out and "\x1b" not in out
+    assert "downloaded good: 1.0 MB" in out
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [("bad.torrent", "bad: no owner answered in 60 s"), ("missing.torrent", "missing.torrent: no such file")],
+)
+def test_one_shot_download_that_fails(launch: Launch, objects: Objects, file: str, reason: str) -> None:
+    code, out, err = launch("-setMode", "download", file).end()
+    assert (code, err) == (1, reason + "\n")
+    code, out, err = launch("-setMode", "download", file, "--json").end()
+    assert code == 1
+    assert [o["error"] for o in objects(out) if o["event"] == "error"] == [reason]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_shot_download_that_is_interrupted(launch: Launch, number: int) -> None:
+    node = launch("-setMode", "download", "endless.torrent")
+    node.read_until("downloading endless")
+    node.process.send_signal(number)
+    assert node.end() == (1, "node 7 left the torrent\n", "interrupted; endless.part is kept\n")
+
+
+def test_one_shot_send_serves_until_stopped(launch: Launch) -> None:
+    node = launch("-setMode", "send", "a.bin")
+    node.read_until("sharing a.bin")
+    node.process.send_signal(signal.SIGINT)
+    assert node.end() == (0, "node 7 left the torrent\n", "")
+
+
+def test_one_shot_send_that_cannot(launch: Launch) -> None:
+    code, _, err = launch("-setMode", "send", "missing.bin").end()
+    assert (code, err) == (1, "missing.bin: no such file\n")
+
+
+def test_progress_lines(launch: Launch) -> None:
+    _, out, _ = launch("--progress", "-setMode", "download", "good.torrent").end()
+    assert "good: 42.0%, 50.0 MB/s, 0:01 left, from 2\n" in out
+
+
+def test_a_node_id_that_is_taken(launch: Launch) -> None:
+    code, out, err = launch("-node_id", "409").end()
+    assert (code, out, err) == (1, "", "node 409 is live at another address\n")
+
+
+def test_the_log(launch: Launch, tmp_path: Path) -> None:
+    launch().end("torrent -setMode download good.torrent\nexit")
+    lines = (tmp_path / "logs" / "node7.log").read_text(encoding="utf-8").splitlines()
+    assert [line.split("]  ")[1].split()[0] for line in lines] == [
+        "node",
+        "downloading",
+        "downloaded",
+        "node",
+    ]
+    assert all(line[0] == "[" and line[3] == ":" and line[9] == "]" for line in lines)
+
+
+def test_logs_that_cannot_be_written(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file where a folder should be", encoding="utf-8")
+    code, out, err = launch().end()
+    assert (code, out) == (1, "")
+    assert err.startswith("logs cannot be written: ") and len(err.splitlines()) == 1
