@@ -3,7 +3,6 @@
 Read it in this order:
 
     wire         what a datagram looks like
-    ranges       sets of half-open byte ranges
     tokens       how an owner knows that an address is real without remembering it
     recovery     round-trip times, and when a request counts as lost
     congestion/  how much may be asked for at a time

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from common.errors import OwnerFault, WireError
+from common.ranges import RangeSet
 from node.chunk_udp import wire
 from node.chunk_udp.congestion.base import CongestionController
-from node.chunk_udp.ranges import RangeSet
 from node.chunk_udp.recovery import Flight, RoundTripTime
 
 PERSISTENT_PROBES = 3  # probes in vain after which the window collapses

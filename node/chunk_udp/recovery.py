@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from node.chunk_udp.ranges import RangeSet
+from common.ranges import RangeSet
 
 GRANULARITY = 0.001  # seconds; no timer is finer (RFC 9002, 6.1.2)
 TIME_THRESHOLD = 9 / 8  # of a round trip: older than this, with later data here, is lost (6.1.2)

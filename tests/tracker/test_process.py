@@ -1,12 +1,220 @@
-"""The tracker as a real process: start, crash, restart, stop."""
+"""The tracker as a real process: launched each way, crashed, restarted, stopped, refused."""
 
 from __future__ import annotations
 
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+
+import tracker
+from common.messages import OwnedFile
 from node.discovery.classroom import TrackerClient
 
+ROOT = Path(__file__).resolve().parents[2]
+A, B = ("127.0.0.1", 4001), ("127.0.0.1", 4002)
+PATIENCE = 20.0  # seconds
+Start = Callable[..., "TrackerProcess"]  # type: ignore[name-defined]  # lives in conftest.py  # noqa: F821
 
-def test_smoke(tracker_process):
-    client = TrackerClient(tracker_process.url, 1)
-    print(client.register(("127.0.0.1", 4001)))
+
+def run(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """A tracker that is expected to end by itself."""
+    env = {
+        **os.environ,
+        "TRACKER_DB_DIR": str(tmp_path / "db"),
+        "LOGS_DIR": str(tmp_path / "logs"),
+        **settings,
+    }
+    return subprocess.run(
+        [sys.executable, str(ROOT / "tracker.py"), *arguments],
+        env=env, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=60,
+    )  # fmt: skip
+
+
+def owners(url: str, filename: str = "f") -> list[tuple[int, int]]:
+    client = TrackerClient(url, 99, timeout=PATIENCE)
+    found = [(owner.node_id, owner.uploads) for owner in client.need(filename)]
     client.close()
-    assert tracker_process.stop() == 0
+    return found
+
+
+@pytest.fixture
+def client(tracker_process):  # type: ignore[no-untyped-def]  # TrackerProcess lives in conftest.py
+    """Node 1 of the running tracker."""
+    client = TrackerClient(tracker_process.url, 1, timeout=PATIENCE)
+    yield client
+    client.close()
+
+
+def test_launcher_and_package_share_a_name_and_each_is_found() -> None:
+    assert Path(tracker.__file__).parent == ROOT / "tracker"
+    assert callable(runpy.run_path(str(ROOT / "tracker.py"))["main"])
+    for command in (["tracker.py"], ["-m", "tracker"]):
+        shown = subprocess.run(
+            [sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert (shown.returncode, "--port" in shown.stdout, shown.stderr) == (0, True, "")
+
+
+def test_what_was_answered_survives_kill_9(tracker_process, client) -> None:  # type: ignore[no-untyped-def]  # fixtures
+    client.register(A)
+    client.own([OwnedFile("f", "ab" * 20, 9)])
+    client.update("f")
+    client.update("f")
+    other = TrackerClient(tracker_process.url, 2, timeout=PATIENCE)
+    other.register(B)
+    other.own([OwnedFile("f")])
+    other.exit()
+    other.close()
+    tracker_process.kill()
+    assert json.loads((tracker_process.db / "nodes.json").read_text(encoding="utf-8"))["1"]["uploads"] == 2
+    assert list(json.loads((tracker_process.db / "files.json").read_text(encoding="utf-8"))) == ["f"]
+    tracker_process.restart()
+    assert owners(tracker_process.url) == [(1, 2)]
+    answer = client.register(A)
+    assert (answer.known, answer.files) == (True, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_quickly_and_cleanly(tracker_process, client, number: int) -> None:  # type: ignore[no-untyped-def]  # fixtures
+    client.register(A)
+    client.own([OwnedFile("f")])  # and its connection stays open
+    begin = time.monotonic()
+    tracker_process.process.send_signal(number)
+    tracker_process.process.send_signal(number)  # impatience does no harm
+    assert tracker_process.process.wait(timeout=10) == 0
+    assert time.monotonic() - begin < 2
+    assert tracker_process.stderr.read_text(encoding="utf-8") == ""
+    tracker_process.restart()
+    assert owners(tracker_process.url) == [(1, 0)]
+
+
+def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run(tmp_path, "--port", str(port))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert len(ended.stderr.splitlines()) == 1
+    assert str(port) in ended.stderr and "TRACKER_ADDR" in ended.stderr
+
+
+def test_a_folder_in_use_is_named_with_its_setting(tracker_process, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # fixture
+    ended = run(tmp_path, "--port", "0", TRACKER_DB_DIR=str(tracker_process.db))
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert "TRACKER_DB_DIR" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "names"),
+    [
+        (["--port", "x"], {}, "--port"),
+        (["--port", "65536"], {}, "--port"),
+        (["--prot", "1"], {}, "--prot"),
+        (["extra"], {}, "extra"),
+        (["--host", "no such host"], {}, "no such host"),
+        ([], {"TRACKER_ADDR": "12345"}, "TRACKER_ADDR"),
+        ([], {"RANKING": "luck"}, "RANKING='luck': one of uploads, rate, random"),
+        ([], {"TRACKER_TIME_INTERVAL": "soon"}, "TRACKER_TIME_INTERVAL"),
+    ],
+)
+def test_wrong_usage_and_wrong_settings_end_it_with_2(
+    tmp_path: Path, arguments: list[str], settings: dict[str, str], names: str
+) -> None:
+    ended = run(tmp_path, *arguments, **settings)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert names in ended.stderr and "Traceback" not in ended.stderr
+    if settings:
+        assert len(ended.stderr.splitlines()) == 1
+
+
+def test_an_unusable_folder_ends_it_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for setting in ("TRACKER_DB_DIR", "LOGS_DIR"):
+        ended = run(tmp_path, "--port", "0", **{setting: str(tmp_path / "file" / "x")})
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1), ended.stderr
+
+
+def test_settings_and_the_reports_spelling_are_taken(start_tracker: Start) -> None:
+    process = start_tracker(TRACKER_TIME_INTERVAL="4", RANKING="rate")
+    client = TrackerClient(process.url, 1, timeout=PATIENCE)
+    assert client.register(A).interval == 2.0
+    client.close()
+
+
+def test_a_silent_node_leaves_a_living_tracker(start_tracker: Start) -> None:
+    process = start_tracker(TRACKER_TIME_INTERVAL="1")
+    silent, caller = (TrackerClient(process.url, n, timeout=PATIENCE) for n in (1, 2))
+    for client, addr in ((silent, A), (caller, B)):
+        client.register(addr)
+        client.own([OwnedFile("f")])
+    deadline = time.monotonic() + PATIENCE
+    while len(owners(process.url)) == 2:
+        assert caller.register(B).known and time.monotonic() < deadline
+        time.sleep(0.05)
+    assert owners(process.url) == [(2, 0)]
+    assert "removed node 1 at 127.0.0.1:4001: silent for 1 s" in process.log()
+    for client in (silent, caller):
+        client.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
+def test_a_tracker_that_was_stopped_for_a_while_drops_nobody_for_it(start_tracker: Start) -> None:
+    process = start_tracker(TRACKER_TIME_INTERVAL="1")
+    client = TrackerClient(process.url, 1, timeout=PATIENCE)
+    client.register(A)
+    process.process.send_signal(signal.SIGSTOP)
+    time.sleep(2.5)
+    process.process.send_signal(signal.SIGCONT)
+    assert client.register(A).known
+    client.close()
+
+
+def test_a_damaged_record_is_named_at_start(tracker_process) -> None:  # type: ignore[no-untyped-def]  # fixture
+    tracker_process.stop()
+    (tracker_process.db / "nodes.json").write_bytes(b'{"1": {"upl')
+    tracker_process.restart()
+    said = tracker_process.stderr.read_text(encoding="utf-8")
+    assert len(said.splitlines()) == 1 and "nodes.json.corrupt-1" in said
+    assert (tracker_process.db / "nodes.json.corrupt-1").read_bytes() == b'{"1": {"upl'
+
+
+def test_the_log_has_one_line_an_event_and_none_for_a_heartbeat(tracker_process, client) -> None:  # type: ignore[no-untyped-def]  # fixtures
+    for _ in range(3):
+        client.register(A)
+    client.own([OwnedFile("a \N{BELL} name")])
+    client.need("f")
+    client.update("f")
+    client.exit()
+    tracker_process.stop()
+    lines = tracker_process.log().splitlines()
+    assert [line[12:].split()[0] for line in lines[1:-1]] == ["REGISTER", "OWN", "NEED", "UPDATE", "EXIT"]
+    assert all(line[0] == "[" and line[9:12] == "]  " for line in lines)
+
+
+def test_a_body_beyond_every_limit_is_answered_413(tracker_process) -> None:  # type: ignore[no-untyped-def]  # fixture
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.post(f"{tracker_process.url}/tracker", data=b"x" * (2 << 20), timeout=PATIENCE)
+        assert (answer.status_code, answer.json()) == (413, {"error": "request entity too large"})
+        assert session.get(tracker_process.url, timeout=PATIENCE).json()["nodes"] == 0
+
+
+def test_what_is_no_http_does_not_stop_it(tracker_process, client) -> None:  # type: ignore[no-untyped-def]  # fixtures
+    for garbage in (
+        b"\x00" * 2000,
+        b"POST /tracker HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", tracker_process.port), timeout=PATIENCE) as sock:
+            sock.sendall(garbage)
+    assert client.register(A).known is False

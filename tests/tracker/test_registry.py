@@ -225,5 +225,5 @@ class AgainstPlainDictionaries(RuleBasedStateMachine):
         assert self.registry.next_deadline() == due
 
 
-AgainstPlainDictionaries.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+AgainstPlainDictionaries.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestAgainstPlainDictionaries = AgainstPlainDictionaries.TestCase
