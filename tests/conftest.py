@@ -49,8 +49,7 @@ class TrackerProcess:
 
     def restart(self) -> None:
         """Again, on the same port and with the same records."""
-        if self.process.poll() is None:
-            self.stop()
+        self.stop()
         self._start(self.port)
 
     def log(self) -> str:

@@ -1,0 +1,61 @@
+"""The sweeping thread: it sweeps when told, sleeps until then, and ends at once."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+
+from common.messages import Own, OwnedFile, Register
+from tracker.liveness import Liveness
+from tracker.ranking import STRATEGIES
+from tracker.registry import Registry
+from tracker.service import TrackerService
+from tracker.storage.memory import MemoryStorage
+
+PATIENCE = 20.0  # seconds
+
+
+class Script:
+    """Sweeps that return the given waits, and tell that they happened."""
+
+    def __init__(self, *waits: float) -> None:
+        self.waits = list(waits)
+        self.swept: queue.Queue[float] = queue.Queue()
+
+    def sweep(self) -> float:
+        self.swept.put(time.monotonic())
+        return self.waits.pop(0)
+
+
+def test_it_sweeps_at_once_and_then_whenever_it_was_told_to() -> None:
+    script = Script(0.0, 0.05, 1000.0)
+    liveness = Liveness(script)
+    liveness.start()
+    times = [script.swept.get(timeout=PATIENCE) for _ in range(3)]
+    assert times[2] - times[1] >= 0.04
+    liveness.stop()
+    assert not any(
+        thread.name == "liveness" and thread is liveness._thread for thread in threading.enumerate()
+    )
+
+
+def test_a_silent_node_goes_by_itself_while_one_that_calls_stays() -> None:
+    storage = MemoryStorage()
+    service = TrackerService(Registry(1.0, 600), storage, STRATEGIES["uploads"], interval=0.5, max_results=50)
+    liveness = Liveness(service)
+    liveness.start()
+    service.add_file_owner(Own(1, ("127.0.0.1", 4001), (OwnedFile("f"),)))
+    caller = Register(2, ("127.0.0.1", 4002))
+    service.register_node(caller)
+    deadline = time.monotonic() + PATIENCE
+    while any(node.node_id == 1 for node in storage.load().nodes):
+        assert time.monotonic() < deadline
+        assert service.register_node(caller)["known"]
+        time.sleep(0.02)
+    liveness.stop()
+    assert storage.load().owned == ()
+
+
+def test_stop_without_start_is_harmless() -> None:
+    Liveness(Script()).stop()

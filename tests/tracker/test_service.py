@@ -1,0 +1,276 @@
+"""The service in virtual time: decide, record, answer; and 32 threads at once."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from common.errors import MessageError, NodeConflict
+from common.messages import Exit, Need, Own, OwnedFile, Register, Update
+from tracker.ranking import STRATEGIES
+from tracker.registry import Registry
+from tracker.service import TrackerService
+from tracker.storage.base import Change
+from tracker.storage.memory import MemoryStorage
+
+A, B, C = (("127.0.0.1", port) for port in (4001, 4002, 4003))
+SILENCE = 22.0
+HASH = "ab" * 20
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self) -> None:
+        self.now = 500.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Tracker:
+    """A service on a virtual clock; ``restart`` makes another one on the same records."""
+
+    def __init__(self, storage: MemoryStorage, ranking: str = "uploads", max_results: int = 50) -> None:
+        self.clock = Clock()
+        self.storage = storage
+        self.ranking = ranking
+        self.max_results = max_results
+        self.restart()
+
+    def restart(self) -> None:
+        registry = Registry(SILENCE, half_life=100.0)
+        rank = STRATEGIES[self.ranking]
+        self.service = TrackerService(
+            registry, self.storage, rank,
+            interval=11.0, max_results=self.max_results, clock=self.clock, rng=random.Random(1),
+        )  # fmt: skip
+        self.service.restore()
+
+    def pass_time(self, seconds: float) -> None:
+        """As the sweeping thread does it: no deadline is slept through."""
+        end = self.clock.now + seconds
+        while self.clock.now + (wait := self.service.sweep()) <= end:
+            self.clock.now += wait
+        self.clock.now = end
+        self.service.sweep()
+
+    def owners(self, filename: str = "f", info_hash: str | None = None) -> list[tuple[int, int]]:
+        answer = self.service.search_file(Need(99, filename, info_hash))
+        return [(entry["node_id"], uploads) for entry, uploads in answer["search_result"]]
+
+
+@pytest.fixture
+def tracker() -> Tracker:
+    return Tracker(MemoryStorage())
+
+
+def test_register_tells_the_interval_and_whether_the_node_was_known(tracker: Tracker) -> None:
+    first = tracker.service.register_node(Register(1, A))
+    assert first == {"status": "Node registered", "interval": 11.0, "known": False, "files": 0}
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"), OwnedFile("g"))))
+    assert tracker.service.register_node(Register(1, A)) == {**first, "known": True, "files": 2}
+
+
+def test_need_ranks_by_uploads_and_tells_what_is_known_of_each(tracker: Tracker) -> None:
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f", HASH, 9),)))
+    tracker.service.add_file_owner(Own(2, B, (OwnedFile("f"),)))
+    tracker.service.update_db(Update(2, "f"))
+    assert tracker.service.search_file(Need(7, "f")) == {
+        "dest_node_id": 7,
+        "filename": "f",
+        "search_result": [
+            [{"node_id": 2, "addr": ["127.0.0.1", 4002], "complete": True}, 1],
+            [{"node_id": 1, "addr": ["127.0.0.1", 4001], "info_hash": HASH, "complete": True, "size": 9}, 0],
+        ],
+    }
+    assert tracker.service.search_file(Need(7, None, HASH))["filename"] == "f"
+    assert tracker.service.search_file(Need(7, "nobody's"))["search_result"] == []
+
+
+def test_need_names_no_more_owners_than_it_is_told_to() -> None:
+    tracker = Tracker(MemoryStorage(), max_results=2)
+    for node_id in range(5):
+        tracker.service.add_file_owner(Own(node_id, A, (OwnedFile("f"),)))
+    tracker.service.update_db(Update(3, "f"))
+    assert [node_id for node_id, _ in tracker.owners()] == [3, 0]
+
+
+def test_rate_prefers_the_recently_generous() -> None:
+    tracker = Tracker(MemoryStorage(), "rate")
+    for node_id, addr in ((1, A), (2, B)):
+        tracker.service.add_file_owner(Own(node_id, addr, (OwnedFile("f"),)))
+    tracker.service.update_db(Update(1, "f"))
+    tracker.service.update_db(Update(1, "f"))
+    for _ in range(20):
+        tracker.pass_time(11.0)
+        tracker.service.register_node(Register(1, A))
+        tracker.service.register_node(Register(2, B))
+    tracker.service.update_db(Update(2, "f"))
+    assert tracker.owners() == [(2, 1), (1, 2)]
+
+
+def test_an_owner_is_credited_by_whom_it_served(tracker: Tracker) -> None:
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    assert tracker.service.update_db(Update(2, "f", owner=1))["status"] == "Database updated"
+    assert tracker.owners() == [(1, 1)]
+    for update, field in ((Update(1, "f", owner=5), "owner"), (Update(5, "f"), "node_id")):
+        with pytest.raises(MessageError) as caught:
+            tracker.service.update_db(update)
+        assert caught.value.field == field
+    assert tracker.owners() == [(1, 1)]
+
+
+def test_a_node_that_calls_at_every_interval_stays_though_one_call_is_lost(tracker: Tracker) -> None:
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    for call in range(20):
+        tracker.pass_time(10.9)
+        if call % 2:
+            tracker.service.register_node(Register(1, A))
+    assert tracker.owners() == [(1, 0)]
+
+
+def test_a_silent_node_is_gone_at_its_deadline_and_not_before(tracker: Tracker) -> None:
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    tracker.pass_time(21.9)
+    assert tracker.owners() == [(1, 0)]
+    tracker.pass_time(0.2)
+    assert tracker.owners() == []
+    assert tracker.storage.load().nodes == ()
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        lambda s: s.register_node(Register(1, A)),
+        lambda s: s.add_file_owner(Own(1, A, (OwnedFile("f"),))),
+        lambda s: s.search_file(Need(1, "f", addr=A)),
+        lambda s: s.update_db(Update(1, "f", addr=A)),
+    ],
+)
+def test_every_request_with_its_address_is_a_sign_of_life(tracker: Tracker, sign) -> None:  # type: ignore[no-untyped-def]  # lambdas
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    tracker.pass_time(20.0)
+    sign(tracker.service)
+    tracker.pass_time(20.0)
+    assert len(tracker.owners()) == 1
+
+
+def test_a_request_does_not_see_a_node_whose_deadline_has_come_though_nobody_swept(tracker: Tracker) -> None:
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    tracker.clock.now += SILENCE
+    assert tracker.owners() == []
+    assert tracker.service.register_node(Register(1, B))["known"] is False
+
+
+def test_a_tracker_that_stood_still_drops_nobody_for_it(tracker: Tracker) -> None:
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    tracker.clock.now += 3600  # suspended: no sweep happened
+    assert tracker.owners() == [(1, 0)]
+    tracker.pass_time(SILENCE)
+    assert tracker.owners() == []
+
+
+def test_a_node_id_is_kept_by_who_has_it(tracker: Tracker) -> None:
+    tracker.service.register_node(Register(1, A))
+    for attempt in (
+        lambda: tracker.service.register_node(Register(1, B)),
+        lambda: tracker.service.add_file_owner(Own(1, B, (OwnedFile("f"),))),
+        lambda: tracker.service.update_db(Update(1, "f", addr=B)),
+        lambda: tracker.service.remove_node(Exit(1, B)),
+    ):
+        with pytest.raises(NodeConflict):
+            attempt()
+    assert tracker.owners() == []
+    assert tracker.service.remove_node(Exit(1, A)) == {"status": "Node removed"}
+    assert tracker.service.register_node(Register(1, B))["known"] is False
+
+
+def test_to_exit_twice_is_as_good_as_once(tracker: Tracker) -> None:
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    assert (
+        tracker.service.remove_node(Exit(1))
+        == tracker.service.remove_node(Exit(1))
+        == {"status": "Node removed"}
+    )
+    assert tracker.owners() == []
+    assert tracker.storage.load().nodes == ()
+
+
+def test_after_a_restart_owners_are_known_with_their_counts_for_one_deadline(tracker: Tracker) -> None:
+    for node_id, addr in ((1, A), (2, B)):
+        tracker.service.add_file_owner(Own(node_id, addr, (OwnedFile("f", HASH),)))
+    tracker.service.update_db(Update(2, "f"))
+    tracker.restart()
+    assert tracker.owners() == [(2, 1), (1, 0)]
+    tracker.pass_time(21.0)
+    assert tracker.service.register_node(Register(2, B)) == {
+        "status": "Node registered", "interval": 11.0, "known": True, "files": 1,
+    }  # fmt: skip
+    tracker.pass_time(1.5)
+    assert tracker.owners() == [(2, 1)]
+
+
+class Ordered(MemoryStorage):
+    """Tells in which order things happen, and whether it can keep them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.happened: list[str] = []
+        self.works = True
+
+    def record(self, changes: Sequence[Change], urgent: bool = True) -> int:
+        self.happened.append("record")
+        return super().record(changes, urgent)
+
+    def wait(self, ticket: int, timeout: float) -> bool:
+        self.happened.append("wait")
+        return self.works
+
+
+def test_it_answers_after_it_recorded_and_saves_no_heartbeat() -> None:
+    storage = Ordered()
+    service = Tracker(storage).service
+    service.register_node(Register(1, A))
+    service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    service.update_db(Update(1, "f"))
+    assert storage.happened == ["record", "wait"] * 3
+    service.register_node(Register(1, A))
+    service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    service.search_file(Need(1, "f"))
+    assert storage.happened == ["record", "wait"] * 3
+    service.remove_node(Exit(1))
+    assert storage.happened == ["record", "wait"] * 4
+
+
+def test_what_could_not_be_saved_is_done_and_said_to_be_unsaved() -> None:
+    storage = Ordered()
+    tracker = Tracker(storage)
+    storage.works = False
+    assert tracker.service.register_node(Register(1, A))["saved"] is False
+    answer = tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    assert answer["status"] == "File owner added" and answer["saved"] is False
+    assert tracker.owners() == [(1, 0)]
+    storage.works = True
+    assert "saved" not in tracker.service.update_db(Update(1, "f"))
+
+
+def test_thirty_two_threads_lose_no_upload(tracker: Tracker) -> None:
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    start = threading.Barrier(32)
+
+    def hammer() -> None:
+        start.wait()
+        for _ in range(50):
+            tracker.service.update_db(Update(1, "f"))
+
+    threads = [threading.Thread(target=hammer) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tracker.owners() == [(1, 1600)]
+    assert tracker.storage.load().nodes[0].uploads == 1600
