@@ -7,9 +7,10 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from urllib.parse import urlsplit
 
-from node.commands import Download, Send
+from node.commands import HELP, Download, Send
 
 CONGESTION_CONTROLS = ("cubic", "fixed")
 LOOPBACK = "127.0.0.1"
@@ -57,7 +58,9 @@ def parse_options(argv: Sequence[str] | None) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="TorrentClient.py",
-        description="A node: shares files and fetches files. Without -setMode it asks for commands.",
+        description="A node: shares files and fetches files. Without -setMode it asks for commands (see below).",
+        epilog=f"commands:\n{indent(HELP, '  ')}\n\nexit codes: 0 well, 1 with a reason, 2 wrong usage",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -77,15 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDR",
         help="IPv4 address to listen on and to announce",
     )
+    one_shot = {"dest": "mode", "nargs": 2, "metavar": ("send|download", "FILE")}
     add(
         "-setMode",
         "--set-mode",
-        "--setMode",
-        dest="mode",
-        nargs=2,
-        metavar=("send|download", "FILE"),
-        help="do this one thing: share a file until stopped, or fetch one",
+        **one_shot,
+        help="only this: share FILE until stopped, or fetch what it describes",
     )
+    add("--setMode", **one_shot, help=argparse.SUPPRESS)
     add(
         "-d", "--dir", type=Path, metavar="DIR", help="folder for torrents and downloads (node_files/node<N>)"
     )

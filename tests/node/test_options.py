@@ -33,7 +33,7 @@ def test_everything_that_can_be_said() -> None:
     assert given.progress and given.json and not given.verbose
 
 
-@pytest.mark.parametrize("spelling", ["-setMode", "--set-mode"])
+@pytest.mark.parametrize("spelling", ["-setMode", "--set-mode", "--setMode"])
 def test_one_shot_send(spelling: str) -> None:
     assert parse_options(["-node_id", "1", spelling, "SEND", "my file"]).command == Send("my file")
 

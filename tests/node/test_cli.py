@@ -1,0 +1,142 @@
+"""From options and settings to what a node is told, and to the screen that fits."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.errors import SettingError
+from configs import CFG
+from node import cli, events
+from node.options import parse_options
+from node.show.json_lines import JsonScreen
+from node.show.plain import PlainScreen
+from node.show.terminal import TerminalScreen
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class FakeTerminal(io.StringIO):
+    """A stream that says a person sits there."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def setting(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, object], None]:
+    """``setting(name, value)`` changes one for this test."""
+    return lambda name, value: monkeypatch.setitem(CFG["constants"], name, value)
+
+
+def test_settings_are_the_defaults(
+    setting: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CFG["directory"], "node_files_dir", "some/where/")
+    setting("TRACKER_ADDR", ["localhost", 4711])
+    setting("NODE_HOST", "localhost")
+    setting("MAX_SPLITTNES_RATE", 5)
+    setting("AVAILABLE_PORTS_RANGE", [2000, 3000])
+    setting("CONGESTION_CONTROL", "fixed")
+    settings = cli.settings_for(parse_options(["-node_id", "7"]))
+    assert settings.folder == Path("some/where/node7")
+    assert settings.tracker_url == "http://127.0.0.1:4711"
+    assert settings.host == "127.0.0.1"
+    assert settings.max_owners == 5
+    assert settings.port_range == (2000, 3000)
+    assert settings.transfer.congestion_control == "fixed"
+
+
+def test_options_win(tmp_path: Path) -> None:
+    words = [
+        "-node_id",
+        "7",
+        "-d",
+        str(tmp_path),
+        "-tracker",
+        "http://10.0.0.1:1/tracker",
+        "-host",
+        "10.0.0.2",
+    ]
+    settings = cli.settings_for(parse_options([*words, "-cc", "fixed"]))
+    assert settings.folder == tmp_path
+    assert settings.tracker_url == "http://10.0.0.1:1"
+    assert settings.host == "10.0.0.2"
+    assert settings.transfer.congestion_control == "fixed"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TRACKER_ADDR", ["127.0.0.1", 0]), ("NODE_HOST", "0.0.0.0"), ("CONGESTION_CONTROL", "vegas")],
+)
+def test_a_setting_that_cannot_be_is_named(
+    setting: Callable[[str, object], None], name: str, value: object
+) -> None:
+    setting(name, value)
+    with pytest.raises(SettingError, match=f"^setting {name}"):
+        cli.settings_for(parse_options(["-node_id", "7"]))
+
+
+@pytest.mark.parametrize(
+    ("words", "at_prompt", "terminal", "kind"),
+    [
+        ("", True, True, TerminalScreen),
+        ("", False, True, PlainScreen),  # commands from a pipe
+        ("", False, False, PlainScreen),
+        ("-setMode send x", False, True, TerminalScreen),
+        ("-setMode send x", False, False, PlainScreen),
+        ("-setMode send x --json", False, True, JsonScreen),
+    ],
+)
+def test_the_screen_fits(
+    words: str, at_prompt: bool, terminal: bool, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", FakeTerminal() if terminal else io.StringIO())
+    assert type(cli.choose_screen(parse_options(["-node_id", "7", *words.split()]), at_prompt)) is kind
+
+
+def test_events_that_would_not_be_shown_are_not_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ignored(words: str, at_prompt: bool = False) -> set[type[events.Event]]:
+        return set(cli.ignored_events(parse_options(["-node_id", "7", *words.split()]), at_prompt))
+
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    moving: set[type[events.Event]] = {events.Progress, events.Hashing, events.Piece}
+    assert ignored("--json") == set()
+    assert ignored("--json -setMode download x") == set()
+    assert ignored("") == ignored("", True) == moving
+    assert ignored("--verbose") == set()
+    assert ignored("--progress") == {events.Piece}
+    assert ignored("-setMode download x") == moving | {events.Failed}
+    monkeypatch.setattr(sys, "stdout", FakeTerminal())
+    assert ignored("-setMode download x") == {events.Piece, events.Failed}
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "shown"),
+    [
+        ([], {}, "-node_id"),
+        (["-node_id", "x"], {}, "'x'"),
+        (["-node_id", "1"], {"MAX_SPLITTNES_RATE": "many"}, "MAX_SPLITTNES_RATE='many'"),
+        (["-node_id", "1"], {"NODE_HOST": "everywhere"}, "NODE_HOST"),
+    ],
+)
+def test_wrong_usage_is_2(words: list[str], environment: dict[str, str], shown: str, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "TorrentClient.py"), *words],
+        env={"PATH": "", "SYSTEMROOT": "C:\\Windows", **environment},
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stdout == b""
+    lines = run.stderr.decode().splitlines()
+    assert shown in lines[-1]
+    assert len(lines) == 1 or lines[0].startswith("usage: ")
+    assert list(tmp_path.iterdir()) == []
