@@ -58,7 +58,7 @@ def parse_options(argv: Sequence[str] | None) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="TorrentClient.py",
-        description="A node: shares files and fetches files. Without -setMode it asks for commands (see below).",
+        description="A node: shares files and fetches files. Without -setMode it asks for commands.",
         epilog=f"commands:\n{indent(HELP, '  ')}\n\nexit codes: 0 well, 1 with a reason, 2 wrong usage",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -80,17 +80,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDR",
         help="IPv4 address to listen on and to announce",
     )
-    one_shot = {"dest": "mode", "nargs": 2, "metavar": ("send|download", "FILE")}
     add(
         "-setMode",
         "--set-mode",
-        **one_shot,
+        dest="mode",
+        nargs=2,
+        metavar=("send|download", "FILE"),
         help="only this: share FILE until stopped, or fetch what it describes",
     )
-    add("--setMode", **one_shot, help=argparse.SUPPRESS)
-    add(
-        "-d", "--dir", type=Path, metavar="DIR", help="folder for torrents and downloads (node_files/node<N>)"
-    )
+    add("--setMode", dest="mode", nargs=2, help=argparse.SUPPRESS)
+    add("-d", "--dir", type=Path, metavar="DIR", help="folder of its files (node_files/node<N>)")
     add("-cc", "--cc", choices=CONGESTION_CONTROLS, help="congestion control")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("-progress", "--progress", action="store_true", help="show how far downloads are")
