@@ -23,7 +23,7 @@ from node.options import Options
 from node.settings import NodeSettings, TransferSettings
 from node.shell.actions import unfinished
 from node.shell.one_shot import interrupted, run_once
-from node.shell.pipe import read_lines, run_pipe
+from node.shell.pipe import read_bytes, run_pipe, split_lines
 from node.shell.prompt import run_prompt
 from node.shell.stop import attend, stop_on_signals
 from node.show.json_lines import JsonScreen
@@ -100,6 +100,7 @@ class Launch:
         try:
             node.enter_torrent()
         except SwarmError as error:
+            log(str(error))
             self._screen.error(str(error))
             return 1
         self._screen.say("Node program started")
@@ -108,8 +109,8 @@ class Launch:
     def _work(self, node: Node) -> int:
         if self._given.command is not None:
             return run_once(node, self._screen, self._given.command, self._stop)
-        lines = read_lines(sys.stdin.fileno(), self._screen) if sys.stdin is not None else iter(())
-        return run_pipe(node, self._screen, lines, self._stop)
+        typed = read_bytes(sys.stdin.fileno()) if sys.stdin is not None else iter(())
+        return run_pipe(node, self._screen, split_lines(typed, self._screen), self._stop)
 
     def _prompt(self, node: Node) -> int:
         def toolbar() -> str:

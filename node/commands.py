@@ -116,20 +116,20 @@ def _split(line: str, backslash_escapes: bool) -> list[str]:
 def _torrent(words: list[str]) -> Command:
     if len(words) == 1:
         raise CommandError(f"torrent wants one of {', '.join(OPTIONS)}; try: help")
-    option = _option(words[1])
+    option = option_name(words[1])
     if option == "setmode":
         return _set_mode(words)
     if option in _SHOWS:
         _no_more(words, 2)
         return _SHOWS[option]
-    known = {_option(name): name for name in OPTIONS}
+    known = {option_name(name): name for name in OPTIONS}
     hint = _nearest(option, known)
     if option in MODES:
         hint = f"-setMode {option}"
     raise CommandError(f"unknown option {_shown(words[1])} of torrent; {_mean(hint)}")
 
 
-def _option(word: str) -> str:
+def option_name(word: str) -> str:
     """``-setMode``, ``--set-mode``, ``-SETMODE`` and ``--set_mode`` are one."""
     bare = word.lstrip(_DASHES).casefold()
     return bare.replace("-", "").replace("_", "") if word[:1] in _DASHES else bare
@@ -167,11 +167,11 @@ def _no_more(words: list[str], count: int) -> None:
 
 def _instead(word: str) -> str:
     """The hint for an unknown first word; people leave "torrent" or "-setMode" out."""
-    bare = _option(word)
+    bare = option_name(word)
     if bare in MODES:
         return _mean(f"torrent -setMode {bare}")
     if bare == "setmode" or bare in _SHOWS:
-        return _mean(f"torrent {next((o for o in OPTIONS if _option(o) == bare), 'help')}")
+        return _mean(f"torrent {next((o for o in OPTIONS if option_name(o) == bare), 'help')}")
     return _mean(_nearest(word.casefold(), {verb: verb for verb in VERBS}))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from node.commands import MODES, OPTIONS, VERBS
+from node.commands import MODES, OPTIONS, VERBS, option_name
 
 LIMIT = 200  # names offered at once
 LOOKED_AT = 10_000  # names of a folder that are looked at
@@ -72,16 +72,18 @@ class CommandCompleter(Completer):
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """What may stand where the cursor is."""
         line = typed(document.text_before_cursor)
-        before = [word.casefold() for word in line.before]
+        before = [word.casefold() for word in line.before[:1]] + [
+            option_name(word) for word in line.before[1:]
+        ]
         if not before:
             yield from self._of(VERBS, line)
         elif before == ["torrent"]:
             yield from self._of(OPTIONS, line)
-        elif before == ["torrent", "-setmode"]:
+        elif before == ["torrent", "setmode"]:
             yield from self._of(MODES, line)
-        elif before == ["torrent", "-setmode", "send"]:
+        elif before == ["torrent", "setmode", "send"]:
             yield from self._files(line, "")
-        elif before == ["torrent", "-setmode", "download"]:
+        elif before == ["torrent", "setmode", "download"]:
             yield from self._files(line, ".torrent")
 
     def _of(self, known: Iterable[str], line: Typed) -> Iterator[Completion]:

@@ -49,6 +49,7 @@ def completed(folder: Path, line: str) -> list[str]:
         ("torrent -s", ["torrent -setMode ", "torrent -status "]),
         ("torrent -setMode ", [f"torrent -setMode {m} " for m in ("send", "download", "exit")]),
         ("torrent -setmode d", ["torrent -setmode download "]),
+        ("Torrent --set-mode e", ["Torrent --set-mode exit "]),
         ("torrent -setMode send al", ["torrent -setMode send alpha.bin ", "torrent -setMode send alps.iso "]),
         ("torrent -setMode send my", ['torrent -setMode send "my file.txt" ']),
         ('torrent -setMode send "my f', ['torrent -setMode send "my file.txt" ']),

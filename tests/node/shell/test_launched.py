@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import array
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if sys.platform == "win32":
+    pytest.skip("the stand-in uses SIGUSR1", allow_module_level=True)
+
+import fcntl
+import termios
+
 if TYPE_CHECKING:
     from conftest import Launched
 
     Launch = Callable[..., Launched]
     Objects = Callable[[str], list[dict[str, Any]]]
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in uses SIGUSR1")
 
 
 def test_commands_through_a_pipe(launch: Launch) -> None:
@@ -134,6 +140,20 @@ def test_a_reader_that_leaves_does_not_end_the_node(launch: Launch) -> None:
     node.type("torrent -setMode send a.bin\n" * 3)
     code, _, err = node.end("exit\n")
     assert (code, err) == (0, "")
+
+
+def test_output_that_nobody_reads_keeps_nobody_from_leaving(launch: Launch) -> None:
+    node = launch("--verbose")
+    node.type("help\n" * 2000)
+    assert node.process.stdout is not None
+    waiting = array.array("i", [0])
+    deadline = time.monotonic() + 20
+    while waiting[0] < 60_000:  # a pipe holds 65,536
+        assert time.monotonic() < deadline
+        fcntl.ioctl(node.process.stdout, termios.FIONREAD, waiting)
+    node.process.terminate()
+    assert node.process.wait(30) == 0
+    assert node.end()[2] == ""
 
 
 def test_json(launch: Launch, objects: Objects) -> None:
