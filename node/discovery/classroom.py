@@ -68,7 +68,9 @@ class TrackerClient:
     """One node's view of one tracker. Implements Discovery."""
 
     def __init__(self, url: str, node_id: int, timeout: float = 5.0) -> None:
-        """``url``: the tracker's, with or without a path; ``timeout``: seconds to wait for an answer."""
+        """``url``: the tracker's, with or without a path; ``timeout``: seconds to wait for a connection, for
+        an answer to begin, and for it to end.
+        """
         self.url = tracker_url(url)
         self.node_id = node_id
         self._timeout = timeout

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -23,7 +24,7 @@ from node.discovery.classroom import TrackerClient
 ROOT = Path(__file__).resolve().parents[2]
 A, B = ("127.0.0.1", 4001), ("127.0.0.1", 4002)
 PATIENCE = 20.0  # seconds
-Start = Callable[..., "TrackerProcess"]  # type: ignore[name-defined]  # lives in conftest.py  # noqa: F821
+Start = Callable[..., Any]  # makes a TrackerProcess of conftest.py
 
 
 def run(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -48,7 +49,7 @@ def owners(url: str, filename: str = "f") -> list[tuple[int, int]]:
 
 
 @pytest.fixture
-def client(tracker_process):  # type: ignore[no-untyped-def]  # TrackerProcess lives in conftest.py
+def client(tracker_process):
     """Node 1 of the running tracker."""
     client = TrackerClient(tracker_process.url, 1, timeout=PATIENCE)
     yield client
@@ -65,7 +66,7 @@ def test_launcher_and_package_share_a_name_and_each_is_found() -> None:
         assert (shown.returncode, "--port" in shown.stdout, shown.stderr) == (0, True, "")
 
 
-def test_what_was_answered_survives_kill_9(tracker_process, client) -> None:  # type: ignore[no-untyped-def]  # fixtures
+def test_what_was_answered_survives_kill_9(tracker_process, client) -> None:
     client.register(A)
     client.own([OwnedFile("f", "ab" * 20, 9)])
     client.update("f")
@@ -86,7 +87,7 @@ def test_what_was_answered_survives_kill_9(tracker_process, client) -> None:  # 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_quickly_and_cleanly(tracker_process, client, number: int) -> None:  # type: ignore[no-untyped-def]  # fixtures
+def test_a_signal_ends_it_quickly_and_cleanly(tracker_process, client, number: int) -> None:
     client.register(A)
     client.own([OwnedFile("f")])  # and its connection stays open
     begin = time.monotonic()
@@ -108,7 +109,7 @@ def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
     assert str(port) in ended.stderr and "TRACKER_ADDR" in ended.stderr
 
 
-def test_a_folder_in_use_is_named_with_its_setting(tracker_process, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # fixture
+def test_a_folder_in_use_is_named_with_its_setting(tracker_process, tmp_path: Path) -> None:
     ended = run(tmp_path, "--port", "0", TRACKER_DB_DIR=str(tracker_process.db))
     assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
     assert "TRACKER_DB_DIR" in ended.stderr
@@ -179,7 +180,7 @@ def test_a_tracker_that_was_stopped_for_a_while_drops_nobody_for_it(start_tracke
     client.close()
 
 
-def test_a_damaged_record_is_named_at_start(tracker_process) -> None:  # type: ignore[no-untyped-def]  # fixture
+def test_a_damaged_record_is_named_at_start(tracker_process) -> None:
     tracker_process.stop()
     (tracker_process.db / "nodes.json").write_bytes(b'{"1": {"upl')
     tracker_process.restart()
@@ -188,7 +189,7 @@ def test_a_damaged_record_is_named_at_start(tracker_process) -> None:  # type: i
     assert (tracker_process.db / "nodes.json.corrupt-1").read_bytes() == b'{"1": {"upl'
 
 
-def test_the_log_has_one_line_an_event_and_none_for_a_heartbeat(tracker_process, client) -> None:  # type: ignore[no-untyped-def]  # fixtures
+def test_the_log_has_one_line_an_event_and_none_for_a_heartbeat(tracker_process, client) -> None:
     for _ in range(3):
         client.register(A)
     client.own([OwnedFile("a \N{BELL} name")])
@@ -201,7 +202,7 @@ def test_the_log_has_one_line_an_event_and_none_for_a_heartbeat(tracker_process,
     assert all(line[0] == "[" and line[9:12] == "]  " for line in lines)
 
 
-def test_a_body_beyond_every_limit_is_answered_413(tracker_process) -> None:  # type: ignore[no-untyped-def]  # fixture
+def test_a_body_beyond_every_limit_is_answered_413(tracker_process) -> None:
     with requests.Session() as session:
         session.trust_env = False
         answer = session.post(f"{tracker_process.url}/tracker", data=b"x" * (2 << 20), timeout=PATIENCE)
@@ -209,7 +210,7 @@ def test_a_body_beyond_every_limit_is_answered_413(tracker_process) -> None:  # 
         assert session.get(tracker_process.url, timeout=PATIENCE).json()["nodes"] == 0
 
 
-def test_what_is_no_http_does_not_stop_it(tracker_process, client) -> None:  # type: ignore[no-untyped-def]  # fixtures
+def test_what_is_no_http_does_not_stop_it(tracker_process, client) -> None:
     for garbage in (
         b"\x00" * 2000,
         b"POST /tracker HTTP/1.1\r\nContent-Length: -5\r\n\r\n",

@@ -212,7 +212,7 @@ class AgainstPlainDictionaries(RuleBasedStateMachine):
             ]
             assert sorted(found, key=repr) == self.model_owners(lambda file, h=info_hash: file.info_hash == h)
 
-    def model_owners(self, matches) -> list[object]:  # type: ignore[no-untyped-def]  # two lambdas above
+    def model_owners(self, matches) -> list[object]:
         owned = ((n, file) for n, table in self.files.items() for file in table.values() if matches(file))
         return sorted(((n, self.addr[n], self.uploads[n], file) for n, file in owned), key=repr)
 

@@ -151,7 +151,7 @@ def test_a_silent_node_is_gone_at_its_deadline_and_not_before(tracker: Tracker) 
         lambda s: s.update_db(Update(1, "f", addr=A)),
     ],
 )
-def test_every_request_with_its_address_is_a_sign_of_life(tracker: Tracker, sign) -> None:  # type: ignore[no-untyped-def]  # lambdas
+def test_every_request_with_its_address_is_a_sign_of_life(tracker: Tracker, sign) -> None:
     tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
     tracker.pass_time(20.0)
     sign(tracker.service)

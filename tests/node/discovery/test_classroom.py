@@ -96,7 +96,7 @@ def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def test_a_nodes_life(tracker_process, make_client: Callable[..., TrackerClient]) -> None:  # type: ignore[no-untyped-def]  # fixture of conftest
+def test_a_nodes_life(tracker_process, make_client: Callable[..., TrackerClient]) -> None:
     one, two = make_client(tracker_process.url, 1), make_client(tracker_process.url + "/announce", 2)
     answer = one.register(A)
     assert (answer.interval, answer.known, answer.files) == (11.0, False, 0)
@@ -110,7 +110,7 @@ def test_a_nodes_life(tracker_process, make_client: Callable[..., TrackerClient]
     assert one.need("g") == []
 
 
-def test_ten_thousand_files_are_announced_in_ten_requests(  # type: ignore[no-untyped-def]  # fixture of conftest
+def test_ten_thousand_files_are_announced_in_ten_requests(
     tracker_process, make_client: Callable[..., TrackerClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = make_client(tracker_process.url)
@@ -125,7 +125,7 @@ def test_ten_thousand_files_are_announced_in_ten_requests(  # type: ignore[no-un
     assert len(asked) == 11
 
 
-def test_a_refusal_says_why(tracker_process, make_client: Callable[..., TrackerClient]) -> None:  # type: ignore[no-untyped-def]  # fixture of conftest
+def test_a_refusal_says_why(tracker_process, make_client: Callable[..., TrackerClient]) -> None:
     make_client(tracker_process.url).register(A)
     with pytest.raises(TrackerRefused, match="node 1 is in use at 127.0.0.1:4001") as caught:
         make_client(tracker_process.url).register(B)
@@ -137,7 +137,7 @@ def test_a_refusal_says_why(tracker_process, make_client: Callable[..., TrackerC
 
 def test_a_tracker_that_was_restarted_is_found_again(
     tracker_process, make_client: Callable[..., TrackerClient]
-) -> None:  # type: ignore[no-untyped-def]  # fixture of conftest
+) -> None:
     client = make_client(tracker_process.url)
     client.register(A)
     tracker_process.kill()
@@ -148,7 +148,7 @@ def test_a_tracker_that_was_restarted_is_found_again(
     client.update("f")
 
 
-def test_threads_share_a_client(tracker_process, make_client: Callable[..., TrackerClient]) -> None:  # type: ignore[no-untyped-def]  # fixture of conftest
+def test_threads_share_a_client(tracker_process, make_client: Callable[..., TrackerClient]) -> None:
     client = make_client(tracker_process.url)
     client.register(A)
     client.own([OwnedFile("f")])

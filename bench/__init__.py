@@ -1,0 +1,1 @@
+"""Measurements: each figure against something measured in the same run."""
