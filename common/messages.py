@@ -36,7 +36,7 @@ class Mode(enum.IntEnum):
         """A mode from its number or its name."""
         if isinstance(value, str) and value.upper() in cls.__members__:
             return cls[value.upper()]
-        if type(value) is int and value in cls._value2member_map_:
+        if type(value) is int and 0 <= value < len(cls):
             return cls(value)
         names = ", ".join(f"{mode.value} {mode.name}" for mode in cls)
         raise MessageError(f"mode must be one of {names}", "mode")

@@ -117,6 +117,6 @@ def _open_log(path: Path, max_bytes: int) -> None:
 
 
 def _on_signals(action: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last: Ctrl-Break on Windows
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # a closed terminal; Ctrl-Break on Windows
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), action)

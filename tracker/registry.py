@@ -14,6 +14,7 @@ raises.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -170,9 +171,9 @@ class Registry:
         """How many nodes, file names and ownerships there are."""
         return len(self._nodes), len(self._names), self._ownerships
 
-    def nodes(self) -> list[Node]:
-        """All nodes, those that fall due first at the front."""
-        return list(self._nodes.values())
+    def nodes(self, limit: int) -> list[Node]:
+        """Up to ``limit`` nodes, those that fall due first at the front."""
+        return list(itertools.islice(self._nodes.values(), limit))
 
     def _add(self, node: Node, file: OwnedFile) -> None:
         key = file_key(file.filename, file.info_hash)

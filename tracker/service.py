@@ -141,7 +141,7 @@ class TrackerService:
             nodes, names, owned = self._registry.counts
             some = [
                 {"node_id": n.node_id, "addr": list(n.addr), "uploads": n.uploads, "files": len(n.files)}
-                for n in self._registry.nodes()[:limit]
+                for n in self._registry.nodes(limit)
             ]
         return {"nodes": nodes, "files": names, "owned": owned, "some_nodes": some}
 

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,6 +41,7 @@ from common.messages import (
 MAX_ANSWER = 4 << 20  # bytes
 READ_SIZE = 16 << 10  # bytes at a time
 KEPT_SESSIONS = 4
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 3600.0  # seconds between heartbeats, whatever a tracker says
 MAX_REASON = 200  # characters of a tracker's error that are passed on
 
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -89,7 +91,8 @@ class TrackerClient:
         answer = self._ask(Mode.REGISTER, Register(self.node_id, addr))
         self._addr = addr
         with self._unless_garbled():
-            return RegisterAnswer.from_json(answer)
+            told = RegisterAnswer.from_json(answer)
+        return replace(told, interval=min(max(told.interval, SHORTEST_INTERVAL), LONGEST_INTERVAL))
 
     def own(self, files: Sequence[OwnedFile]) -> None:
         """OWN: we serve these, in as few requests as their number takes. Only after ``register``."""
@@ -111,8 +114,9 @@ class TrackerClient:
         self._ask(Mode.UPDATE, Update(self.node_id, filename, owner, info_hash, amount, self._addr))
 
     def exit(self) -> None:
-        """EXIT: we are out."""
-        self._ask(Mode.EXIT, Exit(self.node_id, self._addr))
+        """EXIT: we are out. Asks nothing if we never were in: our node_id may be somebody else's."""
+        if self._addr is not None:
+            self._ask(Mode.EXIT, Exit(self.node_id, self._addr))
 
     def close(self) -> None:
         """Let go of the connections; a later request opens new ones."""

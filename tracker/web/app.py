@@ -6,12 +6,12 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from common.errors import MessageError, NodeConflict, TrackerFull
-from common.logs import clean
+from common.logs import clean, log
 from tracker.service import TrackerService
 from tracker.web.api import create_api
 
@@ -45,6 +45,7 @@ def _answer_errors_in_json(app: Flask) -> None:
 
     @app.errorhandler(NodeConflict)
     def conflict(error: NodeConflict) -> tuple[Response, int]:
+        log(f"refused {request.remote_addr}: {error}")
         return failed(HTTPStatus.CONFLICT, str(error), field="node_id")
 
     @app.errorhandler(TrackerFull)

@@ -160,6 +160,26 @@ def test_threads_share_a_client(tracker_process, make_client: Callable[..., Trac
     assert client.need("f")[0].uploads == 80
 
 
+def test_who_was_refused_does_not_remove_who_is_in(
+    tracker_process, make_client: Callable[..., TrackerClient]
+) -> None:
+    first, second = make_client(tracker_process.url), make_client(tracker_process.url)
+    first.register(A)
+    with pytest.raises(TrackerRefused):
+        second.register(B)
+    second.exit()
+    assert first.register(A).known
+
+
+@pytest.mark.parametrize(("told", "kept"), [(1e-9, 0.1), (11, 11.0), (1e300, 3600.0)])
+def test_no_tracker_makes_us_call_too_often_or_never(
+    make_client: Callable[..., TrackerClient], serve: Callable[..., Server], told: float, kept: float
+) -> None:
+    server = serve(http(json.dumps({"status": "Node registered", "interval": told}).encode()))
+    answer = make_client(server.url).register(A)
+    assert (answer.interval, answer.known) == (kept, True)
+
+
 def test_own_needs_an_address() -> None:
     with pytest.raises(ValueError, match="before register"):
         TrackerClient("http://127.0.0.1:1", 1).own([OwnedFile("f")])
