@@ -56,7 +56,7 @@ def tracker_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", 80 if parts.port is None else parts.port
-        numeric = f"[{ipaddress.IPv6Address(host)}]" if ":" in host else ""
+        numeric = f"[{ipaddress.IPv6Address(host)}]" if "[" in parts.netloc else ""
     except ValueError:
         raise wrong from None
     if parts.scheme != "http" or parts.username is not None or port == 0:
