@@ -80,7 +80,10 @@ def _like(example: Any, text: str) -> Any:
     return text
 
 
-def overridden(defaults: dict[str, dict[str, Any]], environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+Settings = dict[str, dict[str, Any]]
+
+
+def overridden(defaults: Settings, environment: Mapping[str, str]) -> Settings:
     """``defaults`` with each value that ``environment`` names replaced; SettingError names a bad one."""
     result = {section: dict(values) for section, values in defaults.items()}
     for section in ("directory", "constants"):
@@ -98,7 +101,7 @@ def overridden(defaults: dict[str, dict[str, Any]], environment: Mapping[str, st
     return result
 
 
-def _load() -> dict[str, dict[str, Any]]:
+def _load() -> Settings:
     dotenv = {k: v for k, v in dotenv_values(Path(__file__).with_name(".env")).items() if v is not None}
     try:
         return overridden(CFG, {**dotenv, **os.environ})

@@ -12,6 +12,7 @@ import re
 from common.errors import MetainfoError
 from common.logs import clean
 
+TORRENT_SUFFIX = ".torrent"
 PART_SUFFIX = ".part"  # an unfinished download of NAME is NAME.part
 MAX_COMPONENT_BYTES = 255  # UTF-8; what ext4, APFS, NTFS and the rest store in one component
 MAX_NAME_BYTES = MAX_COMPONENT_BYTES - len(PART_SUFFIX)

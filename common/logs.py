@@ -7,11 +7,11 @@ import logging.handlers
 import re
 from pathlib import Path
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def clean(text: object) -> str:
-    """``text`` without control characters, so that a name from the wire cannot forge or colour a line."""
+    """``text`` without control characters and lone surrogates, so that a name from the wire cannot forge or colour a line."""
     return _CONTROL.sub("�", str(text))
 
 
@@ -25,7 +25,9 @@ class _OneLine(logging.Formatter):
 def open_log(path: Path, max_bytes: int) -> logging.Handler:
     """Send the program's log records to ``path``; made with its folder, rotated at ``max_bytes``, 3 kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=max_bytes, backupCount=3, encoding="utf-8", delay=True)
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=max_bytes, backupCount=3, encoding="utf-8", delay=True
+    )
     handler.setFormatter(_OneLine("[%(asctime)s]  %(message)s", datefmt="%H:%M:%S"))
     root = logging.getLogger("swarm")
     root.addHandler(handler)

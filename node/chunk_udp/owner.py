@@ -27,7 +27,10 @@ STOP_CHECK = 0.5  # seconds after which the loop looks whether it shall end, if 
 class SharedContent(Protocol):
     """A torrent's bytes as the owner serves them."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        ...
 
     @property
     def offered(self) -> bool:
@@ -61,13 +64,18 @@ class Owner:
         self._payload = memoryview(bytearray(sockets.BATCH))
         self._headers = memoryview(bytearray(wire.HEADER_SIZE * wire.MAX_SEGMENTS_PER_REQUEST))
         self._path_limit: OrderedDict[str, int] = OrderedDict()  # host -> bytes of file in a segment
-        self.sent_to: OrderedDict[Address, Counter[bytes]] = OrderedDict()  # bytes by info hash, latest last
+        self._sent_to: OrderedDict[Address, Counter[bytes]] = OrderedDict()  # bytes by info hash
         self.sent: Counter[bytes] = Counter()  # bytes by info hash
 
     @property
     def counts(self) -> Counter[str]:
         """Datagrams by what became of them, for people and tests."""
         return self._answerer.counts
+
+    def totals(self) -> list[tuple[Address, dict[bytes, int]]]:
+        """To whom how many bytes of which torrent (by info hash) were sent; from any thread."""
+        # list() of a dict is one step of the interpreter: the listening thread cannot grow it meanwhile
+        return [(addr, dict(amounts)) for addr, amounts in list(self._sent_to.items())]
 
     def stop(self) -> None:
         """Make ``listen`` return soon; it may be called from any thread."""
@@ -158,10 +166,10 @@ class Owner:
 
     def _count(self, request: wire.Request, addr: Address) -> None:
         self.sent[request.info_hash] += request.length
-        totals = self.sent_to.get(addr)
+        totals = self._sent_to.get(addr)
         if totals is None:
             totals = Counter()
-            self._remember(self.sent_to, addr, totals)
+            self._remember(self._sent_to, addr, totals)
         totals[request.info_hash] += request.length
 
     @staticmethod

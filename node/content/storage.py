@@ -127,6 +127,12 @@ class SharedFile:
         self.path = path
         self.size = status.st_size
 
+    @property
+    def identity(self) -> tuple[int, int, int, int]:
+        """Device, file number, bytes and time of change: the same again only if it is the same file."""
+        status = self._status
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
     @classmethod
     def open(cls, path: Path, size: int | None = None) -> SharedFile:
         """Open the plain file ``path``; FileFault if that fails, or if it does not have ``size`` bytes."""

@@ -1,0 +1,175 @@
+"""Keeping one tracker informed: that we live, what we own, who delivered to us.
+
+One thread for each tracker. A tracker that is down holds nobody up: what it must hear waits here, and is said
+when it answers again. A tracker that forgot us is told everything anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from common.errors import TrackerRefused, TrackerUnavailable
+from common.logs import log
+from common.messages import OwnedFile
+from node import events
+from node.discovery.classroom import TrackerClient
+
+FIRST_RETRY = 0.5  # seconds until a tracker that did not answer is tried again; doubled each time
+LONGEST_RETRY = 5.0  # seconds
+SHORTEST_INTERVAL = 0.2  # seconds between two heartbeats, whatever the tracker says
+CONFLICT = 409  # HTTP: our node_id lives at another address by now
+MAX_CREDITS = 10_000  # that wait for a tracker; the oldest are forgotten
+
+
+@dataclass(frozen=True)
+class Credit:
+    """``owner`` delivered ``amount`` verified bytes of a torrent to us."""
+
+    filename: str
+    info_hash: str
+    owner: int
+    amount: int
+
+
+class Announcer:
+    """Speaks to one tracker for a node at ``addr``; ``owned`` says all that it serves."""
+
+    def __init__(
+        self,
+        client: TrackerClient,
+        addr: tuple[str, int],
+        owned: Callable[[], Sequence[OwnedFile]],
+        heartbeat: float,
+        emit: events.EventSink,
+    ) -> None:
+        self.client = client
+        self._addr = addr
+        self._owned = owned
+        self._heartbeat = heartbeat
+        self._emit = emit
+        self._changed = threading.Condition()  # guards what follows
+        self._files: dict[tuple[str, str | None], OwnedFile] = {}  # to be announced
+        self._credits: deque[Credit] = deque(maxlen=MAX_CREDITS)
+        self._busy = False
+        self._stopped = False
+        self._lost = False
+        self._retry = FIRST_RETRY
+        self._due = 0.0  # when the next REGISTER is due, monotonic seconds
+
+    @property
+    def answers(self) -> bool:
+        """Whether the tracker answered last time."""
+        return not self._lost
+
+    def enter(self) -> None:
+        """REGISTER now. TrackerRefused if the tracker will not have us; no answer is no error."""
+        try:
+            self._register()
+        except TrackerUnavailable as error:
+            self._unavailable(str(error))
+
+    def announce(self, file: OwnedFile) -> None:
+        """Have OWN said, soon."""
+        with self._changed:
+            self._files[file.filename, file.info_hash] = file
+            self._changed.notify_all()
+
+    def credit(self, credit: Credit) -> None:
+        """Have UPDATE said, soon."""
+        with self._changed:
+            self._credits.append(credit)
+            self._changed.notify_all()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait at most ``timeout`` seconds until all is said or the tracker is gone; whether all is said."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._lost or self._stopped or not self._pending(), timeout)
+            return not self._pending()
+
+    def stop(self) -> None:
+        """End ``run``."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Heartbeats and news until ``stop``; the body of a thread."""
+        while self._wait_for_something():
+            try:
+                if self._lost or time.monotonic() >= self._due:
+                    self._register()
+                self._say_news()
+            except (TrackerUnavailable, TrackerRefused) as error:
+                self._unavailable(str(error))
+
+    def _pending(self) -> bool:
+        return bool(self._files or self._credits or self._busy)
+
+    def _wait_for_something(self) -> bool:
+        with self._changed:
+            while not self._stopped:
+                wait = self._due - time.monotonic()
+                if wait <= 0 or (not self._lost and (self._files or self._credits)):
+                    return True
+                self._changed.wait(wait)
+            return False
+
+    def _register(self) -> None:
+        answer = self.client.register(self._addr)
+        with self._changed:
+            was_lost, self._lost = self._lost, False
+            self._retry = FIRST_RETRY
+            self._due = time.monotonic() + max(SHORTEST_INTERVAL, min(answer.interval, self._heartbeat))
+        if was_lost:
+            self._emit(events.TrackerBack(self.client.url))
+        owned = self._owned()
+        if not answer.known or answer.files < len(owned):  # it forgot us, or some of what we have
+            with self._changed:
+                self._files.update(((file.filename, file.info_hash), file) for file in owned)
+
+    def _say_news(self) -> None:
+        with self._changed:
+            files, self._files = self._files, {}
+            credits = list(self._credits)
+            self._credits.clear()
+            self._busy = True
+        try:
+            if files:
+                self._say_files(list(files.values()))
+                files = {}
+            while credits:
+                self._say_credit(credits[0])
+                credits.pop(0)
+        finally:
+            with self._changed:
+                self._files = {**files, **self._files}
+                self._credits.extendleft(reversed(credits))
+                self._busy = False
+                self._changed.notify_all()
+
+    def _say_files(self, files: list[OwnedFile]) -> None:
+        try:
+            self.client.own(files)
+        except TrackerRefused as error:
+            if error.status == CONFLICT:
+                raise
+            log(f"the tracker refused our files: {error}")  # and will refuse them next time: not said again
+
+    def _say_credit(self, credit: Credit) -> None:
+        try:
+            self.client.update(credit.filename, credit.owner, credit.info_hash, credit.amount)
+        except TrackerRefused as error:
+            log(f"node {credit.owner} gets no credit: {error}")  # it has left meanwhile
+
+    def _unavailable(self, reason: str) -> None:
+        with self._changed:
+            was_lost, self._lost = self._lost, True
+            self._due = time.monotonic() + self._retry
+            self._retry = min(2 * self._retry, LONGEST_RETRY)
+            self._changed.notify_all()
+        if not was_lost:
+            self._emit(events.TrackerLost(self.client.url, reason))

@@ -1,0 +1,11 @@
+"""One torrent being fetched.
+
+candidates   the owners known, and why each is used or not (pure)
+board        the state that the download's threads share: who fetches what, what has arrived
+source       one owner's thread: the fetcher works for it, it works for the board
+download     the coordinator: check what is here, find owners, keep them busy, finish
+"""
+
+from node.download.download import Download, Surroundings
+
+__all__ = ["Download", "Surroundings"]

@@ -1,0 +1,92 @@
+"""The owners that a download knows of, and why each one is used or not. Pure; whoever owns it locks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from common.messages import OwnerEntry
+
+FIRST_REST = 1.0  # seconds that an owner is left alone after it failed; doubled each time
+LONGEST_REST = 30.0  # seconds
+
+
+@dataclass
+class Candidate:
+    """One owner, as the tracker names it and as we know it."""
+
+    node_id: int
+    addr: tuple[str, int]
+    active: bool = False
+    blamed: bool = False
+    failures: int = 0  # in a row
+    rest_until: float = 0.0  # monotonic seconds; not asked before
+    reason: str = ""  # why it is not used
+    named: bool = True  # by the tracker's last answer
+
+
+class Candidates:
+    """Keyed by node id and address: a node that comes back elsewhere is a new candidate."""
+
+    def __init__(self, own_id: int) -> None:
+        self._own_id = own_id
+        self._known: dict[tuple[int, tuple[str, int]], Candidate] = {}
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(list(self._known.values()))
+
+    def find(self, node_id: int, addr: tuple[str, int]) -> Candidate | None:
+        """The candidate of that name, if it is known."""
+        return self._known.get((node_id, addr))
+
+    def named(self, owners: Iterable[OwnerEntry]) -> None:
+        """Take the tracker's answer, best first; those it no longer names are asked last, if at all."""
+        before, self._known = self._known, {}
+        for owner in owners:
+            if owner.node_id == self._own_id or not owner.complete:
+                continue
+            key = (owner.node_id, (owner.addr[0], owner.addr[1]))
+            candidate = before.pop(key, None) or Candidate(owner.node_id, key[1])
+            candidate.named = True
+            self._known[key] = candidate
+        for key, candidate in before.items():
+            candidate.named = False
+            if candidate.active or candidate.failures or candidate.blamed:
+                self._known[key] = candidate
+
+    def choose(self, amount: int, now: float) -> list[Candidate]:
+        """The best ``amount`` that can be asked now; they become active."""
+        chosen: list[Candidate] = []
+        for candidate in self._known.values():
+            if len(chosen) == amount:
+                break
+            if not (candidate.active or candidate.blamed or candidate.rest_until > now):
+                candidate.active, candidate.reason = True, ""
+                chosen.append(candidate)
+        return chosen
+
+    def next_chance(self) -> float | None:
+        """When the next resting owner can be asked again; None if there is none."""
+        times = [c.rest_until for c in self._known.values() if not (c.active or c.blamed)]
+        return min(times, default=None)
+
+    @staticmethod
+    def failed(candidate: Candidate, reason: str, now: float) -> None:
+        """``candidate`` failed: it rests for a while, longer each time."""
+        candidate.active = False
+        candidate.failures += 1
+        candidate.rest_until = now + min(FIRST_REST * 2 ** (candidate.failures - 1), LONGEST_REST)
+        candidate.reason = reason
+
+    @staticmethod
+    def released(candidate: Candidate) -> None:
+        """``candidate`` did all that there was to do."""
+        candidate.active = False
+        candidate.failures = 0
+
+    @staticmethod
+    def why_not(candidate: Candidate, limit: int) -> str:
+        """Why ``candidate`` is not used, for people; "" if it is."""
+        if candidate.active:
+            return ""
+        return candidate.reason or f"not needed: {limit} owners at a time are enough (MAX_SPLITTNES_RATE)"

@@ -1,0 +1,282 @@
+"""A node: what a user drives. It ties together sharing, downloads and the trackers it belongs to."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from common.errors import CommandError, FileFault, LocalFault, RemoteFault
+from common.filenames import TORRENT_SUFFIX
+from common.logs import clean
+from common.messages import OwnedFile
+from common.metainfo import Metainfo, single_file_only
+from node import events
+from node.announcer import Announcer, Credit
+from node.chunk_udp.sockets import udp_socket
+from node.content.storage import SharedFile
+from node.content.torrents import create_torrent, parse_torrent_file
+from node.content.verify import PieceVerifier
+from node.discovery.classroom import TrackerClient
+from node.download import Download, Surroundings
+from node.settings import NodeSettings
+from node.sharing import Sharing, owned_file
+
+EXIT_LIMIT = 1.0  # seconds that saying goodbye may take
+ANNOUNCE_LIMIT = 5.0  # seconds that a finished download waits for the tracker to hear of it
+FILE_CHECK = 2.0  # seconds between two looks at whether shared files are what they were
+BIND_TRIES = 64  # free ports to try for one within the allowed range
+
+
+class Node:
+    """One participant. ``emit`` hears all that happens, from any thread, and must return quickly."""
+
+    def __init__(self, settings: NodeSettings, emit: events.EventSink) -> None:
+        self._settings = settings
+        self._emit = emit
+        self._lock = threading.Lock()  # guards what follows
+        self._downloads: list[Download] = []
+        self._announcers: dict[str, Announcer] = {}  # by tracker URL; our own tracker's is the first
+        self._threads: list[threading.Thread] = []
+        self._left = threading.Event()
+        self._sharing: Sharing | None = None
+        self._verifier: PieceVerifier | None = None
+        self.addr = (settings.host, 0)
+
+    # ---- entering and leaving
+
+    def enter_torrent(self) -> None:
+        """Listen, tell the tracker, and go on telling it.
+
+        A tracker that does not answer is no error: it is tried again. LocalFault if this machine does not let
+        us; TrackerRefused if our node_id is taken.
+        """
+        try:
+            self._settings.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileFault(f"folder {clean(self._settings.folder)}: {error.strerror}") from None
+        sock = self._bind()
+        self.addr = sock.getsockname()[:2]
+        try:
+            self._announcer(self._settings.tracker_url)
+        except BaseException:
+            sock.close()
+            raise
+        self._verifier = PieceVerifier(self._settings.hash_threads)
+        self._sharing = Sharing(sock, self._emit)
+        self._sharing.start()
+        self._start_thread(self._check_files_periodically, "file-check")
+        self._emit(events.Started(self._settings.node_id, self.addr))
+
+    def exit_torrent(self) -> None:
+        """Stop everything, tell the trackers. Downloads keep their .part. Does nothing the second time."""
+        with self._lock:
+            if self._left.is_set():
+                return
+            self._left.set()
+            downloads, announcers = list(self._downloads), list(self._announcers.values())
+        for download in downloads:
+            download.cancel()
+        for announcer in announcers:
+            announcer.flush(EXIT_LIMIT if announcer.answers else 0)
+            announcer.stop()
+        for announcer in announcers:
+            self._say_exit(announcer)
+        deadline = time.monotonic() + EXIT_LIMIT
+        for download in downloads:
+            download.done.wait(max(0.0, deadline - time.monotonic()))
+        if self._sharing is not None:
+            self._sharing.stop()
+        if self._verifier is not None:
+            self._verifier.close()
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._emit(events.Stopped(self._settings.node_id))
+
+    def _say_exit(self, announcer: Announcer) -> None:
+        if announcer.answers:
+            client = TrackerClient(announcer.client.url, self._settings.node_id, EXIT_LIMIT)
+            with contextlib.suppress(RemoteFault):
+                client.register(self.addr)  # so that EXIT says from where: nobody else's node is removed
+                client.exit()
+            client.close()
+        announcer.client.close()
+
+    def _bind(self) -> socket.socket:
+        """A socket on a port that the system picks (guessing one would race with others)."""
+        host, (low, high) = self._settings.host, self._settings.port_range
+        for _ in range(BIND_TRIES):
+            try:
+                sock = udp_socket(host, 0, self._settings.transfer.socket_buffer_size)
+            except OSError as error:
+                raise LocalFault(f"cannot listen on {host} (setting NODE_HOST): {error.strerror}") from None
+            if low <= sock.getsockname()[1] <= high:
+                return sock
+            sock.close()
+        raise LocalFault(f"the system gives no free port from {low} to {high} (AVAILABLE_PORTS_RANGE)")
+
+    # ---- trackers
+
+    def inform_tracker_periodically(self, announcer: Announcer) -> None:
+        """Heartbeats and news for one tracker; the body of a thread."""
+        announcer.run()
+
+    def _announcer(self, url: str) -> Announcer:
+        """Whoever speaks to the tracker at ``url``; TrackerRefused if it will not have us."""
+        client = TrackerClient(url, self._settings.node_id, self._settings.tracker_timeout)
+        with self._lock:
+            announcer = self._announcers.get(client.url)
+        if announcer is not None:
+            return announcer
+        announcer = Announcer(client, self.addr, self._owned_files, self._settings.heartbeat, self._emit)
+        announcer.enter()
+        with self._lock:
+            self._announcers[client.url] = announcer
+        self._start_thread(lambda: self.inform_tracker_periodically(announcer), f"tracker {client.url}")
+        return announcer
+
+    def _owned_files(self) -> list[OwnedFile]:
+        return self._sharing.owned_files() if self._sharing is not None else []
+
+    def _start_thread(self, body: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=body, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _check_files_periodically(self) -> None:
+        while not self._left.wait(FILE_CHECK):
+            if self._sharing is not None:
+                self._sharing.check_files()
+
+    # ---- what the user asks for
+
+    def set_send_mode(self, filename: str) -> events.FileStatus:
+        """Share a file: write its .torrent, tell the tracker, serve it. Blocks while it is hashed."""
+        sharing = self._entered()
+        path = self._find(filename)
+        file = SharedFile.open(path)
+        torrent = self._settings.folder / (path.name + TORRENT_SUFFIX)
+        announce = f"{self._own_announcer().client.url}/announce"
+        try:
+            metainfo = create_torrent(
+                path, torrent, announce, self._hashed(path), self._settings.hash_threads
+            )
+        except BaseException:
+            file.close()
+            raise
+        status = sharing.share(metainfo, file, torrent)
+        announcer = self._own_announcer()
+        announcer.announce(owned_file(metainfo))
+        announcer.flush(self._settings.tracker_timeout)
+        return status
+
+    def set_download_mode(self, torrent_filename: str) -> Download:
+        """Fetch what a .torrent describes, in the background."""
+        sharing = self._entered()
+        torrent = self._find(torrent_filename, TORRENT_SUFFIX)
+        metainfo = single_file_only(parse_torrent_file(torrent))
+        here = sharing.serves(metainfo.info_hash)
+        if here is not None:
+            raise CommandError(f"{metainfo.name} is here already: {clean(here)}")
+        trackers = self._trackers_of(metainfo)
+        assert self._verifier is not None
+        around = Surroundings(
+            self._settings,
+            [announcer.client for announcer in trackers],
+            self._verifier,
+            self._emit,
+            lambda download, path: self._in_place(download, path, torrent, trackers),
+        )
+        download = Download(metainfo, around)
+        with self._lock:
+            if any(d.info_hash == metainfo.info_hash and not d.done.is_set() for d in self._downloads):
+                raise CommandError(f"{metainfo.name} is being downloaded already")
+            self._downloads = [d for d in self._downloads if d.info_hash != metainfo.info_hash] + [download]
+        download.start()
+        return download
+
+    def status(self) -> tuple[events.DownloadStatus, ...]:
+        """Rows of -status: the downloads of this run."""
+        with self._lock:
+            downloads = list(self._downloads)
+        return tuple(download.status() for download in downloads)
+
+    def files(self) -> tuple[events.FileStatus, ...]:
+        """Rows of -files: what is shared, or was."""
+        return tuple(self._sharing.files()) if self._sharing is not None else ()
+
+    def peers(self) -> tuple[events.PeerStatus, ...]:
+        """Rows of -peers: whom we fetch from (or why not), and whom we serve."""
+        with self._lock:
+            downloads = list(self._downloads)
+        rows = [row for download in downloads for row in download.peers()]
+        return tuple(rows + (self._sharing.peers() if self._sharing is not None else []))
+
+    def wait_for_downloads(self, timeout: float | None = None) -> bool:
+        """Wait until no download goes on; False if ``timeout`` seconds were not enough."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            downloads = list(self._downloads)
+        return all(
+            download.done.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            for download in downloads
+        )
+
+    def is_sharing(self) -> bool:
+        """Whether others can fetch anything here."""
+        return self._sharing is not None and self._sharing.is_sharing()
+
+    # ---- steps of these
+
+    def _entered(self) -> Sharing:
+        if self._sharing is None or self._left.is_set():
+            raise CommandError("the node is not in the torrent")
+        return self._sharing
+
+    def _own_announcer(self) -> Announcer:
+        return next(iter(self._announcers.values()))
+
+    def _find(self, name: str, suffix: str = "") -> Path:
+        """``name`` as a path, or in the node's folder; with ``suffix`` added if only that exists."""
+        folder = self._settings.folder
+        for path in (Path(name), folder / name, Path(name + suffix), folder / (name + suffix)):
+            if path.exists():
+                return path
+        raise FileFault(f"no such file: {clean(name)} (looked here and in {clean(folder)})")
+
+    def _hashed(self, path: Path) -> Callable[[int, int], None]:
+        """Tells how far hashing is, a few times a second."""
+        last = 0.0
+
+        def on_progress(done: int, size: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if done == size or now - last >= self._settings.progress_interval:
+                last = now
+                self._emit(events.Hashing(path.name, done, size))
+
+        return on_progress
+
+    def _trackers_of(self, metainfo: Metainfo) -> list[Announcer]:
+        """The torrent's tracker first, then our own."""
+        trackers = []
+        if metainfo.announce:
+            with contextlib.suppress(RemoteFault, ValueError):
+                trackers.append(self._announcer(metainfo.announce))
+        own = self._own_announcer()
+        return trackers if own in trackers else [*trackers, own]
+
+    def _in_place(self, download: Download, path: Path, torrent: Path, trackers: list[Announcer]) -> None:
+        """A download is complete: offer it to others, credit those who delivered."""
+        metainfo = download.metainfo
+        sharing = self._entered()
+        sharing.share(metainfo, SharedFile.open(path, metainfo.size), torrent)
+        for announcer in trackers:
+            announcer.announce(owned_file(metainfo))
+        for owner, amount in download.credits():
+            trackers[0].credit(Credit(metainfo.name, metainfo.info_hash_hex, owner, amount))
+        for announcer in trackers:
+            announcer.flush(ANNOUNCE_LIMIT)
