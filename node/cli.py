@@ -66,6 +66,7 @@ class Launch:
         self._settings = settings
         self._stop = stop
         self._at_prompt = given.command is None and not given.json and is_terminal(sys.stdin, sys.stdout)
+        self._entered = False
         self._toolbar = Toolbar(settings.node_id)
         self._screen = QueuedScreen(
             choose_screen(given, self._at_prompt), ignored_events(given, self._at_prompt)
@@ -91,6 +92,10 @@ class Launch:
         return code or 0, shown
 
     def _on_event(self, event: Event) -> None:
+        if isinstance(event, events.Started):
+            self._entered = True
+        if isinstance(event, events.Stopped) and not self._entered:
+            return  # who was refused has not left
         if not isinstance(event, _UNLOGGED):
             log(sentence(event))
         self._toolbar.event(event)

@@ -48,4 +48,6 @@ def expanded(file: str) -> str:
 def unfinished(node: DrivenNode) -> list[str]:
     """For each download that leaving now interrupts, a line that says what is left."""
     kept = "{0} is not finished; {0}.part is kept, and the same command goes on from there"
-    return [kept.format(row.filename) for row in node.status() if row.state in UNFINISHED]
+    nothing = "{0} is not finished; nothing of it has come yet"
+    rows = [row for row in node.status() if row.state in UNFINISHED]
+    return [(kept if row.received or row.verified else nothing).format(row.filename) for row in rows]

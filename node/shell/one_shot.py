@@ -40,6 +40,6 @@ def interrupted(node: DrivenNode, screen: Screen, command: Send | Download) -> i
     rows = node.status()
     if isinstance(command, Send) or any(row.state == "completed" for row in rows):
         return 0
-    kept = [f"; {row.filename}.part is kept" for row in rows if row.state in UNFINISHED]
+    kept = [f"; {row.filename}.part is kept" for row in rows if row.state in UNFINISHED and row.received]
     screen.error("interrupted" + "".join(kept))
     return 1

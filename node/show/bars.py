@@ -37,12 +37,18 @@ def add_download(table: Table, event: Progress) -> None:
         ProgressBar(max(1, event.size), event.verified if event.size else 1),
         units.percent(event.verified, event.size),
         units.rate(event.rate),
-        Text(f"{units.eta(event.eta)} left of {units.size(event.size)}"),
+        Text(_left(event)),
     )
     for source in event.sources[:OWNERS]:
         _add_owner(table, source, event.size)
     if len(event.sources) > OWNERS:
         table.add_row(Text(f"  and {len(event.sources) - OWNERS} owners more", style="dim"))
+
+
+def _left(event: Progress) -> str:
+    if event.verified >= event.size:
+        return f"finishing {units.size(event.size)}"
+    return f"{units.eta(event.eta)} left of {units.size(event.size)}"
 
 
 def _add_owner(table: Table, source: SourceProgress, size: int) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,12 @@ LAUNCHER = Path(__file__).with_name("fake_launcher.py")
 class Terminal:
     """A process on a terminal of COLUMNS x LINES, and what a person sees there."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], *words: str) -> None:
+    def __init__(
+        self, folder: Path, environment: dict[str, str], *words: str, launcher: Path = LAUNCHER
+    ) -> None:
         self.child = pexpect.spawn(
             sys.executable,
-            [str(LAUNCHER), "-node_id", "7", *words],
+            [str(launcher), "-node_id", "7", *words],
             cwd=str(folder),
             env={**environment, "TERM": "xterm-256color", "COLUMNS": "", "LINES": ""},
             dimensions=(LINES, COLUMNS),
@@ -80,8 +83,8 @@ def terminal(tmp_path: Path, fake_env: dict[str, str]) -> Iterator[Callable[...,
     """``terminal(*words)`` launches a node on a terminal."""
     running: list[Terminal] = []
 
-    def start(*words: str) -> Terminal:
-        running.append(Terminal(tmp_path, fake_env, *words))
+    def start(*words: str, **launcher: Path) -> Terminal:
+        running.append(Terminal(tmp_path, fake_env, *words, **launcher))
         return running[-1]
 
     yield start
@@ -242,3 +245,24 @@ def test_no_colour_where_it_is_not_wanted(
     shell = terminal("-setMode", "download", "missing.torrent")
     assert shell.end() == 1
     assert b"\x1b[31m" in shell.raw
+
+
+def test_a_real_node_shares_and_another_fetches(
+    terminal: Callable[..., Terminal], tracker_process: Any, tmp_path: Path
+) -> None:
+    real = LAUNCHER.parents[3] / "TorrentClient.py"
+    (tmp_path / "a file.bin").write_bytes(bytes(range(256)) * 4000)
+    where = ["-tracker", tracker_process.url]
+    owner = terminal(*where, launcher=real)
+    owner.see("node 7>")
+    owner.type("torrent -setMode send 'a file.bin'\r")
+    owner.see(lambda lines: lines[-1].endswith("sharing 1 file"))
+    fetcher = terminal(*where, "-node_id", "8", launcher=real)
+    fetcher.see("node 8>")
+    fetcher.type("torrent -setMode download 'files/node7/a file.bin.torrent'\r")
+    fetcher.see(lambda lines: any(line.startswith("downloaded a file.bin: 1.0 MB") for line in lines))
+    assert (tmp_path / "files" / "node8" / "a file.bin").read_bytes() == bytes(range(256)) * 4000
+    for shell in (fetcher, owner):
+        shell.type("torrent -setMode exit\r")
+        assert shell.end() == 0
+        assert shell.lines[-1].endswith("left the torrent")
