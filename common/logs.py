@@ -11,7 +11,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def clean(text: object) -> str:
-    """``text`` without control characters and lone surrogates, so that a name from the wire cannot forge or colour a line."""
+    """``text`` without control characters and lone surrogates: no name can forge or colour a line."""
     return _CONTROL.sub("�", str(text))
 
 

@@ -1,0 +1,283 @@
+"""The whole story in a minute: a tracker, four nodes, one real file, real processes, real UDP.
+
+Node 1 shares a file; nodes 2 and 3 fetch it from node 1; node 4 fetches it from all three at once. Then the
+copies are compared byte by byte. Exit code 0 only if all are identical. Needs nothing but the requirements;
+everything happens on 127.0.0.1 and in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import hashlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+HERE = Path(__file__).resolve().parent
+PATIENCE = 120.0  # seconds without news from a process, after which the demo gives up
+STOP_LIMIT = 5.0  # seconds a process may take to stop
+BLOCK = 1 << 20
+
+Event = dict[str, Any]
+
+
+class DemoFailed(Exception):
+    """Something did not happen; the message says what."""
+
+
+class Program:
+    """One of the two programs as a process; its standard output is read line by line by a thread."""
+
+    def __init__(self, words: list[str], environment: dict[str, str], typed: str = "") -> None:
+        self.name = " ".join(words)
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=HERE,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            text=True,
+            encoding="utf-8",
+        )
+        assert self._process.stdin is not None
+        with self._process.stdin as keyboard:
+            keyboard.write(typed)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def line(self) -> str:
+        """The next line; DemoFailed at the end of the output, or if there is none for too long."""
+        try:
+            line = self._lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise DemoFailed(f"{self.name}: no news for {PATIENCE:.0f} s") from None
+        if not line:
+            code = self._process.wait()
+            self._complaints.seek(0)
+            raise DemoFailed(
+                f"{self.name}: ended early, exit code {code}; it said: {self._complaints.read()}"
+            )
+        return line.strip()
+
+    def events(self) -> Iterator[Event]:
+        """What a node says with --json, as it comes."""
+        while True:
+            yield json.loads(self.line())
+
+    def stop(self) -> None:
+        """Ask it to stop, and see that it does."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._complaints.close()
+
+
+class Swarm:
+    """A tracker and nodes in a folder of their own."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self._stack = stack
+        self._environment = {
+            **os.environ,
+            "LOGS_DIR": str(folder / "logs"),
+            "TRACKER_DB_DIR": str(folder / "tracker_db"),
+            "NODE_FILES_DIR": str(folder / "node_files"),
+            "PROGRESS_INTERVAL": "0.05",  # so that the bars move: it is over in a moment
+        }
+        self.url = self._start(["tracker.py", "--port", "0"]).line().rpartition(" ")[2]
+
+    def _start(self, words: list[str], typed: str = "") -> Program:
+        program = Program(words, self._environment, typed)
+        self._stack.callback(program.stop)
+        return program
+
+    def node(self, number: int, command: str) -> Program:
+        """Start node ``number`` and type ``command`` into it; what it then has, it goes on serving."""
+        words = ["TorrentClient.py", "-node_id", str(number), "-tracker", self.url, "--json"]
+        return self._start(words, f"torrent -setMode {command}\n")
+
+    def node_folder(self, number: int) -> Path:
+        """Where node ``number`` keeps its files."""
+        return self.folder / "node_files" / f"node{number}"
+
+
+def write_random(path: Path, size: int) -> None:
+    """A file of ``size`` random bytes."""
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        for start in range(0, size, BLOCK):
+            file.write(os.urandom(min(BLOCK, size - start)))
+
+
+def events_until(program: Program, last: str) -> Iterator[Event]:
+    """A node's events up to the one called ``last``; DemoFailed if it reports a failure instead."""
+    for event in program.events():
+        yield event
+        if event["event"] == last:
+            return
+        if event["event"] in ("failed", "error"):
+            raise DemoFailed(f"{program.name}: {event.get('reason') or event.get('error')}")
+
+
+def share(swarm: Swarm, number: int, path: Path) -> Path:
+    """Have node ``number`` share ``path``; the torrent that it writes."""
+    node = swarm.node(number, f"send {path.name}")
+    *_, sharing = events_until(node, "sharing")
+    return Path(sharing["torrent"])
+
+
+class Follower(threading.Thread):
+    """Follows one download until it is served to others, and moves its bar."""
+
+    def __init__(self, program: Program, bars: Progress, bar: TaskID) -> None:
+        super().__init__(daemon=True)
+        self.completed: Event = {}
+        self.failure: DemoFailed | None = None
+        self._program, self._bars, self._bar = program, bars, bar
+
+    def run(self) -> None:
+        """The thread's body."""
+        try:
+            for event in events_until(self._program, "sharing"):
+                if event["event"] == "progress":
+                    self._bars.update(self._bar, total=event["size"], completed=event["verified"])
+                elif event["event"] == "completed":
+                    self.completed = event
+        except DemoFailed as failure:
+            self.failure = failure
+
+
+def download(swarm: Swarm, numbers: list[int], torrent: Path, console: Console) -> dict[int, Event]:
+    """Have nodes ``numbers`` fetch ``torrent`` side by side; their `completed` events."""
+    columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    followers: dict[int, Follower] = {}
+    with Progress(*columns, console=console) as bars:
+        for number in numbers:
+            node = swarm.node(number, f'download "{torrent.as_posix()}"')
+            followers[number] = Follower(node, bars, bars.add_task(f"node {number}", total=None))
+            followers[number].start()
+        for follower in followers.values():
+            follower.join()
+    for follower in followers.values():
+        if follower.failure is not None:
+            raise follower.failure
+    return {number: follower.completed for number, follower in followers.items()}
+
+
+def sha1(path: Path) -> str:
+    """SHA-1 of a whole file."""
+    digest = hashlib.sha1()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def result_table(original: Path, results: dict[int, tuple[Path, Event]]) -> tuple[Table, bool]:
+    """Who got what from whom, and whether every copy is the original."""
+    expected = sha1(original)
+    table = Table(title=f"{original.name}, {decimal(original.stat().st_size)}, SHA-1 {expected[:12]}…")
+    for heading in ("node", "from", "bytes", "time", "rate", "SHA-1"):
+        table.add_column(heading, justify="left" if heading in ("from", "SHA-1") else "right")
+    table.add_row("1", "(the original)", "", "", "", expected[:12] + "…", end_section=True)
+    good = True
+    for number, (copy, event) in results.items():
+        identical = sha1(copy) == expected and filecmp.cmp(original, copy, shallow=False)
+        good = good and identical
+        sources = [source for source in event["sources"] if source["received"]]
+        table.add_row(
+            str(number),
+            "\n".join(f"node {source['node_id']}" for source in sources),
+            "\n".join(f"{source['received']:,}" for source in sources),
+            f"{event['transfer_seconds']:.2f} s",
+            f"{decimal(int(event['rate']))}/s",
+            "[green]verified" if identical else "[red]DIFFERS",
+            end_section=True,
+        )
+    return table, good
+
+
+def run(size: int, console: Console) -> bool:
+    """Play the story; whether all copies are identical. DemoFailed if it does not come so far."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarm-demo-")))
+        swarm = Swarm(folder, stack)
+        original = swarm.node_folder(1) / "lecture.bin"
+        console.print(
+            f"The tracker runs at {swarm.url}. Node 1 gets a file of {decimal(size)} of random bytes."
+        )
+        write_random(original, size)
+        torrent = share(swarm, 1, original)
+        console.print("Node 1 has written its torrent, told the tracker, and serves the file.\n")
+        console.print("Nodes 2 and 3 fetch it from node 1, side by side:")
+        results = download(swarm, [2, 3], torrent, console)
+        console.print("\nNode 4 fetches it from nodes 1, 2 and 3 at once, a third from each:")
+        results.update(download(swarm, [4], torrent, console))
+        copies = {n: (swarm.node_folder(n) / original.name, event) for n, event in sorted(results.items())}
+        table, good = result_table(original, copies)
+        console.print()
+        console.print(table)
+        return good
+
+
+def main() -> int:
+    """Run the demo; 0 if all is well, 1 if not, with the reason."""
+    parser = argparse.ArgumentParser(description="A tracker and four nodes move a real file.")
+    parser.add_argument("--mebibytes", type=int, default=256, metavar="N", help="size of the file (256)")
+    size = max(1, parser.parse_args().mebibytes) << 20
+    console = Console(highlight=False)
+    started = time.monotonic()
+    if shutil.disk_usage(tempfile.gettempdir()).free < 5 * size:
+        console.print(f"[red]The demo needs {decimal(5 * size)} free in {tempfile.gettempdir()}.")
+        return 1
+    try:
+        good = run(size, console)
+    except DemoFailed as failure:
+        console.print(f"[red]The demo failed:[/] {escape(str(failure))}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+        return 1
+    seconds = time.monotonic() - started
+    if good:
+        console.print(
+            f"[green]All copies are byte-identical.[/] Everything is stopped again ({seconds:.0f} s)."
+        )
+    else:
+        console.print("[red]A copy differs from the original.")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
