@@ -31,7 +31,10 @@ from node.chunk_udp.recovery import Flight, RoundTripTime
 
 PERSISTENT_PROBES = 3  # probes in vain after which the window collapses
 BLACK_HOLE_PROBES = 2  # probes in vain, with no segment seen ever, after which segments are made smaller
-MAX_TOKENS_IN_A_ROW = 8  # tokens without a byte of progress in between
+MAX_TOKENS_IN_A_ROW = 8  # tokens without any progress in between
+MAX_REFUSALS = 3  # "nobody listens at that port" in a row, after which the owner counts as gone
+REFUSAL_WAIT = 0.1  # seconds after which to try a closed port again: a stray refusal is forgiven
+FIRST_ASK = 1 << 31  # ASKs are numbered from here, REQUESTs from 1: no answer is taken for another's
 PATIENCE = 3  # an owner is not called silent before this many probe timeouts
 WINDOW_FRACTION = 8  # requests that share a full window: small bursts, and the next asked for in time
 
@@ -105,27 +108,31 @@ class FetchConnection:
         self._token = wire.NO_TOKEN
         self._tokens_in_a_row = 0
         self._to_send: list[bytes] = []
-        self._ask_sequence = 0
-        self._asked_at = now
+        self._token_from = 0  # the sequence of the first request that shows this token
+        self._next_ask = FIRST_ASK
+        self._asked: dict[int, float] = {}  # when the question was put: every ASK not yet answered
         self._first_piece = 0
         self._silent_since = now  # since when an answer has been due
         self._timer_from = now  # from when the probe timer runs
+        self._probe_by = float("inf")  # when to probe even if the timer has not run out
         self._probes = 0  # sent since anything came
+        self._refusals = 0  # of our system's, since anything came
         self._any_data = False
         self._ask(now)
 
     # ---- asking
 
     def _ask(self, now: float) -> None:
-        self._ask_sequence += 1
-        self._asked_at = now
-        terms = self.terms
-        ask = wire.Ask(terms.transfer_id, self._ask_sequence, terms.info_hash, self._token, self._first_piece)
+        terms, sequence = self.terms, self._next_ask
+        self._next_ask += 1
+        self._asked[sequence] = now
+        ask = wire.Ask(terms.transfer_id, sequence, terms.info_hash, self._token, self._first_piece)
         self._to_send.append(wire.encode(ask))
 
     def ask_file_size(self, now: float, first_piece: int = 0) -> None:
         """Ask (again) what the owner has; a Told follows. Until then nothing else is asked for."""
         self._first_piece = first_piece
+        self._asked.clear()  # a late answer to an earlier question is none to this one
         self._silent_since = self._timer_from = now
         self.state = State.ASKING
         self._ask(now)
@@ -208,11 +215,12 @@ class FetchConnection:
         return ()
 
     def _is_due(self, sequence: int) -> bool:
-        return 1 <= sequence <= self._ask_sequence or sequence in self._flight.requests
+        return sequence in self._asked or sequence in self._flight.requests
 
     def _heard(self, now: float) -> None:
         self._silent_since = self._timer_from = now
-        self._probes = 0
+        self._probe_by = float("inf")
+        self._probes = self._refusals = 0
 
     def _answer_received(self, message: wire.Token | wire.Tell | wire.Refuse, now: float) -> Sequence[Fact]:
         if isinstance(message, wire.Refuse):
@@ -220,28 +228,40 @@ class FetchConnection:
         if isinstance(message, wire.Token):
             self._token_received(message, now)
             return ()
+        if message.sequence in self._asked:
+            return (self._tell_received(message, now),)
+        self.counters.stale += 1
+        return ()
+
+    def _tell_received(self, message: wire.Tell, now: float) -> Told:
         self._heard(now)
-        if self.state is State.ASKING:
-            if message.sequence == self._ask_sequence:
-                self.rtt.sample(now - self._asked_at)
-            self.state = State.FETCHING
-        return (Told(message.size, message.complete, message.first_piece, message.bitfield),)
+        self.rtt.sample(now - self._asked[message.sequence])
+        self._asked.clear()
+        self._tokens_in_a_row = 0
+        self.state = State.FETCHING
+        return Told(message.size, message.complete, message.first_piece, message.bitfield)
 
     def _token_received(self, message: wire.Token, now: float) -> None:
+        asked_at = self._asked.pop(message.sequence, None)
+        if asked_at is not None:
+            self.rtt.sample(now - asked_at)
         if message.token != self._token:
-            self._tokens_in_a_row += 1
-            if self._tokens_in_a_row > MAX_TOKENS_IN_A_ROW:
-                raise OwnerFault("does not accept the tokens it gives")
-            self._token = message.token
+            self._count_token()
+            self._token, self._token_from = message.token, self._flight.next_sequence
             self._heard(now)
-        if self.state is State.FETCHING:  # ours had expired, so this request was not answered
-            request = self._flight.requests.get(message.sequence)
-            for span in self._flight.take_back(request.start, request.end) if request else ():
-                self._lost.add(*span)
-        elif message.sequence == self._ask_sequence:
-            self.rtt.sample(now - self._asked_at)
-            self.state = State.ASKING
-            self._ask(now)
+            if self.state is not State.FETCHING:
+                self.state = State.ASKING
+                self._ask(now)
+        elif message.sequence in self._flight.requests and message.sequence >= self._token_from:
+            self._count_token()  # it does not even take the token that it gave
+        request = self._flight.requests.get(message.sequence)  # its token had expired, so it was not answered
+        for span in self._flight.take_back(request.start, request.end) if request else ():
+            self._lost.add(*span)
+
+    def _count_token(self) -> None:
+        self._tokens_in_a_row += 1
+        if self._tokens_in_a_row > MAX_TOKENS_IN_A_ROW:
+            raise OwnerFault("does not accept the tokens it gives")
 
     def _data_received(self, message: wire.Data, now: float) -> Sequence[Fact]:
         start, end = message.offset, message.offset + len(message.payload)
@@ -294,27 +314,44 @@ class FetchConnection:
         """When ``on_timer`` must be called, at the latest; None if nothing is awaited."""
         if self.state is State.CLOSED or not self._waiting():
             return None
-        probe = self._timer_from + self.rtt.probe_timeout(self._probes)
-        return probe if self._flight.loss_time is None else min(probe, self._flight.loss_time)
+        due = min(self._probe_at(), self._give_up_at())
+        return due if self._flight.loss_time is None else min(due, self._flight.loss_time)
+
+    def _probe_at(self) -> float:
+        return min(self._timer_from + self.rtt.probe_timeout(self._probes), self._probe_by)
+
+    def _give_up_at(self) -> float:
+        """When silence has lasted too long; never before a probe has had its chance of being answered."""
+        if not self._probes:
+            return float("inf")
+        once = self.rtt.probe_timeout(0)
+        limit = max(self.terms.owner_timeout, PATIENCE * once)
+        return max(self._silent_since + limit, self._timer_from + once)
 
     def on_timer(self, now: float) -> None:
         """Do what is due; OwnerFault when the owner has been silent for too long."""
-        if self.state is State.CLOSED or not self._waiting():
-            return
         if self._flight.loss_time is not None and self._flight.loss_time <= now:
             self._look_for_losses(now)
-        if self._timer_from + self.rtt.probe_timeout(self._probes) > now:
+        if self.state is State.CLOSED or not self._waiting():
             return
-        silence = now - self._silent_since
-        if silence >= max(self.terms.owner_timeout, PATIENCE * self.rtt.probe_timeout(0)):
-            raise OwnerFault(f"silent for {silence:.1f} s")
-        self._probe(now)
+        if self._give_up_at() <= now:
+            raise OwnerFault(f"silent for {now - self._silent_since:.1f} s")
+        if self._probe_at() <= now:
+            self._probe(now)
+
+    def refused(self, now: float) -> None:
+        """The system says that nobody listens at the owner's port; OwnerFault when it says so repeatedly."""
+        self._refusals += 1
+        if self._refusals >= MAX_REFUSALS:
+            raise OwnerFault("nobody listens at its address")
+        self._probe_by = now + REFUSAL_WAIT
 
     def _probe(self, now: float) -> None:
         """Ask again for the oldest thing; its answer will show what before it is lost."""
         self._probes += 1
         self.counters.probes += 1
         self._timer_from = now
+        self._probe_by = float("inf")
         if self.state is not State.FETCHING:
             self._ask(now)
             return

@@ -20,7 +20,6 @@ from node.chunk_udp.connection import Arrived, FetchConnection, State, Terms
 from node.chunk_udp.tokens import Address
 from node.settings import TransferSettings
 
-MAX_REFUSED = 3  # "nobody listens at that port" in a row, after which the owner counts as gone
 RECEIVES_PER_STEP = 4  # datagrams taken between two looks at what to ask for and at the timers
 
 
@@ -85,7 +84,6 @@ class Fetcher:
         controller = make_controller(settings.congestion_control, segment)
         self.connection = FetchConnection(terms, controller, time.monotonic())
         self._buffer = memoryview(bytearray(sockets.BATCH))
-        self._refused = 0
 
     def receive_chunk(self) -> None:
         """Fetch until the supply is content; OwnerFault if the owner fails. Closes the socket."""
@@ -140,7 +138,6 @@ class Fetcher:
         except OSError as error:
             self._survive(error)
             return False
-        self._refused = 0
         for at in range(0, size, max(1, step)):
             for fact in self.connection.datagram_received(self._buffer[at : min(at + step, size)], now):
                 if isinstance(fact, Arrived):
@@ -150,11 +147,9 @@ class Fetcher:
         return True
 
     def _survive(self, error: OSError) -> None:
-        """What a socket call raised: nothing there is fine, a closed port is fine once or twice."""
+        """What a socket call raised: nothing there is fine, a closed port may be fine once or twice."""
         if isinstance(error, (BlockingIOError, InterruptedError)):
             return
         if not isinstance(error, ConnectionError):
             raise OwnerFault(f"cannot be reached: {error.strerror}") from None
-        self._refused += 1  # ICMP: nobody listens there (Windows: 10054)
-        if self._refused >= MAX_REFUSED:
-            raise OwnerFault("nobody listens at its address") from None
+        self.connection.refused(time.monotonic())  # ICMP: nobody listens there (Windows: 10054)

@@ -91,16 +91,16 @@ class Flight:
         self.bytes = 0  # outstanding bytes
         self._packet_threshold = PACKET_THRESHOLD  # segments
         self._time_threshold = TIME_THRESHOLD  # round trips
-        self._next_sequence = 1
+        self.next_sequence = 1
         self._stream = 0  # where the next request begins
         self._arrived_up_to = 0  # the highest stream position that arrived
         self.loss_time: float | None = None  # when the time threshold will next call something lost
 
     def send(self, start: int, end: int, now: float) -> Outstanding:
         """Record a request for bytes ``[start, end)``, sent now."""
-        request = Outstanding(self._next_sequence, self._stream, start, end, now, RangeSet([(start, end)]))
+        request = Outstanding(self.next_sequence, self._stream, start, end, now, RangeSet([(start, end)]))
         self.requests[request.sequence] = request
-        self._next_sequence += 1
+        self.next_sequence += 1
         self._stream += end - start
         self.bytes += end - start
         return request

@@ -17,7 +17,9 @@ def datagram(number: int) -> bytes:
     return number.to_bytes(4, "big") * 25
 
 
-def trace(faults: LinkFaults, seed: int, count: int = 500, gap: float = 0.001) -> list[list[tuple[float, bytes]]]:
+def trace(
+    faults: LinkFaults, seed: int, count: int = 500, gap: float = 0.001
+) -> list[list[tuple[float, bytes]]]:
     link = Link(faults, seed)
     return [link.send(datagram(number), number * gap) for number in range(count)]
 
@@ -67,7 +69,9 @@ def test_an_empty_datagram_survives_corruption() -> None:
 
 
 def test_delay_and_jitter_bound_the_time() -> None:
-    times = [arrivals[0][0] - n * 0.001 for n, arrivals in enumerate(trace(LinkFaults(delay=0.1, jitter=0.05), 2))]
+    times = [
+        arrivals[0][0] - n * 0.001 for n, arrivals in enumerate(trace(LinkFaults(delay=0.1, jitter=0.05), 2))
+    ]
     assert 0.1 <= min(times) < 0.11
     assert 0.14 < max(times) <= 0.15
 
@@ -92,7 +96,9 @@ def test_a_full_queue_drops_and_has_room_again_later() -> None:
     assert link.send(datagram(9), 0.1)[0][0] == pytest.approx(0.4)  # one has left, so one fits
 
 
-@pytest.mark.parametrize("wrong", [{"loss": 1.5}, {"corrupt": -0.1}, {"delay": -1}, {"rate": 0}, {"queue": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"loss": 1.5}, {"corrupt": -0.1}, {"delay": -1}, {"rate": 0}, {"queue": -1}]
+)
 def test_faults_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LinkFaults(**wrong)  # type: ignore[arg-type]  # queue is an int
