@@ -7,7 +7,6 @@ capitals replaces the value here: ``NODE_FILES_DIR=/x``, ``TRACKER_ADDR=127.0.0.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -75,8 +74,10 @@ def _like(example: Any, text: str) -> Any:
             raise ValueError("HOST:PORT wanted")
         return [host, int(port)]
     if isinstance(example, list):  # a pair of numbers: 1024,65535 or 1024-65535 or [1024, 65535]
-        low, high = json.loads(text) if text.startswith("[") else text.replace("-", ",").split(",")
-        return [int(low), int(high)]
+        low, high = (int(n) for n in text.strip("[] ").replace("-", ",").split(","))
+        if not 0 <= low <= high <= 65535:
+            raise ValueError("two port numbers wanted, the lower one first")
+        return [low, high]
     return text
 
 

@@ -49,7 +49,7 @@ class Program:
     def __init__(self, words: list[str], environment: dict[str, str], typed: str = "") -> None:
         self.name = " ".join(words)
         self._lines: queue.Queue[str] = queue.Queue()
-        self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  (stop closes it)
         self._process = subprocess.Popen(
             [sys.executable, *words],
             cwd=HERE,

@@ -42,6 +42,7 @@ class Node:
         self._announcers: dict[str, Announcer] = {}  # by tracker URL; our own tracker's is the first
         self._threads: list[threading.Thread] = []
         self._left = threading.Event()
+        self._started = False
         self._sharing: Sharing | None = None
         self._verifier: PieceVerifier | None = None
         self.addr = (settings.host, 0)
@@ -69,6 +70,7 @@ class Node:
         self._sharing = Sharing(sock, self._emit)
         self._sharing.start()
         self._start_thread(self._check_files_periodically, "file-check")
+        self._started = True
         self._emit(events.Started(self._settings.node_id, self.addr))
 
     def exit_torrent(self) -> None:
@@ -94,7 +96,8 @@ class Node:
             self._verifier.close()
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._emit(events.Stopped(self._settings.node_id))
+        if self._started:
+            self._emit(events.Stopped(self._settings.node_id))
 
     def _say_exit(self, announcer: Announcer) -> None:
         if announcer.answers:

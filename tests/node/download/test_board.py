@@ -1,0 +1,116 @@
+"""The board shared by threads: no byte twice, no thread left waiting, blame where it is due."""
+
+from __future__ import annotations
+
+import threading
+
+from common.bitfield import Bitfield
+from common.errors import FileFault
+from common.geometry import Geometry
+from node.download.board import Board, Meter
+from node.strategy import Source
+
+A: Source = (1, ("127.0.0.1", 1))
+B: Source = (2, ("127.0.0.1", 2))
+LIMIT = 10.0  # seconds that a thread may take to notice
+
+
+def board(size: int = 100, piece_length: int = 10) -> Board:
+    geometry = Geometry(size, piece_length)
+    return Board(geometry, Bitfield(geometry.piece_count))
+
+
+def waiting(shared: Board, source: Source) -> tuple[threading.Thread, list[bool]]:
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(shared.wait_for_work(source)))
+    thread.start()
+    return thread, answers
+
+
+def drain(shared: Board, source: Source) -> int:
+    total = 0
+    while (span := shared.take(source, 1000)) is not None:
+        total += span[1] - span[0]
+    return total
+
+
+def test_an_idle_source_wakes_when_a_wrong_piece_comes_back() -> None:
+    shared = board()
+    shared.start([A, B])
+    assert drain(shared, A) == 100  # its own half, then all of B's
+    thread, answers = waiting(shared, B)
+    shared.arrived(A, 0, 10)
+    shared.wrong(0)
+    thread.join(LIMIT)
+    assert answers == [True]
+    assert shared.take(B, 1000) == (0, 10)
+
+
+def test_an_idle_source_wakes_when_another_dies() -> None:
+    shared = board()
+    shared.start([A, B])
+    drain(shared, A)
+    thread, answers = waiting(shared, B)
+    shared.give_back([(40, 60)])
+    shared.leave(A)
+    thread.join(LIMIT)
+    assert answers == [True]
+    assert drain(shared, B) == 20
+
+
+def test_idle_sources_end_when_all_is_verified() -> None:
+    shared = board(10, 10)
+    shared.start([A, B])
+    drain(shared, A)
+    thread, answers = waiting(shared, B)
+    shared.arrived(A, 0, 10)
+    shared.right(0)
+    thread.join(LIMIT)
+    assert answers == [False]
+    assert shared.complete
+
+
+def test_idle_sources_end_when_the_download_is_hopeless() -> None:
+    shared = board()
+    shared.start([A])
+    drain(shared, A)
+    thread, answers = waiting(shared, A)
+    fault = FileFault("disk")
+    shared.stop(fault)
+    thread.join(LIMIT)
+    assert answers == [False]
+    assert shared.fault is fault
+    assert shared.take(A, 10) is None
+
+
+def test_one_that_is_dismissed_stops_and_its_rest_goes_to_the_others() -> None:
+    shared = board()
+    shared.start([A, B])
+    shared.dismiss(A)
+    assert shared.over_for(A)
+    assert not shared.over_for(B)
+    assert shared.take(A, 10) is None
+    assert drain(shared, B) == 100
+
+
+def test_verified_bytes_are_credited_to_those_who_sent_them() -> None:
+    shared = board(20, 10)
+    shared.start([A, B])
+    shared.arrived(A, 0, 10)
+    shared.arrived(A, 10, 13)
+    shared.arrived(B, 13, 20)
+    shared.right(0)
+    assert shared.verified_from(A) == 10
+    shared.wrong(1)
+    assert (shared.verified_from(A), shared.verified_from(B)) == (10, 0)
+
+
+def test_a_meter_follows_the_rate() -> None:
+    meter = Meter()
+    for _ in range(40):
+        meter.total += 500
+        meter.tick(0.25)
+    assert abs(meter.rate - 2000) < 1
+    for _ in range(40):
+        meter.tick(0.25)
+    assert meter.rate < 1

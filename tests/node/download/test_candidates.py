@@ -1,0 +1,87 @@
+"""Which owners are asked, in which order, and why others are not."""
+
+from __future__ import annotations
+
+from common.messages import OwnerEntry
+from node.download.candidates import FIRST_REST, LONGEST_REST, Candidates
+
+
+def owners(*ids: int, complete: bool = True) -> list[OwnerEntry]:
+    return [OwnerEntry(n, ("127.0.0.1", 1000 + n), 0, None, complete) for n in ids]
+
+
+def ids(candidates) -> list[int]:
+    return [candidate.node_id for candidate in candidates]
+
+
+def test_the_best_are_chosen_in_the_trackers_order() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(5, 3, 7, 1))
+    assert ids(known.choose(3, 0.0)) == [5, 3, 7]
+    assert ids(known.choose(3, 0.0)) == [1]
+    assert ids(known.choose(3, 0.0)) == []
+
+
+def test_we_do_not_ask_ourselves_nor_those_who_have_but_a_part() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(9, 4) + owners(5, complete=False))
+    assert ids(known.choose(3, 0.0)) == [4]
+
+
+def test_one_that_failed_rests_longer_each_time() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(1))
+    now, rests = 0.0, []
+    for _ in range(8):
+        (candidate,) = known.choose(1, now)
+        known.failed(candidate, "silent", now)
+        assert known.choose(1, now + FIRST_REST / 2) == []
+        rests.append(candidate.rest_until - now)
+        now = candidate.rest_until
+    assert rests[:3] == [FIRST_REST, 2 * FIRST_REST, 4 * FIRST_REST]
+    assert rests[-1] == LONGEST_REST
+
+
+def test_success_is_remembered_as_patience() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(1))
+    (candidate,) = known.choose(1, 0.0)
+    known.failed(candidate, "silent", 0.0)
+    (candidate,) = known.choose(1, FIRST_REST)
+    known.released(candidate)
+    (candidate,) = known.choose(1, FIRST_REST)
+    known.failed(candidate, "silent", 10.0)
+    assert candidate.rest_until == 10.0 + FIRST_REST
+
+
+def test_one_to_blame_is_never_asked_again_even_if_the_tracker_forgets_and_names_it_again() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(1))
+    (candidate,) = known.choose(1, 0.0)
+    candidate.blamed = True
+    known.released(candidate)
+    known.named([])
+    known.named(owners(1))
+    assert known.choose(1, 1e9) == []
+
+
+def test_a_node_that_came_back_elsewhere_is_a_new_owner() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(1))
+    (candidate,) = known.choose(1, 0.0)
+    known.failed(candidate, "gone", 0.0)
+    known.named([OwnerEntry(1, ("127.0.0.1", 77), 0)])
+    assert [c.addr for c in known.choose(3, 0.0)] == [("127.0.0.1", 77)]
+
+
+def test_every_owner_not_used_has_a_reason() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(1, 2, 3))
+    used, failed = known.choose(2, 0.0)
+    known.failed(failed, "silent for 2.0 s", 0.0)
+    reasons = {candidate.node_id: Candidates.why_not(candidate, 2) for candidate in known}
+    assert reasons == {
+        1: "",
+        2: "silent for 2.0 s",
+        3: "not needed: 2 owners at a time are enough (MAX_SPLITTNES_RATE)",
+    }

@@ -1,0 +1,78 @@
+"""The ledger completes a piece exactly when all its bytes are there, and remembers from whom."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.bitfield import Bitfield
+from common.geometry import Geometry
+from node.strategy import Source
+from node.strategy.ledger import PieceLedger
+
+A: Source = (1, ("127.0.0.1", 1))
+B: Source = (2, ("127.0.0.1", 2))
+
+
+def ledger(size: int, piece_length: int, held: tuple[int, ...] = ()) -> PieceLedger:
+    geometry = Geometry(size, piece_length)
+    bits = Bitfield(geometry.piece_count)
+    for index in held:
+        bits.set(index)
+    return PieceLedger(geometry, bits)
+
+
+def test_a_resumed_download_misses_what_is_not_held() -> None:
+    book = ledger(25, 10, held=(1,))
+    assert book.missing() == [(0, 10), (20, 25)]
+    assert (book.received, book.verified, book.complete) == (10, 10, False)
+
+
+def test_a_range_over_three_pieces_completes_those_that_it_fills() -> None:
+    book = ledger(25, 10)
+    assert list(book.arrived(A, 0, 4)) == []
+    assert list(book.arrived(B, 4, 22)) == [0, 1]
+    assert list(book.arrived(A, 22, 25)) == [2]
+    assert book.right(0) == {A: 4, B: 6}
+    assert book.right(1) == {B: 10}
+    assert book.right(2) == {B: 2, A: 3}
+    assert book.complete
+
+
+def test_a_wrong_piece_is_missing_again_and_its_deliverers_forgotten() -> None:
+    book = ledger(20, 10)
+    book.arrived(A, 0, 10)
+    assert book.wrong(0) == {A: 10}
+    assert (book.received, book.verified) == (0, 0)
+    assert list(book.arrived(B, 0, 10)) == [0]
+    assert book.right(0) == {B: 10}
+
+
+def test_an_empty_file_is_complete_from_the_start() -> None:
+    book = ledger(0, 10)
+    assert book.complete
+    assert book.missing() == []
+
+
+@given(
+    size=st.integers(1, 500),
+    piece_length=st.integers(1, 100),
+    seed=st.randoms(use_true_random=False),
+)
+def test_each_piece_completes_once_in_whatever_order_its_bytes_come(
+    size: int, piece_length: int, seed
+) -> None:
+    book = ledger(size, piece_length)
+    cuts = sorted({0, size, *(seed.randrange(size) for _ in range(12))})
+    spans = list(zip(cuts, cuts[1:], strict=False))
+    seed.shuffle(spans)
+    completed: list[int] = []
+    for start, end in spans:
+        completed += book.arrived(seed.choice([A, B]), start, end)
+    assert sorted(completed) == list(range(-(-size // piece_length)))
+    assert book.received == size
+    given_by = {A: 0, B: 0}
+    for index in completed:
+        for source, amount in book.right(index).items():
+            given_by[source] += amount
+    assert sum(given_by.values()) == size == book.verified

@@ -1,0 +1,181 @@
+"""The announcer against a tracker that answers, is down, forgets, refuses; events are awaited."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from common.errors import TrackerRefused, TrackerUnavailable
+from common.messages import OwnedFile, RegisterAnswer
+from node import events
+from node.announcer import Announcer, Credit
+
+LIMIT = 10.0  # seconds until something that must happen has happened
+FILE = OwnedFile("a.bin", "ab" * 20, 10)
+CREDIT = Credit("a.bin", "ab" * 20, 7, 100)
+
+
+class PretendTracker:
+    """What a TrackerClient does, as the test wishes; ``said`` is what it heard."""
+
+    url = "http://127.0.0.1:1"
+
+    def __init__(self) -> None:
+        self.said: queue.Queue[tuple[str, object]] = queue.Queue()
+        self.down = False
+        self.interval = 1000.0
+        self.known = True
+        self.files = 1000
+        self.refuse: dict[str, TrackerRefused] = {}
+
+    def _hear(self, what: str, detail: object) -> None:
+        if self.down:
+            raise TrackerUnavailable("tracker does not answer")
+        if what in self.refuse:
+            raise self.refuse[what]
+        self.said.put((what, detail))
+
+    def register(self, addr: tuple[str, int]) -> RegisterAnswer:
+        self._hear("register", addr)
+        return RegisterAnswer(self.interval, self.known, self.files)
+
+    def own(self, files: list[OwnedFile]) -> None:
+        self._hear("own", files)
+
+    def update(self, filename: str, owner: int, info_hash: str, amount: int) -> None:
+        self._hear("update", (owner, amount))
+
+
+class Scene:
+    """An announcer at work."""
+
+    def __init__(self) -> None:
+        self.tracker = PretendTracker()
+        self.owned: list[OwnedFile] = []
+        self.events: queue.Queue[events.Event] = queue.Queue()
+        self.announcer = Announcer(
+            self.tracker,  # type: ignore[arg-type]  # it does what is used of one
+            ("127.0.0.1", 5),
+            lambda: self.owned,
+            0.2,
+            self.events.put,
+        )
+        self.thread = threading.Thread(target=self.announcer.run)
+
+    def start(self) -> None:
+        self.announcer.enter()
+        self.thread.start()
+
+    def hears(self, what: str) -> object:
+        """The next thing of this kind that the tracker hears."""
+        while True:
+            heard, detail = self.tracker.said.get(timeout=LIMIT)
+            if heard == what:
+                return detail
+
+    def event(self) -> events.Event:
+        return self.events.get(timeout=LIMIT)
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.announcer.stop()
+    if made.thread.ident is not None:
+        made.thread.join(LIMIT)
+        assert not made.thread.is_alive()
+
+
+def test_it_registers_at_once_and_again_and_again(scene: Scene) -> None:
+    scene.start()
+    for _ in range(3):
+        assert scene.hears("register") == ("127.0.0.1", 5)
+
+
+def test_news_is_said_without_waiting_for_the_next_heartbeat(scene: Scene) -> None:
+    scene.start()
+    scene.announcer.announce(FILE)
+    scene.announcer.credit(CREDIT)
+    assert scene.announcer.flush(LIMIT)
+    assert scene.hears("own") == [FILE]
+    assert scene.hears("update") == (7, 100)
+
+
+def test_many_files_are_announced_together(scene: Scene) -> None:
+    files = [OwnedFile(f"{n}", None, n) for n in range(1000)]
+    for file in files:
+        scene.announcer.announce(file)
+    scene.start()
+    assert scene.hears("own") == files
+
+
+def test_a_tracker_that_is_down_is_told_everything_when_it_is_back(scene: Scene) -> None:
+    scene.tracker.down = True
+    scene.start()
+    lost = scene.event()
+    assert isinstance(lost, events.TrackerLost)
+    scene.announcer.announce(FILE)
+    scene.announcer.credit(CREDIT)
+    assert not scene.announcer.flush(LIMIT)  # returns at once: nobody is there to hear it
+    scene.tracker.down = False
+    assert scene.hears("own") == [FILE]
+    assert scene.hears("update") == (7, 100)
+    assert isinstance(scene.event(), events.TrackerBack)
+
+
+def test_that_it_is_down_is_said_once(scene: Scene) -> None:
+    scene.tracker.down = True
+    scene.start()
+    assert isinstance(scene.event(), events.TrackerLost)
+    with pytest.raises(queue.Empty):
+        scene.events.get(timeout=1.2)  # two more tries have failed by then
+
+
+def test_a_tracker_that_forgot_us_hears_of_all_we_own(scene: Scene) -> None:
+    scene.owned = [FILE]
+    scene.tracker.known = False
+    scene.start()
+    assert scene.hears("own") == [FILE]
+
+
+def test_a_tracker_that_forgot_some_files_hears_of_all(scene: Scene) -> None:
+    scene.owned = [FILE]
+    scene.tracker.files = 0
+    scene.start()
+    assert scene.hears("own") == [FILE]
+
+
+def test_credit_for_an_owner_that_has_left_holds_nothing_up(scene: Scene) -> None:
+    scene.tracker.refuse["update"] = TrackerRefused("no such node", 400)
+    scene.start()
+    scene.announcer.credit(CREDIT)
+    scene.announcer.announce(FILE)
+    assert scene.announcer.flush(LIMIT)
+    assert scene.hears("own") == [FILE]
+    assert scene.events.empty()
+
+
+def test_a_node_id_that_is_taken_is_refused_at_the_door(scene: Scene) -> None:
+    scene.tracker.refuse["register"] = TrackerRefused("taken", 409)
+    with pytest.raises(TrackerRefused):
+        scene.announcer.enter()
+
+
+def test_files_wait_while_somebody_else_has_our_id(scene: Scene) -> None:
+    scene.start()
+    scene.tracker.refuse["own"] = TrackerRefused("taken", 409)
+    scene.announcer.announce(FILE)
+    assert isinstance(scene.event(), events.TrackerLost)
+    del scene.tracker.refuse["own"]
+    assert scene.hears("own") == [FILE]
+
+
+def test_waiting_credits_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: Callable[[], int] = lambda: len(scene.announcer._credits)  # noqa: E731
+    for amount in range(10_050):
+        scene.announcer.credit(Credit("a.bin", "ab" * 20, 7, amount))
+    assert waiting() == 10_000
