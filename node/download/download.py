@@ -198,6 +198,10 @@ class Download:
             self.board.stop()
             self._join_sources()
         self._fetched_at = time.monotonic()
+        return self.reassemble_file(part)
+
+    def reassemble_file(self, part: PartFile) -> Path:
+        """All pieces are verified and each is in its place already: make them safe, give them their name."""
         self._state = State.FINISHING
         self._emit_progress()
         return part.finish()
