@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import enum
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,23 +20,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.bitfield import Bitfield
-from common.errors import DiskFull, DownloadFailed, FileFault, SwarmError
-from common.logs import clean
+from common.errors import DownloadFailed, FileFault, SwarmError
 from common.messages import OwnerEntry
 from common.metainfo import Metainfo
 from node import events
-from node.content.storage import PartFile, SharedFile
-from node.content.verify import PieceVerifier, Verdict, verify_content
+from node.content.storage import PartFile
+from node.content.verify import PieceVerifier, Verdict
 from node.discovery.base import Discovery
 from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
-from node.download.search import OwnerSearch
+from node.download.checking import check_existing, check_part, check_room
+from node.download.search import Next, OwnerSearch, Patience
 from node.download.source import SourceThread
+from node.download.telling import Telling, source_rows
 from node.settings import NodeSettings
 from node.strategy import Source
 
-REFRESH = 10.0  # seconds after which the tracker is asked for more owners while there are too few
 JOIN_LIMIT = 5.0  # seconds to wait for an owner's thread to end
+SHORTEST_NAP = 0.01  # seconds
 
 
 class State(enum.Enum):
@@ -74,17 +74,17 @@ class Download:
         self.error: SwarmError | None = None
         self.board = Board(metainfo.geometry, Bitfield(metainfo.geometry.piece_count))
         self._around = surroundings
-        self._settings = surroundings.settings
+        self._settings = settings = surroundings.settings
+        self._tell = Telling(metainfo, surroundings.emit, settings.progress_interval)
         self._state = State.CHECKING
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # guards candidates and sources
-        self._candidates = Candidates(surroundings.settings.node_id)
+        self._candidates = Candidates(settings.node_id)
         self._sources: dict[Source, SourceThread] = {}
+        self._divided = False  # the first owners have got their equal chunks
         self._search = OwnerSearch(
             surroundings.trackers, metainfo.name, metainfo.info_hash_hex, self._owners_found
         )
-        self._hashing_told = 0.0
-        self._divided = False  # the first owners have got their equal chunks
         self._no_owner_because = "the tracker knows no owner"
         self._part: PartFile | None = None
         self._thread = threading.Thread(target=self._run, name=f"download-{metainfo.name}", daemon=True)
@@ -103,15 +103,15 @@ class Download:
 
     def credits(self) -> list[tuple[int, int]]:
         """``(node_id, bytes)``: who delivered how much of the verified pieces."""
-        with self._lock:
-            candidates = list(self._candidates)
-        amounts = ((c.node_id, self.board.verified_from((c.node_id, c.addr))) for c in candidates)
+        amounts = ((c.node_id, self.board.verified_from((c.node_id, c.addr))) for c in self._known())
         return [(node_id, amount) for node_id, amount in amounts if amount]
 
     def status(self) -> events.DownloadStatus:
         """A row of -status."""
-        sources = self._source_rows()
-        rate = sum(source.rate for source in sources if source.state == "active")
+        sources = source_rows(
+            self._known(), self.board, self._settings.max_owners, self._state is State.COMPLETED
+        )
+        rate = sum(source.rate for source in sources)
         received = self.board.received
         return events.DownloadStatus(
             filename=self.metainfo.name,
@@ -128,32 +128,15 @@ class Download:
 
     def peers(self) -> list[events.PeerStatus]:
         """Rows of -peers: every owner known, and why it is not used."""
+        name = self.metainfo.name
         return [
-            events.PeerStatus(
-                s.node_id, s.addr, self.metainfo.name, "from", s.received, s.rate, s.state, s.reason
-            )
-            for s in self._source_rows()
+            events.PeerStatus(s.node_id, s.addr, name, "from", s.received, s.rate, s.state, s.reason)
+            for s in self.status().sources
         ]
 
-    def _source_rows(self) -> tuple[events.SourceProgress, ...]:
+    def _known(self) -> list[Candidate]:
         with self._lock:
-            candidates = list(self._candidates)
-        rows = []
-        for candidate in candidates:
-            meter = self.board.meter((candidate.node_id, candidate.addr))
-            state = "active" if candidate.active else "blamed" if candidate.blamed else "idle"
-            if state == "idle" and candidate.failures:
-                state = "lost"
-            reason = (
-                ""
-                if self._state is State.COMPLETED
-                else Candidates.why_not(candidate, self._settings.max_owners)
-            )
-            rate = meter.rate if candidate.active else 0.0
-            rows.append(
-                events.SourceProgress(candidate.node_id, candidate.addr, meter.total, rate, state, reason)
-            )
-        return tuple(rows)
+            return list(self._candidates)
 
     # ---- the story
 
@@ -161,12 +144,14 @@ class Download:
         try:
             path = self._fetch_into_place()
             self._state = State.COMPLETED
-            self._tell_completed(path)
+            seconds = time.monotonic() - self._started_at
+            fetching = self._fetched_at - self._fetching_since
+            self._tell.completed(path, seconds, fetching, self.status().sources)
             self._around.in_place(self, path)
         except SwarmError as error:
             self.error = error
             self._state = State.CANCELLED if self._cancelled.is_set() else State.FAILED
-            self._around.emit(events.Failed(self.metainfo.name, self.metainfo.info_hash_hex, str(error)))
+            self._tell.failed(str(error))
         finally:
             self.board.stop()
             if self._part is not None:
@@ -174,23 +159,19 @@ class Download:
             self.done.set()
 
     def _fetch_into_place(self) -> Path:
-        final_path = self._settings.folder / self.metainfo.name
+        metainfo, threads = self.metainfo, self._settings.hash_threads
+        final_path = self._settings.folder / metainfo.name
         if os.path.lexists(final_path):
-            self._check_existing(final_path)
+            held = check_existing(final_path, metainfo, threads, self._tell.hashed, self._cancelled)
+            self._check_cancelled()
+            self.board = Board(metainfo.geometry, held)
             return final_path
-        part = self._part = PartFile.open(self._settings.folder, self.metainfo)
-        held = verify_content(
-            part.read_into,
-            self.metainfo,
-            self._settings.hash_threads,
-            self._hashed,
-            self._cancelled,
-            part.is_hole,
-        )
-        self.board = Board(self.metainfo.geometry, held)
+        part = self._part = PartFile.open(self._settings.folder, metainfo)
+        held = check_part(part, metainfo, threads, self._tell.hashed, self._cancelled)
+        self.board = Board(metainfo.geometry, held)
         self._check_cancelled()  # after the board is there: whoever cancels now stops this one
-        self._check_room()
-        self._emit_started()
+        check_room(self._settings.folder, metainfo.name, self.size - self.board.verified)
+        self._tell.started(self.board.verified)
         self._fetching_since = self._fetched_at = time.monotonic()
         try:
             self._fetch()
@@ -203,107 +184,76 @@ class Download:
     def reassemble_file(self, part: PartFile) -> Path:
         """All pieces are verified and each is in its place already: make them safe, give them their name."""
         self._state = State.FINISHING
-        self._emit_progress()
+        self._tell.progress(self.status())
         return part.finish()
-
-    def _check_existing(self, path: Path) -> None:
-        """A file of this name is here already: fine if it is the very one, else it is left alone."""
-        wrong = FileFault(f"{clean(path)} exists and is another file; it is not overwritten: move it away")
-        if path.stat().st_size != self.size:
-            raise wrong
-        shared = SharedFile.open(path, self.size)
-        try:
-            held = verify_content(
-                shared.read_into, self.metainfo, self._settings.hash_threads, self._hashed, self._cancelled
-            )
-        finally:
-            shared.close()
-        self._check_cancelled()
-        if not held.all():
-            raise wrong
-        self.board = Board(self.metainfo.geometry, held)
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise DownloadFailed(f"{self.metainfo.name}: stopped; what is here of it is kept")
 
-    def _check_room(self) -> None:
-        """Fail before the first byte rather than at the last."""
-        needed = self.size - self.board.verified
-        free = shutil.disk_usage(self._settings.folder).free
-        if needed > free:
-            raise DiskFull(
-                f"no room left in {clean(self._settings.folder)} for {self.metainfo.name}: "
-                f"{needed} bytes are wanted, {free} are free"
-            )
-
     def _fetch(self) -> None:
-        """Keep owners at work until every piece is verified."""
+        """Keep owners at work until every piece is verified; raises why that cannot be."""
         self._state = State.SEARCHING
         self._search.ask()
-        last_search = last_tick = last_progress = time.monotonic()
-        next_search = float("inf")
-        received = self.board.received
+        last_tick = time.monotonic()
+        patience = Patience(self._settings.search_limit, last_tick)
         while not self.board.over:
             now = time.monotonic()
             active = self._engage_owners(now)
-            if self.board.received > received:
-                received, last_progress = self.board.received, now
-                self._search.encouraged()
+            patience.saw(self.board.received, now)
             if active:
-                self._state, next_search = State.FETCHING, float("inf")
-                if active < self._settings.max_owners and now - last_search > REFRESH:
-                    last_search = now
+                self._state = State.FETCHING
+                if active < self._settings.max_owners and patience.wants_more(now):
                     self._search.ask()
             elif not self._search.asking:
-                self._state = State.SEARCHING
-                if now - last_progress > self._settings.search_limit:
-                    raise DownloadFailed(self._hopeless())
-                if next_search == float("inf"):
-                    wait = self._search.next_wait()
-                    next_search = now + wait
-                    self._emit_waiting(wait)
-                elif now >= next_search:
-                    next_search, last_search = float("inf"), now
-                    self._search.ask()
-            self.board.wait(min(self._settings.progress_interval, max(0.01, next_search - now)))
+                self._look_for_owners(patience, now)
+            nap = patience.seconds(now) or self._settings.progress_interval
+            self.board.wait(max(SHORTEST_NAP, min(nap, self._settings.progress_interval)))
             if now - last_tick >= self._settings.progress_interval:
                 last_tick = now
                 self.board.tick()
-                self._emit_progress()
+                self._tell.progress(self.status())
         if self.board.fault is not None:
             raise self.board.fault
         if not self.board.complete:
             self._check_cancelled()
 
-    def _hopeless(self) -> str:
-        limit = self._settings.search_limit
-        return (
-            f"{self.metainfo.name}: no owner could be reached for {limit:.0f} s ({self._no_owner_because}); "
-            f"{self.metainfo.name}.part is kept"
-        )
+    def _look_for_owners(self, patience: Patience, now: float) -> None:
+        """Nobody delivers: wait, ask again, or give up."""
+        self._state = State.SEARCHING
+        what, new_wait = patience.nobody(now)
+        if what is Next.GIVE_UP:
+            name, limit = self.metainfo.name, self._settings.search_limit
+            reason = self._no_owner_because
+            raise DownloadFailed(f"{name}: no owner for {limit:g} s ({reason}); {name}.part is kept")
+        if what is Next.ASK:
+            self._search.ask()
+        elif new_wait:
+            self._tell.waiting(patience.seconds(now), self._no_owner_because)
 
     # ---- owners
 
     def _owners_found(self, owners: list[OwnerEntry] | None, why: str) -> None:
+        """On the search's thread: the trackers have answered, or have not."""
         if owners is None:
             self._no_owner_because = why
         else:
             with self._lock:
                 self._candidates.named(owners)
-            others = [owner for owner in owners if owner.node_id != self._settings.node_id]
-            self._no_owner_because = (
-                "none of its owners can be used" if others else "the tracker knows no owner"
-            )
+            others = any(owner.node_id != self._settings.node_id for owner in owners)
+            self._no_owner_because = self._last_failure() if others else "the tracker knows no owner"
         with self.board.changed:
             self.board.changed.notify_all()
+
+    def _last_failure(self) -> str:
+        failed = [c for c in self._known() if c.reason]
+        return "; ".join(f"node {c.node_id}: {c.reason}" for c in failed) or "none of its owners can be used"
 
     def _engage_owners(self, now: float) -> int:
         """Start threads for owners up to the limit; how many work now."""
         with self._lock:
             wanted = self._settings.max_owners - len(self._sources)
             chosen = self._candidates.choose(wanted, now) if wanted > 0 else []
-            known = tuple(candidate.node_id for candidate in self._candidates)
             threads = [self._source_thread(candidate) for candidate in chosen]
             self._sources.update((thread.key, thread) for thread in threads)
             active = len(self._sources)
@@ -312,11 +262,9 @@ class Download:
         if not self._divided:
             self._divided = True
             self.board.start([thread.key for thread in threads])
-        else:
-            for thread in threads:
-                self.board.join(thread.key)
-        ids = tuple(candidate.node_id for candidate in chosen)
-        self._around.emit(events.OwnersFound(self.metainfo.name, self.metainfo.info_hash_hex, known, ids))
+        for thread in threads:
+            self.board.join(thread.key)
+        self._tell.owners_found(self._known(), chosen)
         for thread in threads:
             thread.start()
         return active
@@ -330,16 +278,14 @@ class Download:
         candidate = source.candidate
         with self._lock:
             self._sources.pop(source.key, None)
-            if candidate.blamed:
-                candidate.active = False
-            elif why is None:
+            if why is None or candidate.blamed:
                 Candidates.released(candidate)
             else:
                 Candidates.failed(candidate, str(why), time.monotonic())
         if isinstance(why, FileFault):
             self.board.stop(why)
         elif why is not None and not candidate.blamed:
-            self._emit_lost(candidate)
+            self._tell.lost(candidate)
             self._search.ask()
         with self.board.changed:
             self.board.changed.notify_all()
@@ -356,22 +302,21 @@ class Download:
         """Have a complete piece hashed; ``_judged`` hears of it."""
         assert self._part is not None
         self._around.verifier.submit(
-            self._part.read_into, self.metainfo.geometry, piece, self.metainfo.piece_hash(piece), self._judged
+            self._part.read_into,
+            self.metainfo.geometry,
+            piece,
+            self.metainfo.piece_hash(piece),
+            self._judged,
         )
 
     def _judged(self, piece: int, verdict: Verdict) -> None:
         """On a hashing thread: the piece is right, wrong, or could not be read."""
-        name, info_hash = self.metainfo.name, self.metainfo.info_hash_hex
         if isinstance(verdict, SwarmError):
             self.board.stop(verdict)
             return
         deliverers = self.board.right(piece) if verdict else self.board.wrong(piece)
-        ids = tuple(key[0] for key in deliverers)
-        if verdict:
-            self._around.emit(events.Piece(name, info_hash, piece, ids))
-            return
-        self._around.emit(events.PieceFailed(name, info_hash, piece, ids))
-        if len(deliverers) == 1:
+        self._tell.piece(piece, verdict, deliverers)
+        if not verdict and len(deliverers) == 1:
             self._blame(*next(iter(deliverers)), piece)
 
     def _blame(self, node_id: int, addr: tuple[str, int], piece: int) -> None:
@@ -383,61 +328,5 @@ class Download:
             candidate.blamed = True
             candidate.reason = f"sent wrong bytes (piece {piece})"
         self.board.dismiss((node_id, addr))
-        self._emit_lost(candidate)
+        self._tell.lost(candidate)
         self._search.ask()
-
-    # ---- telling
-
-    def _hashed(self, done: int, size: int) -> None:
-        now = time.monotonic()
-        if done == size or now - self._hashing_told >= self._settings.progress_interval:
-            self._hashing_told = now
-            self._around.emit(events.Hashing(self.metainfo.name, done, size))
-
-    def _emit_started(self) -> None:
-        name, info_hash, length = self.metainfo.name, self.metainfo.info_hash_hex, self.metainfo.piece_length
-        self._around.emit(events.DownloadStarted(name, info_hash, self.size, self.board.verified, length))
-
-    def _emit_waiting(self, seconds: float) -> None:
-        name, info_hash = self.metainfo.name, self.metainfo.info_hash_hex
-        self._around.emit(events.Waiting(name, info_hash, seconds, self._no_owner_because))
-
-    def _emit_lost(self, candidate: Candidate) -> None:
-        name, info_hash = self.metainfo.name, self.metainfo.info_hash_hex
-        self._around.emit(
-            events.OwnerLost(
-                name, info_hash, candidate.node_id, candidate.addr, candidate.reason, candidate.blamed
-            )
-        )
-
-    def _emit_progress(self) -> None:
-        row = self.status()
-        self._around.emit(
-            events.Progress(
-                row.filename,
-                row.info_hash,
-                row.size,
-                row.received,
-                row.verified,
-                row.rate,
-                row.eta,
-                row.sources,
-            )
-        )
-
-    def _tell_completed(self, path: Path) -> None:
-        seconds = self._fetched_at - self._fetching_since
-        sources = self._source_rows()
-        fetched = sum(source.received for source in sources)
-        self._around.emit(
-            events.Completed(
-                filename=self.metainfo.name,
-                info_hash=self.metainfo.info_hash_hex,
-                path=str(path),
-                size=self.size,
-                seconds=time.monotonic() - self._started_at,
-                transfer_seconds=seconds,
-                rate=fetched / seconds if seconds > 0 else 0.0,
-                sources=sources,
-            )
-        )
