@@ -22,6 +22,7 @@ class Cubic(CongestionController):
         self._recovery_from = float("-inf")  # losses asked for before this are part of the last reduction
         self._epoch: float | None = None  # when the current curve began
         self._w_max = 0.0  # segments: the window before the last reduction
+        self._w_prior = 0.0  # segments: the window at the last reduction
         self._k = 0.0  # seconds from the start of the curve to its plateau
         self._w_est = 0.0  # segments: what Reno would have by now
 
@@ -38,7 +39,10 @@ class Cubic(CongestionController):
         segments = self.window / self.segment_size
         target = C * (now - self._epoch + rtt - self._k) ** 3 + self._w_max
         target = min(max(target, segments), 1.5 * segments)
-        self._w_est += ALPHA * size / self.window
+        alpha = (
+            ALPHA if self._w_est < self._w_prior else 1.0
+        )  # all made good: on as Reno does (RFC 9438, 4.3)
+        self._w_est += alpha * size / self.window
         grown = segments + (target - segments) / segments * (size / self.segment_size)
         self.window = max(grown, self._w_est) * self.segment_size
 
@@ -57,6 +61,7 @@ class Cubic(CongestionController):
             return
         self._recovery_from = now
         segments = self.window / self.segment_size
+        self._w_prior = segments
         # Fast convergence: lost below the last peak, so somebody else came; leave room (RFC 9438, 4.7).
         self._w_max = segments * (1 + BETA) / 2 if segments < self._w_max else segments
         self.window = max(self.window * BETA, self.minimum_window)
@@ -66,6 +71,7 @@ class Cubic(CongestionController):
     def on_persistent_congestion(self, now: float) -> None:
         """Begin again from the smallest window, in slow start up to half of where it was."""
         self._recovery_from = now
+        self._w_prior = self.window / self.segment_size
         self._slow_start_until = max(self.window * BETA, self.minimum_window)
         self.window = self.minimum_window
         self._epoch = None

@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -178,11 +179,11 @@ class Path:
             connection.request(*span, now)
         for datagram in connection.datagrams_to_send():
             for when, arriving in self.there.send(datagram, now):
-                self._clock.at(when, lambda arriving=arriving: self._owner_receives(arriving))
+                self._clock.at(when, partial(self._owner_receives, arriving))
         timer = connection.next_timer()
         if timer is not None and timer < self._armed:
             self._armed = timer
-            self._clock.at(timer, lambda: self._timer(timer))
+            self._clock.at(timer, partial(self._timer, timer))
 
     def _next_span(self, limit: int) -> tuple[int, int] | None:
         """Of our own chunk; when that is done, from the end of the longest other one."""
@@ -201,7 +202,7 @@ class Path:
             answers = iter([] if answer is None else [wire.encode(answer)])
         for datagram in answers:
             for when, arriving in self.back.send(datagram, self._clock.now):
-                self._clock.at(when, lambda arriving=arriving: self._we_receive(arriving))
+                self._clock.at(when, partial(self._we_receive, arriving))
 
     def _segments(self, request: wire.Request) -> Iterator[bytes]:
         end = request.offset + request.length

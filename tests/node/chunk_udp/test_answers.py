@@ -1,0 +1,153 @@
+"""What each datagram gets from an owner: an answer, a refusal, or silence and a count."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.chunk_udp import wire
+from node.chunk_udp.answers import Answerer, SendChunk
+from node.chunk_udp.tokens import TokenMint
+
+HERE = ("192.0.2.7", 4000)
+MINT = TokenMint(b"secret")
+TOKEN = MINT.make(HERE, 1.0)
+SHARED = b"h" * 20
+ASK = wire.Ask(7, 1, SHARED, TOKEN)
+REQUEST = wire.Request(7, 2, 0, 1000, SHARED, TOKEN, 1000)
+
+
+@dataclasses.dataclass
+class Content:
+    """What is shared."""
+
+    size: int = 100_000
+    offered: bool = True
+
+
+def answerer(content: Content | None = None) -> Answerer:
+    return Answerer(MINT, {SHARED: content or Content()})
+
+
+def give(owner: Answerer, message: wire.Message, now: float = 1.0) -> object:
+    return owner.handle_requests(wire.encode(message), HERE, now)
+
+
+def test_who_shows_a_token_is_told_the_size() -> None:
+    owner = answerer(Content(12_345))
+    assert give(owner, ASK) == wire.Tell(7, 1, 12_345, True)
+    assert owner.counts == {"ask": 1}
+
+
+def test_who_shows_none_gets_one_that_works() -> None:
+    owner = answerer()
+    for message in (ASK, REQUEST):
+        answer = give(owner, dataclasses.replace(message, token=wire.NO_TOKEN))
+        assert answer == wire.Token(message.transfer_id, message.sequence, TOKEN)
+    assert owner.counts == {"token": 2}
+
+
+def test_an_expired_token_gets_a_new_one() -> None:
+    answer = give(answerer(), REQUEST, 100.0)
+    assert answer == wire.Token(7, 2, MINT.make(HERE, 100.0))
+
+
+def test_a_file_that_is_not_shared_is_refused_but_only_to_a_proved_address() -> None:
+    owner = answerer()
+    for message in (ASK, REQUEST):
+        strange = dataclasses.replace(message, info_hash=b"x" * 20)
+        assert give(owner, strange) == wire.Refuse(7, message.sequence, wire.Refusal.NOT_SHARED)
+        assert isinstance(give(owner, dataclasses.replace(strange, token=wire.NO_TOKEN)), wire.Token)
+    assert owner.counts == {"refused": 2, "token": 2}
+
+
+def test_a_file_that_has_changed_is_refused() -> None:
+    owner = answerer(Content(offered=False))
+    for message in (ASK, REQUEST):
+        assert give(owner, message) == wire.Refuse(7, message.sequence, wire.Refusal.CHANGED)
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "segment_size"),
+    [
+        (0, 1, 512),
+        (99_999, 1, 1000),
+        (0, 64_000, 1000),
+        (36_000, 64_000, 1000),
+        (0, 32_768, 512),
+        (0, 100_000, wire.MAX_SEGMENT),
+    ],
+)
+def test_a_range_within_the_file_is_sent(offset: int, length: int, segment_size: int) -> None:
+    request = dataclasses.replace(REQUEST, offset=offset, length=length, segment_size=segment_size)
+    owner = answerer()
+    assert give(owner, request) == SendChunk(request)
+    assert owner.counts == {"request": 1}
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "segment_size"),
+    [
+        (0, 0, 1000),  # nothing
+        (100_000, 1, 1000),  # behind the end
+        (99_999, 2, 1000),  # across the end
+        (2**64 - 1, 1, 1000),  # far away
+        (2**64 - 1, 2**32 - 1, 1000),
+        (0, 64_001, 1000),  # more segments than one batch
+        (0, wire.MAX_REQUEST + 1, wire.MAX_SEGMENT),
+        (0, 1000, 0),  # a segment size that would never end
+        (0, 1000, wire.MIN_SEGMENT - 1),  # too small to be worth its header
+        (0, 1000, wire.MAX_SEGMENT + 1),  # no datagram is as large
+        (0, 1000, 2**32 - 1),
+    ],
+)
+def test_anything_else_is_met_with_silence(offset: int, length: int, segment_size: int) -> None:
+    owner = answerer(Content(100_000))
+    request = dataclasses.replace(REQUEST, offset=offset, length=length, segment_size=segment_size)
+    assert give(owner, request) is None
+    assert owner.counts == {"out of bounds": 1}
+
+
+def test_an_empty_file_is_told_of_and_nothing_of_it_sent() -> None:
+    owner = answerer(Content(0))
+    assert give(owner, ASK) == wire.Tell(7, 1, 0, True)
+    assert give(owner, dataclasses.replace(REQUEST, length=1)) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.Token(7, 1, TOKEN),
+        wire.Tell(7, 1, 5, True),
+        wire.Refuse(7, 1, wire.Refusal.BUSY),
+        wire.Data(7, 1, 0, b"bytes"),
+    ],
+)
+def test_answers_are_not_answered(message: wire.Message) -> None:
+    owner = answerer()
+    assert give(owner, message) is None
+    assert owner.counts == {"unexpected": 1}
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=20))
+def test_random_bytes_are_counted_and_met_with_silence(junk: list[bytes]) -> None:
+    owner = answerer()
+    assert [owner.handle_requests(datagram, HERE, 1.0) for datagram in junk] == [None] * len(junk)
+    assert owner.counts == {"malformed": len(junk)}
+
+
+U64 = st.integers(0, 2**64 - 1)
+U32 = st.integers(0, 2**32 - 1)
+
+
+@given(U64, st.one_of(U32, st.integers(0, 2000)), st.one_of(U32, st.integers(0, 70_000)))
+def test_what_is_sent_is_always_within_the_file(offset: int, length: int, segment_size: int) -> None:
+    offset %= 2**17 if offset % 2 else 2**64
+    request = dataclasses.replace(REQUEST, offset=offset, length=length, segment_size=segment_size)
+    answer = give(answerer(Content(100_000)), request)
+    if answer is not None:
+        assert length > 0 and offset + length <= 100_000
+        assert -(-length // segment_size) <= wire.MAX_SEGMENTS_PER_REQUEST

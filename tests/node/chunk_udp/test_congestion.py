@@ -1,0 +1,236 @@
+"""What every congestion controller owes its connection, and CUBIC against RFC 9438's own formulas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from common.errors import SettingError
+from node.chunk_udp.congestion import CONTROLLERS, make_controller
+from node.chunk_udp.congestion.base import INITIAL_SEGMENTS, MINIMUM_SEGMENTS, CongestionController
+from node.chunk_udp.congestion.cubic import BETA, C, Cubic
+from node.chunk_udp.congestion.fixed import WINDOW_SEGMENTS
+
+SEGMENT = 1000
+RTT = 0.1
+
+every_controller = pytest.mark.parametrize("name", sorted(CONTROLLERS))
+
+Step = Callable[[CongestionController, float], None]
+
+
+@st.composite
+def steps(draw: DrawFn) -> Step:
+    """One thing that may happen to a controller."""
+    kind = draw(st.sampled_from(["received", "received", "lost", "persistent", "shrink"]))
+    size, age = draw(st.integers(1, 64 * SEGMENT)), draw(st.floats(0, 2))
+    rtt, limited = draw(st.floats(0, 2)), draw(st.booleans())
+
+    def step(controller: CongestionController, now: float) -> None:
+        if kind == "received":
+            controller.on_received(size, now - age, rtt, now, limited)
+        elif kind == "lost":
+            controller.on_lost(size, now - age, now)
+        elif kind == "persistent":
+            controller.on_persistent_congestion(now)
+        else:
+            controller.segment_size = max(512, controller.segment_size // 4)
+
+    return step
+
+
+@every_controller
+@given(
+    steps=st.lists(st.tuples(steps(), st.floats(0, 5)), max_size=60), segment=st.sampled_from([512, 61_440])
+)
+def test_the_window_holds_two_segments_whatever_happens(
+    name: str, steps: list[tuple[Step, float]], segment: int
+) -> None:
+    controller, now = make_controller(name, segment), 0.0
+    for step, pause in steps:
+        now += pause
+        step(controller, now)
+        assert math.isfinite(controller.window)
+        assert controller.window >= controller.minimum_window == MINIMUM_SEGMENTS * controller.segment_size
+
+
+@every_controller
+def test_the_losses_of_one_round_trip_reduce_the_window_once(name: str) -> None:
+    controller = make_controller(name, SEGMENT)
+    controller.on_lost(SEGMENT, 1.00, 1.10)
+    once = controller.window
+    for sent_at in (0.99, 1.00, 1.05, 1.10):
+        controller.on_lost(SEGMENT, sent_at, 1.15)
+    assert controller.window == once
+
+
+@every_controller
+def test_receiving_in_any_order_never_shrinks_it(name: str) -> None:
+    controller = make_controller(name, SEGMENT)
+    controller.on_lost(SEGMENT, 0.5, 0.6)
+    for sent_at in (0.7, 0.61, 0.9, 0.65, 0.8):
+        before = controller.window
+        controller.on_received(SEGMENT, sent_at, RTT, 1.0, True)
+        assert controller.window >= before
+
+
+@every_controller
+def test_it_does_not_grow_while_nothing_needs_it(name: str) -> None:
+    controller = make_controller(name, SEGMENT)
+    before = controller.window
+    for _ in range(100):
+        controller.on_received(SEGMENT, 1.0, RTT, 1.1, False)
+    assert controller.window == before
+
+
+@every_controller
+def test_it_is_deterministic(name: str) -> None:
+    def window() -> float:
+        controller = make_controller(name, SEGMENT)
+        for turn in range(50):
+            controller.on_received(SEGMENT, turn * 0.1, RTT, turn * 0.1 + RTT, True)
+            if turn % 7 == 6:
+                controller.on_lost(SEGMENT, turn * 0.1, turn * 0.1 + RTT)
+        return controller.window
+
+    assert window() == window()
+
+
+def test_an_unknown_name_is_a_setting_that_does_not_parse() -> None:
+    with pytest.raises(SettingError, match="no congestion control 'x'; there is cubic, fixed"):
+        make_controller("x", SEGMENT)
+
+
+def test_fixed_is_fixed() -> None:
+    controller = make_controller("fixed", SEGMENT)
+    controller.on_received(SEGMENT, 0.0, RTT, RTT, True)
+    controller.on_lost(SEGMENT, 1.0, 2.0)
+    controller.on_persistent_congestion(3.0)
+    assert controller.window == WINDOW_SEGMENTS * SEGMENT
+
+
+# ---- CUBIC, RFC 9438
+
+
+def a_round_trip(controller: Cubic, now: float) -> float:
+    """A full window asked for at ``now`` and received one round trip later; when that is."""
+    for _ in range(int(controller.window / SEGMENT)):
+        controller.on_received(SEGMENT, now, RTT, now + RTT, True)
+    return now + RTT
+
+
+def after_a_loss_at(segments: float) -> Cubic:
+    """A controller that lost at a window of ``segments``, at time 0."""
+    controller = Cubic(SEGMENT)
+    controller.window = segments * SEGMENT
+    controller.on_lost(SEGMENT, -0.05, 0.0)
+    return controller
+
+
+def test_it_begins_with_the_usual_window_and_doubles_it_each_round_trip() -> None:
+    controller, now = Cubic(SEGMENT), 0.0
+    windows = []
+    for _ in range(4):
+        windows.append(controller.window / SEGMENT)
+        now = a_round_trip(controller, now)
+    assert windows == [INITIAL_SEGMENTS * 2**turn for turn in range(4)]
+
+
+def test_a_loss_leaves_seven_tenths() -> None:
+    assert after_a_loss_at(100).window == pytest.approx(0.7 * 100 * SEGMENT)
+    assert BETA == 0.7
+
+
+def test_what_was_asked_for_before_the_loss_does_not_make_it_grow() -> None:
+    controller = after_a_loss_at(100)
+    before = controller.window
+    controller.on_received(SEGMENT, -0.01, RTT, 0.05, True)
+    assert controller.window == before
+
+
+@pytest.mark.parametrize("w_max", [200.0, 500.0, 2000.0])
+def test_it_follows_the_cubic_curve(w_max: float) -> None:
+    """W_cubic(t) = C (t - K)^3 + W_max, K = cbrt(W_max (1 - beta) / C): figures 1 and 2."""
+    controller, now = after_a_loss_at(w_max), 0.0
+    k = (w_max * (1 - BETA) / C) ** (1 / 3)
+    epoch = RTT  # the curve begins with the first bytes that were asked for after the loss
+    while now < 2 * k:
+        now = a_round_trip(controller, now + 1e-9)
+        # What is received at t aims at W_cubic(t + RTT) and gets there in the course of a round trip.
+        expected = C * (now - epoch + RTT - k) ** 3 + w_max
+        assert controller.window / SEGMENT == pytest.approx(expected, rel=0.03)
+
+
+def test_it_is_back_where_it_lost_after_k_seconds_and_lingers_there() -> None:
+    w_max = 1000.0
+    controller, now = after_a_loss_at(w_max), 0.0
+    k = (w_max * (1 - BETA) / C) ** (1 / 3)
+    window: dict[int, float] = {}
+    while now < 2 * k:
+        now = a_round_trip(controller, now + 1e-9)
+        window[round(100 * now / k / 5) * 5] = controller.window / SEGMENT
+    assert window[100] == pytest.approx(w_max, rel=0.01)
+    assert window[125] - window[75] < 0.02 * w_max  # the plateau
+    assert window[25] - window[5] > 5 * (window[100] - window[80])  # concave before it
+    assert window[195] - window[175] > 5 * (window[120] - window[100])  # convex after it
+
+
+def test_it_is_never_slower_than_reno() -> None:
+    """The Reno-friendly region (4.3): a small window grows as Reno's, by alpha a round trip."""
+    controller, now = after_a_loss_at(20), 0.0
+    begin = controller.window / SEGMENT
+    for _ in range(12):
+        now = a_round_trip(controller, now + 1e-9)
+    alpha = 3 * (1 - BETA) / (1 + BETA)
+    assert controller.window / SEGMENT >= begin + 12 * alpha * 0.9
+
+
+def test_past_its_last_peak_it_grows_as_fast_as_reno() -> None:
+    """4.3: alpha makes up for the smaller reduction; once that is made good, it is 1 segment a round trip."""
+    controller, now = after_a_loss_at(20), 0.0
+    while controller.window < 21 * SEGMENT:
+        now = a_round_trip(controller, now + 1e-9)
+    begin = controller.window / SEGMENT
+    for _ in range(8):
+        now = a_round_trip(controller, now + 1e-9)
+    assert controller.window / SEGMENT >= begin + 8 * 0.9
+
+
+def test_a_window_grows_by_half_a_round_trip_at_most() -> None:
+    """4.2: the target is at most 1.5 windows away, however long ago the curve began."""
+    controller = after_a_loss_at(100)
+    controller.on_received(SEGMENT, 0.01, RTT, 0.1, True)
+    before = controller.window
+    a_round_trip(controller, 1000.0)
+    assert controller.window <= 1.51 * before
+
+
+def test_fast_convergence_leaves_room_for_newcomers() -> None:
+    """4.7: lost below the last peak, so the new peak is lower than the window was."""
+    controller = after_a_loss_at(1000)
+    now = a_round_trip(controller, 1e-9)
+    segments = controller.window / SEGMENT
+    assert segments < 1000
+    controller.on_lost(SEGMENT, now, now)
+    peak = segments * (1 + BETA) / 2
+    k = ((peak - segments * BETA) / C) ** (1 / 3)
+    start = now + RTT
+    while now < start + k:
+        now = a_round_trip(controller, now + 1e-9)
+    assert controller.window / SEGMENT == pytest.approx(peak, rel=0.03)
+
+
+def test_persistent_congestion_begins_again_from_the_smallest_window() -> None:
+    controller = Cubic(SEGMENT)
+    controller.window = 100 * SEGMENT
+    controller.on_persistent_congestion(1.0)
+    assert controller.window == controller.minimum_window
+    now = 1.0
+    for _ in range(4):  # in slow start: it was not the window that was wrong for ever
+        now = a_round_trip(controller, now + 1e-9)
+    assert controller.window == 32 * SEGMENT
