@@ -1,0 +1,70 @@
+"""What is moved: random bytes in a file, its torrent, and the comparison of two files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.content.torrents import create_torrent
+
+BLOCK = 1 << 20
+REPEATED = 64 << 20  # bytes of randomness in a repeated file; a multiple of BLOCK
+HEADER = 16  # bytes by which the repetitions of a MiB differ
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file to be moved, and its torrent (which names no tracker)."""
+
+    path: Path
+    torrent: Path
+    size: int
+
+
+def make_content(folder: Path, size: int) -> Content:
+    """``size`` random bytes in ``folder``, and their torrent."""
+    path = folder / f"random-{size}.bin"
+    with path.open("wb") as file:
+        for start in range(0, size, BLOCK):
+            file.write(os.urandom(min(BLOCK, size - start)))
+    return _with_torrent(path, size)
+
+
+def make_repeated_content(folder: Path, size: int) -> Content:
+    """The same cheaper: the first REPEATED bytes are random and then come again and again, each MiB of them
+    with its place in the file at the front.
+
+    It holds no more than 1 MiB at a time: what this process ever held, Linux counts for its children, too.
+    """
+    path = folder / f"repeated-{size}.bin"
+    with path.open("w+b", buffering=0) as file:
+        for start in range(0, size, BLOCK):
+            if start < REPEATED:
+                block = bytearray(os.urandom(BLOCK))
+            else:
+                file.seek(start % REPEATED)
+                block = bytearray(file.read(BLOCK))
+            block[:HEADER] = start.to_bytes(HEADER, "big")
+            file.seek(start)
+            file.write(memoryview(block)[: size - start])
+    return _with_torrent(path, size)
+
+
+def _with_torrent(path: Path, size: int) -> Content:
+    torrent = path.with_name(path.name + ".torrent")
+    create_torrent(path, torrent, "")
+    return Content(path, torrent, size)
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two files are identical, byte by byte."""
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb", buffering=0) as left, other.open("rb", buffering=0) as right:
+        while True:
+            block = left.read(BLOCK)
+            if block != right.read(BLOCK):
+                return False
+            if not block:
+                return True

@@ -1,0 +1,157 @@
+"""From raw runs to judged figures. Pure.
+
+A figure is a value; most stand beside a reference that was measured in the same run, and some must reach a
+bound. The median of the runs counts, for memory the largest.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from bench.judging import Bound, Figure
+from bench.records import Measured, TheirTransfer, Transfer, Usage
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+
+RATE_TO_SHA1 = Bound("ratio", True, 0.35)
+RATE_TO_LIBTORRENT = Bound("ratio", True, 2.0)
+THREE_TO_ONE = Bound("ratio", True, 0.9)
+CREATE_TO_SHA1 = Bound("ratio", True, 0.9)
+PEAK_RSS = Bound("value", False, 100 * MIB)
+FLAT = Bound("ratio", False, 1.1)  # of four times the size to the size
+
+
+def figures(measured: Measured) -> list[Figure]:
+    """Every figure that can be told from what was measured, in the table's order."""
+    return [
+        *_rates(measured),
+        *_against_libtorrent(measured),
+        *_create(measured),
+        *_memory(measured),
+        *_cpu(measured),
+        *_many_files(measured),
+    ]
+
+
+def median(values: Iterable[float | None]) -> float | None:
+    """The median of those that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def rate(transfers: Sequence[Transfer | TheirTransfer]) -> float | None:
+    """Median bytes a second from the first request until the last piece was verified."""
+    return median(transfer.size / transfer.transfer_seconds for transfer in transfers)
+
+
+def full_rate(transfers: Sequence[Transfer]) -> float | None:
+    """Median bytes a second from start until the file was in place, fsync included."""
+    return median(transfer.size / transfer.seconds for transfer in transfers)
+
+
+def _rates(m: Measured) -> Iterator[Figure]:
+    sha1 = median(m.sha1)
+    place = m.places.get("transfer", "")
+    if m.sha1:
+        yield Figure("SHA-1, one core", sha1, "B/s", note="the yardstick")
+    if m.ours:
+        ours = rate(m.ours)
+        yield Figure("download, 1 owner", ours, "B/s", "SHA-1", sha1, (RATE_TO_SHA1,), place)
+        yield Figure("  to file in place", full_rate(m.ours), "B/s", "SHA-1", sha1, note=f"fsync, {place}")
+    if m.three_owners:
+        three = rate(m.three_owners)
+        yield Figure("download, 3 owners", three, "B/s", "1 owner", rate(m.ours), (THREE_TO_ONE,), place)
+    if m.on_disk:
+        note = f"fsync, {m.places.get('disk', '')}"
+        yield Figure("  to file in place, disk", full_rate(m.on_disk), "B/s", "SHA-1", sha1, note=note)
+
+
+def _against_libtorrent(m: Measured) -> Iterator[Figure]:
+    ours = rate(m.ours)
+    if m.theirs:
+        one = m.theirs[0]
+        note = f"{one.version}, TCP {one.congestion_control}, defaults"
+        yield Figure(
+            "download ÷ libtorrent", ours, "B/s", "libtorrent", rate(m.theirs), (RATE_TO_LIBTORRENT,), note
+        )
+    if m.theirs_tuned:
+        note = "larger buffers and queues"
+        yield Figure("  ÷ libtorrent, tuned", ours, "B/s", "tuned", rate(m.theirs_tuned), note=note)
+
+
+def _create(m: Measured) -> Iterator[Figure]:
+    if m.create:
+        yield Figure(
+            "create_torrent",
+            median(m.create),
+            "B/s",
+            "SHA-1",
+            median(m.sha1),
+            (CREATE_TO_SHA1,),
+            "page cache",
+        )
+
+
+def _memory(m: Measured) -> Iterator[Figure]:
+    for name, usages in _ENDS.items():
+        small = _peak(usages(m.ours))
+        if small is not None:
+            yield Figure(f"peak RSS, {name}", small, "B", bounds=(PEAK_RSS,), note=_size(m.ours))
+        large = _peak(usages(m.large))
+        if large is not None:
+            bounds = (PEAK_RSS, FLAT)
+            yield Figure(f"peak RSS, {name}", large, "B", _size(m.ours), small, bounds, _size(m.large))
+
+
+def _cpu(m: Measured) -> Iterator[Figure]:
+    theirs = {
+        "owner": cpu([t.seeder for t in m.theirs], m.idle.get("seeder"), m.size),
+        "downloader": cpu([t.leecher for t in m.theirs], m.idle.get("leecher"), m.size),
+    }
+    for name, usages in _ENDS.items():
+        value = cpu(usages(m.ours), m.idle.get(name), m.size)
+        if value is not None:
+            reference = "libtorrent" if theirs[name] is not None else ""
+            yield Figure(f"CPU, {name}", value, "s/GiB", reference, theirs[name], note="less one that idles")
+
+
+def _many_files(m: Measured) -> Iterator[Figure]:
+    for many in m.many_files:
+        note = f"{many.files:,} × {many.size:,} B; tracker knows {many.known:,}"
+        yield Figure("many files, to announce all", many.seconds, "s", note=note)
+        yield Figure("many files, a second", many.files / many.seconds, "files/s")
+        if many.node.peak_rss is not None:
+            yield Figure("many files, peak RSS", many.node.peak_rss, "B")
+
+
+def _owner_usages(transfers: Sequence[Transfer]) -> list[Usage]:
+    return [usage for transfer in transfers for usage in transfer.owners]
+
+
+def _downloader_usages(transfers: Sequence[Transfer]) -> list[Usage]:
+    return [transfer.downloader for transfer in transfers]
+
+
+_ENDS: dict[str, Callable[[Sequence[Transfer]], list[Usage]]] = {
+    "owner": _owner_usages,
+    "downloader": _downloader_usages,
+}
+
+
+def cpu(usages: Sequence[Usage], idle: Usage | None, size: int) -> float | None:
+    """Median CPU seconds per GiB moved, without what a process uses that moves nothing."""
+    used = median(usage.cpu_seconds for usage in usages)
+    if used is None:
+        return None
+    return max(0.0, used - ((idle.cpu_seconds or 0.0) if idle else 0.0)) * GIB / size
+
+
+def _peak(usages: Sequence[Usage]) -> int | None:
+    return max((usage.peak_rss for usage in usages if usage.peak_rss is not None), default=None)
+
+
+def _size(transfers: Sequence[Transfer]) -> str:
+    return f"at {transfers[0].size / GIB:.4g} GiB" if transfers else ""

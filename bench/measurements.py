@@ -1,0 +1,154 @@
+"""What is run, in which order: the plan of a bench, and its raw results."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import hashing, machine, ours, theirs
+from bench.content import Content, make_content, make_repeated_content
+from bench.processes import ROOT
+from bench.records import Measured, TheirTransfer, Transfer
+
+NAMES = ("download", "libtorrent", "owners", "create", "memory", "cpu", "files", "disk")
+LARGER = 4  # times the size: memory must not have grown
+COPIES = 2  # of a file in its folder at a time: the owner's and the downloader's
+SMALL_FILE = 4096  # bytes
+Say = Callable[[str], None]
+Move = Callable[[], "Transfer | TheirTransfer"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for."""
+
+    size: int = 1 << 30  # bytes of the file that is moved
+    runs: int = 3
+    only: tuple[str, ...] = NAMES
+    files: int = 10_000
+    warm_up: bool = True
+    folder: Path | None = None  # None: memory if there is room, else the temporary folder
+
+
+class Bench:
+    """One run of the bench. ``measured`` grows as it goes on."""
+
+    def __init__(self, plan: Plan, say: Say) -> None:
+        self.measured = Measured(plan.size)
+        self.folder = self._fast_folder(plan)
+        self._plan = plan
+        self._say = say
+
+    @staticmethod
+    def _fast_folder(plan: Plan) -> Path:
+        if plan.folder is not None:
+            return plan.folder
+        return machine.ram_folder(COPIES * plan.size) or Path(tempfile.gettempdir())
+
+    def run(self) -> None:
+        """Everything that the plan asks for. BenchError if a program fails; nothing remains either way."""
+        self.measured.places["transfer"] = _place(self.folder)
+        self._yardstick()
+        with _temporary(self.folder) as folder:
+            self._say(f"{self._plan.size / 1e6:,.0f} MB of random data in {folder}")
+            content = make_content(folder, self._plan.size)
+            self._moves(folder, content)
+            self._yardstick()
+            if "cpu" in self._plan.only:
+                self._idle(folder, content)
+            if "create" in self._plan.only:
+                hashing.create_rate(content)
+                self.measured.create += [hashing.create_rate(content) for _ in range(self._plan.runs)]
+            if "files" in self._plan.only:
+                self._say(f"{self._plan.files:,} small files")
+                self.measured.many_files.append(ours.share_many(folder, self._plan.files, SMALL_FILE))
+        if "memory" in self._plan.only:
+            self._large()
+        if "disk" in self._plan.only:
+            self._disk()
+        self._yardstick()
+
+    def _yardstick(self) -> None:
+        self.measured.sha1.append(hashing.sha1_rate(self._plan.size))
+
+    def _moves(self, folder: Path, content: Content) -> None:
+        """Transfers of all kinds in turn, so that each kind meets the machine in the same states."""
+        moves = self._kinds(folder, content)
+        if self._plan.warm_up:
+            for name, move, _ in moves:
+                self._say(f"warm-up: {name}")
+                move()
+        for number in range(1, self._plan.runs + 1):
+            for name, move, results in moves:
+                result = move()
+                results.append(result)
+                rate = result.size / result.transfer_seconds / 1e6
+                self._say(f"run {number} of {self._plan.runs}: {name}: {rate:,.0f} MB/s")
+            self._yardstick()
+
+    def _kinds(self, folder: Path, content: Content) -> list[tuple[str, Move, list[Any]]]:
+        m, only = self.measured, self._plan.only
+        kinds: list[tuple[str, Move, list[Any]]] = []
+        if {"download", "libtorrent", "owners", "memory", "cpu"} & set(only):
+            kinds.append(("1 owner", lambda: ours.fetch(folder, content), m.ours))
+        if "libtorrent" in only and not theirs.installed():
+            m.skipped.append("libtorrent is not installed (make interop): not compared with it")
+        elif "libtorrent" in only:
+            kinds.append(("libtorrent", lambda: theirs.fetch(folder, content), m.theirs))
+            kinds.append(("libtorrent, tuned", lambda: theirs.fetch(folder, content, True), m.theirs_tuned))
+        if "owners" in only:
+            kinds.append(("3 owners", lambda: ours.fetch(folder, content, owners=3), m.three_owners))
+        return kinds
+
+    def _idle(self, folder: Path, content: Content) -> None:
+        idle = self.measured.idle
+        idle["owner"] = ours.idle_owner(folder, content)
+        idle["downloader"] = ours.idle_downloader(folder)
+        if self.measured.theirs:
+            idle["seeder"] = theirs.idle_seeder(content)
+            idle["leecher"] = theirs.idle_leecher()
+
+    def _large(self) -> None:
+        size = LARGER * self._plan.size
+        if machine.room(self.folder) < COPIES * size:
+            self.measured.skipped.append(f"no room in {self.folder} for {COPIES} × {size / 1e9:.1f} GB")
+            return
+        self._say(f"memory, with {size / 1e6:,.0f} MB")
+        with _temporary(self.folder) as folder:
+            content = make_repeated_content(folder, size)
+            self.measured.large.append(ours.fetch(folder, content))
+
+    def _disk(self) -> None:
+        disk = machine.disk_folder(COPIES * self._plan.size, (ROOT / "bench",))
+        if disk is None:
+            self.measured.skipped.append("no room on a disk")
+            return
+        self.measured.places["disk"] = _place(disk)
+        with _temporary(disk) as folder:
+            content = make_content(folder, self._plan.size)
+            for number in range(1, self._plan.runs + 1):
+                result = ours.fetch(folder, content)
+                self.measured.on_disk.append(result)
+                rate = result.size / result.seconds / 1e6
+                self._say(f"run {number} of {self._plan.runs}: on disk: {rate:,.0f} MB/s")
+
+
+def _place(folder: Path) -> str:
+    """A folder's name for the table."""
+    kind = machine.file_system(folder)
+    return f"RAM ({kind})" if kind in machine.RAM_FILE_SYSTEMS else f"{kind} disk"
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A folder below ``folder`` that is gone afterwards."""
+    below = Path(tempfile.mkdtemp(prefix="bench-", dir=folder))
+    try:
+        yield below
+    finally:
+        shutil.rmtree(below, ignore_errors=True)

@@ -1,0 +1,70 @@
+"""What was measured, before anybody judges it: frozen values, in bytes and seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process used in its whole life; None where this system does not tell."""
+
+    cpu_seconds: float | None  # user and system
+    peak_rss: int | None  # bytes; Linux counts from before exec, so it is never less than the parent's own
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One download by a node of ours: every piece verified, the copy compared byte by byte afterwards."""
+
+    size: int
+    transfer_seconds: float  # first request until last piece verified
+    seconds: float  # start until in place, fsync included
+    owners: tuple[Usage, ...]
+    downloader: Usage
+    received: dict[int, int] = field(default_factory=dict)  # bytes by owner's node id
+
+
+@dataclass(frozen=True)
+class TheirTransfer:
+    """One download by libtorrent."""
+
+    size: int
+    transfer_seconds: float  # connected until all pieces verified
+    seconds: float  # told the peer until all pieces verified: it takes up to 0.5 s to connect
+    seeder: Usage
+    leecher: Usage
+    version: str
+    congestion_control: str  # that the seeder's TCP used
+
+
+@dataclass(frozen=True)
+class ManyFiles:
+    """Sharing many small files, one call each."""
+
+    files: int
+    size: int  # of each
+    seconds: float  # until the tracker has confirmed the last
+    known: int  # files of this node that the tracker then knew
+    node: Usage
+
+
+@dataclass
+class Measured:
+    """All raw runs; what was not measured is empty."""
+
+    size: int  # bytes of the file that is moved
+    sha1: list[float] = field(default_factory=list)  # bytes a second
+    create: list[float] = field(default_factory=list)  # bytes a second
+    ours: list[Transfer] = field(default_factory=list)
+    three_owners: list[Transfer] = field(default_factory=list)
+    on_disk: list[Transfer] = field(default_factory=list)
+    large: list[Transfer] = field(default_factory=list)
+    theirs: list[TheirTransfer] = field(default_factory=list)
+    theirs_tuned: list[TheirTransfer] = field(default_factory=list)
+    many_files: list[ManyFiles] = field(default_factory=list)
+    idle: dict[str, Usage] = field(
+        default_factory=dict
+    )  # owner, downloader, seeder, leecher that move nothing
+    places: dict[str, str] = field(default_factory=dict)  # where the files of "transfer" and "disk" were
+    skipped: list[str] = field(default_factory=list)  # what was not measured, and why
