@@ -15,6 +15,7 @@ class TransferSettings:
     loopback_segment_size: int = 61440  # the same over loopback
     socket_buffer_size: int = 4 << 20  # bytes of receive buffer to ask for
     owner_timeout: float = 2.0  # seconds of silence after which an owner is given up
+    checked: bool | None = None  # whether payloads carry a checksum; None: all but those over loopback
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Fetcher:
             segment,
             sockets.receive_limit(self._sock, segment),
             settings.owner_timeout,
-            checked=not sockets.is_loopback(addr[0]),
+            checked=not sockets.is_loopback(addr[0]) if settings.checked is None else settings.checked,
         )
         controller = make_controller(settings.congestion_control, segment)
         self.connection = FetchConnection(terms, controller, time.monotonic())

@@ -119,7 +119,7 @@ class Owner:
         if content is None:  # stopped sharing just now
             return
         segment = min(request.segment_size, self._path_limit.get(addr[0], wire.MAX_SEGMENT))
-        per_call = sockets.BATCH // (segment + wire.HEADER_SIZE) if self._batches else 1
+        per_call = wire.MAX_DATAGRAM // (segment + wire.HEADER_SIZE) if self._batches else 1
         step = segment * max(1, min(per_call, wire.MAX_SEGMENTS_PER_REQUEST))
         offset, end = request.offset, request.offset + request.length
         while offset < end:
@@ -157,7 +157,8 @@ class Owner:
             sockets.send_parts(self._sock, buffers, addr, segment)
         except OSError as error:
             self.counts["unsent"] += 1
-            if error.errno == errno.EMSGSIZE:  # the path carries less than was asked for
+            too_large = segment > wire.SMALL_SEGMENT + wire.HEADER_SIZE and error.errno == errno.EINVAL
+            if too_large or error.errno == errno.EMSGSIZE:  # the path carries less than was asked for
                 self._remember(self._path_limit, addr[0], wire.SMALL_SEGMENT)
             elif segment and error.errno in (errno.EIO, errno.EINVAL, errno.EOPNOTSUPP):
                 self._batches = False  # this device cannot split; from now on we do

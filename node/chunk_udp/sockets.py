@@ -24,7 +24,7 @@ GATHERS = hasattr(socket.socket, "sendmsg")  # Windows' Python has neither sendm
 _SEGMENT, _GRO = struct.Struct("@H"), struct.Struct("@i")
 _ANCILLARY = socket.CMSG_SPACE(_GRO.size) if GATHERS else 0
 CACHE_FRIENDLY = 1 << 20  # bytes of file outstanding on one socket, at most
-BATCH = 65_535  # bytes: the most that one batched call carries, and what every datagram is received into
+BATCH = 65_535  # bytes: no less than one call gives, so every datagram and batch is received into as many
 
 
 def family_of(host: str) -> socket.AddressFamily:
@@ -62,7 +62,7 @@ def path_segment_size(
     """
     if is_loopback(host):
         limit = wire.MAX_DATAGRAM if LINUX else datagram_limit
-        return min(loopback_wanted, limit - wire.HEADER_SIZE)
+        return max(wire.MIN_SEGMENT, min(loopback_wanted, limit - wire.HEADER_SIZE))
     mtu = ETHERNET_MTU
     if LINUX and sock.family == socket.AF_INET:
         mtu = sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
