@@ -55,7 +55,7 @@ class Bench:
         self.measured.places["transfer"] = _place(self.folder)
         self._yardstick()
         with _temporary(self.folder) as folder:
-            self._say(f"{self._plan.size / 1e6:,.0f} MB of random data in {folder}")
+            self._say(f"{_mib(self._plan.size)} of random data in {folder}")
             content = make_content(folder, self._plan.size)
             self._moves(folder, content)
             self._yardstick()
@@ -118,7 +118,7 @@ class Bench:
         if machine.room(self.folder) < COPIES * size:
             self.measured.skipped.append(f"no room in {self.folder} for {COPIES} × {size / 1e9:.1f} GB")
             return
-        self._say(f"memory, with {size / 1e6:,.0f} MB")
+        self._say(f"memory, with {_mib(size)}")
         with _temporary(self.folder) as folder:
             content = make_repeated_content(folder, size)
             self.measured.large.append(ours.fetch(folder, content))
@@ -129,6 +129,7 @@ class Bench:
             self.measured.skipped.append("no room on a disk")
             return
         self.measured.places["disk"] = _place(disk)
+        self._say(f"on disk, in {disk}")
         with _temporary(disk) as folder:
             content = make_content(folder, self._plan.size)
             for number in range(1, self._plan.runs + 1):
@@ -136,6 +137,10 @@ class Bench:
                 self.measured.on_disk.append(result)
                 rate = result.size / result.seconds / 1e6
                 self._say(f"run {number} of {self._plan.runs}: on disk: {rate:,.0f} MB/s")
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):,.0f} MiB"
 
 
 def _place(folder: Path) -> str:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -58,6 +58,11 @@ class Child:
         ]
         for reader in self._readers:
             reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def line(self) -> str:
         """The next line of its standard output; BenchError at the end of it, or at the deadline."""
@@ -152,8 +157,9 @@ class Children:
 
     def start(self, words: Sequence[str], patience: float) -> Child:
         """Run Python with ``words``; it has ``patience`` seconds for all it does."""
-        child = Child(words, self._environment, patience)
-        self._started.append(child)
+        with uninterrupted():
+            child = Child(words, self._environment, patience)
+            self._started.append(child)
         return child
 
     def __enter__(self) -> Children:
@@ -174,3 +180,23 @@ class Children:
             self._started.pop()
         if interrupted is not None and kind is None:
             raise interrupted
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off for a moment: a child that is started is also noted, or it would outlive us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    kept = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt

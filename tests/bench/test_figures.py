@@ -1,0 +1,105 @@
+"""Raw runs in, judged figures out."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.figures import GIB, MIB, cpu, figures, median
+from bench.judging import Bound, Figure
+from bench.records import ManyFiles, Measured, TheirTransfer, Transfer, Usage
+
+
+def transfer(seconds: float, size: int = GIB, rss: int = 50 * MIB, in_place: float = 0.0) -> Transfer:
+    return Transfer(size, seconds, in_place or seconds, (Usage(1.5, rss),), Usage(2.5, rss))
+
+
+def theirs(seconds: float) -> TheirTransfer:
+    return TheirTransfer(GIB, seconds, seconds + 0.5, Usage(1.0, MIB), Usage(2.0, MIB), "2.0.9", "cubic")
+
+
+def by_name(measured: Measured) -> dict[str, Figure]:
+    rows = figures(measured)
+    assert len({(row.name, row.note) for row in rows}) == len(rows)
+    return {row.name: row for row in rows}
+
+
+def test_nothing_measured_gives_no_figures() -> None:
+    assert figures(Measured(GIB)) == []
+
+
+def test_the_median_run_counts_not_the_best() -> None:
+    measured = Measured(GIB, sha1=[GIB, 2 * GIB, 3 * GIB], ours=[transfer(1), transfer(2), transfer(10)])
+    row = by_name(measured)["download, 1 owner"]
+    assert row.value == GIB / 2
+    assert row.reference == 2 * GIB
+    assert row.ratio == 0.25
+    assert row.ok is False
+
+
+def test_the_rate_that_is_judged_ends_with_the_last_piece_and_the_other_with_the_file_in_place() -> None:
+    rows = by_name(Measured(GIB, sha1=[2.0 * GIB], ours=[transfer(1, in_place=4)]))
+    assert (rows["download, 1 owner"].ratio, rows["download, 1 owner"].ok) == (0.5, True)
+    assert (rows["  to file in place"].ratio, rows["  to file in place"].ok) == (0.125, None)
+
+
+@pytest.mark.parametrize(("seconds", "ok"), [(2.0, True), (1.9, False)])
+def test_twice_as_fast_as_libtorrent(seconds: float, ok: bool) -> None:
+    row = by_name(Measured(GIB, ours=[transfer(1)], theirs=[theirs(seconds)]))["download ÷ libtorrent"]
+    assert row.ok is ok
+    assert "2.0.9" in row.note and "cubic" in row.note
+
+
+@pytest.mark.parametrize(("seconds", "ok"), [(1.1, True), (1.2, False)])
+def test_three_owners_must_not_be_slower_than_one(seconds: float, ok: bool) -> None:
+    rows = by_name(Measured(GIB, ours=[transfer(1)], three_owners=[transfer(seconds)]))
+    assert rows["download, 3 owners"].ok is ok
+
+
+def test_a_reference_that_is_missing_leaves_a_figure_unjudged() -> None:
+    row = by_name(Measured(GIB, ours=[transfer(1)]))["download, 1 owner"]
+    assert (row.value, row.ratio, row.ok) == (GIB, None, None)
+
+
+@pytest.mark.parametrize(("large", "ok"), [(54, True), (70, False), (120, False)])
+def test_memory_is_small_and_does_not_grow_with_the_file(large: int, ok: bool) -> None:
+    measured = Measured(GIB, ours=[transfer(1)], large=[transfer(4, 4 * GIB, large * MIB)])
+    small_row, large_row = (row for row in figures(measured) if row.name == "peak RSS, owner")
+    assert small_row.ok is True
+    assert large_row.ok is ok
+
+
+def test_the_largest_peak_of_all_runs_and_owners_counts() -> None:
+    many = Transfer(GIB, 1, 1, (Usage(1, 40 * MIB), Usage(1, 101 * MIB)), Usage(1, 10 * MIB))
+    row = by_name(Measured(GIB, ours=[transfer(1), many]))["peak RSS, owner"]
+    assert (row.value, row.ok) == (101 * MIB, False)
+
+
+def test_cpu_is_per_gib_and_without_what_idling_takes() -> None:
+    assert cpu([Usage(3.0, None), Usage(5.0, None), Usage(9.0, None)], Usage(1.0, None), 2 * GIB) == 2.0
+    assert cpu([Usage(1.0, None)], Usage(2.0, None), GIB) == 0.0
+    assert cpu([Usage(None, None)], None, GIB) is None
+
+
+def test_a_system_that_tells_no_usage_gets_no_rows_of_it() -> None:
+    blind = Transfer(GIB, 1, 1, (Usage(None, None),), Usage(None, None))
+    names = by_name(Measured(GIB, ours=[blind]))
+    assert not [name for name in names if "RSS" in name or "CPU" in name]
+
+
+def test_many_files() -> None:
+    rows = by_name(Measured(GIB, many_files=[ManyFiles(10_000, 4096, 20.0, 10_000, Usage(5, 60 * MIB))]))
+    assert rows["many files, a second"].value == 500
+    assert rows["many files, peak RSS"].value == 60 * MIB
+
+
+def test_median_of_what_is_known() -> None:
+    assert median([]) is None
+    assert median([None, 3.0, None, 1.0]) == 2.0
+
+
+def test_a_bound_holds_at_its_limit() -> None:
+    figure = Figure("x", 3.0, "B/s", "y", 2.0)
+    assert Bound("ratio", True, 1.5).holds(figure) is True
+    assert Bound("ratio", False, 1.5).holds(figure) is True
+    assert Bound("value", True, 3.1).holds(figure) is False
+    assert Bound("value", True, 1.0).holds(Figure("x", None, "B")) is None
