@@ -27,6 +27,7 @@ MODES = ("send", "download", "exit")
 
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"  # what a PDF or a word processor makes of "-"
 _SHOWN = 40  # characters of an unknown word that a message repeats
+_TYPED = 1000  # characters of a name in a hint that can be typed as it stands
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _set_mode(words: list[str]) -> Command:
     if len(words) == 3 or not words[3]:
         raise CommandError(f"{mode} wants a file: {_usage(mode)}")
     if len(words) > 4:
-        joined = _cut(" ".join(words[3:]))
+        joined = _cut(" ".join(words[3:]), _TYPED)
         raise CommandError(
             f'{mode} takes one file; quote names with spaces: torrent -setMode {mode} "{joined}"'
         )
@@ -188,5 +189,5 @@ def _shown(word: str) -> str:
     return f"'{_cut(word)}'"
 
 
-def _cut(text: str) -> str:
-    return clean(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+def _cut(text: str, limit: int = _SHOWN) -> str:
+    return clean(text if len(text) <= limit else text[:limit] + "…")

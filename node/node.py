@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -246,7 +247,7 @@ class Node:
         """``name`` as a path, or in the node's folder; with ``suffix`` added if only that exists."""
         folder = self._settings.folder
         for path in (Path(name), folder / name, Path(name + suffix), folder / (name + suffix)):
-            if path.exists():
+            if _may_be_there(path):
                 return path
         raise FileFault(f"no such file: {clean(name)} (looked here and in {clean(folder)})")
 
@@ -283,3 +284,14 @@ class Node:
             trackers[0].credit(Credit(metainfo.name, metainfo.info_hash_hex, owner, amount))
         for announcer in trackers:
             announcer.flush(ANNOUNCE_LIMIT)
+
+
+def _may_be_there(path: Path) -> bool:
+    """False if there is no such file; True if there is, or if opening it will say why that cannot be known."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):  # not there; or a name that no file can have: too long, with a NUL
+        return False
+    return True

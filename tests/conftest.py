@@ -4,19 +4,30 @@ side.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, and no time limit for each: the machine may be busy.
+settings.register_profile("swarm", deadline=None, derandomize=True)
+settings.load_profile("swarm")
 
 ROOT = Path(__file__).resolve().parent.parent
 START_PATIENCE = 30.0  # seconds; a loaded machine starts slowly
+PATIENCE = 60.0  # seconds that anything may take; nothing waits that long unless something is wrong
+Event = dict[str, Any]
 
 
 class TrackerProcess:
@@ -81,6 +92,124 @@ class TrackerProcess:
         return code
 
 
+class NodeProcess:
+    """A real node driven through a pipe; what it prints is read as it comes.
+
+    ``lines`` are its standard output, ``errors`` its standard error, ``events`` the objects of ``--json``.
+    """
+
+    def __init__(
+        self, words: list[str], folder: Path, environment: dict[str, str], before: list[str]
+    ) -> None:
+        """``before``: words to put before the interpreter, a program that starts programs, for example."""
+        self.process = subprocess.Popen(
+            [*before, sys.executable, str(ROOT / "TorrentClient.py"), *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=environment,
+        )
+        self.number = 0  # its node id and its folder, if whoever starts it says so
+        self.folder = folder
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self.events: list[Event] = []
+        self._more = threading.Condition()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, kept), daemon=True)
+            for stream, kept in ((self.process.stdout, self.lines), (self.process.stderr, self.errors))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any, kept: list[str]) -> None:
+        with stream:
+            for raw in stream:
+                line = raw.decode("utf-8").rstrip("\n")
+                with self._more:
+                    kept.append(line)
+                    if kept is self.lines and line.startswith('{"event"'):
+                        self.events.append(json.loads(line))
+                    self._more.notify_all()
+        with self._more:
+            self._more.notify_all()
+
+    def seen(self, name: str, **fields: object) -> list[Event]:
+        """The events so far that are called ``name`` and have these fields."""
+        return [e for e in self.events if e["event"] == name and all(e[k] == v for k, v in fields.items())]
+
+    def wait_until(self, what: str, found: Callable[[], Any], limit: float = PATIENCE) -> Any:
+        """Whatever ``found`` returns once it is true; fails if the node ends first, or never does it."""
+        deadline = time.monotonic() + limit
+        with self._more:
+            while not (result := found()):
+                left = deadline - time.monotonic()
+                ended = not any(reader.is_alive() for reader in self._readers)
+                assert left > 0 and not ended, f"no {what} in {self.told()}"
+                self._more.wait(min(left, 0.5))
+            return result
+
+    def wait_for(self, name: str, count: int = 1, limit: float = PATIENCE, **fields: object) -> Event:
+        """The ``count``-th event that is called ``name`` and has these fields."""
+        found = lambda: self.seen(name, **fields)[count - 1 : count]  # noqa: E731
+        return self.wait_until(f"{name} {fields}", found, limit)[0]
+
+    def wait_for_line(self, text: str) -> str:
+        """The first line of standard output that contains ``text``."""
+        return self.wait_until(repr(text), lambda: [line for line in self.lines if text in line])[0]
+
+    def wait_for_error(self, text: str) -> str:
+        """The first line of standard error that contains ``text``."""
+        return self.wait_until(repr(text), lambda: [line for line in self.errors if text in line])[0]
+
+    def type(self, *commands: str) -> None:
+        """Write lines to its input, which stays open."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("".join(f"{command}\n" for command in commands).encode())
+        self.process.stdin.flush()
+
+    def ask(self, name: str) -> Event:
+        """Type ``torrent -NAME`` (status, files, peers) and wait for its answer, an event of that name."""
+        count = len(self.seen(name)) + 1
+        self.type(f"torrent -{name}")
+        return self.wait_for(name, count)
+
+    def end_input(self) -> None:
+        """Nothing more is typed."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it by a signal; the exit code."""
+        self.send_signal(number)
+        return self.end()
+
+    def end(self, limit: float = PATIENCE) -> int:
+        """Wait for its end and for all it said; the exit code."""
+        code = self.process.wait(limit)
+        for reader in self._readers:
+            reader.join(limit)
+        return code
+
+    def kill(self) -> int:
+        """kill -9, also if it is stopped; the exit code."""
+        self.process.kill()
+        code = self.end()
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        return code
+
+    def told(self) -> str:
+        """All it said, for a failing test."""
+        return "\n".join([f"exit code {self.process.poll()}", *self.lines[-40:], *self.errors[-40:]])
+
+
 def first_line(process: subprocess.Popen[str]) -> str:
     """The first line that a process prints; "" if it ends, or takes too long, without one."""
     lines: queue.Queue[str] = queue.Queue()
@@ -116,3 +245,28 @@ def start_tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 def tracker_process(start_tracker: Callable[..., TrackerProcess]) -> TrackerProcess:
     """A real tracker on a free port with folders of its own: ``.url .process .stop() .kill() .restart()``."""
     return start_tracker()
+
+
+@pytest.fixture(scope="session")
+def shared_tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackerProcess]:
+    """One real tracker for all tests that leave it alone; their nodes and files have numbers of their own."""
+    tracker = TrackerProcess(tmp_path_factory.mktemp("tracker"), {})
+    yield tracker
+    tracker.kill()
+
+
+@pytest.fixture
+def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """``start_node(*words, before=[], LOGS_DIR="logs", ...)`` starts TorrentClient.py in ``tmp_path``, with
+    settings as keywords; all are gone after the test."""
+    started: list[NodeProcess] = []
+    folders = {"LOGS_DIR": "logs", "NODE_FILES_DIR": "files"}
+
+    def start(*words: str, before: list[str] | None = None, **settings: str) -> NodeProcess:
+        environment = {**os.environ, **folders, **settings}
+        started.append(NodeProcess(list(words), tmp_path, environment, before or []))
+        return started[-1]
+
+    yield start
+    for node in started:
+        node.kill()

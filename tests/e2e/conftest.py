@@ -1,0 +1,236 @@
+"""A swarm of real processes on free ports and in temporary folders, and owners that the test plays itself."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from common.messages import OwnedFile
+from common.metainfo import Metainfo, decode_metainfo
+from node.chunk_udp import wire
+from node.chunk_udp.answers import Answerer, SendChunk
+from node.chunk_udp.tokens import TokenMint
+from node.discovery.classroom import TrackerClient
+
+if TYPE_CHECKING:
+    from tests.conftest import NodeProcess, TrackerProcess
+
+# A download that has time to be interrupted: two small segments at a time, about 12 MB a second.
+SLOW = {"LOOPBACK_SEGMENT_SIZE": "1200", "SOCKET_BUFFER_SIZE": "4096", "PROGRESS_INTERVAL": "0.05"}
+BRIEF = {"OWNER_SEARCH_LIMIT": "2", "OWNER_TIMEOUT": "1"}  # seconds: who is gone is soon given up
+MIB = 1 << 20
+
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Windows can only be asked to end a process, not stop it or interrupt it."""
+    skip = pytest.mark.skip(reason="sends signals that Windows does not have")
+    here = Path(__file__).parent
+    for item in items:
+        if sys.platform == "win32" and here in item.path.parents:
+            item.add_marker(skip)
+
+
+class OwnerInTest:
+    """An owner with a real UDP socket, played by a thread of the test: registered at a real tracker.
+
+    ``bend`` may change the segments of an answer; None is silence.
+    """
+
+    def __init__(self, content: bytes, metainfo: Metainfo, tracker: str, bend: Bend) -> None:
+        self.node_id = next(_numbers)
+        self.size, self.offered = len(content), True
+        self.requests = 0
+        self._content = content
+        self._bend = bend
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind(("127.0.0.1", 0))
+        self._answerer = Answerer(TokenMint(bytes(32)), {metainfo.info_hash: self})
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+        self._client = TrackerClient(tracker, self.node_id)
+        self._client.register(self._sock.getsockname())
+        self._client.own([OwnedFile(metainfo.name, metainfo.info_hash_hex, self.size)])
+
+    def _listen(self) -> None:
+        while True:
+            datagram, addr = self._sock.recvfrom(65_535)
+            if not datagram:
+                return
+            answer = self._answerer.handle_requests(datagram, addr, time.monotonic())
+            if isinstance(answer, SendChunk):
+                self._send_chunk(answer.request, addr)
+            elif answer is not None:
+                self._sock.sendto(wire.encode(answer), addr)
+
+    def _send_chunk(self, request: wire.Request, addr: tuple[str, int]) -> None:
+        self.requests += 1
+        end = request.offset + request.length
+        for at in range(request.offset, end, request.segment_size):
+            payload = self._bend(at, self._content[at : min(end, at + request.segment_size)])
+            if payload is not None:
+                data = wire.Data(request.transfer_id, request.sequence, at, payload, request.checked)
+                self._sock.sendto(wire.encode(data), addr)
+
+    def leave(self) -> None:
+        """Answer no more; tell the tracker."""
+        self._sock.sendto(b"", self._sock.getsockname())
+        self._thread.join()
+        self._sock.close()
+        self._client.exit()
+        self._client.close()
+
+
+Bend = Callable[[int, bytes], "bytes | None"]  # (offset, payload): what is sent in its place
+
+
+class Swarm:
+    """Nodes of one test at one tracker."""
+
+    def __init__(
+        self, folder: Path, tracker: TrackerProcess, start: Callable[..., NodeProcess], test: str
+    ) -> None:
+        self.folder = folder
+        self.tracker = tracker
+        self._start = start
+        self._random = random.Random(test)  # each test has files of its own, the same ones each time
+        self._owners: list[OwnerInTest] = []
+
+    def number(self) -> int:
+        """A node id that nobody has."""
+        return next(_numbers)
+
+    def file(self, name: str, size: int) -> Path:
+        """A file of its own: ``size`` random bytes in a folder that is no node's."""
+        path = self.folder / "originals" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(self._random.randbytes(size))
+        return path
+
+    def node(
+        self, *words: str, number: int = 0, tracker: str = "", json: bool = True, **others: Any
+    ) -> NodeProcess:
+        """Start a node; without words it reads commands from its pipe."""
+        number = number or self.number()
+        every = ["-node_id", str(number), "-tracker", tracker or self.tracker.url]
+        process = self._start(*every, *words, *(["--json"] if json else []), **others)
+        process.number = number
+        process.folder = self.folder / "files" / f"node{number}"
+        return process
+
+    def share(self, path: Path, **others: Any) -> tuple[NodeProcess, Path]:
+        """A new node that shares ``path``, and the tracker knows: the node and the torrent."""
+        owner = self.node(**others)
+        return owner, self.share_also(owner, path)
+
+    @staticmethod
+    def share_also(owner: NodeProcess, path: Path) -> Path:
+        """A running node shares one more file: its torrent."""
+        count = len(owner.seen("sharing"))
+        owner.type(f'torrent -setMode send "{path}"')
+        torrent = Path(owner.wait_for("sharing", count + 1)["torrent"])
+        owner.ask("files")  # commands come one after the other: by now the tracker has been told
+        return torrent if torrent.is_absolute() else owner.folder.parents[1] / torrent
+
+    def fetch(self, torrent: Path, **others: Any) -> NodeProcess:
+        """A new node that fetches ``torrent`` and ends."""
+        return self.node("-setMode", "download", str(torrent), **others)
+
+    def play_owner(self, path: Path, torrent: Path, bend: Bend = lambda at, payload: payload) -> OwnerInTest:
+        """Be an owner of ``path`` as ``torrent`` describes it, if ``bend`` lets it."""
+        metainfo = decode_metainfo(torrent.read_bytes())
+        self._owners.append(OwnerInTest(path.read_bytes(), metainfo, self.tracker.url, bend))
+        return self._owners[-1]
+
+    def owners(self, torrent: Path) -> list[tuple[int, int]]:
+        """(node id, uploads) of those whom the tracker names for ``torrent``, best first."""
+        client = TrackerClient(self.tracker.url, next(_numbers))
+        try:
+            found = client.need(info_hash=decode_metainfo(torrent.read_bytes()).info_hash_hex)
+        finally:
+            client.close()
+        return [(owner.node_id, owner.uploads) for owner in found]
+
+    def wait_for_owners(self, torrent: Path, *expected: int) -> None:
+        """Wait until the tracker names just these nodes for ``torrent``."""
+        deadline = time.monotonic() + 30
+        while (named := {number for number, _ in self.owners(torrent)}) != set(expected):
+            assert time.monotonic() < deadline, f"the tracker names {named}, not {expected}"
+            time.sleep(0.05)
+
+    def records(self) -> dict[str, Any]:
+        """What the tracker wrote about nodes."""
+        return json.loads((self.tracker.db / "nodes.json").read_text(encoding="utf-8"))
+
+    def close(self) -> None:
+        """The owners that the test plays end with it."""
+        for owner in self._owners:
+            owner.leave()
+
+
+@pytest.fixture
+def make_swarm(
+    tmp_path: Path, start_node: Callable[..., Any], request: pytest.FixtureRequest
+) -> Iterator[Callable[[Any], Swarm]]:
+    """``make_swarm(tracker)``: a swarm at a tracker that the test has for itself."""
+    made: list[Swarm] = []
+
+    def make(tracker: TrackerProcess) -> Swarm:
+        made.append(Swarm(tmp_path, tracker, start_node, request.node.nodeid))
+        return made[-1]
+
+    yield make
+    for swarm in made:
+        swarm.close()
+
+
+@pytest.fixture
+def swarm(make_swarm: Callable[[Any], Swarm], shared_tracker: TrackerProcess) -> Swarm:
+    """A swarm at a tracker that others use, too, and nobody stops."""
+    return make_swarm(shared_tracker)
+
+
+@pytest.fixture
+def slow() -> dict[str, str]:
+    """Settings of a node whose downloads have a middle."""
+    return dict(SLOW)
+
+
+@pytest.fixture
+def brief() -> dict[str, str]:
+    """Settings of a node that soon gives up."""
+    return dict(BRIEF)
+
+
+@pytest.fixture
+def frozen_in_the_middle() -> Callable[..., None]:
+    """``frozen_in_the_middle(node)`` stops a downloading node (SIGSTOP) once pieces came, but not all.
+
+    While it is stopped nothing can finish, so what the test does then happens in mid-download for certain.
+    """
+
+    def freeze(node: NodeProcess, **fields: object) -> None:
+        node.wait_for("piece", **fields)
+        node.send_signal(signal.SIGSTOP)
+        assert not node.seen("completed"), "too fast to be stopped in the middle"
+
+    return freeze
+
+
+@pytest.fixture
+def sha1() -> Callable[[Path], str]:
+    """A file's SHA-1, to compare."""
+    return lambda path: hashlib.sha1(path.read_bytes()).hexdigest()

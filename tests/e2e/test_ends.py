@@ -1,0 +1,102 @@
+"""How a node ends: input that ends, signals, exit; and that the tracker hears of it."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+MIB = 1 << 20
+
+
+def test_input_that_ends_at_once(swarm: Any) -> None:
+    node = swarm.node()
+    node.end_input()
+    assert node.end() == 0
+    assert [event["event"] for event in node.events] == ["started", "stopped"]
+
+
+def test_at_the_end_of_input_downloads_finish_and_are_served(swarm: Any, slow: dict[str, str]) -> None:
+    path = swarm.file("x.bin", 6 * MIB)
+    owner, torrent = swarm.share(path)
+    fetcher = swarm.node(**slow)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher.end_input()
+    fetcher.wait_for_error("sharing until stopped")
+    assert fetcher.seen("completed") and (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    swarm.wait_for_owners(torrent, owner.number, fetcher.number)
+    assert owner.stop() == 0
+    assert swarm.fetch(torrent).end() == 0  # from the one whose input has ended
+    assert fetcher.stop() == 0
+
+
+def test_at_the_end_of_input_a_node_that_shares_nothing_goes(swarm: Any, brief: dict[str, str]) -> None:
+    owner, torrent = swarm.share(swarm.file("x.bin", 1000))
+    assert owner.stop() == 0
+    fetcher = swarm.node(**brief)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher.end_input()
+    assert fetcher.end() == 0
+    assert [event["event"] for event in fetcher.events][-2:] == ["failed", "stopped"]
+
+
+def test_a_last_line_without_an_end_and_lines_that_end_as_windows_does(swarm: Any) -> None:
+    path = swarm.file("x.bin", 10)
+    node = swarm.node()
+    node.process.stdin.write(f"\ufefftorrent -setMode send '{path}'\r\n\r\ntorrent -setMode exit".encode())
+    node.end_input()
+    assert node.end() == 0
+    assert node.seen("sharing") and not node.seen("error")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("driven", ["by pipe", "by one command"])
+def test_a_signal_is_a_good_end_and_the_tracker_is_told(swarm: Any, number: int, driven: str) -> None:
+    path = swarm.file("x.bin", 1000)
+    if driven == "by pipe":
+        owner, torrent = swarm.share(path)
+    else:
+        owner = swarm.node("-setMode", "send", str(path))
+        torrent = swarm.folder / owner.wait_for("sharing")["torrent"]
+    swarm.wait_for_owners(torrent, owner.number)
+    assert owner.stop(number) == 0
+    assert swarm.owners(torrent) == []
+    assert str(owner.number) not in swarm.records()
+    assert owner.events[-1]["event"] == "stopped"
+    assert not any("Traceback" in line for line in owner.errors)
+
+
+def test_exit_in_mid_download_says_what_is_left(
+    swarm: Any, slow: dict[str, str], frozen_in_the_middle: Callable[..., None]
+) -> None:
+    _, torrent = swarm.share(swarm.file("x.bin", 16 * MIB))
+    fetcher = swarm.node(json=False, **slow)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher.wait_for_line("downloading x.bin")
+    fetcher.type("torrent -setMode exit")
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin.part").exists() and not (fetcher.folder / "x.bin").exists()
+    said = "\n".join(fetcher.lines + fetcher.errors)
+    assert "x.bin is not finished; " in said and "Traceback" not in said
+
+
+def test_after_all_a_node_did_only_files_and_readable_logs_are_left(swarm: Any) -> None:
+    path = swarm.file("x.bin", MIB)
+    owner, torrent = swarm.share(path)
+    fetcher = swarm.node()
+    fetcher.type(f"torrent -setMode download '{torrent}'", "nonsense", "torrent -setMode send nothing")
+    fetcher.wait_for("sharing")
+    fetcher.type("torrent -setMode exit")
+    assert fetcher.end() == owner.stop() == 0
+    assert [entry.name for entry in fetcher.folder.iterdir()] == ["x.bin"]
+    assert [entry.name for entry in owner.folder.iterdir()] == ["x.bin.torrent"]
+    logs = sorted((swarm.folder / "logs").iterdir())
+    assert sorted(log.name for log in logs) == sorted(f"node{n.number}.log" for n in (owner, fetcher))
+    logged = "".join(log.read_text(encoding="utf-8") for log in [*logs, swarm.tracker.logs / "_tracker.log"])
+    for line in logged.splitlines():
+        assert re.match(r"\[\d\d:\d\d:\d\d]  \S", line), line
+    for word in ("sharing x.bin", "downloading x.bin", "downloaded x.bin", "left the torrent"):
+        assert word in logged
