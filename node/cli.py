@@ -149,6 +149,8 @@ def settings_for(given: Options) -> NodeSettings:
             congestion_control=congestion_control,
             segment_size=constants["CHUNK_PIECES_SIZE"],
             loopback_segment_size=constants["LOOPBACK_SEGMENT_SIZE"],
+            max_datagram=constants["MAX_UDP_SEGMENT_DATA_SIZE"],
+            datagram_limit=constants["BUFFER_SIZE"],
             socket_buffer_size=constants["SOCKET_BUFFER_SIZE"],
             owner_timeout=constants["OWNER_TIMEOUT"],
         ),

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from common.errors import OwnerFault
-from node.chunk_udp import sockets
+from node.chunk_udp import sockets, wire
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import Arrived, FetchConnection, State, Terms
 from node.chunk_udp.tokens import Address
@@ -71,7 +71,11 @@ class Fetcher:
         self._sock.setblocking(False)
         self._batches = sockets.accept_batches(self._sock)
         segment = sockets.path_segment_size(
-            self._sock, addr[0], settings.segment_size, settings.loopback_segment_size, 9216
+            self._sock,
+            addr[0],
+            settings.segment_size,
+            min(settings.loopback_segment_size, settings.max_datagram - wire.HEADER_SIZE),
+            settings.datagram_limit,
         )
         terms = Terms(
             info_hash,

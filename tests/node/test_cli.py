@@ -43,6 +43,8 @@ def test_settings_are_the_defaults(
     setting("MAX_SPLITTNES_RATE", 5)
     setting("AVAILABLE_PORTS_RANGE", [2000, 3000])
     setting("CONGESTION_CONTROL", "fixed")
+    setting("MAX_UDP_SEGMENT_DATA_SIZE", 9000)
+    setting("BUFFER_SIZE", 4096)
     settings = cli.settings_for(parse_options(["-node_id", "7"]))
     assert settings.folder == Path("some/where/node7")
     assert settings.tracker_url == "http://127.0.0.1:4711"
@@ -50,6 +52,7 @@ def test_settings_are_the_defaults(
     assert settings.max_owners == 5
     assert settings.port_range == (2000, 3000)
     assert settings.transfer.congestion_control == "fixed"
+    assert (settings.transfer.max_datagram, settings.transfer.datagram_limit) == (9000, 4096)
 
 
 def test_options_win(tmp_path: Path) -> None:
