@@ -67,7 +67,7 @@ def _of_the_node(event: Event) -> str:
         case events.Stopped():
             return f"node {event.node_id} left the torrent"
         case events.TrackerLost():
-            return f"tracker {event.url} does not answer ({event.reason}); it is asked again and again"
+            return f"{event.reason}; it is asked again and again"  # the reason names the tracker
         case events.TrackerBack():
             return f"tracker {event.url} answers again"
         case events.Hashing():

@@ -23,8 +23,8 @@ SENTENCES: list[tuple[Event, str]] = [
     (events.Started(7, ADDR), "node 7 listens on udp 127.0.0.1:4002"),
     (events.Stopped(7), "node 7 left the torrent"),
     (
-        events.TrackerLost("http://h:1", "refused"),
-        "tracker http://h:1 does not answer (refused); it is asked again and again",
+        events.TrackerLost("http://h:1", "tracker http://h:1 does not answer (timeout)"),
+        "tracker http://h:1 does not answer (timeout); it is asked again and again",
     ),
     (events.TrackerBack("http://h:1"), "tracker http://h:1 answers again"),
     (events.Hashing("a", 5, 10), "hashing a: 50.0%"),
