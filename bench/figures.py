@@ -21,6 +21,7 @@ RATE_TO_LIBTORRENT = Bound("ratio", True, 2.0)
 THREE_TO_ONE = Bound("ratio", True, 0.9)
 CREATE_TO_SHA1 = Bound("ratio", True, 0.9)
 PEAK_RSS = Bound("value", False, 100 * MIB)
+START_TO_END = "  the same, start to end"
 FLAT = Bound("ratio", False, 1.1)  # of four times the size to the size
 
 
@@ -77,6 +78,9 @@ def _against_libtorrent(m: Measured) -> Iterator[Figure]:
         yield Figure(
             "download ÷ libtorrent", ours, "B/s", "libtorrent", rate(m.theirs), (RATE_TO_LIBTORRENT,), note
         )
+    if m.theirs and m.ours:
+        theirs = median(transfer.size / transfer.seconds for transfer in m.theirs)
+        yield Figure(START_TO_END, full_rate(m.ours), "B/s", "libtorrent", theirs, note="connecting, fsync")
     if m.theirs_tuned:
         note = "larger buffers and queues"
         yield Figure("  ÷ libtorrent, tuned", ours, "B/s", "tuned", rate(m.theirs_tuned), note=note)
@@ -115,7 +119,8 @@ def _cpu(m: Measured) -> Iterator[Figure]:
         value = cpu(usages(m.ours), m.idle.get(name), m.size)
         if value is not None:
             reference = "libtorrent" if theirs[name] is not None else ""
-            yield Figure(f"CPU, {name}", value, "s/GiB", reference, theirs[name], note="less one that idles")
+            note = f"{_in_kernel(usages(m.ours)):.0%} in the kernel"
+            yield Figure(f"CPU, {name}", value, "s/GiB", reference, theirs[name], note=note)
 
 
 def _many_files(m: Measured) -> Iterator[Figure]:
@@ -147,6 +152,12 @@ def cpu(usages: Sequence[Usage], idle: Usage | None, size: int) -> float | None:
     if used is None:
         return None
     return max(0.0, used - ((idle.cpu_seconds or 0.0) if idle else 0.0)) * GIB / size
+
+
+def _in_kernel(usages: Sequence[Usage]) -> float:
+    """The part of all CPU time that the kernel used."""
+    total = sum(usage.cpu_seconds or 0.0 for usage in usages)
+    return sum(usage.system_seconds or 0.0 for usage in usages) / total if total else 0.0
 
 
 def _peak(usages: Sequence[Usage]) -> int | None:

@@ -14,11 +14,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bench.interrupts import uninterrupted
 from bench.records import Usage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +132,7 @@ class Child:
             return False
         self._process.returncode = os.waitstatus_to_exitcode(status)
         unit = 1 if sys.platform == "darwin" else 1024
-        self._usage = Usage(used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
+        self._usage = Usage(used.ru_utime + used.ru_stime, used.ru_maxrss * unit, used.ru_stime)
         return True
 
     def _read(self) -> None:
@@ -180,23 +181,3 @@ class Children:
             self._started.pop()
         if interrupted is not None and kind is None:
             raise interrupted
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Put Ctrl-C off for a moment: a child that is started is also noted, or it would outlive us."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    kept = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt

@@ -11,6 +11,7 @@ class Usage:
 
     cpu_seconds: float | None  # user and system
     peak_rss: int | None  # bytes; Linux counts from before exec, so it is never less than the parent's own
+    system_seconds: float | None = None  # of cpu_seconds, those in the kernel
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,12 @@ def test_twice_as_fast_as_libtorrent(seconds: float, ok: bool) -> None:
     assert "2.0.9" in row.note and "cubic" in row.note
 
 
+def test_start_to_end_counts_what_comes_before_and_after_the_transfer() -> None:
+    rows = by_name(Measured(GIB, ours=[transfer(1, in_place=2)], theirs=[theirs(3.5)]))
+    row = rows["  the same, start to end"]
+    assert (row.value, row.reference, row.ratio, row.ok) == (GIB / 2, GIB / 4, 2.0, None)
+
+
 @pytest.mark.parametrize(("seconds", "ok"), [(1.1, True), (1.2, False)])
 def test_three_owners_must_not_be_slower_than_one(seconds: float, ok: bool) -> None:
     rows = by_name(Measured(GIB, ours=[transfer(1)], three_owners=[transfer(seconds)]))
@@ -78,6 +84,13 @@ def test_cpu_is_per_gib_and_without_what_idling_takes() -> None:
     assert cpu([Usage(3.0, None), Usage(5.0, None), Usage(9.0, None)], Usage(1.0, None), 2 * GIB) == 2.0
     assert cpu([Usage(1.0, None)], Usage(2.0, None), GIB) == 0.0
     assert cpu([Usage(None, None)], None, GIB) is None
+
+
+def test_cpu_says_how_much_of_it_was_the_kernels() -> None:
+    one = Transfer(GIB, 1, 1, (Usage(2.0, None, 0.5),), Usage(1.0, None, 1.0))
+    rows = by_name(Measured(GIB, ours=[one]))
+    assert rows["CPU, owner"].note.startswith("25%")
+    assert rows["CPU, downloader"].note.startswith("100%")
 
 
 def test_a_system_that_tells_no_usage_gets_no_rows_of_it() -> None:

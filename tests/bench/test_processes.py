@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from bench.processes import BenchError, Child, Children, uninterrupted
+from bench.interrupts import uninterrupted
+from bench.processes import BenchError, Child, Children
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True);"
