@@ -184,6 +184,14 @@ class NodeProcess:
         """Send it a signal."""
         self.process.send_signal(number)
 
+    def freeze(self) -> None:
+        """Stop it where it is; to everybody else it is silent."""
+        self.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.send_signal(signal.SIGCONT)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it by a signal; the exit code."""
         self.send_signal(number)

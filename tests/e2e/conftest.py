@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import random
-import signal
 import socket
 import sys
 import threading
@@ -27,8 +26,8 @@ from node.discovery.classroom import TrackerClient
 if TYPE_CHECKING:
     from tests.conftest import NodeProcess, TrackerProcess
 
-# A download that has time to be interrupted: two small segments at a time, about 12 MB a second.
-SLOW = {"LOOPBACK_SEGMENT_SIZE": "1200", "SOCKET_BUFFER_SIZE": "4096", "PROGRESS_INTERVAL": "0.05"}
+# A download that has time to be interrupted: two small segments at a time, a few MB a second.
+SLOW = {"LOOPBACK_SEGMENT_SIZE": "600", "SOCKET_BUFFER_SIZE": "4096", "PROGRESS_INTERVAL": "0.05"}
 BRIEF = {"OWNER_SEARCH_LIMIT": "2", "OWNER_TIMEOUT": "1"}  # seconds: who is gone is soon given up
 MIB = 1 << 20
 
@@ -166,9 +165,17 @@ class Swarm:
 
     def wait_for_owners(self, torrent: Path, *expected: int) -> None:
         """Wait until the tracker names just these nodes for ``torrent``."""
+        self._wait_for(lambda: sorted(number for number, _ in self.owners(torrent)), sorted(expected))
+
+    def wait_for_uploads(self, torrent: Path, expected: dict[int, int]) -> None:
+        """Wait until the tracker names just these nodes for ``torrent``, with so many uploads each."""
+        self._wait_for(lambda: dict(self.owners(torrent)), expected)
+
+    @staticmethod
+    def _wait_for(look: Callable[[], object], expected: object) -> None:
         deadline = time.monotonic() + 30
-        while (named := {number for number, _ in self.owners(torrent)}) != set(expected):
-            assert time.monotonic() < deadline, f"the tracker names {named}, not {expected}"
+        while (seen := look()) != expected:
+            assert time.monotonic() < deadline, f"the tracker says {seen}, not {expected}"
             time.sleep(0.05)
 
     def records(self) -> dict[str, Any]:
@@ -224,7 +231,7 @@ def frozen_in_the_middle() -> Callable[..., None]:
 
     def freeze(node: NodeProcess, **fields: object) -> None:
         node.wait_for("piece", **fields)
-        node.send_signal(signal.SIGSTOP)
+        node.freeze()
         assert not node.seen("completed"), "too fast to be stopped in the middle"
 
     return freeze

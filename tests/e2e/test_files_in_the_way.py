@@ -1,0 +1,199 @@
+"""What is on disk already, and disks that are full: nothing of the user's is ever lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MIB = 1 << 20
+
+
+def put(folder: Path, name: str, content: bytes) -> os.stat_result:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    os.utime(folder / name, ns=(10**18, 10**18))
+    return (folder / name).stat()
+
+
+@pytest.mark.parametrize("length", [1000, 999])
+def test_another_file_of_that_name_is_never_overwritten(swarm: Any, length: int) -> None:
+    path = swarm.file("x.bin", 1000)
+    _, torrent = swarm.share(path)
+    fetcher = swarm.node()
+    before = put(fetcher.folder, "x.bin", b"mine".ljust(length))
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    failed = fetcher.wait_for("failed")
+    assert "x.bin exists and is another file; it is not overwritten" in failed["reason"]
+    after = (fetcher.folder / "x.bin").stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert (fetcher.folder / "x.bin").read_bytes() == b"mine".ljust(length)
+    assert [entry.name for entry in fetcher.folder.iterdir()] == ["x.bin"]
+    (fetcher.folder / "x.bin").rename(fetcher.folder / "moved away")
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher.wait_for("completed")
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+
+
+def test_a_file_that_appears_during_the_download_is_kept(
+    swarm: Any, slow: dict[str, str], frozen_in_the_middle: Callable[..., None]
+) -> None:
+    path = swarm.file("x.bin", 4 * MIB)
+    _, torrent = swarm.share(path)
+    fetcher = swarm.fetch(torrent, **slow)
+    frozen_in_the_middle(fetcher)
+    put(fetcher.folder, "x.bin", b"mine")
+    fetcher.thaw()
+    assert fetcher.end() == 1
+    assert "x.bin exists; it is not overwritten, x.bin.part is kept" in fetcher.errors[-1]
+    assert (fetcher.folder / "x.bin").read_bytes() == b"mine"
+    assert (fetcher.folder / "x.bin.part").read_bytes() == path.read_bytes()
+
+
+def test_the_very_file_is_success_at_once_and_is_served(swarm: Any) -> None:
+    path = swarm.file("x.bin", 100_000)
+    owner, torrent = swarm.share(path)
+    assert owner.stop() == 0
+    fetcher = swarm.node()
+    before = put(fetcher.folder, "x.bin", path.read_bytes())
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    completed = fetcher.wait_for("completed")
+    assert completed["rate"] == 0 and not any(source["received"] for source in completed["sources"])
+    assert (fetcher.folder / "x.bin").stat().st_mtime_ns == before.st_mtime_ns
+    swarm.wait_for_owners(torrent, fetcher.number)
+    assert swarm.fetch(torrent).end() == 0
+
+
+def test_the_same_download_twice(
+    swarm: Any, slow: dict[str, str], frozen_in_the_middle: Callable[..., None], tmp_path: Path
+) -> None:
+    _, torrent = swarm.share(swarm.file("x.bin", 6 * MIB))
+    command = f"torrent -setMode download '{torrent}'"
+    fetcher = swarm.node(**slow)
+    fetcher.type(command)
+    frozen_in_the_middle(fetcher)
+    fetcher.type(command)
+    other = swarm.fetch(torrent, json=False)  # another node is no trouble
+    assert other.end() == 0
+    third = swarm.node("-setMode", "download", str(torrent), "-d", str(fetcher.folder), json=False)
+    assert third.end() == 1  # in the same folder
+    (error,) = third.errors
+    assert "x.bin.part is in use by another download" in error
+    fetcher.thaw()
+    assert "x.bin is being downloaded already" in fetcher.wait_for("error")["error"]
+    fetcher.wait_for("sharing")
+    fetcher.type(command)
+    assert "x.bin is here already" in fetcher.wait_for("error", 2)["error"]
+    assert len(fetcher.seen("completed")) == 1 and not fetcher.seen("failed")
+
+
+@pytest.mark.parametrize(
+    "kind", ["a folder", "a link to nowhere", "a link to elsewhere", "a part that is a link"]
+)
+def test_what_is_no_plain_file_is_left_alone(swarm: Any, tmp_path: Path, kind: str) -> None:
+    _, torrent = swarm.share(swarm.file("x.bin", 1000))
+    fetcher = swarm.node()
+    fetcher.wait_for("started")
+    target = fetcher.folder / ("x.bin.part" if "part" in kind else "x.bin")
+    (tmp_path / "elsewhere").write_bytes(b"e" * 1000)
+    if kind == "a folder":
+        target.mkdir()
+    else:
+        target.symlink_to(tmp_path / ("nowhere" if "nowhere" in kind else "elsewhere"))
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    reason = fetcher.wait_for("failed")["reason"]
+    assert "x.bin" in reason and reason.isprintable()
+    assert (tmp_path / "elsewhere").read_bytes() == b"e" * 1000
+    assert not (tmp_path / "nowhere").exists()
+    assert fetcher.ask("status")["downloads"][0]["state"] == "failed"
+
+
+def test_a_part_of_another_size_belongs_to_another_torrent(swarm: Any) -> None:
+    _, torrent = swarm.share(swarm.file("x.bin", 1000))
+    fetcher = swarm.node()
+    before = put(fetcher.folder, "x.bin.part", b"p" * 77)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    assert "x.bin.part has 77 bytes, not 1000" in fetcher.wait_for("failed")["reason"]
+    assert (fetcher.folder / "x.bin.part").stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 8 MiB."""
+    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root on Linux can mount a small disk; test_a_limit_on_file_sizes does it otherwise")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"this root cannot mount: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_no_room_is_said_before_the_first_byte(swarm: Any, small_disk: Path) -> None:
+    path = swarm.file("x.bin", 9 * MIB)
+    _, torrent = swarm.share(path)
+    fetcher = swarm.node("-setMode", "download", str(torrent), "-d", str(small_disk), json=False)
+    assert fetcher.end() == 1
+    (error,) = fetcher.errors
+    assert f"no room left in {small_disk} for x.bin: {9 * MIB} bytes are wanted" in error
+
+
+def test_a_disk_that_fills_up_meanwhile(
+    swarm: Any, slow: dict[str, str], frozen_in_the_middle: Callable[..., None], small_disk: Path
+) -> None:
+    path = swarm.file("x.bin", 6 * MIB)
+    _, torrent = swarm.share(path)
+    fetcher = swarm.node("-d", str(small_disk), **slow)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    frozen_in_the_middle(fetcher)
+    filler = small_disk / "filler"
+    with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    fetcher.thaw()
+    reason = fetcher.wait_for("failed")["reason"]
+    assert f"no room left on {small_disk} for x.bin; x.bin.part is kept" in reason
+    filler.unlink()
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    completed = fetcher.wait_for("completed")
+    assert (small_disk / "x.bin").read_bytes() == path.read_bytes()
+    assert 0 < sum(source["received"] for source in completed["sources"]) < 6 * MIB
+    fetcher.type("exit")
+    assert fetcher.end() == 0
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
+def test_a_limit_on_file_sizes(swarm: Any) -> None:
+    path = swarm.file("x.bin", 2 * MIB)
+    _, torrent = swarm.share(path)
+    fetcher = swarm.node(before=["prlimit", f"--fsize={MIB}"])
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    reason = fetcher.wait_for("failed")["reason"]
+    assert "x.bin" in reason and "too large" in reason
+    fetcher.type("exit")
+    assert fetcher.end() == 0
+
+
+def test_no_room_for_the_torrent(swarm: Any, small_disk: Path) -> None:
+    path = swarm.file("x.bin", 3 * MIB)
+    node = swarm.node("-d", str(small_disk))
+    node.wait_for("started")
+    with pytest.raises(OSError), (small_disk / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    node.type(f"torrent -setMode send '{path}'")
+    error = node.wait_for("error")["error"]
+    assert f"no room left on {small_disk} for x.bin.torrent" in error
+    assert [entry.name for entry in small_disk.iterdir()] == ["filler"]
+    (small_disk / "filler").unlink()
+    swarm.share_also(node, path)

@@ -1,0 +1,104 @@
+"""Downloads that are interrupted: what is here is kept, and only the rest is fetched."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+MIB = 1 << 20
+SIZE = 6 * MIB
+Freeze = Callable[..., None]
+
+
+def resumed(swarm: Any, torrent: Any, number: int) -> Any:
+    """The same command once more, now at full speed; what it says about itself is checked."""
+    fetcher = swarm.fetch(torrent, number=number)
+    assert fetcher.end() == 0, fetcher.told()
+    verified = fetcher.seen("download_started")[0]["verified"]
+    received = sum(source["received"] for source in fetcher.seen("completed")[0]["sources"])
+    assert received == SIZE - verified
+    assert [entry.name for entry in fetcher.folder.iterdir()] == ["x.bin"]
+    return verified
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_by_a_signal(swarm: Any, slow: dict[str, str], frozen_in_the_middle: Freeze, number: int) -> None:
+    path = swarm.file("x.bin", SIZE)
+    _, torrent = swarm.share(path)
+    fetcher = swarm.fetch(torrent, **slow)
+    frozen_in_the_middle(fetcher)
+    fetcher.send_signal(number)
+    fetcher.thaw()
+    assert fetcher.end() == 1
+    assert fetcher.errors[-1] == "interrupted; x.bin.part is kept"
+    assert [entry.name for entry in fetcher.folder.iterdir()] == ["x.bin.part"]
+    assert str(fetcher.number) not in swarm.records()  # EXIT was said
+    assert 0 < resumed(swarm, torrent, fetcher.number) < SIZE
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+
+
+def test_by_kill_9(
+    make_swarm: Any, start_tracker: Any, slow: dict[str, str], frozen_in_the_middle: Freeze
+) -> None:
+    swarm = make_swarm(start_tracker(TRACKER_TIME_INTERVAL="1"))
+    path = swarm.file("x.bin", SIZE)
+    _, torrent = swarm.share(path)
+    fetcher = swarm.fetch(torrent, **slow)
+    frozen_in_the_middle(fetcher)
+    fetcher.kill()
+    hasty = swarm.fetch(torrent, number=fetcher.number, json=False)
+    if hasty.end():  # the tracker still believes that the first one lives
+        (error,) = hasty.errors
+        assert f"node {fetcher.number} is in use" in error and "until it exits or is silent for 1 s" in error
+        while str(fetcher.number) in swarm.records():
+            pass
+        assert resumed(swarm, torrent, fetcher.number) > 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+
+
+def test_and_the_part_is_damaged_meanwhile(
+    swarm: Any, slow: dict[str, str], frozen_in_the_middle: Freeze
+) -> None:
+    path = swarm.file("x.bin", SIZE)
+    _, torrent = swarm.share(path)
+    fetcher = swarm.fetch(torrent, **slow)
+    frozen_in_the_middle(fetcher)
+    good = [event["index"] for event in fetcher.seen("piece")]
+    fetcher.send_signal(signal.SIGINT)
+    fetcher.thaw()
+    assert fetcher.end() == 1
+    here = len(fetcher.seen("piece")) * (32 << 10)
+    with (fetcher.folder / "x.bin.part").open("r+b") as part:
+        part.seek(good[0] * (32 << 10) + 5)
+        byte = part.read(1)
+        part.seek(-1, 1)
+        part.write(bytes([byte[0] ^ 1]))
+    # what had come of a piece that was not yet verified may be a whole piece by now: at most some more
+    assert here - (32 << 10) <= resumed(swarm, torrent, fetcher.number) < SIZE
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+
+
+def test_of_several_at_once_each_goes_on(
+    swarm: Any, slow: dict[str, str], frozen_in_the_middle: Freeze
+) -> None:
+    paths = [swarm.file(f"{letter}.bin", 3 * MIB) for letter in "abc"]
+    owner = swarm.node()
+    torrents = [swarm.share_also(owner, path) for path in paths]
+    commands = [f"torrent -setMode download '{torrent}'" for torrent in torrents]
+    first = swarm.node(**slow)
+    first.type(*commands)
+    frozen_in_the_middle(first)
+    first.send_signal(signal.SIGTERM)
+    first.thaw()
+    assert first.end() == 0
+    assert {entry.suffix for entry in first.folder.iterdir()} == {".part"}
+    second = swarm.node(number=first.number)
+    second.type(*commands)
+    second.end_input()
+    for path in paths:
+        second.wait_for("completed", filename=path.name)
+        assert (second.folder / path.name).read_bytes() == path.read_bytes()
+    assert sum(event["verified"] for event in second.seen("download_started")) > 0

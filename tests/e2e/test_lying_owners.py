@@ -1,0 +1,112 @@
+"""Owners that send wrong bytes, or say what is not so: found out by piece, told, and done without."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+MIB = 1 << 20
+SIZE = 4 * MIB
+
+
+def wrong(at: int, payload: bytes) -> bytes:
+    return bytes(byte ^ 0xFF for byte in payload[:1]) + payload[1:]
+
+
+def test_a_liar_is_blamed_and_the_file_is_right(swarm: Any, slow: dict[str, str]) -> None:
+    path = swarm.file("x.bin", SIZE)
+    honest, torrent = swarm.share(path)
+    liar = swarm.play_owner(path, torrent, wrong)
+    fetcher = swarm.node(**slow)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher.wait_for("completed")
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    (lost,) = fetcher.seen("owner_lost")
+    assert (lost["node_id"], lost["blamed"]) == (liar.node_id, True)
+    assert lost["reason"].startswith("sent wrong bytes (piece ")
+    failed = [event["sources"] for event in fetcher.seen("piece_failed")]
+    assert [liar.node_id] in failed and all(liar.node_id in sources for sources in failed)
+    fetcher.wait_for("sharing")
+    peers = {row["node_id"]: row for row in fetcher.ask("peers")["peers"]}
+    assert peers[liar.node_id]["state"] == "blamed"
+    assert peers[liar.node_id]["reason"] == lost["reason"]
+    assert peers[honest.number]["amount"] >= SIZE
+    swarm.wait_for_uploads(torrent, {honest.number: 1, liar.node_id: 0, fetcher.number: 0})
+
+
+def test_a_liar_now_and_then_is_found_out_too(swarm: Any, slow: dict[str, str]) -> None:
+    path = swarm.file("x.bin", SIZE)
+    _, torrent = swarm.share(path)
+    liar = swarm.play_owner(path, torrent, lambda at, p: wrong(at, p) if at // 600 % 100 == 50 else p)
+    fetcher = swarm.fetch(torrent, **slow)
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    (lost,) = fetcher.seen("owner_lost")
+    assert (lost["node_id"], lost["blamed"]) == (liar.node_id, True)
+
+
+@pytest.mark.parametrize("size", [1000, SIZE])
+def test_alone_with_a_liar_a_download_fails_and_says_why(
+    swarm: Any, brief: dict[str, str], size: int
+) -> None:
+    path = swarm.file("x.bin", size)
+    honest, torrent = swarm.share(path)
+    assert honest.stop() == 0
+    liar = swarm.play_owner(path, torrent, wrong)
+    fetcher = swarm.fetch(torrent, json=False, **brief)
+    assert fetcher.end() == 1
+    (reason,) = fetcher.errors
+    assert reason.startswith("x.bin: ") and f"node {liar.node_id}: sent wrong bytes" in reason
+    assert "x.bin.part is kept" in reason
+    assert sorted(entry.name for entry in fetcher.folder.iterdir()) == ["x.bin.part"]
+    asked = liar.requests
+    assert swarm.owners(torrent) == [(liar.node_id, 0)]
+    assert liar.requests == asked  # not asked again
+
+
+def test_an_owner_of_another_size(swarm: Any, slow: dict[str, str], brief: dict[str, str]) -> None:
+    path = swarm.file("x.bin", SIZE)
+    honest, torrent = swarm.share(path)
+    other = swarm.play_owner(path, torrent)
+    other.size = SIZE - 1
+    fetcher = swarm.fetch(torrent, **slow, **brief)
+    assert fetcher.end() == 0
+    lost = fetcher.wait_for("owner_lost", node_id=other.node_id)
+    assert lost["reason"] == f"its file has {SIZE - 1} bytes, the torrent says {SIZE}"
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    assert honest.stop() == 0
+    late = swarm.fetch(torrent, json=False, **brief)
+    assert late.end() == 1
+    assert f"{SIZE - 1} bytes" in late.errors[0]
+
+
+def test_an_owner_that_answers_and_sends_nothing(swarm: Any, brief: dict[str, str]) -> None:
+    path = swarm.file("x.bin", 1 * MIB)
+    _, torrent = swarm.share(path)
+    mute = swarm.play_owner(path, torrent, lambda at, payload: None)
+    fetcher = swarm.fetch(torrent, **brief)
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    (lost,) = fetcher.seen("owner_lost")
+    assert lost["node_id"] == mute.node_id and lost["reason"].startswith("silent for ")
+
+
+def test_an_owner_that_sends_a_drop_at_a_time_holds_nobody_up(swarm: Any, brief: dict[str, str]) -> None:
+    path = swarm.file("x.bin", 4 * MIB)
+    honest, torrent = swarm.share(path)
+    leaving = threading.Event()
+
+    def drip(at: int, payload: bytes) -> bytes | None:
+        """Never quite silent, and of no use."""
+        return None if leaving.wait(0.5) else payload
+
+    dripping = swarm.play_owner(path, torrent, drip)
+    fetcher = swarm.fetch(torrent, **brief)
+    code = fetcher.end(40)
+    leaving.set()
+    assert code == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    received = {source["node_id"]: source["received"] for source in fetcher.seen("completed")[0]["sources"]}
+    assert received[honest.number] > 3 * MIB > received[dripping.node_id]
