@@ -287,7 +287,7 @@ class Node:
 
 
 def _may_be_there(path: Path) -> bool:
-    """False if there is no such file; True if there is, or if opening it will say why that cannot be known."""
+    """False if there is no such file; True if there is, or if opening it will say why not."""
     try:
         os.stat(path)
     except PermissionError:

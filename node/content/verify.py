@@ -27,6 +27,7 @@ ReadInto: TypeAlias = Callable[
 ]  # fills the buffer from an offset, or raises SwarmError
 Verdict: TypeAlias = bool | SwarmError  # right, wrong, or why it could not be read
 Done: TypeAlias = Callable[[int, Verdict], None]  # piece index, verdict
+Job: TypeAlias = Callable[[memoryview], None]  # work for a hashing thread
 
 # Bytes. Each read and each hash ends with a wait for the interpreter, up to 5 ms when another thread is busy
 # in it: a buffer of 256 KiB verified half as much beside such a thread, and no more without one.
@@ -50,7 +51,7 @@ class PieceVerifier:
     """Hashing threads for any number of downloads, with one bounded queue before them."""
 
     def __init__(self, threads: int) -> None:
-        self._jobs: deque[tuple[ReadInto, int, int, int, bytes, Done]] = deque()
+        self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
@@ -63,22 +64,38 @@ class PieceVerifier:
     def submit(
         self, read_into: ReadInto, geometry: Geometry, index: int, expected: bytes, done: Done
     ) -> bool:
-        """Have piece ``index`` hashed; waits while MAX_WAITING others wait. False: closed, no verdict comes.
+        """Have piece ``index`` read and hashed; False: closed, no verdict comes. Waits like ``run``.
 
         ``done(index, verdict)`` is called once, on a hashing thread, with no lock held; it must be quick and
         must not raise.
         """
         start, end = geometry.piece_range(index)
+
+        def job(buffer: memoryview) -> None:
+            verdict: Verdict
+            try:
+                verdict = hash_range(read_into, start, end, buffer) == expected
+            except SwarmError as error:
+                verdict = error
+            done(index, verdict)
+
+        return self.run(job)
+
+    def run(self, job: Job) -> bool:
+        """Have ``job(buffer)`` called on a hashing thread; ``buffer`` is the thread's own, to read through.
+
+        Waits while MAX_WAITING others wait. False: closed, it will not be called. It must not raise.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._jobs) < MAX_WAITING)
             if self._closed:
                 return False
-            self._jobs.append((read_into, index, start, end, expected, done))
+            self._jobs.append(job)
             self._changed.notify_all()
         return True
 
     def close(self) -> None:
-        """Finish what is being hashed, forget what waits, end the threads. Not from within ``done``."""
+        """Finish what is being hashed, forget what waits, end the threads. Not from within a job."""
         with self._changed:
             self._closed = True
             self._jobs.clear()
@@ -93,14 +110,10 @@ class PieceVerifier:
                 self._changed.wait_for(lambda: self._closed or self._jobs)
                 if self._closed:
                     return
-                read_into, index, start, end, expected, done = self._jobs.popleft()
+                job = self._jobs.popleft()
                 self._changed.notify_all()
-            verdict: Verdict
-            try:
-                verdict = hash_range(read_into, start, end, buffer) == expected
-            except SwarmError as error:
-                verdict = error
-            done(index, verdict)
+            job(buffer)
+            del job  # it may hold a download's buffers
 
 
 def piece_hashes(

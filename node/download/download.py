@@ -30,6 +30,7 @@ from node.discovery.base import Discovery
 from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
 from node.download.checking import check_existing, check_part, check_room
+from node.download.landing import Landing, pool_for
 from node.download.search import Next, OwnerSearch, Patience
 from node.download.source import SourceThread
 from node.download.telling import Telling, source_rows
@@ -87,6 +88,7 @@ class Download:
         )
         self._no_owner_because = "the tracker knows no owner"
         self._part: PartFile | None = None
+        self._pool = pool_for(metainfo, settings.max_owners)
         self._thread = threading.Thread(target=self._run, name=f"download-{metainfo.name}", daemon=True)
         self._started_at = self._fetching_since = self._fetched_at = time.monotonic()
 
@@ -271,7 +273,10 @@ class Download:
 
     def _source_thread(self, candidate: Candidate) -> SourceThread:
         assert self._part is not None
-        return SourceThread(candidate, self, self._part, self._settings.transfer, self._source_ended)
+        key = (candidate.node_id, candidate.addr)
+        landing = Landing(key, self, self._part, self._around.verifier, self._pool)
+        transfer = self._settings.transfer
+        return SourceThread(candidate, self.metainfo, self.board, landing, transfer, self._source_ended)
 
     def _source_ended(self, source: SourceThread, why: SwarmError | None) -> None:
         """On the source's thread: it works no more."""
@@ -298,18 +303,7 @@ class Download:
 
     # ---- pieces
 
-    def verify(self, piece: int) -> None:
-        """Have a complete piece hashed; ``_judged`` hears of it."""
-        assert self._part is not None
-        self._around.verifier.submit(
-            self._part.read_into,
-            self.metainfo.geometry,
-            piece,
-            self.metainfo.piece_hash(piece),
-            self._judged,
-        )
-
-    def _judged(self, piece: int, verdict: Verdict) -> None:
+    def judged(self, piece: int, verdict: Verdict) -> None:
         """On a hashing thread: the piece is right, wrong, or could not be read."""
         if isinstance(verdict, SwarmError):
             self.board.stop(verdict)

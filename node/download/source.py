@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from common.errors import LocalFault, OwnerFault, SwarmError
+from common.metainfo import Metainfo
 from node.chunk_udp.fetcher import Fetcher
-from node.content.storage import PartFile
 from node.download.board import Board
 from node.download.candidates import Candidate
+from node.download.landing import Landing
 from node.settings import TransferSettings
 
 
-class Target(Protocol):
-    """What a source needs of its download."""
-
-    info_hash: bytes
-    size: int
-    board: Board
-
-    def verify(self, piece: int) -> None:
-        """Have a complete piece hashed."""
-        ...
-
-
 class SourceThread:
-    """Fetches from ``candidate`` for ``target`` into ``part`` until there is nothing left, or it fails.
+    """Fetches from ``candidate`` into ``landing`` what ``board`` wants, until there is nothing, or it fails.
 
     ``ended(source, why)`` is called on this thread at the end; ``why`` is None when all went well. It
     implements the fetcher's Supply.
@@ -36,15 +24,16 @@ class SourceThread:
     def __init__(
         self,
         candidate: Candidate,
-        target: Target,
-        part: PartFile,
+        metainfo: Metainfo,
+        board: Board,
+        landing: Landing,
         settings: TransferSettings,
         ended: Callable[[SourceThread, SwarmError | None], None],
     ) -> None:
         self.candidate = candidate
-        self._target = target
-        self._board = target.board
-        self._part = part
+        self._metainfo = metainfo
+        self._board = board
+        self._landing = landing
         self._settings = settings
         self._ended = ended
         self._thread = threading.Thread(target=self._run, name=f"owner-{candidate.node_id}", daemon=True)
@@ -65,7 +54,7 @@ class SourceThread:
     def _run(self) -> None:
         why: SwarmError | None = None
         try:
-            fetcher = Fetcher(self.candidate.addr, self._target.info_hash, self._settings, self)
+            fetcher = Fetcher(self.candidate.addr, self._metainfo.info_hash, self._settings, self)
             fetcher.receive_chunk()
         except (OwnerFault, LocalFault) as error:
             why = error
@@ -76,8 +65,8 @@ class SourceThread:
 
     def told(self, size: int, complete: bool, first_piece: int, bitfield: bytes) -> None:
         """The owner's file must be as large as the torrent says, and all of it there."""
-        if size != self._target.size:
-            raise OwnerFault(f"its file has {size} bytes, the torrent says {self._target.size}")
+        if size != self._metainfo.size:
+            raise OwnerFault(f"its file has {size} bytes, the torrent says {self._metainfo.size}")
         if not complete:
             raise OwnerFault("does not have the whole file")
 
@@ -86,17 +75,17 @@ class SourceThread:
         return self._board.take(self.key, limit)
 
     def deliver(self, offset: int, payload: bytes | memoryview) -> None:
-        """Write in place, count, and have what is complete verified."""
-        self._part.write(offset, (payload,))
-        for piece in self._board.arrived(self.key, offset, offset + len(payload)):
-            self._target.verify(piece)
+        """Bytes that this owner was asked for."""
+        self._landing.deliver(offset, payload)
 
     def give_back(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Back to the board."""
+        """What will not come goes back to the board; what has come is written."""
+        self._landing.flush()
         self._board.give_back(spans)
 
     def wait_for_work(self) -> bool:
         """Until the board has something for us; False once it will have nothing any more."""
+        self._landing.flush()
         return self._board.wait_for_work(self.key)
 
     def stopping(self) -> bool:

@@ -1,0 +1,155 @@
+"""Where one source's bytes land: gathered in memory into a run, then written and hashed in one go.
+
+A datagram is small; writing each one by itself, and reading a piece again to hash it, would cost more than
+all the rest. So what arrives in order is gathered into a buffer of bounded size, and a hashing thread writes
+it, has it counted, and hashes what pieces it completes, straight from memory where all of a piece is in it.
+
+A run ends where its block does, where bytes arrive out of order, when it is ``MAX_AGE`` old, and when its
+source pauses. What has landed is counted only once it is in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from common.errors import SwarmError
+from common.metainfo import Metainfo
+from node.content.storage import PartFile
+from node.content.verify import PieceVerifier, Verdict, hash_range
+from node.download.board import Board
+from node.strategy import Source
+
+BLOCK = 1 << 20  # bytes of a run, at least where pieces are smaller
+MAX_BLOCK = 4 << 20  # bytes of a run, at most; larger pieces are hashed from the file
+SPARE_BUFFERS = 4  # beyond one for each source: runs being written and hashed meanwhile
+MAX_AGE = 0.2  # seconds that a byte may wait to be written and counted
+
+
+class BufferPool:
+    """Buffers of one length, made when first needed, a bounded number of them."""
+
+    def __init__(self, length: int, count: int) -> None:
+        self.length = length
+        self._free: list[memoryview] = []
+        self._unmade = count
+        self._changed = threading.Condition()
+
+    def take(self, stopping: Callable[[], bool]) -> memoryview | None:
+        """A buffer, once one is free; None if ``stopping()`` says so before."""
+        with self._changed:
+            while not self._free:
+                if self._unmade:
+                    self._unmade -= 1
+                    return memoryview(bytearray(self.length))
+                if stopping():
+                    return None
+                self._changed.wait(MAX_AGE)
+            return self._free.pop()
+
+    def give(self, buffer: memoryview) -> None:
+        """Here it is again."""
+        with self._changed:
+            self._free.append(buffer)
+            self._changed.notify()
+
+
+def pool_for(metainfo: Metainfo, sources: int) -> BufferPool:
+    """Buffers for a download from ``sources`` owners at a time, of whole pieces if these are not too long."""
+    piece = metainfo.piece_length
+    length = min(MAX_BLOCK, max(piece, BLOCK // piece * piece))
+    return BufferPool(min(length, metainfo.size), sources + SPARE_BUFFERS)
+
+
+class Site(Protocol):
+    """What landing needs of its download."""
+
+    metainfo: Metainfo
+    board: Board
+
+    def judged(self, piece: int, verdict: Verdict) -> None:
+        """A piece was hashed: right, wrong, or why it could not be."""
+        ...
+
+
+class Landing:
+    """The bytes of ``source``; for its thread only, but for the jobs it hands to the hashing threads."""
+
+    def __init__(
+        self, source: Source, site: Site, part: PartFile, verifier: PieceVerifier, pool: BufferPool
+    ) -> None:
+        self._source = source
+        self._site = site
+        self._part = part
+        self._verifier = verifier
+        self._pool = pool
+        self._buffer: memoryview | None = None
+        self._start = self._end = 0  # the run gathered so far: bytes [start, end) of the content
+        self._limit = 0  # where its block ends
+        self._since = 0.0
+
+    def deliver(self, offset: int, payload: bytes | memoryview) -> None:
+        """Take bytes of the content; the view is not needed any more when this returns."""
+        while payload:
+            if offset != self._end or self._buffer is None:
+                self.flush()
+                if not self._begin(offset):
+                    return  # the download is over: nobody wants the bytes
+            assert self._buffer is not None
+            size = min(len(payload), self._limit - offset)
+            at = offset - self._start
+            self._buffer[at : at + size] = payload[:size]
+            offset = self._end = offset + size
+            payload = payload[size:]
+            if offset == self._limit or time.monotonic() - self._since > MAX_AGE:
+                self.flush()
+
+    def _begin(self, offset: int) -> bool:
+        board, source = self._site.board, self._source
+        self._buffer = self._pool.take(lambda: board.over_for(source))
+        length = self._pool.length
+        self._start = self._end = offset
+        self._limit = (offset // length + 1) * length
+        self._since = time.monotonic()
+        return self._buffer is not None
+
+    def flush(self) -> None:
+        """Have what was gathered written, counted and, where it completes pieces, hashed."""
+        buffer, self._buffer = self._buffer, None
+        if buffer is None:
+            return
+        start, end = self._start, self._end
+
+        def job(scratch: memoryview) -> None:
+            try:
+                self._land(start, end, buffer[: end - start], scratch)
+            finally:
+                self._pool.give(buffer)
+
+        if not self._verifier.run(job):
+            self._pool.give(buffer)
+
+    def _land(self, start: int, end: int, run: memoryview, scratch: memoryview) -> None:
+        """On a hashing thread: write, count, hash."""
+        try:
+            self._part.write(start, (run,))
+        except SwarmError as error:
+            self._site.board.stop(error)
+            return
+        for piece in self._site.board.arrived(self._source, start, end):
+            self._site.judged(piece, self._verdict(piece, start, end, run, scratch))
+
+    def _verdict(self, piece: int, start: int, end: int, run: memoryview, scratch: memoryview) -> Verdict:
+        metainfo = self._site.metainfo
+        first, last = metainfo.geometry.piece_range(piece)
+        if start <= first and last <= end:
+            digest = hashlib.sha1(run[first - start : last - start], usedforsecurity=False).digest()
+        else:  # parts of it came earlier, or from others: they are in the file by now
+            try:
+                digest = hash_range(self._part.read_into, first, last, scratch)
+            except SwarmError as error:
+                return error
+        return digest == metainfo.piece_hash(piece)
