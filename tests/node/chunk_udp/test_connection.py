@@ -486,6 +486,58 @@ def test_a_gap_is_asked_for_again_and_late_bytes_are_taken_all_the_same() -> Non
     assert connection.in_flight == 2000
 
 
+def test_a_loss_that_was_none_makes_it_wait_longer_before_the_next() -> None:
+    owner = Owner()
+    connection = told(connect(), owner)
+    for start in range(0, 16_000, 1000):
+        connection.request(start, start + 1000, 1.0)
+    answers = owner.answers(connection.datagrams_to_send(), 1.0)
+    take(connection, [*answers[1:4], answers[0]], 1.01)
+    assert connection.counters.lost_bytes == 1000  # it was only late
+    take(connection, answers[5:10], 1.01)
+    assert connection.counters.lost_bytes == 1000  # five behind would have been lost before
+    take(connection, answers[10:11], 1.01)
+    assert connection.counters.lost_bytes == 2000
+
+
+def test_a_loss_shrinks_the_window_once() -> None:
+    owner = Owner()
+    connection = told(connect(), owner)
+    for start in range(0, 10_000, 1000):
+        connection.request(start, start + 1000, 1.0)
+    answers = owner.answers(connection.datagrams_to_send(), 1.0)
+    take(connection, answers[1:2] + answers[3:7], 1.01)  # two are lost
+    assert connection.counters.lost_bytes == 2000
+    assert connection.window == pytest.approx(0.7 * 12_000)  # two came before the first loss was seen
+
+
+def test_each_request_is_a_sample_of_the_round_trip() -> None:
+    owner = Owner()
+    connection = told(connect(), owner)
+    before = connection.rtt.smoothed
+    connection.request(0, 2000, 1.0)
+    first, second = owner.answers(connection.datagrams_to_send(), 1.0)
+    take(connection, [first], 1.0 + before + 0.8)
+    assert connection.rtt.latest == pytest.approx(before + 0.8)
+    assert connection.rtt.smoothed == pytest.approx(before + 0.1)
+    take(connection, [second], 5.0)  # the rest of an answer tells of the rate, not of the way
+    assert connection.rtt.smoothed == pytest.approx(before + 0.1)
+
+
+def test_a_strange_range_under_a_right_sequence_tells_nothing_of_losses() -> None:
+    owner = Owner()
+    connection = told(connect(), owner)
+    connection.request(0, 1000, 1.0)
+    connection.request(1000, 2000, 1.0)
+    connection.datagrams_to_send()
+    data = wire.Data(TERMS.transfer_id, 1, 2**40, bytes(1000), True)
+    take(connection, [wire.encode(data)], 1.01)
+    (later,) = segments(wire.Request(TERMS.transfer_id, 1, 0, 1000, b"", b"", 1000, True))
+    take(connection, [later], 1.02)
+    assert connection.in_flight == 1000
+    assert connection.counters.lost_bytes == 0
+
+
 def test_a_lost_last_segment_comes_by_probe() -> None:
     owner = Owner()
     connection = told(connect(), owner)

@@ -123,6 +123,15 @@ def test_what_is_a_little_behind_is_lost_when_it_is_too_old() -> None:
     assert flight.bytes == SEGMENT
 
 
+def test_the_latest_round_trip_counts_if_it_is_the_longer() -> None:
+    """RFC 9002, 6.1.2: a path that has just become slow is not one that loses."""
+    rtt = measured(0.1, 0.5)
+    flight = flight_of(3)
+    arrive(flight, 1)
+    assert flight.find_lost(SEGMENT, rtt, 0.5) is None
+    assert flight.loss_time == pytest.approx(TIME_THRESHOLD * 0.5)
+
+
 def test_no_news_is_not_bad_news() -> None:
     flight = flight_of(5)
     arrive(flight, 0)
