@@ -235,7 +235,7 @@ def test_the_tracker_has_the_options_that_are_shown(capsys: pytest.CaptureFixtur
     usage = capsys.readouterr().out
     for document in DOCUMENTS:
         for line in code_lines(text_of(document)):
-            if words := re.match(r"(?:\$ )?python tracker\.py ([^(\[]*)", line):
+            if words := re.match(r"(?:\$ |[A-Z_]+=\S+ )?python tracker\.py ([^(\[]*)", line):
                 for option in re.findall(r"(?<!\S)--?\w+", words[1]):
                     assert option in usage, f"{document.name} shows {line!r}"
 
