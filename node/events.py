@@ -207,7 +207,8 @@ class DownloadStatus:
 
     filename: str
     info_hash: str
-    state: str  # "checking", "searching", "fetching", "finishing", "completed", "failed", "cancelled"
+    state: str  # "waiting" (for its turn), "checking", "searching", "fetching", "finishing", "completed",
+    # "failed", "cancelled"
     size: int
     verified: int
     received: int

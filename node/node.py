@@ -22,7 +22,7 @@ from node.content.storage import SharedFile
 from node.content.torrents import create_torrent, parse_torrent_file
 from node.content.verify import PieceVerifier
 from node.discovery.classroom import TrackerClient
-from node.download import Download, Surroundings
+from node.download import MAX_DOWNLOADS, Download, Surroundings
 from node.settings import NodeSettings
 from node.sharing import Sharing, owned_file
 
@@ -40,6 +40,7 @@ class Node:
         self._emit = emit
         self._lock = threading.Lock()  # guards what follows
         self._downloads: list[Download] = []
+        self._turns = threading.Semaphore(MAX_DOWNLOADS)
         self._announcers: dict[str, Announcer] = {}  # by tracker URL; our own tracker's is the first
         self._threads: list[threading.Thread] = []
         self._left = threading.Event()
@@ -59,7 +60,8 @@ class Node:
         try:
             self._settings.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileFault(f"folder {clean(self._settings.folder)}: {error.strerror}") from None
+            where = clean(self._settings.folder)
+            raise FileFault(f"folder {where} cannot be made: {error.strerror}") from None
         sock = self._bind()
         self.addr = sock.getsockname()[:2]
         try:
@@ -116,7 +118,10 @@ class Node:
             try:
                 sock = udp_socket(host, 0, self._settings.transfer.socket_buffer_size)
             except OSError as error:
-                raise LocalFault(f"cannot listen on {host} (setting NODE_HOST): {error.strerror}") from None
+                raise LocalFault(
+                    f"cannot listen on {host}: {error.strerror}; "
+                    "-host or setting NODE_HOST must be an address of this machine"
+                ) from None
             if low <= sock.getsockname()[1] <= high:
                 return sock
             sock.close()
@@ -193,6 +198,7 @@ class Node:
             self._verifier,
             self._emit,
             lambda download, path: self._in_place(download, path, torrent, trackers),
+            self._turns,
         )
         download = Download(metainfo, around)
         with self._lock:

@@ -91,14 +91,20 @@ class Fetcher:
 
     def receive_chunk(self) -> None:
         """Fetch until the supply is content; OwnerFault if the owner fails. Closes the socket."""
-        selector = selectors.DefaultSelector()
         try:
-            with self._sock, selector:
+            with self._sock, self._selector() as selector:
                 selector.register(self._sock, selectors.EVENT_READ)
                 while self._step(selector):
                     pass
         finally:
             self._supply.give_back(self.connection.unreceived())
+
+    @staticmethod
+    def _selector() -> selectors.BaseSelector:
+        try:
+            return selectors.DefaultSelector()
+        except OSError as error:
+            raise OwnerFault(f"no socket for it: {error.strerror}") from None
 
     def _step(self, selector: selectors.BaseSelector) -> bool:
         """Ask, receive, look at the clock; False when there is nothing more to do."""

@@ -6,6 +6,6 @@ source       one owner's thread: the fetcher works for it, it works for the boar
 download     the coordinator: check what is here, find owners, keep them busy, finish
 """
 
-from node.download.download import Download, Surroundings
+from node.download.download import MAX_DOWNLOADS, Download, Surroundings
 
-__all__ = ["Download", "Surroundings"]
+__all__ = ["MAX_DOWNLOADS", "Download", "Surroundings"]

@@ -1,8 +1,8 @@
 """The coordinator of one download, from the check of what is here to the file in place.
 
-    CHECKING ─▶ SEARCHING ⇄ FETCHING ─▶ FINISHING ─▶ COMPLETED
-        │            │          │           │
-        └────────────┴──────────┴───────────┴──────▶ FAILED, CANCELLED   (NAME.part is kept)
+    WAITING ─▶ CHECKING ─▶ SEARCHING ⇄ FETCHING ─▶ FINISHING ─▶ COMPLETED
+       │           │            │          │           │
+       └───────────┴────────────┴──────────┴───────────┴──────▶ FAILED, CANCELLED   (NAME.part is kept)
 
 It names no transport: owners' threads take spans from the board and report what arrived; hashing threads
 report what was right. This thread finds owners, keeps as many busy as the settings say, replaces those that
@@ -15,12 +15,14 @@ import enum
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.bitfield import Bitfield
 from common.errors import DownloadFailed, FileFault, SwarmError
+from common.filenames import PART_SUFFIX
 from common.messages import OwnerEntry
 from common.metainfo import Metainfo
 from node import events
@@ -30,7 +32,7 @@ from node.discovery.base import Discovery
 from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
 from node.download.checking import check_existing, check_part, check_room
-from node.download.landing import Landing, pool_for
+from node.download.landing import BufferPool, Landing, pool_for
 from node.download.search import Next, OwnerSearch, Patience
 from node.download.source import SourceThread
 from node.download.telling import Telling, source_rows
@@ -39,11 +41,14 @@ from node.strategy import Source
 
 JOIN_LIMIT = 5.0  # seconds to wait for an owner's thread to end
 SHORTEST_NAP = 0.01  # seconds
+MAX_DOWNLOADS = 16  # of a node at a time: each has a file and, for each owner, a socket open
+TURN_CHECK = 0.1  # seconds after which one that waits for its turn looks whether it is cancelled
 
 
 class State(enum.Enum):
     """Where a download is; the values are what -status shows."""
 
+    WAITING = "waiting"
     CHECKING = "checking"
     SEARCHING = "searching"
     FETCHING = "fetching"
@@ -62,6 +67,7 @@ class Surroundings:
     verifier: PieceVerifier
     emit: events.EventSink
     in_place: Callable[[Download, Path], None]  # the file is there: share it, tell the tracker
+    turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_DOWNLOADS))
 
 
 class Download:
@@ -77,7 +83,7 @@ class Download:
         self._around = surroundings
         self._settings = settings = surroundings.settings
         self._tell = Telling(metainfo, surroundings.emit, settings.progress_interval)
-        self._state = State.CHECKING
+        self._state = State.WAITING
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # guards candidates and sources
         self._candidates = Candidates(settings.node_id)
@@ -144,21 +150,42 @@ class Download:
 
     def _run(self) -> None:
         try:
-            path = self._fetch_into_place()
+            with self._turn():
+                path = self._fetch_into_place()
             self._state = State.COMPLETED
             seconds = time.monotonic() - self._started_at
             fetching = self._fetched_at - self._fetching_since
             self._tell.completed(path, seconds, fetching, self.status().sources)
             self._around.in_place(self, path)
         except SwarmError as error:
-            self.error = error
-            self._state = State.CANCELLED if self._cancelled.is_set() else State.FAILED
-            self._tell.failed(str(error))
+            self._failed(error)
+        except OSError as error:
+            self._failed(FileFault(f"{self.metainfo.name}: {error.strerror or error}"))
         finally:
             self.board.stop()
             if self._part is not None:
                 self._part.close()
+            self._pool = BufferPool(0, 0)  # a node may keep hundreds of downloads to show; not their buffers
+            if self.error is None and self._state is not State.COMPLETED:  # and a trace is on its way
+                self._failed(DownloadFailed(f"{self.metainfo.name}: stopped by a fault of this program"))
             self.done.set()
+
+    def _failed(self, error: SwarmError) -> None:
+        self.error = error
+        self._state = State.CANCELLED if self._cancelled.is_set() else State.FAILED
+        self._tell.failed(str(error))
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until fewer than MAX_DOWNLOADS of this node go on, and be one of them."""
+        while not self._around.turns.acquire(timeout=TURN_CHECK):
+            self._check_cancelled()
+        try:
+            self._check_cancelled()
+            self._state, self._started_at = State.CHECKING, time.monotonic()
+            yield
+        finally:
+            self._around.turns.release()
 
     def _fetch_into_place(self) -> Path:
         metainfo, threads = self.metainfo, self._settings.hash_threads
@@ -168,6 +195,8 @@ class Download:
             self._check_cancelled()
             self.board = Board(metainfo.geometry, held)
             return final_path
+        if not os.path.lexists(final_path.with_name(metainfo.name + PART_SUFFIX)):
+            check_room(self._settings.folder, metainfo.name, self.size)  # and leave no empty part behind
         part = self._part = PartFile.open(self._settings.folder, metainfo)
         held = check_part(part, metainfo, threads, self._tell.hashed, self._cancelled)
         self.board = Board(metainfo.geometry, held)

@@ -52,14 +52,16 @@ class SourceThread:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        why: SwarmError | None = None
+        why: SwarmError | None = OwnerFault("stopped by a fault of this program")  # then a trace tells more
         try:
             fetcher = Fetcher(self.candidate.addr, self._metainfo.info_hash, self._settings, self)
             fetcher.receive_chunk()
+            why = None
         except (OwnerFault, LocalFault) as error:
             why = error
-        self._board.leave(self.key)
-        self._ended(self, why)
+        finally:  # whatever happened: nobody may wait for this thread
+            self._board.leave(self.key)
+            self._ended(self, why)
 
     # ---- the fetcher's Supply
 

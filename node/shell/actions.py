@@ -9,7 +9,7 @@ from common.errors import SwarmError
 from node.commands import HELP, Command, Download, Exit, Files, Help, Peers, Send, Status, parse_command
 from node.shell.interfaces import DrivenNode, Screen
 
-UNFINISHED = ("checking", "searching", "fetching", "finishing")
+UNFINISHED = ("waiting", "checking", "searching", "fetching", "finishing")
 
 
 def carry_out_line(line: str, node: DrivenNode, screen: Screen, stop: threading.Event) -> bool:

@@ -13,7 +13,7 @@ from node.events import DownloadStatus, Event
 from node.show import units
 
 LINES = 5  # downloads shown at once
-ACTIVE = ("checking", "searching", "fetching", "finishing")
+ACTIVE = ("waiting", "checking", "searching", "fetching", "finishing")
 
 
 def bar(done: int, whole: int, width: int = 16) -> str:

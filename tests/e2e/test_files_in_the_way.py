@@ -146,6 +146,7 @@ def test_no_room_is_said_before_the_first_byte(swarm: Any, small_disk: Path) -> 
     assert fetcher.end() == 1
     (error,) = fetcher.errors
     assert f"no room left in {small_disk} for x.bin: {9 * MIB} bytes are wanted" in error
+    assert list(small_disk.iterdir()) == []
 
 
 def test_a_disk_that_fills_up_meanwhile(

@@ -151,8 +151,12 @@ def test_single_commands_that_fail_say_why_in_one_line(swarm: Any, tmp_path: Pat
         assert len(node.errors) == 1 and file in node.errors[0]
 
 
-def test_a_folder_that_cannot_be_made(swarm: Any, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_and_an_address_of_nobody(swarm: Any, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
+    elsewhere = swarm.node("-host", "192.0.2.1", json=False)  # an address for examples: nobody has it
+    assert elsewhere.end() == 1
+    (error,) = elsewhere.errors
+    assert "192.0.2.1" in error and "NODE_HOST" in error
     node = swarm.node("-d", str(tmp_path / "taken" / "x"), json=False)
     assert node.end() == 1
     (error,) = node.errors

@@ -1,0 +1,145 @@
+"""Faults that nobody foresaw end a download or an owner's part in it; nobody waits for ever for them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.bitfield import Bitfield
+from common.errors import DownloadFailed, FileFault, OwnerFault
+from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
+from node.chunk_udp.fetcher import Fetcher
+from node.content.verify import PieceVerifier
+from node.download import Download, Surroundings, download, source
+from node.download.board import Board
+from node.download.candidates import Candidate
+from node.settings import NodeSettings, TransferSettings
+
+PIECE = 32 << 10
+NOBODY = ("127.0.0.1", 9)
+
+
+@pytest.fixture
+def metainfo() -> Metainfo:
+    return decode_metainfo(encode_metainfo("x.bin", PIECE, PIECE, bytes(20), ""))
+
+
+@pytest.fixture
+def verifier() -> Iterator[PieceVerifier]:
+    verifier = PieceVerifier(1)
+    yield verifier
+    verifier.close()
+
+
+@pytest.fixture
+def around(tmp_path: Path, verifier: PieceVerifier) -> Callable[..., Surroundings]:
+    """``around(told, ...)``: a node that has no tracker and tells its events to a list."""
+    settings = NodeSettings(1, tmp_path, "http://127.0.0.1:9", search_limit=0.1)
+    return lambda told, **others: Surroundings(settings, [], verifier, told.append, lambda *_: None, **others)
+
+
+@pytest.fixture
+def traces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What threads died of."""
+    traces: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda died: traces.append(str(died.exc_value)))
+    return traces
+
+
+def failing(error: Exception) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_what_the_system_refuses_is_the_downloads_end_with_its_reason(
+    metainfo: Metainfo, around: Callable[..., Surroundings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "check_room", failing(OSError(errno.EIO, "the disk is on fire")))
+    told: list[Any] = []
+    failed = Download(metainfo, around(told))
+    failed.start()
+    assert failed.done.wait(20)
+    assert isinstance(failed.error, FileFault) and str(failed.error) == "x.bin: the disk is on fire"
+    assert [event.name for event in told] == ["failed"]
+    assert failed.status().state == "failed"
+
+
+def test_a_fault_of_ours_is_no_success(
+    metainfo: Metainfo,
+    around: Callable[..., Surroundings],
+    monkeypatch: pytest.MonkeyPatch,
+    traces: list[str],
+) -> None:
+    monkeypatch.setattr(download, "check_room", failing(RuntimeError("a bug")))
+    told: list[Any] = []
+    failed = Download(metainfo, around(told))
+    failed.start()
+    assert failed.done.wait(20)
+    assert isinstance(failed.error, DownloadFailed) and "fault of this program" in str(failed.error)
+    assert [event.name for event in told] == ["failed"]
+
+
+def test_an_owners_thread_that_dies_is_not_waited_for(
+    metainfo: Metainfo, monkeypatch: pytest.MonkeyPatch, traces: list[str]
+) -> None:
+    monkeypatch.setattr(source, "Fetcher", failing(RuntimeError("a bug")))
+    board = Board(metainfo.geometry, Bitfield(1))
+    ended: list[Any] = []
+    gone = threading.Event()
+
+    def on_end(thread: source.SourceThread, why: Any) -> None:
+        ended.append(why)
+        gone.set()
+
+    candidate = Candidate(2, NOBODY)
+    landing: Any = None
+    thread = source.SourceThread(candidate, metainfo, board, landing, TransferSettings(), on_end)
+    board.start([thread.key])
+    thread.start()
+    assert gone.wait(20)
+    assert isinstance(ended[0], OwnerFault)
+    other = (3, NOBODY)
+    board.join(other)
+    assert board.take(other, PIECE) == (0, PIECE)  # its work is free for others
+    thread.join(20)
+    assert traces == ["a bug"]
+
+
+def test_too_many_open_files_are_one_owners_fault(
+    metainfo: Metainfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Supply:
+        """Wants nothing, minds nothing."""
+
+        def give_back(self, spans: object) -> None: ...
+
+    supply: Any = Supply()
+    fetcher = Fetcher(NOBODY, metainfo.info_hash, TransferSettings(), supply)
+    error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    monkeypatch.setattr("selectors.DefaultSelector", failing(error))
+    with pytest.raises(OwnerFault, match="open files"):
+        fetcher.receive_chunk()
+
+
+def test_a_download_waits_for_its_turn(metainfo: Metainfo, around: Callable[..., Surroundings]) -> None:
+    turns = threading.Semaphore(0)
+    told: list[Any] = []
+    waiting = Download(metainfo, around(told, turns=turns))
+    waiting.start()
+    assert not waiting.done.wait(0.3)
+    assert waiting.status().state == "waiting" and not told
+    turns.release()
+    assert waiting.done.wait(20)  # it found no owner
+    assert turns.acquire(timeout=20)  # and gave its turn back
+    late = Download(metainfo, around(told, turns=turns))
+    late.start()
+    late.cancel()
+    assert late.done.wait(20) and late.status().state == "cancelled"
