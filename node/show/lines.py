@@ -67,7 +67,7 @@ def _of_the_node(event: Event) -> str:
         case events.Stopped():
             return f"node {event.node_id} left the torrent"
         case events.TrackerLost():
-            return f"{event.reason}; it is asked again and again"  # the reason names the tracker
+            return f"{event.reason} (it is asked again and again)"  # the reason names the tracker
         case events.TrackerBack():
             return f"tracker {event.url} answers again"
         case events.Hashing():
@@ -99,11 +99,12 @@ def _of_a_download(event: Event) -> str:
             fate = "blamed" if event.blamed else "lost"
             return f"{event.filename}: node {event.node_id} ({address(event.addr)}) {fate}: {event.reason}"
         case events.Waiting():
-            return f"{event.filename}: {event.reason}; next try in {units.duration(event.seconds)}"
+            return f"{event.filename}: {event.reason} (next try in {units.duration(event.seconds)})"
         case events.Completed():
             return completed(event)
         case events.Failed():
-            return f"download of {event.filename} failed: {event.reason}"
+            reason = event.reason.removeprefix(f"{event.filename}: ")  # named once is enough
+            return f"download of {event.filename} failed: {reason}"
     return ""
 
 

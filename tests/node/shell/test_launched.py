@@ -59,7 +59,7 @@ def test_commands_through_a_pipe(launch: Launch) -> None:
     assert err.splitlines() == [
         "unknown command 'torent'; did you mean 'torrent'?",
         "missing.bin: no such file",
-        "download of bad failed: bad: no owner answered in 60 s",
+        "download of bad failed: no owner answered in 60 s",
         "a quote is opened and not closed",
     ]
     assert "\x1b" not in out + err
@@ -69,7 +69,7 @@ def test_at_the_end_of_input_a_node_that_shares_nothing_leaves(launch: Launch) -
     code, out, err = launch().end("torrent -setMode download bad.torrent\n")
     assert code == 0
     assert out.endswith("node 7 left the torrent\n")
-    assert err == "download of bad failed: bad: no owner answered in 60 s\n"
+    assert err == "download of bad failed: no owner answered in 60 s\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

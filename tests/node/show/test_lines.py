@@ -24,7 +24,7 @@ SENTENCES: list[tuple[Event, str]] = [
     (events.Stopped(7), "node 7 left the torrent"),
     (
         events.TrackerLost("http://h:1", "tracker http://h:1 does not answer (timeout)"),
-        "tracker http://h:1 does not answer (timeout); it is asked again and again",
+        "tracker http://h:1 does not answer (timeout) (it is asked again and again)",
     ),
     (events.TrackerBack("http://h:1"), "tracker http://h:1 answers again"),
     (events.Hashing("a", 5, 10), "hashing a: 50.0%"),
@@ -46,7 +46,7 @@ SENTENCES: list[tuple[Event, str]] = [
     (events.PieceFailed("a", HASH, 3, (2,)), "a: piece 3 does not match its hash, from 2"),
     (events.OwnerLost("a", HASH, 2, ADDR, "silent"), "a: node 2 (127.0.0.1:4002) lost: silent"),
     (events.OwnerLost("a", HASH, 2, ADDR, "lied", True), "a: node 2 (127.0.0.1:4002) blamed: lied"),
-    (events.Waiting("a", HASH, 2.5, "no owner"), "a: no owner; next try in 2.50 s"),
+    (events.Waiting("a", HASH, 2.5, "no owner"), "a: no owner (next try in 2.50 s)"),
     (
         events.Completed("a", HASH, "n/a", 2000, 0.5, 0.4, 5e3, SOURCES),
         "downloaded a: 2.0 kB in 0.50 s, 5.0 kB/s, from 2 owners: node 3 (70%), node 2 (30%); saved as n/a",
@@ -56,6 +56,10 @@ SENTENCES: list[tuple[Event, str]] = [
         "downloaded a: 0 B in 0.01 s, nothing had to be fetched; saved as n/a",
     ),
     (events.Failed("a", HASH, "no owner in 60 s"), "download of a failed: no owner in 60 s"),
+    (
+        events.Failed("a", HASH, "a: no owner; a.part is kept"),
+        "download of a failed: no owner; a.part is kept",
+    ),
 ]
 
 
