@@ -171,6 +171,10 @@ class Swarm:
         """Wait until the tracker names just these nodes for ``torrent``, with so many uploads each."""
         self._wait_for(lambda: dict(self.owners(torrent)), expected)
 
+    def wait_until_forgotten(self, number: int) -> None:
+        """Wait until the tracker has removed node ``number``."""
+        self._wait_for(lambda: str(number) in self.records(), False)
+
     @staticmethod
     def _wait_for(look: Callable[[], object], expected: object) -> None:
         deadline = time.monotonic() + 30

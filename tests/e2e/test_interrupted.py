@@ -53,8 +53,7 @@ def test_by_kill_9(
     if hasty.end():  # the tracker still believes that the first one lives
         (error,) = hasty.errors
         assert f"node {fetcher.number} is in use" in error and "until it exits or is silent for 1 s" in error
-        while str(fetcher.number) in swarm.records():
-            pass
+        swarm.wait_until_forgotten(fetcher.number)
         assert resumed(swarm, torrent, fetcher.number) > 0
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
 
