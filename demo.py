@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import filecmp
-import hashlib
 import json
 import os
 import queue
@@ -30,6 +29,8 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
+
+from node.content.torrents import calculate_file_hash
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 120.0  # seconds without news from a process, after which the demo gives up
@@ -195,25 +196,16 @@ def download(swarm: Swarm, numbers: list[int], torrent: Path, console: Console) 
     return {number: follower.completed for number, follower in followers.items()}
 
 
-def sha1(path: Path) -> str:
-    """SHA-1 of a whole file."""
-    digest = hashlib.sha1()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def result_table(original: Path, results: dict[int, tuple[Path, Event]]) -> tuple[Table, bool]:
     """Who got what from whom, and whether every copy is the original."""
-    expected = sha1(original)
+    expected = calculate_file_hash(original)
     table = Table(title=f"{original.name}, {decimal(original.stat().st_size)}, SHA-1 {expected[:12]}…")
     for heading in ("node", "from", "bytes", "time", "rate", "SHA-1"):
         table.add_column(heading, justify="left" if heading in ("from", "SHA-1") else "right")
     table.add_row("1", "(the original)", "", "", "", expected[:12] + "…", end_section=True)
     good = True
     for number, (copy, event) in results.items():
-        identical = sha1(copy) == expected and filecmp.cmp(original, copy, shallow=False)
+        identical = calculate_file_hash(copy) == expected and filecmp.cmp(original, copy, shallow=False)
         good = good and identical
         sources = [source for source in event["sources"] if source["received"]]
         table.add_row(

@@ -40,8 +40,7 @@ def main() -> None:
     node.enter_torrent()
     try:
         begun = time.perf_counter()
-        for name in names:
-            node.set_send_mode(str(name))
+        node.share_files([str(name) for name in names])
         seconds = time.perf_counter() - begun
         client = TrackerClient(given.tracker, NODE_ID)
         known = client.register(node.addr).files

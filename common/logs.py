@@ -38,4 +38,4 @@ def open_log(path: Path, max_bytes: int) -> logging.Handler:
 
 def log(content: str) -> None:
     """Write one event into this program's log (the report's ``log``)."""
-    logging.getLogger("swarm").info("%s", content)
+    logging.getLogger("swarm").info("%s", clean(content))  # whoever else listens gets it clean, too

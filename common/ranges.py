@@ -60,13 +60,20 @@ class RangeSet:
         self._starts[low:high] = [start]
         self._ends[low:high] = [end]
 
+    def advance(self, start: int, end: int) -> bool:
+        """Remove ``[start, end)`` if it is just the beginning of the first range; whether it was."""
+        if not self._starts or start != self._starts[0] or end > self._ends[0]:
+            return False
+        if end == self._ends[0]:
+            del self._starts[0], self._ends[0]
+        else:
+            self._starts[0] = end
+        return True
+
     def cut(self, start: int, end: int) -> list[tuple[int, int]]:
         """Remove ``[start, end)`` and return the ranges that really were in the set."""
-        if start >= end or not self._starts:
+        if start >= end:
             return []
-        if start == self._starts[0] and end < self._ends[0]:  # in order: by far the most frequent case
-            self._starts[0] = end
-            return [(start, end)]
         low = bisect_right(self._ends, start)  # the first range that overlaps
         high = bisect_left(self._starts, end)  # past the last one
         if low >= high:

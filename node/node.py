@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.errors import CommandError, FileFault, LocalFault, RemoteFault
@@ -135,7 +135,7 @@ class Node:
 
     def _announcer(self, url: str) -> Announcer:
         """Whoever speaks to the tracker at ``url``; TrackerRefused if it will not have us."""
-        client = TrackerClient(url, self._settings.node_id, self._settings.tracker_timeout)
+        client = TrackerClient.from_announce_url(url, self._settings.node_id, self._settings.tracker_timeout)
         with self._lock:
             announcer = self._announcers.get(client.url)
         if announcer is not None:
@@ -164,6 +164,16 @@ class Node:
 
     def set_send_mode(self, filename: str) -> events.FileStatus:
         """Share a file: write its .torrent, tell the tracker, serve it. Blocks while it is hashed."""
+        (status,) = self.share_files([filename])
+        return status
+
+    def share_files(self, filenames: Sequence[str]) -> list[events.FileStatus]:
+        """Share many files; the tracker hears of them together, in as few requests as their number takes."""
+        rows = [self._share(filename) for filename in filenames]
+        self._own_announcer().flush(self._settings.tracker_timeout)
+        return rows
+
+    def _share(self, filename: str) -> events.FileStatus:
         sharing = self._entered()
         path = self._find(filename)
         file = SharedFile.open(path)
@@ -177,9 +187,7 @@ class Node:
             file.close()
             raise
         status = sharing.share(metainfo, file, torrent)
-        announcer = self._own_announcer()
-        announcer.announce(owned_file(metainfo))
-        announcer.flush(self._settings.tracker_timeout)
+        self._own_announcer().announce(owned_file(metainfo))
         return status
 
     def set_download_mode(self, torrent_filename: str) -> Download:

@@ -36,7 +36,7 @@ MAX_REFUSALS = 3  # "nobody listens at that port" in a row, after which the owne
 REFUSAL_WAIT = 0.1  # seconds after which to try a closed port again: a stray refusal is forgiven
 FIRST_ASK = 1 << 31  # ASKs are numbered from here, REQUESTs from 1: no answer is taken for another's
 PATIENCE = 3  # an owner is not called silent before this many probe timeouts
-WINDOW_FRACTION = 8  # requests that share a full window: small bursts, and the next asked for in time
+WINDOW_FRACTION = 4  # requests that share a full window: small bursts, and the next asked for in time
 
 
 class State(enum.Enum):
@@ -118,7 +118,7 @@ class FetchConnection:
         self._probes = 0  # sent since anything came
         self._refusals = 0  # of our system's, since anything came
         self._any_data = False
-        self._ask(now)
+        self.ask_file_size(now)
 
     # ---- asking
 
@@ -130,11 +130,11 @@ class FetchConnection:
         self._to_send.append(wire.encode(ask))
 
     def ask_file_size(self, now: float, first_piece: int = 0) -> None:
-        """Ask (again) what the owner has; a Told follows. Until then nothing else is asked for."""
+        """Ask what the owner has; a Told follows. Until then nothing else is asked for."""
         self._first_piece = first_piece
         self._asked.clear()  # a late answer to an earlier question is none to this one
         self._silent_since = self._timer_from = now
-        self.state = State.ASKING
+        self.state = State.VALIDATING if self._token == wire.NO_TOKEN else State.ASKING
         self._ask(now)
 
     @property
@@ -155,7 +155,7 @@ class FetchConnection:
     def request_size(self) -> int:
         """Bytes to ask for in one REQUEST: whole segments, a fraction of the window."""
         fraction = self.window // (WINDOW_FRACTION * self.segment_size)
-        most = min(wire.MAX_REQUEST // 2 // self.segment_size, wire.MAX_SEGMENTS_PER_REQUEST)
+        most = min(wire.MAX_REQUEST // self.segment_size, wire.MAX_SEGMENTS_PER_REQUEST)
         return max(1, min(fraction, most)) * self.segment_size
 
     def take_lost(self, limit: int) -> tuple[int, int] | None:
@@ -207,7 +207,7 @@ class FetchConnection:
             return ()
         self.counters.received += 1
         if message.transfer_id == self.terms.transfer_id and self.state is not State.CLOSED:
-            if isinstance(message, wire.Data):
+            if type(message) is wire.Data:
                 return self._data_received(message, now)
             if isinstance(message, (wire.Token, wire.Tell, wire.Refuse)) and self._is_due(message.sequence):
                 return self._answer_received(message, now)
@@ -265,11 +265,26 @@ class FetchConnection:
 
     def _data_received(self, message: wire.Data, now: float) -> Sequence[Fact]:
         start, end = message.offset, message.offset + len(message.payload)
+        limited = 2 * self._flight.bytes >= self.controller.window
+        request = self._flight.arrive_in_order(message.sequence, start, end)
+        if request is None:
+            return self._out_of_order(message, start, end, limited, now)
+        if not request.answered:
+            request.answered = True
+            self.rtt.sample(now - request.sent_at)
+        self._heard(now)
+        self._tokens_in_a_row, self._any_data = 0, True
+        self.controller.on_received(end - start, request.sent_at, self.rtt.smoothed, now, limited)
+        return (Arrived(start, message.payload),)
+
+    def _out_of_order(
+        self, message: wire.Data, start: int, end: int, limited: bool, now: float
+    ) -> Sequence[Fact]:
         taken: list[tuple[int, int]] = []
-        sent_at, limited = now, False
+        sent_at = now
         request = self._flight.requests.get(message.sequence)
         if request is not None and request.start <= start and end <= request.end:
-            sent_at, limited = request.sent_at, 2 * self._flight.bytes >= self.controller.window
+            sent_at = request.sent_at
             if not request.answered:
                 request.answered = True
                 self.rtt.sample(now - sent_at)
@@ -278,6 +293,7 @@ class FetchConnection:
             taken = taken + self._late(start, end)
         if not taken:
             self.counters.duplicate_bytes += end - start
+            self._look_for_losses(now)  # nothing new came, but it may show how far the owner has got
             return ()
         self._heard(now)
         self._tokens_in_a_row, self._any_data = 0, True

@@ -6,6 +6,7 @@ Everything that needs thought is in ``connection``; everything about the file is
 
 from __future__ import annotations
 
+import errno
 import secrets
 import selectors
 import socket
@@ -64,12 +65,19 @@ class Fetcher:
         except OSError as error:
             raise OwnerFault(f"no socket for it: {error.strerror}") from None
         try:
+            self.connection = self._connect(addr, info_hash, settings)
+        except BaseException:
+            self._sock.close()
+            raise
+        self._buffer = memoryview(bytearray(sockets.BATCH))
+
+    def _connect(self, addr: Address, info_hash: bytes, settings: TransferSettings) -> FetchConnection:
+        """What the path to ``addr`` is like, and a connection made for it."""
+        try:
             self._sock.connect(addr)  # from now on the system drops what others send
         except OSError as error:
-            self._sock.close()
             raise OwnerFault(f"cannot be reached: {error.strerror}") from None
         self._sock.setblocking(False)
-        self._batches = sockets.accept_batches(self._sock)
         segment = sockets.path_segment_size(
             self._sock,
             addr[0],
@@ -85,9 +93,9 @@ class Fetcher:
             settings.owner_timeout,
             checked=not sockets.is_loopback(addr[0]) if settings.checked is None else settings.checked,
         )
+        self._batches = sockets.accept_batches(self._sock, segment)
         controller = make_controller(settings.congestion_control, segment)
-        self.connection = FetchConnection(terms, controller, time.monotonic())
-        self._buffer = memoryview(bytearray(sockets.BATCH))
+        return FetchConnection(terms, controller, time.monotonic())
 
     def receive_chunk(self) -> None:
         """Fetch until the supply is content; OwnerFault if the owner fails. Closes the socket."""
@@ -115,12 +123,13 @@ class Fetcher:
         self._ask_for_more(now)
         if connection.state is State.FETCHING and not connection.in_flight:
             return self._supply.wait_for_work()
-        if not self._receive(now):
-            timer = connection.next_timer()
-            selector.select(None if timer is None else max(0.0, timer - now))
         received = 0
         while received < RECEIVES_PER_STEP and self._receive(time.monotonic()):
             received += 1
+        if not received:
+            timer = connection.next_timer()
+            selector.select(None if timer is None else max(0.0, timer - now))
+            self._receive(time.monotonic())
         timer = connection.next_timer()
         if timer is not None and timer <= (now := time.monotonic()):
             connection.on_timer(now)
@@ -144,7 +153,7 @@ class Fetcher:
     def _receive(self, now: float) -> bool:
         """Take what one receive call gives, hand it over; False if there was nothing."""
         try:
-            size, step = sockets.receive_into(self._sock, self._buffer)
+            size, step = sockets.receive_into(self._sock, self._buffer, self._batches)
         except OSError as error:
             self._survive(error)
             return False
@@ -158,8 +167,8 @@ class Fetcher:
 
     def _survive(self, error: OSError) -> None:
         """What a socket call raised: nothing there is fine, a closed port may be fine once or twice."""
-        if isinstance(error, (BlockingIOError, InterruptedError)):
-            return
+        if isinstance(error, (BlockingIOError, InterruptedError)) or error.errno == errno.ENOBUFS:
+            return  # no buffer for a request is as good as a lost one
         if not isinstance(error, ConnectionError):
             raise OwnerFault(f"cannot be reached: {error.strerror}") from None
         self.connection.refused(time.monotonic())  # ICMP: nobody listens there (Windows: 10054)

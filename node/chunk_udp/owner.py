@@ -61,7 +61,7 @@ class Owner:
         self._on_fault = on_fault
         self._stopped = threading.Event()
         self._batches = sockets.can_send_batches(sock)
-        self._payload = memoryview(bytearray(sockets.BATCH))
+        self._chunk = memoryview(bytearray(wire.MAX_REQUEST))
         self._headers = memoryview(bytearray(wire.HEADER_SIZE * wire.MAX_SEGMENTS_PER_REQUEST))
         self._path_limit: OrderedDict[str, int] = OrderedDict()  # host -> bytes of file in a segment
         self._sent_to: OrderedDict[Address, Counter[bytes]] = OrderedDict()  # bytes by info hash
@@ -118,22 +118,20 @@ class Owner:
         content = self._shared.get(request.info_hash)
         if content is None:  # stopped sharing just now
             return
+        chunk = self._chunk[: request.length]
+        try:
+            content.read_into(request.offset, chunk)
+        except FileFault as fault:
+            self._on_fault(request.info_hash, fault)
+            refusal = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.CHANGED)
+            self._send([wire.encode(refusal)], addr)
+            return
         segment = min(request.segment_size, self._path_limit.get(addr[0], wire.MAX_SEGMENT))
         per_call = wire.MAX_DATAGRAM // (segment + wire.HEADER_SIZE) if self._batches else 1
         step = segment * max(1, min(per_call, wire.MAX_SEGMENTS_PER_REQUEST))
-        offset, end = request.offset, request.offset + request.length
-        while offset < end:
-            payload = self._payload[: min(step, end - offset)]
-            try:
-                content.read_into(offset, payload)
-            except FileFault as fault:
-                self._on_fault(request.info_hash, fault)
-                refusal = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.CHANGED)
-                self._send([wire.encode(refusal)], addr)
+        for at in range(0, request.length, step):
+            if not self._send_segments(request, request.offset + at, chunk[at : at + step], segment, addr):
                 return
-            if not self._send_segments(request, offset, payload, segment, addr):
-                return
-            offset += len(payload)
         self._count(request, addr)
 
     def _send_segments(

@@ -105,6 +105,26 @@ class Flight:
         self.bytes += end - start
         return request
 
+    def arrive_in_order(self, sequence: int, start: int, end: int) -> Outstanding | None:
+        """The frequent case, kept short: ``[start, end)`` is just what was to come next.
+
+        Returns its request; None if there are gaps, or this is something else: then ``arrive`` and
+        ``find_lost`` have to think. Without gaps there is nothing that they could find lost.
+        """
+        request = self.requests.get(sequence)
+        if (
+            request is None
+            or self.loss_time is not None
+            or request.position + start - request.start != self._arrived_up_to
+            or not request.missing.advance(start, end)
+        ):
+            return None
+        self._arrived_up_to += end - start
+        self.bytes -= end - start
+        if not request.missing:
+            del self.requests[sequence]
+        return request
+
     def arrive(self, request: Outstanding, start: int, end: int) -> list[tuple[int, int]]:
         """Bytes ``[start, end)`` came for ``request``: returns those of them that were still missing."""
         self._arrived_up_to = max(self._arrived_up_to, request.stream_position(end))

@@ -23,7 +23,7 @@ ETHERNET_MTU = 1500  # bytes; believed of a path where the system does not say
 GATHERS = hasattr(socket.socket, "sendmsg")  # Windows' Python has neither sendmsg nor recvmsg
 _SEGMENT, _GRO = struct.Struct("@H"), struct.Struct("@i")
 _ANCILLARY = socket.CMSG_SPACE(_GRO.size) if GATHERS else 0
-CACHE_FRIENDLY = 1 << 20  # bytes of file outstanding on one socket, at most
+CACHE_FRIENDLY = 1 << 21  # bytes of file outstanding on one socket, at most
 BATCH = 65_535  # bytes: no less than one call gives, so every datagram and batch is received into as many
 
 
@@ -83,9 +83,9 @@ def receive_limit(sock: socket.socket, segment_size: int) -> int:
     return max(2, usable // cost) * segment_size
 
 
-def accept_batches(sock: socket.socket) -> bool:
-    """Let the system hand over many segments of one sender at once; whether it will."""
-    if not LINUX:
+def accept_batches(sock: socket.socket, segment_size: int) -> bool:
+    """Let the system hand over many segments of one sender at once, if two fit; whether it will."""
+    if not LINUX or 2 * (segment_size + wire.HEADER_SIZE) > BATCH:
         return False
     try:
         sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
@@ -118,9 +118,12 @@ def send_parts(
         sock.sendto(b"".join(parts), addr)
 
 
-def receive_into(sock: socket.socket, buffer: memoryview) -> tuple[int, int]:
-    """Receive from the connected ``sock``: bytes received, and bytes of each datagram among them."""
-    if not GATHERS:
+def receive_into(sock: socket.socket, buffer: memoryview, batches: bool) -> tuple[int, int]:
+    """Receive from the connected ``sock``: bytes received, and bytes of each datagram among them.
+
+    ``batches``: as ``accept_batches`` said. Without, no ancillary data and no address are unpacked.
+    """
+    if not batches:
         size = sock.recv_into(buffer)
         return size, size
     size, ancillary, _, _ = sock.recvmsg_into([buffer], _ANCILLARY)

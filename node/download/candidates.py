@@ -65,11 +65,6 @@ class Candidates:
                 chosen.append(candidate)
         return chosen
 
-    def next_chance(self) -> float | None:
-        """When the next resting owner can be asked again; None if there is none."""
-        times = [c.rest_until for c in self._known.values() if not (c.active or c.blamed)]
-        return min(times, default=None)
-
     @staticmethod
     def failed(candidate: Candidate, reason: str, now: float) -> None:
         """``candidate`` failed: it rests for a while, longer each time."""
