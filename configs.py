@@ -43,7 +43,7 @@ CFG: dict[str, dict[str, Any]] = {
         # The node's.
         "NODE_HOST": "127.0.0.1",  # address a node listens on and announces
         "CONGESTION_CONTROL": "cubic",  # cubic or fixed
-        "LOOPBACK_SEGMENT_SIZE": 61440,  # bytes of file in a segment over loopback (15 pages of 4,096)
+        "LOOPBACK_SEGMENT_SIZE": 65472,  # bytes of file in a segment over loopback: the largest multiple of 64 that fits
         "SOCKET_BUFFER_SIZE": 4194304,  # bytes asked of the system for a UDP socket's receive buffer
         "HASH_THREADS": 2,  # threads that verify pieces
         "OWNER_TIMEOUT": 2.0,  # seconds of silence after which an owner loses its rest to the others

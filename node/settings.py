@@ -12,7 +12,7 @@ class TransferSettings:
 
     congestion_control: str = "cubic"  # a name in node.chunk_udp.congestion
     segment_size: int = 7216  # bytes of file in a datagram on a real network, at most
-    loopback_segment_size: int = 61440  # the same over loopback
+    loopback_segment_size: int = 65472  # the same over loopback
     max_datagram: int = 65527  # bytes of a loopback datagram, at most (IPv4 itself carries 65,507)
     datagram_limit: int = 9216  # the same where the system's own limit is not known (not Linux)
     socket_buffer_size: int = 4 << 20  # bytes of receive buffer to ask for

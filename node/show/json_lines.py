@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Sequence
 from typing import Any, TextIO
 
 from common.logs import clean
-from node.events import DownloadStatus, Event, FileStatus, PeerStatus
+from node.events import DownloadStatus, Event, FileStatus, PeerStatus, as_fields
 from node.show.plain import LineWriter
 
 
@@ -61,7 +60,13 @@ class JsonScreen:
         self._rows("peers", "peers", rows)
 
     def _rows(self, event: str, name: str, rows: Sequence[DownloadStatus | FileStatus | PeerStatus]) -> None:
-        self._out.write(json_line({"event": event, name: [dataclasses.asdict(row) for row in rows]}))
+        self._out.write(json_line({"event": event, name: [as_fields(row) for row in rows]}))
+
+    def flush(self) -> None:
+        """Let everything so far be seen."""
+        self._out.flush()
+        self._err.flush()
 
     def close(self) -> None:
         """Nothing is left behind."""
+        self.flush()

@@ -19,19 +19,25 @@ PROGRESS_LINES = 1.0  # seconds between two progress lines of one file
 
 
 class LineWriter:
-    """Writes whole lines to a stream, at once; a stream that broke (``| head``) swallows the rest."""
+    """Writes whole lines to a stream; a stream that broke (``| head``) swallows the rest."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._broken = False
 
     def write(self, text: str) -> None:
-        """``text`` and a line's end."""
+        """``text`` and a line's end; seen at the next ``flush`` at the latest."""
+        self._try(lambda: self._stream.write(text + "\n"))
+
+    def flush(self) -> None:
+        """Let it be seen."""
+        self._try(self._stream.flush)
+
+    def _try(self, operation: Callable[[], object]) -> None:
         if self._broken:
             return
         try:
-            self._stream.write(text + "\n")
-            self._stream.flush()
+            operation()
         except (OSError, ValueError):  # nobody reads any more (EPIPE; EINVAL on Windows), or it is closed
             self._broken = True
             silence(self._stream)
@@ -120,5 +126,11 @@ class PlainScreen:
         """Answer to -peers."""
         self._out.write(plain_table(tables.peers_sheet(rows)))
 
+    def flush(self) -> None:
+        """Let everything so far be seen."""
+        self._out.flush()
+        self._err.flush()
+
     def close(self) -> None:
         """Nothing is left behind."""
+        self.flush()

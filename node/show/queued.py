@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from node.events import DownloadStatus, Event, FileStatus, PeerStatus
 
 LIMIT = 10_000  # things waiting to be shown
+GATHERING = 0.01  # seconds in which what is told next gathers: waking up for each thing would cost transfers
 FLUSH_TIMEOUT = 0.3  # seconds
 CLOSE_TIMEOUT = 1.0  # seconds that the end of the program waits for them
 
@@ -36,6 +38,9 @@ class AnyScreen(Protocol):
     def peers(self, rows: Sequence[PeerStatus]) -> None:
         """Answer to -peers."""
 
+    def flush(self) -> None:
+        """Let everything so far be seen."""
+
     def close(self) -> None:
         """Leave the terminal as it was."""
 
@@ -59,6 +64,9 @@ class QueuedScreen:
         with contextlib.suppress(OSError):  # the terminal is gone; what is left to show is dropped
             while (task := self._waiting.get()) is not None:
                 task()
+                if self._waiting.empty():
+                    self._screen.flush()
+                    time.sleep(GATHERING)
                 if self._dropped:
                     count, self._dropped = self._dropped, 0
                     self._screen.error(

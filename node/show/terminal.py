@@ -122,6 +122,9 @@ class TerminalScreen:
         """Answer to -peers."""
         self._out.print(rich_table(tables.peers_sheet(rows)))
 
+    def flush(self) -> None:
+        """Everything is seen at once."""
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._undraw()

@@ -173,4 +173,6 @@ def test_a_reader_that_left_is_no_error(tmp_path: Path) -> None:
     with open(writing, "w", encoding="utf-8") as broken:
         screen = PlainScreen(broken, io.StringIO())
         screen.say("nobody reads this")
+        screen.flush()
         screen.say("nor this")
+        screen.flush()
