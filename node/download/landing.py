@@ -23,8 +23,7 @@ from node.content.verify import PieceVerifier, Verdict, hash_range
 from node.download.board import Board
 from node.strategy import Source
 
-BLOCK = 1 << 20  # bytes of a run, at least where pieces are smaller
-MAX_BLOCK = 4 << 20  # bytes of a run, at most; larger pieces are hashed from the file
+BLOCK = 1 << 20  # bytes of a run, at most; larger pieces are hashed from the file
 SPARE_BUFFERS = 4  # beyond one for each source: runs being written and hashed meanwhile
 MAX_AGE = 0.2  # seconds that a byte may wait to be written and counted
 
@@ -58,9 +57,8 @@ class BufferPool:
 
 
 def pool_for(metainfo: Metainfo, sources: int) -> BufferPool:
-    """Buffers for a download from ``sources`` owners at a time, of whole pieces if these are not too long."""
-    piece = metainfo.piece_length
-    length = min(MAX_BLOCK, max(piece, BLOCK // piece * piece))
+    """Buffers for a download from ``sources`` owners at a time; of whole pieces, unless these are longer."""
+    length = BLOCK // metainfo.piece_length * metainfo.piece_length or BLOCK
     return BufferPool(min(length, metainfo.size), sources + SPARE_BUFFERS)
 
 
