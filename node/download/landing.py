@@ -94,8 +94,9 @@ class Landing:
         while payload:
             if offset != self._end or self._buffer is None:
                 self.flush()
-                if not self._begin(offset):
-                    return  # the download is over: nobody wants the bytes
+                if not self._begin(offset):  # over, for this source at least: somebody else shall fetch them
+                    self._site.board.give_back([(offset, offset + len(payload))])
+                    return
             assert self._buffer is not None
             size = min(len(payload), self._limit - offset)
             at = offset - self._start

@@ -1,0 +1,195 @@
+"""From datagrams to verified pieces in the file: runs, their ends, and that no byte is lost on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from common.bitfield import Bitfield
+from common.errors import DiskFull
+from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
+from common.ranges import RangeSet
+from node.content.storage import PartFile
+from node.content.verify import PieceVerifier, Verdict
+from node.download.board import Board
+from node.download.landing import BLOCK, BufferPool, Landing, pool_for
+from node.strategy import Source
+
+A: Source = (1, ("127.0.0.1", 1))
+B: Source = (2, ("127.0.0.1", 2))
+LIMIT = 10.0  # seconds until something that must happen has happened
+
+
+def torrent(content: bytes, piece_length: int) -> Metainfo:
+    pieces = b"".join(
+        hashlib.sha1(content[at : at + piece_length]).digest() for at in range(0, len(content), piece_length)
+    )
+    return decode_metainfo(encode_metainfo("x.bin", len(content), piece_length, pieces, ""))
+
+
+class Site:
+    """A download as landing sees it: a board, and verdicts to wait for."""
+
+    def __init__(self, content: bytes, piece_length: int, folder: Path) -> None:
+        self.metainfo = torrent(content, piece_length)
+        geometry = self.metainfo.geometry
+        self.board = Board(geometry, Bitfield(geometry.piece_count))
+        self.board.start([A, B])
+        self.part = PartFile.open(folder, self.metainfo)
+        self.verifier = PieceVerifier(2)
+        self.verdicts: dict[int, Verdict] = {}
+        self.heard = threading.Condition()
+
+    def judged(self, piece: int, verdict: Verdict) -> None:
+        with self.heard:
+            self.verdicts[piece] = verdict
+            self.heard.notify_all()
+
+    def landing(self, source: Source, pool: BufferPool | None = None) -> Landing:
+        return Landing(source, self, self.part, self.verifier, pool or pool_for(self.metainfo, 2))
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        with self.heard:
+            assert self.heard.wait_for(condition, LIMIT)
+
+    def content(self) -> bytes:
+        buffer = memoryview(bytearray(self.metainfo.size))
+        self.part.read_into(0, buffer)
+        return bytes(buffer)
+
+    def close(self) -> None:
+        self.verifier.close()
+        self.part.close()
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[Callable[[bytes, int], Site]]:
+    made: list[Site] = []
+
+    def make(content: bytes, piece_length: int) -> Site:
+        made.append(Site(content, piece_length, tmp_path))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.close()
+
+
+def take_everything(site: Site, source: Source) -> None:
+    """As a fetcher does before bytes come: have them handed out."""
+    while site.board.take(source, 1 << 30):
+        pass
+
+
+CONTENT = random.Random(1).randbytes(3 * BLOCK + 12345)
+
+
+@pytest.mark.parametrize("piece_length", [16 * 1024, 64 * 1024, BLOCK, 2 * BLOCK, 4 * BLOCK])
+@pytest.mark.parametrize("segment", [1440, 65472])
+def test_bytes_in_order_are_written_and_verified(make_site, piece_length: int, segment: int) -> None:
+    site = make_site(CONTENT, piece_length)
+    take_everything(site, A)
+    landing = site.landing(A)
+    for at in range(0, len(CONTENT), segment):
+        landing.deliver(at, CONTENT[at : at + segment])
+    landing.flush()
+    count = site.metainfo.geometry.piece_count
+    site.wait(lambda: len(site.verdicts) == count)
+    assert set(site.verdicts.values()) == {True}
+    assert site.content() == CONTENT
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_the_order_and_whoever_sends_it_all_lands(make_site, seed: int) -> None:
+    rng = random.Random(seed)
+    site = make_site(CONTENT, rng.choice([32 * 1024, BLOCK, 2 * BLOCK]))
+    take_everything(site, A)
+    pool = pool_for(site.metainfo, 2)
+    landings = [site.landing(A, pool), site.landing(B, pool)]
+    cuts = sorted({0, len(CONTENT), *(rng.randrange(len(CONTENT)) for _ in range(120))})
+    spans = list(zip(cuts, cuts[1:], strict=False))
+    for _ in range(30):  # some of it out of order
+        i = rng.randrange(len(spans) - 1)
+        spans[i], spans[i + 1] = spans[i + 1], spans[i]
+    for start, end in spans:
+        rng.choice(landings).deliver(start, CONTENT[start:end])
+    for landing in landings:
+        landing.flush()
+    count = site.metainfo.geometry.piece_count
+    site.wait(lambda: len(site.verdicts) == count)
+    assert set(site.verdicts.values()) == {True}
+    assert site.content() == CONTENT
+
+
+def test_one_wrong_byte_is_one_wrong_piece(make_site) -> None:
+    site = make_site(CONTENT, 64 * 1024)
+    take_everything(site, A)
+    wrong = bytearray(CONTENT)
+    wrong[70_000] ^= 1
+    landing = site.landing(A)
+    landing.deliver(0, bytes(wrong))
+    landing.flush()
+    count = site.metainfo.geometry.piece_count
+    site.wait(lambda: len(site.verdicts) == count)
+    assert [index for index, verdict in site.verdicts.items() if verdict is not True] == [1]
+
+
+def test_a_pause_lands_what_is_there(make_site) -> None:
+    site = make_site(CONTENT, 16 * 1024)
+    take_everything(site, A)
+    landing = site.landing(A)
+    landing.deliver(0, CONTENT[: 16 * 1024 + 5])
+    assert not site.verdicts  # gathered, not yet written
+    landing.flush()
+    site.wait(lambda: site.verdicts == {0: True})
+    assert site.board.received == 16 * 1024 + 5
+
+
+def test_bytes_of_a_dismissed_source_that_find_no_buffer_are_fetched_again(make_site) -> None:
+    site = make_site(CONTENT, 64 * 1024)
+    take_everything(site, A)
+    empty = BufferPool(BLOCK, 0)
+    landing = site.landing(A, empty)
+    site.board.dismiss(A)
+    landing.deliver(100, CONTENT[100:300])
+    again = RangeSet()
+    while (span := site.board.take(B, 1 << 30)) is not None:
+        again.add(*span)
+    assert again == RangeSet([(100, 300)])
+
+
+def test_a_disk_that_is_full_ends_the_download(make_site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_site(CONTENT, 64 * 1024)
+    take_everything(site, A)
+    full = DiskFull("no room")
+
+    def fail(offset: int, buffers: object) -> None:
+        raise full
+
+    monkeypatch.setattr(site.part, "write", fail)
+    landing = site.landing(A)
+    landing.deliver(0, CONTENT[:BLOCK])
+    landing.flush()
+    with site.board.changed:
+        assert site.board.changed.wait_for(lambda: site.board.over, LIMIT)
+    assert site.board.fault is full
+    assert site.board.received == 0
+
+
+def test_buffers_are_few_and_go_round() -> None:
+    pool = BufferPool(10, 2)
+    first = pool.take(lambda: False)
+    second = pool.take(lambda: False)
+    assert first is not None and second is not None
+    assert pool.take(lambda: True) is None  # all are out, and nobody waits for ever
+    waiting: list[memoryview | None] = []
+    thread = threading.Thread(target=lambda: waiting.append(pool.take(lambda: False)))
+    thread.start()
+    pool.give(first)
+    thread.join(LIMIT)
+    assert waiting == [first]
