@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import logging
 import os
 import sys
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -109,6 +111,11 @@ class Launch:
             self._screen.error(str(error))
             return 1
         self._screen.say("Node program started")
+        if is_out_of_reach(self._settings.host, self._settings.tracker_url):
+            self._screen.error(
+                f"this node announces {self._settings.host}, where nobody on another machine finds it; "
+                "the tracker is on another machine: give -host ADDR, this machine's address"
+            )
         return 0
 
     def _work(self, node: Node) -> int:
@@ -163,6 +170,16 @@ def _setting(name: str, form: str, check: Callable[[str], str]) -> str:
         return check(text)
     except argparse.ArgumentTypeError as error:
         raise SettingError(f"setting {name}: {error}") from None
+
+
+def is_out_of_reach(host: str, tracker: str) -> bool:
+    """Whether a node at ``host`` would be announced elsewhere under an address that only this machine has."""
+    tracker_host = urlsplit(tracker).hostname or ""
+    try:
+        tracker_here = ipaddress.ip_address(tracker_host).is_loopback
+    except ValueError:  # a name
+        tracker_here = False
+    return ipaddress.ip_address(host).is_loopback and not tracker_here
 
 
 def open_node_log(node_id: int) -> None:

@@ -114,7 +114,7 @@ class Prompt:
             except EOFError:
                 return
             warned = False
-            if not self._obey(line):
+            if not all(self._obey(part) for part in line.split("\n")):  # several if they were pasted
                 return
             self._screen.flush()
 

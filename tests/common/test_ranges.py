@@ -37,6 +37,14 @@ class SameAsASet(RuleBasedStateMachine):
         assert all(s < e for s, e in removed)
         self.model -= set(range(start, end))
 
+    @rule(start=POINTS, length=st.integers(1, 20))
+    def advance(self, start: int, length: int) -> None:
+        wanted = set(range(start, start + length))
+        possible = bool(self.model) and start == min(self.model) and wanted <= self.model
+        assert self.ranges.advance(start, start + length) == possible
+        if possible:
+            self.model -= wanted
+
     @rule(limit=st.integers(0, 20))
     def take_first(self, limit: int) -> None:
         taken = self.ranges.take_first(limit)

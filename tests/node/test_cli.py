@@ -143,3 +143,17 @@ def test_wrong_usage_is_2(words: list[str], environment: dict[str, str], shown: 
     assert shown in lines[-1]
     assert len(lines) == 1 or lines[0].startswith("usage: ")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "tracker", "out_of_reach"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:12345", False),
+        ("127.0.0.1", "http://[::1]:12345", False),
+        ("127.0.0.1", "http://192.168.1.5:12345", True),
+        ("127.0.0.1", "http://tracker.example:12345", True),
+        ("192.168.1.7", "http://192.168.1.5:12345", False),
+    ],
+)
+def test_a_node_that_others_cannot_reach_is_warned(host: str, tracker: str, out_of_reach: bool) -> None:
+    assert cli.is_out_of_reach(host, tracker) is out_of_reach

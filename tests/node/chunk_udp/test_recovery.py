@@ -220,10 +220,30 @@ class EveryByteIsAccountedFor(RuleBasedStateMachine):
         taken = [] if request is None else self.flight.arrive(request, start, end)
         for span in taken:
             self.here.add(*span)
+        self.find_losses()  # as a connection does whenever something came out of order
+
+    @precondition(lambda self: self.flight.requests)
+    @rule(data=st.data())
+    def come_in_order(self, data: st.DataObject) -> None:
+        """What may take the short way takes it only if the long way would have found the same."""
+        request = data.draw(st.sampled_from(list(self.flight.requests.values())))
+        start = request.missing.first
+        end = data.draw(st.integers(start + 1, request.end))
+        before = [span for r in self.flight.requests.values() for span in r.missing]
+        oldest = next(iter(self.flight.requests))
+        if self.flight.arrive_in_order(request.sequence, start, end) is None:
+            assert [span for r in self.flight.requests.values() for span in r.missing] == before
+            return
+        assert request.sequence == oldest
+        self.here.add(start, end)
+        assert self.flight.find_lost(SEGMENT, self.rtt, self.now) is None
 
     @rule(seconds=st.floats(0, 0.2))
     def look_for_losses(self, seconds: float) -> None:
         self.now += seconds
+        self.find_losses()
+
+    def find_losses(self) -> None:
         found = self.flight.find_lost(SEGMENT, self.rtt, self.now)
         for span in found.ranges if found else ():
             assert not RangeSet(self.lost).cut(*span)
