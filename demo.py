@@ -207,7 +207,7 @@ def result_table(original: Path, results: dict[int, tuple[Path, Event]]) -> tupl
     for number, (copy, event) in results.items():
         identical = calculate_file_hash(copy) == expected and filecmp.cmp(original, copy, shallow=False)
         good = good and identical
-        sources = [source for source in event["sources"] if source["received"]]
+        sources = sorted((s for s in event["sources"] if s["received"]), key=lambda s: int(s["node_id"]))
         table.add_row(
             str(number),
             "\n".join(f"node {source['node_id']}" for source in sources),
@@ -226,15 +226,14 @@ def run(size: int, console: Console) -> bool:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarm-demo-")))
         swarm = Swarm(folder, stack)
         original = swarm.node_folder(1) / "lecture.bin"
-        console.print(
-            f"The tracker runs at {swarm.url}. Node 1 gets a file of {decimal(size)} of random bytes."
-        )
+        console.print(f"The tracker runs at {swarm.url}.")
+        console.print(f"Node 1 gets a file, {original.name}: {decimal(size)} of random bytes.")
         write_random(original, size)
         torrent = share(swarm, 1, original)
         console.print("Node 1 has written its torrent, told the tracker, and serves the file.\n")
         console.print("Nodes 2 and 3 fetch it from node 1, side by side:")
         results = download(swarm, [2, 3], torrent, console)
-        console.print("\nNode 4 fetches it from nodes 1, 2 and 3 at once, a third from each:")
+        console.print("\nNode 4 fetches it from nodes 1, 2 and 3 at once, about a third from each:")
         results.update(download(swarm, [4], torrent, console))
         copies = {n: (swarm.node_folder(n) / original.name, event) for n, event in sorted(results.items())}
         table, good = result_table(original, copies)
