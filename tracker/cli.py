@@ -118,5 +118,7 @@ def _open_log(path: Path, max_bytes: int) -> None:
 
 def _on_signals(action: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # a closed terminal; Ctrl-Break on Windows
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), action)
+        number = getattr(signal, name, None)
+        if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
+            continue  # not here; nohup
+        signal.signal(number, action)

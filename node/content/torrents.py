@@ -71,11 +71,19 @@ def parse_torrent_file(path: Path) -> Metainfo:
     except OSError as error:
         raise file_fault(path, error) from None
     if len(data) > MAX_TORRENT_BYTES:
-        raise FileFault(f"{clean(path)} is larger than a torrent may be ({MAX_TORRENT_BYTES} bytes)")
+        raise FileFault(
+            f"{clean(path)} is larger than a torrent may be ({MAX_TORRENT_BYTES} bytes){_hint(path)}"
+        )
     try:
         return decode_metainfo(data)
     except MetainfoError as error:
-        raise MetainfoError(f"{clean(path)}: {error}") from None
+        raise MetainfoError(f"{clean(path)}: {error}{_hint(path)}") from None
+
+
+def _hint(path: Path) -> str:
+    """What was meant, if somebody named a file instead of the torrent beside it."""
+    torrent = f"{path}.torrent"
+    return f"; did you mean {clean(torrent)}?" if os.path.isfile(torrent) else ""
 
 
 def calculate_file_hash(file_path: Path) -> str:

@@ -110,6 +110,8 @@ def _of_a_download(event: Event) -> str:
 
 def progress(event: events.Progress) -> str:
     """Name, percent, rate, time left, and who sends."""
+    if event.verified >= event.size:  # nothing moves any more
+        return f"{event.filename}: {units.percent(event.verified, event.size)}, finishing"
     active = [s.node_id for s in event.sources if s.state == "active"]
     return (
         f"{event.filename}: {units.percent(event.verified, event.size)}, {units.rate(event.rate)},"

@@ -100,6 +100,21 @@ def test_a_signal_ends_it_quickly_and_cleanly(tracker_process, client, number: i
     assert owners(tracker_process.url) == [(1, 0)]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no nohup")
+def test_under_nohup_it_outlives_its_terminal(tmp_path: Path) -> None:
+    env = {**os.environ, "TRACKER_DB_DIR": str(tmp_path / "db"), "LOGS_DIR": str(tmp_path / "logs")}
+    with subprocess.Popen(
+        ["nohup", sys.executable, str(ROOT / "tracker.py"), "--port", "0"],
+        env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and b"started" in process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+
+
 def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -118,6 +118,18 @@ def test_a_bad_torrent_is_named_with_its_path(tmp_path: Path) -> None:
         parse_torrent_file(path)
 
 
+def test_a_file_named_instead_of_its_torrent_gets_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.bin").write_bytes(b"content")
+    create_torrent(tmp_path / "x.bin", tmp_path / "x.bin.torrent", ANNOUNCE)
+    with pytest.raises(MetainfoError, match=r"not a torrent: .*; did you mean .*x\.bin\.torrent\?$"):
+        parse_torrent_file(tmp_path / "x.bin")
+    monkeypatch.setattr(torrents, "MAX_TORRENT_BYTES", 5)
+    with pytest.raises(FileFault, match=r"larger .*; did you mean .*x\.bin\.torrent\?$"):
+        parse_torrent_file(tmp_path / "x.bin")
+
+
 def test_torrents_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torrents, "MAX_TORRENT_BYTES", 10)
     (tmp_path / "large.torrent").write_bytes(bytes(11))

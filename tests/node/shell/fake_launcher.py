@@ -130,6 +130,8 @@ class FakeNode:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
     stand_in = types.ModuleType("node.node")
     stand_in.__dict__["Node"] = FakeNode
     sys.modules["node.node"] = stand_in

@@ -42,6 +42,7 @@ SENTENCES: list[tuple[Event, str]] = [
         events.Progress("a", HASH, 2000, 900, 500, 3e6, 7.2, SOURCES),
         "a: 25.0%, 3.0 MB/s, 0:08 left, from 2",
     ),
+    (events.Progress("a", HASH, 2000, 2000, 2000, 0.0, None, SOURCES), "a: 100.0%, finishing"),
     (events.Piece("a", HASH, 3, (2, 4)), "a: piece 3 verified, from 2, 4"),
     (events.PieceFailed("a", HASH, 3, (2,)), "a: piece 3 does not match its hash, from 2"),
     (events.OwnerLost("a", HASH, 2, ADDR, "silent"), "a: node 2 (127.0.0.1:4002) lost: silent"),
