@@ -39,11 +39,11 @@ CFG: dict[str, dict[str, Any]] = {
         "TRACKER_THREADS": 8,  # threads that answer requests
         "MAX_REQUEST_BYTES": 1048576,  # bytes of a request's body; more is answered 413
         "MAX_NEED_RESULTS": 50,  # owners in one NEED answer, at most
-        "TRACKER_SAVE_INTERVAL": 1.0,  # seconds between saves of uncritical changes (heartbeats), at most
+        "TRACKER_SAVE_INTERVAL": 1.0,  # seconds for which removals of silent nodes may stay unsaved
         # The node's.
         "NODE_HOST": "127.0.0.1",  # address a node listens on and announces
         "CONGESTION_CONTROL": "cubic",  # cubic or fixed
-        "LOOPBACK_SEGMENT_SIZE": 65472,  # bytes of file in a segment over loopback: the largest multiple of 64 that fits
+        "LOOPBACK_SEGMENT_SIZE": 65472,  # bytes of file in a segment over loopback, at most
         "SOCKET_BUFFER_SIZE": 4194304,  # bytes asked of the system for a UDP socket's receive buffer
         "HASH_THREADS": 2,  # threads that verify pieces
         "OWNER_TIMEOUT": 2.0,  # seconds of silence after which an owner loses its rest to the others
