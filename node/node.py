@@ -29,7 +29,7 @@ from node.sharing import Sharing, owned_file
 EXIT_LIMIT = 1.0  # seconds that saying goodbye may take
 ANNOUNCE_LIMIT = 5.0  # seconds that a finished download waits for the tracker to hear of it
 FILE_CHECK = 2.0  # seconds between two looks at whether shared files are what they were
-BIND_TRIES = 64  # free ports to try for one within the allowed range
+BIND_TRIES = 64  # free ports to hear from the system before the allowed ones are tried in turn
 
 
 class Node:
@@ -112,7 +112,7 @@ class Node:
         announcer.client.close()
 
     def _bind(self) -> socket.socket:
-        """A socket on a port that the system picks (guessing one would race with others)."""
+        """A socket on a port that the system picks, or on the first free one of a range that it misses."""
         host, (low, high) = self._settings.host, self._settings.port_range
         for _ in range(BIND_TRIES):
             try:
@@ -125,7 +125,10 @@ class Node:
             if low <= sock.getsockname()[1] <= high:
                 return sock
             sock.close()
-        raise LocalFault(f"the system gives no free port from {low} to {high} (AVAILABLE_PORTS_RANGE)")
+        for port in range(max(low, 1), high + 1):
+            with contextlib.suppress(OSError):  # in use, or reserved
+                return udp_socket(host, port, self._settings.transfer.socket_buffer_size)
+        raise LocalFault(f"no port from {low} to {high} is free (AVAILABLE_PORTS_RANGE)")
 
     # ---- trackers
 
