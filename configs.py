@@ -62,22 +62,35 @@ CFG: dict[str, dict[str, Any]] = {
 }
 
 
+MAX_THREADS = 256  # of one kind; more would only wait for each other, or not start
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("a whole number wanted") from None
+
+
 def _like(example: Any, text: str) -> Any:
     """``text`` as a value of ``example``'s kind; ValueError if it is none."""
     if isinstance(example, int):
-        return int(text)
+        return _whole(text)
     if isinstance(example, float):
-        return float(text)
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError("a number wanted") from None
     if isinstance(example, list) and isinstance(example[0], str):  # host:port
         host, _, port = text.rpartition(":")
-        if not host or not 0 <= int(port) <= 65535:
+        if not host or not port.isdecimal() or int(port) > 65535:
             raise ValueError("HOST:PORT wanted")
         return [host, int(port)]
     if isinstance(example, list):  # a pair of numbers: 1024,65535 or 1024-65535 or [1024, 65535]
-        low, high = (int(n) for n in text.strip("[] ").replace("-", ",").split(","))
-        if not 0 <= low <= high <= 65535:
+        ports = [_whole(n) for n in text.strip("[] ").replace("-", ",").split(",")]
+        if len(ports) != 2 or not 0 <= ports[0] <= ports[1] <= 65535:
             raise ValueError("two port numbers wanted, the lower one first")
-        return [low, high]
+        return ports
     return text
 
 
@@ -96,6 +109,8 @@ def overridden(defaults: Settings, environment: Mapping[str, str]) -> Settings:
                 value = _like(example, text.strip())
                 if isinstance(value, (int, float)) and not 0 < value < 2**40:
                     raise ValueError("a positive number wanted")
+                if name.endswith("_THREADS") and value > MAX_THREADS:
+                    raise ValueError(f"at most {MAX_THREADS} threads")
             except ValueError as error:
                 raise SettingError(f"setting {name.upper()}={text!r} does not parse: {error}") from None
             result[section][name] = value
