@@ -20,7 +20,7 @@ from common.messages import OwnedFile
 from common.metainfo import Metainfo
 from node import events
 from node.chunk_udp.owner import Owner
-from node.content.storage import SharedFile
+from node.content.storage import SharedFile, identity_of
 
 MAX_OPEN_FILES = 64  # the system allows a process 256 or 1,024; a node may share far more
 
@@ -60,9 +60,12 @@ class OpenFiles:
     def of(self, shared: SharedTorrent) -> SharedFile:
         """``shared``'s file, opened if need be; FileFault if it is another one by now."""
         file = self._files.get(shared.metainfo.info_hash)
-        if file is not None:
+        if file is not None and file.identity == shared.identity:
             self._files.move_to_end(shared.metainfo.info_hash)
             return file
+        if file is not None:  # of an earlier sharing: it changed, and was shared anew
+            del self._files[shared.metainfo.info_hash]
+            file.close()
         file = SharedFile.open(shared.path)
         if file.identity != shared.identity:
             file.close()
@@ -134,9 +137,7 @@ class Sharing:
             if not shared.offered:
                 continue
             try:
-                status = os.stat(shared.path)
-                found = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-                if found != shared.identity:
+                if identity_of(os.stat(shared.path)) != shared.identity:
                     self._stop_offering(shared, f"{clean(shared.path)} changed while it was shared")
             except OSError as error:
                 self._stop_offering(shared, f"{clean(shared.path)} is gone: {error.strerror}")

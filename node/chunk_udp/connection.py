@@ -207,7 +207,7 @@ class FetchConnection:
             return ()
         self.counters.received += 1
         if message.transfer_id == self.terms.transfer_id and self.state is not State.CLOSED:
-            if type(message) is wire.Data:
+            if type(message) is wire.Data and (message.checked or not self.terms.checked):
                 return self._data_received(message, now)
             if isinstance(message, (wire.Token, wire.Tell, wire.Refuse)) and self._is_due(message.sequence):
                 return self._answer_received(message, now)

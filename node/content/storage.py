@@ -21,6 +21,8 @@ from node.content.locking import try_lock
 from node.content.placing import place, sync_folder
 from node.content.positional import Buffer, PositionalFile
 
+_BLOCK = 512  # bytes; the unit of st_blocks, whatever the file system's own
+_NUMBERED = os.name == "posix"
 _BINARY = getattr(os, "O_BINARY", 0)
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # following one would write outside the folder
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # for the other end of a pipe, for ever
@@ -81,6 +83,15 @@ class PartFile:
             raise ValueError(f"range [{offset}, {offset + len(buffer)}) of {self._size} bytes")
         return _read_all(self._file, self.path, offset, buffer)
 
+    @property
+    def allocated(self) -> int:
+        """Bytes of the disk that it has already, at most its size; where files have no holes, that is all."""
+        try:
+            status = self._file.status()
+        except OSError as error:
+            raise file_fault(self.path, error) from None
+        return min(self._size, getattr(status, "st_blocks", self._size) * _BLOCK)
+
     def is_hole(self, start: int, end: int) -> bool:
         """Whether nothing was ever written in ``[start, end)``, as far as the file system can tell."""
         try:
@@ -130,8 +141,7 @@ class SharedFile:
     @property
     def identity(self) -> tuple[int, int, int, int]:
         """Device, file number, bytes and time of change: the same again only if it is the same file."""
-        status = self._status
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        return identity_of(self._status)
 
     @classmethod
     def open(cls, path: Path, size: int | None = None) -> SharedFile:
@@ -183,6 +193,12 @@ class SharedFile:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+
+def identity_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Device, file number, bytes and time of change; Windows numbers an open file otherwise than a path."""
+    numbers = (status.st_dev, status.st_ino) if _NUMBERED else (0, 0)
+    return *numbers, status.st_size, status.st_mtime_ns
 
 
 def _read_all(file: PositionalFile, path: Path, offset: int, buffer: memoryview) -> int:

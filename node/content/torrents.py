@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from common.errors import FileFault, MetainfoError
+from common.errors import DiskFull, FileFault, MetainfoError
 from common.filenames import check_name
 from common.geometry import Geometry
 from common.logs import clean
@@ -21,7 +21,7 @@ from common.metainfo import (
     decode_metainfo,
     encode_metainfo,
 )
-from node.content.faults import check_plain, file_fault, write_fault
+from node.content.faults import NO_ROOM, check_plain, file_fault, write_fault
 from node.content.storage import SharedFile
 from node.content.verify import BUFFER_LENGTH, piece_hashes
 
@@ -130,4 +130,6 @@ def _replace_file(path: Path, content: bytes) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise DiskFull(f"no room left on {clean(path.parent)} for {clean(path.name)}") from None
         raise write_fault(path, path.name, error) from None

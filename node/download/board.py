@@ -87,8 +87,9 @@ class Board:
             self._division.start(sources)
 
     def join(self, source: Source) -> None:
-        """A further source."""
+        """A further source, or one that was dismissed and has a second chance."""
         with self.changed:
+            self._dismissed.discard(source)
             self._division.join(source)
 
     def leave(self, source: Source) -> None:
@@ -148,14 +149,14 @@ class Board:
                 self._division.give_back(spans)
                 self.changed.notify_all()
 
-    def arrived(self, source: Source, start: int, end: int) -> Sequence[int]:
+    def arrived(self, source: Source, start: int, end: int, checked: bool = True) -> Sequence[int]:
         """Bytes ``[start, end)`` are in place: the pieces that are now complete and to be verified."""
         with self.changed:
             meter = self._meters.get(source)
             if meter is None:
                 meter = self._meters.setdefault(source, Meter())
             meter.total += end - start
-            return self._ledger.arrived(source, start, end)
+            return self._ledger.arrived(source, start, end, checked)
 
     def wait_for_work(self, source: Source) -> bool:
         """Until there is something for ``source`` to take; False once there will be nothing any more."""
@@ -171,6 +172,11 @@ class Board:
         return source in self._dismissed or self.over
 
     # ---- for the hashing threads
+
+    def proves(self, index: int) -> bool:
+        """Whether complete piece ``index`` surely is what was sent; asked before ``right`` or ``wrong``."""
+        with self.changed:
+            return self._ledger.proves(index)
 
     def right(self, index: int) -> Mapping[Source, int]:
         """Piece ``index`` is what its hash says; returns its deliverers and how much each gave."""

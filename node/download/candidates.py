@@ -19,6 +19,7 @@ class Candidate:
     addr: tuple[str, int]
     active: bool = False
     blamed: bool = False
+    doubted: bool = False  # wrong bytes came over a path without checksums: asked again, with them
     failures: int = 0  # in a row
     rest_until: float = 0.0  # monotonic seconds; not asked before
     reason: str = ""  # why it is not used
@@ -46,6 +47,8 @@ class Candidates:
             if owner.node_id == self._own_id or not owner.complete:
                 continue
             key = (owner.node_id, (owner.addr[0], owner.addr[1]))
+            if key in self._known:  # two trackers name it, or one names it twice
+                continue
             candidate = before.pop(key, None) or Candidate(owner.node_id, key[1])
             candidate.named = True
             self._known[key] = candidate

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.bitfield import Bitfield
@@ -156,7 +156,7 @@ class Download:
             seconds = time.monotonic() - self._started_at
             fetching = self._fetched_at - self._fetching_since
             self._tell.completed(path, seconds, fetching, self.status().sources)
-            self._around.in_place(self, path)
+            self._offer(path)
         except SwarmError as error:
             self._failed(error)
         except OSError as error:
@@ -169,6 +169,13 @@ class Download:
             if self.error is None and self._state is not State.COMPLETED:  # and a trace is on its way
                 self._failed(DownloadFailed(f"{self.metainfo.name}: stopped by a fault of this program"))
             self.done.set()
+
+    def _offer(self, path: Path) -> None:
+        """Share what is complete; it stays complete if that cannot be (moved away at once, node leaving)."""
+        try:
+            self._around.in_place(self, path)
+        except (SwarmError, OSError) as error:
+            self._tell.not_offered(str(error))
 
     def _failed(self, error: SwarmError) -> None:
         self.error = error
@@ -201,7 +208,7 @@ class Download:
         held = check_part(part, metainfo, threads, self._tell.hashed, self._cancelled)
         self.board = Board(metainfo.geometry, held)
         self._check_cancelled()  # after the board is there: whoever cancels now stops this one
-        check_room(self._settings.folder, metainfo.name, self.size - self.board.verified)
+        check_room(self._settings.folder, metainfo.name, self.size - max(self.board.verified, part.allocated))
         self._tell.started(self.board.verified)
         self._fetching_since = self._fetched_at = time.monotonic()
         try:
@@ -305,6 +312,8 @@ class Download:
         key = (candidate.node_id, candidate.addr)
         landing = Landing(key, self, self._part, self._around.verifier, self._pool)
         transfer = self._settings.transfer
+        if candidate.doubted:
+            transfer = replace(transfer, checked=True)
         return SourceThread(candidate, self.metainfo, self.board, landing, transfer, self._source_ended)
 
     def _source_ended(self, source: SourceThread, why: SwarmError | None) -> None:
@@ -337,18 +346,25 @@ class Download:
         if isinstance(verdict, SwarmError):
             self.board.stop(verdict)
             return
+        proof = self.board.proves(piece)
         deliverers = self.board.right(piece) if verdict else self.board.wrong(piece)
         self._tell.piece(piece, verdict, deliverers)
         if not verdict and len(deliverers) == 1:
-            self._blame(*next(iter(deliverers)), piece)
+            self._blame(*next(iter(deliverers)), piece, proof)
 
-    def _blame(self, node_id: int, addr: tuple[str, int], piece: int) -> None:
-        """Only this owner delivered the piece: it is not asked again."""
+    def _blame(self, node_id: int, addr: tuple[str, int], piece: int, proof: bool) -> None:
+        """Only this owner delivered the piece: it is not asked again, if that is a ``proof`` against it.
+
+        It is none where the path may have spoilt the bytes: then it has a second chance, with checksums.
+        """
         with self._lock:
             candidate = self._candidates.find(node_id, addr)
-            if candidate is None or candidate.blamed:
+            if candidate is None or candidate.blamed or (candidate.doubted and not proof):
                 return
-            candidate.blamed = True
+            candidate.doubted, candidate.blamed = True, proof
+            if not proof:
+                self.board.dismiss((node_id, addr))
+                return
             candidate.reason = f"sent wrong bytes (piece {piece})"
         self.board.dismiss((node_id, addr))
         self._tell.lost(candidate)

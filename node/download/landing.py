@@ -84,6 +84,7 @@ class Landing:
         self._part = part
         self._verifier = verifier
         self._pool = pool
+        self.checked = True  # whether checksums protect what is delivered
         self._buffer: memoryview | None = None
         self._start = self._end = 0  # the run gathered so far: bytes [start, end) of the content
         self._limit = 0  # where its block ends
@@ -138,7 +139,7 @@ class Landing:
         except SwarmError as error:
             self._site.board.stop(error)
             return
-        for piece in self._site.board.arrived(self._source, start, end):
+        for piece in self._site.board.arrived(self._source, start, end, self.checked):
             self._site.judged(piece, self._verdict(piece, start, end, run, scratch))
 
     def _verdict(self, piece: int, start: int, end: int, run: memoryview, scratch: memoryview) -> Verdict:

@@ -55,6 +55,7 @@ class SourceThread:
         why: SwarmError | None = OwnerFault("stopped by a fault of this program")  # then a trace tells more
         try:
             fetcher = Fetcher(self.candidate.addr, self._metainfo.info_hash, self._settings, self)
+            self._landing.checked = fetcher.connection.terms.checked
             fetcher.receive_chunk()
             why = None
         except (OwnerFault, LocalFault) as error:

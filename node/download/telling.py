@@ -96,6 +96,10 @@ class Telling:
             )
         )
 
+    def not_offered(self, reason: str) -> None:
+        """It is complete, and others do not get it from here."""
+        self._emit(events.SharingStopped(self._name, self._info_hash, reason))
+
     def failed(self, reason: str) -> None:
         """It ended without its file."""
         self._emit(events.Failed(self._name, self._info_hash, reason))

@@ -20,6 +20,7 @@ class PieceLedger:
         self._held = held
         self._counts: dict[int, int] = {}  # bytes of pieces that are not complete
         self._deliverers: dict[int, dict[Source, int]] = {}  # bytes of each, of pieces that are not verified
+        self._unchecked: set[int] = set()  # pieces with bytes that the path may have spoilt unnoticed
         self.verified = sum(
             geometry.piece_length_of(index) for index in range(geometry.piece_count) if index in held
         )
@@ -34,11 +35,16 @@ class PieceLedger:
         """Whether every piece is verified."""
         return self._held.all()
 
-    def arrived(self, source: Source, start: int, end: int) -> Sequence[int]:
-        """Bytes ``[start, end)`` are in place, from ``source``: the pieces that this completes."""
+    def arrived(self, source: Source, start: int, end: int, checked: bool = True) -> Sequence[int]:
+        """Bytes ``[start, end)`` are in place, from ``source``: the pieces that this completes.
+
+        ``checked``: a checksum says that they are what the source sent.
+        """
         self.received += end - start
         length = self._geometry.piece_length
         first = start // length
+        if not checked:
+            self._unchecked.update(range(first, (end - 1) // length + 1))
         if end <= (first + 1) * length:  # within one piece: by far the most frequent case
             return (first,) if self._count(source, first, end - start) else ()
         complete = []
@@ -58,13 +64,19 @@ class PieceLedger:
         self._counts.pop(index, None)
         return True
 
+    def proves(self, index: int) -> bool:
+        """Whether complete piece ``index`` is just what its deliverers sent, as far as checksums tell."""
+        return index not in self._unchecked
+
     def right(self, index: int) -> Mapping[Source, int]:
         """Piece ``index`` matches its hash: count it as held. Returns who delivered it, and how much."""
         self._held.set(index)
+        self._unchecked.discard(index)
         self.verified += self._geometry.piece_length_of(index)
         return self._deliverers.pop(index, {})
 
     def wrong(self, index: int) -> Mapping[Source, int]:
         """Piece ``index`` does not match: it is missing again. Returns who delivered it, and how much."""
+        self._unchecked.discard(index)
         self.received -= self._geometry.piece_length_of(index)
         return self._deliverers.pop(index, {})

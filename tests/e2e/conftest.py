@@ -62,7 +62,20 @@ class OwnerInTest:
         self._thread.start()
         self._client = TrackerClient(tracker, self.node_id)
         self._client.register(self._sock.getsockname())
-        self._client.own([OwnedFile(metainfo.name, metainfo.info_hash_hex, self.size)])
+        self._file = OwnedFile(metainfo.name, metainfo.info_hash_hex, self.size)
+        self._client.own([self._file])
+
+    @property
+    def addr(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self._sock.getsockname()
+        return host, port
+
+    def move(self, addr: tuple[str, int]) -> None:
+        """Be found at ``addr`` instead, from where a relay leads here."""
+        self._client.exit()
+        self._client.register(addr)
+        self._client.own([self._file])
 
     def _listen(self) -> None:
         while True:

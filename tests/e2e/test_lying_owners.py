@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from faults.link import LinkFaults
+from faults.relay import FaultyRelay
+
 MIB = 1 << 20
 SIZE = 4 * MIB
 
@@ -82,11 +85,13 @@ def test_an_owner_of_another_size(swarm: Any, slow: dict[str, str], brief: dict[
     assert f"{SIZE - 1} bytes" in late.errors[0]
 
 
-def test_an_owner_that_answers_and_sends_nothing(swarm: Any, brief: dict[str, str]) -> None:
+def test_an_owner_that_answers_and_sends_nothing(
+    swarm: Any, slow: dict[str, str], brief: dict[str, str]
+) -> None:
     path = swarm.file("x.bin", 1 * MIB)
     _, torrent = swarm.share(path)
     mute = swarm.play_owner(path, torrent, lambda at, payload: None)
-    fetcher = swarm.fetch(torrent, **brief)
+    fetcher = swarm.fetch(torrent, **slow, **brief)  # or the other may have sent all before it is asked
     assert fetcher.end() == 0
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     (lost,) = fetcher.seen("owner_lost")
@@ -110,3 +115,19 @@ def test_an_owner_that_sends_a_drop_at_a_time_holds_nobody_up(swarm: Any, brief:
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     received = {source["node_id"]: source["received"] for source in fetcher.seen("completed")[0]["sources"]}
     assert received[honest.number] > 3 * MIB > received[dripping.node_id]
+
+
+def test_a_path_that_spoils_bytes_is_not_the_owners_fault(swarm: Any, brief: dict[str, str]) -> None:
+    """Over loopback payloads go without checksums: the only owner is asked again, with them."""
+    path = swarm.file("x.bin", 4 * MIB)
+    honest, torrent = swarm.share(path)
+    assert honest.stop() == 0
+    owner = swarm.play_owner(path, torrent)
+    there, back = LinkFaults(), LinkFaults(corrupt=0.02)
+    with FaultyRelay(owner.addr, there, back, seed=1) as relay:
+        owner.move(relay.addr)
+        fetcher = swarm.fetch(torrent, LOOPBACK_SEGMENT_SIZE="1400", **brief)
+        assert fetcher.end(40) == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    assert fetcher.seen("piece_failed")
+    assert not any(event["blamed"] for event in fetcher.seen("owner_lost"))

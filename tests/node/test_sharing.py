@@ -11,6 +11,7 @@ import pytest
 from common.errors import FileFault
 from node import events
 from node.chunk_udp.sockets import udp_socket
+from node.content import storage
 from node.content.storage import SharedFile
 from node.content.torrents import create_torrent
 from node.sharing import MAX_OPEN_FILES, Sharing
@@ -108,3 +109,34 @@ def test_sharing_many_files_keeps_few_of_them_open(sharing: Sharing, share) -> N
         shared.read_into(0, buffer)
         assert bytes(buffer) == str(shared.path.stem).encode()[:1]
     assert len(sharing._open_files._files) == MAX_OPEN_FILES
+
+
+def test_what_changed_and_is_shared_anew_is_served_anew(sharing: Sharing, share) -> None:
+    path = share("a.bin", b"hello")
+    (first,) = sharing._shared.values()
+    buffer = memoryview(bytearray(5))
+    first.read_into(0, buffer)  # it is open now
+    os.utime(path, ns=(0, 0))
+    sharing.check_files()
+    assert not sharing.is_sharing()
+    sharing_again(sharing, path)
+    (again,) = sharing._shared.values()
+    again.read_into(0, buffer)  # not from the file as it was opened then
+    assert again.offered and bytes(buffer) == b"hello"
+
+
+def test_where_files_have_no_reliable_numbers_their_size_and_time_must_do(
+    sharing: Sharing, share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_NUMBERED", False)
+    path = share("a.bin", b"hello")
+    status = os.stat(path)
+    same = path.with_name("same")
+    same.write_bytes(b"hello")
+    os.utime(same, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    os.replace(same, path)  # as an open file and a path seem to be two files on Windows
+    sharing.check_files()
+    assert sharing.is_sharing()
+    os.utime(path, ns=(0, 0))
+    sharing.check_files()
+    assert not sharing.is_sharing()

@@ -624,3 +624,15 @@ def test_no_more_is_asked_for_than_our_own_buffer_takes() -> None:
     connection = told(connect(receive_limit=3000), owner)
     connection.controller.window = 1e9
     assert connection.window == connection.room() == 3000
+
+
+def test_who_was_asked_for_checksums_is_not_believed_without() -> None:
+    owner = Owner()
+    connection = told(connect(checked=True), owner)
+    connection.request(0, 2000, 1.0)
+    answers = owner.answers(connection.datagrams_to_send(), 1.0)
+    messages = [wire.decode(answer) for answer in answers]
+    bare = [wire.encode(m._replace(checked=False)) for m in messages if isinstance(m, wire.Data)]
+    assert len(bare) == 2
+    assert take(connection, bare, 1.01) == [] and connection.counters.stale == 2
+    assert spans(take(connection, answers, 1.02)) == [(0, 1000), (1000, 2000)]

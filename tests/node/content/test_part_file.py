@@ -172,3 +172,10 @@ def test_a_folder_torrent_is_refused(tmp_path: Path) -> None:
     files = b"d4:infod5:filesld6:lengthi0e4:pathl1:aeee4:name1:x12:piece lengthi1e6:pieces0:ee"
     with pytest.raises(MetainfoError, match="folder"):
         PartFile.open(tmp_path, decode_metainfo(files))
+
+
+def test_what_is_allocated_is_what_was_written_not_what_is_promised(part: PartFile) -> None:
+    assert part.allocated < SIZE
+    part.write(0, [Random(5).randbytes(SIZE)])
+    os.fsync(part._file._descriptor.number)  # type: ignore[union-attr]  # some systems allocate late
+    assert part.allocated == SIZE

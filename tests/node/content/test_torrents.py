@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -10,7 +11,7 @@ from random import Random
 
 import pytest
 
-from common.errors import FileFault, MetainfoError
+from common.errors import DiskFull, FileFault, MetainfoError
 from node.content import torrents
 from node.content.torrents import calculate_file_hash, create_torrent, parse_torrent_file
 
@@ -161,3 +162,18 @@ def test_the_hash_of_a_whole_file(tmp_path: Path) -> None:
     assert calculate_file_hash(tmp_path / "x") == hashlib.sha1(content).hexdigest()
     with pytest.raises(FileFault, match="no such file"):
         calculate_file_hash(tmp_path / "y")
+
+
+def test_a_torrent_that_finds_no_room_is_not_said_to_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_bytes(b"hello")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(DiskFull) as caught:
+        create_torrent(tmp_path / "x", tmp_path / "x.torrent", "")
+    assert str(caught.value) == f"no room left on {tmp_path} for x.torrent"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]

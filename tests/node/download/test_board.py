@@ -114,3 +114,13 @@ def test_a_meter_follows_the_rate() -> None:
     for _ in range(40):
         meter.tick(0.25)
     assert meter.rate < 1
+
+
+def test_one_that_was_dismissed_may_come_again() -> None:
+    shared = board()
+    shared.start([A])
+    shared.dismiss(A)
+    assert shared.take(A, 10) is None
+    shared.join(A)
+    assert not shared.over_for(A)
+    assert drain(shared, A) == 100

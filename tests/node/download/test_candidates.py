@@ -85,3 +85,13 @@ def test_every_owner_not_used_has_a_reason() -> None:
         2: "silent for 2.0 s",
         3: "not needed: 2 owners at a time are enough (MAX_SPLITTNES_RATE)",
     }
+
+
+def test_an_owner_named_twice_is_one_candidate() -> None:
+    """Two trackers name it: a second thread for it would work under the first one's name on the board."""
+    known = Candidates(own_id=9)
+    known.named(owners(1, 1))
+    (candidate,) = known.choose(3, 0.0)
+    known.named(owners(1, 2, 1))
+    assert known.find(1, candidate.addr) is candidate
+    assert ids(known.choose(3, 0.0)) == [2]

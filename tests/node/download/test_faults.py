@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,20 @@ def test_a_download_waits_for_its_turn(metainfo: Metainfo, around: Callable[...,
     late.start()
     late.cancel()
     assert late.done.wait(20) and late.status().state == "cancelled"
+
+
+def test_a_complete_file_that_cannot_be_offered_is_complete(
+    tmp_path: Path, metainfo: Metainfo, around: Callable[..., Surroundings]
+) -> None:
+    """Whoever waits for it may have moved it away at once."""
+    content = b"hello"
+    pieces = hashlib.sha1(content).digest()
+    (tmp_path / "x.bin").write_bytes(content)
+    whole = decode_metainfo(encode_metainfo("x.bin", len(content), PIECE, pieces, ""))
+    told: list[Any] = []
+    gone = replace(around(told), in_place=failing(FileFault("x.bin: no such file")))
+    complete = Download(whole, gone)
+    complete.start()
+    assert complete.done.wait(20)
+    assert complete.error is None and complete.status().state == "completed"
+    assert [event.name for event in told] == ["hashing", "completed", "sharing_stopped"]

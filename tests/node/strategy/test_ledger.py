@@ -76,3 +76,13 @@ def test_each_piece_completes_once_in_whatever_order_its_bytes_come(
         for source, amount in book.right(index).items():
             given_by[source] += amount
     assert sum(given_by.values()) == size == book.verified
+
+
+def test_a_piece_with_unchecked_bytes_proves_nothing_until_it_is_fetched_again() -> None:
+    book = ledger(30, 10)
+    book.arrived(A, 0, 15, checked=False)
+    book.arrived(A, 15, 30)
+    assert [book.proves(index) for index in range(3)] == [False, False, True]
+    book.wrong(0)
+    book.arrived(A, 0, 10)
+    assert [book.proves(index) for index in range(3)] == [True, False, True]
