@@ -37,6 +37,7 @@ from common.messages import (
     RegisterAnswer,
     Update,
 )
+from node.discovery.deadline import DeadlineAdapter
 
 MAX_ANSWER = 4 << 20  # bytes
 READ_SIZE = 16 << 10  # bytes at a time
@@ -174,6 +175,7 @@ class TrackerClient:
             session = self._sessions.get_nowait()
         except queue.Empty:
             session = requests.Session()
+            session.mount("http://", DeadlineAdapter())
             session.trust_env = False  # a proxy of the environment does not lead to a tracker on this machine
             session.headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
         try:

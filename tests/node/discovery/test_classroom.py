@@ -61,6 +61,8 @@ class Server:
         try:
             self.requests.append(sock.recv(1 << 16))
             head, end, body = self._answer.partition(b"\r\n\r\n")
+            if not end:  # all head
+                head, body = body, head
             sock.sendall(head + end)
             for byte in body if self._pause else ():
                 if self._stop.wait(self._pause):
@@ -209,6 +211,16 @@ def test_an_answer_that_drips_ends_with_the_timeout(
     server = serve(http(b" " * 10_000), pause=0.05)
     begin = time.monotonic()
     with pytest.raises(TrackerUnavailable, match="takes longer than 0.3 s"):
+        make_client(server.url, timeout=0.3).need("f")
+    assert time.monotonic() - begin < 10
+
+
+def test_the_head_of_an_answer_may_not_drip_either(
+    make_client: Callable[..., TrackerClient], serve: Callable[..., Server]
+) -> None:
+    server = serve(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 10_000, pause=0.05)
+    begin = time.monotonic()
+    with pytest.raises(TrackerUnavailable):
         make_client(server.url, timeout=0.3).need("f")
     assert time.monotonic() - begin < 10
 
