@@ -146,15 +146,26 @@ class Prompt:
             return True
 
 
+class _Above(StdoutProxy):
+    """Prints in the event loop of the prompts, also between two of them: from another thread it would
+    print into one that is just being drawn."""
+
+    loop: asyncio.AbstractEventLoop | None = None  # None: there is no prompt any more, or not yet
+
+    def _get_app_loop(self) -> asyncio.AbstractEventLoop | None:
+        return self.loop
+
+
 @contextlib.contextmanager
-def output_above_prompt() -> Iterator[None]:
+def output_above_prompt() -> Iterator[_Above]:
     """What anybody prints goes above the prompt and leaves what is being typed alone; colours survive."""
+    proxy = _Above(sleep_between_writes=GATHER, raw=True)
     with (
-        StdoutProxy(sleep_between_writes=GATHER, raw=True) as proxy,
+        proxy,
         contextlib.redirect_stdout(cast(TextIO, proxy)),
         contextlib.redirect_stderr(cast(TextIO, proxy)),
     ):
-        yield
+        yield proxy
 
 
 def run_prompt(
@@ -170,7 +181,16 @@ def run_prompt(
     ``folder`` is the node's: names in it are completed, and the history is in its ``.history``. ``toolbar``
     gives the line below the prompt. The exit code.
     """
-    with output_above_prompt():
-        screen.say("ENTER YOUR COMMAND!")
-        asyncio.run(Prompt(node, screen, stop, folder, toolbar, name).run())
+
+    async def ask_until_left() -> None:
+        above.loop = asyncio.get_running_loop()
+        try:
+            screen.say("ENTER YOUR COMMAND!")
+            await Prompt(node, screen, stop, folder, toolbar, name).run()
+            await asyncio.sleep(2 * GATHER)  # what is on its way is printed
+        finally:
+            above.loop = None
+
+    with output_above_prompt() as above:
+        asyncio.run(ask_until_left())
     return 0

@@ -120,6 +120,16 @@ def test_tab_completes_verbs_and_names(terminal: Callable[..., Terminal], tmp_pa
     shell.see("node 7 on 127.0.0.1:4001 · tracker answers · sharing 1 file")
 
 
+def test_an_answer_stands_between_its_command_and_the_next_prompt(terminal: Callable[..., Terminal]) -> None:
+    shell = terminal()
+    shell.see(IDLE)
+    for _ in range(20):  # it is a question of milliseconds who draws first
+        shell.type("\x0c")  # Ctrl-L: an empty screen
+        shell.see(["node 7>", IDLE].__eq__)
+        shell.type("torrent -files\r")
+        shell.see(["node 7> torrent -files", "no files", "node 7>", IDLE].__eq__)
+
+
 def test_a_line_that_arrives_leaves_what_is_typed_alone(terminal: Callable[..., Terminal]) -> None:
     shell = terminal()
     shell.see(IDLE)
