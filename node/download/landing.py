@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from common.errors import SwarmError
+from common.errors import DownloadFailed, SwarmError
 from common.metainfo import Metainfo
 from node.content.storage import PartFile
 from node.content.verify import PieceVerifier, Verdict, hash_range
@@ -124,10 +124,14 @@ class Landing:
         start, end = self._start, self._end
 
         def job(scratch: memoryview) -> None:
+            fault: SwarmError | None = DownloadFailed("stopped by a fault of this program")
             try:
                 self._land(start, end, buffer[: end - start], scratch)
-            finally:
+                fault = None
+            finally:  # whatever happened: the buffer goes round, and nobody waits for bytes that never land
                 self._pool.give(buffer)
+                if fault is not None:
+                    self._site.board.stop(fault)
 
         if not self._verifier.run(job):
             self._pool.give(buffer)

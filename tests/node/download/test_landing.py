@@ -181,6 +181,23 @@ def test_a_disk_that_is_full_ends_the_download(make_site, monkeypatch: pytest.Mo
     assert site.board.received == 0
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_ours_on_a_hashing_thread_ends_the_download(make_site, monkeypatch) -> None:
+    site = make_site(CONTENT, 64 * 1024)
+    take_everything(site, A)
+
+    def fault(offset: int, buffers: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(site.part, "write", fault)
+    landing = site.landing(A)
+    landing.deliver(0, CONTENT[:1000])
+    landing.flush()
+    with site.board.changed:
+        assert site.board.changed.wait_for(lambda: site.board.over, LIMIT)
+    assert site.board.fault is not None
+
+
 def test_buffers_are_few_and_go_round() -> None:
     pool = BufferPool(10, 2)
     first = pool.take(lambda: False)
