@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(clean(error), file=sys.stderr)
         return 2
     except OSError as error:
-        print(clean(f"logs cannot be written: {error}"), file=sys.stderr)
+        print(clean(f"logs cannot be written: {error.filename}: {error.strerror}"), file=sys.stderr)
         return 1
     stop = threading.Event()
     stop_on_signals(stop)

@@ -116,9 +116,7 @@ class Download:
 
     def status(self) -> events.DownloadStatus:
         """A row of -status."""
-        sources = source_rows(
-            self._known(), self.board, self._settings.max_owners, self._state is State.COMPLETED
-        )
+        sources = source_rows(self._known(), self.board, self._settings.max_owners, self.board.complete)
         rate = sum(source.rate for source in sources)
         received = self.board.received
         return events.DownloadStatus(
