@@ -103,7 +103,7 @@ class TrackerService:
             circumstances = Circumstances(now, self._registry.half_life, self._rng)
         best = self._rank(owners, self._max_results, circumstances)
         filename = request.filename or (best[0].file.filename if best else None)
-        log(f"NEED node {request.node_id}: {filename or request.info_hash!r}, {len(owners)} owners")
+        log(f"NEED node {request.node_id}: {filename or request.info_hash!r}, owners: {len(owners)}")
         return NeedAnswer(request.node_id, filename, tuple(map(_entry, best))).to_json()
 
     def update_db(self, request: Update) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class TrackerService:
             self._registry.heard(request.node_id, request.addr, now)
             uploads = node.uploads
             ticket = self._storage.record([SaveNode(self._record_of(node, now))])
-        log(f"UPDATE node {credited}: {request.filename!r}, {uploads} uploads")
+        log(f"UPDATE node {credited}: {request.filename!r}, uploads: {uploads}")
         return self._kept({"status": "Database updated", "uploads": uploads}, ticket)
 
     def remove_node(self, request: Exit) -> dict[str, Any]:
