@@ -5,7 +5,8 @@
     │   ├── SettingError           a setting does not parse
     │   ├── CommandError           the user typed something that means nothing
     │   ├── FileFault              a file is missing, unreadable, changed, or in the way
-    │   │   └── DiskFull           no room left
+    │   │   ├── DiskFull           no room left
+    │   │   └── PassingFault       not just now: too many files are open, or this one is being renamed
     │   ├── StorageFault           the tracker cannot keep its records
     │   └── TrackerFull            the tracker holds as much as its limits allow
     └── RemoteFault                something that came from elsewhere: survive it
@@ -48,6 +49,10 @@ class FileFault(LocalFault):
 
 class DiskFull(FileFault):
     """The file system has no room left."""
+
+
+class PassingFault(FileFault):
+    """A file cannot be opened or read just now, but nothing says that it is not what it was."""
 
 
 class StorageFault(LocalFault):

@@ -1,7 +1,8 @@
-"""What this node serves: the listening thread, the files it reads from, and who got how much.
+"""What this node serves: the listening thread, the torrents on offer, and who got how much.
 
 A file is served by info hash only, never by a name from the wire, and only while it is what was hashed: the
-first sign of a change, and nothing of it is offered any more.
+first sign of a change, and nothing of it is offered any more. Of an unfinished download the verified pieces
+are served.
 """
 
 from __future__ import annotations
@@ -10,76 +11,18 @@ import os
 import secrets
 import socket
 import threading
-from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
+from common.bitfield import Bitfield
 from common.errors import FileFault
 from common.logs import clean
 from common.messages import OwnedFile
 from common.metainfo import Metainfo
 from node import events
 from node.chunk_udp.owner import Owner
-from node.content.storage import SharedFile, identity_of
-
-MAX_OPEN_FILES = 64  # the system allows a process 256 or 1,024; a node may share far more
-
-
-@dataclass
-class SharedTorrent:
-    """One torrent on offer. ``reason`` says why it is not, once it is not."""
-
-    metainfo: Metainfo
-    path: Path
-    torrent: Path
-    identity: tuple[int, int, int, int]
-    open_files: OpenFiles
-    reason: str = ""
-
-    @property
-    def size(self) -> int:
-        """Bytes of content."""
-        return self.metainfo.size
-
-    @property
-    def offered(self) -> bool:
-        """Whether it is still served."""
-        return not self.reason
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer``; FileFault if the file is not what was shared."""
-        self.open_files.of(self).read_into(offset, buffer)
-
-
-class OpenFiles:
-    """The shared files that were read last, kept open. For the listening thread only."""
-
-    def __init__(self) -> None:
-        self._files: OrderedDict[bytes, SharedFile] = OrderedDict()
-
-    def of(self, shared: SharedTorrent) -> SharedFile:
-        """``shared``'s file, opened if need be; FileFault if it is another one by now."""
-        file = self._files.get(shared.metainfo.info_hash)
-        if file is not None and file.identity == shared.identity:
-            self._files.move_to_end(shared.metainfo.info_hash)
-            return file
-        if file is not None:  # of an earlier sharing: it changed, and was shared anew
-            del self._files[shared.metainfo.info_hash]
-            file.close()
-        file = SharedFile.open(shared.path)
-        if file.identity != shared.identity:
-            file.close()
-            raise FileFault(f"{clean(shared.path)} changed while it was shared")
-        self._files[shared.metainfo.info_hash] = file
-        if len(self._files) > MAX_OPEN_FILES:
-            self._files.popitem(last=False)[1].close()
-        return file
-
-    def close(self) -> None:
-        """Close them all."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+from node.content.storage import PartFile, SharedFile, identity_of
+from node.offers import OpenFiles, SharedPart, SharedTorrent
 
 
 class Sharing:
@@ -89,7 +32,7 @@ class Sharing:
         self._sock = sock
         self._emit = emit
         self._lock = threading.Lock()  # guards _shared against being walked while it grows
-        self._shared: dict[bytes, SharedTorrent] = {}
+        self._shared: dict[bytes, SharedTorrent | SharedPart] = {}
         self._open_files = OpenFiles()
         self._owner = Owner(sock, self._shared, secrets.token_bytes(32), self._faulty)
         self._thread = threading.Thread(target=self._owner.listen, name="listener", daemon=True)
@@ -107,7 +50,10 @@ class Sharing:
         self._open_files.close()
 
     def share(self, metainfo: Metainfo, file: SharedFile, torrent: Path) -> events.FileStatus:
-        """Offer ``file`` (open; hashed since; it is closed here): FileFault if it changed meanwhile."""
+        """Offer ``file`` (open; hashed since; it is closed here): FileFault if it changed meanwhile.
+
+        It takes the place of the part that it was: who fetches from that goes on and notices nothing.
+        """
         try:
             file.check_unchanged()
             shared = SharedTorrent(metainfo, file.path, torrent, file.identity, self._open_files)
@@ -118,10 +64,29 @@ class Sharing:
         self._emit(events.Sharing(metainfo.name, metainfo.info_hash_hex, metainfo.size, str(torrent)))
         return self._row(shared)
 
+    def share_part(self, metainfo: Metainfo, part: PartFile, held: Callable[[], Bitfield]) -> None:
+        """Offer the verified pieces of an unfinished download, until ``share`` or ``withdraw_part``.
+
+        ``held`` returns those pieces, a Bitfield that nobody changes any more; it is called from the
+        listening thread, and from others. Whatever is not in it is not served. No event is emitted. A
+        finished file is not replaced.
+        """
+        shared = SharedPart(metainfo, part, held)
+        with self._lock:
+            present = self._shared.get(metainfo.info_hash)
+            if not (isinstance(present, SharedTorrent) and present.offered):
+                self._shared[metainfo.info_hash] = shared
+
+    def withdraw_part(self, info_hash: bytes) -> None:
+        """Offer the part of a download that ended no more; a finished file stays on offer."""
+        with self._lock:
+            if isinstance(self._shared.get(info_hash), SharedPart):
+                del self._shared[info_hash]
+
     def serves(self, info_hash: bytes) -> Path | None:
-        """Where the torrent of this info hash is served from; None if it is not."""
+        """Where the finished file of this info hash is served from; None if it is not."""
         shared = self._shared.get(info_hash)
-        return shared.path if shared is not None and shared.offered else None
+        return shared.path if isinstance(shared, SharedTorrent) and shared.offered else None
 
     def is_sharing(self) -> bool:
         """Whether anything is on offer."""
@@ -129,12 +94,16 @@ class Sharing:
 
     def owned_files(self) -> list[OwnedFile]:
         """What the tracker is told."""
-        return [owned_file(shared.metainfo) for shared in self._all() if shared.offered]
+        return [
+            owned_file(shared.metainfo, isinstance(shared, SharedTorrent))
+            for shared in self._all()
+            if shared.offered and (shared.held is None or shared.held.count)
+        ]
 
     def check_files(self) -> None:
         """Look at every file on offer; stop offering what has changed or gone."""
         for shared in self._all():
-            if not shared.offered:
+            if not (isinstance(shared, SharedTorrent) and shared.offered):
                 continue
             try:
                 if identity_of(os.stat(shared.path)) != shared.identity:
@@ -156,24 +125,25 @@ class Sharing:
             if info_hash in names
         ]
 
-    def _all(self) -> list[SharedTorrent]:
+    def _all(self) -> list[SharedTorrent | SharedPart]:
         with self._lock:
             return list(self._shared.values())
 
-    def _row(self, shared: SharedTorrent) -> events.FileStatus:
+    def _row(self, shared: SharedTorrent | SharedPart) -> events.FileStatus:
+        reason = shared.reason if isinstance(shared, SharedTorrent) else ""
         return events.FileStatus(
             filename=shared.metainfo.name,
             info_hash=shared.metainfo.info_hash_hex,
             size=shared.size,
-            complete=True,
+            complete=isinstance(shared, SharedTorrent),
             path=str(shared.path),
             uploaded=self._owner.sent[shared.metainfo.info_hash],
-            state="sharing" if shared.offered else f"stopped: {shared.reason}",
+            state=f"stopped: {reason}" if reason else "sharing",
         )
 
     def _faulty(self, info_hash: bytes, fault: FileFault) -> None:
         shared = self._shared.get(info_hash)
-        if shared is not None:
+        if isinstance(shared, SharedTorrent):  # no part: it was replaced meanwhile
             self._stop_offering(shared, str(fault))
 
     def _stop_offering(self, shared: SharedTorrent, reason: str) -> None:
@@ -184,6 +154,6 @@ class Sharing:
         self._emit(events.SharingStopped(shared.metainfo.name, shared.metainfo.info_hash_hex, reason))
 
 
-def owned_file(metainfo: Metainfo) -> OwnedFile:
-    """What OWN says of a complete torrent."""
-    return OwnedFile(metainfo.name, metainfo.info_hash_hex, metainfo.size, True)
+def owned_file(metainfo: Metainfo, complete: bool = True) -> OwnedFile:
+    """What OWN says of a torrent, finished or not."""
+    return OwnedFile(metainfo.name, metainfo.info_hash_hex, metainfo.size, complete)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from common.bitfield import Bitfield
 from common.errors import WireError
 from node.chunk_udp import wire
 from node.chunk_udp.tokens import Address, TokenMint
@@ -28,6 +29,15 @@ class Shared(Protocol):
     @property
     def offered(self) -> bool:
         """False once the content has changed or gone: nothing of it is served any more."""
+        ...
+
+    @property
+    def held(self) -> Bitfield | None:
+        """The verified pieces, as they are now; None: all of them."""
+        ...
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether every byte of ``[start, end)`` lies in a verified piece."""
         ...
 
 
@@ -72,14 +82,23 @@ class Answerer:
         return self._check_range(message, shared)
 
     def _tell_file_size(self, ask: wire.Ask, shared: Shared) -> wire.Tell:
+        """The size, and of a partial copy one page of its bitfield: none where the page would be empty."""
         self.counts["ask"] += 1
-        return wire.Tell(ask.transfer_id, ask.sequence, shared.size, complete=True)
+        held = shared.held
+        if held is None or held.all():
+            return wire.Tell(ask.transfer_id, ask.sequence, shared.size, complete=True)
+        first_piece = ask.first_piece // 8 * 8  # a page begins with a byte
+        page = held.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
+        return wire.Tell(ask.transfer_id, ask.sequence, shared.size, False, first_piece, page)
 
-    def _check_range(self, request: wire.Request, shared: Shared) -> SendChunk | None:
+    def _check_range(self, request: wire.Request, shared: Shared) -> SendChunk | wire.Refuse | None:
         in_bounds = 0 < request.length <= wire.MAX_REQUEST and request.offset + request.length <= shared.size
         sound = wire.MIN_SEGMENT <= request.segment_size <= wire.MAX_SEGMENT
         if not (in_bounds and sound) or request.length > wire.MAX_SEGMENTS_PER_REQUEST * request.segment_size:
             self.counts["out of bounds"] += 1
             return None
+        if not shared.holds(request.offset, request.offset + request.length):
+            self.counts["refused"] += 1
+            return wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.NOT_HELD)
         self.counts["request"] += 1
         return SendChunk(request)

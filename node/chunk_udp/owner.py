@@ -15,30 +15,23 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from common.errors import FileFault
+from common.errors import FileFault, PassingFault
 from node.chunk_udp import sockets, wire
-from node.chunk_udp.answers import Answerer, SendChunk
+from node.chunk_udp.answers import Answerer, SendChunk, Shared
 from node.chunk_udp.tokens import Address, TokenMint
 
 MAX_REMEMBERED = 1024  # addresses whose totals and path limits are kept
 STOP_CHECK = 0.5  # seconds after which the loop looks whether it shall end, if nothing wakes it
 
 
-class SharedContent(Protocol):
+class SharedContent(Shared, Protocol):
     """A torrent's bytes as the owner serves them."""
 
-    @property
-    def size(self) -> int:
-        """Bytes of content."""
-        ...
-
-    @property
-    def offered(self) -> bool:
-        """False once the content has changed or gone."""
-        ...
-
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer`` from ``offset`` on; FileFault if the content is not what was shared."""
+        """Fill ``buffer`` from ``offset`` on; FileFault if the content is not what was shared.
+
+        PassingFault if it cannot be read just now, and nothing says that it is not what was shared.
+        """
         ...
 
 
@@ -121,10 +114,15 @@ class Owner:
         chunk = self._chunk[: request.length]
         try:
             content.read_into(request.offset, chunk)
+        except PassingFault:
+            self.counts["unread"] += 1
+            # A part that gets its final name is back at once, and a lost REQUEST costs less than a BUSY.
+            if content.held is None:
+                self._refuse(request, wire.Refusal.BUSY, addr)
+            return
         except FileFault as fault:
             self._on_fault(request.info_hash, fault)
-            refusal = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.CHANGED)
-            self._send([wire.encode(refusal)], addr)
+            self._refuse(request, wire.Refusal.CHANGED, addr)
             return
         segment = min(request.segment_size, self._path_limit.get(addr[0], wire.MAX_SEGMENT))
         per_call = wire.MAX_DATAGRAM // (segment + wire.HEADER_SIZE) if self._batches else 1
@@ -133,6 +131,9 @@ class Owner:
             if not self._send_segments(request, request.offset + at, chunk[at : at + step], segment, addr):
                 return
         self._count(request, addr)
+
+    def _refuse(self, request: wire.Request, reason: wire.Refusal, addr: Address) -> None:
+        self._send([wire.encode(wire.Refuse(request.transfer_id, request.sequence, reason))], addr)
 
     def _send_segments(
         self, request: wire.Request, offset: int, payload: memoryview, segment: int, addr: Address

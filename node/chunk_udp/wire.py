@@ -113,6 +113,7 @@ class Refuse:
     transfer_id: int
     sequence: int
     reason: Refusal
+    place: int = 0  # BUSY: our place in the waiting line, from 1; 0 if there is none
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ Message = Ask | Token | Tell | Refuse | Request | Data
 _ASK = struct.Struct(f"!{INFO_HASH_SIZE}s{TOKEN_SIZE}s")
 _TOKEN = struct.Struct(f"!{TOKEN_SIZE}s")
 _TELL = struct.Struct("!Q")
+_REFUSE = struct.Struct("!BH")
 _REQUEST = struct.Struct(f"!{INFO_HASH_SIZE}s{TOKEN_SIZE}sI")
 
 
@@ -174,7 +176,8 @@ def encode(message: Message) -> bytes:
         body = _TELL.pack(message.size) + message.bitfield
         flags = COMPLETE if message.complete else 0
         return _seal(Kind.TELL, flags, len(body), transfer, message.first_piece, sequence, body)
-    return _seal(Kind.REFUSE, 0, 1, transfer, 0, sequence, bytes([message.reason]))
+    body = _REFUSE.pack(message.reason, message.place)
+    return _seal(Kind.REFUSE, 0, len(body), transfer, 0, sequence, body)
 
 
 def pack_data_header(
@@ -236,6 +239,7 @@ def _decode_body(
     if kind == Kind.TELL and _TELL.size <= len(body) <= _TELL.size + MAX_BITFIELD:
         (size,) = _TELL.unpack_from(body)
         return Tell(transfer, sequence, size, bool(flags & COMPLETE), offset, body[_TELL.size :])
-    if kind == Kind.REFUSE and len(body) == 1 and body[0] in Refusal._value2member_map_:
-        return Refuse(transfer, sequence, Refusal(body[0]))
+    if kind == Kind.REFUSE and len(body) == _REFUSE.size and body[0] in Refusal._value2member_map_:
+        reason, place = _REFUSE.unpack(body)
+        return Refuse(transfer, sequence, Refusal(reason), place)
     raise WireError(f"unknown or misshapen message of type {kind:#04x}")

@@ -7,9 +7,10 @@ import os
 import stat
 from pathlib import Path
 
-from common.errors import DiskFull, FileFault
+from common.errors import DiskFull, FileFault, PassingFault
 from common.logs import clean
 
+PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # says nothing about the file itself
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
 
 
@@ -21,7 +22,8 @@ def file_fault(path: Path, error: OSError) -> FileFault:
         return FileFault(f"{clean(path)} is a folder; a file is wanted")
     if isinstance(error, PermissionError):
         return FileFault(f"{clean(path)} cannot be opened: permission denied")
-    return FileFault(f"{clean(path)}: {error.strerror or os.strerror(error.errno or 0)}")
+    kind = PassingFault if error.errno in PASSING else FileFault
+    return kind(f"{clean(path)}: {error.strerror or os.strerror(error.errno or 0)}")
 
 
 def write_fault(path: Path, name: str, error: OSError) -> FileFault:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from common.errors import FileFault
+from common.bitfield import Bitfield
+from common.errors import FileFault, PassingFault
+from common.metainfo import decode_metainfo, encode_metainfo
 from node import events
 from node.chunk_udp.sockets import udp_socket
 from node.content import storage
-from node.content.storage import SharedFile
+from node.content.storage import PartFile, SharedFile
 from node.content.torrents import create_torrent
-from node.sharing import MAX_OPEN_FILES, Sharing
+from node.offers import MAX_OPEN_FILES
+from node.sharing import Sharing
 
 
 @pytest.fixture
@@ -140,3 +145,111 @@ def test_where_files_have_no_reliable_numbers_their_size_and_time_must_do(
     os.utime(path, ns=(0, 0))
     sharing.check_files()
     assert not sharing.is_sharing()
+
+
+# ---- parts
+
+
+class Unfinished:
+    """A download of ``CONTENT`` in pieces of 16 KiB, of which ``held`` are verified."""
+
+    CONTENT = bytes(range(256)) * 256
+
+    def __init__(self, folder: Path) -> None:
+        pieces = [self.CONTENT[at : at + 16384] for at in range(0, len(self.CONTENT), 16384)]
+        hashes = b"".join(hashlib.sha1(piece).digest() for piece in pieces)
+        self.metainfo = decode_metainfo(encode_metainfo("a.bin", len(self.CONTENT), 16384, hashes, "", ""))
+        self.part = PartFile.open(folder, self.metainfo)
+        self.held = Bitfield(4)
+
+    def verify(self, piece: int) -> None:
+        self.part.write(piece * 16384, [self.CONTENT[piece * 16384 : (piece + 1) * 16384]])
+        self.held.set(piece)
+
+    def snapshot(self) -> Bitfield:
+        return self.held.copy()
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path) -> Iterator[Unfinished]:
+    made = Unfinished(tmp_path)
+    yield made
+    made.part.close()
+
+
+def offer_of(sharing: Sharing):
+    (offer,) = sharing._shared.values()
+    return offer
+
+
+def test_an_unfinished_file_is_announced_with_its_first_piece(
+    sharing: Sharing, unfinished: Unfinished
+) -> None:
+    sharing.share_part(unfinished.metainfo, unfinished.part, unfinished.snapshot)
+    assert sharing.owned_files() == []
+    unfinished.verify(2)
+    (file,) = sharing.owned_files()
+    assert (file.filename, file.size, file.complete) == ("a.bin", 65536, False)
+    (row,) = sharing.files()
+    assert (row.complete, row.state, row.path) == (False, "sharing", str(unfinished.part.path))
+    assert sharing.serves(unfinished.metainfo.info_hash) is None  # so that its download may be asked for
+    sharing.check_files()  # it is written to all the time, and no worse for it
+    assert sharing.owned_files() == [file]
+
+
+def test_of_an_unfinished_file_only_verified_bytes_are_held(sharing: Sharing, unfinished: Unfinished) -> None:
+    sharing.share_part(unfinished.metainfo, unfinished.part, unfinished.snapshot)
+    offer = offer_of(sharing)
+    assert not offer.holds(16384, 32768)
+    unfinished.verify(1)
+    assert offer.holds(16384, 32768)
+    assert not offer.holds(16383, 32768) and not offer.holds(16384, 32769)
+    buffer = memoryview(bytearray(16384))
+    offer.read_into(16384, buffer)
+    assert buffer == unfinished.CONTENT[16384:32768]
+
+
+def test_a_finished_file_takes_the_parts_place(sharing: Sharing, unfinished: Unfinished, heard) -> None:
+    sharing.share_part(unfinished.metainfo, unfinished.part, unfinished.snapshot)
+    for piece in range(4):
+        unfinished.verify(piece)
+    path = unfinished.part.finish()
+    buffer = memoryview(bytearray(10))
+    with pytest.raises(PassingFault):  # it has its new name, and is not shared under it yet
+        offer_of(sharing).read_into(0, buffer)
+    sharing.share(unfinished.metainfo, SharedFile.open(path), path)
+    offer_of(sharing).read_into(0, buffer)
+    assert buffer == unfinished.CONTENT[:10]
+    (file,) = sharing.owned_files()
+    assert file.complete
+    sharing.withdraw_part(unfinished.metainfo.info_hash)
+    assert sharing.owned_files() == [file]
+    sharing.share_part(unfinished.metainfo, unfinished.part, unfinished.snapshot)  # too late, and harmless
+    assert sharing.owned_files() == [file]
+    assert not [event for event in heard if isinstance(event, events.SharingStopped)]
+
+
+def test_the_part_of_a_download_that_ended_is_not_offered_any_more(
+    sharing: Sharing, unfinished: Unfinished
+) -> None:
+    unfinished.verify(0)
+    sharing.share_part(unfinished.metainfo, unfinished.part, unfinished.snapshot)
+    sharing.withdraw_part(unfinished.metainfo.info_hash)
+    assert sharing.owned_files() == [] and not sharing.is_sharing()
+
+
+def test_too_many_open_files_do_not_end_sharing(
+    sharing: Sharing, share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = share("a.bin", b"hello")
+    buffer = memoryview(bytearray(5))
+
+    def no_more(*args: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage.os, "open", no_more)
+        with pytest.raises(PassingFault):
+            offer_of(sharing).read_into(0, buffer)
+    offer_of(sharing).read_into(0, buffer)
+    assert buffer == b"hello" and sharing.serves(offer_of(sharing).metainfo.info_hash) == path

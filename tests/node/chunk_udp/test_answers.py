@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.bitfield import Bitfield
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.tokens import TokenMint
@@ -17,6 +18,7 @@ MINT = TokenMint(b"secret")
 TOKEN = MINT.make(HERE, 1.0)
 SHARED = b"h" * 20
 ASK = wire.Ask(7, 1, SHARED, TOKEN)
+PIECE = 1000
 REQUEST = wire.Request(7, 2, 0, 1000, SHARED, TOKEN, 1000)
 
 
@@ -26,6 +28,10 @@ class Content:
 
     size: int = 100_000
     offered: bool = True
+    held: Bitfield | None = None  # of pieces of PIECE bytes
+
+    def holds(self, start: int, end: int) -> bool:
+        return self.held is None or all(p in self.held for p in range(start // PIECE, -(-end // PIECE)))
 
 
 def answerer(content: Content | None = None) -> Answerer:
@@ -109,6 +115,51 @@ def test_anything_else_is_met_with_silence(offset: int, length: int, segment_siz
     request = dataclasses.replace(REQUEST, offset=offset, length=length, segment_size=segment_size)
     assert give(owner, request) is None
     assert owner.counts == {"out of bounds": 1}
+
+
+def holding(pieces: int, *held: int) -> Content:
+    """A content of ``pieces`` pieces, of which ``held`` are verified."""
+    bitfield = Bitfield(pieces)
+    for piece in held:
+        bitfield.set(piece)
+    return Content(pieces * PIECE, held=bitfield)
+
+
+def test_who_has_only_some_pieces_tells_which() -> None:
+    owner = answerer(holding(10, 0, 9))
+    assert give(owner, ASK) == wire.Tell(7, 1, 10_000, False, 0, b"\x80\x40")
+
+
+def test_who_has_all_pieces_by_now_is_complete() -> None:
+    assert give(answerer(holding(3, 0, 1, 2)), ASK) == wire.Tell(7, 1, 3000, True)
+
+
+def test_the_pieces_of_a_large_file_are_told_page_by_page() -> None:
+    pieces = 8 * wire.MAX_BITFIELD
+    content = holding(2 * pieces + 9, 3, pieces + 1, 2 * pieces + 8)
+    owner, told = answerer(content), b""
+    for first in (0, pieces, 2 * pieces):
+        tell = give(owner, dataclasses.replace(ASK, first_piece=first))
+        assert isinstance(tell, wire.Tell) and (tell.complete, tell.first_piece) == (False, first)
+        assert len(wire.encode(tell)) <= 40 + wire.MAX_BITFIELD
+        told += tell.bitfield
+    assert content.held is not None and told == content.held.to_bytes()
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_a_page_begins_with_a_byte_and_may_be_empty(first: int) -> None:
+    tell = give(answerer(holding(20, 8)), dataclasses.replace(ASK, first_piece=first))
+    assert tell == wire.Tell(7, 1, 20_000, False, first // 8 * 8, b"\0\x80\0"[first // 8 :])
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "sent"),
+    [(1000, 2000, True), (1500, 1, True), (999, 2, False), (2500, 501, False), (4000, 1000, False)],
+)
+def test_only_what_is_verified_is_sent(offset: int, length: int, sent: bool) -> None:
+    request = dataclasses.replace(REQUEST, offset=offset, length=length)
+    answer = give(answerer(holding(5, 1, 2)), request)
+    assert answer == (SendChunk(request) if sent else wire.Refuse(7, 2, wire.Refusal.NOT_HELD))
 
 
 def test_an_empty_file_is_told_of_and_nothing_of_it_sent() -> None:

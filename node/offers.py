@@ -1,0 +1,145 @@
+"""One torrent on offer: a finished file, or the verified pieces of an unfinished download.
+
+Both are read by the listening thread only. A file is offered for as long as it is what was hashed; a part for
+as long as its download goes on, and then the finished file takes its place.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.bitfield import Bitfield
+from common.errors import FileFault, PassingFault
+from common.logs import clean
+from common.metainfo import Metainfo
+from node.content.storage import PartFile, SharedFile
+
+MAX_OPEN_FILES = 64  # the system allows a process 256 or 1,024; a node may share far more
+
+
+@dataclass
+class SharedTorrent:
+    """One finished file on offer. ``reason`` says why it is not, once it is not."""
+
+    metainfo: Metainfo
+    path: Path
+    torrent: Path
+    identity: tuple[int, int, int, int]
+    open_files: OpenFiles
+    reason: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return self.metainfo.size
+
+    @property
+    def offered(self) -> bool:
+        """Whether it is still served."""
+        return not self.reason
+
+    @property
+    def held(self) -> Bitfield | None:
+        """None: every piece."""
+        return None
+
+    def holds(self, start: int, end: int) -> bool:
+        """Always."""
+        return True
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer``; FileFault if the file is not what was shared, PassingFault if not just now."""
+        self.open_files.of(self).read_into(offset, buffer)
+
+
+class SharedPart:
+    """The verified pieces of ``part``, whose download goes on.
+
+    ``verified`` gives the pieces that are right, as a Bitfield that nobody changes any more; it is called
+    from the listening thread, and may take the download's lock. A piece that was right once stays so.
+    """
+
+    def __init__(self, metainfo: Metainfo, part: PartFile, verified: Callable[[], Bitfield]) -> None:
+        self.metainfo = metainfo
+        self.part = part
+        self.path = part.path
+        self._verified = verified
+        self._known = verified()
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return self.metainfo.size
+
+    @property
+    def offered(self) -> bool:
+        """Always: it ends by being taken away or replaced."""
+        return True
+
+    @property
+    def held(self) -> Bitfield:
+        """The pieces that are right by now."""
+        self._known = self._verified()
+        return self._known
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether ``[start, end)`` is verified; asks the download only if it was not the last time."""
+        pieces = self.metainfo.geometry.pieces_touched(start, end)
+        known = self._known
+        if all(piece in known for piece in pieces):
+            return True
+        held = self.held
+        return all(piece in held for piece in pieces)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer``; PassingFault once the part is closed: it is getting its final name just then."""
+        try:
+            self.part.read_into(offset, buffer)
+        except FileFault as fault:  # a disk that fails ends the download, and with it this
+            raise PassingFault(str(fault)) from None
+
+
+class OpenFiles:
+    """The shared files that were read last, kept open. For the listening thread only."""
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[bytes, SharedFile] = OrderedDict()
+
+    def of(self, shared: SharedTorrent) -> SharedFile:
+        """``shared``'s file, opened if need be; FileFault if it is another one by now.
+
+        PassingFault if this process has too many files open: then those it can spare are closed.
+        """
+        file = self._files.get(shared.metainfo.info_hash)
+        if file is not None and file.identity == shared.identity:
+            self._files.move_to_end(shared.metainfo.info_hash)
+            return file
+        if file is not None:  # of an earlier sharing: it changed, and was shared anew
+            del self._files[shared.metainfo.info_hash]
+            file.close()
+        file = self._open(shared.path)
+        if file.identity != shared.identity:
+            file.close()
+            raise FileFault(f"{clean(shared.path)} changed while it was shared")
+        self._files[shared.metainfo.info_hash] = file
+        if len(self._files) > MAX_OPEN_FILES:
+            self._files.popitem(last=False)[1].close()
+        return file
+
+    def _open(self, path: Path) -> SharedFile:
+        try:
+            return SharedFile.open(path)
+        except PassingFault:
+            if not self._files:
+                raise
+            self._files.popitem(last=False)[1].close()
+            return SharedFile.open(path)
+
+    def close(self) -> None:
+        """Close them all."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
