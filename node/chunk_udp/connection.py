@@ -3,7 +3,10 @@
     VALIDATING ──TOKEN──▶ ASKING ──TELL──▶ FETCHING ──close()──▶ CLOSED
         ▲                    │                 │                    ▲
         └──── TOKEN ─────────┴─── (a new one, when ours expired)    │
-                             └──── REFUSE, silence ─────────────────┘
+                             │  ▲              │                    │
+                        BUSY ▼  │ a second later ▼ BUSY             │
+                            QUEUED ◀─────────────┘                  │
+                             └──── other REFUSE, silence ───────────┘
 
 Theory of operation. ``datagram_received`` takes what came from the owner and returns facts; ``request``
 turns a byte range into a REQUEST; ``on_timer`` does what has become due. After each of these the caller
@@ -20,13 +23,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from common.errors import OwnerFault, WireError
 from common.ranges import RangeSet
 from node.chunk_udp import wire
 from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.facts import Arrived, Counters, Fact, NotHeld, Queued, Terms, Told
 from node.chunk_udp.recovery import Flight, RoundTripTime
 
 PERSISTENT_PROBES = 3  # probes in vain after which the window collapses
@@ -36,6 +38,8 @@ MAX_REFUSALS = 3  # "nobody listens at that port" in a row, after which the owne
 REFUSAL_WAIT = 0.1  # seconds after which to try a closed port again: a stray refusal is forgiven
 FIRST_ASK = 1 << 31  # ASKs are numbered from here, REQUESTs from 1: no answer is taken for another's
 PATIENCE = 3  # an owner is not called silent before this many probe timeouts
+MAX_QUESTIONS = 3  # in a row without an answer, while FETCHING
+BUSY_WAIT = 1.0  # seconds between two questions to an owner that serves others first: they keep our place
 WINDOW_FRACTION = 4  # requests that share a full window: small bursts, and the next asked for in time
 
 
@@ -45,52 +49,8 @@ class State(enum.Enum):
     VALIDATING = "validating"
     ASKING = "asking"
     FETCHING = "fetching"
+    QUEUED = "queued"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True)
-class Told:
-    """The owner shares the torrent: its size in bytes, whether it has all, else which pieces from where."""
-
-    size: int
-    complete: bool
-    first_piece: int
-    bitfield: bytes
-
-
-class Arrived(NamedTuple):
-    """Bytes that were asked for are here: write ``payload`` at ``offset``."""
-
-    offset: int
-    payload: bytes | memoryview
-
-
-Fact = Told | Arrived
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a connection is made with."""
-
-    info_hash: bytes
-    transfer_id: int  # random 64 bits: what makes answers unguessable for those who do not see them
-    segment_size: int  # bytes of file in a segment that the path is believed to carry
-    receive_limit: int  # bytes that may be outstanding before our own receive buffer would overflow
-    owner_timeout: float  # seconds of silence after which the owner is given up
-    checked: bool = True  # ask for a checksum over every segment's payload
-
-
-@dataclass
-class Counters:
-    """What happened, for people and tests; all in datagrams but ``bytes_*``."""
-
-    received: int = 0
-    malformed: int = 0
-    stale: int = 0  # of another transfer, or of nothing we know
-    duplicate_bytes: int = 0
-    lost_bytes: int = 0
-    probes: int = 0
-    requested_bytes: int = 0
 
 
 class FetchConnection:
@@ -112,6 +72,7 @@ class FetchConnection:
         self._next_ask = FIRST_ASK
         self._asked: dict[int, float] = {}  # when the question was put: every ASK not yet answered
         self._first_piece = 0
+        self._ask_again_at = now  # when QUEUED ends
         self._silent_since = now  # since when an answer has been due
         self._timer_from = now  # from when the probe timer runs
         self._probe_by = float("inf")  # when to probe even if the timer has not run out
@@ -137,6 +98,17 @@ class FetchConnection:
         self.state = State.VALIDATING if self._token == wire.NO_TOKEN else State.ASKING
         self._ask(now)
 
+    def ask_what_it_holds(self, now: float, first_piece: int = 0) -> None:
+        """Ask again, while FETCHING goes on: a Told follows, unless it is lost. OwnerFault if nothing comes
+        from the owner any more, question after question.
+        """
+        if self.state is not State.FETCHING:
+            return
+        if len(self._asked) >= MAX_QUESTIONS:
+            raise OwnerFault("does not answer any more")
+        self._first_piece = first_piece
+        self._ask(now)
+
     @property
     def window(self) -> int:
         """Bytes that may be outstanding: what the path takes, but no more than our buffer takes."""
@@ -146,6 +118,11 @@ class FetchConnection:
     def in_flight(self) -> int:
         """Bytes asked for and not yet here or given up."""
         return self._flight.bytes
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is awaited from the owner although it would serve us."""
+        return self.state is State.FETCHING and not self._flight.requests and not self._asked
 
     def room(self) -> int:
         """Bytes that may be asked for now; 0 unless FETCHING."""
@@ -192,6 +169,9 @@ class FetchConnection:
     def unreceived(self) -> list[tuple[int, int]]:
         """Close, and return every range that was asked for and never arrived."""
         self.state = State.CLOSED
+        return self._take_all_back()
+
+    def _take_all_back(self) -> list[tuple[int, int]]:
         ranges = self._flight.abandon() + list(self._lost)
         self._lost = RangeSet()
         return ranges
@@ -221,10 +201,12 @@ class FetchConnection:
         self._silent_since = self._timer_from = now
         self._probe_by = float("inf")
         self._probes = self._refusals = 0
+        if self._asked and self.state is State.FETCHING:
+            self._asked = dict(list(self._asked.items())[-1:])  # it lives: only the latest question is open
 
     def _answer_received(self, message: wire.Token | wire.Tell | wire.Refuse, now: float) -> Sequence[Fact]:
         if isinstance(message, wire.Refuse):
-            raise OwnerFault(str(message.reason))
+            return (self._refuse_received(message, now),)
         if isinstance(message, wire.Token):
             self._token_received(message, now)
             return ()
@@ -232,6 +214,20 @@ class FetchConnection:
             return (self._tell_received(message, now),)
         self.counters.stale += 1
         return ()
+
+    def _refuse_received(self, message: wire.Refuse, now: float) -> Fact:
+        """NOT_HELD and BUSY are news; every other refusal ends it."""
+        request = self._flight.requests.get(message.sequence)
+        if message.reason is wire.Refusal.NOT_HELD and request is not None:
+            self._heard(now)
+            return NotHeld(tuple(self._flight.take_back(request.start, request.end)))
+        if message.reason is not wire.Refusal.BUSY:
+            raise OwnerFault(str(message.reason))
+        self._heard(now)
+        self._asked.clear()
+        spans = self._take_all_back()
+        self.state, self._ask_again_at = State.QUEUED, now + BUSY_WAIT
+        return Queued(message.place, tuple(spans))
 
     def _tell_received(self, message: wire.Tell, now: float) -> Told:
         self._heard(now)
@@ -328,6 +324,8 @@ class FetchConnection:
 
     def next_timer(self) -> float | None:
         """When ``on_timer`` must be called, at the latest; None if nothing is awaited."""
+        if self.state is State.QUEUED:
+            return self._ask_again_at
         if self.state is State.CLOSED or not self._waiting():
             return None
         due = min(self._probe_at(), self._give_up_at())
@@ -346,6 +344,8 @@ class FetchConnection:
 
     def on_timer(self, now: float) -> None:
         """Do what is due; OwnerFault when the owner has been silent for too long."""
+        if self.state is State.QUEUED and self._ask_again_at <= now:
+            self.ask_file_size(now, self._first_piece)
         if self._flight.loss_time is not None and self._flight.loss_time <= now:
             self._look_for_losses(now)
         if self.state is State.CLOSED or not self._waiting():

@@ -17,10 +17,12 @@ from typing import Protocol
 from common.errors import OwnerFault
 from node.chunk_udp import sockets, wire
 from node.chunk_udp.congestion import make_controller
-from node.chunk_udp.connection import Arrived, FetchConnection, State, Terms
+from node.chunk_udp.connection import FetchConnection
+from node.chunk_udp.facts import Arrived, Fact, NotHeld, Queued, Terms, Told
 from node.chunk_udp.tokens import Address
 from node.settings import TransferSettings
 
+NEWS_INTERVAL = 1.0  # seconds between two questions what an owner holds that has not all
 RECEIVES_PER_STEP = 4  # datagrams taken between two looks at what to ask for and at the timers
 
 
@@ -28,7 +30,7 @@ class Supply(Protocol):
     """What a fetcher needs of the download that it works for; called from the fetcher's thread only."""
 
     def told(self, size: int, complete: bool, first_piece: int, bitfield: bytes) -> None:
-        """The owner says what it has; OwnerFault to have done with it."""
+        """The owner says what it has, again and again while it is not complete; OwnerFault ends it."""
         ...
 
     def next_span(self, limit: int) -> tuple[int, int] | None:
@@ -43,8 +45,16 @@ class Supply(Protocol):
         """These were handed out by ``next_span`` and will not come from this owner."""
         ...
 
-    def wait_for_work(self) -> bool:
-        """Block until there may be something to fetch again; False when there will never be."""
+    def not_held(self, spans: Sequence[tuple[int, int]]) -> None:
+        """These were handed out by ``next_span``, and the owner does not hold them after all."""
+        ...
+
+    def queued(self, place: int) -> None:
+        """The owner serves others first, we are ``place``-th in line. ``told`` follows when it serves us."""
+        ...
+
+    def wait_for_work(self, timeout: float | None) -> bool:
+        """Block until there may be something to fetch, at most ``timeout`` seconds; False: never any more."""
         ...
 
     def stopping(self) -> bool:
@@ -70,6 +80,8 @@ class Fetcher:
             self._sock.close()
             raise
         self._buffer = memoryview(bytearray(sockets.BATCH))
+        self._next_question = float("inf")
+        self._next_page = 0  # the first piece that it is about
 
     def _connect(self, addr: Address, info_hash: bytes, settings: TransferSettings) -> FetchConnection:
         """What the path to ``addr`` is like, and a connection made for it."""
@@ -120,20 +132,27 @@ class Fetcher:
         if self._supply.stopping():
             return False
         now = time.monotonic()
+        self._ask_for_news(now)
         self._ask_for_more(now)
-        if connection.state is State.FETCHING and not connection.in_flight:
-            return self._supply.wait_for_work()
+        if connection.idle:
+            timeout = self._next_question - now
+            return self._supply.wait_for_work(None if timeout == float("inf") else max(0.0, timeout))
         received = 0
         while received < RECEIVES_PER_STEP and self._receive(time.monotonic()):
             received += 1
         if not received:
-            timer = connection.next_timer()
-            selector.select(None if timer is None else max(0.0, timer - now))
+            wake_at = self._next_timer()
+            selector.select(None if wake_at == float("inf") else max(0.0, wake_at - now))
             self._receive(time.monotonic())
         timer = connection.next_timer()
         if timer is not None and timer <= (now := time.monotonic()):
             connection.on_timer(now)
         return True
+
+    def _next_timer(self) -> float:
+        """When to look at the clock again, at the latest."""
+        timer = self.connection.next_timer()
+        return self._next_question if timer is None else min(timer, self._next_question)
 
     def _ask_for_more(self, now: float) -> None:
         """Turn room in the window into requests; what was lost goes first."""
@@ -159,11 +178,35 @@ class Fetcher:
             return False
         for at in range(0, size, max(1, step)):
             for fact in self.connection.datagram_received(self._buffer[at : min(at + step, size)], now):
-                if isinstance(fact, Arrived):
+                if type(fact) is Arrived:
                     self._supply.deliver(fact.offset, fact.payload)
                 else:
-                    self._supply.told(fact.size, fact.complete, fact.first_piece, fact.bitfield)
+                    self._hear(fact, now)
         return True
+
+    def _hear(self, fact: Fact, now: float) -> None:
+        """What the owner says of itself goes to the supply."""
+        if isinstance(fact, Told):
+            self._plan_next_question(fact, now)
+            self._supply.told(fact.size, fact.complete, fact.first_piece, fact.bitfield)
+        elif isinstance(fact, NotHeld):
+            self._supply.not_held(fact.spans)
+        elif isinstance(fact, Queued):
+            self._supply.give_back(fact.spans)
+            self._supply.queued(fact.place)
+
+    def _plan_next_question(self, told: Told, now: float) -> None:
+        """Who has not all yet is asked again: for the next page at once, from the start after a second."""
+        next_page = len(told.bitfield) == wire.MAX_BITFIELD
+        self._next_page = told.first_piece + 8 * wire.MAX_BITFIELD if next_page else 0
+        wait = 0.0 if next_page else NEWS_INTERVAL
+        self._next_question = float("inf") if told.complete else now + wait
+
+    def _ask_for_news(self, now: float) -> None:
+        """What has the owner got since? Where the answer is lost, the next question makes up for it."""
+        if now >= self._next_question:
+            self._next_question = now + NEWS_INTERVAL
+            self.connection.ask_what_it_holds(now, self._next_page)
 
     def _survive(self, error: OSError) -> None:
         """What a socket call raised: nothing there is fine, a closed port may be fine once or twice."""

@@ -158,13 +158,18 @@ class Board:
             meter.total += end - start
             return self._ledger.arrived(source, start, end, checked)
 
-    def wait_for_work(self, source: Source) -> bool:
-        """Until there is something for ``source`` to take; False once there will be nothing any more."""
+    def wait_for_work(self, source: Source, timeout: float | None = None) -> bool:
+        """Until there is something for ``source`` to take, or ``timeout`` seconds are over.
+
+        False once there will be nothing any more.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
         with self.changed:
             while not self.over_for(source):
-                if self._division.refill(source, self._seconds_left):
+                left = None if until is None else until - time.monotonic()
+                if self._division.refill(source, self._seconds_left) or (left is not None and left <= 0):
                     return True
-                self.changed.wait()
+                self.changed.wait(left)
             return False
 
     def over_for(self, source: Source) -> bool:

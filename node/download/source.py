@@ -86,10 +86,17 @@ class SourceThread:
         self._landing.flush()
         self._board.give_back(spans)
 
-    def wait_for_work(self) -> bool:
-        """Until the board has something for us; False once it will have nothing any more."""
+    def not_held(self, spans: Sequence[tuple[int, int]]) -> None:
+        """The owner said that it holds these, and does not."""
+        self._board.give_back(spans)
+
+    def queued(self, place: int) -> None:
+        """The owner serves others first."""
+
+    def wait_for_work(self, timeout: float | None) -> bool:
+        """Until the board has something for us, or time is up; False once it will have nothing any more."""
         self._landing.flush()
-        return self._board.wait_for_work(self.key)
+        return self._board.wait_for_work(self.key, timeout)
 
     def stopping(self) -> bool:
         """Whether to stop in mid-transfer."""

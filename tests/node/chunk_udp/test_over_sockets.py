@@ -19,7 +19,7 @@ from common.ranges import RangeSet
 from faults.link import LinkFaults
 from faults.relay import FaultyRelay
 from node.chunk_udp import sockets, wire
-from node.chunk_udp.connection import Counters
+from node.chunk_udp.facts import Counters
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
 from node.settings import TransferSettings
@@ -33,6 +33,11 @@ linux = pytest.mark.skipif(not sockets.LINUX, reason="batched calls are Linux's"
 
 class Content:
     """A torrent in memory; ``broken`` makes every read fail as a changed file's does."""
+
+    held = None
+
+    def holds(self, start: int, end: int) -> bool:
+        return True
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -76,7 +81,13 @@ class Download:
         for span in spans:
             self.todo.add(*span)
 
-    def wait_for_work(self) -> bool:
+    def not_held(self, spans: object) -> None:
+        pass
+
+    def queued(self, place: int) -> None:
+        pass
+
+    def wait_for_work(self, timeout: float | None) -> bool:
         return False
 
     def stopping(self) -> bool:

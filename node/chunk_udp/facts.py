@@ -1,0 +1,66 @@
+"""What a fetching connection is made with, what it reports, and what it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a connection is made with."""
+
+    info_hash: bytes
+    transfer_id: int  # random 64 bits: what makes answers unguessable for those who do not see them
+    segment_size: int  # bytes of file in a segment that the path is believed to carry
+    receive_limit: int  # bytes that may be outstanding before our own receive buffer would overflow
+    owner_timeout: float  # seconds of silence after which the owner is given up
+    checked: bool = True  # ask for a checksum over every segment's payload
+
+
+@dataclass(frozen=True)
+class Told:
+    """The owner shares the torrent: its size in bytes, whether it has all, else which pieces from where."""
+
+    size: int
+    complete: bool
+    first_piece: int
+    bitfield: bytes
+
+
+class Arrived(NamedTuple):
+    """Bytes that were asked for are here: write ``payload`` at ``offset``."""
+
+    offset: int
+    payload: bytes | memoryview
+
+
+@dataclass(frozen=True)
+class NotHeld:
+    """The owner does not hold ``spans`` after all: they will not come from it."""
+
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The owner serves others first: we are ``place``-th in line. ``spans`` had been asked for in vain."""
+
+    place: int
+    spans: tuple[tuple[int, int], ...]
+
+
+Fact = Told | Arrived | NotHeld | Queued
+
+
+@dataclass
+class Counters:
+    """What happened, for people and tests; all in datagrams but ``*_bytes``."""
+
+    received: int = 0
+    malformed: int = 0
+    stale: int = 0  # of another transfer, or of nothing we know
+    duplicate_bytes: int = 0
+    lost_bytes: int = 0
+    probes: int = 0
+    requested_bytes: int = 0

@@ -1,0 +1,115 @@
+"""Owners that do not have everything, or not now: asked again, waited for, and never believed for ever."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from common.errors import OwnerFault
+from node.chunk_udp import wire
+from node.chunk_udp.congestion import make_controller
+from node.chunk_udp.connection import BUSY_WAIT, MAX_QUESTIONS, FetchConnection, State
+from node.chunk_udp.facts import Arrived, Fact, NotHeld, Queued, Terms, Told
+
+TERMS = Terms(
+    info_hash=b"h" * 20, transfer_id=0xC0FFEE, segment_size=1000, receive_limit=64_000, owner_timeout=2.0
+)
+SIZE = 100_000
+
+
+def take(connection: FetchConnection, message: wire.Message, now: float) -> list[Fact]:
+    return list(connection.datagram_received(wire.encode(message), now))
+
+
+def sent(connection: FetchConnection) -> list[wire.Message]:
+    return [wire.decode(datagram) for datagram in connection.datagrams_to_send()]
+
+
+def tell(ask: wire.Message, *, complete: bool = False, bitfield: bytes = b"") -> wire.Tell:
+    return wire.Tell(ask.transfer_id, ask.sequence, SIZE, complete, 0, bitfield)
+
+
+def fetching(bitfield: bytes = b"\xf0") -> FetchConnection:
+    """Through the handshake with an owner that has the first four pieces."""
+    connection = FetchConnection(TERMS, make_controller("cubic", TERMS.segment_size), 0.0)
+    (ask,) = sent(connection)
+    take(connection, wire.Token(ask.transfer_id, ask.sequence, b"t" * wire.TOKEN_SIZE), 0.01)
+    (ask,) = sent(connection)
+    (fact,) = take(connection, tell(ask, bitfield=bitfield), 0.02)
+    assert fact == Told(SIZE, False, 0, bitfield) and connection.state is State.FETCHING
+    return connection
+
+
+def test_it_is_asked_again_while_bytes_keep_coming() -> None:
+    connection = fetching()
+    connection.request(0, 2000, 1.0)
+    connection.ask_what_it_holds(1.0)
+    request, ask = sent(connection)
+    assert connection.state is State.FETCHING and connection.room() > 0
+    data = wire.Data(request.transfer_id, request.sequence, 0, bytes(1000), True)
+    assert [type(fact) for fact in take(connection, data, 1.1)] == [Arrived]
+    assert take(connection, tell(ask, bitfield=b"\xff"), 1.2) == [Told(SIZE, False, 0, b"\xff")]
+    assert connection.in_flight == 1000
+
+
+def test_a_lost_question_is_nobodys_fault_but_silence_is() -> None:
+    connection = fetching()
+    for turn in range(MAX_QUESTIONS):
+        connection.ask_what_it_holds(1.0 + turn)
+    with pytest.raises(OwnerFault, match="does not answer"):
+        connection.ask_what_it_holds(9.0)
+
+
+def test_questions_do_not_pile_up_while_something_comes() -> None:
+    connection = fetching()
+    for turn in range(10 * MAX_QUESTIONS):
+        now = 1.0 + turn
+        connection.request(0, 1000, now)
+        connection.ask_what_it_holds(now)
+        request, _ = sent(connection)
+        take(connection, wire.Data(request.transfer_id, request.sequence, 0, bytes(1000), True), now + 0.1)
+
+
+def test_what_it_does_not_hold_after_all_comes_back_and_the_rest_goes_on() -> None:
+    connection = fetching()
+    connection.request(0, 2000, 1.0)
+    connection.request(5000, 7000, 1.0)
+    first, second = sent(connection)
+    refusal = wire.Refuse(first.transfer_id, second.sequence, wire.Refusal.NOT_HELD)
+    assert take(connection, refusal, 1.1) == [NotHeld(((5000, 7000),))]
+    assert connection.in_flight == 2000 and connection.state is State.FETCHING
+    assert take(connection, refusal, 1.2) == []  # a second copy of it
+
+
+def test_a_busy_owner_is_asked_again_once_a_second_until_it_serves_us() -> None:
+    connection = fetching()
+    connection.request(0, 2000, 1.0)
+    (request,) = sent(connection)
+    busy = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.BUSY, 7)
+    assert [dataclasses.replace(f, place=0) for f in take(connection, busy, 1.1)] == [Queued(0, ((0, 2000),))]  # type: ignore[arg-type,type-var]
+    assert connection.state is State.QUEUED and connection.room() == 0
+    now = 1.1
+    for _ in range(20):  # far longer than owner_timeout: it answers, so it lives
+        assert connection.next_timer() == now + BUSY_WAIT
+        now += BUSY_WAIT
+        connection.on_timer(now)
+        (ask,) = sent(connection)
+        assert isinstance(ask, wire.Ask)
+        take(connection, wire.Refuse(ask.transfer_id, ask.sequence, wire.Refusal.BUSY), now)
+    connection.on_timer(now + BUSY_WAIT)
+    (ask,) = sent(connection)
+    take(connection, tell(ask, complete=True), now + BUSY_WAIT)
+    assert connection.state is State.FETCHING and connection.idle
+
+
+def test_a_busy_owner_that_falls_silent_is_given_up() -> None:
+    connection = fetching()
+    connection.request(0, 2000, 1.0)
+    (request,) = sent(connection)
+    take(connection, wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.BUSY), 1.1)
+    with pytest.raises(OwnerFault, match="silent"):
+        for _ in range(50):
+            timer = connection.next_timer()
+            assert timer is not None and timer < 10
+            connection.on_timer(timer)
