@@ -37,14 +37,22 @@ class BenchError(Exception):
 class Child:
     """A running program. Read it with ``event``, then ``finish`` it (it ends by itself) or ``stop`` it."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], patience: float) -> None:
-        self.name = " ".join(words)
+    def __init__(
+        self,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        patience: float,
+        program: str = sys.executable,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self.name = " ".join(words if program == sys.executable else (program, *words))
         self._deadline = time.monotonic() + patience
         self._lines: queue.Queue[str] = queue.Queue(MAX_LINES)
         self._usage: Usage | None = None
         self._process = subprocess.Popen(
-            [sys.executable, *words],
+            [program, *words],
             cwd=ROOT,
+            pass_fds=pass_fds,
             env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -84,6 +92,26 @@ class Child:
                 return event
             if event["event"] in ("failed", "error"):
                 raise BenchError(f"{self.name}: {event.get('reason') or event.get('error')}")
+
+    def rest(self) -> str:
+        """All that it still prints, until it ends; BenchError at the deadline."""
+        lines = []
+        while True:
+            try:
+                lines.append(self._lines.get(timeout=max(0.0, self._deadline - time.monotonic())))
+            except queue.Empty:
+                raise BenchError(f"{self.name}: does not end") from None
+            if not lines[-1]:
+                return "".join(lines)
+
+    def say(self, line: str) -> None:
+        """Write a line to its standard input; BenchError if it does not read any more."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise BenchError(f"{self.name}: {error}") from None
 
     def end_input(self) -> None:
         """Close its standard input."""
@@ -156,10 +184,16 @@ class Children:
         self._environment = dict(environment)
         self._started: list[Child] = []
 
-    def start(self, words: Sequence[str], patience: float) -> Child:
-        """Run Python with ``words``; it has ``patience`` seconds for all it does."""
+    def start(
+        self,
+        words: Sequence[str],
+        patience: float,
+        program: str = sys.executable,
+        pass_fds: Sequence[int] = (),
+    ) -> Child:
+        """Run Python, or another program, with ``words``; it has ``patience`` seconds for all it does."""
         with uninterrupted():
-            child = Child(words, self._environment, patience)
+            child = Child(words, self._environment, patience, program, pass_fds)
             self._started.append(child)
         return child
 

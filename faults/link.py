@@ -2,17 +2,28 @@
 
 The same seed and the same datagrams at the same times give the same trace. Every datagram draws the same
 number of random numbers, so that raising one fault's probability leaves the fate of others as it was.
+
+    datagram ─▶ queue and rate ─▶ outage? ─▶ loss, bursts ─▶ corruption ─▶ delay, jitter, reordering, twice
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from faults.rates import Rates
+
+Damage = Callable[[bytes, float, float], bytes]  # datagram, where in it, how; both in [0, 1)
 
 
 @dataclass(frozen=True)
 class LinkFaults:
-    """What a link does to datagrams; nothing at all unless told."""
+    """What a link does to datagrams; nothing at all unless told.
+
+    Bursts are Gilbert and Elliott's: a datagram finds the link good or bad, and while it is bad loses its
+    life with ``burst_loss`` instead of ``loss``. ``1 / burst_end`` datagrams see one burst, on average.
+    """
 
     loss: float = 0.0  # probability of vanishing
     duplicate: float = 0.0  # probability of arriving twice
@@ -23,15 +34,27 @@ class LinkFaults:
     jitter: float = 0.0  # seconds more that a datagram takes, at most (evenly spread; this reorders, too)
     rate: float | None = None  # bytes a second; None: no limit
     queue: int = 64 * 1024  # bytes that may wait for a limited rate; what finds no room is dropped
+    burst_begin: float = 0.0  # probability that a burst begins with a datagram
+    burst_end: float = 1.0  # probability that a burst is over with the next datagram
+    burst_loss: float = 1.0  # probability of vanishing in a burst
+    outage: float = 0.0  # seconds without a link at the end of every ``outage_every``
+    outage_every: float = 0.0  # seconds
+    rates: tuple[tuple[float, float], ...] = ()  # (seconds since the link's begin, bytes a second from then)
 
     def __post_init__(self) -> None:
-        for name in ("loss", "duplicate", "reorder", "corrupt"):
+        for name in ("loss", "duplicate", "reorder", "corrupt", "burst_begin", "burst_end", "burst_loss"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a probability, not {getattr(self, name)}")
         if min(self.delay, self.jitter, self.reorder_by, self.queue) < 0:
             raise ValueError("delay, jitter, reorder_by and queue cannot be negative")
         if self.rate is not None and self.rate <= 0:
             raise ValueError("rate is in bytes a second, and positive")
+        if not 0 <= self.outage <= self.outage_every:
+            raise ValueError("outage is a part of outage_every, both in seconds")
+        if self.rates and (self.rate is None or list(self.rates) != sorted(self.rates)):
+            raise ValueError("rates follow a first rate, in the order of their times")
+        if any(rate <= 0 for _, rate in self.rates):
+            raise ValueError("rates are in bytes a second, and positive")
 
 
 @dataclass
@@ -41,35 +64,64 @@ class LinkCounters:
     sent: int = 0
     lost: int = 0  # by chance
     overflowed: int = 0  # for want of room in the queue
+    cut_off: int = 0  # by an outage
     corrupted: int = 0
     duplicated: int = 0
     held_back: int = 0
 
 
-class Link:
-    """One direction of a path with ``faults``; ``seed`` decides all that is left to chance."""
+def damaged(datagram: bytes, where: float, how: float) -> bytes:
+    """``datagram`` with one byte changed or, one time in four, without its end; both in [0, 1)."""
+    if not datagram:
+        return datagram
+    at = int(where * len(datagram))
+    if how < 0.25:
+        return datagram[:at]
+    flips = 1 + int((how - 0.25) / 0.75 * 255)  # 1..255: never what it was
+    return datagram[:at] + bytes([datagram[at] ^ flips]) + datagram[at + 1 :]
 
-    def __init__(self, faults: LinkFaults, seed: int) -> None:
+
+class Link:
+    """One direction of a path with ``faults``; ``seed`` decides all that is left to chance.
+
+    Schedules (outages, rates) count from ``begins``, in seconds of the clock that ``send`` is told; from the
+    first datagram if it is None. ``damage`` says what corruption does to a datagram.
+    """
+
+    def __init__(
+        self, faults: LinkFaults, seed: int, begins: float | None = None, damage: Damage = damaged
+    ) -> None:
         self.faults = faults
         self.counters = LinkCounters()
+        self._damage = damage
         self._random = random.Random(seed)
+        self._in_burst = False
         self._free_at = float("-inf")  # when the last byte of the queue will have left
+        self._begins: float | None = None
+        self._rates: Rates | None = None
+        if begins is not None:
+            self._begin(begins)
 
     def send(self, datagram: bytes, now: float) -> list[tuple[float, bytes]]:
         """What arrives of ``datagram``, sent at ``now`` (seconds): (when, bytes), none, one or two times."""
         faults, counters = self.faults, self.counters
-        lost, doubled, held, damaged, *luck = [self._random.random() for _ in range(8)]
+        lost, doubled, held, damage, *luck, burst = [self._random.random() for _ in range(9)]
+        if self._begins is None:
+            self._begin(now)
         counters.sent += 1
         leaves_at = self._through_queue(len(datagram), now)
         if leaves_at is None:
             counters.overflowed += 1
             return []
-        if lost < faults.loss:
+        if faults.outage and self._is_out(leaves_at):
+            counters.cut_off += 1
+            return []
+        if lost < self._loss(burst):
             counters.lost += 1
             return []
-        if damaged < faults.corrupt:
+        if damage < faults.corrupt:
             counters.corrupted += 1
-            datagram = _damaged(datagram, luck[0], luck[1])
+            datagram = self._damage(datagram, luck[0], luck[1])
         arrives_at = leaves_at + faults.delay
         if held < faults.reorder:
             counters.held_back += 1
@@ -80,24 +132,29 @@ class Link:
             arrivals.append((arrives_at + luck[3] * faults.jitter, datagram))
         return arrivals
 
+    def _begin(self, begins: float) -> None:
+        self._begins = begins
+        if self.faults.rate is not None:
+            self._rates = Rates(self.faults.rate, [(begins + at, rate) for at, rate in self.faults.rates])
+
+    def _is_out(self, time: float) -> bool:
+        faults = self.faults
+        return (time - (self._begins or 0.0)) % faults.outage_every >= faults.outage_every - faults.outage
+
+    def _loss(self, burst: float) -> float:
+        """The probability of loss for this datagram: bursts begin and end with one."""
+        faults = self.faults
+        if not faults.burst_begin:
+            return faults.loss
+        self._in_burst = burst >= faults.burst_end if self._in_burst else burst < faults.burst_begin
+        return faults.burst_loss if self._in_burst else faults.loss
+
     def _through_queue(self, size: int, now: float) -> float | None:
         """When ``size`` bytes have left a limited link; None if its queue has no room for them."""
-        rate = self.faults.rate
-        if rate is None:
+        rates = self._rates
+        if rates is None:
             return now
-        begins_at = max(now, self._free_at)
-        if (begins_at - now) * rate + size > self.faults.queue:
+        if rates.passing(now, self._free_at) + size > self.faults.queue:
             return None
-        self._free_at = begins_at + size / rate
+        self._free_at = rates.passed_at(max(now, self._free_at), size)
         return self._free_at
-
-
-def _damaged(datagram: bytes, where: float, how: float) -> bytes:
-    """``datagram`` with one byte changed or, one time in four, without its end; both in [0, 1)."""
-    if not datagram:
-        return datagram
-    at = int(where * len(datagram))
-    if how < 0.25:
-        return datagram[:at]
-    flips = 1 + int((how - 0.25) / 0.75 * 255)  # 1..255: never what it was
-    return datagram[:at] + bytes([datagram[at] ^ flips]) + datagram[at + 1 :]
