@@ -19,6 +19,7 @@ from bench import machine, report
 from bench.figures import figures
 from bench.judging import Figure
 from bench.measurements import NAMES, Bench, Plan
+from bench.network.cli import main as network
 from bench.processes import ROOT, BenchError
 from common.errors import SwarmError
 
@@ -75,6 +76,9 @@ def parse(words: list[str] | None) -> tuple[Plan, Path]:
 
 def main(words: list[str] | None = None) -> int:
     """Measure, print, save."""
+    words = sys.argv[1:] if words is None else words
+    if words[:1] == ["network"]:
+        return network(words[1:])
     plan, out = parse(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it, too, ends every child
     talk = Console(stderr=True, highlight=False)

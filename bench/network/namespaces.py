@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import struct
 import subprocess
@@ -17,6 +16,9 @@ from pathlib import Path
 
 from bench.interrupts import uninterrupted
 from bench.processes import BenchError
+
+if sys.platform != "win32":
+    import fcntl
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 TUNSETIFF = 0x400454CA  # linux/if_tun.h

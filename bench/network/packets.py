@@ -21,10 +21,10 @@ def packed(address: str) -> bytes:
 
 def payload(packet: bytes) -> int:
     """Bytes of file that a segment of our own transport carries; 0 for any other packet."""
-    if len(packet) > UDP_HEADERS + HEADER_SIZE and packet[9] == UDP:
-        if packet[UDP_HEADERS] == MAGIC and packet[UDP_HEADERS + 2] == DATA:
-            return len(packet) - UDP_HEADERS - HEADER_SIZE
-    return 0
+    if len(packet) <= UDP_HEADERS + HEADER_SIZE or packet[9] != UDP:
+        return 0
+    ours = packet[UDP_HEADERS] == MAGIC and packet[UDP_HEADERS + 2] == DATA
+    return len(packet) - UDP_HEADERS - HEADER_SIZE if ours else 0
 
 
 def damaged_packet(packet: bytes, where: float, how: float) -> bytes:
@@ -55,7 +55,7 @@ def _flipped(data: bytes, where: float, how: float) -> bytes:
 
 def checksum(header: bytes | bytearray) -> int:
     """The internet checksum (RFC 1071) of an even number of bytes."""
-    total = sum(struct.unpack(f"!{len(header) // 2}H", header))
+    total: int = sum(struct.unpack(f"!{len(header) // 2}H", header))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -16,7 +16,9 @@ from faults.link import LinkFaults
 FETCHER = "fetcher"
 SUBNET = "10.77.0"
 MAX_STATIONS = 200
-Links = Mapping[str, tuple[LinkFaults, LinkFaults]]  # up and down, by station; who is not in it has perfect ones
+Links = Mapping[
+    str, tuple[LinkFaults, LinkFaults]
+]  # up and down, by station; who is not in it has perfect ones
 
 
 def owner(number: int) -> str:
