@@ -88,6 +88,13 @@ class RangeSet:
         self._ends[low:high] = [e for _, e in left + right]
         return removed
 
+    def overlap(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The ranges of ``[start, end)`` that are in the set, which stays as it is."""
+        if start >= end:
+            return []
+        low, high = bisect_right(self._ends, start), bisect_left(self._starts, end)
+        return [(max(start, self._starts[at]), min(end, self._ends[at])) for at in range(low, high)]
+
     def take_first(self, limit: int) -> tuple[int, int] | None:
         """Remove and return at most ``limit`` integers from the first range; None if empty."""
         if not self._starts or limit <= 0:

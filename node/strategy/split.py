@@ -65,6 +65,17 @@ class Division:
         for span in spans:
             self._pool.add(*span)
 
+    def claim(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
+        spans = self._pool.cut(start, end)
+        for chunk in self._chunks.values():
+            spans += chunk.cut(start, end)
+        return spans
+
+    def has(self, source: Source, piece: int) -> bool:
+        """Whether ``source`` has ``piece`` to give: here everybody has everything."""
+        return source in self._chunks
+
     def keep_whole(self, piece: int) -> None:
         """Do not divide ``piece`` any more: two sources delivered it and one of them wrongly."""
         self._whole.add(piece)

@@ -1,0 +1,62 @@
+"""What divides the missing bytes among the sources: one interface, whatever the sources hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from node.strategy import Source
+
+
+class Strategy(Protocol):
+    """Divides the bytes that nobody was asked for yet. All ranges are half-open bytes of the content.
+
+    Obligations: each byte is handed out once for each time that it was put in; only to a source that works,
+    and that holds it; and as long as anything is left that a source holds, ``take`` finds some of it. Not
+    thread-safe: whoever owns it locks.
+    """
+
+    def start(self, sources: Sequence[Source]) -> None:
+        """The first sources."""
+        ...
+
+    def join(self, source: Source) -> None:
+        """A further source."""
+        ...
+
+    def leave(self, source: Source) -> None:
+        """``source`` works no more: its rest is nobody's, until the others come for it."""
+        ...
+
+    def has(self, source: Source, piece: int) -> bool:
+        """Whether ``source`` works and holds ``piece``."""
+        ...
+
+    def take(
+        self, source: Source, limit: int, seconds_left: Callable[[Source], float]
+    ) -> tuple[int, int] | None:
+        """At most ``limit`` bytes for ``source`` to be asked for now; None if nothing is left for it.
+
+        ``seconds_left(other)`` estimates how long a source will need for its rest; the slowest is robbed.
+        """
+        ...
+
+    def refill(self, source: Source, seconds_left: Callable[[Source], float]) -> bool:
+        """See that ``source`` has something to take; whether it has."""
+        ...
+
+    def claim(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
+        ...
+
+    def give_back(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Ranges that were taken and did not come, or came wrong."""
+        ...
+
+    def keep_whole(self, piece: int) -> None:
+        """Do not divide ``piece`` any more: two sources delivered it and one of them wrongly."""
+        ...
+
+    def rest(self, source: Source) -> int:
+        """Bytes that ``source`` was given and has not been asked for yet."""
+        ...

@@ -1,0 +1,234 @@
+"""Who fetches which bytes when some sources have only a part: rarest first. Pure; whoever owns it locks.
+
+Theory of operation. A source that has nothing to ask for gets a span: a piece that it holds and that the
+fewest other sources are known to hold, and its neighbours if they are as rare, up to ``SPAN`` bytes. Pieces
+that are begun already come before, so that they are soon whole and can be passed on. Among equals chance
+decides, so that nodes that know the same do not all choose the same; of what no partial owner is known to
+hold each node takes its own turn (``turns``). When nothing is free, half of what another source has not
+asked for yet is stolen, as far as the thief holds it.
+
+Sets of pieces are integers, one bit a piece in the order of a bitfield's bytes: piece 0 is the highest bit.
+So to look at a thousand pieces, or at a million, is one operation.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from common.bitfield import Bitfield
+from common.ranges import RangeSet
+from node.strategy import Source
+from node.strategy.split import SMALLEST_THEFT
+
+SPAN = 1 << 18  # bytes that a source is given at a time, in whole pieces
+RARITIES = 8  # held by this many partial owners, or more, is all the same
+
+
+class Picker:
+    """The bytes still to be asked for, given out by rarity. Same interface as ``Division``."""
+
+    def __init__(
+        self, missing: Iterable[tuple[int, int]], piece_length: int, size: int, rng: random.Random
+    ) -> None:
+        self._length, self._size = piece_length, size
+        self._pieces = -(-size // piece_length)
+        self._rng = rng
+        self._pool = RangeSet()  # nobody's yet
+        self._free = 0  # pieces with bytes in the pool
+        self._begun = 0  # those of them of which other bytes are gone already
+        self._chunks: dict[Source, RangeSet] = {}
+        self._held: dict[Source, int | None] = {}  # None: everything
+        self._all = (1 << self._pieces) - 1
+        self._turns = [self._all]
+        self._rarities: list[int] | None = None  # pieces by how many hold them; None: to be found out
+        self._whole: set[int] = set()
+        self.give_back(missing)
+
+    # ---- the sources
+
+    def start(self, sources: Sequence[Source]) -> None:
+        """The first ``sources``."""
+        for source in sources:
+            self.join(source)
+
+    def join(self, source: Source) -> None:
+        """A further source; it holds everything, unless ``told`` says otherwise."""
+        self._chunks.setdefault(source, RangeSet())
+        self._held.setdefault(source, None)
+
+    def told(self, source: Source, held: Bitfield | None) -> None:
+        """What ``source`` holds; None: everything. What it was given and does not hold is nobody's again."""
+        self._held[source] = None if held is None else self._set_of(held)
+        self._rarities = None
+        chunk = self._chunks.get(source)
+        if chunk:
+            self.give_back(self._not_held(source, chunk))
+
+    def take_turns(self, turns: Sequence[int]) -> None:
+        """The order among pieces that nobody but complete owners holds: sets of pieces, first things first."""
+        self._turns = [*turns, self._all]
+
+    def leave(self, source: Source) -> None:
+        """``source`` works no more: its rest is nobody's."""
+        self.give_back(self._chunks.pop(source, RangeSet()))
+        if self._held.pop(source, None) is not None:
+            self._rarities = None
+
+    def give_back(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Ranges that were taken and did not come, or came wrong."""
+        for start, end in spans:
+            self._pool.add(start, end)
+            self._look_at(start, end)
+
+    def claim(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
+        spans = self._pool.cut(start, end)
+        self._look_at(start, end)
+        for chunk in self._chunks.values():
+            spans += chunk.cut(start, end)
+        return spans
+
+    def keep_whole(self, piece: int) -> None:
+        """Do not divide ``piece`` any more: two sources delivered it and one of them wrongly."""
+        self._whole.add(piece)
+
+    def rest(self, source: Source) -> int:
+        """Bytes that ``source`` has not asked for yet."""
+        return self._chunks[source].total if source in self._chunks else 0
+
+    def has(self, source: Source, piece: int) -> bool:
+        """Whether ``source`` is known to hold ``piece``."""
+        return source in self._held and bool(self._holdings(source) & self._bit(piece))
+
+    # ---- work
+
+    def take(
+        self, source: Source, limit: int, seconds_left: Callable[[Source], float]
+    ) -> tuple[int, int] | None:
+        """At most ``limit`` bytes for ``source`` to ask for now; None if it holds nothing that is left."""
+        return self._chunks[source].take_first(limit) if self.refill(source, seconds_left) else None
+
+    def refill(self, source: Source, seconds_left: Callable[[Source], float]) -> bool:
+        """See that ``source`` has a span if it holds anything that is left; whether it has one."""
+        chunk = self._chunks.get(source)
+        if chunk is None:
+            return False
+        if not chunk:
+            self._pick(source, chunk)
+        if not chunk:
+            self._steal(source, chunk, seconds_left)
+        return bool(chunk)
+
+    def _pick(self, source: Source, chunk: RangeSet) -> None:
+        useful = self._free & self._holdings(source)
+        for alike in self._by_preference(source) if useful else ():
+            if best := useful & alike:
+                first = self._any_of(best)
+                break
+        else:
+            return
+        last = first + 1
+        while last < self._pieces and (last + 1 - first) * self._length <= SPAN and best & self._bit(last):
+            last += 1
+        start, end = first * self._length, min(last * self._length, self._size)
+        for span in self._pool.cut(start, end):
+            chunk.add(*span)
+        self._look_at(start, end)
+
+    def _by_preference(self, source: Source) -> Iterator[int]:
+        """Sets of pieces, the best ones first."""
+        yield self._begun
+        rarest, *others = self._rarity()
+        if self._held[source] is None:
+            for turn in self._turns:
+                yield rarest & turn
+        yield from others
+
+    def _rarity(self) -> list[int]:
+        """Pieces that no partial owner is known to hold, then those that one holds, then two, ..."""
+        if self._rarities is None:
+            at_least = [self._all] + [0] * RARITIES
+            for held in self._held.values():
+                if held is not None:
+                    for count in range(RARITIES, 0, -1):
+                        at_least[count] |= at_least[count - 1] & held
+            self._rarities = [a & ~b for a, b in zip(at_least, [*at_least[1:], 0], strict=True)]
+        return self._rarities
+
+    def _any_of(self, pieces: int) -> int:
+        """One of ``pieces``, by chance: the first one behind a random place."""
+        behind = pieces & ((1 << self._rng.randint(1, self._pieces)) - 1)
+        return self._pieces - (behind or pieces).bit_length()
+
+    # ---- theft
+
+    def _steal(self, source: Source, chunk: RangeSet, seconds_left: Callable[[Source], float]) -> None:
+        others = [other for other, rest in self._chunks.items() if other != source and rest]
+        for victim in sorted(others, key=seconds_left, reverse=True):
+            rest = self._chunks[victim]
+            for span in self._loot(source, rest):
+                for taken in rest.cut(*span):
+                    chunk.add(*taken)
+            if chunk:
+                return
+
+    def _loot(self, thief: Source, rest: RangeSet) -> list[tuple[int, int]]:
+        """About half of what of ``rest`` the thief holds, from its end: whole pieces where there are several."""
+        holdings = self._holdings(thief)
+        spans = [span for span in self._by_piece(rest) if holdings & self._bit(span[0] // self._length)]
+        if len(spans) > 1:
+            return spans[(len(spans) + 1) // 2 :]
+        for start, end in spans:
+            if end - start < 2 * SMALLEST_THEFT:
+                return [(start, end)]
+            if start // self._length not in self._whole:
+                return [((start + end) // 2, end)]
+        return []
+
+    # ---- pieces, bytes and bits
+
+    def _bit(self, piece: int) -> int:
+        return 1 << (self._pieces - 1 - piece)
+
+    def _set_of(self, held: Bitfield) -> int:
+        data = held.to_bytes()
+        return int.from_bytes(data, "big") >> (8 * len(data) - self._pieces)
+
+    def _holdings(self, source: Source) -> int:
+        held = self._held[source]
+        return self._all if held is None else held
+
+    def _by_piece(self, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """``spans``, cut between pieces."""
+        cut = []
+        for start, end in spans:
+            while start < end:
+                boundary = min(end, (start // self._length + 1) * self._length)
+                cut.append((start, boundary))
+                start = boundary
+        return cut
+
+    def _not_held(self, source: Source, chunk: RangeSet) -> list[tuple[int, int]]:
+        """Take out of ``chunk`` what ``source`` does not hold."""
+        holdings = self._holdings(source)
+        wrong = [span for span in self._by_piece(chunk) if not holdings & self._bit(span[0] // self._length)]
+        for span in wrong:
+            chunk.cut(*span)
+        return wrong
+
+    def _look_at(self, start: int, end: int) -> None:
+        """Bytes of the pool in ``[start, end)`` have changed: which of its pieces are free, which begun?"""
+        first, last = start // self._length, -(-end // self._length)
+        if last - first > 2 and self._pool.overlap(start, end) == [(start, end)]:  # many at once: one operation
+            inner = ((1 << (last - first - 2)) - 1) << (self._pieces - last + 1)
+            self._free, self._begun = self._free | inner, self._begun & ~inner
+            pieces: Iterable[int] = (first, last - 1)
+        else:
+            pieces = range(first, last)
+        for piece in pieces:
+            lowest, highest = piece * self._length, min((piece + 1) * self._length, self._size)
+            here = sum(e - s for s, e in self._pool.overlap(lowest, highest))
+            bit = self._bit(piece)
+            self._free = self._free | bit if here else self._free & ~bit
+            self._begun = self._begun | bit if 0 < here < highest - lowest else self._begun & ~bit
