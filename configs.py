@@ -25,7 +25,7 @@ CFG: dict[str, dict[str, Any]] = {
     },
     "constants": {
         # The course report's own.
-        "AVAILABLE_PORTS_RANGE": [1024, 65535],  # a node's listening port lies in here; the system picks it
+        "AVAILABLE_PORTS_RANGE": [1024, 65535],  # a node's listening port lies in here
         "TRACKER_ADDR": ["localhost", 12345],  # host, TCP port; "localhost" means 127.0.0.1
         "MAX_UDP_SEGMENT_DATA_SIZE": 65527,  # bytes; what a UDP length field can say (IPv4 carries 65,507)
         "BUFFER_SIZE": 9216,  # bytes; datagram limit where the system's is not known to be larger
@@ -48,6 +48,7 @@ CFG: dict[str, dict[str, Any]] = {
         "HASH_THREADS": 2,  # threads that verify pieces
         "OWNER_TIMEOUT": 2.0,  # seconds of silence after which an owner loses its rest to the others
         "OWNER_SEARCH_LIMIT": 60.0,  # seconds a download looks for an owner before it fails
+        "DISK_FULL_LIMIT": 300.0,  # seconds a download waits for room on a full disk before it fails
         "TRACKER_TIMEOUT": 5.0,  # seconds to wait for the tracker's answer
         "PROGRESS_INTERVAL": 0.25,  # seconds between progress events
         "LOG_BYTES": 5242880,  # bytes after which a log file is rotated; 3 old ones are kept

@@ -66,9 +66,15 @@ class Announcer:
         return not self._lost
 
     def enter(self) -> None:
-        """REGISTER now. TrackerRefused if the tracker will not have us; no answer is no error."""
+        """REGISTER now. TrackerRefused if the tracker will not have us; no answer is no error.
+
+        Whoever it knows at our address ended without a word: an earlier run of ours, whose files we may not
+        have any more.
+        """
         try:
-            self._register()
+            if self._register():
+                self.client.exit()
+                self._register()
         except TrackerUnavailable as error:
             self._unavailable(str(error))
 
@@ -118,7 +124,8 @@ class Announcer:
                 self._changed.wait(wait)
             return False
 
-    def _register(self) -> None:
+    def _register(self) -> bool:
+        """REGISTER; whether the tracker knew us."""
         answer = self.client.register(self._addr)
         with self._changed:
             was_lost, self._lost = self._lost, False
@@ -130,6 +137,7 @@ class Announcer:
         if not answer.known or answer.files < len(owned):  # it forgot us, or some of what we have
             with self._changed:
                 self._files.update(((file.filename, file.info_hash), file) for file in owned)
+        return answer.known
 
     def _say_news(self) -> None:
         with self._changed:

@@ -27,7 +27,7 @@ from node.shell.actions import unfinished
 from node.shell.one_shot import interrupted, run_once
 from node.shell.pipe import read_bytes, run_pipe, split_lines
 from node.shell.prompt import run_prompt
-from node.shell.stop import attend, stop_on_signals
+from node.shell.stop import attend, ignore_signals, stop_on_signals
 from node.show.json_lines import JsonScreen
 from node.show.lines import sentence
 from node.show.plain import PlainScreen
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     stop_on_signals(stop)
     code, shown = Launch(given, settings, stop).run()
+    ignore_signals()
     if not shown:  # a thread is stuck in a write nobody reads, and holds a lock the interpreter's end wants
         os._exit(code)
     return code
@@ -151,6 +152,7 @@ def settings_for(given: Options) -> NodeSettings:
         max_owners=constants["MAX_SPLITTNES_RATE"],
         hash_threads=constants["HASH_THREADS"],
         search_limit=constants["OWNER_SEARCH_LIMIT"],
+        room_limit=constants["DISK_FULL_LIMIT"],
         progress_interval=constants["PROGRESS_INTERVAL"],
         transfer=TransferSettings(
             congestion_control=congestion_control,

@@ -185,7 +185,7 @@ class OwnerLost(Event):
 
 @dataclass(frozen=True)
 class Waiting(Event):
-    """No owner at the moment; the tracker is asked again after ``seconds``."""
+    """Nothing moves: no owner (the tracker is asked again), or no room; next try after ``seconds``."""
 
     filename: str
     info_hash: str
@@ -222,8 +222,8 @@ class DownloadStatus:
 
     filename: str
     info_hash: str
-    state: str  # "waiting" (for its turn), "checking", "searching", "fetching", "finishing", "completed",
-    # "failed", "cancelled"
+    state: str  # "waiting" (for its turn, or for room), "checking", "searching", "fetching", "finishing",
+    # "completed", "failed", "cancelled"
     size: int
     verified: int
     received: int

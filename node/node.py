@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common.errors import CommandError, FileFault, LocalFault, RemoteFault
+from common.errors import CommandError, FileFault, RemoteFault
 from common.filenames import TORRENT_SUFFIX
 from common.logs import clean
 from common.messages import OwnedFile
 from common.metainfo import Metainfo, single_file_only
 from node import events
 from node.announcer import Announcer, Credit
-from node.chunk_udp.sockets import udp_socket
 from node.content.storage import SharedFile
 from node.content.torrents import create_torrent, parse_torrent_file
 from node.content.verify import PieceVerifier
 from node.discovery.classroom import TrackerClient
 from node.download import MAX_DOWNLOADS, Download, Surroundings
+from node.listening import listening_socket
 from node.settings import NodeSettings
 from node.sharing import Sharing, owned_file
 
 EXIT_LIMIT = 1.0  # seconds that saying goodbye may take
 ANNOUNCE_LIMIT = 5.0  # seconds that a finished download waits for the tracker to hear of it
 FILE_CHECK = 2.0  # seconds between two looks at whether shared files are what they were
-BIND_TRIES = 64  # free ports to hear from the system before the allowed ones are tried in turn
 
 
 class Node:
@@ -62,7 +60,9 @@ class Node:
         except OSError as error:
             where = clean(self._settings.folder)
             raise FileFault(f"folder {where} cannot be made: {error.strerror}") from None
-        sock = self._bind()
+        settings = self._settings
+        buffer_size = settings.transfer.socket_buffer_size
+        sock = listening_socket(settings.node_id, settings.host, settings.port_range, buffer_size)
         self.addr = sock.getsockname()[:2]
         try:
             self._announcer(self._settings.tracker_url)
@@ -110,25 +110,6 @@ class Node:
                 client.exit()
             client.close()
         announcer.client.close()
-
-    def _bind(self) -> socket.socket:
-        """A socket on a port that the system picks, or on the first free one of a range that it misses."""
-        host, (low, high) = self._settings.host, self._settings.port_range
-        for _ in range(BIND_TRIES):
-            try:
-                sock = udp_socket(host, 0, self._settings.transfer.socket_buffer_size)
-            except OSError as error:
-                raise LocalFault(
-                    f"cannot listen on {host}: {error.strerror}; "
-                    "-host or setting NODE_HOST must be an address of this machine"
-                ) from None
-            if low <= sock.getsockname()[1] <= high:
-                return sock
-            sock.close()
-        for port in range(max(low, 1), high + 1):
-            with contextlib.suppress(OSError):  # in use, or reserved
-                return udp_socket(host, port, self._settings.transfer.socket_buffer_size)
-        raise LocalFault(f"no port from {low} to {high} is free (AVAILABLE_PORTS_RANGE)")
 
     # ---- trackers
 

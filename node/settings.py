@@ -34,5 +34,6 @@ class NodeSettings:
     max_owners: int = 3  # owners a download fetches from at a time (MAX_SPLITTNES_RATE)
     hash_threads: int = 2
     search_limit: float = 60.0  # seconds to look for an owner before a download fails
+    room_limit: float = 300.0  # seconds to wait for room on a full disk before a download fails
     progress_interval: float = 0.25  # seconds between Progress events
     transfer: TransferSettings = TransferSettings()

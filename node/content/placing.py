@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -23,6 +24,15 @@ def place(source: Path, target: Path) -> None:
         os.rename(source, target)  # fails if there is a target
     else:
         _place_by_link(source, target)
+
+
+def finish_placing(source: Path, target: Path) -> None:
+    """Take ``source`` away if it is ``target`` under its first name: kill -9 came between the two."""
+    try:
+        if os.path.samestat(os.lstat(source), os.lstat(target)):
+            os.unlink(source)
+    except OSError:  # there is no source, as nearly always; or it cannot go now, which does no harm
+        return
 
 
 def sync_folder(folder: Path) -> None:
@@ -47,7 +57,8 @@ def _place_by_link(source: Path, target: Path) -> None:
             raise
         _place_by_reserving(source, target)
     else:
-        os.unlink(source)
+        with contextlib.suppress(FileNotFoundError):  # somebody who finished placing it was faster
+            os.unlink(source)
 
 
 def _place_by_reserving(source: Path, target: Path) -> None:

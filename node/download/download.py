@@ -26,6 +26,7 @@ from common.filenames import PART_SUFFIX
 from common.messages import OwnerEntry
 from common.metainfo import Metainfo
 from node import events
+from node.content.placing import finish_placing
 from node.content.storage import PartFile
 from node.content.verify import PieceVerifier, Verdict
 from node.discovery.base import Discovery
@@ -33,6 +34,7 @@ from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
 from node.download.checking import check_existing, check_part, check_room
 from node.download.landing import BufferPool, Landing, pool_for
+from node.download.room import PatientPart
 from node.download.search import Next, OwnerSearch, Patience
 from node.download.source import SourceThread
 from node.download.telling import Telling, source_rows
@@ -94,6 +96,7 @@ class Download:
         )
         self._no_owner_because = "the tracker knows no owner"
         self._part: PartFile | None = None
+        self._place: PatientPart | None = None  # the part, for those who write to it
         self._pool = pool_for(metainfo, settings.max_owners)
         self._thread = threading.Thread(target=self._run, name=f"download-{metainfo.name}", daemon=True)
         self._started_at = self._fetching_since = self._fetched_at = time.monotonic()
@@ -119,16 +122,17 @@ class Download:
         sources = source_rows(self._known(), self.board, self._settings.max_owners, self.board.complete)
         rate = sum(source.rate for source in sources)
         received = self.board.received
+        no_room = self._place.reason if self._place is not None and not self.done.is_set() else ""
         return events.DownloadStatus(
             filename=self.metainfo.name,
             info_hash=self.metainfo.info_hash_hex,
-            state=self._state.value,
+            state=State.WAITING.value if no_room else self._state.value,
             size=self.size,
             verified=self.board.verified,
             received=received,
             rate=rate,
             eta=(self.size - received) / rate if rate > 0 else None,
-            reason=str(self.error) if self.error else "",
+            reason=str(self.error) if self.error else no_room,
             sources=sources,
         )
 
@@ -195,14 +199,17 @@ class Download:
     def _fetch_into_place(self) -> Path:
         metainfo, threads = self.metainfo, self._settings.hash_threads
         final_path = self._settings.folder / metainfo.name
+        part_path = final_path.with_name(metainfo.name + PART_SUFFIX)
         if os.path.lexists(final_path):
             held = check_existing(final_path, metainfo, threads, self._tell.hashed, self._cancelled)
             self._check_cancelled()
             self.board = Board(metainfo.geometry, held)
+            finish_placing(part_path, final_path)
             return final_path
-        if not os.path.lexists(final_path.with_name(metainfo.name + PART_SUFFIX)):
+        if not os.path.lexists(part_path):
             check_room(self._settings.folder, metainfo.name, self.size)  # and leave no empty part behind
         part = self._part = PartFile.open(self._settings.folder, metainfo)
+        self._place = PatientPart(part, self._settings.room_limit, self._wait_for_room, self._tell.waiting)
         held = check_part(part, metainfo, threads, self._tell.hashed, self._cancelled)
         self.board = Board(metainfo.geometry, held)
         self._check_cancelled()  # after the board is there: whoever cancels now stops this one
@@ -241,7 +248,7 @@ class Download:
                 self._state = State.FETCHING
                 if active < self._settings.max_owners and patience.wants_more(now):
                     self._search.ask()
-            elif not self._search.asking:
+            elif not self._search.asking and not (self._place and self._place.reason):
                 self._look_for_owners(patience, now)
             nap = patience.seconds(now) or self._settings.progress_interval
             self.board.wait(max(SHORTEST_NAP, min(nap, self._settings.progress_interval)))
@@ -266,6 +273,10 @@ class Download:
             self._search.ask()
         elif new_wait:
             self._tell.waiting(patience.seconds(now), self._no_owner_because)
+
+    def _wait_for_room(self, seconds: float) -> bool:
+        with self.board.changed:
+            return self.board.changed.wait_for(lambda: self.board.over, seconds)
 
     # ---- owners
 
@@ -306,9 +317,9 @@ class Download:
         return active
 
     def _source_thread(self, candidate: Candidate) -> SourceThread:
-        assert self._part is not None
+        assert self._place is not None
         key = (candidate.node_id, candidate.addr)
-        landing = Landing(key, self, self._part, self._around.verifier, self._pool)
+        landing = Landing(key, self, self._place, self._around.verifier, self._pool)
         transfer = self._settings.transfer
         if candidate.doubted:
             transfer = replace(transfer, checked=True)

@@ -18,9 +18,9 @@ from typing import Protocol
 
 from common.errors import DownloadFailed, SwarmError
 from common.metainfo import Metainfo
-from node.content.storage import PartFile
 from node.content.verify import PieceVerifier, Verdict, hash_range
 from node.download.board import Board
+from node.download.room import Part
 from node.strategy import Source
 
 BLOCK = 1 << 20  # bytes of a run, at most; larger pieces are hashed from the file
@@ -77,7 +77,7 @@ class Landing:
     """The bytes of ``source``; for its thread only, but for the jobs it hands to the hashing threads."""
 
     def __init__(
-        self, source: Source, site: Site, part: PartFile, verifier: PieceVerifier, pool: BufferPool
+        self, source: Source, site: Site, part: Part, verifier: PieceVerifier, pool: BufferPool
     ) -> None:
         self._source = source
         self._site = site

@@ -31,6 +31,16 @@ def stop_on_signals(stop: threading.Event) -> None:
         signal.signal(number, on_signal)
 
 
+def ignore_signals() -> None:
+    """We are leaving already. The interpreter takes handlers away some time before it ends, and a signal that
+    comes then would still kill: after all was well, with an exit code that says otherwise. Main thread only.
+    """
+    for name in _NAMES:
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def wait_until(stop: threading.Event) -> None:
     """Return when ``stop`` is set."""
     while not stop.wait(POLL):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import random
 import socket
 import sys
@@ -31,7 +32,8 @@ SLOW = {"LOOPBACK_SEGMENT_SIZE": "600", "SOCKET_BUFFER_SIZE": "4096", "PROGRESS_
 BRIEF = {"OWNER_SEARCH_LIMIT": "2", "OWNER_TIMEOUT": "1"}  # seconds: who is gone is soon given up
 MIB = 1 << 20
 
-_numbers = itertools.count(1)
+# Suites run side by side: each has usual ports of its own, so that nobody listens where a node was killed.
+_numbers = itertools.count(1 + os.getpid() % 20_000 * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,16 @@ def test_a_signal_is_a_good_end_and_the_tracker_is_told(swarm: Any, number: int,
     assert str(owner.number) not in swarm.records()
     assert owner.events[-1]["event"] == "stopped"
     assert not any("Traceback" in line for line in owner.errors)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_go_on_coming_do_not_spoil_a_good_end(swarm: Any, number: int) -> None:
+    owner, _ = swarm.share(swarm.file("x.bin", 1000))
+    while owner.process.poll() is None:  # some of them come when the interpreter is all but gone
+        owner.send_signal(number)
+        time.sleep(0.001)
+    assert owner.end() == 0
+    assert owner.events[-1]["event"] == "stopped"
 
 
 def test_exit_in_mid_download_says_what_is_left(

@@ -154,7 +154,7 @@ def test_a_disk_that_fills_up_meanwhile(
 ) -> None:
     path = swarm.file("x.bin", 6 * MIB)
     _, torrent = swarm.share(path)
-    fetcher = swarm.node("-d", str(small_disk), **slow)
+    fetcher = swarm.node("-d", str(small_disk), DISK_FULL_LIMIT="0.5", **slow)
     fetcher.type(f"torrent -setMode download '{torrent}'")
     frozen_in_the_middle(fetcher)
     filler = small_disk / "filler"

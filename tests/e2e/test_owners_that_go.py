@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -103,7 +104,9 @@ def test_the_only_one_comes_back_at_another_port(
     fetcher = swarm.fetch(torrent, **slow, **{**brief, "OWNER_SEARCH_LIMIT": "30"})
     frozen_in_the_middle(fetcher)
     assert owner.stop() == 0
-    back, _ = swarm.share(path, number=owner.number)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(tuple(first))
+        back, _ = swarm.share(path, number=owner.number)
     assert back.wait_for("started")["addr"] != first
     fetcher.thaw()
     assert fetcher.end() == 0

@@ -42,6 +42,9 @@ class PretendTracker:
         self._hear("register", addr)
         return RegisterAnswer(self.interval, self.known, self.files)
 
+    def exit(self) -> None:
+        self._hear("exit", None)
+
     def own(self, files: list[OwnedFile]) -> None:
         self._hear("own", files)
 
@@ -94,6 +97,25 @@ def test_it_registers_at_once_and_again_and_again(scene: Scene) -> None:
     scene.start()
     for _ in range(3):
         assert scene.hears("register") == ("127.0.0.1", 5)
+
+
+def test_an_earlier_run_at_our_address_is_taken_out_first(scene: Scene) -> None:
+    scene.owned = [FILE]
+    scene.tracker.files = 0
+    scene.start()
+    assert [scene.tracker.said.get(timeout=LIMIT)[0] for _ in range(4)] == [
+        "register",
+        "exit",
+        "register",
+        "own",
+    ]
+
+
+def test_who_comes_anew_is_not_taken_out(scene: Scene) -> None:
+    scene.owned = [FILE]
+    scene.tracker.known = False
+    scene.start()
+    assert [scene.tracker.said.get(timeout=LIMIT)[0] for _ in range(2)] == ["register", "own"]
 
 
 def test_news_is_said_without_waiting_for_the_next_heartbeat(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import LocalFault
+from node.listening import USUAL_PORTS, listening_socket, usual_port
 from node.node import Node
 from node.settings import NodeSettings
 
@@ -60,5 +62,42 @@ def test_a_narrow_range_is_kept_and_its_end_is_said(enter: Enter) -> None:
         enter(low, high)
 
 
-def test_a_wide_range_is_left_to_the_system(enter: Enter) -> None:
-    assert enter(1024, 65535).addr[1] != 1024
+ALL = (1024, 65535)
+LOCALHOST = "127.0.0.1"
+BUFFER = 1 << 16
+
+
+def a_node_with_a_free_port() -> int:
+    """A node number whose usual port nobody has now."""
+    for node_id in range(2_000_000, 2_001_000):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((LOCALHOST, usual_port(node_id)))
+            return node_id
+    raise AssertionError("no free port")
+
+
+def test_a_node_comes_back_at_its_usual_port() -> None:
+    node_id = a_node_with_a_free_port()
+    for _ in range(2):
+        with listening_socket(node_id, LOCALHOST, ALL, BUFFER) as sock:
+            assert sock.getsockname() == (LOCALHOST, usual_port(node_id))
+
+
+def test_a_usual_port_that_is_taken_is_left_to_who_has_it() -> None:
+    node_id = a_node_with_a_free_port()
+    with (
+        listening_socket(node_id, LOCALHOST, ALL, BUFFER) as first,
+        listening_socket(node_id, LOCALHOST, ALL, BUFFER) as second,
+    ):
+        assert first.getsockname() != second.getsockname()
+        assert second.getsockname()[1] >= ALL[0]
+
+
+def test_usual_ports_outside_of_the_range_are_not_taken() -> None:
+    with listening_socket(1, LOCALHOST, (40_000, 65_535), BUFFER) as sock:
+        assert sock.getsockname()[1] >= 40_000
+
+
+def test_usual_ports_are_ports_below_those_that_systems_pick() -> None:
+    assert {usual_port(node_id) for node_id in range(3000)} == set(range(USUAL_PORTS[0], USUAL_PORTS[1] + 1))
+    assert usual_port(2**31 - 1) in range(USUAL_PORTS[0], USUAL_PORTS[1] + 1)

@@ -195,3 +195,22 @@ def test_a_part_that_was_just_finished_is_not_taken_over(
     with pytest.raises(FileFault, match="just finished"):
         PartFile.open(tmp_path, metainfo_of())
     assert (tmp_path / "x.bin").stat().st_size == SIZE
+
+
+@posix
+def test_an_end_between_the_two_steps_of_placing_is_made_good(tmp_path: Path) -> None:
+    source, target = tmp_path / "x.bin.part", tmp_path / "x.bin"
+    source.write_bytes(b"content")
+    os.link(source, target)  # and then kill -9
+    placing.finish_placing(source, target)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.bin"]
+    placing.finish_placing(source, target)  # nothing left to do
+    assert target.read_bytes() == b"content"
+
+
+def test_a_part_that_is_another_file_is_left_alone(tmp_path: Path) -> None:
+    source, target = tmp_path / "x.bin.part", tmp_path / "x.bin"
+    source.write_bytes(b"content")
+    target.write_bytes(b"content")
+    placing.finish_placing(source, target)
+    assert source.exists() and target.exists()
