@@ -46,6 +46,9 @@ CFG: dict[str, dict[str, Any]] = {
         "LOOPBACK_SEGMENT_SIZE": 65472,  # bytes of file in a segment over loopback, at most
         "SOCKET_BUFFER_SIZE": 4194304,  # bytes asked of the system for a UDP socket's receive buffer
         "HASH_THREADS": 2,  # threads that verify pieces
+        "UPLOAD_LIMIT": "none",  # bytes a second that a node sends, like 4MB or 500kB; none: no limit
+        "DOWNLOAD_LIMIT": "none",  # the same for what its downloads fetch
+        "UPLOAD_SLOTS": 16,  # transfers that a node serves at a time; others wait in line
         "OWNER_TIMEOUT": 2.0,  # seconds of silence after which an owner loses its rest to the others
         "OWNER_SEARCH_LIMIT": 60.0,  # seconds a download looks for an owner before it fails
         "DISK_FULL_LIMIT": 300.0,  # seconds a download waits for room on a full disk before it fails

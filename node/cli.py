@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -35,6 +35,7 @@ from node.show.queued import AnyScreen, QueuedScreen
 from node.show.terminal import TerminalScreen
 from node.show.toolbar import Toolbar
 
+Checked = TypeVar("Checked")
 _UNLOGGED = (events.Progress, events.Hashing, events.Piece)  # a download would write thousands of lines
 
 
@@ -161,12 +162,20 @@ def settings_for(given: Options) -> NodeSettings:
             max_datagram=constants["MAX_UDP_SEGMENT_DATA_SIZE"],
             datagram_limit=constants["BUFFER_SIZE"],
             socket_buffer_size=constants["SOCKET_BUFFER_SIZE"],
+            upload_limit=_rate(given.up, "UPLOAD_LIMIT"),
+            download_limit=_rate(given.down, "DOWNLOAD_LIMIT"),
+            upload_slots=constants["UPLOAD_SLOTS"],
             owner_timeout=constants["OWNER_TIMEOUT"],
         ),
     )
 
 
-def _setting(name: str, form: str, check: Callable[[str], str]) -> str:
+def _rate(given: int | None, name: str) -> int | None:
+    """Bytes a second as given, or as the setting ``name`` says; None: no limit."""
+    return (_setting(name, "{0}", options.rate) if given is None else given) or None
+
+
+def _setting(name: str, form: str, check: Callable[[str], Checked]) -> Checked:
     text = form.format(CFG["constants"][name])
     try:
         return check(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from node.commands import HELP, Download, Send
 
 CONGESTION_CONTROLS = ("cubic", "fixed")
 LOOPBACK = "127.0.0.1"
+SMALLEST_RATE, LARGEST_RATE = 16_000, 10**12  # bytes a second; below, one datagram would be too much at once
+_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _TRACKER_PATHS = ("", "/", "/announce", "/tracker")
 
 
@@ -27,6 +30,8 @@ class Options:
     command: Send | Download | None  # None: ask at the prompt
     folder: Path | None
     congestion_control: str | None
+    up: int | None  # bytes a second; 0: no limit
+    down: int | None  # the same
     progress: bool
     verbose: bool
     json: bool
@@ -49,6 +54,8 @@ def parse_options(argv: Sequence[str] | None) -> Options:
         command=command,
         folder=given.dir,
         congestion_control=given.cc,
+        up=given.up,
+        down=given.down,
         progress=given.progress,
         verbose=given.verbose,
         json=given.json,
@@ -90,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--setMode", dest="mode", nargs=2, help=argparse.SUPPRESS)
     add("-d", "--dir", type=Path, metavar="DIR", help="folder of its files (node_files/node<N>)")
+    add("-up", "--up", type=rate, metavar="RATE", help="upload limit, like 4MB or 500kB, a second; or none")
+    add("-down", "--down", type=rate, metavar="RATE", help="download limit")
     add("-cc", "--cc", choices=CONGESTION_CONTROLS, help="congestion control")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("-progress", "--progress", action="store_true", help="show how far downloads are")
@@ -123,6 +132,24 @@ def tracker_url(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is not a tracker's URL: {host!r} names no machine")
     host = LOOPBACK if host == "localhost" else host
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def rate(text: str) -> int:
+    """Bytes a second of ``4MB``, ``1.5MB``, ``500kB``, ``64KiB`` or ``20000``; 0 of ``none``: no limit.
+
+    Raises argparse.ArgumentTypeError.
+    """
+    if text in ("none", "0"):
+        return 0
+    found = re.fullmatch(r"([0-9]{1,13}(?:\.[0-9]{1,9})?)([kMG]i?B|KiB|B)?", text)
+    if found is None or (found[2] or "B") not in _UNITS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a rate; it looks like 4MB or 500kB (bytes a second), or none"
+        )
+    amount = float(found[1]) * _UNITS[found[2] or "B"]
+    if not SMALLEST_RATE <= amount <= LARGEST_RATE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate from 16kB to 1000GB a second")
+    return int(amount)
 
 
 def listening_host(text: str) -> str:

@@ -17,6 +17,9 @@ class TransferSettings:
     datagram_limit: int = 9216  # the same where the system's own limit is not known (not Linux)
     socket_buffer_size: int = 4 << 20  # bytes of receive buffer to ask for
     owner_timeout: float = 2.0  # seconds of silence after which an owner is given up
+    upload_limit: int | None = None  # bytes a second that the owner sends (datagrams, less IP and UDP)
+    download_limit: int | None = None  # bytes a second that all downloads fetch together
+    upload_slots: int = 16  # transfers served at a time; others wait in line
     checked: bool | None = None  # whether payloads carry a checksum; None: all but those over loopback
 
 

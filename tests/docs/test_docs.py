@@ -247,6 +247,7 @@ FILLED_IN = {
     "FILE": "f",
     "DIR": "d",
     "NAME": "fixed",
+    "RATE": "4MB",
 }
 
 

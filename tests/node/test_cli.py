@@ -45,6 +45,7 @@ def test_settings_are_the_defaults(
     setting("CONGESTION_CONTROL", "fixed")
     setting("MAX_UDP_SEGMENT_DATA_SIZE", 9000)
     setting("BUFFER_SIZE", 4096)
+    setting("UPLOAD_LIMIT", "4MB")
     settings = cli.settings_for(parse_options(["-node_id", "7"]))
     assert settings.folder == Path("some/where/node7")
     assert settings.tracker_url == "http://127.0.0.1:4711"
@@ -52,10 +53,13 @@ def test_settings_are_the_defaults(
     assert settings.max_owners == 5
     assert settings.port_range == (2000, 3000)
     assert settings.transfer.congestion_control == "fixed"
+    assert (settings.transfer.upload_limit, settings.transfer.download_limit) == (4_000_000, None)
     assert (settings.transfer.max_datagram, settings.transfer.datagram_limit) == (9000, 4096)
 
 
-def test_options_win(tmp_path: Path) -> None:
+def test_options_win(tmp_path: Path, setting: Callable[[str, object], None]) -> None:
+    setting("UPLOAD_LIMIT", "4MB")
+    setting("DOWNLOAD_LIMIT", "4MB")
     words = [
         "-node_id",
         "7",
@@ -66,16 +70,22 @@ def test_options_win(tmp_path: Path) -> None:
         "-host",
         "10.0.0.2",
     ]
-    settings = cli.settings_for(parse_options([*words, "-cc", "fixed"]))
+    settings = cli.settings_for(parse_options([*words, "-cc", "fixed", "-up", "none", "-down", "500kB"]))
     assert settings.folder == tmp_path
     assert settings.tracker_url == "http://10.0.0.1:1"
     assert settings.host == "10.0.0.2"
+    assert (settings.transfer.upload_limit, settings.transfer.download_limit) == (None, 500_000)
     assert settings.transfer.congestion_control == "fixed"
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TRACKER_ADDR", ["127.0.0.1", 0]), ("NODE_HOST", "0.0.0.0"), ("CONGESTION_CONTROL", "vegas")],
+    [
+        ("TRACKER_ADDR", ["127.0.0.1", 0]),
+        ("NODE_HOST", "0.0.0.0"),
+        ("CONGESTION_CONTROL", "vegas"),
+        ("UPLOAD_LIMIT", "fast"),
+    ],
 )
 def test_a_setting_that_cannot_be_is_named(
     setting: Callable[[str, object], None], name: str, value: object

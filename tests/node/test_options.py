@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from node.commands import Download, Send
-from node.options import listening_host, parse_options, tracker_url
+from node.options import listening_host, parse_options, rate, tracker_url
+
+EVERYTHING_ELSE = ("-up", "4MB", "--down", "500kB", "--progress", "--json")
 
 
 @pytest.mark.parametrize("spelling", ["-node_id", "--node-id"])
@@ -23,13 +25,14 @@ def test_everything_that_can_be_said() -> None:
     words = (
         "-node_id 2147483647 -tracker http://10.0.0.1:80/announce -host 10.0.0.2 -setMode download x.torrent"
     )
-    given = parse_options([*words.split(), "-d", "some where", "-cc", "fixed", "--progress", "--json"])
+    given = parse_options([*words.split(), "-d", "some where", "-cc", "fixed", *EVERYTHING_ELSE])
     assert given.node_id == 2**31 - 1
     assert given.tracker == "http://10.0.0.1:80"
     assert given.host == "10.0.0.2"
     assert given.command == Download("x.torrent")
     assert given.folder == Path("some where")
     assert given.congestion_control == "fixed"
+    assert (given.up, given.down) == (4_000_000, 500_000)
     assert given.progress and given.json and not given.verbose
 
 
@@ -48,7 +51,9 @@ def test_one_shot_send(spelling: str) -> None:
         ("-node_id ٣", "٣"),
         ("-node_id " + "9" * 5000, "whole number"),
         ("-node_id 1 extra", "extra"),
-        ("-node_id 1 -up 4MB", "-up"),
+        ("-node_id 1 -up 4mb", "-up"),
+        ("-node_id 1 -down -1", "-down"),
+        ("-node_id 1 -up 1kB", "16kB"),
         ("-node_id 1 -setMode send", "-setMode"),
         ("-node_id 1 -setMode share x", "share"),
         ("-node_id 1 -cc vegas", "vegas"),
@@ -108,6 +113,34 @@ def test_tracker_urls(text: str, url: str) -> None:
 def test_what_is_no_tracker_url(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         tracker_url(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("4MB", 4_000_000),
+        ("500kB", 500_000),
+        ("1.5MB", 1_500_000),
+        ("64KiB", 65_536),
+        ("2GiB", 2**31),
+        ("16000", 16_000),
+        ("16000B", 16_000),
+        ("none", 0),
+        ("0", 0),
+    ],
+)
+def test_rates(text: str, amount: int) -> None:
+    assert rate(text) == amount
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "MB", "4 MB", "4mb", "4Mb", "4MB/s", "-4MB", "+4MB", "4e6", "inf", "nan", "1_000kB", "٤MB", ".5MB"]
+    + ["5.MB", "kiB", "4kiB", "4TB", "15999", "1B", "0.0", "1001GB", "9" * 5000 + "B", "4MB\n"],
+)
+def test_what_is_no_rate(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="a rate"):
+        rate(text)
 
 
 def test_listening_hosts() -> None:

@@ -1,0 +1,100 @@
+"""A limit that holds over any second, and is reached by whoever has enough to send. Virtual time only."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from itertools import accumulate
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.chunk_udp import wire
+from node.chunk_udp.limits import SMALLEST_LIMIT, RateLimit
+
+RATES = st.integers(SMALLEST_LIMIT, 10**9)
+SECONDS = 3.0
+
+
+def send_all_the_time(
+    limit: RateLimit, datagram: int, chance: random.Random, late: float
+) -> list[tuple[float, int]]:
+    """What a sender with endless demand sends: ``(when, bytes)``. It wakes up to ``late`` seconds late."""
+    sent, now = [], 0.0
+    while now < SECONDS:
+        size = min(datagram, limit.largest_datagram)
+        count = (limit.allowed(now) or 0) // size
+        if count:
+            limit.spend(count * size, now)
+            sent.append((now, count * size))
+        now += max(limit.wait(size, now), 0.001) + chance.uniform(0, late)
+    return sent
+
+
+def most_in_a_second(sent: list[tuple[float, int]]) -> int:
+    """The most bytes in any half-open window of one second: one begins, at worst, with a sending."""
+    times, sums = [at for at, _ in sent], [0, *accumulate(size for _, size in sent)]
+    return max(sums[bisect_right(times, at + 1 - 1e-9)] - sums[i] for i, at in enumerate(times))
+
+
+@settings(max_examples=40)
+@given(
+    RATES, st.integers(wire.MIN_SEGMENT, wire.MAX_SEGMENT), st.integers(), st.sampled_from([0.0, 0.002, 0.01])
+)
+def test_over_any_second_the_limit_holds_and_is_reached(
+    rate: int, segment: int, seed: int, late: float
+) -> None:
+    limit = RateLimit(rate, 0.0)
+    sent = send_all_the_time(limit, segment + wire.HEADER_SIZE, random.Random(seed), late)
+    assert most_in_a_second(sent) <= 1.05 * rate
+    if late <= 0.002 or rate >= 200_000:  # below, the depth is a few datagrams, and lateness is lost
+        assert sum(size for _, size in sent) >= 0.95 * rate * SECONDS
+
+
+@pytest.mark.parametrize("rate", [500_000, 4_000_000, 100_000_000])
+def test_a_file_in_ethernet_packets_is_within_five_percent_however_it_is_counted(rate: int) -> None:
+    """As bytes of file, as datagrams, and as packets with IP's and UDP's headers."""
+    datagram = 1440 + wire.HEADER_SIZE
+    sent = send_all_the_time(RateLimit(rate, 0.0), datagram, random.Random(1), 0.005)
+    packets = [(at, size // datagram * 1500) for at, size in sent]
+    assert most_in_a_second(packets) <= 1.05 * rate
+    assert sum(size // datagram * 1440 for _, size in sent) >= 0.95 * rate * SECONDS
+
+
+@given(RATES, st.lists(st.tuples(st.floats(0, 0.1), st.integers(1, 2000)), max_size=50))
+def test_what_could_not_wait_is_paid_back(rate: int, answers: list[tuple[float, int]]) -> None:
+    limit, now, owed = RateLimit(rate, 0.0), 0.0, 0
+    for wait, size in answers:
+        now += wait
+        limit.spend(size, now)
+        owed += size
+    now += limit.wait(limit.depth, now) + 1e-6
+    assert owed + (limit.allowed(now) or 0) <= limit.depth + rate * now + 1
+
+
+@given(RATES)
+def test_a_datagram_always_fits(rate: int) -> None:
+    limit = RateLimit(rate, 0.0)
+    assert wire.MIN_SEGMENT + wire.HEADER_SIZE <= limit.largest_datagram <= limit.depth <= 0.05 * rate
+    assert limit.largest_datagram <= wire.MAX_DATAGRAM
+
+
+def test_a_clock_that_stands_still_or_goes_back_gives_nothing() -> None:
+    limit = RateLimit(1_000_000, 10.0)
+    limit.spend(limit.depth, 10.0)
+    assert limit.allowed(10.0) == limit.allowed(5.0) == 0
+    assert limit.wait(1000, 10.0) == pytest.approx(0.001)
+    assert limit.allowed(10.001) == pytest.approx(1000, abs=1)
+
+
+def test_without_a_limit_all_is_allowed() -> None:
+    limit = RateLimit(None, 0.0)
+    limit.spend(10**12, 0.0)
+    assert limit.allowed(0.0) is None and limit.wait(10**9, 0.0) == 0
+    assert limit.largest_datagram == wire.MAX_DATAGRAM
+
+
+def test_a_limit_that_could_not_be_kept_is_none() -> None:
+    with pytest.raises(ValueError, match="16000"):
+        RateLimit(SMALLEST_LIMIT - 1, 0.0)
