@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from common.messages import OwnerEntry
+from node.strategy import Source
+from node.strategy.blame import Charge
 
 FIRST_REST = 1.0  # seconds that an owner is left alone after it failed; doubled each time
 LONGEST_REST = 30.0  # seconds
@@ -19,7 +21,7 @@ class Candidate:
     addr: tuple[str, int]
     active: bool = False
     blamed: bool = False
-    doubted: bool = False  # wrong bytes came over a path without checksums: asked again, with them
+    doubt: str = ""  # wrong bytes came over a path without checksums: the last to be asked, and then with them
     failures: int = 0  # in a row
     rest_until: float = 0.0  # monotonic seconds; not asked before
     reason: str = ""  # why it is not used
@@ -54,19 +56,45 @@ class Candidates:
             self._known[key] = candidate
         for key, candidate in before.items():
             candidate.named = False
-            if candidate.active or candidate.failures or candidate.blamed:
+            if candidate.active or candidate.failures or candidate.blamed or candidate.doubt:
                 self._known[key] = candidate
 
-    def choose(self, amount: int, now: float) -> list[Candidate]:
-        """The best ``amount`` that can be asked now; they become active."""
-        chosen: list[Candidate] = []
-        for candidate in self._known.values():
-            if len(chosen) == amount:
-                break
-            if not (candidate.active or candidate.blamed or candidate.rest_until > now):
-                candidate.active, candidate.reason = True, ""
-                chosen.append(candidate)
+    def choose(self, amount: int, now: float, helpless: bool = False) -> list[Candidate]:
+        """The best ``amount`` that can be asked now; they become active.
+
+        Those in doubt only if no other one works or can be asked, or if those who work are ``helpless``.
+        """
+        fit = [
+            candidate
+            for candidate in self._known.values()
+            if not (candidate.active or candidate.blamed or candidate.rest_until > now)
+        ]
+        chosen = [candidate for candidate in fit if not candidate.doubt][:amount]
+        if not chosen and (helpless or not any(candidate.active for candidate in self._known.values())):
+            chosen = fit[:amount]
+        for candidate in chosen:
+            candidate.active, candidate.reason = True, ""
         return chosen
+
+    def others(self, than: Collection[Source], now: float) -> bool:
+        """Whether there is an owner that nothing speaks against and that is none of ``than``."""
+        return any(
+            key not in than and not (candidate.blamed or candidate.doubt or candidate.rest_until > now)
+            for key, candidate in self._known.items()
+        )
+
+    def charged(self, charge: Charge) -> Candidate | None:
+        """``charge`` is brought against an owner: who that is; None if it is no news."""
+        candidate = self._known.setdefault(charge.source, Candidate(*charge.source, named=False))
+        if candidate.blamed or (candidate.doubt and not charge.proof):
+            return None
+        candidate.reason = f"sent wrong bytes (piece {charge.piece})"
+        if charge.proof:
+            candidate.blamed = True
+        else:
+            candidate.reason += ", or its path spoilt them"
+            candidate.doubt = candidate.reason
+        return candidate
 
     @staticmethod
     def failed(candidate: Candidate, reason: str, now: float) -> None:
@@ -87,4 +115,4 @@ class Candidates:
         """Why ``candidate`` is not used, for people; "" if it is."""
         if candidate.active:
             return ""
-        return candidate.reason or f"not needed: {limit} owners at a time are enough (MAX_SPLITTNES_RATE)"
+        return candidate.reason or candidate.doubt or f"not needed: {limit} owners at a time are enough (MAX_SPLITTNES_RATE)"

@@ -3,14 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from common.bitfield import Bitfield
 from common.geometry import Geometry
+from common.ranges import RangeSet
 from node.strategy import Source
+
+MAX_SPANS = 2048  # of one source's bytes in one piece; with more gaps than that, only their number is kept
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one source delivered of one piece: bytes of the content, merged where they touch.
+
+    ``checked``: checksums say that they are what it sent. ``spans`` is empty if there were too many to keep.
+    """
+
+    source: Source
+    checked: bool
+    amount: int
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass
+class _Parts:
+    """A piece that came in several parts."""
+
+    amount: int = 0
+    spans: dict[tuple[Source, bool], RangeSet] = field(default_factory=dict)
+    amounts: dict[tuple[Source, bool], int] = field(default_factory=dict)
+    blurred: set[tuple[Source, bool]] = field(default_factory=set)
+
+    def add(self, source: Source, checked: bool, start: int, end: int) -> None:
+        key = (source, checked)
+        self.amount += end - start
+        self.amounts[key] = self.amounts.get(key, 0) + end - start
+        if key in self.blurred:
+            return
+        spans = self.spans.setdefault(key, RangeSet())
+        spans.add(start, end)
+        if len(spans) > MAX_SPANS:
+            self.blurred.add(key)
+            del self.spans[key]
+
+    def discard(self, source: Source) -> list[tuple[int, int]]:
+        gone: list[tuple[int, int]] = []
+        for key in [key for key in self.spans if key[0] == source]:
+            gone += self.spans.pop(key)
+            self.amount -= self.amounts.pop(key)
+        return gone
+
+    def shares(self) -> tuple[Share, ...]:
+        return tuple(
+            Share(source, checked, amount, tuple(self.spans.get((source, checked), ())))
+            for (source, checked), amount in self.amounts.items()
+        )
 
 
 class PieceLedger:
-    """Counts bytes into pieces and remembers who delivered them, until each piece is verified.
+    """Counts bytes into pieces and remembers who delivered which of them, until each piece is verified.
 
     The transport reports each byte once for each time it was handed out, so that counting is enough.
     """
@@ -18,9 +70,8 @@ class PieceLedger:
     def __init__(self, geometry: Geometry, held: Bitfield) -> None:
         self._geometry = geometry
         self._held = held
-        self._counts: dict[int, int] = {}  # bytes of pieces that are not complete
-        self._deliverers: dict[int, dict[Source, int]] = {}  # bytes of each, of pieces that are not verified
-        self._unchecked: set[int] = set()  # pieces with bytes that the path may have spoilt unnoticed
+        self._whole: dict[int, tuple[Source, bool]] = {}  # pieces that came in one go: by far the most
+        self._parts: dict[int, _Parts] = {}  # others that are not verified, complete or not
         self.verified = sum(
             geometry.piece_length_of(index) for index in range(geometry.piece_count) if index in held
         )
@@ -41,42 +92,56 @@ class PieceLedger:
         ``checked``: a checksum says that they are what the source sent.
         """
         self.received += end - start
-        length = self._geometry.piece_length
-        first = start // length
-        if not checked:
-            self._unchecked.update(range(first, (end - 1) // length + 1))
-        if end <= (first + 1) * length:  # within one piece: by far the most frequent case
-            return (first,) if self._count(source, first, end - start) else ()
+        length, size = self._geometry.piece_length, self._geometry.size
         complete = []
-        for index in range(first, (end - 1) // length + 1):
-            amount = min(end, (index + 1) * length) - max(start, index * length)
-            if self._count(source, index, amount):
+        for index in range(start // length, (end - 1) // length + 1):
+            first, last = index * length, min((index + 1) * length, size)
+            begin, finish = max(start, first), min(end, last)
+            if finish - begin == last - first:
+                self._whole[index] = (source, checked)
+                complete.append(index)
+                continue
+            parts = self._parts.setdefault(index, _Parts())
+            parts.add(source, checked, begin, finish)
+            if parts.amount == last - first:
                 complete.append(index)
         return complete
 
-    def _count(self, source: Source, index: int, amount: int) -> bool:
-        deliverers = self._deliverers.setdefault(index, {})
-        deliverers[source] = deliverers.get(source, 0) + amount
-        count = self._counts.get(index, 0) + amount
-        if count < self._geometry.piece_length_of(index):
-            self._counts[index] = count
-            return False
-        self._counts.pop(index, None)
-        return True
+    def shares(self, index: int) -> tuple[Share, ...]:
+        """Who delivered what of piece ``index``, which is not verified."""
+        if index in self._whole:
+            source, checked = self._whole[index]
+            start, end = self._geometry.piece_range(index)
+            return (Share(source, checked, end - start, ((start, end),)),)
+        parts = self._parts.get(index)
+        return parts.shares() if parts else ()
 
-    def proves(self, index: int) -> bool:
-        """Whether complete piece ``index`` is just what its deliverers sent, as far as checksums tell."""
-        return index not in self._unchecked
+    def discard(self, source: Source) -> list[tuple[int, int]]:
+        """Do without what ``source`` delivered of pieces that are not complete: its ranges, missing again."""
+        spans: list[tuple[int, int]] = []
+        for index, parts in self._parts.items():
+            if parts.amount < self._geometry.piece_length_of(index):
+                spans += parts.discard(source)
+        self.received -= sum(end - start for start, end in spans)
+        return spans
 
     def right(self, index: int) -> Mapping[Source, int]:
         """Piece ``index`` matches its hash: count it as held. Returns who delivered it, and how much."""
         self._held.set(index)
-        self._unchecked.discard(index)
         self.verified += self._geometry.piece_length_of(index)
-        return self._deliverers.pop(index, {})
+        return self._forget(index)
 
     def wrong(self, index: int) -> Mapping[Source, int]:
         """Piece ``index`` does not match: it is missing again. Returns who delivered it, and how much."""
-        self._unchecked.discard(index)
         self.received -= self._geometry.piece_length_of(index)
-        return self._deliverers.pop(index, {})
+        return self._forget(index)
+
+    def _forget(self, index: int) -> Mapping[Source, int]:
+        whole = self._whole.pop(index, None)
+        if whole is not None:
+            return {whole[0]: self._geometry.piece_length_of(index)}
+        parts = self._parts.pop(index, None)
+        amounts: dict[Source, int] = {}
+        for (source, _), amount in parts.amounts.items() if parts else ():
+            amounts[source] = amounts.get(source, 0) + amount
+        return amounts

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from common.bitfield import Bitfield
 from common.geometry import Geometry
 from node.strategy import Source
-from node.strategy.ledger import PieceLedger
+from node.strategy.ledger import MAX_SPANS, PieceLedger
 
 A: Source = (1, ("127.0.0.1", 1))
 B: Source = (2, ("127.0.0.1", 2))
@@ -78,11 +78,50 @@ def test_each_piece_completes_once_in_whatever_order_its_bytes_come(
     assert sum(given_by.values()) == size == book.verified
 
 
-def test_a_piece_with_unchecked_bytes_proves_nothing_until_it_is_fetched_again() -> None:
+def shares(book: PieceLedger, index: int) -> list[tuple[Source, bool, list[tuple[int, int]]]]:
+    return [(share.source, share.checked, list(share.spans)) for share in book.shares(index)]
+
+
+def test_unchecked_bytes_are_told_from_checked_ones_until_the_piece_is_fetched_again() -> None:
     book = ledger(30, 10)
     book.arrived(A, 0, 15, checked=False)
     book.arrived(A, 15, 30)
-    assert [book.proves(index) for index in range(3)] == [False, False, True]
+    assert shares(book, 0) == [(A, False, [(0, 10)])]
+    assert shares(book, 1) == [(A, False, [(10, 15)]), (A, True, [(15, 20)])]
+    assert shares(book, 2) == [(A, True, [(20, 30)])]
     book.wrong(0)
+    assert shares(book, 0) == []
     book.arrived(A, 0, 10)
-    assert [book.proves(index) for index in range(3)] == [True, False, True]
+    assert shares(book, 0) == [(A, True, [(0, 10)])]
+
+
+def test_who_delivered_which_bytes_is_kept_merged() -> None:
+    book = ledger(20, 20)
+    for source, start, end in [(A, 0, 2), (B, 8, 12), (A, 4, 8), (A, 2, 4), (B, 12, 20)]:
+        book.arrived(source, start, end)
+    assert shares(book, 0) == [(A, True, [(0, 8)]), (B, True, [(8, 20)])]
+    assert [share.amount for share in book.shares(0)] == [8, 12]
+
+
+def test_more_spans_than_are_kept_of_a_piece_are_only_counted() -> None:
+    size = 4 * MAX_SPANS
+    book = ledger(size, size)
+    for start in range(0, size, 2):
+        book.arrived(A, start, start + 1)
+        book.arrived(B, start + 1, start + 2)
+    assert [(share.amount, share.spans) for share in book.shares(0)] == [(size // 2, ())] * 2
+    assert book.discard(A) == []
+    assert book.right(0) == {A: size // 2, B: size // 2}
+
+
+def test_what_a_liar_gave_of_pieces_under_way_is_missing_again() -> None:
+    book = ledger(40, 10)
+    book.arrived(A, 0, 14)  # piece 0 is complete: its hash will tell
+    book.arrived(B, 14, 18)
+    book.arrived(A, 33, 35, checked=False)
+    assert book.discard(A) == [(10, 14), (33, 35)]
+    assert book.received == 14
+    assert list(book.arrived(B, 10, 14)) == []
+    assert list(book.arrived(B, 18, 20)) == [1]
+    assert shares(book, 1) == [(B, True, [(10, 20)])]
+    assert shares(book, 0) == [(A, True, [(0, 10)])]

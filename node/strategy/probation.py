@@ -1,0 +1,234 @@
+"""How much a source is trusted with. Pure; whoever owns it locks.
+
+A source that has not given a verified piece yet is *new*: it is handed one piece, whole, and no more until
+that one is verified. So one that sends wrong bytes spoils one piece, and nobody else's bytes are mixed with
+its own. Once a piece of it is right it gets whatever there is. It costs an honest source one round trip and
+the hashing of one piece, once in a download.
+
+A piece that several sources delivered and that was wrong (``blame``) is handed out whole as well, to a
+*witness*: a source that delivered none of it. Until it is right, or until the witness took too long, those
+who delivered it wait, and then they are new again. Both kinds of piece are *trials*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from common.geometry import Geometry
+from common.ranges import RangeSet
+from node.strategy import Source
+
+Span: TypeAlias = tuple[int, int]
+
+TRIAL_SECONDS = 2.0  # for which nobody else helps with a piece that one shall deliver whole
+
+
+class Work(Protocol):
+    """Who fetches which bytes (``plan.Work``), as far as probation must know it."""
+
+    def take(self, source: Source, limit: int) -> Span | None:
+        """At most ``limit`` bytes for ``source``; None if it finds none."""
+        ...
+
+    def refill(self, source: Source) -> bool:
+        """Whether ``take`` would find some."""
+        ...
+
+    def claim(self, start: int, end: int) -> Iterable[Span]:
+        """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
+        ...
+
+    def give_back(self, spans: Iterable[Span]) -> None:
+        """These are free for anybody."""
+        ...
+
+    def holds(self, source: Source, piece: int) -> bool:
+        """Whether ``source`` has ``piece`` to give, as far as it has told."""
+        ...
+
+
+@dataclass
+class Trial:
+    """One piece that one source shall deliver whole."""
+
+    piece: int
+    todo: RangeSet  # of it, not asked for yet
+    helped_from: float  # when others may help, monotonic seconds
+    holder: Source | None = None
+    suspects: Collection[Source] = ()  # who delivered it wrongly together; they wait for ``helped_from``
+
+
+class Probation:
+    """Stands before ``work`` and lets each source take what it is trusted with."""
+
+    def __init__(self, geometry: Geometry, work: Work) -> None:
+        self._geometry = geometry
+        self._work = work
+        self._trusted: set[Source] = set()
+        self._trials: dict[int, Trial] = {}  # by piece: one for each new source, one for each open case
+        self._piece: dict[Source, int] = {}  # the one that a new source is busy with
+
+    def trusts(self, source: Source) -> bool:
+        """Whether a piece of ``source`` was verified, and nothing speaks against it."""
+        return source in self._trusted
+
+    def waiting(self, now: float) -> bool:
+        """Whether time alone will let somebody take more."""
+        return any(trial.helped_from > now for trial in self._trials.values())
+
+    def wants_witness(self, sources: Collection[Source]) -> bool:
+        """Whether a piece waits for a source that did not deliver it, and none of ``sources`` is one."""
+        return any(
+            trial.suspects and trial.holder is None and all(source in trial.suspects for source in sources)
+            for trial in self._trials.values()
+        )
+
+    # ---- taking
+
+    def take(self, source: Source, limit: int, now: float) -> Span | None:
+        """At most ``limit`` bytes for ``source`` to be asked for now; None if there are none for it."""
+        if not self._trials and source in self._trusted:  # nearly always
+            return self._work.take(source, limit)
+        trial = self._trial_for(source, now)
+        if trial is None and self._free(source, now):
+            span = self._work.take(source, limit)
+            if span is not None:
+                return span
+            trial = self._in_need(source, now)
+        return trial.todo.take_first(limit) if trial is not None else None
+
+    def refill(self, source: Source, now: float) -> bool:
+        """Whether ``take`` would find some."""
+        if self._trial_for(source, now) is not None:
+            return True
+        if not self._free(source, now):
+            return False
+        return self._work.refill(source) or self._in_need(source, now) is not None
+
+    def may_double(self, source: Source, piece: int, now: float) -> bool:
+        """Whether ``source`` may be asked for bytes of ``piece`` that another one was asked for, too."""
+        return not self._paused(source, now) and (
+            source in self._trusted or self._piece.get(source, piece) == piece
+        )
+
+    def doubled(self, source: Source, piece: int, now: float) -> None:
+        """``source`` was asked for bytes of ``piece`` that another one was asked for, too."""
+        if source not in self._trusted:
+            self._piece[source] = piece
+            self._trials.setdefault(piece, Trial(piece, RangeSet(), now))
+
+    def _free(self, source: Source, now: float) -> bool:
+        return source in self._trusted and not self._paused(source, now)
+
+    def _paused(self, source: Source, now: float) -> bool:
+        return any(now < trial.helped_from and source in trial.suspects for trial in self._trials.values())
+
+    def _trial_for(self, source: Source, now: float) -> Trial | None:
+        """The trial, with something to do, that comes before everything else for ``source``."""
+        own = self._trials.get(self._piece.get(source, -1))
+        if own is not None:  # it is new, and busy with this one: nothing else is for it
+            may = own.holder in (None, source) or now >= own.helped_from
+            return own if own.todo and may else None
+        paused = self._paused(source, now)
+        for trial in self._trials.values():
+            waits = trial.holder is None and not paused and self._work.holds(source, trial.piece)
+            if trial.todo and (waits or trial.holder == source):
+                trial.holder = source
+                return self._busy(source, trial)
+        if paused or source in self._trusted:
+            return None
+        return self._begin(source, now)
+
+    def _begin(self, source: Source, now: float) -> Trial | None:
+        """The first piece of a new source; if there is none, it helps with one."""
+        first = self._work.take(source, 1)
+        if first is None:
+            in_need = self._in_need(source, now)
+            return self._busy(source, in_need) if in_need is not None else None
+        piece = first[0] // self._geometry.piece_length
+        trial = self._trials.setdefault(piece, Trial(piece, RangeSet(), now + TRIAL_SECONDS, source))
+        for span in (first, *self._work.claim(*self._geometry.piece_range(piece))):
+            trial.todo.add(*span)
+        return self._busy(source, trial)
+
+    def _in_need(self, source: Source, now: float) -> Trial | None:
+        """A trial that takes long, for who has nothing else to do."""
+        for trial in self._trials.values():
+            if trial.todo and now >= trial.helped_from and self._work.holds(source, trial.piece):
+                return trial
+        return None
+
+    def _busy(self, source: Source, trial: Trial) -> Trial:
+        if source not in self._trusted:
+            self._piece[source] = trial.piece
+        return trial
+
+    # ---- what became of it
+
+    def give_back(self, spans: Iterable[Span]) -> None:
+        """Ranges that were taken and will not come from whoever took them."""
+        if not self._trials:
+            self._work.give_back(spans)
+            return
+        length = self._geometry.piece_length
+        for start, end in spans:
+            for piece in range(start // length, -(-end // length)):
+                part = (max(start, piece * length), min(end, (piece + 1) * length))
+                trial = self._trials.get(piece)
+                if trial is not None:
+                    trial.todo.add(*part)
+                else:
+                    self._work.give_back([part])
+
+    def leave(self, source: Source) -> None:
+        """``source`` works no more; others shall finish its trials."""
+        self._piece.pop(source, None)
+        for trial in self._trials.values():
+            if trial.holder == source:
+                trial.holder = None
+
+    def not_held(self, source: Source, piece: int) -> None:
+        """``source`` does not have ``piece`` after all: it may try another one."""
+        if self._piece.get(source) == piece:
+            del self._piece[source]
+        trial = self._trials.get(piece)
+        if trial is not None and trial.holder == source:
+            trial.holder = None
+
+    def right(self, piece: int, deliverers: Iterable[Source]) -> bool:
+        """``piece`` is verified, and ``deliverers`` are no more new; whether anybody may take more now."""
+        closed = self._trials.pop(piece, None)
+        if closed is not None:
+            self._forget(piece)
+        before = len(self._trusted)
+        self._trusted.update(source for source in deliverers if not self._suspected(source))
+        return closed is not None or len(self._trusted) > before
+
+    def wrong(self, piece: int, suspects: Collection[Source], witness: bool, now: float) -> None:
+        """``piece`` is to be fetched again. ``suspects`` delivered it together, or are none if one did alone.
+
+        ``witness``: another owner may be found that can deliver it; so there is something to wait for.
+        """
+        self._trials.pop(piece, None)
+        self._forget(piece)
+        whole = self._geometry.piece_range(piece)
+        if not suspects:
+            self._work.give_back([whole])
+            return
+        self._trusted.difference_update(suspects)
+        helped_from = now + TRIAL_SECONDS if witness else now
+        self._trials[piece] = Trial(piece, RangeSet([whole]), helped_from, None, suspects)
+
+    def distrust(self, source: Source) -> None:
+        """``source`` is new again, should it come again."""
+        self._trusted.discard(source)
+        self.leave(source)
+
+    def _suspected(self, source: Source) -> bool:
+        return any(source in trial.suspects for trial in self._trials.values())
+
+    def _forget(self, piece: int) -> None:
+        for source in [source for source, at in self._piece.items() if at == piece]:
+            del self._piece[source]

@@ -1,0 +1,145 @@
+"""A new source gets one piece; who delivered a wrong piece together waits for a witness; nobody for ever."""
+
+from __future__ import annotations
+
+from common.geometry import Geometry
+from common.ranges import RangeSet
+from node.strategy import Source
+from node.strategy.plan import Plan
+from node.strategy.probation import TRIAL_SECONDS, Probation
+
+A: Source = (1, ("127.0.0.1", 1))
+B: Source = (2, ("127.0.0.1", 2))
+C: Source = (3, ("127.0.0.1", 3))
+PIECE = 1000
+ALL = 1 << 30
+
+
+def plan(pieces: int, *sources: Source) -> Probation:
+    """Equal chunks for ``sources``, of which nothing is known yet."""
+    geometry = Geometry(pieces * PIECE, PIECE)
+    plan = Plan(geometry, [(0, geometry.size)], lambda source: 0.0)
+    plan.work.start(sources)
+    return plan.probation
+
+
+def drain(probation: Probation, source: Source, now: float = 0.0, limit: int = ALL) -> RangeSet:
+    taken = RangeSet()
+    while probation.refill(source, now):
+        span = probation.take(source, limit, now)
+        assert span is not None, "it was said to be there"
+        taken.add(*span)
+    assert probation.take(source, limit, now) is None
+    return taken
+
+
+def piece(index: int) -> RangeSet:
+    return RangeSet([(index * PIECE, (index + 1) * PIECE)])
+
+
+def test_a_new_source_gets_its_first_piece_and_the_rest_once_that_is_right() -> None:
+    probation = plan(10, A, B)
+    assert drain(probation, A, limit=300) == piece(0)
+    assert drain(probation, B) == piece(5)
+    assert not probation.trusts(A)
+    assert probation.right(0, [A])
+    assert probation.trusts(A)
+    rest = drain(probation, A)
+    assert rest.total == 8 * PIECE and not rest.overlap(5 * PIECE, 6 * PIECE)
+
+
+def test_a_piece_that_is_longer_than_all_windows_is_still_one_piece() -> None:
+    probation = plan(2, A)
+    taken = RangeSet()
+    for _ in range(10):
+        taken.add(*(probation.take(A, 100, 0.0) or (0, 0)))
+    assert taken == piece(0)
+    assert probation.take(A, 100, 0.0) is None
+
+
+def test_what_a_new_source_does_not_deliver_goes_to_others_whole() -> None:
+    probation = plan(4, A, B)
+    assert drain(probation, A) == piece(0)
+    probation.give_back([(200, PIECE)])  # the first 200 bytes came
+    probation.leave(A)
+    assert drain(probation, B) == RangeSet([(200, PIECE)])  # the piece that is begun, first of all
+
+
+def test_two_of_whom_nothing_is_known_cannot_both_wait_for_each_other() -> None:
+    probation = plan(1, A, B)
+    assert drain(probation, A, limit=400).total == PIECE
+    assert not drain(probation, B)
+    probation.give_back([(400, PIECE)])  # A delivered something, and is gone
+    probation.leave(A)
+    assert drain(probation, B) == RangeSet([(400, PIECE)])
+
+
+def test_others_help_with_a_first_piece_that_takes_long() -> None:
+    probation = plan(1, A, B)
+    assert probation.take(A, 10, 0.0) == (0, 10)
+    assert not probation.refill(B, TRIAL_SECONDS - 0.01)
+    assert probation.waiting(TRIAL_SECONDS - 0.01)
+    assert drain(probation, B, TRIAL_SECONDS) == RangeSet([(10, PIECE)])
+
+
+def test_a_piece_that_two_delivered_wrongly_is_delivered_whole_by_a_third_while_they_wait() -> None:
+    probation = plan(9, A, B, C)
+    probation.right(8, [A, B, C])  # all are known
+    probation.take(A, 500, 0.0)
+    probation.give_back([(400, 500)])
+    probation.wrong(0, {A, B}, witness=True, now=1.0)
+    assert not probation.refill(A, 1.0) and probation.take(B, ALL, 1.0) is None
+    assert not probation.trusts(A)
+    assert probation.take(C, ALL, 1.0) == (0, PIECE)
+    assert probation.right(0, [C, A])  # C delivered it, and A is cleared
+    assert probation.trusts(A) and not probation.trusts(B)
+    assert probation.refill(A, 1.0)
+    assert drain(probation, B).total == PIECE  # one piece, as if it were new
+
+
+def test_suspects_wait_no_longer_than_a_trial_lasts() -> None:
+    probation = plan(9, A, B)
+    probation.right(8, [A, B])
+    probation.wrong(0, {A, B}, witness=True, now=1.0)
+    assert not probation.refill(A, 1.0)
+    assert probation.wants_witness([A, B]) and not probation.wants_witness([A, C])
+    assert probation.take(A, ALL, 1.0 + TRIAL_SECONDS) == (0, PIECE)
+    assert drain(probation, A, 1.0 + TRIAL_SECONDS).total == 0
+    assert drain(probation, B, 1.0 + TRIAL_SECONDS).total == PIECE
+
+
+def test_without_another_owner_one_suspect_delivers_the_piece_alone_at_once() -> None:
+    probation = plan(9, A, B)
+    probation.right(8, [A, B])
+    probation.wrong(0, {A, B}, witness=False, now=1.0)
+    assert probation.take(A, ALL, 1.0) == (0, PIECE)
+    assert not drain(probation, B, 1.0).overlap(0, PIECE)
+
+
+def test_a_wrong_piece_of_one_deliverer_is_anybodys() -> None:
+    probation = plan(4, A, B)
+    drain(probation, A)
+    probation.wrong(0, (), witness=False, now=1.0)
+    probation.distrust(A)
+    assert drain(probation, B, 1.0) == piece(2)
+    probation.right(2, [B])
+    assert drain(probation, B, 1.0).overlap(0, PIECE)
+
+
+def test_one_that_does_not_hold_its_first_piece_tries_another() -> None:
+    probation = plan(4, A)
+    assert drain(probation, A) == piece(0)
+    probation.not_held(A, 0)
+    probation.give_back([(0, PIECE)])
+    assert drain(probation, A).total == PIECE
+
+
+def test_who_is_asked_as_well_as_another_is_not_asked_for_a_second_piece() -> None:
+    probation = plan(4, A, B)
+    drain(probation, A)
+    assert probation.may_double(B, 0, 0.0)
+    probation.doubled(B, 0, 0.0)
+    assert not probation.refill(B, 0.0)
+    assert not probation.may_double(B, 1, 0.0)
+    probation.right(0, [A])
+    assert probation.refill(B, 0.0)
