@@ -1,0 +1,285 @@
+"""Injection by somebody who is not on the path: who cannot see what owner and fetcher say to each other."""
+
+from __future__ import annotations
+
+import random
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from common.ranges import RangeSet
+from node.chunk_udp import sockets, wire
+from node.chunk_udp.congestion import make_controller
+from node.chunk_udp.connection import FIRST_ASK, FetchConnection, State
+from node.chunk_udp.facts import Arrived, Terms
+from node.chunk_udp.fetcher import Fetcher
+from node.chunk_udp.owner import Owner
+from node.settings import TransferSettings
+
+INFO_HASH = b"i" * 20
+CONTENT = random.Random(1).randbytes(1_500_000)
+TRANSFER = 0x1122334455667788
+TOKEN = bytes(range(16))
+SEGMENT = 1000
+SETTINGS = TransferSettings(owner_timeout=20.0, loopback_segment_size=1400, socket_buffer_size=1 << 16)
+
+
+class Content:
+    """A torrent in memory."""
+
+    size, offered, held = len(CONTENT), True, None
+
+    def holds(self, start: int, end: int) -> bool:
+        return True
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = CONTENT[offset : offset + len(buffer)]
+
+
+class Download:
+    """A supply that wants everything once, and calls ``on_bytes`` for whatever comes."""
+
+    def __init__(self, on_bytes: Callable[[], None]) -> None:
+        self.todo = RangeSet([(0, len(CONTENT))])
+        self.missing = RangeSet([(0, len(CONTENT))])
+        self.data = bytearray(len(CONTENT))
+        self.told_sizes: set[int] = set()
+        self._on_bytes = on_bytes
+
+    def told(self, size: int, complete: bool, first_piece: int, bitfield: bytes) -> None:
+        self.told_sizes.add(size)
+
+    def next_span(self, limit: int) -> tuple[int, int] | None:
+        return self.todo.take_first(limit)
+
+    def deliver(self, offset: int, payload: bytes | memoryview) -> None:
+        end = offset + len(payload)
+        assert self.missing.cut(offset, end) == [(offset, end)]
+        self.data[offset:end] = payload
+        self._on_bytes()
+
+    def give_back(self, spans: Sequence[tuple[int, int]]) -> None:
+        for span in spans:
+            self.todo.add(*span)
+
+    def not_held(self, spans: object) -> None:
+        raise AssertionError("a forged REFUSE was believed")
+
+    def queued(self, place: int) -> None:
+        raise AssertionError("a forged BUSY was believed")
+
+    def wait_for_work(self, timeout: float | None = None) -> bool:
+        return False
+
+    def stopping(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def owner_addr() -> Iterator[tuple[str, int]]:
+    sock = sockets.udp_socket("127.0.0.1", 0, 4 << 20)
+    owner = Owner(sock, {INFO_HASH: Content()}, b"secret", lambda info_hash, fault: None)
+    thread = threading.Thread(target=owner.listen)
+    thread.start()
+    yield sock.getsockname()
+    owner.stop()
+    thread.join(20)
+    sock.close()
+
+
+def forgeries(transfer: int, sequences: Sequence[int]) -> list[bytes]:
+    """Every answer that could do harm, for these sequences of this transfer."""
+    wrong = b"\xee" * 1400
+    forged: list[bytes] = []
+    for sequence in sequences:
+        messages: list[wire.Message] = [
+            wire.Refuse(transfer, sequence, reason, place=5) for reason in wire.Refusal
+        ]
+        messages += [
+            wire.Token(transfer, sequence, b"\xee" * 16),
+            wire.Tell(transfer, sequence, 17, True),
+            wire.Tell(transfer, sequence, len(CONTENT), False, 0, b"\0" * 8),
+            wire.Data(transfer, sequence, (sequence * 1400) % (len(CONTENT) - 1400), wrong, True),
+            wire.Data(transfer, sequence, 0, wrong),
+        ]
+        forged += [wire.encode(message) for message in messages]
+    return forged
+
+
+def spoofers(owner_addr: tuple[str, int]) -> Iterator[socket.socket]:
+    """Strangers on this very machine: another port of the owner's address; its port at another address."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((owner_addr[0], 0))
+    yield sock
+    if sockets.LINUX:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.5", owner_addr[1]))
+        yield sock
+
+
+def test_what_comes_from_another_address_is_dropped_even_if_it_knows_everything(
+    owner_addr: tuple[str, int],
+) -> None:
+    """The forger has the transfer id and every sequence; only its address is not the owner's."""
+    strangers = list(spoofers(owner_addr))
+    forged = 0
+
+    def inject() -> None:
+        nonlocal forged
+        connection = fetcher.connection
+        first = connection._flight.next_sequence
+        due = [*range(max(1, first - 3), first + 3), FIRST_ASK, FIRST_ASK + 1]
+        for datagram in forgeries(connection.terms.transfer_id, due):
+            for stranger in strangers:
+                stranger.sendto(datagram, fetcher._sock.getsockname())
+                forged += 1
+
+    deliveries = 0
+
+    def now_and_then() -> None:
+        nonlocal deliveries
+        deliveries += 1
+        if deliveries % 20 == 1:
+            inject()
+
+    supply = Download(now_and_then)
+    fetcher = Fetcher(owner_addr, INFO_HASH, SETTINGS, supply)
+    inject()  # before it has asked anything
+    fetcher.receive_chunk()
+    for stranger in strangers:
+        stranger.close()
+    counters = fetcher.connection.counters
+    assert forged > 500
+    assert supply.data == CONTENT and not supply.missing
+    assert supply.told_sizes == {len(CONTENT)}
+    assert (counters.stale, counters.malformed) == (0, 0), "the system let something through"
+
+
+def test_a_port_that_is_served_cannot_be_taken_over(owner_addr: tuple[str, int]) -> None:
+    """Nobody can bind the owner's port beside it, however shared an address he asks for."""
+    for name in ("SO_REUSEADDR", "SO_REUSEPORT"):
+        if not hasattr(socket, name):
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            thief.setsockopt(socket.SOL_SOCKET, getattr(socket, name), 1)
+            with pytest.raises(OSError):
+                thief.bind(owner_addr)
+
+
+def test_transfer_ids_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 bits for each transfer, from the system's source of secrets, never from ``random``."""
+    asked: list[int] = []
+    genuine = __import__("secrets").randbits
+    monkeypatch.setattr("secrets.randbits", lambda bits: asked.append(bits) or genuine(bits))
+    ids = []
+    for _ in range(64):
+        random.seed(1)
+        fetcher = Fetcher(("127.0.0.1", 9), INFO_HASH, SETTINGS, Download(lambda: None))
+        ids.append(fetcher.connection.terms.transfer_id)
+        fetcher._sock.close()
+    assert asked == [64] * 64
+    assert len(set(ids)) == 64
+    for bit in range(64):  # a bit that never changes is one less to guess; by chance once in 2^57 runs
+        assert len({transfer >> bit & 1 for transfer in ids}) == 2, f"bit {bit} is always the same"
+
+
+# ---- from the owner's very address: the source is forged, the answers are guessed
+
+
+def fetching(checked: bool = True) -> FetchConnection:
+    """A connection in the middle: 8 requests are open."""
+    terms = Terms(INFO_HASH, TRANSFER, SEGMENT, 1 << 20, 2.0, checked)
+    connection = FetchConnection(terms, make_controller("fixed", SEGMENT), 0.0)
+    connection.datagram_received(wire.encode(wire.Token(TRANSFER, FIRST_ASK, TOKEN)), 0.01)
+    tell = wire.Tell(TRANSFER, FIRST_ASK + 1, len(CONTENT), True)
+    connection.datagram_received(wire.encode(tell), 0.02)
+    assert connection.state is State.FETCHING
+    for number in range(8):
+        connection.request(number * SEGMENT, (number + 1) * SEGMENT, 0.03)
+    connection.datagrams_to_send()
+    return connection
+
+
+def visible(connection: FetchConnection) -> tuple[Any, ...]:
+    """All that an answer could change."""
+    return (
+        connection.state,
+        connection.in_flight,
+        connection.window,
+        connection.room(),
+        connection.next_timer(),
+        connection.rtt.smoothed,
+        connection._token,
+        connection._tokens_in_a_row,
+        dict(connection._asked),
+        list(connection._lost),
+        {n: list(r.missing) for n, r in connection._flight.requests.items()},
+        connection.datagrams_to_send(),
+    )
+
+
+def test_a_hundred_thousand_guesses_of_the_transfer_id_change_nothing() -> None:
+    """Right source, right port, right sequences and ranges: without the 64 bits it is all in vain."""
+    connection = fetching()
+    before = visible(connection)
+    rng = random.Random(6)
+    pool = [
+        forgeries(transfer, [1, 8, FIRST_ASK])
+        for transfer in [*(TRANSFER ^ 1 << bit for bit in range(64)), 0, 2**64 - 1]
+        + [rng.getrandbits(64) for _ in range(300)]
+    ]
+    forged = [datagram for some in pool for datagram in some]
+    count = 0
+    while count < 100_000:
+        for datagram in forged:
+            assert not connection.datagram_received(datagram, 0.04)
+        count += len(forged)
+    assert connection.counters.stale == count
+    assert visible(connection) == before
+
+
+def test_a_right_transfer_id_with_a_wrong_sequence_changes_nothing() -> None:
+    """TOKEN, TELL and REFUSE must answer a question that is open; DATA must lie in what was asked for."""
+    connection = fetching()
+    before = visible(connection)
+    for sequence in (0, 9, 10, 2**31 - 1, FIRST_ASK, FIRST_ASK + 1, FIRST_ASK + 2, 2**32 - 1):
+        for reason in wire.Refusal:
+            refusal = wire.Refuse(TRANSFER, sequence, reason, 1)
+            assert not connection.datagram_received(wire.encode(refusal), 0.04)
+        for message in (wire.Token(TRANSFER, sequence, b"\xee" * 16), wire.Tell(TRANSFER, sequence, 1, True)):
+            assert not connection.datagram_received(wire.encode(message), 0.04)
+    for offset in (8 * SEGMENT, 10**6, 2**63, 2**64 - 1):
+        data = wire.Data(TRANSFER, 3, offset, bytes(SEGMENT), True)
+        assert not connection.datagram_received(wire.encode(data), 0.04)
+    assert visible(connection) == before
+
+
+def test_data_without_the_check_that_was_asked_for_is_not_taken() -> None:
+    connection = fetching(checked=True)
+    before = visible(connection)
+    unchecked = wire.Data(TRANSFER, 1, 0, bytes(SEGMENT), checked=False)
+    assert not connection.datagram_received(wire.encode(unchecked), 0.04)
+    assert visible(connection) == before
+    good = wire.Data(TRANSFER, 1, 0, bytes(SEGMENT), checked=True)
+    assert [type(fact) for fact in connection.datagram_received(wire.encode(good), 0.05)] == [Arrived]
+
+
+def test_an_answer_of_this_connection_is_worthless_for_another() -> None:
+    """A replayed TOKEN, TELL, REFUSE or DATA of one transfer does nothing to the next with the same owner."""
+    other = FetchConnection(
+        Terms(INFO_HASH, TRANSFER + 1, SEGMENT, 1 << 20, 2.0), make_controller("fixed", SEGMENT), 0.0
+    )
+    before = visible(other)
+    for datagram in forgeries(TRANSFER, [1, FIRST_ASK]):
+        assert not other.datagram_received(datagram, 0.01)
+    assert visible(other)[:-1] == before[:-1]
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a bound port is nobody else's by itself")
+def test_windows_is_told_that_a_port_is_ours_alone() -> None:
+    with sockets.udp_socket("127.0.0.1", 0, 1 << 16) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE)
