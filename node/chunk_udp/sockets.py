@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from node.chunk_udp import wire
 
 LINUX = sys.platform.startswith("linux")
-EXCLUSIVE = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)  # Windows lends a bound port to whoever asks, without
+EXCLUSIVE = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)  # Windows lends a bound port out, without
 UDP_SEGMENT, UDP_GRO = 103, 104  # linux/udp.h; not in the socket module
 IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO = 14, 10, 2  # linux/in.h; not in the socket module
 IP_UDP_HEADERS = {socket.AF_INET: 28, socket.AF_INET6: 48}  # bytes
