@@ -30,7 +30,7 @@ CFG: dict[str, dict[str, Any]] = {
         "MAX_UDP_SEGMENT_DATA_SIZE": 65527,  # bytes; what a UDP length field can say (IPv4 carries 65,507)
         "BUFFER_SIZE": 9216,  # bytes; datagram limit where the system's is not known to be larger
         "CHUNK_PIECES_SIZE": 7216,  # bytes of file in a segment, at most, on a real network
-        "MAX_SPLITTNES_RATE": 3,  # owners that one download fetches from at a time
+        "MAX_SPLITTNES_RATE": 3,  # complete owners that one download fetches from at a time
         "NODE_TIME_INTERVAL": 20,  # seconds between a node's REGISTERs, at most
         "TRACKER_TIME_INTERVAL": 22,  # seconds of silence after which the tracker drops a node
         # The tracker's.
@@ -48,6 +48,7 @@ CFG: dict[str, dict[str, Any]] = {
         "HASH_THREADS": 2,  # threads that verify pieces
         "UPLOAD_LIMIT": "none",  # bytes a second that a node sends, like 4MB or 500kB; none: no limit
         "DOWNLOAD_LIMIT": "none",  # the same for what its downloads fetch
+        "MAX_PARTIAL_OWNERS": 8,  # owners of a part that one download fetches from at a time, besides
         "UPLOAD_SLOTS": 16,  # transfers that a node serves at a time; others wait in line
         "OWNER_TIMEOUT": 2.0,  # seconds of silence after which an owner loses its rest to the others
         "OWNER_SEARCH_LIMIT": 60.0,  # seconds a download looks for an owner before it fails

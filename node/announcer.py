@@ -84,6 +84,12 @@ class Announcer:
             self._files[file.filename, file.info_hash] = file
             self._changed.notify_all()
 
+    def withdraw(self, file: OwnedFile) -> None:
+        """Have OWN not said of ``file``, if it was not said yet."""
+        with self._changed:
+            if self._files.get((file.filename, file.info_hash)) == file:
+                del self._files[file.filename, file.info_hash]
+
     def credit(self, credit: Credit) -> None:
         """Have UPDATE said, soon."""
         with self._changed:

@@ -151,6 +151,7 @@ def settings_for(given: Options) -> NodeSettings:
         heartbeat=constants["NODE_TIME_INTERVAL"],
         tracker_timeout=constants["TRACKER_TIMEOUT"],
         max_owners=constants["MAX_SPLITTNES_RATE"],
+        max_partial_owners=constants["MAX_PARTIAL_OWNERS"],
         hash_threads=constants["HASH_THREADS"],
         search_limit=constants["OWNER_SEARCH_LIMIT"],
         room_limit=constants["DISK_FULL_LIMIT"],

@@ -22,8 +22,10 @@ class SourceProgress:
     addr: tuple[str, int]
     received: int  # bytes taken from it
     rate: float  # bytes a second, lately
-    state: str  # "active", "idle", "lost", "blamed"
+    state: str  # "active", "queued" (in its line), "idle", "lost", "doubted" (wrong bytes, perhaps the path's fault), "blamed"
     reason: str = ""  # why it is not used, for people
+    complete: bool = True  # whether it has, as far as it is known, the whole file
+    held: int | None = None  # pieces that it holds, as it told; None: all, or not known
 
 
 @dataclass(frozen=True)
@@ -258,3 +260,5 @@ class PeerStatus:
     rate: float
     state: str
     reason: str  # why it is not used
+    complete: bool | None = None  # whether it has the whole file; None: not known
+    held: int | None = None  # pieces that it holds, if it told so

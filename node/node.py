@@ -16,7 +16,7 @@ from common.messages import OwnedFile
 from common.metainfo import Metainfo, single_file_only
 from node import events
 from node.announcer import Announcer, Credit
-from node.content.storage import SharedFile
+from node.content.storage import PartFile, SharedFile
 from node.content.torrents import create_torrent, parse_torrent_file
 from node.content.verify import PieceVerifier
 from node.discovery.classroom import TrackerClient
@@ -190,6 +190,8 @@ class Node:
             self._verifier,
             self._emit,
             lambda download, path: self._in_place(download, path, torrent, trackers),
+            lambda download, part: self._part_begun(download, part, trackers),
+            lambda download: self._part_ended(download, trackers),
             self._turns,
         )
         download = Download(metainfo, around)
@@ -270,6 +272,19 @@ class Node:
                 trackers.append(self._announcer(metainfo.announce))
         own = self._own_announcer()
         return trackers if own in trackers else [*trackers, own]
+
+    def _part_begun(self, download: Download, part: PartFile, trackers: list[Announcer]) -> None:
+        """A download has its first verified pieces: offer them to others."""
+        self._entered().share_part(download.metainfo, part, lambda: download.board.held())
+        for announcer in trackers:
+            announcer.announce(owned_file(download.metainfo, False))
+
+    def _part_ended(self, download: Download, trackers: list[Announcer]) -> None:
+        """A download was given up: its pieces are not offered any more."""
+        if self._sharing is not None:
+            self._sharing.withdraw_part(download.info_hash)
+        for announcer in trackers:
+            announcer.withdraw(owned_file(download.metainfo, False))
 
     def _in_place(self, download: Download, path: Path, torrent: Path, trackers: list[Announcer]) -> None:
         """A download is complete: offer it to others, credit those who delivered."""

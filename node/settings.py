@@ -34,7 +34,8 @@ class NodeSettings:
     port_range: tuple[int, int] = (1024, 65535)  # the listening port lies in here
     heartbeat: float = 20.0  # seconds between REGISTERs, unless the tracker says otherwise
     tracker_timeout: float = 5.0  # seconds to wait for an answer
-    max_owners: int = 3  # owners a download fetches from at a time (MAX_SPLITTNES_RATE)
+    max_owners: int = 3  # complete owners a download fetches from at a time (MAX_SPLITTNES_RATE)
+    max_partial_owners: int = 8  # partial ones besides
     hash_threads: int = 2
     search_limit: float = 60.0  # seconds to look for an owner before a download fails
     room_limit: float = 300.0  # seconds to wait for room on a full disk before a download fails

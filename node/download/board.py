@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from common.bitfield import Bitfield
 from common.errors import SwarmError
 from common.geometry import Geometry
 from node.strategy import Source
-from node.strategy.ledger import PieceLedger
-from node.strategy.split import Division
+from node.strategy.blame import Blame, Evidence, Judgement
+from node.strategy.ledger import PieceLedger, Share
+from node.strategy.plan import Plan
 
 RATE_MEMORY = 1.0  # seconds over which a rate is smoothed
+HELPLESS = 2.0  # seconds without anything to ask for, after which even doubted owners may help
+LATE_CHECK = 0.2  # seconds after which an idle source looks whether another one is late with something
 
 
 @dataclass
@@ -42,15 +45,24 @@ class Meter:
 class Board:
     """One download's shared state."""
 
-    def __init__(self, geometry: Geometry, held: Bitfield) -> None:
+    def __init__(
+        self, geometry: Geometry, held: Bitfield, seed: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``held``: the pieces that are here already; ``seed``: what tells this node's choices from others'."""
+        self._clock = clock
         self._geometry = geometry
+        self._held = held
+        self._snapshot = held.copy()  # for others to read; never changed, only replaced
         self.changed = threading.Condition()  # notified on whatever somebody may wait for
         self._ledger = PieceLedger(geometry, held)
-        self._division = Division(self._ledger.missing(), geometry.piece_length)
+        self._plan = Plan(geometry, self._ledger.missing(), self._pace, seed)
+        self._blame = Blame()
         self._meters: dict[Source, Meter] = {}
         self._verified_from: dict[Source, int] = {}
         self._dismissed: set[Source] = set()
-        self._ticked = time.monotonic()
+        self._released: set[Source] = set()
+        self._asking_at = self._clock()
+        self._ticked = self._clock()
         self._stopped = False
         self._fault: SwarmError | None = None
 
@@ -81,28 +93,65 @@ class Board:
         """What made the download hopeless."""
         return self._fault
 
+    def held(self) -> Bitfield:
+        """The verified pieces, as they are now."""
+        with self.changed:
+            if self._snapshot.count != self._held.count:
+                self._snapshot = self._held.copy()
+            return self._snapshot
+
+    def nothing(self) -> Bitfield:
+        """No piece at all."""
+        return Bitfield(self._geometry.piece_count)
+
     def start(self, sources: Sequence[Source]) -> None:
         """Divide the missing bytes equally among ``sources``; later ones ``join``."""
         with self.changed:
-            self._division.start(sources)
+            self._plan.work.start(sources)
 
     def join(self, source: Source) -> None:
         """A further source, or one that was dismissed and has a second chance."""
         with self.changed:
             self._dismissed.discard(source)
-            self._division.join(source)
+            self._released.discard(source)
+            self._plan.work.join(source)
 
     def leave(self, source: Source) -> None:
         """``source`` works no more; the others get its rest."""
         with self.changed:
-            self._division.leave(source)
+            self._plan.leave(source)
+            self.changed.notify_all()
+
+    def told(self, source: Source, held: Bitfield | None) -> None:
+        """``source`` holds these pieces; None: all."""
+        with self.changed:
+            self._plan.work.told(source, held)
+            self.changed.notify_all()
+
+    def members(self, node_ids: Iterable[int]) -> None:
+        """The partial owners that are known of."""
+        with self.changed:
+            self._plan.work.members(node_ids)
+
+    @property
+    def picking(self) -> bool:
+        """Whether pieces are picked by rarity, because some source has only a part."""
+        return self._plan.work.picking
+
+    def release(self, source: Source) -> None:
+        """``source`` makes room for another one; what it still sends is welcome."""
+        with self.changed:
+            self._released.add(source)
+            self._plan.leave(source)
             self.changed.notify_all()
 
     def dismiss(self, source: Source) -> None:
         """``source`` shall stop in mid-transfer: what it sends is wrong."""
         with self.changed:
             self._dismissed.add(source)
-            self._division.leave(source)
+            self._plan.leave(source)
+            self._plan.probation.distrust(source)
+            self._plan.give_back(self._ledger.discard(source))
             self.changed.notify_all()
 
     def stop(self, fault: SwarmError | None = None) -> None:
@@ -126,7 +175,7 @@ class Board:
     def tick(self) -> None:
         """Bring the rates up to date."""
         with self.changed:
-            now = time.monotonic()
+            now = self._clock()
             for meter in self._meters.values():
                 meter.tick(now - self._ticked)
             self._ticked = now
@@ -136,18 +185,30 @@ class Board:
     def take(self, source: Source, limit: int) -> tuple[int, int] | None:
         """Bytes for ``source`` to ask for now, at most ``limit``; None if there are none."""
         with self.changed:
-            return None if self.over_for(source) else self._division.take(source, limit, self._seconds_left)
+            return None if self.over_for(source) else self._plan.take(source, limit, self._clock())
 
-    def _seconds_left(self, source: Source) -> float:
+    def _pace(self, source: Source) -> float:
         meter = self._meters.get(source)
-        return self._division.rest(source) / (meter.rate + 1 if meter else 1)
+        return meter.rate if meter else 0.0
 
-    def give_back(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Ranges that were taken and will not come."""
+    def give_back(self, spans: Sequence[tuple[int, int]], source: Source | None = None) -> None:
+        """Ranges that were taken by ``source`` and will not come from it."""
         if spans:
             with self.changed:
-                self._division.give_back(spans)
+                self._plan.give_back(spans, source)
                 self.changed.notify_all()
+
+    def accept(self, source: Source, start: int, end: int) -> Sequence[tuple[int, int]]:
+        """``source`` delivered ``[start, end)``: what of it is to be written, and then ``arrived``.
+
+        The rest is here already, or another source is writing it.
+        """
+        with self.changed:
+            if source in self._dismissed:
+                self._plan.give_back([(start, end)], source)
+                self.changed.notify_all()
+                return ()
+            return self._plan.accept(source, start, end, self._clock())
 
     def arrived(self, source: Source, start: int, end: int, checked: bool = True) -> Sequence[int]:
         """Bytes ``[start, end)`` are in place: the pieces that are now complete and to be verified."""
@@ -163,48 +224,85 @@ class Board:
 
         False once there will be nothing any more.
         """
-        until = None if timeout is None else time.monotonic() + timeout
+        until = float("inf") if timeout is None else self._clock() + timeout
         with self.changed:
             while not self.over_for(source):
-                left = None if until is None else until - time.monotonic()
-                if self._division.refill(source, self._seconds_left) or (left is not None and left <= 0):
+                now = self._clock()
+                if self._plan.has_work(source, now) or now >= until:
                     return True
-                self.changed.wait(left)
+                time_helps = self._plan.outstanding or self._plan.probation.waiting(now)
+                check = LATE_CHECK if time_helps else float("inf")
+                nap = min(until - now, check)
+                self.changed.wait(None if nap == float("inf") else nap)
             return False
 
     def over_for(self, source: Source) -> bool:
         """Whether ``source`` need work no more."""
-        return source in self._dismissed or self.over
+        return source in self._dismissed or source in self._released or self.over
 
     # ---- for the hashing threads
 
-    def proves(self, index: int) -> bool:
-        """Whether complete piece ``index`` surely is what was sent; asked before ``right`` or ``wrong``."""
+    def shares(self, index: int) -> Sequence[Share]:
+        """Who delivered what of piece ``index``, which is complete and not judged."""
         with self.changed:
-            return self._ledger.proves(index)
+            return self._ledger.shares(index)
 
-    def right(self, index: int) -> Mapping[Source, int]:
-        """Piece ``index`` is what its hash says; returns its deliverers and how much each gave."""
+    def case(self, index: int) -> Sequence[Share]:
+        """What ``right`` wants digests of: the shares of piece ``index`` when it was wrong."""
         with self.changed:
+            case = self._blame.case(index)
+            return case.shares if case is not None else ()
+
+    def right(self, index: int, digests: Sequence[bytes] = ()) -> Judgement:
+        """Piece ``index`` is what its hash says. ``digests``: SHA-1 of the bytes of each share in ``case``."""
+        with self.changed:
+            case = self._blame.case(index)
+            charges = self._blame.right(index, digests)
             deliverers = self._ledger.right(index)
             for source, amount in deliverers.items():
                 self._verified_from[source] = self._verified_from.get(source, 0) + amount
-            if self._ledger.complete:
+            cleared = case.suspects.difference(charge.source for charge in charges) if case else ()
+            more = self._plan.probation.right(index, {*deliverers, *cleared} if cleared else deliverers)
+            if more or self._ledger.complete:
                 self.changed.notify_all()
-            return deliverers
+            return Judgement(deliverers, charges)
 
-    def wrong(self, index: int) -> Mapping[Source, int]:
-        """Piece ``index`` is not: it will be fetched again. Returns its deliverers and how much each gave.
+    def wrong(
+        self, index: int, evidence: Sequence[Evidence] | None = None, witness: bool = False
+    ) -> Judgement:
+        """Piece ``index`` is not: it will be fetched again.
 
-        One deliverer is to blame. Of several, nobody knows: then one of them shall deliver it alone.
+        ``evidence``: what each of its shares was; needed if there are several deliverers. Then one owner
+        shall deliver it whole, and that is another one if there is one (``witness``).
         """
         with self.changed:
+            if evidence is None:
+                evidence = [Evidence(share, b"") for share in self._ledger.shares(index)]
+                assert len({item.share.source for item in evidence}) <= 1, "several deliverers"
+            charges = self._blame.wrong(index, evidence)
+            case = self._blame.case(index)
             deliverers = self._ledger.wrong(index)
-            if len(deliverers) > 1:
-                self._division.keep_whole(index)
-            self._division.give_back([self._geometry.piece_range(index)])
+            suspects, attempts = (case.suspects, len(case.attempts)) if case is not None else ((), 0)
+            self._plan.probation.wrong(index, suspects, witness, self._clock(), attempts)
             self.changed.notify_all()
-            return deliverers
+            return Judgement(deliverers, charges)
+
+    def trusts(self, source: Source) -> bool:
+        """Whether a piece of ``source`` was verified, and nothing speaks against it."""
+        return self._plan.probation.trusts(source)
+
+    def helpless(self, now: float) -> bool:
+        """Whether nobody has been asked for anything for a while, although something is missing."""
+        with self.changed:
+            if self._plan.outstanding:
+                self._asking_at = now
+            return now - self._asking_at > HELPLESS
+
+    @property
+    def wants_witness(self) -> bool:
+        """Whether all who work are suspects, so that one more may find out who is right."""
+        with self.changed:
+            return self._plan.wants_witness()
 
     def verified_from(self, source: Source) -> int:
         """Bytes of verified pieces that ``source`` delivered."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -26,13 +28,18 @@ class Candidate:
     rest_until: float = 0.0  # monotonic seconds; not asked before
     reason: str = ""  # why it is not used
     named: bool = True  # by the tracker's last answer
+    partial: bool = False  # had only a part when it was named or chosen: another limit holds for it
+    held: int | None = None  # pieces that it holds, as it told; None: all, or not known
+    place: int = 0  # where we are in its line; 0: in none
 
 
 class Candidates:
     """Keyed by node id and address: a node that comes back elsewhere is a new candidate."""
 
     def __init__(self, own_id: int) -> None:
+        """``own_id`` is not asked, and decides among equals: so not all nodes ask the same ones."""
         self._own_id = own_id
+        self._rng = random.Random(own_id)
         self._known: dict[tuple[int, tuple[str, int]], Candidate] = {}
 
     def __iter__(self) -> Iterator[Candidate]:
@@ -45,22 +52,48 @@ class Candidates:
     def named(self, owners: Iterable[OwnerEntry]) -> None:
         """Take the tracker's answer, best first; those it no longer names are asked last, if at all."""
         before, self._known = self._known, {}
-        for owner in owners:
-            if owner.node_id == self._own_id or not owner.complete:
+        for owner in self._shuffled(owners):
+            if owner.node_id == self._own_id:
                 continue
             key = (owner.node_id, (owner.addr[0], owner.addr[1]))
             if key in self._known:  # two trackers name it, or one names it twice
                 continue
             candidate = before.pop(key, None) or Candidate(owner.node_id, key[1])
             candidate.named = True
+            if not candidate.active:
+                candidate.partial, candidate.held = not owner.complete, None
             self._known[key] = candidate
         for key, candidate in before.items():
             candidate.named = False
             if candidate.active or candidate.failures or candidate.blamed or candidate.doubt:
                 self._known[key] = candidate
 
-    def choose(self, amount: int, now: float, helpless: bool = False) -> list[Candidate]:
-        """The best ``amount`` that can be asked now; they become active.
+    def _shuffled(self, owners: Iterable[OwnerEntry]) -> Iterator[OwnerEntry]:
+        """Complete ones by their uploads, as the tracker ranks them; equals, and partial ones, by chance."""
+        complete: list[OwnerEntry] = []
+        partial: list[OwnerEntry] = []
+        for owner in owners:
+            (complete if owner.complete else partial).append(owner)
+        for _, equals in itertools.groupby(complete, key=lambda owner: owner.uploads):
+            yield from self._rng.sample(alike := list(equals), len(alike))
+        yield from self._rng.sample(partial, len(partial))
+
+    def partial_ids(self) -> list[int]:
+        """The node ids of the partial owners that the tracker names."""
+        return [candidate.node_id for candidate in self._known.values() if candidate.partial and candidate.named]
+
+    def are_there(self, partial: bool, now: float) -> bool:
+        """Whether there is a partial (or complete) owner that could be asked and is not."""
+        return any(
+            not (candidate.active or candidate.blamed or candidate.doubt or candidate.rest_until > now)
+            for candidate in self._known.values()
+            if candidate.partial == partial
+        )
+
+    def choose(
+        self, amount: int, now: float, helpless: bool = False, partial: bool = False
+    ) -> list[Candidate]:
+        """The best ``amount`` complete (or ``partial``) ones that can be asked now; they become active.
 
         Those in doubt only if no other one works or can be asked, or if those who work are ``helpless``.
         """
@@ -68,6 +101,7 @@ class Candidates:
             candidate
             for candidate in self._known.values()
             if not (candidate.active or candidate.blamed or candidate.rest_until > now)
+            and candidate.partial == partial
         ]
         chosen = [candidate for candidate in fit if not candidate.doubt][:amount]
         if not chosen and (helpless or not any(candidate.active for candidate in self._known.values())):
@@ -114,5 +148,9 @@ class Candidates:
     def why_not(candidate: Candidate, limit: int) -> str:
         """Why ``candidate`` is not used, for people; "" if it is."""
         if candidate.active:
-            return ""
-        return candidate.reason or candidate.doubt or f"not needed: {limit} owners at a time are enough (MAX_SPLITTNES_RATE)"
+            return f"place {candidate.place} in its line" if candidate.place else ""
+        if candidate.reason or candidate.doubt:
+            return candidate.reason or candidate.doubt
+        if candidate.partial:
+            return "not needed: enough owners of a part work already (MAX_PARTIAL_OWNERS)"
+        return f"not needed: {limit} owners at a time are enough (MAX_SPLITTNES_RATE)"

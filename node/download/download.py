@@ -33,13 +33,14 @@ from node.discovery.base import Discovery
 from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
 from node.download.checking import check_existing, check_part, check_room
+from node.download.crew import Crew, Places
+from node.download.judging import Judge
 from node.download.landing import BufferPool, Landing, pool_for
 from node.download.room import PatientPart
 from node.download.search import Next, OwnerSearch, Patience
 from node.download.source import SourceThread
 from node.download.telling import Telling, source_rows
 from node.settings import NodeSettings
-from node.strategy import Source
 
 JOIN_LIMIT = 5.0  # seconds to wait for an owner's thread to end
 SHORTEST_NAP = 0.01  # seconds
@@ -69,6 +70,8 @@ class Surroundings:
     verifier: PieceVerifier
     emit: events.EventSink
     in_place: Callable[[Download, Path], None]  # the file is there: share it, tell the tracker
+    part_begun: Callable[[Download, PartFile], None] = lambda download, part: None  # first verified pieces
+    part_ended: Callable[[Download], None] = lambda download: None  # and there will be no whole
     turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_DOWNLOADS))
 
 
@@ -89,15 +92,17 @@ class Download:
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # guards candidates and sources
         self._candidates = Candidates(settings.node_id)
-        self._sources: dict[Source, SourceThread] = {}
-        self._divided = False  # the first owners have got their equal chunks
+        places = Places(settings.max_owners, settings.max_partial_owners)
+        self._crew = Crew(self._candidates, self._lock, places, self._source_thread)
         self._search = OwnerSearch(
             surroundings.trackers, metainfo.name, metainfo.info_hash_hex, self._owners_found
         )
         self._no_owner_because = "the tracker knows no owner"
         self._part: PartFile | None = None
         self._place: PatientPart | None = None  # the part, for those who write to it
-        self._pool = pool_for(metainfo, settings.max_owners)
+        self._part_offered = False
+        self._judge: Judge | None = None
+        self._pool = pool_for(metainfo, places.threads)
         self._thread = threading.Thread(target=self._run, name=f"download-{metainfo.name}", daemon=True)
         self._started_at = self._fetching_since = self._fetched_at = time.monotonic()
 
@@ -140,7 +145,9 @@ class Download:
         """Rows of -peers: every owner known, and why it is not used."""
         name = self.metainfo.name
         return [
-            events.PeerStatus(s.node_id, s.addr, name, "from", s.received, s.rate, s.state, s.reason)
+            events.PeerStatus(
+                s.node_id, s.addr, name, "from", s.received, s.rate, s.state, s.reason, s.complete, s.held
+            )
             for s in self.status().sources
         ]
 
@@ -165,6 +172,7 @@ class Download:
             self._failed(FileFault(f"{self.metainfo.name}: {error.strerror or error}"))
         finally:
             self.board.stop()
+            self._crew.join(JOIN_LIMIT)  # after the file is in place: nothing is written once all is verified
             if self._part is not None:
                 self._part.close()
             self._pool = BufferPool(0, 0)  # a node may keep hundreds of downloads to show; not their buffers
@@ -179,7 +187,14 @@ class Download:
         except (SwarmError, OSError) as error:
             self._tell.not_offered(str(error))
 
+    def _offer_part(self) -> None:
+        """As soon as a piece is verified others may have it."""
+        if not self._part_offered and self.board.verified and self._part is not None:
+            self._part_offered = True
+            self._around.part_begun(self, self._part)
+
     def _failed(self, error: SwarmError) -> None:
+        self._around.part_ended(self)
         self.error = error
         self._state = State.CANCELLED if self._cancelled.is_set() else State.FAILED
         self._tell.failed(str(error))
@@ -203,7 +218,7 @@ class Download:
         if os.path.lexists(final_path):
             held = check_existing(final_path, metainfo, threads, self._tell.hashed, self._cancelled)
             self._check_cancelled()
-            self.board = Board(metainfo.geometry, held)
+            self.board = Board(metainfo.geometry, held, self._settings.node_id)
             finish_placing(part_path, final_path)
             return final_path
         if not os.path.lexists(part_path):
@@ -211,16 +226,15 @@ class Download:
         part = self._part = PartFile.open(self._settings.folder, metainfo)
         self._place = PatientPart(part, self._settings.room_limit, self._wait_for_room, self._tell.waiting)
         held = check_part(part, metainfo, threads, self._tell.hashed, self._cancelled)
-        self.board = Board(metainfo.geometry, held)
+        self.board = Board(metainfo.geometry, held, self._settings.node_id)
+        self._judge = Judge(
+            self.board, self._place, self._candidates, self._lock, self._tell, self._search.ask
+        )
         self._check_cancelled()  # after the board is there: whoever cancels now stops this one
         check_room(self._settings.folder, metainfo.name, self.size - max(self.board.verified, part.allocated))
         self._tell.started(self.board.verified)
         self._fetching_since = self._fetched_at = time.monotonic()
-        try:
-            self._fetch()
-        finally:
-            self.board.stop()
-            self._join_sources()
+        self._fetch()
         self._fetched_at = time.monotonic()
         return self.reassemble_file(part)
 
@@ -242,11 +256,14 @@ class Download:
         patience = Patience(self._settings.search_limit, last_tick)
         while not self.board.over:
             now = time.monotonic()
-            active = self._engage_owners(now)
+            chosen = self._crew.engage(self.board, now)
+            if chosen:
+                self._tell.owners_found(self._known(), chosen)
+            self._offer_part()
             patience.saw(self.board.received, now)
-            if active:
+            if self._crew.size:
                 self._state = State.FETCHING
-                if active < self._settings.max_owners and patience.wants_more(now):
+                if self._crew.has_room() and patience.wants_more(now):
                     self._search.ask()
             elif not self._search.asking and not (self._place and self._place.reason):
                 self._look_for_owners(patience, now)
@@ -287,6 +304,8 @@ class Download:
         else:
             with self._lock:
                 self._candidates.named(owners)
+                partial = self._candidates.partial_ids()
+            self.board.members(partial)
             others = any(owner.node_id != self._settings.node_id for owner in owners)
             self._no_owner_because = self._last_failure() if others else "the tracker knows no owner"
         with self.board.changed:
@@ -296,85 +315,29 @@ class Download:
         failed = [c for c in self._known() if c.reason]
         return "; ".join(f"node {c.node_id}: {c.reason}" for c in failed) or "none of its owners can be used"
 
-    def _engage_owners(self, now: float) -> int:
-        """Start threads for owners up to the limit; how many work now."""
-        with self._lock:
-            wanted = self._settings.max_owners - len(self._sources)
-            chosen = self._candidates.choose(wanted, now) if wanted > 0 else []
-            threads = [self._source_thread(candidate) for candidate in chosen]
-            self._sources.update((thread.key, thread) for thread in threads)
-            active = len(self._sources)
-        if not threads:
-            return active
-        if not self._divided:
-            self._divided = True
-            self.board.start([thread.key for thread in threads])
-        for thread in threads:
-            self.board.join(thread.key)
-        self._tell.owners_found(self._known(), chosen)
-        for thread in threads:
-            thread.start()
-        return active
-
     def _source_thread(self, candidate: Candidate) -> SourceThread:
         assert self._place is not None
         key = (candidate.node_id, candidate.addr)
         landing = Landing(key, self, self._place, self._around.verifier, self._pool)
         transfer = self._settings.transfer
-        if candidate.doubted:
+        if candidate.doubt:
             transfer = replace(transfer, checked=True)
         return SourceThread(candidate, self.metainfo, self.board, landing, transfer, self._source_ended)
 
     def _source_ended(self, source: SourceThread, why: SwarmError | None) -> None:
         """On the source's thread: it works no more."""
-        candidate = source.candidate
-        with self._lock:
-            self._sources.pop(source.key, None)
-            if why is None or candidate.blamed:
-                Candidates.released(candidate)
-            else:
-                Candidates.failed(candidate, str(why), time.monotonic())
+        self._crew.ended(source, why)
         if isinstance(why, FileFault):
             self.board.stop(why)
-        elif why is not None and not candidate.blamed:
-            self._tell.lost(candidate)
+        elif why is not None and not source.candidate.blamed and not self.board.over:
+            self._tell.lost(source.candidate)
             self._search.ask()
         with self.board.changed:
             self.board.changed.notify_all()
-
-    def _join_sources(self) -> None:
-        with self._lock:
-            sources = list(self._sources.values())
-        for source in sources:
-            source.join(JOIN_LIMIT)
 
     # ---- pieces
 
     def judged(self, piece: int, verdict: Verdict) -> None:
         """On a hashing thread: the piece is right, wrong, or could not be read."""
-        if isinstance(verdict, SwarmError):
-            self.board.stop(verdict)
-            return
-        proof = self.board.proves(piece)
-        deliverers = self.board.right(piece) if verdict else self.board.wrong(piece)
-        self._tell.piece(piece, verdict, deliverers)
-        if not verdict and len(deliverers) == 1:
-            self._blame(*next(iter(deliverers)), piece, proof)
-
-    def _blame(self, node_id: int, addr: tuple[str, int], piece: int, proof: bool) -> None:
-        """Only this owner delivered the piece: it is not asked again, if that is a ``proof`` against it.
-
-        It is none where the path may have spoilt the bytes: then it has a second chance, with checksums.
-        """
-        with self._lock:
-            candidate = self._candidates.find(node_id, addr)
-            if candidate is None or candidate.blamed or (candidate.doubted and not proof):
-                return
-            candidate.doubted, candidate.blamed = True, proof
-            if not proof:
-                self.board.dismiss((node_id, addr))
-                return
-            candidate.reason = f"sent wrong bytes (piece {piece})"
-        self.board.dismiss((node_id, addr))
-        self._tell.lost(candidate)
-        self._search.ask()
+        assert self._judge is not None
+        self._judge.judged(piece, verdict)

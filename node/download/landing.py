@@ -96,7 +96,7 @@ class Landing:
             if offset != self._end or self._buffer is None:
                 self.flush()
                 if not self._begin(offset):  # over, for this source at least: somebody else shall fetch them
-                    self._site.board.give_back([(offset, offset + len(payload))])
+                    self._site.board.give_back([(offset, offset + len(payload))], self._source)
                     return
             assert self._buffer is not None
             size = min(len(payload), self._limit - offset)
@@ -112,6 +112,8 @@ class Landing:
         self._buffer = self._pool.take(lambda: board.over_for(source))
         length = self._pool.length
         self._start = self._end = offset
+        if board.picking:  # a piece is passed on as soon as it is verified: it does not wait for the next one
+            length = min(length, self._site.metainfo.piece_length)
         self._limit = (offset // length + 1) * length
         self._since = time.monotonic()
         return self._buffer is not None
@@ -137,14 +139,17 @@ class Landing:
             self._pool.give(buffer)
 
     def _land(self, start: int, end: int, run: memoryview, scratch: memoryview) -> None:
-        """On a hashing thread: write, count, hash."""
-        try:
-            self._part.write(start, (run,))
-        except SwarmError as error:
-            self._site.board.stop(error)
-            return
-        for piece in self._site.board.arrived(self._source, start, end, self.checked):
-            self._site.judged(piece, self._verdict(piece, start, end, run, scratch))
+        """On a hashing thread: write, count, hash what of the run is still wanted."""
+        board = self._site.board
+        for first, last in board.accept(self._source, start, end):
+            part = run[first - start : last - start]
+            try:
+                self._part.write(first, (part,))
+            except SwarmError as error:
+                board.stop(error)
+                return
+            for piece in board.arrived(self._source, first, last, self.checked):
+                self._site.judged(piece, self._verdict(piece, first, last, part, scratch))
 
     def _verdict(self, piece: int, start: int, end: int, run: memoryview, scratch: memoryview) -> Verdict:
         metainfo = self._site.metainfo

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from common.bitfield import Bitfield
 from common.errors import LocalFault, OwnerFault, SwarmError
 from common.metainfo import Metainfo
+from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.fetcher import Fetcher
 from node.download.board import Board
 from node.download.candidates import Candidate
@@ -36,6 +40,13 @@ class SourceThread:
         self._landing = landing
         self._settings = settings
         self._ended = ended
+        self._connection: FetchConnection | None = None
+        self._pages = bytearray(-(-metainfo.geometry.piece_count // 8))  # its bitfield, as far as it told
+        self._complete = False
+        self._told_part = False
+        self.serves_since = float("inf")  # monotonic seconds; since it told what it has
+        self.idle_since = float("inf")  # since it has had nothing useful for us
+        self._unchecked_if_trusted = False
         self._thread = threading.Thread(target=self._run, name=f"owner-{candidate.node_id}", daemon=True)
 
     @property
@@ -55,7 +66,9 @@ class SourceThread:
         why: SwarmError | None = OwnerFault("stopped by a fault of this program")  # then a trace tells more
         try:
             fetcher = Fetcher(self.candidate.addr, self._metainfo.info_hash, self._settings, self)
-            self._landing.checked = fetcher.connection.terms.checked
+            self._connection = fetcher.connection
+            self._unchecked_if_trusted = not fetcher.connection.terms.checked
+            self._check_payloads(True)
             fetcher.receive_chunk()
             why = None
         except (OwnerFault, LocalFault) as error:
@@ -67,15 +80,55 @@ class SourceThread:
     # ---- the fetcher's Supply
 
     def told(self, size: int, complete: bool, first_piece: int, bitfield: bytes) -> None:
-        """The owner's file must be as large as the torrent says, and all of it there."""
+        """The owner's file must be as large as the torrent says; of that it has all, or these pieces."""
         if size != self._metainfo.size:
             raise OwnerFault(f"its file has {size} bytes, the torrent says {self._metainfo.size}")
-        if not complete:
-            raise OwnerFault("does not have the whole file")
+        back = self.candidate.place > 0
+        if back:
+            self.candidate.place = 0
+            self._board.join(self.key)
+        if self.serves_since == float("inf"):
+            self.serves_since = time.monotonic()
+        if complete:
+            self._complete = True
+            self.candidate.held = None
+            self._board.told(self.key, None)
+        elif self._take_page(first_piece, bitfield) or back:
+            self._tell_board()
+
+    def _take_page(self, first_piece: int, bitfield: bytes) -> bool:
+        """Whether it is news."""
+        start = first_piece // 8
+        page = bitfield[: max(0, len(self._pages) - start)]
+        if first_piece % 8 or self._pages[start : start + len(page)] == page and self._told_part:
+            return False
+        self._complete, self._told_part = False, True
+        self._pages[start : start + len(page)] = page
+        spare = -self._metainfo.geometry.piece_count % 8
+        if spare and self._pages:
+            self._pages[-1] &= 0xFF << spare & 0xFF
+        return True
+
+    def _tell_board(self) -> None:
+        held = Bitfield.from_bytes(bytes(self._pages), self._metainfo.geometry.piece_count)
+        self.candidate.held = held.count
+        self._board.told(self.key, held)
 
     def next_span(self, limit: int) -> tuple[int, int] | None:
         """Work for this owner, from the board."""
-        return self._board.take(self.key, limit)
+        if self._unchecked_if_trusted and self._board.trusts(self.key) == self._landing.checked:
+            self._check_payloads(not self._landing.checked)
+        span = self._board.take(self.key, limit)
+        if span is not None:
+            self.idle_since = float("inf")
+        return span
+
+    def _check_payloads(self, checked: bool) -> None:
+        """From now on. Bytes without checksums prove nothing against their owner."""
+        self._landing.flush()
+        self._landing.checked = checked
+        if self._connection is not None:
+            self._connection.terms = replace(self._connection.terms, checked=checked)
 
     def deliver(self, offset: int, payload: bytes | memoryview) -> None:
         """Bytes that this owner was asked for."""
@@ -84,18 +137,29 @@ class SourceThread:
     def give_back(self, spans: Sequence[tuple[int, int]]) -> None:
         """What will not come goes back to the board; what has come is written."""
         self._landing.flush()
-        self._board.give_back(spans)
+        self._board.give_back(spans, self.key)
 
     def not_held(self, spans: Sequence[tuple[int, int]]) -> None:
-        """The owner said that it holds these, and does not."""
-        self._board.give_back(spans)
+        """The owner said that it holds these, and does not: it is not asked for them until it tells anew."""
+        if self._complete:
+            raise OwnerFault("does not hold what it said it holds")
+        for start, end in spans:
+            for piece in self._metainfo.geometry.pieces_touched(start, end):
+                self._pages[piece // 8] &= ~(0x80 >> piece % 8)
+        self._tell_board()
+        self.give_back(spans)
 
     def queued(self, place: int) -> None:
-        """The owner serves others first."""
+        """The owner serves others first: what was meant for it is for others meanwhile."""
+        if not self.candidate.place:
+            self._board.leave(self.key)
+        self.candidate.place = max(1, place)
+        self.serves_since = float("inf")
 
     def wait_for_work(self, timeout: float | None) -> bool:
         """Until the board has something for us, or time is up; False once it will have nothing any more."""
         self._landing.flush()
+        self.idle_since = min(self.idle_since, time.monotonic())
         return self._board.wait_for_work(self.key, timeout)
 
     def stopping(self) -> bool:

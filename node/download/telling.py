@@ -113,11 +113,24 @@ def source_rows(
     for candidate in candidates:
         meter = board.meter((candidate.node_id, candidate.addr))
         state = "active" if candidate.active else "blamed" if candidate.blamed else "idle"
+        if candidate.active and candidate.place:
+            state = "queued"
+        if state == "idle" and candidate.doubt:
+            state = "doubted"
         if state == "idle" and candidate.failures:
             state = "lost"
         reason = "" if completed and state == "idle" else Candidates.why_not(candidate, limit)
         rate = meter.rate if candidate.active else 0.0
         rows.append(
-            events.SourceProgress(candidate.node_id, candidate.addr, meter.total, rate, state, reason)
+            events.SourceProgress(
+                candidate.node_id,
+                candidate.addr,
+                meter.total,
+                rate,
+                state,
+                reason,
+                not candidate.partial and candidate.held is None,
+                candidate.held,
+            )
         )
     return tuple(rows)

@@ -220,7 +220,9 @@ class Picker:
     def _look_at(self, start: int, end: int) -> None:
         """Bytes of the pool in ``[start, end)`` have changed: which of its pieces are free, which begun?"""
         first, last = start // self._length, -(-end // self._length)
-        if last - first > 2 and self._pool.overlap(start, end) == [(start, end)]:  # many at once: one operation
+        if last - first > 2 and self._pool.overlap(start, end) == [
+            (start, end)
+        ]:  # many at once: one operation
             inner = ((1 << (last - first - 2)) - 1) << (self._pieces - last + 1)
             self._free, self._begun = self._free | inner, self._begun & ~inner
             pieces: Iterable[int] = (first, last - 1)

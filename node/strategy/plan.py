@@ -58,7 +58,8 @@ class Work:
     def start(self, sources: Sequence[Source]) -> None:
         """The first ``sources``, which are believed to hold everything until ``told`` says otherwise."""
         self._sources.update(dict.fromkeys(sources))
-        self._strategy.start(sources)
+        if sources:
+            self._strategy.start(sources)
 
     def join(self, source: Source) -> None:
         """A further source; the same is believed of it."""

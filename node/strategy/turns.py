@@ -31,7 +31,10 @@ def turns(own_id: int, members: Iterable[int], pieces: int) -> list[int]:
     own = _hashes(own_id, groups)
     ranks = [0] * groups
     for member in sorted(set(members) - {own_id})[:MAX_MEMBERS]:
-        ranks = [rank + (theirs < ours) for rank, theirs, ours in zip(ranks, _hashes(member, groups), own, strict=True)]
+        ranks = [
+            rank + (theirs < ours)
+            for rank, theirs, ours in zip(ranks, _hashes(member, groups), own, strict=True)
+        ]
     sets: dict[int, int] = {}
     for group, rank in enumerate(ranks):
         first, last = group * size, min(pieces, (group + 1) * size)

@@ -9,6 +9,7 @@ from common.errors import FileFault
 from common.geometry import Geometry
 from node.download.board import Board, Meter
 from node.strategy import Source
+from node.strategy.blame import Evidence
 
 A: Source = (1, ("127.0.0.1", 1))
 B: Source = (2, ("127.0.0.1", 2))
@@ -16,8 +17,11 @@ LIMIT = 10.0  # seconds that a thread may take to notice
 
 
 def board(size: int = 100, piece_length: int = 10) -> Board:
+    """A board on which A and B are known: both have given a right piece."""
     geometry = Geometry(size, piece_length)
-    return Board(geometry, Bitfield(geometry.piece_count))
+    shared = Board(geometry, Bitfield(geometry.piece_count))
+    shared._plan.probation.right(0, [A, B])
+    return shared
 
 
 def waiting(shared: Board, source: Source) -> tuple[threading.Thread, list[bool]]:
@@ -101,7 +105,7 @@ def test_verified_bytes_are_credited_to_those_who_sent_them() -> None:
     shared.arrived(B, 13, 20)
     shared.right(0)
     assert shared.verified_from(A) == 10
-    shared.wrong(1)
+    shared.wrong(1, [Evidence(share, b"") for share in shared.shares(1)])
     assert (shared.verified_from(A), shared.verified_from(B)) == (10, 0)
 
 
@@ -123,4 +127,7 @@ def test_one_that_was_dismissed_may_come_again() -> None:
     assert shared.take(A, 10) is None
     shared.join(A)
     assert not shared.over_for(A)
-    assert drain(shared, A) == 100
+    assert drain(shared, A) == 10  # one piece, until that one is right
+    shared.arrived(A, 0, 10)
+    shared.right(0)
+    assert drain(shared, A) == 90

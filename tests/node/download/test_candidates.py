@@ -14,18 +14,50 @@ def ids(candidates) -> list[int]:
     return [candidate.node_id for candidate in candidates]
 
 
+def ranked(*pairs: tuple[int, int]) -> list[OwnerEntry]:
+    return [OwnerEntry(n, ("127.0.0.1", 1000 + n), uploads) for n, uploads in pairs]
+
+
 def test_the_best_are_chosen_in_the_trackers_order() -> None:
     known = Candidates(own_id=9)
-    known.named(owners(5, 3, 7, 1))
+    known.named(ranked((5, 9), (3, 8), (7, 4), (1, 0)))
     assert ids(known.choose(3, 0.0)) == [5, 3, 7]
     assert ids(known.choose(3, 0.0)) == [1]
     assert ids(known.choose(3, 0.0)) == []
 
 
-def test_we_do_not_ask_ourselves_nor_those_who_have_but_a_part() -> None:
+def test_nodes_do_not_all_choose_the_same_among_equals_and_each_chooses_the_same_again() -> None:
+    def first(own_id: int) -> tuple[int, ...]:
+        known = Candidates(own_id)
+        known.named(ranked((1, 7)) + owners(*range(2, 8)) + owners(*range(20, 30), complete=False))
+        return tuple(ids(known.choose(3, 0.0)) + ids(known.choose(3, 0.0, partial=True)))
+
+    choices = {first(own_id) for own_id in range(100, 120)}
+    assert len(choices) > 15
+    assert {choice[0] for choice in choices} == {1}
+    assert first(100) == first(100)
+
+
+def test_those_who_have_but_a_part_are_chosen_apart_and_we_do_not_ask_ourselves() -> None:
     known = Candidates(own_id=9)
     known.named(owners(9, 4) + owners(5, complete=False))
+    assert known.partial_ids() == [5]
     assert ids(known.choose(3, 0.0)) == [4]
+    assert ids(known.choose(3, 0.0)) == []
+    assert known.are_there(True, 0.0)
+    assert ids(known.choose(3, 0.0, partial=True)) == [5]
+    assert not known.are_there(True, 0.0)
+
+
+def test_one_that_has_become_whole_meanwhile_keeps_the_place_that_it_has() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(5, complete=False))
+    (candidate,) = known.choose(1, 0.0, partial=True)
+    known.named(owners(5))
+    assert candidate.partial
+    known.released(candidate)
+    known.named(owners(5))
+    assert not candidate.partial
 
 
 def test_one_that_failed_rests_longer_each_time() -> None:
@@ -76,7 +108,7 @@ def test_a_node_that_came_back_elsewhere_is_a_new_owner() -> None:
 
 def test_every_owner_not_used_has_a_reason() -> None:
     known = Candidates(own_id=9)
-    known.named(owners(1, 2, 3))
+    known.named(ranked((1, 3), (2, 2), (3, 1)) + owners(4, complete=False))
     used, failed = known.choose(2, 0.0)
     known.failed(failed, "silent for 2.0 s", 0.0)
     reasons = {candidate.node_id: Candidates.why_not(candidate, 2) for candidate in known}
@@ -84,7 +116,10 @@ def test_every_owner_not_used_has_a_reason() -> None:
         1: "",
         2: "silent for 2.0 s",
         3: "not needed: 2 owners at a time are enough (MAX_SPLITTNES_RATE)",
+        4: "not needed: enough owners of a part work already (MAX_PARTIAL_OWNERS)",
     }
+    used.place = 7
+    assert Candidates.why_not(used, 2) == "place 7 in its line"
 
 
 def test_an_owner_named_twice_is_one_candidate() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,6 +41,9 @@ class Site:
         geometry = self.metainfo.geometry
         self.board = Board(geometry, Bitfield(geometry.piece_count))
         self.board.start([A, B])
+        self.board._plan.probation.right(0, [A, B])  # both are known
+        for source in (A, B):  # what was not asked for would not land
+            self.board._plan.outstanding.asked(source, 0, len(content), time.monotonic())
         self.part = PartFile.open(folder, self.metainfo)
         self.verifier = PieceVerifier(2)
         self.verdicts: dict[int, Verdict] = {}
