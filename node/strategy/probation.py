@@ -23,6 +23,7 @@ from node.strategy import Source
 Span: TypeAlias = tuple[int, int]
 
 TRIAL_SECONDS = 2.0  # for which nobody else helps with a piece that one shall deliver whole
+LONGEST_TRIAL = 30.0  # seconds for which those who delivered it wrongly before do not help with it
 
 
 class Work(Protocol):
@@ -57,7 +58,8 @@ class Trial:
     todo: RangeSet  # of it, not asked for yet
     helped_from: float  # when others may help, monotonic seconds
     holder: Source | None = None
-    suspects: Collection[Source] = ()  # who delivered it wrongly together; they wait for ``helped_from``
+    suspects: Collection[Source] = ()  # who delivered it wrongly together; they pause until ``helped_from``
+    suspects_from: float = 0.0  # when even they may help the holder, monotonic seconds
 
 
 class Probation:
@@ -127,6 +129,7 @@ class Probation:
 
     def _trial_for(self, source: Source, now: float) -> Trial | None:
         """The trial, with something to do, that comes before everything else for ``source``."""
+        self._look_what_it_holds(source)
         own = self._trials.get(self._piece.get(source, -1))
         if own is not None:  # it is new, and busy with this one: nothing else is for it
             may = own.holder in (None, source) or now >= own.helped_from
@@ -134,6 +137,7 @@ class Probation:
         paused = self._paused(source, now)
         for trial in self._trials.values():
             waits = trial.holder is None and not paused and self._work.holds(source, trial.piece)
+            waits = waits and (source not in trial.suspects or now >= trial.helped_from)
             if trial.todo and (waits or trial.holder == source):
                 trial.holder = source
                 return self._busy(source, trial)
@@ -156,7 +160,8 @@ class Probation:
     def _in_need(self, source: Source, now: float) -> Trial | None:
         """A trial that takes long, for who has nothing else to do."""
         for trial in self._trials.values():
-            if trial.todo and now >= trial.helped_from and self._work.holds(source, trial.piece):
+            late = trial.suspects_from if source in trial.suspects else trial.helped_from
+            if trial.todo and now >= late and self._work.holds(source, trial.piece):
                 return trial
         return None
 
@@ -189,13 +194,13 @@ class Probation:
             if trial.holder == source:
                 trial.holder = None
 
-    def not_held(self, source: Source, piece: int) -> None:
-        """``source`` does not have ``piece`` after all: it may try another one."""
-        if self._piece.get(source) == piece:
-            del self._piece[source]
-        trial = self._trials.get(piece)
-        if trial is not None and trial.holder == source:
-            trial.holder = None
+    def _look_what_it_holds(self, source: Source) -> None:
+        """A piece that ``source`` does not have after all is for others, and it may try another one."""
+        for trial in self._trials.values():
+            mine = trial.holder == source or self._piece.get(source) == trial.piece
+            if mine and not self._work.holds(source, trial.piece):
+                self._piece.pop(source, None)
+                trial.holder = None if trial.holder == source else trial.holder
 
     def right(self, piece: int, deliverers: Iterable[Source]) -> bool:
         """``piece`` is verified, and ``deliverers`` are no more new; whether anybody may take more now."""
@@ -206,10 +211,13 @@ class Probation:
         self._trusted.update(source for source in deliverers if not self._suspected(source))
         return closed is not None or len(self._trusted) > before
 
-    def wrong(self, piece: int, suspects: Collection[Source], witness: bool, now: float) -> None:
+    def wrong(
+        self, piece: int, suspects: Collection[Source], witness: bool, now: float, attempts: int = 1
+    ) -> None:
         """``piece`` is to be fetched again. ``suspects`` delivered it together, or are none if one did alone.
 
         ``witness``: another owner may be found that can deliver it; so there is something to wait for.
+        ``attempts``: how often it was delivered by several, and was wrong.
         """
         self._trials.pop(piece, None)
         self._forget(piece)
@@ -219,7 +227,8 @@ class Probation:
             return
         self._trusted.difference_update(suspects)
         helped_from = now + TRIAL_SECONDS if witness else now
-        self._trials[piece] = Trial(piece, RangeSet([whole]), helped_from, None, suspects)
+        suspects_from = now + min(TRIAL_SECONDS * 2**attempts, LONGEST_TRIAL)
+        self._trials[piece] = Trial(piece, RangeSet([whole]), helped_from, None, suspects, suspects_from)
 
     def distrust(self, source: Source) -> None:
         """``source`` is new again, should it come again."""

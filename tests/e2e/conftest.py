@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from common.bitfield import Bitfield
 from common.messages import OwnedFile
 from common.metainfo import Metainfo, decode_metainfo
 from node.chunk_udp import wire
@@ -55,6 +56,9 @@ class OwnerInTest:
         self.node_id = next(_numbers)
         self.size, self.offered = len(content), True
         self.requests = 0
+        self.busy = False  # whether it says so to everybody
+        self.sent = 0  # bytes of the file, or of what it says is the file
+        self.held: Bitfield | None = None  # what it says that it holds; None: everything
         self._content = content
         self._bend = bend
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -66,6 +70,10 @@ class OwnerInTest:
         self._client.register(self._sock.getsockname())
         self._file = OwnedFile(metainfo.name, metainfo.info_hash_hex, self.size)
         self._client.own([self._file])
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether it gives ``[start, end)`` when asked, whatever it said before."""
+        return True
 
     @property
     def addr(self) -> tuple[str, int]:
@@ -85,6 +93,9 @@ class OwnerInTest:
             if not datagram:
                 return
             answer = self._answerer.handle_requests(datagram, addr, time.monotonic())
+            if self.busy and isinstance(answer, (SendChunk, wire.Tell)):
+                asked = answer.request if isinstance(answer, SendChunk) else answer
+                answer = wire.Refuse(asked.transfer_id, asked.sequence, wire.Refusal.BUSY, place=1)
             if isinstance(answer, SendChunk):
                 self._send_chunk(answer.request, addr)
             elif answer is not None:
@@ -96,6 +107,7 @@ class OwnerInTest:
         for at in range(request.offset, end, request.segment_size):
             payload = self._bend(at, self._content[at : min(end, at + request.segment_size)])
             if payload is not None:
+                self.sent += len(payload)
                 data = wire.Data(request.transfer_id, request.sequence, at, payload, request.checked)
                 self._sock.sendto(wire.encode(data), addr)
 

@@ -39,6 +39,49 @@ def test_a_liar_is_blamed_and_the_file_is_right(swarm: Any, slow: dict[str, str]
     swarm.wait_for_uploads(torrent, {honest.number: 1, liar.node_id: 0, fetcher.number: 0})
 
 
+def test_one_liar_among_five_owners_costs_one_piece(swarm: Any, slow: dict[str, str]) -> None:
+    """Whatever the others are like: it is found out by its first piece, named and avoided."""
+    path = swarm.file("x.bin", SIZE)
+    honest, torrent = swarm.share(path)
+    owners = [swarm.play_owner(path, torrent) for _ in range(3)]
+    liar = swarm.play_owner(path, torrent, wrong)
+    fetcher = swarm.node(**slow, MAX_SPLITTNES_RATE="5")
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher.wait_for("completed")
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    assert [event["sources"] for event in fetcher.seen("piece_failed")] == [[liar.node_id]]
+    (lost,) = fetcher.seen("owner_lost")
+    assert (lost["node_id"], lost["blamed"]) == (liar.node_id, True)
+    peers = {row["node_id"]: row for row in fetcher.ask("peers")["peers"] if row["direction"] == "from"}
+    assert peers.keys() == {honest.number, liar.node_id, *(owner.node_id for owner in owners)}
+    assert (peers[liar.node_id]["state"], peers[liar.node_id]["reason"]) == ("blamed", lost["reason"])
+    assert liar.sent < 2 * (32 << 10)  # one piece, and what of it was lost
+
+
+def test_a_liar_that_was_honest_at_first_is_the_last_to_be_asked(swarm: Any, slow: dict[str, str]) -> None:
+    """What it sends later goes without checksums over loopback, so its path may have done it."""
+    path = swarm.file("x.bin", SIZE)
+    honest, torrent = swarm.share(path)
+    seen: list[int] = []
+
+    def later(at: int, payload: bytes) -> bytes:
+        seen.append(len(payload))
+        return payload if sum(seen) < MIB else wrong(at, payload)
+
+    liar = swarm.play_owner(path, torrent, later)
+    fetcher = swarm.node(**slow)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher.wait_for("completed")
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    (lost,) = fetcher.seen("owner_lost")
+    assert (lost["node_id"], lost["blamed"]) == (liar.node_id, False)
+    assert lost["reason"].startswith("sent wrong bytes (piece ")
+    assert lost["reason"].endswith(", or its path spoilt them")
+    assert sum(seen) < MIB + 4 * (32 << 10)  # what was under way
+    peers = {row["node_id"]: row for row in fetcher.ask("peers")["peers"]}
+    assert (peers[liar.node_id]["state"], peers[liar.node_id]["reason"]) == ("doubted", lost["reason"])
+
+
 def test_a_liar_now_and_then_is_found_out_too(swarm: Any, slow: dict[str, str]) -> None:
     path = swarm.file("x.bin", SIZE)
     _, torrent = swarm.share(path)
@@ -47,7 +90,8 @@ def test_a_liar_now_and_then_is_found_out_too(swarm: Any, slow: dict[str, str]) 
     assert fetcher.end() == 0
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     (lost,) = fetcher.seen("owner_lost")
-    assert (lost["node_id"], lost["blamed"]) == (liar.node_id, True)
+    assert lost["node_id"] == liar.node_id  # blamed if it was in its first piece, which goes with checksums
+    assert lost["reason"].startswith("sent wrong bytes (piece ")
 
 
 @pytest.mark.parametrize("size", [1000, SIZE])
@@ -131,3 +175,48 @@ def test_a_path_that_spoils_bytes_is_not_the_owners_fault(swarm: Any, brief: dic
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     assert fetcher.seen("piece_failed")
     assert not any(event["blamed"] for event in fetcher.seen("owner_lost"))
+
+
+def test_an_owner_that_says_it_has_all_and_gives_nothing(swarm: Any, slow: dict[str, str]) -> None:
+    """Its claims cost it its turn, again and again, and the download nothing."""
+    path = swarm.file("x.bin", 1 * MIB)
+    honest, torrent = swarm.share(path)
+    empty = swarm.play_owner(path, torrent)
+    empty.holds = lambda start, end: False
+    fetcher = swarm.fetch(torrent, **slow)
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    received = {source["node_id"]: source["received"] for source in fetcher.seen("completed")[0]["sources"]}
+    assert received == {honest.number: MIB, empty.node_id: 0}
+    assert empty.requests == 0
+
+
+def test_an_owner_that_is_always_busy_keeps_us_waiting_for_nothing(swarm: Any, slow: dict[str, str]) -> None:
+    path = swarm.file("x.bin", 1 * MIB)
+    honest, torrent = swarm.share(path)
+    busy = swarm.play_owner(path, torrent)
+    busy.busy = True
+    fetcher = swarm.fetch(torrent, **slow)
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    received = {source["node_id"]: source["received"] for source in fetcher.seen("completed")[0]["sources"]}
+    assert received == {honest.number: MIB, busy.node_id: 0}
+
+
+def test_an_owner_that_begins_fast_and_then_drips_is_done_without(swarm: Any) -> None:
+    """It was trusted with much by then; what it owes is had from another one."""
+    path = swarm.file("x.bin", 16 * MIB)
+    honest, torrent = swarm.share(path)
+    leaving = threading.Event()
+    slow_from = 4 * MIB
+
+    def tire(at: int, payload: bytes) -> bytes | None:
+        return None if tired.sent > slow_from and leaving.wait(0.7) else payload
+
+    tired = swarm.play_owner(path, torrent, tire)
+    fetcher = swarm.fetch(torrent)
+    code = fetcher.end(40)
+    leaving.set()
+    assert code == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    assert tired.sent < 8 * MIB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common.bitfield import Bitfield
 from common.geometry import Geometry
 from common.ranges import RangeSet
 from node.strategy import Source
@@ -127,11 +128,19 @@ def test_a_wrong_piece_of_one_deliverer_is_anybodys() -> None:
 
 
 def test_one_that_does_not_hold_its_first_piece_tries_another() -> None:
-    probation = plan(4, A)
-    assert drain(probation, A) == piece(0)
-    probation.not_held(A, 0)
-    probation.give_back([(0, PIECE)])
-    assert drain(probation, A).total == PIECE
+    geometry = Geometry(4 * PIECE, PIECE)
+    plan = Plan(geometry, [(0, geometry.size)], lambda source: 0.0)
+    plan.work.start([A, B])
+    held = Bitfield.full(4)
+    plan.work.told(A, held)
+    first = drain(plan.probation, A)
+    (start, _), *_ = first
+    held.clear(start // PIECE)
+    plan.work.told(A, held)  # as it says when it is asked
+    plan.probation.give_back(first)
+    second = drain(plan.probation, A)
+    assert second.total == PIECE and second != first
+    assert drain(plan.probation, B) == first
 
 
 def test_who_is_asked_as_well_as_another_is_not_asked_for_a_second_piece() -> None:
