@@ -50,6 +50,18 @@ class ManyFiles:
     node: Usage
 
 
+@dataclass(frozen=True)
+class CrowdRun:
+    """One seed and ``nodes`` nodes that started together."""
+
+    nodes: int
+    size: int  # bytes of the file
+    upload: int  # bytes a second that each of them, and the seed, may send
+    bound: float  # seconds that it takes at least
+    seconds: tuple[float, ...]  # until each node had the file in place, the first one first
+    cpu_seconds: float  # of all programs together
+
+
 @dataclass
 class Measured:
     """All raw runs; what was not measured is empty."""
@@ -64,6 +76,7 @@ class Measured:
     theirs: list[TheirTransfer] = field(default_factory=list)
     theirs_tuned: list[TheirTransfer] = field(default_factory=list)
     many_files: list[ManyFiles] = field(default_factory=list)
+    crowds: list[CrowdRun] = field(default_factory=list)
     idle: dict[str, Usage] = field(
         default_factory=dict
     )  # owner, downloader, seeder, leecher that move nothing

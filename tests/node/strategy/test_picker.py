@@ -1,0 +1,175 @@
+"""Rarest first: who holds nothing gets nothing, what few hold comes first, and nodes differ in their choice."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.bitfield import Bitfield
+from common.ranges import RangeSet
+from node.strategy import Source
+from node.strategy.picker import SPAN, Picker
+from node.strategy.turns import turns
+
+PIECE = 64 * 1024
+A, B, C, D = ((number, ("127.0.0.1", number)) for number in range(1, 5))
+
+
+def even(source: Source) -> float:
+    return 1.0
+
+
+def bits(pieces: int, held: set[int]) -> Bitfield:
+    result = Bitfield(pieces)
+    for piece in held:
+        result.set(piece)
+    return result
+
+
+def made(pieces: int, held: dict[Source, set[int] | None], seed: int = 1) -> Picker:
+    picker = Picker([(0, pieces * PIECE)], PIECE, pieces * PIECE, random.Random(seed))
+    for source, theirs in held.items():
+        picker.join(source)
+        picker.told(source, None if theirs is None else bits(pieces, theirs))
+    return picker
+
+
+def first_piece(picker: Picker, source: Source) -> int:
+    span = picker.take(source, PIECE, even)
+    assert span is not None
+    return span[0] // PIECE
+
+
+def test_the_piece_that_the_fewest_hold_comes_first() -> None:
+    everything = set(range(20))
+    for seed in range(10):
+        picker = made(20, {A: everything, B: everything - {7}, C: everything - {7, 3}}, seed)
+        assert first_piece(picker, A) == 7
+        assert first_piece(picker, B) == 3
+
+
+def test_what_only_a_complete_owner_holds_is_what_it_is_asked_for() -> None:
+    picker = made(20, {A: None, B: set(range(19)), C: set(range(10))})
+    assert first_piece(picker, A) == 19
+
+
+def test_what_is_begun_is_finished_first() -> None:
+    picker = made(20, {A: set(range(20)), B: {4}})
+    picker.claim(5 * PIECE, 6 * PIECE)
+    picker.give_back([(5 * PIECE + 100, 5 * PIECE + 300)])
+    assert picker.take(A, PIECE, even) == (5 * PIECE + 100, 5 * PIECE + 300)
+
+
+def test_neighbours_as_rare_go_together_up_to_a_span() -> None:
+    picker = made(64, {A: set(range(64)), B: {5}})
+    picker.take(A, 1, even)
+    assert PIECE < picker.rest(A) + 1 <= SPAN
+
+
+def test_nodes_that_know_the_same_do_not_all_choose_the_same() -> None:
+    firsts = {first_piece(made(100, {A: set(range(100))}, seed), A) for seed in range(40)}
+    assert len(firsts) > 20
+
+
+def test_a_source_that_tells_of_more_gets_more_and_one_that_tells_of_less_loses_what_it_was_given() -> None:
+    picker = made(8, {A: set(), B: set()})
+    assert not picker.refill(A, even)
+    picker.told(A, bits(8, {1, 2}))
+    assert picker.refill(A, even)
+    picker.told(A, bits(8, {2}))
+    assert picker.take(A, 8 * PIECE, even) == (2 * PIECE, 3 * PIECE)
+    picker.told(B, bits(8, {1}))
+    assert picker.take(B, 8 * PIECE, even) == (PIECE, 2 * PIECE)
+
+
+def test_a_thief_takes_only_what_it_holds() -> None:
+    picker = made(4, {A: {1}})
+    picker.refill(A, even)
+    assert picker.rest(A) == PIECE
+    for thief, theirs in ((B, {1}), (C, {0, 2, 3})):
+        picker.join(thief)
+        picker.told(thief, bits(4, theirs))
+    assert picker.take(C, 4 * PIECE, even) in [(0, PIECE), (2 * PIECE, 4 * PIECE)]
+    while picker.take(C, 4 * PIECE, even):
+        pass
+    assert picker.rest(A) == PIECE
+    assert picker.take(B, 4 * PIECE, even) == (3 * PIECE // 2, 2 * PIECE)
+
+
+holdings = st.lists(st.one_of(st.none(), st.sets(st.integers(0, 24))), min_size=1, max_size=4)
+
+
+@given(holdings, st.integers(0, 2**16), st.sets(st.integers(0, 24)))
+def test_all_that_anybody_holds_is_handed_out_once_and_only_to_who_holds_it(
+    held: list[set[int] | None], seed: int, here: set[int]
+) -> None:
+    pieces, rng = 25, random.Random(seed)
+    missing = [piece for piece in range(pieces) if piece not in here]
+    size = pieces * PIECE - 100
+    spans = [(piece * PIECE, min(size, (piece + 1) * PIECE)) for piece in missing]
+    picker = Picker(spans, PIECE, size, rng)
+    sources = [(number, ("127.0.0.1", number)) for number in range(len(held))]
+    for source, theirs in zip(sources, held, strict=True):
+        picker.join(source)
+        picker.told(source, None if theirs is None else bits(pieces, theirs))
+    waiting, given_out = list(sources), RangeSet()
+    while waiting:
+        source = rng.choice(waiting)
+        span = picker.take(source, rng.randrange(1, 3 * PIECE), even)
+        if span is None:
+            waiting.remove(source)  # and nothing comes back, so it never gets anything again
+            continue
+        theirs = held[source[0]]
+        assert theirs is None or set(range(span[0] // PIECE, (span[1] - 1) // PIECE + 1)) <= theirs
+        assert not given_out.overlap(*span)
+        given_out.add(*span)
+    anybody = set(range(pieces)) if None in held else set().union(*(theirs or set() for theirs in held))
+    expected = [span for piece, span in zip(missing, spans, strict=True) if piece in anybody]
+    assert given_out == RangeSet(expected)
+
+
+def test_two_million_pieces_are_picked_from_in_no_time() -> None:
+    pieces = 2_097_152
+    began = time.process_time()
+    picker = Picker([(0, pieces * PIECE)], PIECE, pieces * PIECE, random.Random(1))
+    half = Bitfield.from_bytes(b"\xaa" * (pieces // 8), pieces)
+    for source, held in ((A, half), (B, Bitfield.full(pieces)), (C, None)):
+        picker.join(source)
+        picker.told(source, held)
+    for _ in range(20):
+        assert first_piece(picker, B) % 2  # what A has is less rare
+    assert time.process_time() - began < 5.0
+
+
+def test_every_member_begins_with_other_pieces_and_all_together_begin_with_all() -> None:
+    members, pieces = range(10, 40), 1024
+    firsts = [turns(member, members, pieces)[0] for member in members]
+    together = 0
+    for pieces_of_one in firsts:
+        assert not together & pieces_of_one
+        together |= pieces_of_one
+    assert together == (1 << pieces) - 1
+    sizes = [pieces_of_one.bit_count() for pieces_of_one in firsts]
+    assert max(sizes) < 3 * pieces / len(members)
+
+
+def test_turns_cover_each_piece_once_whatever_the_sizes() -> None:
+    for pieces in (1, 5, 2048, 2049, 10_000):
+        everything = 0
+        for turn in turns(3, [1, 2, 3, 4], pieces):
+            assert not everything & turn
+            everything |= turn
+        assert everything == (1 << pieces) - 1
+        assert len(turns(3, [3], pieces)) == 1
+
+
+def test_of_what_only_a_seed_has_each_node_takes_its_own_turn() -> None:
+    taken = []
+    for own in (1, 2, 3):
+        picker = made(90, {A: None, B: set()}, seed=own)
+        picker.take_turns(turns(own, [1, 2, 3], 90))
+        taken.append({first_piece(picker, A) for _ in range(10)})
+    assert not (taken[0] & taken[1] or taken[0] & taken[2] or taken[1] & taken[2])
