@@ -1,8 +1,9 @@
 """One libtorrent peer as a process: ``python -m bench.libtorrent_peer seed|leech TORRENT FOLDER [...]``.
 
 A seeder checks its file, prints ``{"event": "ready", "port": N, ...}`` and serves until its standard input
-ends. A leecher fetches everything from the one peer it is told and prints ``{"event": "completed", ...}``.
-Default settings, but for uTP and all discovery, which are off: it is the BitTorrent wire protocol over TCP.
+ends. A leecher fetches everything from the peers it is told and prints ``{"event": "completed", ...}``, or at
+its timeout ``{"event": "stopped", ...}``. Default settings, but for uTP and all discovery, which are off: it
+is the BitTorrent wire protocol over TCP; with ``--utp`` over uTP only.
 """
 
 from __future__ import annotations
@@ -33,18 +34,24 @@ TUNED = {  # for a fast path: what libtorrent's manual advises, and more request
 }
 
 
-def session(tuned: bool) -> Any:
-    """A session on a free port of the loopback address."""
+class OutOfTime(Exception):
+    """The deadline is over."""
+
+
+def session(tuned: bool, host: str, utp: bool) -> Any:
+    """A session on a free port of ``host``."""
     mask = lt.alert.category_t
     settings: Any = {
-        "listen_interfaces": f"{HOST}:0",
+        "listen_interfaces": f"{host}:0",
         "alert_mask": int(mask.error_notification | mask.status_notification | mask.connect_notification),
         "enable_dht": False,
         "enable_lsd": False,
         "enable_upnp": False,
         "enable_natpmp": False,
-        "enable_outgoing_utp": False,
-        "enable_incoming_utp": False,
+        "enable_outgoing_utp": utp,
+        "enable_incoming_utp": utp,
+        "enable_outgoing_tcp": not utp,
+        "enable_incoming_tcp": not utp,
         "allow_multiple_connections_per_ip": True,
     }
     if tuned:
@@ -53,14 +60,14 @@ def session(tuned: bool) -> Any:
 
 
 def alerts(session: Any, deadline: float) -> Iterator[Any]:
-    """Each alert as it comes; SystemExit after ``deadline`` (monotonic) or when libtorrent gives up."""
+    """Each alert as it comes; OutOfTime after ``deadline`` (monotonic); SystemExit when libtorrent fails."""
     while time.monotonic() < deadline:
         session.wait_for_alert(POLL)
         for alert in session.pop_alerts():
             if isinstance(alert, (lt.torrent_error_alert, lt.file_error_alert, lt.listen_failed_alert)):
                 raise SystemExit(f"libtorrent: {alert.message()}")
             yield alert
-    raise SystemExit("libtorrent: out of time")
+    raise OutOfTime
 
 
 def add(session: Any, torrent: Path, folder: Path) -> Any:
@@ -96,7 +103,7 @@ def congestion_control(wanted: str) -> str:
 def seed(given: argparse.Namespace) -> None:
     """Check the file, serve it until standard input ends."""
     with_deadline = time.monotonic() + given.timeout
-    ses = session(given.tuned)
+    ses = session(given.tuned, given.host, given.utp)
     handle = add(ses, given.torrent, given.folder)
     for alert in alerts(ses, with_deadline):
         if isinstance(alert, lt.torrent_checked_alert):
@@ -108,26 +115,33 @@ def seed(given: argparse.Namespace) -> None:
 
 
 def leech(given: argparse.Namespace) -> None:
-    """Fetch everything from the peer at ``--port``."""
-    ses = session(given.tuned)
+    """Fetch everything from all of ``--peer``."""
+    ses = session(given.tuned, given.host, given.utp)
     deadline = time.monotonic() + given.timeout
     handle = add(ses, given.torrent, given.folder)
     for alert in alerts(ses, deadline):
         if isinstance(alert, lt.torrent_checked_alert):  # there is nothing yet, and it knows
             break
-    added = connected = time.perf_counter()
-    handle.connect_peer((HOST, given.port))
-    for alert in alerts(ses, deadline):
-        if isinstance(alert, lt.peer_connect_alert):
-            connected = time.perf_counter()
-        elif isinstance(alert, lt.torrent_finished_alert):
-            break
+    added = time.perf_counter()
+    connected = 0.0  # not yet
+    for peer in given.peer:
+        host, _, port = peer.rpartition(":")
+        handle.connect_peer((host, int(port)))
+    event = "completed"
+    try:
+        for alert in alerts(ses, deadline):
+            if isinstance(alert, lt.peer_connect_alert):
+                connected = connected or time.perf_counter()
+            elif isinstance(alert, lt.torrent_finished_alert):
+                break
+    except OutOfTime:
+        event = "stopped"
     finished = time.perf_counter()
     status = handle.status()
     tell(
-        "completed",
+        event,
         seconds=finished - added,
-        transfer_seconds=finished - connected,
+        transfer_seconds=finished - (connected or added),
         pieces=status.num_pieces,
         size=status.total_wanted_done,
         version=lt.__version__,
@@ -145,13 +159,18 @@ def main() -> None:
     parser.add_argument("role", choices=("seed", "leech"))
     parser.add_argument("torrent", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--port", type=int, help="of the seeder")
+    parser.add_argument("--peer", nargs="+", default=[], metavar="HOST:PORT", help="seeders, for a leecher")
+    parser.add_argument("--host", default=HOST, help="address to listen on")
+    parser.add_argument("--utp", action="store_true", help="uTP instead of TCP")
     parser.add_argument("--cc", default="system", help="TCP congestion control of the seeder")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds")
     parser.add_argument("--tuned", action="store_true", help="larger buffers and queues, not the defaults")
     given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        (seed if given.role == "seed" else leech)(given)
+        try:
+            (seed if given.role == "seed" else leech)(given)
+        except OutOfTime:
+            raise SystemExit("libtorrent: out of time") from None
 
 
 if __name__ == "__main__":

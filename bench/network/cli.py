@@ -7,17 +7,27 @@ word about it where there can be no network namespaces.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import signal
 import time
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from bench import machine, report
+from bench.judging import Figure
 from bench.network import namespaces
-from bench.network.measurements import CONTENDERS, Bench, Plan
+from bench.network.figures import figures
+from bench.network.measurements import CONTENDERS, Bench, Wishes
 from bench.network.scenarios import BY_NAME
-from bench.processes import BenchError
+from bench.processes import ROOT, BenchError
 from common.errors import SwarmError
+
+FORMAT = 1  # of the JSON
+RUNS = 5
+QUICK_DIVISOR = 4  # of sizes
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
@@ -28,8 +38,14 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     add("--owners", nargs="+", type=int, metavar="N", help="as many owners only (what the scenario says)")
     add("--with", nargs="+", dest="contenders", choices=CONTENDERS, metavar="WHO", default=list(CONTENDERS))
     add("--cc", nargs="+", metavar="NAME", default=[""], help="congestion controls of ours (the default one)")
-    add("--runs", type=int, default=5, metavar="N", help="of which the median counts (5)")
+    add(
+        "--runs",
+        type=int,
+        metavar="N",
+        help="of which the median counts (5; 20 of ours where evenness counts)",
+    )
     add("--quick", action="store_true", help="one run of a quarter of the size")
+    add("--limit", type=float, metavar="SECONDS", help="that a transfer of ours may take")
     add("--seed", type=int, default=1, help="of the first run; the next have the next (1)")
     add("--out", type=Path, metavar="FILE", help="for the results (bench/results/network-<date-time>.json)")
     return parser.parse_args(words)
@@ -45,25 +61,59 @@ def main(words: list[str] | None = None) -> int:
         return 0
     talk = Console(stderr=True, highlight=False)
     begun = time.monotonic()
-    plan = Plan(
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    wishes = Wishes(
         tuple(BY_NAME[name] for name in given.only or BY_NAME),
         tuple(given.contenders),
         tuple(name or None for name in given.cc),
         tuple(given.owners or ()),
-        1 if given.quick else given.runs,
+        given.runs or (1 if given.quick else RUNS),
         given.seed,
-        4 if given.quick else 1,
+        bool(given.quick or given.runs),
+        QUICK_DIVISOR if given.quick else 1,
+        given.limit,
     )
     bench = Bench(
-        plan,
+        wishes,
         lambda text: talk.print(f"{time.monotonic() - begun:6.1f} s  {text}", markup=False, soft_wrap=True),
     )
+    facts = machine.facts(bench.folder)
+    code = 0
     try:
         bench.run()
     except KeyboardInterrupt:
         talk.print("interrupted")
-        return 1
+        code = 1
     except (BenchError, SwarmError, OSError) as error:
         talk.print(f"{error}", markup=False, style="red")
-        return 1
-    return 0
+        code = 1
+    rows = figures(bench.runs, wishes.scenarios)
+    if rows:
+        show(rows, bench, facts)
+        out = given.out or ROOT / "bench" / "results" / f"network-{datetime.now():%Y-%m-%d-%H%M%S}.json"
+        report.save(document(rows, bench, facts, started), out)
+        print(f"saved: {out}")
+    return code or (1 if any(row.ok is False for row in rows) else 0)
+
+
+def show(rows: list[Figure], bench: Bench, facts: dict[str, str | int]) -> None:
+    """The table and what one must know to read it."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    console.print(report.table(rows, "over emulated links, medians"))
+    console.print("; ".join(f"{name} {value}" for name, value in facts.items()), markup=False)
+    for line in bench.skipped:
+        console.print(f"skipped: {line}", markup=False)
+
+
+def document(rows: list[Figure], bench: Bench, facts: dict[str, str | int], started: str) -> dict[str, Any]:
+    """All of it, as JSON takes it."""
+    return {
+        "format": FORMAT,
+        "started": started,
+        "machine": facts,
+        "figures": [row.as_json() for row in rows],
+        "runs": [dataclasses.asdict(run) for run in bench.runs],
+        "skipped": bench.skipped,
+    }

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import machine
+from bench import machine, theirs
 from bench.content import Content, make_content
-from bench.network import ours, theirs
-from bench.network.records import Flow, Run, Wire
+from bench.network import ours, tcp
+from bench.network import theirs as others
+from bench.network.figures import on_wire, redundant
+from bench.network.records import Flow, Plan, Run, Wire
 from bench.network.scenarios import Scenario
 
-CONTENDERS = ("ours", "tcp-cubic", "tcp-bbr")
+CONTENDERS = ("ours", "tcp-cubic", "tcp-bbr", "libtorrent-tcp", "libtorrent-utp")
+THEIR_LIMIT = 20.0  # seconds after which what libtorrent has is taken for its rate
 Move = Callable[[], "tuple[Flow, Wire]"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Wishes:
     """What was asked for."""
 
     scenarios: tuple[Scenario, ...]
@@ -28,60 +31,87 @@ class Plan:
     owners: tuple[int, ...]  # empty: as the scenario says
     runs: int
     seed: int
-    divisor: int  # of sizes
+    exactly: bool = True  # no more runs than that, whatever the scenario wants
+    divisor: int = 1  # of sizes
+    limit: float | None = None  # seconds; None: as the scenario says
 
 
 class Bench:
     """One run of the bench. ``runs`` grows as it goes on."""
 
-    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+    def __init__(self, wishes: Wishes, say: Callable[[str], None]) -> None:
         self.runs: list[Run] = []
         self.skipped: list[str] = []
-        self._plan = plan
+        self.folder = machine.ram_folder(1 << 29) or Path(tempfile.gettempdir())
+        self._wishes = wishes
         self._say = say
+        self._contenders = [who for who in wishes.contenders if not self._missing(who)]
+
+    def _missing(self, who: str) -> bool:
+        reason = ""
+        if who.startswith("libtorrent") and not theirs.installed():
+            reason = "libtorrent is not installed (make interop)"
+        elif who.startswith("tcp"):
+            reason = tcp.missing(who.partition("-")[2])
+        if reason:
+            self.skipped.append(f"{who}: {reason}")
+        return bool(reason)
 
     def run(self) -> None:
         """Everything; the contenders take turns, so that all meet the machine in the same states."""
-        fast = machine.ram_folder(1 << 28) or Path(tempfile.gettempdir())
-        with tempfile.TemporaryDirectory(prefix="bench-", dir=fast) as name:
-            for scenario in self._plan.scenarios:
-                content = make_content(Path(name), scenario.size // self._plan.divisor)
-                for seed in range(self._plan.seed, self._plan.seed + self._plan.runs):
-                    self._turn(scenario, content, Path(name), seed)
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=self.folder) as name:
+            for scenario in self._wishes.scenarios:
+                content = make_content(Path(name), scenario.size // self._wishes.divisor)
+                for number in range(self._runs(scenario)):
+                    for owners in self._wishes.owners or scenario.owners:
+                        self._turn(scenario, content, owners, number)
+                content.path.unlink()
 
-    def _turn(self, scenario: Scenario, content: Content, folder: Path, seed: int) -> None:
-        for owners in self._plan.owners or scenario.owners:
-            for contender, move in self._moves(scenario, content, folder, owners, seed):
-                run = Run(scenario.name, contender, owners, seed, *move())
-                self.runs.append(run)
-                self._say(line(run))
+    def _runs(self, scenario: Scenario) -> int:
+        usual = self._wishes.runs
+        return usual if self._wishes.exactly else max(usual, scenario.runs)
+
+    def _turn(self, scenario: Scenario, content: Content, owners: int, number: int) -> None:
+        seed = self._wishes.seed + number
+        for contender, move in self._moves(scenario, content, owners, seed, number):
+            run = Run(scenario.name, contender, owners, seed, *move())
+            self.runs.append(run)
+            self._say(line(run))
 
     def _moves(
-        self, scenario: Scenario, content: Content, folder: Path, owners: int, seed: int
+        self, scenario: Scenario, content: Content, owners: int, seed: int, number: int
     ) -> Iterator[tuple[str, Move]]:
-        links = scenario.links(owners)
-        for who in self._plan.contenders:
+        links, limit = scenario.links(owners), self._wishes.limit or scenario.limit
+        folder = content.path.parent
+        their_plan = Plan(links, seed, THEIR_LIMIT)
+        for who in self._contenders:
+            transport, _, how = who.partition("-")
             if who == "ours":
-                for controller in self._plan.controllers:
-                    plan = ours.Plan(links, seed, scenario.limit, controller)
+                for controller in self._wishes.controllers:
+                    plan = Plan(links, seed, limit, controller, scenario.rival)
                     name = f"ours {controller}" if controller else "ours"
                     yield name, partial(ours.move, folder, content, owners, plan)
+            elif not scenario.baselines or number >= self._wishes.runs:
+                continue
+            elif transport == "tcp":
+                yield f"TCP {how}", partial(others.stream, how, owners, their_plan)
             else:
-                control = who.partition("-")[2]
-                plan = ours.Plan(links, seed, scenario.limit)
-                yield f"TCP {control}", partial(theirs.tcp, control, owners, plan)
+                name = f"libtorrent {'uTP' if how == 'utp' else 'TCP'}"
+                yield name, partial(others.libtorrent, folder, content, owners, how == "utp", their_plan)
 
 
 def line(run: Run) -> str:
     """A run in one line."""
-    flow, wire = run.flow, run.wire
+    flow = run.flow
     parts = [f"{run.scenario}, {run.owners}: {run.contender}: {run.rate:.2f} Mb/s"]
     if not flow.done:
-        parts.append(f"DNF ({flow.reason})")
+        parts.append(f"not done: {flow.reason}")
     if run.contender.startswith("ours") and flow.size:
-        parts.append(f"wire {(wire.down + wire.up) / flow.size:.2f}")
-        parts.append(f"redundant {wire.payload / flow.size - 1:.1%}")
+        parts.append(f"wire {on_wire(run):.2f}")
+        parts.append(f"redundant {redundant(run):.1%}")
         parts.append(f"gap {flow.gap:.2f} s")
-    if wire.late > 0.01:
-        parts.append(f"emulator late {wire.late:.1%}")
+    if flow.note:
+        parts.append(flow.note)
+    if run.wire.late > 0.01:
+        parts.append(f"emulator late {run.wire.late:.1%}")
     return ", ".join(parts)

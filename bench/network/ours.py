@@ -9,29 +9,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.content import Content, same
-from bench.network.records import Flow, Wire, wire
-from bench.network.topology import FETCHER, Links, Network, network, owner
+from bench.network import tcp
+from bench.network.records import Flow, Plan, Wire, wire
+from bench.network.topology import FETCHER, Network, network, owner
 from bench.network.watch import Watch
 from bench.processes import BenchError, Child, Children
 
 START_LIMIT = 60.0  # seconds to start and to share; the links are perfect meanwhile
 POLL = 0.02  # seconds
 DOWNLOADER = 100  # its node id; owners have 1, 2, ...
+RIVAL = "cubic"  # congestion control of the competing TCP flow
+HEAD_START = 3.0  # seconds that it has the link for itself
+RIVAL_LAST = 10.0  # seconds that it would go on after our limit
 INTERVAL = 0.1  # seconds between progress events
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one transfer is run."""
-
-    links: Links
-    seed: int
-    limit: float  # seconds
-    controller: str | None = None  # congestion control; None: the default
 
 
 class Swarm:
@@ -102,10 +95,9 @@ def swarm(folder: Path, network: Network, owners: int) -> Iterator[Swarm]:
         shutil.rmtree(below, ignore_errors=True)
 
 
-def download(network: Network, ours: Swarm, content: Content, torrent: Path, plan: Plan) -> Flow:
+def download(ours: Swarm, content: Content, torrent: Path, plan: Plan, begun: float) -> Flow:
     """Fetch ``content``; not done if that takes longer than the plan's limit."""
-    network.set_links(plan.links, plan.seed)
-    watch = Watch(time.monotonic())
+    watch = Watch(begun)
     words = ["-setMode", "download", str(torrent)]
     words += ["-cc", plan.controller] if plan.controller else []
     child = ours.node(FETCHER, DOWNLOADER, plan.limit, *words)
@@ -113,16 +105,25 @@ def download(network: Network, ours: Swarm, content: Content, torrent: Path, pla
         completed = watch.follow(child)
     except BenchError as error:
         watch.end()
-        return Flow(watch.received, watch.seconds, False, str(error), gap=watch.gap, begun=watch.first)
+        reason = f"not done in {plan.limit:g} s" if "no news" in str(error) else str(error)
+        return Flow(watch.received, watch.seconds, False, reason, gap=watch.gap, begun=watch.first)
     if not same(content.path, Path(completed["path"])):
         raise BenchError(f"{completed['path']} is not {content.path}")
-    seconds = completed["transfer_seconds"]
-    return Flow(content.size, seconds, True, gap=watch.gap, begun=watch.first)
+    return Flow(content.size, completed["transfer_seconds"], True, gap=watch.gap, begun=watch.first)
 
 
 def move(folder: Path, content: Content, owners: int, plan: Plan) -> tuple[Flow, Wire]:
     """One download in a network of its own."""
-    with network(owners, START_LIMIT + plan.limit) as net, swarm(folder, net, owners) as ours:
+    stations = owners + plan.rival
+    with network(stations, 2 * START_LIMIT + plan.limit) as net, swarm(folder, net, owners) as ours:
         torrent = ours.share(content, owners)
-        flow = download(net, ours, content, torrent, plan)
-        return flow, wire(net.counted())
+        with Children({}) as others:
+            if plan.rival:
+                stream = tcp.Stream(net, others, RIVAL, HEAD_START + plan.limit + RIVAL_LAST)
+            net.set_links(plan.links, plan.seed)
+            begun = time.monotonic()
+            if plan.rival:
+                stream.start(owner(stations))
+                time.sleep(HEAD_START)
+            flow = download(ours, content, torrent, plan, begun)
+            return flow, wire(net.counted())

@@ -6,6 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.network.topology import FETCHER, Links
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one transfer is run."""
+
+    links: Links
+    seed: int
+    limit: float  # seconds
+    controller: str | None = None  # congestion control of ours; None: the default
+    rival: bool = False  # a TCP cubic flow shares the link
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -18,33 +31,40 @@ class Flow:
     note: str = ""  # which congestion control, which version
     gap: float = 0.0  # seconds, the longest without progress
     begun: float = 0.0  # seconds since the links were set
-    rival: float | None = None  # bytes that the competing flow got meanwhile, headers and all
 
 
 @dataclass(frozen=True)
 class Wire:
-    """What the emulator counted, in bytes of IP packets."""
+    """What the emulator counted since the links were set, in bytes of IP packets."""
 
     down: int  # sent towards the fetcher, before anything was lost
     up: int  # sent by the fetcher
     payload: int  # bytes of file of ours that arrived whole at the fetcher, network's copies not counted
-    series: dict[str, dict[int, int]] = field(default_factory=dict)  # arrived by tenth of a second
+    series: dict[str, list[int]] = field(default_factory=dict)  # what arrived at the fetcher in each BIN
     late: float = 0.0  # part of all packets that the emulator delivered more than 5 ms late
     busy: float = 0.0  # of one core, the emulator
 
 
 def wire(counted: Mapping[str, Any]) -> Wire:
-    """From what the emulator counted."""
+    """From what the emulator counted; UDP alone, if there is any: then TCP is not what is measured."""
     stations = counted["stations"]
-    fetcher = stations["fetcher"]
+    fetcher = stations[FETCHER]
+    others = [station["sent"] for name, station in stations.items() if name != FETCHER]
+    kind = "udp" if fetcher["got"]["udp"] else "tcp"
     return Wire(
-        sum(sum(station["sent"].values()) for name, station in stations.items() if name != "fetcher"),
-        sum(fetcher["sent"].values()),
+        sum(sent[kind] for sent in others),
+        fetcher["sent"][kind],
         fetcher["payload"],
-        fetcher["series"],
+        {name: _dense(series) for name, series in fetcher["series"].items()},
         counted["late"] / max(1, counted["delivered"]),
         counted["busy"],
     )
+
+
+def _dense(series: Mapping[str, int]) -> list[int]:
+    """From a JSON object with numbers for names, most of which follow each other."""
+    known = {int(at): size for at, size in series.items()}
+    return [known.get(at, 0) for at in range(max(known, default=-1) + 1)]
 
 
 @dataclass(frozen=True)

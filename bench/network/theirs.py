@@ -1,77 +1,70 @@
-"""Others over the same links: iperf3's TCP with a named congestion control, libtorrent over TCP and uTP."""
+"""Others over the same links: TCP with a named congestion control, libtorrent over TCP and over uTP."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-from bench.network.ours import START_LIMIT, Plan
-from bench.network.records import Flow, Wire, wire
+from bench import theirs
+from bench.content import Content
+from bench.network import tcp
+from bench.network.records import Flow, Plan, Wire, wire
 from bench.network.topology import FETCHER, Network, network, owner
 from bench.processes import BenchError, Child, Children
 
-IPERF = "iperf3"
-PORT = "5201"
-SECONDS = 12  # that iperf3 sends
-SLACK = 8.0  # seconds more for its end to be told
+SECONDS = 12.0  # that a stream lasts
+START_LIMIT = 60.0  # seconds
+SLACK = 5.0  # seconds for a leecher to tell how far it came
+CONTROL = "cubic"  # of libtorrent's TCP
 
 
-def controls() -> list[str]:
-    """Congestion controls that this kernel's TCP may use."""
-    path = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
-    return path.read_text(encoding="ascii").split() if path.exists() else []
-
-
-def missing(control: str) -> str:
-    """Why TCP with this control is not measured; empty if it is."""
-    if shutil.which(IPERF) is None:
-        return "iperf3 is not installed"
-    return "" if control in controls() else f"this kernel's TCP has no {control}"
-
-
-def tcp(control: str, flows: int, plan: Plan) -> tuple[Flow, Wire]:
-    """What iperf3 moves from one owner's station to the fetcher's in SECONDS, over ``flows`` connections."""
+def stream(control: str, flows: int, plan: Plan) -> tuple[Flow, Wire]:
+    """What TCP moves from the first owner's station to the fetcher's in SECONDS by ``flows`` connections."""
     with network(1, START_LIMIT + plan.limit) as net, Children({}) as children:
-        serve(net, children)
+        flow = tcp.Stream(net, children, control, SECONDS)
         net.set_links(plan.links, plan.seed)
-        client = send(net, children, control, SECONDS, flows, SECONDS + SLACK)
-        flow = result(client, control)
-        return flow, wire(net.counted())
+        flow.start(owner(1), flows)
+        return flow.result(), wire(net.counted())
 
 
-def serve(net: Network, children: Children, port: str = PORT) -> Child:
-    """iperf3's receiving end at the fetcher's station, ready."""
-    with net.inside(FETCHER):
-        server = children.start(["-s", "-1", "-p", port, "--forceflush"], 3600.0, IPERF)
-    while "listening" not in server.line():
-        pass
-    return server
+def libtorrent(folder: Path, content: Content, owners: int, utp: bool, plan: Plan) -> tuple[Flow, Wire]:
+    """What a leecher fetches of ``content`` from seeders, until it has everything or the limit is over."""
+    below = folder / "leech"
+    with network(owners, START_LIMIT + plan.limit) as net, Children({}) as children:
+        peers, used = [], ""
+        for number in range(1, owners + 1):
+            ready = _seeder(net, children, number, content, utp)
+            peers.append(f"{net.address(owner(number))}:{ready['port']}")
+            used = "uTP" if utp else f"TCP {ready['congestion_control']}"
+        net.set_links(plan.links, plan.seed)
+        words = ["leech", str(content.torrent), str(below), "--timeout", str(plan.limit)]
+        words += ["--peer", *peers]
+        leecher = _start(net, children, FETCHER, words, utp, plan.limit + SLACK)
+        flow = _followed(leecher, used, plan.limit)
+        counted = wire(net.counted())
+    (below / content.path.name).unlink(missing_ok=True)
+    return flow, counted
 
 
-def send(
-    net: Network,
-    children: Children,
-    control: str,
-    seconds: float,
-    flows: int,
-    patience: float,
-    port: str = PORT,
+def _seeder(net: Network, children: Children, number: int, content: Content, utp: bool) -> dict[str, str]:
+    words = ["seed", str(content.torrent), str(content.path.parent), "--cc", CONTROL]
+    child = _start(net, children, owner(number), [*words, "--timeout", "3600"], utp, tcp.FOREVER)
+    return child.event("ready")
+
+
+def _start(
+    net: Network, children: Children, station: str, words: list[str], utp: bool, patience: float
 ) -> Child:
-    """iperf3's sending end at the first owner's station."""
-    words = ["-c", net.address(FETCHER), "-p", port, "-C", control, "-t", str(int(seconds)), "-P", str(flows)]
-    with net.inside(owner(1)):
-        return children.start([*words, "-J"], patience, IPERF)
+    how = ["--host", net.address(station), *(["--utp"] if utp else [])]
+    with net.inside(station):
+        return children.start([*theirs.PEER, *words, *how], patience)
 
 
-def result(client: Child, control: str) -> Flow:
-    """What iperf3 says of it."""
+def _followed(leecher: Child, used: str, limit: float) -> Flow:
     try:
-        said = json.loads(client.rest())
+        said = json.loads(leecher.line())
     except BenchError as error:
-        return Flow(0, float(SECONDS), False, str(error), control)
-    if "error" in said:
-        return Flow(0, float(SECONDS), False, said["error"], control)
-    end = said["end"]
-    used = end.get("sender_tcp_congestion", control)
-    return Flow(end["sum_received"]["bytes"], end["sum_received"]["seconds"], True, note=used)
+        return Flow(0, limit, False, str(error), used)
+    done = said["event"] == "completed"
+    reason = "" if done else f"not done in {limit:.0f} s"
+    return Flow(said["size"], said["transfer_seconds"], done, reason, f"{used}, {said['version']}")
