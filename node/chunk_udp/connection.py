@@ -230,8 +230,9 @@ class FetchConnection:
         return Queued(message.place, tuple(spans))
 
     def _tell_received(self, message: wire.Tell, now: float) -> Told:
+        asked_at = self._asked[message.sequence]
         self._heard(now)
-        self.rtt.sample(now - self._asked[message.sequence])
+        self.rtt.sample(now - asked_at)
         self._asked.clear()
         self._tokens_in_a_row = 0
         self.state = State.FETCHING

@@ -633,3 +633,12 @@ def test_who_was_asked_for_checksums_is_not_believed_without() -> None:
     assert len(bare) == 2
     assert take(connection, bare, 1.01) == [] and connection.counters.stale == 2
     assert spans(take(connection, answers, 1.02)) == [(0, 1000), (1000, 2000)]
+
+
+def test_a_late_answer_to_the_question_before_the_last_is_taken() -> None:
+    connection = told(connect(), Owner())
+    for now in (1.0, 2.0):
+        connection.ask_what_it_holds(now)
+    asks = [wire.decode(datagram) for datagram in connection.datagrams_to_send()]
+    late = wire.Tell(TERMS.transfer_id, asks[0].sequence, len(CONTENT), True)
+    assert take(connection, [wire.encode(late)], 2.1) == [Told(len(CONTENT), True, 0, b"")]
