@@ -48,7 +48,7 @@ class Board:
     def __init__(
         self, geometry: Geometry, held: Bitfield, seed: int = 0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """``held``: the pieces that are here already; ``seed``: what tells this node's choices from others'."""
+        """``held``: the pieces that are here already; ``seed``: what makes our choices unlike others'."""
         self._clock = clock
         self._geometry = geometry
         self._held = held
@@ -254,7 +254,7 @@ class Board:
             return case.shares if case is not None else ()
 
     def right(self, index: int, digests: Sequence[bytes] = ()) -> Judgement:
-        """Piece ``index`` is what its hash says. ``digests``: SHA-1 of the bytes of each share in ``case``."""
+        """Piece ``index`` is what its hash says. ``digests``: SHA-1 of its bytes for each share in ``case``."""
         with self.changed:
             case = self._blame.case(index)
             charges = self._blame.right(index, digests)

@@ -23,7 +23,7 @@ class Candidate:
     addr: tuple[str, int]
     active: bool = False
     blamed: bool = False
-    doubt: str = ""  # wrong bytes came over a path without checksums: the last to be asked, and then with them
+    doubt: str = ""  # wrong bytes came without checksums: it is the last to be asked, and then with them
     failures: int = 0  # in a row
     rest_until: float = 0.0  # monotonic seconds; not asked before
     reason: str = ""  # why it is not used

@@ -44,11 +44,13 @@ class Crew:
         lock: threading.Lock,
         places: Places,
         make: Callable[[Candidate], SourceThread],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._candidates = candidates
         self._lock = lock
         self._places = places
         self._make = make
+        self._clock = clock
         self._sources: dict[Source, SourceThread] = {}
         self._divided = False  # the first owners have got their equal chunks
 
@@ -118,7 +120,7 @@ class Crew:
             if why is None or candidate.blamed:
                 Candidates.released(candidate)
             else:
-                Candidates.failed(candidate, str(why), time.monotonic())
+                Candidates.failed(candidate, str(why), self._clock())
 
     def join(self, timeout: float) -> None:
         """Wait for the threads' end, for ``timeout`` seconds each. Those in line end by themselves, soon."""

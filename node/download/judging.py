@@ -45,6 +45,7 @@ class Judge:
         lock: threading.Lock,
         tell: Tells,
         look_for_more: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._board = board
         self._part = part
@@ -52,6 +53,7 @@ class Judge:
         self._lock = lock
         self._tell = tell
         self._look_for_more = look_for_more
+        self._clock = clock
 
     def judged(self, piece: int, verdict: Verdict) -> None:
         """The piece is right, wrong, or could not be read."""
@@ -76,7 +78,7 @@ class Judge:
         evidence = [Evidence(share, self._digest(share) if several else b"") for share in shares]
         with self._lock:
             suspects = {share.source for share in shares}
-            witness = several and self._candidates.others(suspects, time.monotonic())
+            witness = several and self._candidates.others(suspects, self._clock())
         return self._board.wrong(piece, evidence, witness)
 
     def _digest(self, share: Share) -> bytes:

@@ -77,13 +77,20 @@ class Landing:
     """The bytes of ``source``; for its thread only, but for the jobs it hands to the hashing threads."""
 
     def __init__(
-        self, source: Source, site: Site, part: Part, verifier: PieceVerifier, pool: BufferPool
+        self,
+        source: Source,
+        site: Site,
+        part: Part,
+        verifier: PieceVerifier,
+        pool: BufferPool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._site = site
         self._part = part
         self._verifier = verifier
         self._pool = pool
+        self._clock = clock
         self.checked = True  # whether checksums protect what is delivered
         self._buffer: memoryview | None = None
         self._start = self._end = 0  # the run gathered so far: bytes [start, end) of the content
@@ -104,7 +111,7 @@ class Landing:
             self._buffer[at : at + size] = payload[:size]
             offset = self._end = offset + size
             payload = payload[size:]
-            if offset == self._limit or time.monotonic() - self._since > MAX_AGE:
+            if offset == self._limit or self._clock() - self._since > MAX_AGE:
                 self.flush()
 
     def _begin(self, offset: int) -> bool:
@@ -115,7 +122,7 @@ class Landing:
         if board.picking:  # a piece is passed on as soon as it is verified: it does not wait for the next one
             length = min(length, self._site.metainfo.piece_length)
         self._limit = (offset // length + 1) * length
-        self._since = time.monotonic()
+        self._since = self._clock()
         return self._buffer is not None
 
     def flush(self) -> None:

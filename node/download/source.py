@@ -33,6 +33,7 @@ class SourceThread:
         landing: Landing,
         settings: TransferSettings,
         ended: Callable[[SourceThread, SwarmError | None], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.candidate = candidate
         self._metainfo = metainfo
@@ -40,6 +41,7 @@ class SourceThread:
         self._landing = landing
         self._settings = settings
         self._ended = ended
+        self._clock = clock
         self._connection: FetchConnection | None = None
         self._pages = bytearray(-(-metainfo.geometry.piece_count // 8))  # its bitfield, as far as it told
         self._complete = False
@@ -66,16 +68,24 @@ class SourceThread:
         why: SwarmError | None = OwnerFault("stopped by a fault of this program")  # then a trace tells more
         try:
             fetcher = Fetcher(self.candidate.addr, self._metainfo.info_hash, self._settings, self)
-            self._connection = fetcher.connection
-            self._unchecked_if_trusted = not fetcher.connection.terms.checked
-            self._check_payloads(True)
+            self._begin(fetcher.connection)
             fetcher.receive_chunk()
             why = None
         except (OwnerFault, LocalFault) as error:
             why = error
         finally:  # whatever happened: nobody may wait for this thread
-            self._board.leave(self.key)
-            self._ended(self, why)
+            self._end(why)
+
+    def _begin(self, connection: FetchConnection) -> None:
+        """``connection`` is there. Until its owner is trusted payloads carry checksums in any case."""
+        self._connection = connection
+        self._unchecked_if_trusted = not connection.terms.checked
+        self._check_payloads(True)
+
+    def _end(self, why: SwarmError | None) -> None:
+        """Nothing more will come; ``why`` is None if nothing more is wanted."""
+        self._board.leave(self.key)
+        self._ended(self, why)
 
     # ---- the fetcher's Supply
 
@@ -88,7 +98,7 @@ class SourceThread:
             self.candidate.place = 0
             self._board.join(self.key)
         if self.serves_since == float("inf"):
-            self.serves_since = time.monotonic()
+            self.serves_since = self._clock()
         if complete:
             self._complete = True
             self.candidate.held = None
@@ -159,7 +169,7 @@ class SourceThread:
     def wait_for_work(self, timeout: float | None) -> bool:
         """Until the board has something for us, or time is up; False once it will have nothing any more."""
         self._landing.flush()
-        self.idle_since = min(self.idle_since, time.monotonic())
+        self.idle_since = min(self.idle_since, self._clock())
         return self._board.wait_for_work(self.key, timeout)
 
     def stopping(self) -> bool:
