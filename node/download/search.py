@@ -12,7 +12,9 @@ from node.discovery.base import Discovery
 
 FIRST_WAIT = 0.5  # seconds between two searches while there is no owner; doubled each time
 LONGEST_WAIT = 8.0  # seconds
-REFRESH = 10.0  # seconds between two searches for more owners while there are some, but too few
+FIRST_REFRESH = 0.5  # seconds between two searches for more owners while there are some, but too few:
+REFRESH_GROWTH = 1.5  # those who began together with us will have something soon, and later ones are fewer
+LONGEST_REFRESH = 10.0  # seconds
 
 
 class OwnerSearch:
@@ -78,6 +80,7 @@ class Patience:
         self._received = -1
         self._progress_at = self._asked_at = now
         self._wait = FIRST_WAIT
+        self._refresh = FIRST_REFRESH
         self._next: float | None = None
 
     def saw(self, received: int, now: float) -> None:
@@ -88,9 +91,10 @@ class Patience:
     def wants_more(self, now: float) -> bool:
         """Whether it is time to ask for more owners although some deliver."""
         self._next = None
-        if now - self._asked_at < REFRESH:
+        if now - self._asked_at < self._refresh:
             return False
         self._asked_at = now
+        self._refresh = min(self._refresh * REFRESH_GROWTH, LONGEST_REFRESH)
         return True
 
     def seconds(self, now: float) -> float:

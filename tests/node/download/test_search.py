@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 
 from common.errors import TrackerUnavailable
 from common.messages import OwnerEntry
-from node.download.search import FIRST_WAIT, LONGEST_WAIT, REFRESH, Next, OwnerSearch, Patience
+from node.download.search import (
+    FIRST_REFRESH,
+    FIRST_WAIT,
+    LONGEST_REFRESH,
+    LONGEST_WAIT,
+    REFRESH_GROWTH,
+    Next,
+    OwnerSearch,
+    Patience,
+)
 
 LIMIT = 10.0  # seconds
 OWNER = OwnerEntry(1, ("127.0.0.1", 1), 0)
@@ -91,6 +101,9 @@ def test_a_byte_more_is_hope() -> None:
 
 def test_more_owners_are_looked_for_now_and_then() -> None:
     patience = Patience(limit=30.0, now=0.0)
-    assert not patience.wants_more(REFRESH - 1)
-    assert patience.wants_more(REFRESH)
-    assert not patience.wants_more(REFRESH + 1)
+    asked = [now / 100 for now in range(10_000) if patience.wants_more(now / 100)]
+    waits = [after - before for before, after in zip([0.0, *asked], asked, strict=False)]
+    assert abs(waits[0] - FIRST_REFRESH) < 0.02
+    assert abs(waits[1] - FIRST_REFRESH * REFRESH_GROWTH) < 0.02
+    assert all(longer >= shorter - 0.02 for shorter, longer in itertools.pairwise(waits))
+    assert abs(waits[-1] - LONGEST_REFRESH) < 0.02
