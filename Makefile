@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help venv demo test lint types layers bench interop check clean
+.PHONY: help venv demo test lint types layers bench interop check fuzz clean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
 	@echo "make test     the whole test suite"
 	@echo "make check    lint, types and layers"
+	@echo "make fuzz     10 million inputs for all parsers and state machines, or as many as asked: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
 	@echo "make interop  install libtorrent for the tests and benches that compare with it (aria2: your package manager)"
 
@@ -42,7 +43,7 @@ lint: .venv/dev.stamp
 
 # `mypy .` would skip the launcher tracker.py behind the package of the same name.
 types: .venv/dev.stamp
-	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -m configs -m demo
+	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -m configs -m demo
 	$(BIN)/mypy tracker.py
 	$(BIN)/mypy TorrentClient.py
 
@@ -55,6 +56,9 @@ check: lint types layers
 bench: .venv/dev.stamp
 	@$(MAKE) --no-print-directory interop || echo "libtorrent cannot be installed: going on without it"
 	$(BIN)/python -m bench $(BENCH)
+
+fuzz: .venv/dev.stamp
+	$(BIN)/python -m fuzz --inputs $(or $(N),10M)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

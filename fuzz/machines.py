@@ -1,0 +1,153 @@
+"""The owner's answers and the tracker's rules, driven by scripts: any sequence of datagrams or requests."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from common.bitfield import Bitfield
+from common.errors import MessageError, NodeConflict, TrackerFull
+from common.messages import Exit, Mode, Need, Own, Register, Update
+from fuzz.parsers import DATAGRAMS, HASH, JSON_WORDS, REQUESTS, resealed
+from fuzz.target import Script, Target, outcome
+from node.chunk_udp import wire
+from node.chunk_udp.answers import Answerer, SendChunk
+from node.chunk_udp.tokens import TokenMint
+from tracker.ranking import STRATEGIES
+from tracker.registry import Registry
+from tracker.service import TrackerService
+from tracker.storage.base import Change, Records
+from tracker.web.api import read_object
+
+MAX_OPERATIONS = 300  # of one script
+SIZE = 1 << 20  # bytes of the content that is shared
+HELD = 1 << 12  # bytes that are here of the one that is shared in part
+
+
+# ---- the owner's side
+
+
+class _Shared:
+    size, offered, held = SIZE, True, None
+
+    def holds(self, start: int, end: int) -> bool:
+        return True
+
+
+class _Part(_Shared):
+    held: Bitfield | None = Bitfield(100)  # type: ignore[assignment]  # None in the class above
+
+    def holds(self, start: int, end: int) -> bool:
+        return end <= HELD
+
+
+class _Gone(_Shared):
+    offered = False
+
+
+def run_answers(data: bytes) -> str:
+    """``Answerer``: never raises, and to whom it does not know it says less than it heard."""
+    script = Script(data)
+    mint = TokenMint(b"secret")
+    answerer = Answerer(mint, {HASH: _Shared(), bytes(20): _Part(), b"\xff" * 20: _Gone()})
+    now, seen = 100.0, set()
+    for _ in range(MAX_OPERATIONS):
+        if script.ended:
+            break
+        choice, length = script.byte(), script.number(1)
+        addr = ("127.0.0.1", 1 + choice % 2)
+        now += (choice >> 6) * 11
+        datagram = script.take(length)
+        if choice & 0x10:  # with the token that this address was given now
+            datagram = datagram[:52] + mint.make(addr, now) + datagram[68:]
+        if choice & 0x20:
+            datagram = resealed(datagram)
+        answer = answerer.handle_requests(datagram, addr, now)
+        seen.add(type(answer).__name__)
+        if isinstance(answer, SendChunk):
+            request = answer.request
+            assert 0 < request.length <= wire.MAX_REQUEST and request.offset + request.length <= SIZE
+            assert request.length <= wire.MAX_SEGMENTS_PER_REQUEST * request.segment_size
+            assert mint.accepts(request.token, addr, now)
+        elif answer is not None and not mint.accepts(datagram[52:68], addr, now):
+            assert len(wire.encode(answer)) < len(datagram), "says more than it heard"
+    return " ".join(sorted(seen))
+
+
+_QUESTIONS = [datagram for datagram in DATAGRAMS if len(datagram) < 256]
+_CONVERSATIONS = [
+    b"".join(bytes([choice, len(datagram)]) + datagram for datagram in _QUESTIONS)
+    for choice in (0x00, 0x10, 0x30, 0x31, 0xF0)
+]
+
+
+# ---- the tracker's rules
+
+
+class _Forgetful:
+    """A storage that keeps nothing."""
+
+    def load(self) -> Records:
+        return Records()
+
+    def record(self, changes: Sequence[Change], urgent: bool = True) -> int:
+        return 0
+
+    def wait(self, ticket: int, timeout: float) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+def run_tracker(data: bytes) -> str:
+    """``TrackerService``: lines of JSON as requests, over hours; its answers are JSON."""
+    now = [0.0]
+    registry = Registry(30.0, 3600.0)
+    service = TrackerService(
+        registry,
+        _Forgetful(),
+        STRATEGIES["uploads"],
+        interval=11.0,
+        max_results=5,
+        clock=lambda: now[0],
+        rng=random.Random(1),
+    )
+    handlers: dict[Mode, tuple[Any, Callable[[Any], dict[str, Any]]]] = {
+        Mode.REGISTER: (Register, service.register_node),
+        Mode.OWN: (Own, service.add_file_owner),
+        Mode.NEED: (Need, service.search_file),
+        Mode.UPDATE: (Update, service.update_db),
+        Mode.EXIT: (Exit, service.remove_node),
+    }
+    seen = set()
+    for line in data.split(b"\n")[:MAX_OPERATIONS]:
+        now[0] += len(line) % 16
+        for node in registry.expire(now[0]):
+            seen.add(f"expired {min(len(node.files), 2)}")
+        try:
+            fields = read_object(line)
+            kind, handle = handlers[Mode.from_json(fields.get("mode"))]
+            answer = handle(kind.from_json(fields))
+            read_object(json.dumps(answer).encode())
+            seen.add(kind.__name__)
+        except (MessageError, NodeConflict, TrackerFull) as error:
+            seen.add(outcome(error)[:40])
+    nodes, files, owned = registry.counts
+    assert nodes == len(registry.nodes(MAX_OPERATIONS)) and min(files, owned) >= 0
+    return " ".join(sorted(seen))
+
+
+TARGETS = [
+    Target("owner", run_answers, _CONVERSATIONS, 8),
+    Target(
+        "tracker",
+        run_tracker,
+        [b"\n".join(REQUESTS), b"\n".join(REQUESTS * 3)],
+        3,
+        None,
+        [*JSON_WORDS, b"\n"],
+    ),
+]

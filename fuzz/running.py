@@ -1,0 +1,105 @@
+"""Feeding a target: mutate what did something new before, note what escapes, keep what is worth replaying."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fuzz.content import TARGETS as CONTENT
+from fuzz.fetching import TARGET as FETCHING
+from fuzz.machines import TARGETS as MACHINES
+from fuzz.mutation import mutated
+from fuzz.parsers import TARGETS as PARSERS
+from fuzz.target import Target
+
+TARGETS: dict[str, Target] = {target.name: target for target in (*PARSERS, FETCHING, *MACHINES, *CONTENT)}
+CORPUS = Path(__file__).resolve().parent / "corpus"
+MAX_POOL = 2000  # inputs of a target that are mutated further
+MAX_ESCAPES = 20  # of a target; then it is not run any more
+MAX_KEPT = 60  # inputs of a target in the corpus
+MAX_KEPT_BYTES = 24_000  # of them together
+SLOW = 1.0  # seconds of processor time for one input: a hang, or on its way to one
+
+
+@dataclass(frozen=True)
+class Escape:
+    """An input that raised what nobody named, or took too long."""
+
+    target: str
+    data: bytes
+    error: str
+
+
+@dataclass
+class Run:
+    """One target under way, and what came of it."""
+
+    target: Target
+    seed: int
+    inputs: int = 0
+    seconds: float = 0.0
+    slowest: float = 0.0
+    outcomes: dict[str, bytes] = field(default_factory=dict)  # the shortest input of each
+    escapes: list[Escape] = field(default_factory=list)
+
+    def go(self, inputs: int) -> None:
+        """Feed so many mutated inputs, the same ones for the same seed and corpus."""
+        rng = random.Random(f"{self.seed} {self.target.name}")
+        pool = [*self.target.seeds, *kept(self.target.name)]
+        for data in pool:
+            self.feed(data)
+        for _ in range(max(0, inputs - len(pool))):
+            if len(self.escapes) >= MAX_ESCAPES:
+                return
+            data = mutated(rng, rng.choice(pool), pool, self.target.words, self.target.repair)
+            if self.feed(data) and len(pool) < MAX_POOL:
+                pool.append(data)
+
+    def feed(self, data: bytes) -> bool:
+        """One input; whether it did what none did before."""
+        begun, used = time.perf_counter(), time.process_time()
+        try:
+            outcome = self.target.run(data)
+        except Exception as error:  # whatever it is: to find that is what this is for
+            self.escapes.append(Escape(self.target.name, data, f"{type(error).__name__}: {error}"))
+            outcome = "escape"
+        used = time.process_time() - used  # a busy machine makes no input slow
+        self.inputs += 1
+        self.seconds += time.perf_counter() - begun
+        self.slowest = max(self.slowest, used)
+        if used > SLOW:
+            self.escapes.append(Escape(self.target.name, data, f"took {used:.1f} s"))
+        known = self.outcomes.get(outcome)
+        if known is None or len(data) < len(known):
+            self.outcomes[outcome] = data
+        return known is None
+
+
+def shares(names: list[str], inputs: int) -> Iterator[tuple[Target, int]]:
+    """How many of ``inputs`` each target gets."""
+    whole = sum(TARGETS[name].share for name in names)
+    for name in names:
+        yield TARGETS[name], max(1, inputs * TARGETS[name].share // whole)
+
+
+def kept(name: str) -> list[bytes]:
+    """The corpus of a target: one input a line, in hexadecimal digits."""
+    path = CORPUS / f"{name}.txt"
+    if not path.exists():
+        return []
+    return [bytes.fromhex(line) for line in path.read_text(encoding="ascii").splitlines()]
+
+
+def keep(run: Run) -> int:
+    """Write the shortest input of each outcome into the corpus, shortest first, as many as fit; how many."""
+    chosen: list[bytes] = []
+    for data in sorted(run.outcomes.values(), key=lambda data: (len(data), data)):
+        if len(chosen) < MAX_KEPT and 2 * sum(map(len, chosen)) + 2 * len(data) <= MAX_KEPT_BYTES:
+            chosen.append(data)
+    CORPUS.mkdir(exist_ok=True)
+    text = "".join(f"{data.hex()}\n" for data in chosen)
+    (CORPUS / f"{run.target.name}.txt").write_text(text, encoding="ascii")
+    return len(chosen)
