@@ -8,6 +8,7 @@ much it really sent: one JSON object a line. It refuses any target but loopback,
     tokenless   good ASKs without a token, each of a transfer of its own
     forged      good REQUESTs with tokens that nobody gave
     requests    good REQUESTs without a token
+    replayed    good REQUESTs with a token that we were given, from the made-up sources (without: from us)
     answers     TOKEN, TELL, REFUSE and DATA, that only a fetcher would look at
     mixed       all of these in turn
 """
@@ -25,13 +26,15 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+from common.errors import WireError
 from node.chunk_udp import sockets, wire
 
-KINDS = ("junk", "headers", "tokenless", "forged", "requests", "answers", "mixed")
 BATCH = 32  # datagrams of one size and one source that the system sends in one call
 POOL = 64  # batches that are made beforehand and sent again and again
 REPORT = 0.1  # seconds between two lines
+TOKEN_PATIENCE = 1.0  # seconds to wait for a token
 MAX_RATE, MAX_SECONDS, MAX_SOURCES = 5_000_000, 600.0, 1 << 24
 ETHERNET_PAYLOAD = 1472  # bytes of UDP in one Ethernet packet
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)  # linux/in.h; with it each call names its own source address
@@ -39,20 +42,29 @@ _SOURCE = struct.Struct("@I4s4s")
 _FIRST_SOURCE = 0x7F000002  # 127.0.0.2; all of 127.0.0.0/8 is this machine (Linux)
 _SIZE = struct.Struct("@H")
 
-Make = Callable[[random.Random, bytes, int], bytes]  # (random, info hash, a size for all of a batch)
+
+@dataclass(frozen=True)
+class Known:
+    """What the attacker knows: what is shared there, and a token for its own address."""
+
+    info_hash: bytes
+    token: bytes
 
 
-def _junk(rng: random.Random, info_hash: bytes, size: int) -> bytes:
+Make = Callable[[random.Random, Known, int], bytes]  # the int: a size for all of a batch
+
+
+def _junk(rng: random.Random, known: Known, size: int) -> bytes:
     return rng.randbytes(size)
 
 
-def _headers(rng: random.Random, info_hash: bytes, size: int) -> bytes:
+def _headers(rng: random.Random, known: Known, size: int) -> bytes:
     kind, whole = (wire.Kind.ASK, wire.ASK_SIZE) if size % 2 else (wire.Kind.REQUEST, 72)
     return bytes([wire.MAGIC, wire.VERSION, kind, 0]) + rng.randbytes(whole - 4)
 
 
-def _tokenless(rng: random.Random, info_hash: bytes, size: int) -> bytes:
-    return wire.encode(wire.Ask(rng.getrandbits(64), (1 << 31) + rng.randrange(8), info_hash))
+def _tokenless(rng: random.Random, known: Known, size: int) -> bytes:
+    return wire.encode(wire.Ask(rng.getrandbits(64), (1 << 31) + rng.randrange(8), known.info_hash))
 
 
 def _request(rng: random.Random, info_hash: bytes, token: bytes) -> bytes:
@@ -60,15 +72,19 @@ def _request(rng: random.Random, info_hash: bytes, token: bytes) -> bytes:
     return wire.encode(wire.Request(transfer, sequence, 0, wire.MAX_REQUEST, info_hash, token, 16_384))
 
 
-def _forged(rng: random.Random, info_hash: bytes, size: int) -> bytes:
-    return _request(rng, info_hash, rng.randbytes(wire.TOKEN_SIZE))
+def _forged(rng: random.Random, known: Known, size: int) -> bytes:
+    return _request(rng, known.info_hash, rng.randbytes(wire.TOKEN_SIZE))
 
 
-def _requests(rng: random.Random, info_hash: bytes, size: int) -> bytes:
-    return _request(rng, info_hash, wire.NO_TOKEN)
+def _replayed(rng: random.Random, known: Known, size: int) -> bytes:
+    return _request(rng, known.info_hash, known.token)
 
 
-def _answers(rng: random.Random, info_hash: bytes, size: int) -> bytes:
+def _requests(rng: random.Random, known: Known, size: int) -> bytes:
+    return _request(rng, known.info_hash, wire.NO_TOKEN)
+
+
+def _answers(rng: random.Random, known: Known, size: int) -> bytes:
     transfer, sequence = rng.getrandbits(64), rng.randrange(1, 1000)
     if size % 3 == 0:
         return wire.encode(wire.Token(transfer, sequence, rng.randbytes(wire.TOKEN_SIZE)))
@@ -83,19 +99,21 @@ MAKERS: dict[str, tuple[Make, ...]] = {
     "tokenless": (_tokenless,),
     "forged": (_forged,),
     "requests": (_requests,),
+    "replayed": (_replayed,),
     "answers": (_answers,),
-    "mixed": (_junk, _headers, _tokenless, _forged, _requests, _answers),
+    "mixed": (_junk, _headers, _tokenless, _forged, _requests, _replayed, _answers),
 }
+KINDS = tuple(MAKERS)
 
 
-def batches(kind: str, info_hash: bytes, seed: int) -> list[tuple[bytes, int]]:
+def batches(kind: str, known: Known, seed: int) -> list[tuple[bytes, int]]:
     """``POOL`` batches of ``BATCH`` datagrams of one size (the system cuts at equal distances); that size."""
     rng = random.Random(seed)
     made = []
     for number in range(POOL):
         make = MAKERS[kind][number % len(MAKERS[kind])]
         size = rng.randrange(1, ETHERNET_PAYLOAD + 1)
-        datagrams = [make(rng, info_hash, size) for _ in range(BATCH)]
+        datagrams = [make(rng, known, size) for _ in range(BATCH)]
         made.append((b"".join(datagrams), len(datagrams[0])))
     return made
 
@@ -113,12 +131,24 @@ class Flood:
     def __init__(self, target: tuple[str, int], kind: str, info_hash: bytes, count: int, seed: int) -> None:
         self.sent = 0
         self._target = target
-        self._pool = batches(kind, info_hash, seed)
         self._sources = sources(count) if count else None
         self._sock = socket.socket(sockets.family_of(target[0]), socket.SOCK_DGRAM)
         self._splits = sockets.can_send_batches(self._sock)
         with contextlib.suppress(OSError):
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # answers are not read
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # answers are hardly read
+        self._pool = batches(kind, Known(info_hash, self._own_token(info_hash)), seed)
+
+    def _own_token(self, info_hash: bytes) -> bytes:
+        """As every fetcher gets it; none if nobody gives one."""
+        self._sock.settimeout(TOKEN_PATIENCE)
+        try:
+            self._sock.sendto(wire.encode(wire.Ask(1, 1 << 31, info_hash)), self._target)
+            answer = wire.decode(self._sock.recv(sockets.BATCH))
+        except (OSError, WireError):
+            return wire.NO_TOKEN
+        finally:
+            self._sock.settimeout(None)
+        return answer.token if isinstance(answer, wire.Token) else wire.NO_TOKEN
 
     def burst(self, number: int) -> None:
         """One batch; what the system does not take is not counted."""
