@@ -1,0 +1,157 @@
+"""An owner in virtual time: the real answers, slots and queue, and what it does besides."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+from common.bitfield import Bitfield
+from common.geometry import Geometry
+from node.chunk_udp import wire
+from node.chunk_udp.answers import Answerer, SendChunk
+from node.chunk_udp.serving import Serving
+from node.chunk_udp.slots import Slots
+from node.chunk_udp.tokens import Address, TokenMint
+from node.chunk_udp.waiting import Portion
+from simulator.clock import Clock
+from simulator.scenario import Nature, OwnerPlan
+
+NEW_PIECES = 0.5  # seconds after which an owner of a part has got some more pieces
+SOMETIMES = 0.05  # probability of a wrong segment, of those who lie now and then
+STRANGER = 0.5  # seconds between two visits of somebody who competes for the slots
+Send = Callable[[bytes], None]
+
+
+class SimulatedOwner:
+    """One owner of ``content``. ``receive`` is given what arrives, ``send`` (set by the path) answers."""
+
+    def __init__(
+        self, plan: OwnerPlan, content: bytes, geometry: Geometry, info_hash: bytes, clock: Clock, seed: int
+    ) -> None:
+        self.plan = plan
+        self.offered = True
+        self.size = len(content) + (plan.nature is Nature.OTHER_SIZE)
+        self.held: Bitfield | None = None
+        self.alive = True
+        self.sent_wrong = 0  # segments
+        self._content, self._geometry, self._info_hash = content, geometry, info_hash
+        self._clock = clock
+        self._chance = random.Random(seed)
+        self._sent = 0  # bytes
+        self._senders: dict[Address, Send] = {}
+        self._armed = False
+        self._start()
+        if plan.part < 1.0:
+            self._get_some(plan.part)
+        if plan.dies_at is not None:
+            clock.at(clock.now + plan.dies_at, self._die)
+
+    # ---- its life
+
+    def _start(self) -> None:
+        """As a new process: nothing that it knew is left."""
+        plan = self.plan
+        slots = Slots(plan.slots) if plan.slots is not None else None
+        self._serving = Serving(plan.upload_limit, self._clock.now)
+        self._answerer = Answerer(
+            TokenMint(self._chance.randbytes(32)), {self._info_hash: self}, slots, self._displaced
+        )
+        self._slots = slots
+        if slots is not None:
+            self._clock.at(self._clock.now, lambda: self._stranger(slots))
+
+    def _stranger(self, slots: Slots) -> None:
+        """Somebody else who wants to be served, sometimes."""
+        if slots is self._slots and self._chance.random() < 0.7:
+            slots.admit(("192.0.2.99", 9), self._info_hash, True, self._clock.now)
+        if slots is self._slots and self._clock.now < 3600:
+            self._clock.at(self._clock.now + STRANGER, lambda: self._stranger(slots))
+
+    def _die(self) -> None:
+        self.alive = False
+        if self.plan.back_after is not None:
+            self._clock.at(self._clock.now + self.plan.back_after, self._come_back)
+
+    def _come_back(self) -> None:
+        self.alive = True
+        self._start()
+
+    def _get_some(self, part: float) -> None:
+        """An owner of a part gets more of it, until it has all."""
+        held = Bitfield(self._geometry.piece_count) if self.held is None else self.held
+        for piece in range(held.size):
+            if piece not in held and self._chance.random() < part:
+                held.set(piece)
+        self.held = held
+        if not held.all():
+            self._clock.at(self._clock.now + NEW_PIECES, lambda: self._get_some(0.2))
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether it gives ``[start, end)``."""
+        if self.plan.nature is Nature.EMPTY:
+            return False
+        return self.held is None or all(p in self.held for p in self._geometry.pieces_touched(start, end))
+
+    # ---- what it is asked, and what it answers
+
+    def receive(self, datagram: bytes, addr: Address, send: Send) -> None:
+        """``datagram`` came from ``addr``, to whom ``send`` leads."""
+        if not self.alive:
+            return
+        self._senders[addr] = send
+        answer = self._answerer.handle_requests(datagram, addr, self._clock.now)
+        if self.plan.nature is Nature.BUSY and isinstance(answer, (SendChunk, wire.Tell)):
+            asked = answer.request if isinstance(answer, SendChunk) else answer
+            answer = wire.Refuse(asked.transfer_id, asked.sequence, wire.Refusal.BUSY, 1)
+        if isinstance(answer, SendChunk):
+            self._serving.add(answer.request, addr, wire.MAX_SEGMENT, self._clock.now)
+            self._serve()
+        elif answer is not None:
+            send(wire.encode(answer))
+
+    def _displaced(self, addr: Address) -> None:
+        assert self._slots is not None
+        for request in self._serving.queue.forget(addr)[-1:]:
+            place = self._slots.place_of(addr)
+            refusal = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.BUSY, place)
+            self._senders[addr](wire.encode(refusal))
+
+    def _serve(self) -> None:
+        """Send what may be sent now; come back for the rest."""
+        serving, clock = self._serving, self._clock
+        while self.alive and (portion := serving.next(clock.now)) is not None:
+            for datagram in self._segments(portion):
+                self._senders[portion.addr](datagram)
+            serving.sent(portion, portion.length, clock.now)
+        wait = serving.wait(clock.now)
+        if wait is not None and not self._armed:
+            self._armed = True
+            clock.at(clock.now + max(wait, 1e-6), self._serve_again)
+
+    def _serve_again(self) -> None:
+        self._armed = False
+        self._serve()
+
+    def _segments(self, portion: Portion) -> Iterator[bytes]:
+        request, end = portion.request, portion.offset + portion.length
+        for at in range(portion.offset, end, portion.segment):
+            payload = self._content[at : min(at + portion.segment, end)]
+            self._sent += len(payload)
+            if self.plan.nature is not Nature.MUTE:
+                payload = self._bend(payload)
+                data = wire.Data(request.transfer_id, request.sequence, at, payload, request.checked)
+                yield wire.encode(data)
+
+    def _bend(self, payload: bytes) -> bytes:
+        """What it sends instead of ``payload``."""
+        nature = self.plan.nature
+        wrong = (
+            nature is Nature.POLLUTER
+            or (nature is Nature.LATE_POLLUTER and self._sent > 2 * self._geometry.piece_length)
+            or (nature is Nature.SOMETIMES and self._chance.random() < SOMETIMES)
+        )
+        if not wrong:
+            return payload
+        self.sent_wrong += 1
+        at = self._chance.randrange(len(payload))
+        return payload[:at] + bytes([payload[at] ^ self._chance.randint(1, 255)]) + payload[at + 1 :]

@@ -1,0 +1,140 @@
+"""Everything that decides a simulated download, drawn from its seed."""
+
+from __future__ import annotations
+
+import enum
+import random
+from dataclasses import dataclass
+
+from faults.link import LinkFaults
+from node.chunk_udp import wire
+from node.chunk_udp.congestion import CONTROLLERS
+
+
+class Nature(enum.Enum):
+    """What an owner is like, whatever it says."""
+
+    HONEST = "honest"
+    POLLUTER = "sends wrong bytes"
+    LATE_POLLUTER = "sends wrong bytes once it is trusted"
+    SOMETIMES = "sends wrong bytes now and then"
+    EMPTY = "says it has all, and holds nothing"
+    MUTE = "tells, and sends nothing"
+    BUSY = "lets everybody wait for ever"
+    OTHER_SIZE = "has another file"
+
+    @property
+    def lies(self) -> bool:
+        """Whether it sends wrong bytes."""
+        return self in (Nature.POLLUTER, Nature.LATE_POLLUTER, Nature.SOMETIMES)
+
+
+LIKELY = [*Nature, *3 * [Nature.HONEST], *2 * [Nature.POLLUTER], Nature.LATE_POLLUTER, Nature.SOMETIMES]
+
+
+@dataclass(frozen=True)
+class OwnerPlan:
+    """One owner and the way to it and back."""
+
+    nature: Nature
+    there: LinkFaults
+    back: LinkFaults
+    slots: int | None = None  # transfers that it serves at a time; strangers compete for them. None: all
+    upload_limit: int | None = None  # bytes a second
+    part: float = 1.0  # of the pieces that it holds at first; it gets the others by and by
+    dies_at: float | None = None  # seconds after the begin
+    back_after: float | None = None  # seconds that it is dead; None: for good
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything that decides a run; printed when one fails."""
+
+    seed: int
+    size: int
+    piece_length: int
+    segment_size: int
+    checked: bool  # whether payloads carry checksums, as over any path but loopback
+    controller: str
+    most_owners: int  # complete ones that are fetched from at a time
+    begins_at: float  # on the virtual clock: tokens expire at multiples of 30
+    hashing: float  # seconds until a run is written and hashed, at most
+    owners: tuple[OwnerPlan, ...]
+
+    @classmethod
+    def of(cls, seed: int) -> Scenario:
+        """The scenario that ``seed`` stands for."""
+        chance = random.Random(seed)
+        segment_size = chance.choice([512, 1200, 1400, 4000])
+        size = int(2 ** chance.uniform(chance.choice([0, 15]), 19.5))
+        piece_length = 2 ** chance.randint(12, 18)
+        return cls(
+            seed,
+            size=size,
+            piece_length=max(piece_length, size // 256),
+            segment_size=segment_size,
+            checked=chance.random() < 0.7,
+            controller=chance.choice(sorted(CONTROLLERS)),
+            most_owners=chance.choice([1, 2, 3, 3, 5]),
+            begins_at=chance.choice([0.0, 29.9, chance.uniform(0, 1000)]),
+            hashing=chance.choice([0.0, 0.001, 0.2]),
+            owners=cast(chance, segment_size),
+        )
+
+    @property
+    def someone_lies(self) -> bool:
+        """Whether any owner sends wrong bytes."""
+        return any(owner.nature.lies for owner in self.owners)
+
+
+def cast(chance: random.Random, segment_size: int) -> tuple[OwnerPlan, ...]:
+    """One to five owners; the first is honest, has all, and if it dies it comes back."""
+    network = (bad_network(chance, segment_size), bad_network(chance, segment_size))
+    owners = [reliable(chance, *network)]
+    for _ in range(chance.choice([0, 1, 2, 4, 4])):
+        nature = chance.choice(LIKELY)
+        if chance.random() < 0.3:  # a path of its own
+            network = (bad_network(chance, segment_size), bad_network(chance, segment_size))
+        owners.append(other(chance, nature, *network))
+    return tuple(owners)
+
+
+def reliable(chance: random.Random, there: LinkFaults, back: LinkFaults) -> OwnerPlan:
+    """An owner on whom a download can count in the end."""
+    dies_at = chance.choice([None, None, chance.uniform(0, 1)])
+    slots = chance.choice([None, None, None, 1, 2])
+    return OwnerPlan(Nature.HONEST, there, back, slots, dies_at=dies_at, back_after=chance.choice([0.0, 3.0]))
+
+
+def other(chance: random.Random, nature: Nature, there: LinkFaults, back: LinkFaults) -> OwnerPlan:
+    """An owner that may do anything."""
+    honest = nature is Nature.HONEST
+    return OwnerPlan(
+        nature,
+        there,
+        back,
+        slots=chance.choice([None, None, 1]),
+        upload_limit=chance.choice([None, None, int(10 ** chance.uniform(4.3, 6))]),
+        part=chance.choice([1.0, 1.0, chance.random()]) if honest else 1.0,
+        dies_at=chance.choice([None, None, chance.uniform(0, 3)]),
+        back_after=chance.choice([None, 0.0, chance.uniform(0, 10)]),
+    )
+
+
+def bad_network(chance: random.Random, segment_size: int) -> LinkFaults:
+    """Anything from a clean path to a terrible one; each fault is there in half of all."""
+
+    def perhaps(most: float) -> float:
+        return chance.choice([0.0, chance.uniform(0, most)])
+
+    return LinkFaults(
+        loss=perhaps(0.3),
+        duplicate=perhaps(0.2),
+        reorder=perhaps(0.3),
+        reorder_by=perhaps(0.05),
+        corrupt=perhaps(0.1),
+        delay=chance.choice([0.0, 10 ** chance.uniform(-4, 0)]),
+        jitter=perhaps(0.03),
+        rate=chance.choice([None, 10 ** chance.uniform(4.7, 7)]),
+        queue=int((segment_size + wire.HEADER_SIZE) * chance.uniform(3, 30)),
+    )

@@ -1,0 +1,205 @@
+"""An owner's thread without a thread: the real supply and the real connection, between two links.
+
+``settle`` is what the fetcher's loop does after anything has happened: ask for more, send, see to the timers.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from common.errors import OwnerFault, SwarmError
+from common.metainfo import Metainfo
+from common.ranges import RangeSet
+from faults.link import Link
+from node.chunk_udp import wire
+from node.chunk_udp.congestion import make_controller
+from node.chunk_udp.connection import FetchConnection
+from node.chunk_udp.facts import Arrived, Fact, NotHeld, Queued, Terms, Told
+from node.chunk_udp.fetcher import NEWS_INTERVAL
+from node.chunk_udp.tokens import Address
+from node.download.board import LATE_CHECK, Board
+from node.download.candidates import Candidate
+from node.download.landing import Landing
+from node.download.source import SourceThread
+from node.settings import TransferSettings
+from simulator.clock import Clock
+from simulator.owner import SimulatedOwner
+from simulator.scenario import Scenario
+
+RECEIVE_SEGMENTS = 64  # that fit into our receive buffer
+
+
+class Place(Protocol):
+    """Where a source works."""
+
+    scenario: Scenario
+    metainfo: Metainfo
+    board: Board
+    clock: Clock
+
+    def note(self, what: str, *more: object) -> None:
+        """It becomes part of the trace."""
+        ...
+
+
+class SimulatedSource(SourceThread):
+    """One connection to ``owner``, from begin to end."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        place: Place,
+        landing: Landing,
+        owner: SimulatedOwner,
+        links: tuple[Link, Link],
+        ended: Callable[[SourceThread, SwarmError | None], None],
+        seed: int,
+    ) -> None:
+        clock = place.clock
+        settings = TransferSettings()
+        super().__init__(candidate, place.metainfo, place.board, landing, settings, ended, clock.read)
+        self._place, self._virtual, self._owner = place, clock, owner
+        self._there, self._back = links
+        chance = random.Random(seed)
+        self._here: Address = ("192.0.2.1", chance.randint(1024, 65535))
+        scenario = place.scenario
+        terms = Terms(
+            place.metainfo.info_hash,
+            chance.getrandbits(64),
+            scenario.segment_size,
+            receive_limit=RECEIVE_SEGMENTS * scenario.segment_size,
+            owner_timeout=settings.owner_timeout,
+            checked=scenario.checked or bool(candidate.doubt),
+        )
+        self.link = FetchConnection(
+            terms, make_controller(scenario.controller, terms.segment_size), clock.now
+        )
+        self._asked = RangeSet()  # what was asked for and neither came nor was given up
+        self._armed = math.inf
+        self._next_question = math.inf
+        self._gone = False
+
+    # ---- instead of a thread
+
+    def start(self) -> None:
+        """Begin."""
+        self._begin(self.link)
+        self.settle()
+
+    def join(self, timeout: float) -> None:
+        """There is no thread."""
+
+    def settle(self) -> None:
+        """Whatever happened: what follows."""
+        if self._gone:
+            return
+        try:
+            goes_on = not self.stopping() and self._step()
+        except OwnerFault as fault:
+            self._finish(fault)
+            return
+        if goes_on:
+            self._arm()
+        else:
+            self._finish(None)
+
+    def _step(self) -> bool:
+        """Ask, send; False when there will be nothing more to do."""
+        link, now = self.link, self._virtual.now
+        if now >= self._next_question:
+            self._next_question = now + NEWS_INTERVAL
+            link.ask_what_it_holds(now)
+        size = link.request_size
+        while link.room() >= size or (link.room() and not link.in_flight):
+            span = link.take_lost(size) or self._more(size)
+            if span is None:
+                break
+            assert 0 < span[1] - span[0] <= wire.MAX_REQUEST
+            link.request(*span, now)
+        for datagram in link.datagrams_to_send():
+            for when, arriving in self._there.send(datagram, now):
+                self._virtual.at(when, partial(self._reaches_owner, arriving))
+        return not link.idle or self.wait_for_work(0.0)
+
+    def _more(self, size: int) -> tuple[int, int] | None:
+        span = self.next_span(size)
+        if span is not None:
+            assert not self._asked.overlap(*span), "asked for twice at a time"
+            self._asked.add(*span)
+        return span
+
+    def _arm(self) -> None:
+        timer = self.link.next_timer()
+        due = min(self._next_question, math.inf if timer is None else timer)
+        if self.link.idle:  # the board may have something for us by then
+            due = min(due, self._virtual.now + LATE_CHECK)
+        if due < self._armed:
+            self._armed = due
+            self._virtual.at(due, partial(self._on_time, due))
+
+    def _on_time(self, armed: float) -> None:
+        if armed != self._armed or self._gone:
+            return  # an earlier one was needed meanwhile, and has armed the next
+        self._armed = math.inf
+        timer = self.link.next_timer()
+        if timer is not None and timer <= self._virtual.now:
+            self._guarded(lambda: self.link.on_timer(self._virtual.now))
+        else:
+            self.settle()
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except OwnerFault as fault:
+            self._finish(fault)
+        else:
+            self.settle()
+
+    def _finish(self, why: OwnerFault | None) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        self._place.note("ends", self.candidate.node_id, why)
+        self.give_back(self.link.unreceived())
+        self._end(why)
+
+    # ---- what comes and goes
+
+    def _reaches_owner(self, datagram: bytes) -> None:
+        self._place.note("to", self.candidate.node_id, len(datagram))
+        self._owner.receive(datagram, self._here, self._send_back)
+
+    def _send_back(self, datagram: bytes) -> None:
+        for when, arriving in self._back.send(datagram, self._virtual.now):
+            self._virtual.at(when, partial(self._reaches_us, arriving))
+
+    def _reaches_us(self, datagram: bytes) -> None:
+        if not self._gone:
+            self._place.note("from", self.candidate.node_id, len(datagram))
+            self._guarded(lambda: self._take(datagram))
+
+    def _take(self, datagram: bytes) -> None:
+        for fact in self.link.datagram_received(datagram, self._virtual.now):
+            if isinstance(fact, Arrived):
+                span = (fact.offset, fact.offset + len(fact.payload))
+                assert self._asked.cut(*span) == [span], f"{span} came twice, or was not asked for"
+                self.deliver(fact.offset, fact.payload)
+            else:
+                self._hear(fact)
+
+    def _hear(self, fact: Fact) -> None:
+        if isinstance(fact, Told):
+            self._next_question = math.inf if fact.complete else self._virtual.now + NEWS_INTERVAL
+            self.told(fact.size, fact.complete, fact.first_piece, fact.bitfield)
+        elif isinstance(fact, (NotHeld, Queued)):
+            for span in fact.spans:
+                self._asked.cut(*span)
+            if isinstance(fact, NotHeld):
+                self.not_held(fact.spans)
+            else:
+                self.give_back(fact.spans)
+                self.queued(fact.place)
