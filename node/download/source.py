@@ -152,6 +152,7 @@ class SourceThread:
     def not_held(self, spans: Sequence[tuple[int, int]]) -> None:
         """The owner said that it holds these, and does not: it is not asked for them until it tells anew."""
         if self._complete:
+            self.give_back(spans)  # nobody else will: for the connection they are done with
             raise OwnerFault("does not hold what it said it holds")
         for start, end in spans:
             for piece in self._metainfo.geometry.pieces_touched(start, end):
