@@ -119,7 +119,9 @@ class SimulatedOwner:
     def _serve(self) -> None:
         """Send what may be sent now; come back for the rest."""
         serving, clock = self._serving, self._clock
-        while self.alive and (portion := serving.next(clock.now)) is not None:
+        if not self.alive:
+            return
+        while (portion := serving.next(clock.now)) is not None:
             for datagram in self._segments(portion):
                 self._senders[portion.addr](datagram)
             serving.sent(portion, portion.length, clock.now)

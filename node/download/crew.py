@@ -117,6 +117,8 @@ class Crew:
         with self._lock:
             self._sources.pop(source.key, None)
             candidate.place = 0
+            if source.delivered:
+                candidate.failures = 0  # in a row, that is
             if why is None or candidate.blamed:
                 Candidates.released(candidate)
             else:

@@ -47,6 +47,7 @@ class SourceThread:
         self._complete = False
         self._told_part = False
         self.serves_since = float("inf")  # monotonic seconds; since it told what it has
+        self.delivered = False  # whether anything came from it
         self.idle_since = float("inf")  # since it has had nothing useful for us
         self._unchecked_if_trusted = False
         self._thread = threading.Thread(target=self._run, name=f"owner-{candidate.node_id}", daemon=True)
@@ -142,6 +143,7 @@ class SourceThread:
 
     def deliver(self, offset: int, payload: bytes | memoryview) -> None:
         """Bytes that this owner was asked for."""
+        self.delivered = True
         self._landing.deliver(offset, payload)
 
     def give_back(self, spans: Sequence[tuple[int, int]]) -> None:

@@ -81,9 +81,10 @@ class Probation:
         return any(trial.helped_from > now for trial in self._trials.values())
 
     def wants_witness(self, sources: Collection[Source]) -> bool:
-        """Whether a piece waits for a source that did not deliver it, and none of ``sources`` is one."""
+        """Whether a piece wants a source that did not deliver it: none of ``sources``, but its holder."""
         return any(
-            trial.suspects and trial.holder is None and all(source in trial.suspects for source in sources)
+            trial.suspects
+            and all(source in trial.suspects or source == trial.holder for source in sources)
             for trial in self._trials.values()
         )
 
@@ -111,9 +112,11 @@ class Probation:
 
     def may_double(self, source: Source, piece: int, now: float) -> bool:
         """Whether ``source`` may be asked for bytes of ``piece`` that another one was asked for, too."""
-        return not self._paused(source, now) and (
-            source in self._trusted or self._piece.get(source, piece) == piece
-        )
+        trial = self._trials.get(piece)
+        if trial is not None and source in trial.suspects and now < trial.suspects_from:
+            return False
+        known = source in self._trusted or self._piece.get(source, piece) == piece
+        return known and not self._paused(source, now)
 
     def doubled(self, source: Source, piece: int, now: float) -> None:
         """``source`` was asked for bytes of ``piece`` that another one was asked for, too."""

@@ -104,6 +104,7 @@ def test_suspects_wait_no_longer_than_a_trial_lasts() -> None:
     probation.wrong(0, {A, B}, witness=True, now=1.0)
     assert not probation.refill(A, 1.0)
     assert probation.wants_witness([A, B]) and not probation.wants_witness([A, C])
+    assert not probation.may_double(A, 0, 1.0 + TRIAL_SECONDS)
     assert probation.take(A, ALL, 1.0 + TRIAL_SECONDS) == (0, PIECE)
     assert drain(probation, A, 1.0 + TRIAL_SECONDS).total == 0
     assert drain(probation, B, 1.0 + TRIAL_SECONDS).total == PIECE
