@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from common.ranges import RangeSet
 from node.strategy import Source
 
 Span = tuple[int, int]
 
-SLOWER = 3.0  # times as long as usual, before another source is asked as well
+LOOK_INTERVAL = 0.1  # seconds between two looks for what is late, where one was in vain
+SLOWER = 2.0  # times as long as usual, before another source is asked as well
 SHORTEST_PATIENCE = 0.5  # seconds; who answers within them is never too slow
 UNKNOWN_PATIENCE = 2.0  # seconds, while nothing has landed from anybody
 TWICE_SHARE = 0.02  # of the content: bytes that may be asked of two sources in vain, in all
@@ -33,6 +35,7 @@ class Outstanding:
         self._asked: dict[Source, RangeSet] = {}
         self._orders: dict[Source, deque[tuple[float, int, int]]] = {}  # when, start, end; oldest first
         self._twice = RangeSet()  # bytes in two accounts
+        self._look_again: dict[Source, float] = {}  # when ``late`` may find something new for a source
         self._usual: dict[Source, float] = {}  # seconds from being asked to having landed, smoothed
         self._budget = max(int(size * TWICE_SHARE), TWICE_AT_LEAST)
         self.wasted = 0  # bytes that came from two sources
@@ -105,29 +108,24 @@ class Outstanding:
         well; who takes one says so with ``doubled``.
         """
         left = self._budget - self.wasted - self._twice.total
-        if left <= 0:
+        if left <= 0 or now < self._look_again.get(thief, now):
             return
-        asked_before = now - self.patience(thief)
-        orders = [
-            order
-            for source, queue in self._orders.items()
-            if source != thief
-            for order in queue
-            if order[0] <= asked_before
-        ]
-        for _, start, end in sorted(orders):
-            yield from self._single(start, end, min(limit, left), thief)
-
-    def _single(self, start: int, end: int, limit: int, thief: Source) -> Iterable[Span]:
-        """What of ``[start, end)`` is awaited from one source only, and that is not ``thief``."""
-        for source, account in list(self._asked.items()):
-            if source == thief:
-                continue
-            rest = RangeSet(account.overlap(start, end))
+        self._look_again[thief] = now + LOOK_INTERVAL
+        for source, start, end in self._orders_before(now - self.patience(thief), thief):
+            rest = RangeSet(self._asked[source].overlap(start, end))
             for both in self._twice.overlap(start, end):
                 rest.cut(*both)
             for s, e in rest:
-                yield s, min(e, s + limit)
+                self._look_again[thief] = now
+                yield s, min(e, s + limit, s + left)
+
+    def _orders_before(self, latest: float, thief: Source) -> list[tuple[Source, int, int]]:
+        """What all but ``thief`` were asked for until ``latest``, the oldest first."""
+        orders = []
+        for source, queue in self._orders.items():
+            if source != thief:
+                orders += [(at, source, s, e) for at, s, e in takewhile(lambda o: o[0] <= latest, queue)]
+        return [(source, start, end) for _, source, start, end in sorted(orders)]
 
     def doubled(self, source: Source, start: int, end: int, now: float) -> None:
         """``source`` is asked, as well as another, for ``[start, end)``."""
