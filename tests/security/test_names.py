@@ -17,12 +17,12 @@ from prompt_toolkit.document import Document
 from rich.console import Console
 
 from common import bencode
-from common.errors import MessageError, MetainfoError
+from common.errors import CommandError, MessageError, MetainfoError
 from common.logs import clean, log, open_log
 from common.messages import OwnedFile
 from common.metainfo import decode_metainfo
 from node import events
-from node.commands import CommandError, parse_command
+from node.commands import parse_command
 from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress
 from node.shell.completion import CommandCompleter
 from node.show.json_lines import JsonScreen
@@ -237,13 +237,15 @@ def folder(tmp_path: Path) -> Iterator[Path]:
             (tmp_path / f"f{number}{name}.torrent".replace("/", "")).touch()
         except (OSError, ValueError):
             continue
+    (tmp_path / "fine.torrent").touch()
     yield tmp_path
 
 
 def test_names_that_are_offered_at_the_prompt_are_shown_clean(folder: Path) -> None:
     line = "torrent -setMode download f"
     offered = list(CommandCompleter(folder).get_completions(Document(line), CompleteEvent()))
-    assert len(offered) > 5
+    assert "fine.torrent" in [completion.display_text for completion in offered]
+    assert len(list(folder.iterdir())) > 5
     for completion in offered:
         assert harm_in(completion.display_text, lines=False) == []
         assert harm_in(completion.text, lines=False) == [], "typed into the line, it would reach the terminal"

@@ -174,7 +174,12 @@ def test_transfer_ids_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None
     """64 bits for each transfer, from the system's source of secrets, never from ``random``."""
     asked: list[int] = []
     genuine = __import__("secrets").randbits
-    monkeypatch.setattr("secrets.randbits", lambda bits: asked.append(bits) or genuine(bits))
+
+    def randbits(bits: int) -> int:
+        asked.append(bits)
+        return int(genuine(bits))
+
+    monkeypatch.setattr("secrets.randbits", randbits)
     ids = []
     for _ in range(64):
         random.seed(1)
@@ -282,4 +287,4 @@ def test_an_answer_of_this_connection_is_worthless_for_another() -> None:
 @pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a bound port is nobody else's by itself")
 def test_windows_is_told_that_a_port_is_ours_alone() -> None:
     with sockets.udp_socket("127.0.0.1", 0, 1 << 16) as sock:
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE)
+        assert sock.getsockopt(socket.SOL_SOCKET, sockets.EXCLUSIVE or 0)
