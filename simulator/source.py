@@ -104,6 +104,8 @@ class SimulatedSource(SourceThread):
             self._finish(fault)
             return
         if goes_on:
+            ends = self.link.next_timer() is not None or self._next_question < math.inf
+            assert ends or self.link.idle, "waits for something, and for nothing to end that"
             self._arm()
         else:
             self._finish(None)

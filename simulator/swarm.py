@@ -35,6 +35,7 @@ PROGRESS = 0.25  # seconds between two looks of the coordinator, if nothing happ
 TRACKER = 5.0  # seconds between two answers of the tracker
 MOST_SECONDS = 180.0  # of virtual time, and
 SLOWEST = 2000.0  # bytes a second: what Reno or CUBIC are due over 1 s of round trip with 30 % of loss
+LIARS_COST = 3  # times as long: on the worst networks a piece takes minutes, and is fetched again
 MOST_EVENTS = 400_000
 PARTIAL_OWNERS = 4
 
@@ -132,7 +133,8 @@ class SimulatedDownload:
         """Carry the scenario out; Hangs if it does not end."""
         self._ask_tracker()
         self._look_again()
-        limit = self.clock.now + MOST_SECONDS + self.scenario.size / SLOWEST
+        rounds = 1 + self.scenario.someone_lies * LIARS_COST
+        limit = self.clock.now + rounds * (MOST_SECONDS + self.scenario.size / SLOWEST)
         self.happened["events"] = self.clock.run_until(lambda: self.board.over, limit, MOST_EVENTS)
 
     def _ask_tracker(self) -> None:

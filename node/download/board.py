@@ -299,10 +299,10 @@ class Board:
             return now - self._asking_at > HELPLESS
 
     @property
-    def wants_witness(self) -> bool:
-        """Whether all who work are suspects, so that one more may find out who is right."""
+    def suspects(self) -> int:
+        """How many of those who work wait for others to find out which of them sent wrong bytes."""
         with self.changed:
-            return self._plan.wants_witness()
+            return self._plan.suspects()
 
     def verified_from(self, source: Source) -> int:
         """Bytes of verified pieces that ``source`` delivered."""

@@ -19,6 +19,7 @@ from node.download.source import SourceThread
 from node.strategy import Source
 
 MAX_LINES = 4  # owners of each kind in whose lines we wait, beyond those that serve us
+MAX_WITNESSES = 4  # owners beyond the places, while as many others are suspects and wait
 IDLE_LIMIT = 3.0  # seconds without anything useful, after which a partial owner makes room for another
 
 
@@ -32,7 +33,7 @@ class Places:
     @property
     def threads(self) -> int:
         """Owners' threads at a time, those in line included."""
-        return self.complete + self.partial + 2 * MAX_LINES + 1
+        return self.complete + self.partial + 2 * MAX_LINES + MAX_WITNESSES
 
 
 class Crew:
@@ -61,9 +62,9 @@ class Crew:
 
     def engage(self, board: Board, now: float) -> list[Candidate]:
         """Use as many owners as there are places; those that are new, which ``begin`` starts."""
-        witness, helpless = board.wants_witness, board.helpless(now)
+        witnesses, helpless = min(board.suspects, MAX_WITNESSES), board.helpless(now)
         with self._lock:
-            chosen = self._choose(board, False, self._places.complete + witness, now, helpless)
+            chosen = self._choose(board, False, self._places.complete + witnesses, now, helpless)
             chosen += self._choose(board, True, self._places.partial, now, helpless)
             threads = [self._make(candidate) for candidate in chosen]
             self._sources.update((thread.key, thread) for thread in threads)

@@ -153,9 +153,9 @@ class Plan:
         self.work.leave(source)
         self.probation.leave(source)
 
-    def wants_witness(self) -> bool:
-        """Whether all who work are suspects of a piece that somebody else should deliver."""
-        return self.probation.wants_witness(self.work.sources)
+    def suspects(self) -> int:
+        """How many of those who work delivered a piece together that somebody else should deliver now."""
+        return self.probation.suspects(self.work.sources)
 
     def take(self, source: Source, limit: int, now: float) -> Span | None:
         """At most ``limit`` bytes for ``source`` to be asked for now, None if there are none for it now."""

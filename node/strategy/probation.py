@@ -23,7 +23,8 @@ from node.strategy import Source
 Span: TypeAlias = tuple[int, int]
 
 TRIAL_SECONDS = 2.0  # for which nobody else helps with a piece that one shall deliver whole
-LONGEST_TRIAL = 30.0  # seconds for which those who delivered it wrongly before do not help with it
+STALLED = 4.0  # seconds without progress, after which even those help who delivered it wrongly before
+LONGEST_TRIAL = 30.0  # seconds after which they do in any case; doubled for each time that it went wrong
 
 
 class Work(Protocol):
@@ -59,7 +60,14 @@ class Trial:
     helped_from: float  # when others may help, monotonic seconds
     holder: Source | None = None
     suspects: Collection[Source] = ()  # who delivered it wrongly together; they pause until ``helped_from``
-    suspects_from: float = 0.0  # when even they may help the holder, monotonic seconds
+    suspects_from: float = 0.0  # when even they may help the holder: later while that one gets on
+    ends_at: float = 0.0  # but not later than this
+
+    def take(self, source: Source, limit: int, now: float) -> Span | None:
+        """At most ``limit`` bytes for ``source``."""
+        if source == self.holder:
+            self.suspects_from = max(self.suspects_from, min(now + STALLED, self.ends_at))
+        return self.todo.take_first(limit)
 
 
 class Probation:
@@ -80,13 +88,9 @@ class Probation:
         """Whether time alone will let somebody take more."""
         return any(trial.helped_from > now for trial in self._trials.values())
 
-    def wants_witness(self, sources: Collection[Source]) -> bool:
-        """Whether a piece wants a source that did not deliver it: none of ``sources``, but its holder."""
-        return any(
-            trial.suspects
-            and all(source in trial.suspects or source == trial.holder for source in sources)
-            for trial in self._trials.values()
-        )
+    def suspects(self, sources: Collection[Source]) -> int:
+        """How many of ``sources`` delivered a piece together that was wrong, and has not come right yet."""
+        return sum(self._suspected(source) for source in sources)
 
     # ---- taking
 
@@ -100,7 +104,7 @@ class Probation:
             if span is not None:
                 return span
             trial = self._in_need(source, now)
-        return trial.todo.take_first(limit) if trial is not None else None
+        return trial.take(source, limit, now) if trial is not None else None
 
     def refill(self, source: Source, now: float) -> bool:
         """Whether ``take`` would find some."""
@@ -230,8 +234,10 @@ class Probation:
             return
         self._trusted.difference_update(suspects)
         helped_from = now + TRIAL_SECONDS if witness else now
-        suspects_from = now + min(TRIAL_SECONDS * 2**attempts, LONGEST_TRIAL)
-        self._trials[piece] = Trial(piece, RangeSet([whole]), helped_from, None, suspects, suspects_from)
+        suspects_from, ends_at = now + STALLED, now + LONGEST_TRIAL * 2 ** (attempts - 1)
+        self._trials[piece] = Trial(
+            piece, RangeSet([whole]), helped_from, None, suspects, suspects_from, ends_at
+        )
 
     def distrust(self, source: Source) -> None:
         """``source`` is new again, should it come again."""

@@ -20,6 +20,7 @@ from common.geometry import Geometry
 from common.messages import OwnerEntry
 from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
+from node.download.crew import MAX_WITNESSES
 from node.download.judging import Judge
 from node.strategy import Source
 
@@ -106,7 +107,7 @@ class Download:
         entries = [OwnerEntry(*owner.source, uploads=0) for owner in self.owners.values()]
         self.candidates.named(entries)
         active = sum(candidate.active for candidate in self.candidates)
-        wanted = self.most + self.board.wants_witness - active
+        wanted = self.most + min(self.board.suspects, MAX_WITNESSES) - active
         chosen = self.candidates.choose(wanted, self.now, self.board.helpless(self.now)) if wanted > 0 else []
         sources = [(candidate.node_id, candidate.addr) for candidate in chosen]
         if sources and not self.started:

@@ -7,7 +7,7 @@ from common.geometry import Geometry
 from common.ranges import RangeSet
 from node.strategy import Source
 from node.strategy.plan import Plan
-from node.strategy.probation import TRIAL_SECONDS, Probation
+from node.strategy.probation import LONGEST_TRIAL, STALLED, TRIAL_SECONDS, Probation
 
 A: Source = (1, ("127.0.0.1", 1))
 B: Source = (2, ("127.0.0.1", 2))
@@ -103,10 +103,40 @@ def test_suspects_wait_no_longer_than_a_trial_lasts() -> None:
     probation.right(8, [A, B])
     probation.wrong(0, {A, B}, witness=True, now=1.0)
     assert not probation.refill(A, 1.0)
-    assert probation.wants_witness([A, B]) and not probation.wants_witness([A, C])
+    assert (probation.suspects([A, B]), probation.suspects([A, C])) == (2, 1)
     assert not probation.may_double(A, 0, 1.0 + TRIAL_SECONDS)
     assert probation.take(A, ALL, 1.0 + TRIAL_SECONDS) == (0, PIECE)
     assert drain(probation, A, 1.0 + TRIAL_SECONDS).total == 0
+
+
+def test_suspects_do_not_meddle_while_the_holder_gets_on() -> None:
+    probation = plan(1, A, B, C)
+    probation.right(0, [A, B, C])
+    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
+    probation.wrong(0, {A, B}, witness=True, now=0.0)
+    now = 0.0
+    while now < LONGEST_TRIAL - STALLED:
+        assert probation.take(C, 10, now) is not None
+        now += STALLED / 2
+        assert not probation.refill(B, now)
+    assert probation.refill(B, now + STALLED)
+
+
+def test_a_witness_that_drips_holds_nobody_up_for_ever() -> None:
+    probation = plan(1, A, B, C)
+    probation.right(0, [A, B, C])
+    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
+    probation.wrong(0, {A, B}, witness=True, now=0.0)
+    for second in range(int(LONGEST_TRIAL)):
+        assert probation.take(C, 1, float(second)) is not None
+    assert probation.refill(B, LONGEST_TRIAL)
+
+
+def test_both_suspects_are_new_again_after_a_while() -> None:
+    probation = plan(9, A, B)
+    probation.right(8, [A, B])
+    probation.wrong(0, {A, B}, witness=True, now=1.0)
+    assert probation.take(A, ALL, 1.0 + TRIAL_SECONDS) == (0, PIECE)
     assert drain(probation, B, 1.0 + TRIAL_SECONDS).total == PIECE
 
 
