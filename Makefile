@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help venv demo test lint types layers bench interop check fuzz clean
+# Faults on purpose, on real processes: every one that docs/faults.md lists, then nodes that come and go.
+MINUTES ?= 10
+SEED ?= 1
+
+.PHONY: chaos help venv demo test lint types layers bench interop check fuzz clean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
@@ -11,6 +15,7 @@ help:
 	@echo "make check    lint, types and layers"
 	@echo "make fuzz     10 million inputs for all parsers and state machines, or as many as asked: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
+	@echo "make chaos    every fault on real processes for MINUTES=10, then a table of what was measured; SEED=1"
 	@echo "make interop  install libtorrent for the tests and benches that compare with it (aria2: your package manager)"
 
 .venv/run.stamp: requirements.txt constraints.txt
@@ -59,6 +64,9 @@ bench: .venv/dev.stamp
 
 fuzz: .venv/dev.stamp
 	$(BIN)/python -m fuzz --inputs $(or $(N),10M)
+
+chaos: .venv/dev.stamp
+	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/e2e/chaos -v -s --durations=0
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -50,7 +50,7 @@ CFG: dict[str, dict[str, Any]] = {
         "DOWNLOAD_LIMIT": "none",  # the same for what its downloads fetch
         "MAX_PARTIAL_OWNERS": 8,  # owners of a part that one download fetches from at a time, besides
         "UPLOAD_SLOTS": 16,  # transfers that a node serves at a time; others wait in line
-        "OWNER_TIMEOUT": 2.0,  # seconds of silence after which an owner loses its rest to the others
+        "OWNER_TIMEOUT": 1.8,  # seconds of silence after which an owner loses its rest to the others
         "OWNER_SEARCH_LIMIT": 60.0,  # seconds a download looks for an owner before it fails
         "DISK_FULL_LIMIT": 300.0,  # seconds a download waits for room on a full disk before it fails
         "TRACKER_TIMEOUT": 5.0,  # seconds to wait for the tracker's answer

@@ -16,7 +16,7 @@ class TransferSettings:
     max_datagram: int = 65527  # bytes of a loopback datagram, at most (IPv4 itself carries 65,507)
     datagram_limit: int = 9216  # the same where the system's own limit is not known (not Linux)
     socket_buffer_size: int = 4 << 20  # bytes of receive buffer to ask for
-    owner_timeout: float = 2.0  # seconds of silence after which an owner is given up
+    owner_timeout: float = 1.8  # seconds of silence after which an owner is given up
     upload_limit: int | None = None  # bytes a second that the owner sends (datagrams, less IP and UDP)
     download_limit: int | None = None  # bytes a second that all downloads fetch together
     upload_slots: int = 16  # transfers served at a time; others wait in line

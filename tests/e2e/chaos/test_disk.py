@@ -1,0 +1,150 @@
+"""A disk that is full for a while: the download waits, says why, and goes on by itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MIB = 1 << 20
+PATIENCE = 3.0  # seconds after there is room again within which a download must go on
+
+# For a process that sees no room while a file of this name is there: writing fails as on a full disk.
+FULL_WHILE = """
+import errno, os
+def _unless_full(write):
+    def call(*args, **kwargs):
+        if os.path.exists(os.environ["DISK_IS_FULL_WHILE"]):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(*args, **kwargs)
+    return call
+for _name in ("pwrite", "pwritev"):
+    if hasattr(os, _name):
+        setattr(os, _name, _unless_full(getattr(os, _name)))
+"""
+
+
+@dataclass
+class Disk:
+    """A folder on a disk that the test can fill and free."""
+
+    folder: Path
+    environment: dict[str, str]
+    fill: Callable[[], object]
+    free: Callable[[], object]
+
+
+@pytest.fixture
+def pretended(tmp_path: Path) -> Disk:
+    """A disk that is said to be full; any user, any system with pwrite."""
+    shim, sign, folder = tmp_path / "shim", tmp_path / "full", tmp_path / "disk"
+    shim.mkdir()
+    (shim / "sitecustomize.py").write_text(FULL_WHILE, encoding="utf-8")
+    path = os.pathsep.join(filter(None, [str(shim), os.environ.get("PYTHONPATH")]))
+    return Disk(folder, {"PYTHONPATH": path, "DISK_IS_FULL_WHILE": str(sign)}, sign.touch, sign.unlink)
+
+
+@pytest.fixture
+def real(tmp_path: Path, scale: Any) -> Iterator[Disk]:
+    """A real, small file system that is full."""
+    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root on Linux can mount a small disk; the pretended one does it otherwise")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    size = scale.size + 4 * MIB
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"this root cannot mount: {mounted.stderr.strip()}")
+    filler = folder / "filler"
+
+    def fill() -> None:
+        with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+    yield Disk(folder, {}, fill, filler.unlink)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("which", ["pretended", "real"])
+def test_it_is_full_and_freed_again(
+    swarm: Any,
+    scale: Any,
+    in_the_middle: Any,
+    watch: Any,
+    note: Any,
+    request: pytest.FixtureRequest,
+    which: str,
+) -> None:
+    disk: Disk = request.getfixturevalue(which)
+    path = swarm.file("x.bin", scale.size)
+    owner, torrent = swarm.share(path, **scale.limit)
+    fetcher = swarm.node("-d", str(disk.folder), PROGRESS_INTERVAL="0.05", **disk.environment)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    in_the_middle(fetcher)
+    disk.fill()
+    waiting = fetcher.wait_for("waiting")
+    full = watch()
+    assert waiting["reason"] == f"no room left on {disk.folder} for x.bin; x.bin.part is kept"
+    fetcher.wait_until("so long", lambda: full.seconds >= scale.gone / 2)
+    (row,) = fetcher.ask("status")["downloads"]
+    assert (row["state"], row["reason"]) == ("waiting", waiting["reason"])
+    here = row["received"]
+    assert here < scale.size
+    disk.free()
+    freed = watch()
+    fetcher.wait_until("more", lambda: fetcher.seen("progress")[-1]["received"] > here)
+    goes_on = freed.seconds
+    completed = fetcher.wait_for("completed")
+    assert (disk.folder / "x.bin").read_bytes() == path.read_bytes()
+    fetched = sum(source["received"] for source in completed["sources"])
+    note(f"disk full, {which}, freed after {scale.gone / 2:g} s", goes_on_after=goes_on, fetched=fetched)
+    assert fetched == scale.size  # nothing was fetched twice
+    assert goes_on < PATIENCE
+
+
+def test_it_stays_full(
+    swarm: Any, scale: Any, pretended: Disk, in_the_middle: Any, watch: Any, note: Any
+) -> None:
+    path = swarm.file("x.bin", scale.size)
+    _, torrent = swarm.share(path, **scale.limit)
+    folder = ["-d", str(pretended.folder)]
+    fetcher = swarm.node(
+        *("-setMode", "download", str(torrent)),
+        *folder,
+        DISK_FULL_LIMIT="1",
+        PROGRESS_INTERVAL="0.05",
+        **pretended.environment,
+    )
+    in_the_middle(fetcher)
+    pretended.fill()
+    since = watch()
+    assert fetcher.end() == 1
+    (reason,) = fetcher.errors[-1:]
+    note("disk stays full", fails_after=since.seconds, limit=1, says=reason)
+    assert reason.startswith(f"no room left on {pretended.folder} for x.bin; x.bin.part is kept; waited 1 s")
+    assert [entry.name for entry in pretended.folder.iterdir()] == ["x.bin.part"]
+    pretended.free()
+    again = swarm.node("-setMode", "download", str(torrent), *folder)
+    assert again.end() == 0
+    assert 0 < again.seen("download_started")[0]["verified"] < scale.size
+    assert (pretended.folder / "x.bin").read_bytes() == path.read_bytes()
+
+
+def test_a_signal_ends_the_wait_for_room(swarm: Any, scale: Any, pretended: Disk, in_the_middle: Any) -> None:
+    _, torrent = swarm.share(swarm.file("x.bin", scale.size), **scale.limit)
+    command = ["-setMode", "download", str(torrent), "-d", str(pretended.folder)]
+    fetcher = swarm.node(*command, PROGRESS_INTERVAL="0.05", **pretended.environment)
+    in_the_middle(fetcher)
+    pretended.fill()
+    fetcher.wait_for("waiting")
+    assert fetcher.stop() == 1
+    assert fetcher.errors[-1] == "interrupted; x.bin.part is kept"

@@ -1,0 +1,167 @@
+"""No tracker, no network, no clock to trust: downloads go on, or wait and go on."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.bencode import decode, encode
+from common.messages import OwnedFile
+from common.metainfo import decode_metainfo
+from faults.link import LinkFaults
+from faults.relay import FaultyRelay
+from node.discovery.classroom import TrackerClient
+
+ROOT = Path(__file__).resolve().parents[3]
+FINE = {"PROGRESS_INTERVAL": "0.05"}
+
+
+def latest(node: Any) -> int:
+    return int(node.seen("progress")[-1]["received"])
+
+
+def test_the_tracker_is_killed_and_an_owner_too(
+    make_swarm: Any, start_tracker: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
+) -> None:
+    tracker = start_tracker()
+    swarm = make_swarm(tracker)
+    path = swarm.file("x.bin", scale.size)
+    (victim, torrent), (owner, _) = [swarm.share(path, **scale.limit) for _ in range(2)]
+    fetcher = swarm.node(**FINE)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    here = in_the_middle(fetcher, 0.2)
+    since = watch()
+    tracker.kill()
+    victim.kill()
+    fetcher.wait_for("completed")
+    rate = (scale.size - here) / since.seconds
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    tracker.restart()
+    back = watch()
+    swarm.wait_for_uploads(torrent, {owner.number: 1, victim.number: 1, fetcher.number: 0})
+    note("tracker and one of two owners killed", rate_MB=rate / 1e6, told_after_its_return=back.seconds)
+
+
+class Parted(FaultyRelay):
+    """A path that can be cut for a while."""
+
+    cut = False
+
+    def _hold(self, *held: Any) -> None:
+        if not self.cut:
+            super()._hold(*held)
+
+
+@pytest.fixture
+def path_to() -> Iterator[Callable[[Any, int], Parted]]:
+    """``path_to(addr, rate)``: a relay to that address, so many bytes a second, gone with the test."""
+    made: list[Parted] = []
+
+    def make(addr: Any, rate: int) -> Parted:
+        limited = LinkFaults(delay=0.005, rate=rate, queue=256 << 10)
+        made.append(Parted((addr[0], addr[1]), LinkFaults(delay=0.005), limited, seed=1))
+        return made[-1].__enter__()
+
+    yield make
+    for relay in made:
+        relay.__exit__()
+
+
+def test_the_network_is_parted(
+    make_swarm: Any, start_tracker: Any, path_to: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
+) -> None:
+    """The owner and the tracker are on the other side, and come back together."""
+    hidden, tracker = make_swarm(start_tracker()), start_tracker()
+    path = hidden.file("x.bin", scale.size)
+    owner, torrent = hidden.share(path)
+    relay = path_to(owner.wait_for("started")["addr"], scale.rate)
+    swarm = make_swarm(tracker)
+    metainfo = decode_metainfo(torrent.read_bytes())
+    here = swarm.folder / "x.bin.torrent"
+    here.write_bytes(
+        encode({**decode(torrent.read_bytes()), b"announce": f"{tracker.url}/announce".encode()})
+    )
+    client = TrackerClient(tracker.url, owner.number)
+    client.register(relay.addr)
+    client.own([OwnedFile(metainfo.name, metainfo.info_hash_hex, metainfo.size)])
+    client.close()
+    fetcher = swarm.fetch(here, **FINE)
+    in_the_middle(fetcher)
+    relay.cut = True
+    tracker.process.send_signal(signal.SIGSTOP)
+    cut = watch()
+    fetcher.wait_for("owner_lost", node_id=owner.number)
+    noticed, received = cut.seconds, latest(fetcher)
+    fetcher.wait_until("so long", lambda: cut.seconds >= scale.gone * 2 / 3)
+    assert latest(fetcher) == received
+    tracker.process.send_signal(signal.SIGCONT)
+    relay.cut = False
+    healed = watch()
+    fetcher.wait_until("more", lambda: latest(fetcher) > received)
+    goes_on = healed.seconds
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    note(f"network parted for {scale.gone * 2 / 3:.1f} s", noticed=noticed, goes_on_after=goes_on)
+    assert goes_on < 10
+
+
+# ---- the clock on the wall
+
+JUMPING = """
+import itertools, time
+_real, _jumps = time.time, itertools.cycle([0.0, 86400.0, -86400.0, 3.0e7, -40.0])
+time.time = lambda: _real() + next(_jumps)
+time.time_ns = lambda: int(time.time() * 1e9)
+"""
+
+
+@pytest.fixture
+def jumping_clock(tmp_path: Path) -> dict[str, str]:
+    """The environment of a program for which the time of day jumps, back and forth, at each look."""
+    folder = tmp_path / "jumping"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(JUMPING, encoding="utf-8")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
+
+
+def test_the_clock_is_set_back_and_forth(
+    make_swarm: Any, start_tracker: Any, scale: Any, jumping_clock: dict[str, str], note: Any
+) -> None:
+    swarm = make_swarm(start_tracker(TRACKER_TIME_INTERVAL="2", **jumping_clock))
+    path = swarm.file("x.bin", scale.size)
+    owner, torrent = swarm.share(path, **jumping_clock, **scale.limit)
+    fetcher = swarm.node(**FINE, **jumping_clock)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    completed = fetcher.wait_for("completed")
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    steady = scale.size / scale.rate
+    note("clock set back and forth", took=completed["seconds"], by_its_rate=steady)
+    assert 0 < completed["seconds"] < 2 * steady + 5
+    assert all(0 <= event["rate"] < 100 * scale.rate for event in fetcher.seen("progress"))
+    assert sorted(number for number, _ in swarm.owners(torrent)) == sorted([owner.number, fetcher.number])
+    assert not owner.seen("tracker_lost") and not fetcher.seen("owner_lost")
+
+
+CLOCKS_ON_THE_WALL = {"time", "time_ns", "localtime", "gmtime", "ctime", "strftime"}
+
+
+def test_nothing_is_measured_by_the_clock_on_the_wall() -> None:
+    """Durations, deadlines and expiries come from time.monotonic, which nobody can set."""
+    for package in ("node", "tracker", "common", "faults"):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            for found in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                where = f"{file.relative_to(ROOT)}:{getattr(found, 'lineno', 0)}"
+                if isinstance(found, ast.Attribute) and isinstance(found.value, ast.Name):
+                    on_the_wall = found.value.id == "time" and found.attr in CLOCKS_ON_THE_WALL
+                    assert not on_the_wall, f"{where} looks at the clock on the wall: time.{found.attr}"
+                if isinstance(found, (ast.Import, ast.ImportFrom)):
+                    names = {alias.name for alias in found.names}
+                    module = getattr(found, "module", None)
+                    assert "datetime" not in names | {module}, f"{where} imports datetime"
+                    assert module != "time" or not names & CLOCKS_ON_THE_WALL, f"{where} imports {names}"

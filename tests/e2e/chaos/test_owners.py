@@ -1,0 +1,191 @@
+"""Owners that die, hang, come back elsewhere or change their file, while they are fetched from."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+NOTICED = 2.0  # seconds within which a silent owner loses its rest to the others
+SLACK = 0.5  # seconds for a busy machine
+LONGER = 5.0  # seconds that a fault may cost a whole download
+FINE = {"PROGRESS_INTERVAL": "0.05"}
+
+
+def transfer(node: Any) -> float:
+    """Seconds that a download spent fetching."""
+    return float(node.seen("completed")[0]["transfer_seconds"])
+
+
+def kill(owner: Any) -> None:
+    owner.kill()
+
+
+def hang(owner: Any) -> None:
+    owner.send_signal(signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("strike", [kill, hang])
+def test_one_of_three_is_gone(
+    swarm: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any, strike: Callable[[Any], None]
+) -> None:
+    path = swarm.file("x.bin", scale.size)
+    (victim, torrent), *_ = [swarm.share(path, **scale.limit) for _ in range(3)]
+    undisturbed = swarm.fetch(torrent, **FINE)
+    assert undisturbed.end() == 0
+    fetcher = swarm.fetch(torrent, **FINE)
+    in_the_middle(fetcher)
+    since = watch()
+    strike(victim)
+    # Near the end others are asked for what is late, and nobody need notice any more.
+    fetcher.wait_until("notice", lambda: fetcher.seen("owner_lost") or fetcher.seen("completed"))
+    noticed = since.seconds
+    lost = [event["reason"] for event in fetcher.seen("owner_lost", node_id=victim.number)]
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    longer = transfer(fetcher) - transfer(undisturbed)
+    what = f"owner {'killed' if strike is kill else 'stopped'}, 2 of 3 left"
+    note(what, noticed=noticed, longer=longer, reason=lost[0] if lost else "done without it")
+    assert noticed < NOTICED + SLACK
+    assert longer < LONGER
+
+
+def test_one_comes_back_at_another_port(
+    swarm: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
+) -> None:
+    path = swarm.file("x.bin", scale.size)
+    (victim, torrent), _ = [swarm.share(path, **scale.limit) for _ in range(2)]
+    undisturbed = swarm.fetch(torrent, **FINE)
+    assert undisturbed.end() == 0
+    fetcher = swarm.fetch(torrent, **FINE)
+    in_the_middle(fetcher, 0.1)
+    before = tuple(victim.wait_for("started")["addr"])
+    victim.stop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(before)
+        back, _ = swarm.share(path, number=victim.number, **scale.limit)
+    since = watch()
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    addr = back.wait_for("started")["addr"]
+    assert tuple(addr) != before
+    used = [s["received"] for s in fetcher.seen("completed")[0]["sources"] if s["addr"] == addr]
+    longer = transfer(fetcher) - transfer(undisturbed)
+    note("owner restarted at another port", longer=longer, rest_took=since.seconds, from_there=sum(used))
+    assert longer < LONGER
+
+
+def test_all_but_one_are_gone(swarm: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any) -> None:
+    size = 2 * scale.size  # so much that the survivor still has work when the one that is stopped is given up
+    path = swarm.file("x.bin", size)
+    (survivor, torrent), *others = [swarm.share(path, **scale.limit) for _ in range(3)]
+    fetcher = swarm.fetch(torrent, **FINE)
+    here = in_the_middle(fetcher, 0.2)
+    since = watch()
+    for (other, _), strike in zip(others, (kill, hang), strict=True):
+        strike(other)
+    fetcher.wait_for("completed")
+    rate = (size - here) / since.seconds
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    alone = swarm.fetch(torrent, **FINE)
+    assert alone.end() == 0
+    own = size / transfer(alone)
+    note("all owners but one gone", rate_MB=rate / 1e6, survivors_own_MB=own / 1e6, share=rate / own)
+    assert rate > 0.8 * own
+    assert survivor.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "hung"])
+def test_the_last_one_is_gone_for_a_while(
+    swarm: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any, how: str
+) -> None:
+    path = swarm.file("x.bin", scale.size)
+    owner, torrent = swarm.share(path, **scale.limit)
+    fetcher = swarm.fetch(torrent, **FINE)
+    in_the_middle(fetcher, 0.2)
+    (kill if how == "killed" else hang)(owner)
+    away = watch()
+    fetcher.wait_for("owner_lost", node_id=owner.number)
+    here = fetcher.seen("progress")[-1]["received"]
+    fetcher.wait_until("so long", lambda: away.seconds >= scale.gone)
+    if how == "killed":
+        swarm.share(path, number=owner.number, **scale.limit)
+    else:
+        owner.thaw()
+    back = watch()
+    fetcher.wait_until("more", lambda: fetcher.seen("progress")[-1]["received"] > here)
+    goes_on = back.seconds
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    note(f"the only owner {how}, back after {scale.gone:g} s", goes_on_after=goes_on)
+    assert goes_on < 10
+
+
+def test_none_comes_back(swarm: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any) -> None:
+    path = swarm.file("x.bin", scale.size)
+    owner, torrent = swarm.share(path, **scale.limit)
+    limit = min(scale.gone, 10)
+    fetcher = swarm.fetch(torrent, json=False, OWNER_SEARCH_LIMIT=f"{limit:g}")
+    fetcher.wait_for_line("downloading x.bin")
+    fetcher.wait_until("a part", (fetcher.folder / "x.bin.part").exists)
+    owner.kill()
+    since = watch()
+    assert fetcher.end() == 1
+    (reason,) = fetcher.errors
+    note("the only owner gone for good", fails_after=since.seconds, search_limit=limit, says=reason)
+    assert f"no owner for {limit:g} s" in reason and "nobody listens at its address" in reason
+    assert "x.bin.part is kept" in reason
+    assert (fetcher.folder / "x.bin.part").stat().st_size == scale.size
+    assert since.seconds < limit + 5
+
+
+def test_one_drips_just_often_enough_not_to_be_silent(swarm: Any, scale: Any, watch: Any, note: Any) -> None:
+    path = swarm.file("x.bin", scale.size)
+    _, torrent = swarm.share(path, **scale.limit)
+    undisturbed = swarm.fetch(torrent, **FINE)
+    assert undisturbed.end() == 0
+    last = watch()
+
+    def drip(at: int, payload: bytes) -> bytes | None:
+        if last.seconds < 0.8 * NOTICED:
+            return None
+        last.again()
+        return payload
+
+    dripping = swarm.play_owner(path, torrent, drip)
+    fetcher = swarm.fetch(torrent, **FINE)
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    longer = transfer(fetcher) - transfer(undisturbed)
+    given = {s["node_id"]: s["received"] for s in fetcher.seen("completed")[0]["sources"]}
+    note("owner that drips", longer=longer, bytes_from_it=given.get(dripping.node_id, 0))
+    assert longer < LONGER
+
+
+def test_one_has_its_file_overwritten(
+    swarm: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
+) -> None:
+    original = swarm.file("x.bin", scale.size)
+    content = original.read_bytes()
+    copy = original.with_name("copy") / "x.bin"
+    copy.parent.mkdir()
+    copy.write_bytes(content)
+    (victim, torrent), _ = swarm.share(copy, **scale.limit), swarm.share(original, **scale.limit)
+    undisturbed = swarm.fetch(torrent, **FINE)
+    assert undisturbed.end() == 0
+    fetcher = swarm.fetch(torrent, **FINE)
+    in_the_middle(fetcher)
+    since = watch()
+    copy.write_bytes(bytes(scale.size))
+    lost = fetcher.wait_for("owner_lost", node_id=victim.number)
+    noticed = since.seconds
+    assert fetcher.end() == 0
+    assert (fetcher.folder / "x.bin").read_bytes() == content
+    assert not fetcher.seen("piece_failed")
+    longer = transfer(fetcher) - transfer(undisturbed)
+    note("owner's file overwritten", noticed=noticed, longer=longer, reason=lost["reason"])
+    assert longer < LONGER
