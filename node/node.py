@@ -70,7 +70,7 @@ class Node:
             sock.close()
             raise
         self._verifier = PieceVerifier(self._settings.hash_threads)
-        self._sharing = Sharing(sock, self._emit)
+        self._sharing = Sharing(sock, self._emit, self._settings.transfer)
         self._sharing.start()
         self._start_thread(self._check_files_periodically, "file-check")
         self._started = True

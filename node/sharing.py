@@ -20,21 +20,24 @@ from common.logs import clean
 from common.messages import OwnedFile
 from common.metainfo import Metainfo
 from node import events
-from node.chunk_udp.owner import Owner
+from node.chunk_udp.owner import DEFAULTS, Owner
 from node.content.storage import PartFile, SharedFile, identity_of
 from node.offers import OpenFiles, SharedPart, SharedTorrent
+from node.settings import TransferSettings
 
 
 class Sharing:
     """Serves torrents over ``sock`` (bound), and closes it at the end."""
 
-    def __init__(self, sock: socket.socket, emit: events.EventSink) -> None:
+    def __init__(
+        self, sock: socket.socket, emit: events.EventSink, settings: TransferSettings = DEFAULTS
+    ) -> None:
         self._sock = sock
         self._emit = emit
         self._lock = threading.Lock()  # guards _shared against being walked while it grows
         self._shared: dict[bytes, SharedTorrent | SharedPart] = {}
         self._open_files = OpenFiles()
-        self._owner = Owner(sock, self._shared, secrets.token_bytes(32), self._faulty)
+        self._owner = Owner(sock, self._shared, secrets.token_bytes(32), self._faulty, settings)
         self._thread = threading.Thread(target=self._owner.listen, name="listener", daemon=True)
 
     def start(self) -> None:
@@ -116,12 +119,36 @@ class Sharing:
         return [self._row(shared) for shared in self._all()]
 
     def peers(self) -> list[events.PeerStatus]:
-        """Rows of -peers: to whom how much was sent, the latest last."""
+        """Rows of -peers: to whom how much was sent, the latest last; then who waits, in order."""
         names = {shared.metainfo.info_hash: shared.metainfo.name for shared in self._all()}
-        return [
+        line = self._owner.slots.line()
+        waiting = set(line)
+        rows = [
             events.PeerStatus(None, addr, names[info_hash], "to", amount, 0.0, "served", "")
             for addr, amounts in self._owner.totals()
             for info_hash, amount in amounts.items()
+            if info_hash in names and (addr, info_hash) not in waiting
+        ]
+        return rows + self._waiting(line, names)
+
+    def _waiting(
+        self, line: list[tuple[tuple[str, int], bytes]], names: dict[bytes, str]
+    ) -> list[events.PeerStatus]:
+        """Rows of those who wait for a slot: their place, and why."""
+        count = self._owner.slots.count
+        sent = dict(self._owner.totals())
+        return [
+            events.PeerStatus(
+                None,
+                addr,
+                names[info_hash],
+                "to",
+                sent.get(addr, {}).get(info_hash, 0),
+                0.0,
+                "waiting",
+                f"place {place} in line: {count} are served at a time (UPLOAD_SLOTS)",
+            )
+            for place, (addr, info_hash) in enumerate(line, 1)
             if info_hash in names
         ]
 

@@ -1,21 +1,27 @@
 """The owner's side without a socket: a datagram in, what to answer out.
 
-Nothing is remembered between two datagrams, so neither a thousand fetchers nor a million strangers cost
-memory. An address that has not shown a token gets a TOKEN (48 bytes for at least 72 received) and nothing
-else; what is malformed or out of bounds gets silence and a count.
+An address that has not shown a token gets a TOKEN (48 bytes for at least 72 received) and nothing else, and
+of these only so many a second; what is malformed or out of bounds gets silence and a count. The cheapest
+looks come first, because most of what a flood brings is found out by them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from common.bitfield import Bitfield
 from common.errors import WireError
 from node.chunk_udp import wire
-from node.chunk_udp.tokens import Address, TokenMint
+from node.chunk_udp.slots import Slots
+from node.chunk_udp.strangers import Strangers
+from node.chunk_udp.tokens import KNOWN_EPOCHS, MARK_SIZE, Address, TokenMint
+
+_SIZES = {int(wire.Kind.ASK): wire.ASK_SIZE, int(wire.Kind.REQUEST): wire.REQUEST_SIZE}
+_ANSWERS = frozenset({int(kind) for kind in wire.Kind} - _SIZES.keys())
+_MARK_END = wire.TOKEN_AT + MARK_SIZE
 
 
 class Shared(Protocol):
@@ -52,34 +58,104 @@ Answer = wire.Token | wire.Tell | wire.Refuse | SendChunk
 
 
 class Answerer:
-    """Decides what each datagram gets. ``shared``: info hash to torrent, kept current by the caller."""
+    """Decides what each datagram gets. ``shared``: info hash to torrent, kept current by the caller.
 
-    def __init__(self, mint: TokenMint, shared: Mapping[bytes, Shared]) -> None:
+    ``slots``: who is served; without, everybody is. ``displaced`` is called with whoever loses a slot.
+    """
+
+    def __init__(
+        self,
+        mint: TokenMint,
+        shared: Mapping[bytes, Shared],
+        slots: Slots | None = None,
+        displaced: Callable[[Address], None] = lambda addr: None,
+    ) -> None:
         self._mint = mint
         self._shared = shared
+        self._slots = slots
+        self._displaced = displaced
+        self.strangers = Strangers(0.0)
+        self._expired = Strangers(0.0)  # those whose token was good once: a flood keeps none for them
         self.counts: Counter[str] = Counter()  # datagrams by what became of them
 
     def handle_requests(self, datagram: bytes | memoryview, addr: Address, now: float) -> Answer | None:
         """The answer for ``addr``, or None: silence. Never raises, whatever the bytes."""
+        if self._is_worthless(datagram, now):
+            return None
         try:
             message = wire.decode(datagram)
         except WireError:
-            self.counts["malformed"] += 1
+            self._drop("malformed", now)
             return None
-        if not isinstance(message, (wire.Ask, wire.Request)):
-            self.counts["unexpected"] += 1
-            return None
+        assert isinstance(message, (wire.Ask, wire.Request))
         if not self._mint.accepts(message.token, addr, now):
-            self.counts["token"] += 1
-            return wire.Token(message.transfer_id, message.sequence, self._mint.make(addr, now))
+            return self._give_token(message, addr, now)
         shared = self._shared.get(message.info_hash)
         if shared is None or not shared.offered:
-            reason = wire.Refusal.NOT_SHARED if shared is None else wire.Refusal.CHANGED
-            self.counts["refused"] += 1
-            return wire.Refuse(message.transfer_id, message.sequence, reason)
+            return self._refuse(message, wire.Refusal.NOT_SHARED if shared is None else wire.Refusal.CHANGED)
         if isinstance(message, wire.Ask):
-            return self._tell_file_size(message, shared)
-        return self._check_range(message, shared)
+            return self._admit(message, addr, now) or self._tell_file_size(message, shared)
+        if not _in_bounds(message, shared):
+            self.counts["out of bounds"] += 1
+            return None
+        if not shared.holds(message.offset, message.offset + message.length):
+            return self._refuse(message, wire.Refusal.NOT_HELD)
+        if (refusal := self._admit(message, addr, now)) is not None:
+            return refusal
+        self.counts["request"] += 1
+        return SendChunk(message)
+
+    def _is_worthless(self, datagram: bytes | memoryview, now: float) -> bool:
+        """Whether ``datagram`` is not worth decoding; then it is counted. This is what a flood costs us."""
+        size = len(datagram)
+        if size < wire.HEADER_SIZE or datagram[0] != wire.MAGIC or datagram[1] != wire.VERSION:
+            self._drop("malformed", now)
+            return True
+        kind = datagram[2]
+        if _SIZES.get(kind) != size:
+            self._drop("unexpected" if kind in _ANSWERS else "malformed", now)
+            return True
+        crowd = self._crowd(bytes(datagram[wire.TOKEN_AT : _MARK_END]), now)
+        if crowd is self.strangers and not crowd.may_be_answered(now):
+            self._turn_away(crowd, now)
+            return True
+        return False
+
+    def _crowd(self, mark: bytes, now: float) -> Strangers:
+        """Whom to count one with this mark among, should its token be no good."""
+        return self._expired if mark in self._mint.marks(now, KNOWN_EPOCHS) else self.strangers
+
+    def _give_token(self, message: wire.Ask | wire.Request, addr: Address, now: float) -> wire.Token | None:
+        crowd = self._crowd(message.token[:MARK_SIZE], now)
+        if not crowd.may_be_answered(now):
+            self._turn_away(crowd, now)
+            return None
+        crowd.answered(now)
+        self.counts["token"] += 1
+        return wire.Token(message.transfer_id, message.sequence, self._mint.make(addr, now))
+
+    def _drop(self, reason: str, now: float) -> None:
+        self.counts[reason] += 1
+        self.strangers.in_vain(now)
+
+    def _turn_away(self, crowd: Strangers, now: float) -> None:
+        self.counts["unanswered"] += 1
+        crowd.turned_away(now)
+
+    def _refuse(self, message: wire.Ask | wire.Request, reason: wire.Refusal, place: int = 0) -> wire.Refuse:
+        self.counts["refused"] += 1
+        return wire.Refuse(message.transfer_id, message.sequence, reason, place)
+
+    def _admit(self, message: wire.Ask | wire.Request, addr: Address, now: float) -> wire.Refuse | None:
+        """None if ``addr`` is served, else its place in the line."""
+        if self._slots is None:
+            return None
+        admission = self._slots.admit(addr, message.info_hash, isinstance(message, wire.Request), now)
+        if admission.displaced is not None:
+            self._displaced(admission.displaced)
+        if admission.place == 0:
+            return None
+        return self._refuse(message, wire.Refusal.BUSY, admission.place or 0)
 
     def _tell_file_size(self, ask: wire.Ask, shared: Shared) -> wire.Tell:
         """The size, and of a partial copy one page of its bitfield: none where the page would be empty."""
@@ -91,14 +167,9 @@ class Answerer:
         page = held.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
         return wire.Tell(ask.transfer_id, ask.sequence, shared.size, False, first_piece, page)
 
-    def _check_range(self, request: wire.Request, shared: Shared) -> SendChunk | wire.Refuse | None:
-        in_bounds = 0 < request.length <= wire.MAX_REQUEST and request.offset + request.length <= shared.size
-        sound = wire.MIN_SEGMENT <= request.segment_size <= wire.MAX_SEGMENT
-        if not (in_bounds and sound) or request.length > wire.MAX_SEGMENTS_PER_REQUEST * request.segment_size:
-            self.counts["out of bounds"] += 1
-            return None
-        if not shared.holds(request.offset, request.offset + request.length):
-            self.counts["refused"] += 1
-            return wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.NOT_HELD)
-        self.counts["request"] += 1
-        return SendChunk(request)
+
+def _in_bounds(request: wire.Request, shared: Shared) -> bool:
+    """Whether it is for bytes that there are, and for no more of them and of datagrams than agreed."""
+    in_bounds = 0 < request.length <= wire.MAX_REQUEST and request.offset + request.length <= shared.size
+    sound = wire.MIN_SEGMENT <= request.segment_size <= wire.MAX_SEGMENT
+    return in_bounds and sound and request.length <= wire.MAX_SEGMENTS_PER_REQUEST * request.segment_size

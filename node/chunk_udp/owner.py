@@ -1,13 +1,14 @@
 """The owner's loop: one listening thread answers everybody (the report's ``listen``).
 
-Receive a datagram, let ``Answerer`` decide, send what it says. A chunk is read from the file into one
-reused buffer and sent from there, as many segments to a system call as the system takes.
+Receive what has come, let ``Answerer`` decide; then send one portion of what waits, and look again what has
+come. A portion is read from the file into one reused buffer and sent from there, as many segments to a system
+call as the system takes. Nothing here blocks but the wait for news, or for the upload limit.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
+import selectors
 import socket
 import threading
 import time
@@ -16,12 +17,20 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from common.errors import FileFault, PassingFault
-from node.chunk_udp import sockets, wire
+from node.chunk_udp import kernel_filter, sockets, wire
 from node.chunk_udp.answers import Answerer, SendChunk, Shared
-from node.chunk_udp.tokens import Address, TokenMint
+from node.chunk_udp.segments import SegmentSender
+from node.chunk_udp.serving import Serving
+from node.chunk_udp.slots import Slots
+from node.chunk_udp.tokens import KNOWN_EPOCHS, Address, TokenMint
+from node.chunk_udp.waiting import Added, Portion
+from node.settings import TransferSettings
 
-MAX_REMEMBERED = 1024  # addresses whose totals and path limits are kept
+MAX_REMEMBERED = 1024  # addresses whose totals are kept
 STOP_CHECK = 0.5  # seconds after which the loop looks whether it shall end, if nothing wakes it
+RECEIVES = 64  # datagrams looked at between two portions: a flood shall not keep us from sending
+DEFAULTS = TransferSettings()
+GUARD_INTERVAL = 1.0  # seconds between two adjustments of the system's filter, once there was a flood
 
 
 class SharedContent(Shared, Protocol):
@@ -38,7 +47,8 @@ class SharedContent(Shared, Protocol):
 class Owner:
     """Serves ``shared`` (info hash to content; the caller adds and removes) over ``sock`` until ``stop``.
 
-    ``on_fault`` is called from the listening thread when a content turns out to have changed.
+    ``on_fault`` is called from the listening thread when a content turns out to have changed. Of ``settings``
+    the upload limit and the number of slots count.
     """
 
     def __init__(
@@ -47,16 +57,19 @@ class Owner:
         shared: Mapping[bytes, SharedContent],
         secret: bytes,
         on_fault: Callable[[bytes, FileFault], None],
+        settings: TransferSettings = DEFAULTS,
     ) -> None:
         self._sock = sock
         self._shared = shared
-        self._answerer = Answerer(TokenMint(secret), shared)
+        self._mint = TokenMint(secret)
+        self.slots = Slots(settings.upload_slots)
+        self._serving = Serving(settings.upload_limit, time.monotonic())
+        self._answerer = Answerer(self._mint, shared, self.slots, self._displace)
         self._on_fault = on_fault
         self._stopped = threading.Event()
-        self._batches = sockets.can_send_batches(sock)
+        self._sender = SegmentSender(sock, self.counts)
         self._chunk = memoryview(bytearray(wire.MAX_REQUEST))
-        self._headers = memoryview(bytearray(wire.HEADER_SIZE * wire.MAX_SEGMENTS_PER_REQUEST))
-        self._path_limit: OrderedDict[str, int] = OrderedDict()  # host -> bytes of file in a segment
+        self._guard_at = float("inf")  # when to adjust the system's filter
         self._sent_to: OrderedDict[Address, Counter[bytes]] = OrderedDict()  # bytes by info hash
         self.sent: Counter[bytes] = Counter()  # bytes by info hash
 
@@ -73,19 +86,43 @@ class Owner:
     def stop(self) -> None:
         """Make ``listen`` return soon; it may be called from any thread."""
         self._stopped.set()
-        with contextlib.suppress(OSError):
-            self._sock.sendto(b"", self._sock.getsockname())  # wakes the loop
+        with contextlib.suppress(OSError):  # what wakes the loop must get past the filter, too
+            here = self._sock.getsockname()
+            wake = wire.Ask(0, 0, bytes(wire.INFO_HASH_SIZE), self._mint.make(here[:2], time.monotonic()))
+            self._sock.sendto(wire.encode(wake), here)
 
     def listen(self) -> None:
         """Answer datagrams until ``stop``; the body of the listening thread."""
-        self._sock.settimeout(STOP_CHECK)
-        buffer = bytearray(sockets.BATCH)
-        view = memoryview(buffer)
-        while not self._stopped.is_set():
+        self._sock.setblocking(False)
+        view = memoryview(bytearray(sockets.BATCH))
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._sock, selectors.EVENT_READ)
+            while not self._stopped.is_set() and self._sock.fileno() >= 0:
+                self._receive(view)
+                if not self._send_next(time.monotonic()):
+                    self._wait(selector)
+                self._guard(time.monotonic())
+
+    def _wait(self, selector: selectors.BaseSelector) -> None:
+        """Until something comes, or something that waits may be sent."""
+        if self._stopped.is_set():  # what was to wake us may have been received already
+            return
+        wait = self._serving.wait(time.monotonic())
+        if self._sender.blocked and wait is not None:
+            selector.modify(self._sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            selector.select(STOP_CHECK)
+            selector.modify(self._sock, selectors.EVENT_READ)
+            self._sender.blocked = False
+        else:
+            selector.select(STOP_CHECK if wait is None else min(wait, STOP_CHECK))
+
+    def _receive(self, view: memoryview) -> None:
+        """Look at what has come, but not at more than RECEIVES datagrams."""
+        for _ in range(RECEIVES):
             try:
-                size, addr = self._sock.recvfrom_into(buffer)
-            except TimeoutError:
-                continue
+                size, addr = self._sock.recvfrom_into(view)
+            except BlockingIOError:
+                return
             except OSError:  # Windows tells here that an earlier answer found nobody (10054): not our concern
                 if self._sock.fileno() < 0:
                     return
@@ -93,87 +130,89 @@ class Owner:
             self.handle_requests(view[:size], addr[:2])
 
     def handle_requests(self, datagram: memoryview, addr: Address) -> None:
-        """Answer one datagram, or keep silent."""
-        answer = self._answerer.handle_requests(datagram, addr, time.monotonic())
+        """Answer one datagram, or note what it asks for, or keep silent."""
+        now = time.monotonic()
+        answer = self._answerer.handle_requests(datagram, addr, now)
         if isinstance(answer, SendChunk):
-            self.send_chunk(answer.request, addr)
+            added = self._serving.add(answer.request, addr, self._sender.path_limit(addr[0]), now)
+            if added is not Added.WAITING:
+                self.counts[added.value] += 1
         elif isinstance(answer, wire.Tell):
             self.tell_file_size(answer, addr)
         elif answer is not None:
-            self._send([wire.encode(answer)], addr)
+            self._answer(answer, addr)
 
     def tell_file_size(self, answer: wire.Tell, addr: Address) -> None:
         """Answer ASK with the size, unless the file has changed since it was shared."""
-        self._send([wire.encode(answer)], addr)
+        self._answer(answer, addr)
 
-    def send_chunk(self, request: wire.Request, addr: Address) -> None:
-        """Answer REQUEST: read the range and send it, segment by segment or in batches."""
+    def _answer(self, answer: wire.Message, addr: Address) -> None:
+        """Send what is too short to wait for its turn; the upload limit counts it all the same."""
+        self._serving.limit.spend(self._sender.send_message(answer, addr), time.monotonic())
+
+    def _displace(self, addr: Address) -> None:
+        """The slice of ``addr`` is over: what it asked for is not sent, and it is told so."""
+        for request in self._serving.queue.forget(addr)[-1:]:
+            self._refuse(request, wire.Refusal.BUSY, addr, self.slots.place_of(addr))
+
+    def _guard(self, now: float) -> None:
+        """Once there was a flood, let the system drop what is worthless before we see it."""
+        strangers = self._answerer.strangers
+        if now >= self._guard_at or (strangers.flooded and self._guard_at == float("inf")):
+            marks = self._mint.marks(now, KNOWN_EPOCHS)
+            self._guard_at = now + GUARD_INTERVAL
+            kernel_filter.attach(self._sock, marks, strangers.adjust(now))
+
+    # ---- sending
+
+    def _send_next(self, now: float) -> bool:
+        """Send one portion; False if there is none, or it cannot be sent now."""
+        portion = None if self._sender.blocked else self._serving.next(now)
+        if portion is not None:
+            self.send_chunk(portion, now)
+        return portion is not None
+
+    def send_chunk(self, portion: Portion, now: float) -> None:
+        """Answer REQUEST: read a portion of the range and send it, segment by segment or in batches."""
+        chunk = self._chunk[: portion.length]
+        if not self._read(portion, chunk):
+            self._serving.queue.drop(portion)
+            return
+        sent = self._sender.send_segments(portion, chunk)
+        self._count(portion.request, portion.addr, sent)
+        if sent:
+            self._serving.sent(portion, sent, now)
+        if sent < portion.length and not self._sender.blocked:
+            self._serving.queue.drop(portion)  # the path does not take it: the rest is better not sent
+
+    def _read(self, portion: Portion, chunk: memoryview) -> bool:
+        """Read what ``portion`` says; False if it cannot be, and whoever asked has heard why."""
+        request, addr = portion.request, portion.addr
         content = self._shared.get(request.info_hash)
         if content is None:  # stopped sharing just now
-            return
-        chunk = self._chunk[: request.length]
+            return False
         try:
-            content.read_into(request.offset, chunk)
+            content.read_into(portion.offset, chunk)
         except PassingFault:
             self.counts["unread"] += 1
             # A part that gets its final name is back at once, and a lost REQUEST costs less than a BUSY.
             if content.held is None:
                 self._refuse(request, wire.Refusal.BUSY, addr)
-            return
+            return False
         except FileFault as fault:
             self._on_fault(request.info_hash, fault)
             self._refuse(request, wire.Refusal.CHANGED, addr)
-            return
-        segment = min(request.segment_size, self._path_limit.get(addr[0], wire.MAX_SEGMENT))
-        per_call = wire.MAX_DATAGRAM // (segment + wire.HEADER_SIZE) if self._batches else 1
-        step = segment * max(1, min(per_call, wire.MAX_SEGMENTS_PER_REQUEST))
-        for at in range(0, request.length, step):
-            if not self._send_segments(request, request.offset + at, chunk[at : at + step], segment, addr):
-                return
-        self._count(request, addr)
-
-    def _refuse(self, request: wire.Request, reason: wire.Refusal, addr: Address) -> None:
-        self._send([wire.encode(wire.Refuse(request.transfer_id, request.sequence, reason))], addr)
-
-    def _send_segments(
-        self, request: wire.Request, offset: int, payload: memoryview, segment: int, addr: Address
-    ) -> bool:
-        """Send ``payload`` as segments in one call; False when the rest of the chunk is better not sent."""
-        buffers: list[memoryview] = []
-        for at in range(0, len(payload), segment):
-            head = len(buffers) // 2 * wire.HEADER_SIZE
-            part = payload[at : at + segment]
-            wire.pack_data_header(
-                self._headers, head, request.transfer_id, request.sequence, offset + at, part, request.checked
-            )
-            buffers += (self._headers[head : head + wire.HEADER_SIZE], part)
-        size = segment + wire.HEADER_SIZE if len(buffers) > 2 else 0
-        return self._send(buffers, addr, size)
-
-    def _send(self, buffers: list[memoryview] | list[bytes], addr: Address, segment: int = 0) -> bool:
-        """One datagram, or (``segment`` > 0) one batch split by the system; False if it could not be sent."""
-        try:
-            sockets.send_parts(self._sock, buffers, addr, segment)
-        except OSError as error:
-            self.counts["unsent"] += 1
-            too_large = segment > wire.SMALL_SEGMENT + wire.HEADER_SIZE and error.errno == errno.EINVAL
-            if too_large or error.errno == errno.EMSGSIZE:  # the path carries less than was asked for
-                self._remember(self._path_limit, addr[0], wire.SMALL_SEGMENT)
-            elif segment and error.errno in (errno.EIO, errno.EINVAL, errno.EOPNOTSUPP):
-                self._batches = False  # this device cannot split; from now on we do
             return False
         return True
 
-    def _count(self, request: wire.Request, addr: Address) -> None:
-        self.sent[request.info_hash] += request.length
+    def _refuse(self, request: wire.Request, reason: wire.Refusal, addr: Address, place: int = 0) -> None:
+        self._answer(wire.Refuse(request.transfer_id, request.sequence, reason, place), addr)
+
+    def _count(self, request: wire.Request, addr: Address, size: int) -> None:
+        self.sent[request.info_hash] += size
         totals = self._sent_to.get(addr)
         if totals is None:
-            totals = Counter()
-            self._remember(self._sent_to, addr, totals)
-        totals[request.info_hash] += request.length
-
-    @staticmethod
-    def _remember(table: OrderedDict, key: object, value: object) -> None:  # type: ignore[type-arg]
-        table[key] = value
-        if len(table) > MAX_REMEMBERED:
-            table.popitem(last=False)
+            totals = self._sent_to[addr] = Counter()
+            if len(self._sent_to) > MAX_REMEMBERED:
+                self._sent_to.popitem(last=False)
+        totals[request.info_hash] += size

@@ -37,6 +37,8 @@ TOKEN_SIZE = 16
 NO_TOKEN = bytes(TOKEN_SIZE)
 INFO_HASH_SIZE = 20
 ASK_SIZE = 128  # an ASK is padded to this: larger than what an unproved address gets in return
+REQUEST_SIZE = 72
+TOKEN_AT = HEADER_SIZE + INFO_HASH_SIZE  # where the token stands in both
 MAX_BITFIELD = 1024  # bytes of bitfield in one TELL
 
 CHECKED = 0x01  # flag: the check of a DATA covers its payload too, or (in REQUEST) shall do so

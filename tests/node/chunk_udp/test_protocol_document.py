@@ -12,7 +12,19 @@ import pytest
 
 from common import messages
 from common.metainfo import decode_metainfo, encode_metainfo
-from node.chunk_udp import answers, connection, recovery, sockets, tokens, wire
+from node.chunk_udp import (
+    connection,
+    limits,
+    owner,
+    recovery,
+    serving,
+    slots,
+    sockets,
+    strangers,
+    tokens,
+    waiting,
+    wire,
+)
 from node.chunk_udp.congestion import base, cubic, fixed
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
@@ -64,7 +76,8 @@ def test_the_torrent_is_shown_as_it_is_written() -> None:
 
 def test_every_constant_has_its_value() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([\d.,/ ]+?) ", DOCUMENT, re.MULTILINE)
-    modules = (wire, tokens, recovery, connection, base, cubic, fixed, sockets, answers)
+    serving_modules = (limits, owner, serving, slots, strangers, waiting)
+    modules = (wire, tokens, recovery, connection, base, cubic, fixed, sockets, *serving_modules)
     assert len(rows) > 25
     for name, written in rows:
         (value,) = {getattr(module, name) for module in modules if hasattr(module, name)}

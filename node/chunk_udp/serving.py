@@ -1,0 +1,48 @@
+"""What an owner sends next: the requests that wait, under the upload limit. Pure: no socket, no clock."""
+
+from __future__ import annotations
+
+from node.chunk_udp import wire
+from node.chunk_udp.limits import RateLimit
+from node.chunk_udp.tokens import Address
+from node.chunk_udp.waiting import QUANTUM, Added, Portion, ServingQueue
+
+MAX_BACKLOG = 4 << 20  # bytes that may wait of one address; more than a fetcher's buffer holds is not wanted
+LONGEST_BACKLOG = 0.25  # seconds that it takes to send an address what waits of it, under a limit
+FEWEST_SEGMENTS = 4  # that may wait of an address in any case, or it could never have two requests under way
+TURNS_OF_BURST = 4  # turns that fit into the limit's depth
+
+
+class Serving:
+    """Requests in, portions out. ``rate``: bytes a second for all datagrams together; None: no limit."""
+
+    def __init__(self, rate: int | None, now: float) -> None:
+        self.limit = RateLimit(rate, now)
+        turn = min(QUANTUM, max(self.limit.largest_datagram, self.limit.depth // TURNS_OF_BURST))
+        self.queue = ServingQueue(QUANTUM if rate is None else turn)
+
+    def add(self, request: wire.Request, addr: Address, path_limit: int, now: float) -> Added:
+        """Take ``request``; the path to ``addr`` carries ``path_limit`` bytes of file in a datagram."""
+        largest = self.limit.largest_datagram - wire.HEADER_SIZE
+        segment = min(request.segment_size, path_limit, largest)
+        return self.queue.add(request, addr, segment, self._backlog(request), now)
+
+    def _backlog(self, request: wire.Request) -> int:
+        rate = self.limit.rate
+        if rate is None:
+            return MAX_BACKLOG
+        share = int(rate * LONGEST_BACKLOG) // max(1, self.queue.addresses)
+        return min(MAX_BACKLOG, max(share, FEWEST_SEGMENTS * request.segment_size))
+
+    def next(self, now: float) -> Portion | None:
+        """What to send now; None if nothing waits, or the limit says: not yet."""
+        return self.queue.next(self.limit.allowed(now), now)
+
+    def sent(self, portion: Portion, length: int, now: float) -> None:
+        """The first ``length`` bytes of ``portion``, which ``next`` has just given, went out."""
+        self.queue.sent(portion, length)
+        self.limit.spend(length + -(-length // portion.segment) * wire.HEADER_SIZE, now)
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until ``next`` may have something; None: until something is added."""
+        return self.limit.wait(self.queue.next_datagram(), now) if self.queue else None

@@ -1,0 +1,62 @@
+"""How many who have not proved their address get an answer. Pure: no clock, and no state for any stranger.
+
+A TOKEN costs its sender nothing but one datagram, and us a keyed hash and a datagram. So there are at most
+ANSWERS of them a second; honest newcomers ask again, and a class of hundreds fits in.
+"""
+
+from __future__ import annotations
+
+ANSWERS = 2000  # TOKENs a second
+FLOOD = 1000  # datagrams a second received in vain, from which on it is a flood
+
+
+class Strangers:
+    """Counts what comes from whoever has not proved an address. Times are monotonic seconds."""
+
+    def __init__(self, now: float) -> None:
+        self._second = now  # when the current second began
+        self._answered = 0
+        self._in_vain = 0
+        self._adjusted = now
+        self._seen = 0  # strangers since then
+        self.flooded = False  # whether there ever was a flood
+        self.share = 1.0  # of what strangers send that is worth a look: the rest could not be answered
+
+    def may_be_answered(self, now: float) -> bool:
+        """Whether one more TOKEN may be sent."""
+        self._turn(now)
+        return self._answered < ANSWERS
+
+    def answered(self, now: float) -> None:
+        """A TOKEN is sent."""
+        self._turn(now)
+        self._answered += 1
+        self._seen += 1
+
+    def turned_away(self, now: float) -> None:
+        """One asked for a TOKEN and gets none: there were too many already."""
+        self._seen += 1
+        self.in_vain(now)
+
+    def in_vain(self, now: float) -> None:
+        """A datagram was received that was not worth it."""
+        self._turn(now)
+        self._in_vain += 1
+        self.flooded = self.flooded or self._in_vain >= FLOOD
+
+    def adjust(self, now: float) -> float:
+        """The ``share``, changed by what was seen since the last time: as much as can be answered.
+
+        To be called whenever the share is put into effect, and only then.
+        """
+        seconds = now - self._adjusted
+        if seconds > 0 and self._seen > ANSWERS * seconds:
+            self.share *= ANSWERS * seconds / self._seen
+        elif self._seen < ANSWERS * seconds / 2:
+            self.share = min(1.0, 2 * self.share)
+        self._adjusted, self._seen = now, 0
+        return self.share
+
+    def _turn(self, now: float) -> None:
+        if now - self._second >= 1.0:
+            self._second, self._answered, self._in_vain = now, 0, 0

@@ -1,0 +1,113 @@
+"""So many are served, the others wait in order, and everybody's turn comes. Virtual time only."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.chunk_udp.slots import IDLE, MAX_LINE, PLACE_KEPT, SERVED, SLICE, Admission, Slots
+
+FILE = b"h" * 20
+
+
+def address(number: int) -> tuple[str, int]:
+    return ("192.0.2.7", number)
+
+
+def ask(slots: Slots, number: int, now: float, bytes_too: bool = True) -> Admission:
+    return slots.admit(address(number), FILE, bytes_too, now)
+
+
+def places(slots: Slots, numbers: range, now: float) -> list[int | None]:
+    return [ask(slots, number, now).place for number in numbers]
+
+
+def test_so_many_are_served_and_the_others_wait_in_order() -> None:
+    slots = Slots(3)
+    assert places(slots, range(7), 0.0) == [0, 0, 0, 1, 2, 3, 4]
+    assert places(slots, range(7), 1.0) == [0, 0, 0, 1, 2, 3, 4]
+    assert slots.served() == [address(n) for n in range(3)]
+    assert slots.line() == [(address(n), FILE) for n in range(3, 7)]
+    assert [slots.place_of(address(n)) for n in (2, 3, 6)] == [0, 1, 4]
+
+
+def test_a_slot_that_is_not_used_goes_to_the_first_in_line() -> None:
+    slots = Slots(2)
+    places(slots, range(4), 0.0)
+    ask(slots, 1, IDLE)
+    assert ask(slots, 3, IDLE + 0.1).place == 2  # one slot is free, and another is first
+    assert ask(slots, 2, IDLE + 0.2) == SERVED
+    assert ask(slots, 3, IDLE + 0.3).place == 1
+    assert ask(slots, 0, IDLE + 0.4).place == 2  # too late
+
+
+def test_questions_keep_a_place_but_no_slot() -> None:
+    slots = Slots(1)
+    assert ask(slots, 0, 0.0, bytes_too=False) == SERVED
+    assert ask(slots, 0, IDLE - 0.1, bytes_too=False) == SERVED
+    assert ask(slots, 1, IDLE - 0.1, bytes_too=False).place == 1
+    assert ask(slots, 1, IDLE + 0.1, bytes_too=False) == SERVED
+
+
+def test_a_place_that_is_not_asked_for_is_lost() -> None:
+    slots = Slots(1)
+    for second in range(5):
+        ask(slots, 0, second)  # in use, and its slice is not over
+        ask(slots, 2, second + 0.1)
+        if second == 0:
+            ask(slots, 1, 0.05)
+    assert PLACE_KEPT < 4
+    assert slots.line() == [(address(2), FILE)]
+
+
+def test_after_its_slice_the_one_served_longest_makes_room_for_who_waits() -> None:
+    slots = Slots(2)
+    ask(slots, 0, 0.0)
+    ask(slots, 1, 1.0)
+    for moment in range(2, 10):
+        ask(slots, 0, moment / 2)
+        ask(slots, 1, moment / 2)
+    ask(slots, 2, SLICE - 0.2)
+    assert ask(slots, 3, SLICE).place == 2  # only one slice is over, and another is first
+    assert ask(slots, 2, SLICE + 0.1) == Admission(0, displaced=address(0))
+    assert ask(slots, 0, SLICE + 0.2).place == 2  # behind who waited longer
+    assert ask(slots, 3, SLICE + 0.3).place == 1
+
+
+def test_while_nobody_waits_slices_do_not_end() -> None:
+    slots = Slots(1)
+    for second in range(60):
+        assert ask(slots, 0, second) == SERVED
+
+
+def test_the_line_is_bounded() -> None:
+    slots = Slots(1)
+    answers = places(slots, range(MAX_LINE + 3), 0.0)
+    assert answers[-3:] == [MAX_LINE, None, None]
+    assert len(slots.line()) == MAX_LINE
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 8), st.integers(1, 40), st.integers())
+def test_everybodys_turn_comes_in_time(count: int, nodes: int, seed: int) -> None:
+    """All ask for bytes all the time if served, and every second if not."""
+    chance = random.Random(seed)
+    slots = Slots(count)
+    next_at = {number: chance.uniform(0, 1) for number in range(nodes)}
+    waits_since: dict[int, float] = {}
+    longest = 0.0
+    while (now := min(next_at.values())) < 60:
+        number = min(next_at, key=next_at.__getitem__)
+        admission = ask(slots, number, now)
+        if admission.displaced is not None:
+            waits_since[admission.displaced[1]] = now
+        if admission.place == 0:
+            longest = max(longest, now - waits_since.pop(number, now))
+        else:
+            waits_since.setdefault(number, now)
+        next_at[number] = now + (0.5 if admission.place == 0 else 1.0)
+        assert len(slots.served()) <= count
+    turns = -(-nodes // count) - 1  # of others, before one's own
+    assert max([longest, *(60 - since for since in waits_since.values())]) <= turns * (SLICE + 1.0) + 1.0
