@@ -103,10 +103,13 @@ class PartFile:
     def finish(self) -> Path:
         """Make the bytes safe on disk, and NAME.part into NAME; closes it. Returns the path of NAME.
 
-        Raises FileFault, with NAME.part kept, if NAME exists by now or the disk fails.
+        Raises FileFault, with NAME.part kept, if NAME exists by now, if NAME.part is another file (or a link)
+        by now, or if the disk fails.
         """
         try:
             self._file.sync()
+            if _NUMBERED and os.path.lexists(self.path) and not _still_there(self.path, self._file.status()):
+                raise FileFault(f"{clean(self.path)} was replaced while it was downloaded")
             if os.name == "nt":
                 self._file.close()  # Windows does not rename an open file
             place(self.path, self.final_path)

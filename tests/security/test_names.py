@@ -180,7 +180,7 @@ def test_a_log_line_is_one_line_and_clean(text: str, tmp_path: Path) -> None:
     handler = open_log(tmp_path / "node.log", 10_000)
     try:
         log(f"file {text} shared")
-        logging.getLogger("swarm").info("file %s lost", text)
+        logging.getLogger("swarm").info("file %s lost", text.replace("\ud800", "\x1b"))  # past ``log``
     finally:
         logging.getLogger("swarm").removeHandler(handler)
         handler.close()
