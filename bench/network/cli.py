@@ -25,9 +25,17 @@ from bench.network.scenarios import BY_NAME
 from bench.processes import ROOT, BenchError
 from common.errors import SwarmError
 
+MOST = 100  # runs, owners
 FORMAT = 1  # of the JSON
 RUNS = 5
 QUICK_DIVISOR = 4  # of sizes
+
+
+def whole(text: str) -> int:
+    """A number from 1 to MOST."""
+    if not text.isdecimal() or not 0 < int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST}")
+    return int(text)
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
@@ -35,12 +43,12 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench network", description=__doc__)
     add = parser.add_argument
     add("--only", nargs="+", choices=BY_NAME, metavar="NAME", help=f"of {', '.join(BY_NAME)}")
-    add("--owners", nargs="+", type=int, metavar="N", help="as many owners only (what the scenario says)")
+    add("--owners", nargs="+", type=whole, metavar="N", help="as many owners only (what the scenario says)")
     add("--with", nargs="+", dest="contenders", choices=CONTENDERS, metavar="WHO", default=list(CONTENDERS))
     add("--cc", nargs="+", metavar="NAME", default=[""], help="congestion controls of ours (the default one)")
     add(
         "--runs",
-        type=int,
+        type=whole,
         metavar="N",
         help="of which the median counts (5; 20 of ours where evenness counts)",
     )

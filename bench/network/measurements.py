@@ -12,7 +12,7 @@ from bench import machine, theirs
 from bench.content import Content, make_content
 from bench.network import ours, tcp
 from bench.network import theirs as others
-from bench.network.figures import on_wire, redundant
+from bench.network.counting import on_wire, redundant
 from bench.network.records import Flow, Plan, Run, Wire
 from bench.network.scenarios import Scenario
 
