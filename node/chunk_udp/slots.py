@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from node.chunk_udp.tokens import Address
 
 IDLE = 2.0  # seconds without a REQUEST after which a slot is free again
+RESERVED = 1.0  # seconds for which a slot waits for the REQUEST of the one whose turn it is
 SLICE = 5.0  # seconds after which a holder makes room for whoever waits
 PLACE_KEPT = 3.5  # seconds: three questions may get lost, and the place is kept
 MAX_LINE = 1024  # that wait; who comes then is told BUSY without a place
@@ -60,7 +61,8 @@ class Slots:
     def admit(self, addr: Address, info_hash: bytes, wants_bytes: bool, now: float) -> Admission:
         """``addr`` asks for ``info_hash``: is it served?
 
-        A question that wants no bytes keeps a place in the line, and is no use of a slot.
+        A question that wants no bytes keeps a place in the line. It takes no slot, but for whoever comes from
+        the line: for that one it is reserved for a moment.
         """
         holder = self._holders.get(addr)
         if holder is not None:
@@ -72,10 +74,12 @@ class Slots:
         ahead = len(self._line) if waiting is None else self._ahead_of(addr)
         free = self.count - len(self._holders)
         if ahead < free:
-            return self._serve(addr, info_hash, now)
+            if wants_bytes or waiting is not None:
+                self._serve(addr, info_hash, wants_bytes, now)
+            return SERVED
         if ahead - free < self._overdue(now):
             displaced, before = self._holders.popitem(last=False)
-            self._serve(addr, info_hash, now)
+            self._serve(addr, info_hash, wants_bytes, now)
             self._line[displaced] = _Waiting(before.info_hash, now)
             return Admission(0, displaced)
         if waiting is not None:
@@ -98,10 +102,10 @@ class Slots:
         """The place of ``addr`` in the line, from 1; 0 if it does not wait."""
         return self._ahead_of(addr) + 1 if addr in self._line else 0
 
-    def _serve(self, addr: Address, info_hash: bytes, now: float) -> Admission:
+    def _serve(self, addr: Address, info_hash: bytes, wants_bytes: bool, now: float) -> None:
         self._line.pop(addr, None)
-        self._holders[addr] = _Holder(info_hash, now, now)
-        return SERVED
+        asked = now if wants_bytes else now - IDLE + RESERVED
+        self._holders[addr] = _Holder(info_hash, now, asked)
 
     def _ahead_of(self, addr: Address) -> int:
         return next(place for place, waiting in enumerate(self._line) if waiting == addr)

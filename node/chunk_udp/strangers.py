@@ -60,3 +60,5 @@ class Strangers:
     def _turn(self, now: float) -> None:
         if now - self._second >= 1.0:
             self._second, self._answered, self._in_vain = now, 0, 0
+            if not self.flooded:
+                self._adjusted, self._seen = now, 0

@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.chunk_udp.slots import IDLE, MAX_LINE, PLACE_KEPT, SERVED, SLICE, Admission, Slots
+from node.chunk_udp.slots import IDLE, MAX_LINE, PLACE_KEPT, RESERVED, SERVED, SLICE, Admission, Slots
 
 FILE = b"h" * 20
 
@@ -43,12 +43,18 @@ def test_a_slot_that_is_not_used_goes_to_the_first_in_line() -> None:
     assert ask(slots, 0, IDLE + 0.4).place == 2  # too late
 
 
-def test_questions_keep_a_place_but_no_slot() -> None:
+def test_questions_take_no_slot_but_keep_a_place_and_are_let_in_in_turn() -> None:
     slots = Slots(1)
-    assert ask(slots, 0, 0.0, bytes_too=False) == SERVED
-    assert ask(slots, 0, IDLE - 0.1, bytes_too=False) == SERVED
-    assert ask(slots, 1, IDLE - 0.1, bytes_too=False).place == 1
-    assert ask(slots, 1, IDLE + 0.1, bytes_too=False) == SERVED
+    for second in range(3):
+        assert ask(slots, 0, second, bytes_too=False) == SERVED
+    assert slots.served() == []
+    ask(slots, 1, 3.0)
+    assert ask(slots, 0, 3.1, bytes_too=False).place == 1
+    assert ask(slots, 2, 3.2).place == 2
+    ask(slots, 2, 4.5)
+    assert ask(slots, 0, 3.0 + IDLE + 0.1, bytes_too=False) == SERVED
+    assert ask(slots, 2, 3.0 + IDLE + 0.2).place == 1  # the slot is reserved
+    assert ask(slots, 2, 3.0 + IDLE + 0.2 + RESERVED) == SERVED  # but not for long
 
 
 def test_a_place_that_is_not_asked_for_is_lost() -> None:

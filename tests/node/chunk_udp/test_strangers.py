@@ -160,3 +160,16 @@ def test_the_filter_keeps_nothing_that_the_answerer_would_drop_for_its_first_byt
 )
 def test_the_filter_drops_answers(message: wire.Message) -> None:
     assert not run(PROGRAM, wire.encode(message), 0)
+
+
+def test_the_first_look_at_a_flood_is_at_what_came_since_it_began() -> None:
+    strangers = Strangers(0.0)
+    for second in (100.0, 200.0):  # it was calm for long
+        strangers.may_be_answered(second)
+    for number in range(10_000):
+        now = 300.0 + number / 100_000
+        if strangers.may_be_answered(now):
+            strangers.answered(now)
+        else:
+            strangers.turned_away(now)
+    assert strangers.flooded and strangers.adjust(300.1) == pytest.approx(0.02, rel=0.01)
