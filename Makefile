@@ -7,7 +7,7 @@ WORKERS ?= 2
 MINUTES ?= 10
 SEED ?= 1
 
-.PHONY: chaos help venv demo test lint types layers bench interop check fuzz clean
+.PHONY: chaos help venv demo test lint types layers bench bench-network interop check fuzz clean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
@@ -15,6 +15,7 @@ help:
 	@echo "make check    lint, types and layers"
 	@echo "make fuzz     10 million inputs for all parsers and state machines, or as many as asked: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
+	@echo "make bench-network  the same over bad links, beside TCP and libtorrent (Linux, as root)"
 	@echo "make chaos    every fault on real processes for MINUTES=10, then a table of what was measured; SEED=1"
 	@echo "make interop  install libtorrent for the tests and benches that compare with it (aria2: your package manager)"
 
@@ -61,6 +62,11 @@ check: lint types layers
 bench: .venv/dev.stamp
 	@$(MAKE) --no-print-directory interop || echo "libtorrent cannot be installed: going on without it"
 	$(BIN)/python -m bench $(BENCH)
+
+# Links with loss, delay, rate and queue in network namespaces. iperf3 comes from your package manager.
+bench-network: .venv/dev.stamp
+	@$(MAKE) --no-print-directory interop || echo "libtorrent cannot be installed: going on without it"
+	$(BIN)/python -m bench network $(BENCH)
 
 fuzz: .venv/dev.stamp
 	$(BIN)/python -m fuzz --inputs $(or $(N),10M)
