@@ -24,6 +24,7 @@ from bench.network.measurements import CONTENDERS, Bench, Wishes
 from bench.network.scenarios import BY_NAME
 from bench.processes import ROOT, BenchError
 from common.errors import SwarmError
+from node.options import CONGESTION_CONTROLS
 
 MOST = 100  # runs, owners
 FORMAT = 1  # of the JSON
@@ -45,7 +46,9 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     add("--only", nargs="+", choices=BY_NAME, metavar="NAME", help=f"of {', '.join(BY_NAME)}")
     add("--owners", nargs="+", type=whole, metavar="N", help="as many owners only (what the scenario says)")
     add("--with", nargs="+", dest="contenders", choices=CONTENDERS, metavar="WHO", default=list(CONTENDERS))
-    add("--cc", nargs="+", metavar="NAME", default=[""], help="congestion controls of ours (the default one)")
+    add(
+        "--cc", nargs="+", choices=CONGESTION_CONTROLS, metavar="NAME", help="of ours, instead of the default"
+    )
     add(
         "--runs",
         type=whole,
@@ -73,7 +76,7 @@ def main(words: list[str] | None = None) -> int:
     wishes = Wishes(
         tuple(BY_NAME[name] for name in given.only or BY_NAME),
         tuple(given.contenders),
-        tuple(name or None for name in given.cc),
+        tuple(given.cc or (None,)),
         tuple(given.owners or ()),
         given.runs or (1 if given.quick else RUNS),
         given.seed,

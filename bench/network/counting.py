@@ -15,6 +15,7 @@ MTU = 1500
 PAYLOAD = (MTU - UDP_HEADERS - HEADER_SIZE) / MTU  # part of a link's rate that can be bytes of file
 WARM_UP = 3.0  # seconds
 RECOVERY = 2.0  # seconds
+TOO_LATE = 0.01  # part of all packets that the emulator may deliver late, or the run tells little
 TELLING = 1.0  # seconds: a shorter time tells nothing of a rate
 
 

@@ -92,9 +92,14 @@ def _fairness(title: str, name: str, runs: Sequence[Run], scenario: Scenario) ->
     """How the link is shared with a TCP cubic flow."""
     yield Figure(title, _median(lambda run: run.rate, runs), "Mb/s")
     share = None if name in FAIR else SHARE.get(name, USUAL_SHARE)
-    value = _median(lambda run: counting.tcp_share(run, scenario), runs)
+    value = _median(lambda run: counting.tcp_share(run, scenario) or 0.0, runs)
     yield Figure("  of the link that TCP keeps", value, "", bounds=_at_least(share))
-    yield Figure("  Jain's index", _median(counting.jain, runs), "", bounds=_at_least(FAIR.get(name)))
+    yield Figure(
+        "  Jain's index",
+        _median(lambda run: counting.jain(run) or 0.0, runs),
+        "",
+        bounds=_at_least(FAIR.get(name)),
+    )
 
 
 def _evenness(runs: Sequence[Run], scenario: Scenario) -> Figure:
@@ -108,7 +113,12 @@ def _beside(theirs: dict[str, list[Run]], ours: Sequence[Run]) -> str:
     """The others' rates, and how many of ours were not done."""
     others = [f"{name} {_rate(them) or 0:.1f}" for name, them in theirs.items() if name != REFERENCE]
     unfinished = sum(not run.flow.done for run in ours)
-    return "; ".join([*others, *([f"{unfinished} of {len(ours)} not done"] if unfinished else [])])
+    if unfinished:
+        others.append(f"{unfinished} of {len(ours)} not done")
+    late = sum(run.wire.late > counting.TOO_LATE for run in ours)
+    if late:
+        others.append(f"emulator late in {late}")
+    return "; ".join(others)
 
 
 def _notes(runs: Sequence[Run]) -> str:

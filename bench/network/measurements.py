@@ -10,11 +10,11 @@ from pathlib import Path
 
 from bench import machine, theirs
 from bench.content import Content, make_content
-from bench.network import ours, tcp
+from bench.network import counting, ours, tcp
 from bench.network import theirs as others
-from bench.network.counting import on_wire, redundant
 from bench.network.records import Flow, Plan, Run, Wire
 from bench.network.scenarios import Scenario
+from bench.processes import BenchError
 
 CONTENDERS = ("ours", "tcp-cubic", "tcp-bbr", "libtorrent-tcp", "libtorrent-utp")
 THEIR_LIMIT = 20.0  # seconds after which what libtorrent has is taken for its rate
@@ -74,7 +74,7 @@ class Bench:
     def _turn(self, scenario: Scenario, content: Content, owners: int, number: int) -> None:
         seed = self._wishes.seed + number
         for contender, move in self._moves(scenario, content, owners, seed, number):
-            run = Run(scenario.name, contender, owners, seed, *move())
+            run = Run(scenario.name, contender, owners, seed, *_tried(move))
             self.runs.append(run)
             self._say(line(run))
 
@@ -100,6 +100,14 @@ class Bench:
                 yield name, partial(others.libtorrent, folder, content, owners, how == "utp", their_plan)
 
 
+def _tried(move: Move) -> tuple[Flow, Wire]:
+    """A program that fails costs its run, not all of them; it is told, and judged as not done."""
+    try:
+        return move()
+    except BenchError as error:
+        return Flow(0, 0.0, False, str(error)), Wire(0, 0, 0)
+
+
 def line(run: Run) -> str:
     """A run in one line."""
     flow = run.flow
@@ -107,11 +115,11 @@ def line(run: Run) -> str:
     if not flow.done:
         parts.append(f"not done: {flow.reason}")
     if run.contender.startswith("ours") and flow.size:
-        parts.append(f"wire {on_wire(run):.2f}")
-        parts.append(f"redundant {redundant(run):.1%}")
+        parts.append(f"wire {counting.on_wire(run):.2f}")
+        parts.append(f"redundant {counting.redundant(run):.1%}")
         parts.append(f"gap {flow.gap:.2f} s")
     if flow.note:
         parts.append(flow.note)
-    if run.wire.late > 0.01:
+    if run.wire.late > counting.TOO_LATE:
         parts.append(f"emulator late {run.wire.late:.1%}")
     return ", ".join(parts)

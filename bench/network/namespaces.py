@@ -100,8 +100,10 @@ def _back_again() -> Iterator[None]:
     try:
         yield
     finally:
-        _checked("setns", ours, CLONE_NEWNET)
-        os.close(ours)
+        try:
+            _checked("setns", ours, CLONE_NEWNET)
+        finally:
+            os.close(ours)
 
 
 def _checked(name: str, *arguments: int) -> None:

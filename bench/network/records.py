@@ -33,6 +33,10 @@ class Flow:
     begun: float = 0.0  # seconds since the links were set
 
 
+def _empty() -> dict[str, list[int]]:
+    return {"udp": [], "tcp": [], "payload": []}
+
+
 @dataclass(frozen=True)
 class Wire:
     """What the emulator counted since the links were set, in bytes of IP packets."""
@@ -40,7 +44,7 @@ class Wire:
     down: int  # sent towards the fetcher, before anything was lost
     up: int  # sent by the fetcher
     payload: int  # bytes of file of ours that arrived whole at the fetcher, network's copies not counted
-    series: dict[str, list[int]] = field(default_factory=dict)  # what arrived at the fetcher in each BIN
+    series: dict[str, list[int]] = field(default_factory=_empty)  # what arrived at the fetcher in each BIN
     late: float = 0.0  # part of all packets that the emulator delivered more than 5 ms late
     busy: float = 0.0  # of one core, the emulator
 

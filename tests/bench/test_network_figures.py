@@ -49,6 +49,23 @@ def test_who_is_not_done_has_no_rate_and_is_told_of() -> None:
     assert "2 of 3 not done" in row["1% loss, 1 owner: ours"].note
 
 
+def test_a_program_that_failed_counts_as_nothing() -> None:
+    failed = Run("outages", "ours", 1, 1, Flow(0, 0.0, False, "it fell over"), Wire(0, 0, 0))
+    rows = by_name(failed)
+    assert rows["no link 2 s in 7 s, 1 owner: ours"].value == 0
+    assert rows["of what the link offered"].ok is False
+    assert rows["redundant payload"].value is None
+    fallen = replace(failed, scenario="rival")
+    assert by_name(fallen)["of the link that TCP keeps"].ok is None
+
+
+def test_an_emulator_that_was_late_is_told_of() -> None:
+    assert (
+        "emulator late in 1"
+        in by_name(run("clean", 18), run("clean", 18, late=0.02))["no loss, 1 owner: ours"].note
+    )
+
+
 def test_others_alone_are_told_with_their_congestion_control() -> None:
     rows = by_name(run("loss1", 2.1, "TCP cubic", note="cubic, iperf3"))
     assert rows["1% loss, 1 owner: TCP cubic"].value == pytest.approx(2.1)
