@@ -1,20 +1,39 @@
-"""``python -m simulator``: one run with its trace (--seed N), or many of them (--runs N)."""
+"""``python -m simulator``: many simulated transfers, or one of them (--seed) event by event.
+
+With --sockets, transfers over real sockets as well.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from simulator import sockets
 from simulator.outcome import Broken, run
 from simulator.scenario import Scenario
+from simulator.soak import LEAST_FACTOR, soak
 
 
 def main() -> int:
-    """The exit code: 0 if all runs ended as they must."""
+    """The exit code: 0 if all runs ended as they must, fast enough."""
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
     parser.add_argument("--seed", type=int, help="repeat this run, and print what happens in it")
+    parser.add_argument("--runs", type=int, default=1000, help="simulated transfers (default 1000)")
+    parser.add_argument("--first", type=int, default=0, help="the first one's seed (default 0)")
+    parser.add_argument("--sockets", type=int, default=0, help="transfers over real sockets (default 0)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     options = parser.parse_args()
-    return repeat(options.seed)
+    if options.seed is not None:
+        return repeat(options.seed)
+    summary = soak(options.first, options.runs, options.workers)
+    slow = bool(summary.runs) and summary.factor < LEAST_FACTOR
+    if slow:
+        print(
+            f"too slow: {summary.factor:.0f} times real time, and {LEAST_FACTOR:.0f} is promised",
+            file=sys.stderr,
+        )
+    broken = sockets.soak(options.first, options.sockets) if options.sockets else 0
+    return 1 if summary.broken or slow or broken else 0
 
 
 def repeat(seed: int) -> int:

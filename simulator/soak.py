@@ -1,0 +1,101 @@
+"""Thousands of runs, on all processors but politely, with progress and a summary.
+
+The real-time factor is virtual seconds by seconds of processor time, so that it says the same on a machine
+that is busy with something else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+from simulator.outcome import Broken, Outcome, run
+from simulator.scenario import Scenario
+
+BATCH = 50  # runs between two lines of progress
+LEAST_FACTOR = 50.0  # virtual seconds for each second of processor time
+
+
+@dataclass
+class Summary:
+    """What many runs came to."""
+
+    runs: int = 0
+    virtual: float = 0.0  # seconds
+    processor: float = 0.0  # seconds
+    events: int = 0
+    failures: int = 0  # of connections
+    wrong: int = 0  # pieces
+    mixed: int = 0  # of those, delivered by several
+    banned: int = 0  # owners
+    doubted: int = 0
+    broken: list[str] = field(default_factory=list)  # what should never happen
+
+    @property
+    def factor(self) -> float:
+        """How many times faster than real time."""
+        return self.virtual / self.processor if self.processor else 0.0
+
+    def count(self, outcome: Outcome) -> None:
+        """One more run that ended as it must."""
+        self.virtual += outcome.virtual
+        for name in ("events", "failures", "wrong", "mixed", "banned", "doubted"):
+            setattr(self, name, getattr(self, name) + getattr(outcome, name))
+
+    def add(self, other: Summary) -> None:
+        """A batch more."""
+        for name in (
+            "runs",
+            "virtual",
+            "processor",
+            "events",
+            "failures",
+            "wrong",
+            "mixed",
+            "banned",
+            "doubted",
+        ):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.broken += other.broken
+
+    def __str__(self) -> str:
+        return (
+            f"{self.runs:,} transfers, {len(self.broken)} broken; {self.events:,} events in "
+            f"{self.virtual:,.0f} virtual seconds, {self.factor:.0f} times real time; {self.failures:,} "
+            f"connections lost, {self.wrong:,} wrong pieces ({self.mixed:,} of several owners), "
+            f"{self.banned:,} liars banned, {self.doubted:,} owners doubted"
+        )
+
+
+def run_all(seeds: Iterable[int]) -> Summary:
+    """One run after the other; what breaks is noted, and the next one follows."""
+    summary = Summary()
+    began = time.process_time()
+    for seed in seeds:
+        summary.runs += 1
+        try:
+            summary.count(run(Scenario.of(seed)))
+        except Broken as error:
+            summary.broken.append(str(error))
+    summary.processor = time.process_time() - began
+    return summary
+
+
+def soak(first: int, runs: int, workers: int) -> Summary:
+    """``runs`` runs from seed ``first`` on, in ``workers`` processes; prints as it goes."""
+    total = Summary()
+    batches = [range(at, min(at + BATCH, first + runs)) for at in range(first, first + runs, BATCH)]
+    with ProcessPoolExecutor(workers) as pool:
+        for done in as_completed([pool.submit(run_all, batch) for batch in batches]):
+            batch = done.result()
+            total.add(batch)
+            for reason in batch.broken:
+                print(
+                    f"BROKEN {reason}\n  python -m simulator --seed {reason.split()[1].rstrip(':')}",
+                    flush=True,
+                )
+            print(f"{total.runs:,} of {runs:,}: {len(total.broken)} broken, {total.factor:.0f}x", flush=True)
+    print(total)
+    return total

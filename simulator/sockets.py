@@ -1,0 +1,175 @@
+"""The same over real sockets: owners and downloads of this process, with a bad relay before each owner.
+
+Real time, real threads and files, so no two runs are alike; the seed says who lies, who dies and what the
+relays do to datagrams. Every file must be right in the end, and no honest owner may be banned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.bitfield import Bitfield
+from common.messages import OwnedFile, OwnerEntry
+from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
+from faults.link import LinkFaults
+from faults.relay import FaultyRelay
+from node.chunk_udp.owner import Owner
+from node.content.verify import PieceVerifier
+from node.download import Download, Surroundings
+from node.settings import NodeSettings, TransferSettings
+
+AT_ONCE = 4  # transfers
+LONGEST = 90.0  # seconds for one
+PIECE = 16 << 10  # bytes
+SETTINGS = TransferSettings(owner_timeout=0.5, loopback_segment_size=1400)
+
+
+@dataclass
+class _Content:
+    """What one owner serves: the content, or something like it."""
+
+    data: bytes
+    offered: bool = True
+    held: Bitfield | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def holds(self, start: int, end: int) -> bool:
+        return True
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.data[offset : offset + len(buffer)]
+
+
+@dataclass
+class _Tracker:
+    """Knows the owners, and is always there."""
+
+    owners: Sequence[OwnerEntry]
+
+    def need(self, filename: str | None = None, info_hash: str | None = None) -> list[OwnerEntry]:
+        return list(self.owners)
+
+    def own(self, files: Sequence[OwnedFile]) -> None: ...
+
+    def update(
+        self, filename: str, owner: int | None = None, info_hash: str | None = None, amount: int | None = None
+    ) -> None: ...
+
+
+def transfer(seed: int, verifier: PieceVerifier) -> str:
+    """One download among honest owners, liars and those that die: "" if all is well, else what is not."""
+    chance = random.Random(seed)
+    content = chance.randbytes(int(2 ** chance.uniform(8, 18.5)))
+    pieces = b"".join(hashlib.sha1(content[at : at + PIECE]).digest() for at in range(0, len(content), PIECE))
+    metainfo = decode_metainfo(encode_metainfo("x.bin", len(content), PIECE, pieces, ""))
+    liars = set()
+    with contextlib.ExitStack() as stack:
+        entries = []
+        for number in range(1, 2 + chance.choice([0, 1, 2, 4])):
+            lies = number > 1 and chance.random() < 0.4
+            dies = chance.uniform(0, 0.3) if number > 1 and chance.random() < 0.3 else None
+            if lies:
+                liars.add(number)
+            addr = _serve(stack, metainfo, _bent(content, chance) if lies else content, dies, chance)
+            entries.append(OwnerEntry(number, addr, uploads=0))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
+        return _fetch(metainfo, content, entries, liars, folder, verifier)
+
+
+def _bent(content: bytes, chance: random.Random) -> bytes:
+    """Wrong in every piece, or in one."""
+    bent = bytearray(content)
+    wrong = range(0, len(bent), 1000) if chance.random() < 0.5 else [chance.randrange(len(bent))]
+    for at in wrong:
+        bent[at] ^= 1
+    return bytes(bent)
+
+
+def _serve(
+    stack: contextlib.ExitStack, metainfo: Metainfo, data: bytes, dies: float | None, chance: random.Random
+) -> tuple[str, int]:
+    """An owner on a socket of its own behind a relay of its own: where to ask for it."""
+    sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    sock.bind(("127.0.0.1", 0))
+    owner = Owner(sock, {metainfo.info_hash: _Content(data)}, chance.randbytes(32), lambda *_: None)
+    thread = threading.Thread(target=owner.listen, name="soak owner", daemon=True)
+    thread.start()
+    stack.callback(thread.join)
+    stack.callback(owner.stop)
+    if dies is not None:
+        timer = threading.Timer(dies, owner.stop)
+        timer.start()
+        stack.callback(timer.cancel)
+    there, back = (_faults(chance) for _ in range(2))
+    relay = FaultyRelay(sock.getsockname()[:2], there, back, chance.getrandbits(32))
+    return stack.enter_context(relay).addr
+
+
+def _faults(chance: random.Random) -> LinkFaults:
+    def perhaps(most: float) -> float:
+        return chance.choice([0.0, chance.uniform(0, most)])
+
+    return LinkFaults(
+        loss=perhaps(0.15),
+        duplicate=perhaps(0.1),
+        reorder=perhaps(0.2),
+        corrupt=perhaps(0.05),
+        delay=perhaps(0.01),
+    )
+
+
+def _fetch(
+    metainfo: Metainfo,
+    content: bytes,
+    owners: Sequence[OwnerEntry],
+    liars: set[int],
+    folder: Path,
+    verifier: PieceVerifier,
+) -> str:
+    settings = NodeSettings(1000, folder, "http://127.0.0.1:9", search_limit=LONGEST, transfer=SETTINGS)
+    around = Surroundings(settings, [_Tracker(owners)], verifier, lambda event: None, lambda *_: None)
+    download = Download(metainfo, around)
+    download.start()
+    if not download.done.wait(LONGEST):
+        download.cancel()
+        download.done.wait(LONGEST)
+        return f"hangs: {download.status()}"
+    if download.error is not None:
+        return f"fails: {download.error}"
+    if (folder / metainfo.name).read_bytes() != content:
+        return "corrupt"
+    banned = {row.node_id for row in download.status().sources if row.state == "blamed"}
+    return f"honest owners banned: {banned - liars}" if banned - liars else ""
+
+
+def soak(first: int, runs: int) -> int:
+    """``runs`` transfers, several at once; prints as it goes, and returns how many went wrong."""
+    verifier, began, broken = PieceVerifier(2), time.monotonic(), 0
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            seeds = range(first, first + runs)
+            for done, (seed, reason) in enumerate(
+                zip(seeds, pool.map(lambda s: transfer(s, verifier), seeds), strict=True), 1
+            ):
+                if reason:
+                    broken += 1
+                    print(f"BROKEN over sockets, seed {seed}: {reason}", flush=True)
+                if done % 50 == 0 or done == runs:
+                    seconds = time.monotonic() - began
+                    print(f"{done:,} of {runs:,} over sockets: {broken} broken, {seconds:.0f} s", flush=True)
+    finally:
+        verifier.close()
+    return broken
