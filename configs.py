@@ -42,7 +42,7 @@ CFG: dict[str, dict[str, Any]] = {
         "TRACKER_SAVE_INTERVAL": 1.0,  # seconds for which removals of silent nodes may stay unsaved
         # The node's.
         "NODE_HOST": "127.0.0.1",  # address a node listens on and announces
-        "CONGESTION_CONTROL": "cubic",  # cubic or fixed
+        "CONGESTION_CONTROL": "bbr",  # bbr, cubic, fixed, ledbat or reno
         "LOOPBACK_SEGMENT_SIZE": 65472,  # bytes of file in a segment over loopback, at most
         "SOCKET_BUFFER_SIZE": 4194304,  # bytes asked of the system for a UDP socket's receive buffer
         "HASH_THREADS": 2,  # threads that verify pieces

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from node.commands import HELP, Download, Send
 
-CONGESTION_CONTROLS = ("cubic", "fixed")
+CONGESTION_CONTROLS = ("bbr", "cubic", "fixed", "ledbat", "reno")
 LOOPBACK = "127.0.0.1"
 SMALLEST_RATE, LARGEST_RATE = 16_000, 10**12  # bytes a second; below, one datagram would be too much at once
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

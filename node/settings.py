@@ -10,7 +10,7 @@ from pathlib import Path
 class TransferSettings:
     """How the classroom transport moves bytes."""
 
-    congestion_control: str = "cubic"  # a name in node.chunk_udp.congestion
+    congestion_control: str = "bbr"  # a name in node.chunk_udp.congestion
     segment_size: int = 7216  # bytes of file in a datagram on a real network, at most
     loopback_segment_size: int = 65472  # the same over loopback
     max_datagram: int = 65527  # bytes of a loopback datagram, at most (IPv4 itself carries 65,507)

@@ -27,9 +27,12 @@ from collections.abc import Sequence
 from common.errors import OwnerFault, WireError
 from common.ranges import RangeSet
 from node.chunk_udp import wire
+from node.chunk_udp.access import AccessLink, Share
 from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.delivery import Deliveries
 from node.chunk_udp.facts import Arrived, Counters, Fact, NotHeld, Queued, Terms, Told
-from node.chunk_udp.recovery import Flight, RoundTripTime
+from node.chunk_udp.pacing import QUANTUM, Pacer
+from node.chunk_udp.recovery import Flight, Outstanding, RoundTripTime
 
 PERSISTENT_PROBES = 3  # probes in vain after which the window collapses
 BLACK_HOLE_PROBES = 2  # probes in vain, with no segment seen ever, after which segments are made smaller
@@ -37,7 +40,9 @@ MAX_TOKENS_IN_A_ROW = 8  # tokens without any progress in between
 MAX_REFUSALS = 3  # "nobody listens at that port" in a row, after which the owner counts as gone
 REFUSAL_WAIT = 0.1  # seconds after which to try a closed port again: a stray refusal is forgiven
 FIRST_ASK = 1 << 31  # ASKs are numbered from here, REQUESTs from 1: no answer is taken for another's
+PROBE_REQUESTS = 2  # requests in all probes but the first: one may be lost, too (RFC 9002, 6.2.4)
 PATIENCE = 3  # an owner is not called silent before this many probe timeouts
+ASK_INTERVAL = 0.3  # seconds between two ASKs before the first answer, at most: they cost next to nothing
 MAX_QUESTIONS = 3  # in a row without an answer, while FETCHING
 BUSY_WAIT = 1.0  # seconds between two questions to an owner that serves others first: they keep our place
 WINDOW_FRACTION = 4  # requests that share a full window: small bursts, and the next asked for in time
@@ -56,13 +61,19 @@ class State(enum.Enum):
 class FetchConnection:
     """One owner, one torrent. All times are monotonic seconds, all ranges half-open."""
 
-    def __init__(self, terms: Terms, controller: CongestionController, now: float) -> None:
+    def __init__(
+        self, terms: Terms, controller: CongestionController, now: float, share: Share | None = None
+    ) -> None:
         self.terms = terms
         self.state = State.VALIDATING
         self.segment_size = terms.segment_size
         self.counters = Counters()
         self.rtt = RoundTripTime()
         self.controller = controller
+        self.share = share or AccessLink().join()
+        self.deliveries = Deliveries()
+        self._pacer = Pacer()
+        self._paced_until: float | None = None  # when what the window allows may be asked for
         self._flight = Flight()
         self._lost = RangeSet()  # to be asked for again
         self._token = wire.NO_TOKEN
@@ -122,7 +133,8 @@ class FetchConnection:
     @property
     def idle(self) -> bool:
         """Whether nothing is awaited from the owner although it would serve us."""
-        return self.state is State.FETCHING and not self._flight.requests and not self._asked
+        waits = self._flight.requests or self._asked or self._paced_until is not None
+        return self.state is State.FETCHING and not waits
 
     def room(self) -> int:
         """Bytes that may be asked for now; 0 unless FETCHING."""
@@ -130,10 +142,26 @@ class FetchConnection:
 
     @property
     def request_size(self) -> int:
-        """Bytes to ask for in one REQUEST: whole segments, a fraction of the window."""
-        fraction = self.window // (WINDOW_FRACTION * self.segment_size)
-        most = min(wire.MAX_REQUEST // self.segment_size, wire.MAX_SEGMENTS_PER_REQUEST)
-        return max(1, min(fraction, most)) * self.segment_size
+        """Bytes to ask for in one REQUEST: whole segments, a part of the window, some milliseconds' worth."""
+        quantum = self.controller.pacing_rate(self.rtt) * QUANTUM
+        wanted = min(self.window / WINDOW_FRACTION, quantum, wire.MAX_REQUEST, self.share.largest_request)
+        return max(1, min(int(wanted / self.segment_size), wire.MAX_SEGMENTS_PER_REQUEST)) * self.segment_size
+
+    def may_request(self, now: float) -> bool:
+        """Whether ``request_size`` bytes may be asked for now; if only not yet, ``next_timer`` says when."""
+        self._paced_until = None
+        room, size = self.room(), self.request_size
+        if room < size and (not room or self._flight.bytes):
+            return False
+        free_at = max(self._pacer.free_at, now + self.share.wait(size, now))
+        if free_at > now:
+            self._paced_until = free_at
+            return False
+        return True
+
+    def out_of_work(self) -> None:
+        """More might have been asked for, but nobody wants more: what arrives says less about the path."""
+        self.deliveries.out_of_work(self._flight.bytes)
 
     def take_lost(self, limit: int) -> tuple[int, int] | None:
         """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
@@ -144,6 +172,10 @@ class FetchConnection:
         if not self._flight.requests:
             self._silent_since = self._timer_from = now
         entry = self._flight.send(start, end, now)
+        self.deliveries.sent(entry, self._flight.bytes == end - start, now)
+        self._pacer.spend(end - start, self.controller.pacing_rate(self.rtt), now)
+        segments = -(-(end - start) // self.segment_size)
+        self.share.spend(end - start + segments * wire.HEADER_SIZE, now)
         self.counters.requested_bytes += end - start
         terms = self.terms
         self._to_send.append(
@@ -266,47 +298,50 @@ class FetchConnection:
         request = self._flight.arrive_in_order(message.sequence, start, end)
         if request is None:
             return self._out_of_order(message, start, end, limited, now)
+        self._got(end - start, request, limited, now)
+        return (Arrived(start, message.payload),)
+
+    def _got(self, size: int, request: Outstanding, limited: bool, now: float) -> None:
+        """``size`` new bytes came in answer to ``request``: tell whoever learns from it."""
+        self._heard(now)
+        self._tokens_in_a_row, self._any_data = 0, True
+        self.deliveries.arrived(size, request, now)
         if not request.answered:
             request.answered = True
             self.rtt.sample(now - request.sent_at)
-        self._heard(now)
-        self._tokens_in_a_row, self._any_data = 0, True
-        self.controller.on_received(end - start, request.sent_at, self.rtt.smoothed, now, limited)
-        return (Arrived(start, message.payload),)
+            self.deliveries.round_trip(self.rtt.latest)
+        self.controller.on_received(size, request.sent_at, self.rtt, now, limited)
+        if request.missing and self._flight.in_order:
+            return  # its rate is known better when all of it is here
+        self.deliveries.sample(request, self.rtt.minimum, now)
+        ended = self.deliveries.end_of_round(request, self._flight.bytes)
+        if ended is not None:
+            self.controller.on_round(ended, self.share, now)
 
     def _out_of_order(
         self, message: wire.Data, start: int, end: int, limited: bool, now: float
     ) -> Sequence[Fact]:
         taken: list[tuple[int, int]] = []
-        sent_at = now
         request = self._flight.requests.get(message.sequence)
         if request is not None and request.start <= start and end <= request.end:
-            sent_at = request.sent_at
-            if not request.answered:
-                request.answered = True
-                self.rtt.sample(now - sent_at)
             taken = self._flight.arrive(request, start, end)
+            size = sum(e - s for s, e in taken)
+            if size:
+                self._got(size, request, limited, now)
         if taken != [(start, end)]:
-            taken = taken + self._late(start, end)
-        if not taken:
-            self.counters.duplicate_bytes += end - start
-            self._look_for_losses(now)  # nothing new came, but it may show how far the owner has got
-            return ()
-        self._heard(now)
-        self._tokens_in_a_row, self._any_data = 0, True
-        size = sum(e - s for s, e in taken)
-        self.counters.duplicate_bytes += end - start - size
-        self.controller.on_received(size, sent_at, self.rtt.smoothed, now, limited)
-        self._look_for_losses(now)
-        if size == end - start:
-            return (Arrived(start, message.payload),)
+            taken = taken + self._late(start, end, now)
+        self.counters.duplicate_bytes += end - start - sum(e - s for s, e in taken)
+        self._look_for_losses(now)  # if nothing new came, it may still show how far the owner has got
         return [Arrived(s, message.payload[s - start : e - start]) for s, e in taken]
 
-    def _late(self, start: int, end: int) -> list[tuple[int, int]]:
+    def _late(self, start: int, end: int, now: float) -> list[tuple[int, int]]:
         """What of ``[start, end)`` we still want although its own request was given up meanwhile."""
         taken = self._lost.cut(start, end) + self._flight.take_back(start, end)
         if taken:
+            self._heard(now)
+            self._tokens_in_a_row, self._any_data = 0, True
             self._flight.be_patient()
+            self.deliveries.lost(-sum(e - s for s, e in taken))
         return taken
 
     def _look_for_losses(self, now: float) -> None:
@@ -314,6 +349,7 @@ class FetchConnection:
         if lost is None:
             return
         self.counters.lost_bytes += lost.size
+        self.deliveries.lost(lost.size)
         for span in lost.ranges:
             self._lost.add(*span)
         self.controller.on_lost(lost.size, lost.latest_sent_at, now)
@@ -328,20 +364,24 @@ class FetchConnection:
         if self.state is State.QUEUED:
             return self._ask_again_at
         if self.state is State.CLOSED or not self._waiting():
-            return None
+            return self._paced_until
         due = min(self._probe_at(), self._give_up_at())
-        return due if self._flight.loss_time is None else min(due, self._flight.loss_time)
+        also = (when for when in (self._flight.loss_time, self._paced_until) if when is not None)
+        return min((due, *also))
 
     def _probe_at(self) -> float:
-        return min(self._timer_from + self.rtt.probe_timeout(self._probes), self._probe_by)
+        return min(self._timer_from + self._probe_wait(self._probes), self._probe_by)
+
+    def _probe_wait(self, probes: int) -> float:
+        wait = self.rtt.probe_timeout(probes)
+        return wait if self.state is State.FETCHING else min(wait, ASK_INTERVAL)
 
     def _give_up_at(self) -> float:
         """When silence has lasted too long; never before a probe has had its chance of being answered."""
         if not self._probes:
             return float("inf")
-        once = self.rtt.probe_timeout(0)
-        limit = max(self.terms.owner_timeout, PATIENCE * once)
-        return max(self._silent_since + limit, self._timer_from + once)
+        limit = max(self.terms.owner_timeout, PATIENCE * self.rtt.probe_timeout(0))
+        return max(self._silent_since + limit, self._timer_from + self._probe_wait(0))
 
     def on_timer(self, now: float) -> None:
         """Do what is due; OwnerFault when the owner has been silent for too long."""
@@ -380,12 +420,13 @@ class FetchConnection:
             and self.segment_size > wire.SMALL_SEGMENT
         ):
             self._shrink_segments()
-        span = self._flight.oldest(self.segment_size)
-        if span is not None:
-            self._flight.take_back(*span)
-            silent_since = self._silent_since
-            self.request(*span, now)
-            self._silent_since = silent_since  # a probe is no news
+        silent_since = self._silent_since
+        for _ in range(1 if self._probes == 1 else PROBE_REQUESTS):
+            span = self._flight.oldest(self.segment_size)
+            if span is not None:
+                self._flight.take_back(*span)
+                self.request(*span, now)
+        self._silent_since = silent_since  # a probe is no news
 
     def _shrink_segments(self) -> None:
         """Answers came, but never a segment: the path may not carry this size (RFC 8899's black hole)."""

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from common.errors import OwnerFault
 from node.chunk_udp import sockets, wire
+from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.facts import Arrived, Fact, NotHeld, Queued, Terms, Told
@@ -65,8 +66,16 @@ class Supply(Protocol):
 class Fetcher:
     """Fetches from one owner at ``addr`` whatever ``supply`` wants, until it wants nothing more."""
 
-    def __init__(self, addr: Address, info_hash: bytes, settings: TransferSettings, supply: Supply) -> None:
+    def __init__(
+        self,
+        addr: Address,
+        info_hash: bytes,
+        settings: TransferSettings,
+        supply: Supply,
+        access: AccessLink | None = None,
+    ) -> None:
         self._supply = supply
+        self._access = access or AccessLink(settings.download_limit)
         family = sockets.family_of(addr[0])
         any_host = "::" if family == socket.AF_INET6 else "0.0.0.0"
         here = addr[0] if sockets.is_loopback(addr[0]) else any_host
@@ -97,6 +106,7 @@ class Fetcher:
             min(settings.loopback_segment_size, settings.max_datagram - wire.HEADER_SIZE),
             settings.datagram_limit,
         )
+        segment = min(segment, self._access.largest_datagram - wire.HEADER_SIZE)
         terms = Terms(
             info_hash,
             secrets.randbits(64),
@@ -107,7 +117,7 @@ class Fetcher:
         )
         self._batches = sockets.accept_batches(self._sock, segment)
         controller = make_controller(settings.congestion_control, segment)
-        return FetchConnection(terms, controller, time.monotonic())
+        return FetchConnection(terms, controller, time.monotonic(), self._access.join())
 
     def receive_chunk(self) -> None:
         """Fetch until the supply is content; OwnerFault if the owner fails. Closes the socket."""
@@ -117,6 +127,7 @@ class Fetcher:
                 while self._step(selector):
                     pass
         finally:
+            self.connection.share.leave()
             self._supply.give_back(self.connection.unreceived())
 
     @staticmethod
@@ -157,10 +168,11 @@ class Fetcher:
     def _ask_for_more(self, now: float) -> None:
         """Turn room in the window into requests; what was lost goes first."""
         connection = self.connection
-        size = connection.request_size
-        while connection.room() >= size or (connection.room() and not connection.in_flight):
+        while connection.may_request(now):
+            size = connection.request_size
             span = connection.take_lost(size) or self._supply.next_span(size)
             if span is None:
+                connection.out_of_work()
                 break
             connection.request(*span, now)
         for datagram in connection.datagrams_to_send():

@@ -18,7 +18,7 @@ MAX_PACKET_THRESHOLD = 64  # segments; the thresholds grow up to these where a p
 MAX_TIME_THRESHOLD = 2.0
 INITIAL_RTT = 0.333  # seconds, before anything was measured (6.2.2)
 SLACK = 0.020  # seconds an owner's process may be held up by its system without being called lost
-MAX_PROBE_TIMEOUT = 1.0  # seconds between probes, at most, once a round trip is known
+MAX_PROBE_TIMEOUT = 0.25  # seconds between probes, at most, or one timeout where that is longer
 
 
 class RoundTripTime:
@@ -64,6 +64,9 @@ class Outstanding:
     sent_at: float
     missing: RangeSet = field(default_factory=RangeSet)
     answered: bool = False  # something of it arrived
+    delivered: int = 0  # for the delivery rate: bytes that had arrived when it was sent,
+    delivered_at: float = 0.0  # when the last of them had,
+    first_sent_at: float = 0.0  # and when that had been asked for
 
     def stream_position(self, offset: int) -> int:
         """Where byte ``offset`` of the file lies in the stream."""
@@ -124,6 +127,11 @@ class Flight:
         if not request.missing:
             del self.requests[sequence]
         return request
+
+    @property
+    def in_order(self) -> bool:
+        """Whether nothing is suspected to be lost."""
+        return self.loss_time is None
 
     def arrive(self, request: Outstanding, start: int, end: int) -> list[tuple[int, int]]:
         """Bytes ``[start, end)`` came for ``request``: returns those of them that were still missing."""

@@ -6,10 +6,19 @@ from collections.abc import Callable
 
 from common.errors import SettingError
 from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.congestion.bbr import Bbr
 from node.chunk_udp.congestion.cubic import Cubic
 from node.chunk_udp.congestion.fixed import Fixed
+from node.chunk_udp.congestion.ledbat import Ledbat
+from node.chunk_udp.congestion.reno import Reno
 
-CONTROLLERS: dict[str, Callable[[int], CongestionController]] = {"cubic": Cubic, "fixed": Fixed}
+CONTROLLERS: dict[str, Callable[[int], CongestionController]] = {
+    "bbr": Bbr,
+    "cubic": Cubic,
+    "fixed": Fixed,
+    "ledbat": Ledbat,
+    "reno": Reno,
+}
 
 
 def make_controller(name: str, segment_size: int) -> CongestionController:

@@ -14,9 +14,47 @@ Obligations, checked for all of them by one contract suite:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple, Protocol
 
+from node.chunk_udp.delivery import Round
+from node.chunk_udp.recovery import RoundTripTime
+
+PACING_GAIN = 1.25  # as Linux paces: enough to fill the window in every round trip
+SHORTEST_TRIP = 0.0001  # seconds; nothing is paced by shorter ones
 INITIAL_SEGMENTS = 10  # RFC 6928
 MINIMUM_SEGMENTS = 2
+
+
+class View(NamedTuple):
+    """What the access link tells one of the connections that share it."""
+
+    fits: float = 1.0  # part of what the connection believes to be its rate that fits beside the others
+    connections: int = 1  # that share it
+    congested: bool = False  # another one met congestion since the last report
+    resting: bool = False  # all ask for less, to see whether less comes
+    wasted: bool | None = None  # after such a rest: whether as much came
+
+
+class Share(Protocol):
+    """What a controller sees of the access link that all connections of this node share."""
+
+    def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> View:
+        """Believe in ``believed`` bytes a second; ``arrived`` bytes came, through a ``queue`` or not, and
+        losses showed it ``congested`` or not.
+        """
+        ...
+
+    def begin_rest(self, round_trip: float, now: float) -> None:
+        """Have all connections ask for less for some round trips, and see what it costs."""
+        ...
+
+    def may_probe(self, now: float) -> bool:
+        """Whether it is this connection's turn to probe for more; the turn lasts until ``end_probe``."""
+        ...
+
+    def end_probe(self) -> None:
+        """Somebody else's turn."""
+        ...
 
 
 class CongestionController(ABC):
@@ -31,12 +69,19 @@ class CongestionController(ABC):
         """Bytes below which ``window`` never falls."""
         return MINIMUM_SEGMENTS * self.segment_size
 
+    def pacing_rate(self, rtt: RoundTripTime) -> float:
+        """Bytes a second at which to ask: the window in a bit less than a round trip, so that it fills."""
+        return PACING_GAIN * self.window / max(rtt.smoothed, SHORTEST_TRIP)
+
     @abstractmethod
-    def on_received(self, size: int, sent_at: float, rtt: float, now: float, limited: bool) -> None:
-        """``size`` bytes asked for at ``sent_at`` arrived; ``rtt`` is the smoothed round-trip time.
+    def on_received(self, size: int, sent_at: float, rtt: RoundTripTime, now: float, limited: bool) -> None:
+        """``size`` bytes asked for at ``sent_at`` arrived; ``rtt`` is up to date.
 
         ``limited`` says whether the window was what held the connection back: if not, it need not grow.
         """
+
+    def on_round(self, ended: Round, share: Share, now: float) -> None:  # noqa: B027  # who counts bytes needs none
+        """A round trip is over; ``share`` is this connection's view of the access link."""
 
     @abstractmethod
     def on_lost(self, size: int, sent_at: float, now: float) -> None:

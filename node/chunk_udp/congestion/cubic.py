@@ -7,6 +7,7 @@ on time, not on round trips, so connections of different round-trip times share 
 from __future__ import annotations
 
 from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.recovery import RoundTripTime
 
 C = 0.4  # segments per second cubed: how steep the curve is (RFC 9438, 5)
 BETA = 0.7  # what is left of the window after a loss
@@ -26,7 +27,7 @@ class Cubic(CongestionController):
         self._k = 0.0  # seconds from the start of the curve to its plateau
         self._w_est = 0.0  # segments: what Reno would have by now
 
-    def on_received(self, size: int, sent_at: float, rtt: float, now: float, limited: bool) -> None:
+    def on_received(self, size: int, sent_at: float, rtt: RoundTripTime, now: float, limited: bool) -> None:
         """Grow: by what arrived in slow start, along the curve afterwards."""
         if sent_at <= self._recovery_from or not limited:
             return
@@ -37,7 +38,7 @@ class Cubic(CongestionController):
             self._start_curve(now)
         assert self._epoch is not None
         segments = self.window / self.segment_size
-        target = C * (now - self._epoch + rtt - self._k) ** 3 + self._w_max
+        target = C * (now - self._epoch + rtt.smoothed - self._k) ** 3 + self._w_max
         target = min(max(target, segments), 1.5 * segments)
         alpha = (
             ALPHA if self._w_est < self._w_prior else 1.0

@@ -7,6 +7,7 @@ without congestion control: fine on an idle loopback, unfair and lossy on anythi
 from __future__ import annotations
 
 from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.recovery import RoundTripTime
 
 WINDOW_SEGMENTS = 32
 
@@ -18,7 +19,11 @@ class Fixed(CongestionController):
         super().__init__(segment_size)
         self.window = WINDOW_SEGMENTS * segment_size
 
-    def on_received(self, size: int, sent_at: float, rtt: float, now: float, limited: bool) -> None:
+    def pacing_rate(self, rtt: RoundTripTime) -> float:
+        """All at once."""
+        return float("inf")
+
+    def on_received(self, size: int, sent_at: float, rtt: RoundTripTime, now: float, limited: bool) -> None:
         """Nothing is learned."""
 
     def on_lost(self, size: int, sent_at: float, now: float) -> None:

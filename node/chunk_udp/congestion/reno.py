@@ -1,0 +1,44 @@
+"""NewReno (RFC 9002, section 7): one segment more for each round trip, half of it after a loss.
+
+The one that every textbook draws as a sawtooth. Its share falls with the round-trip time and with the square
+root of the loss rate (Mathis: about 1.2 segments / (rtt * sqrt(loss))).
+"""
+
+from __future__ import annotations
+
+from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.recovery import RoundTripTime
+
+LEFT_AFTER_LOSS = 0.5  # of the window
+
+
+class Reno(CongestionController):
+    """Slow start until the first loss, additive increase and multiplicative decrease afterwards."""
+
+    def __init__(self, segment_size: int) -> None:
+        super().__init__(segment_size)
+        self._slow_start_until = float("inf")  # bytes (ssthresh)
+        self._recovery_from = float("-inf")  # losses asked for before this are part of the last reduction
+
+    def on_received(self, size: int, sent_at: float, rtt: RoundTripTime, now: float, limited: bool) -> None:
+        """Grow by what arrived in slow start, else by a segment for each window that arrived."""
+        if sent_at <= self._recovery_from or not limited:
+            return
+        if self.window < self._slow_start_until:
+            self.window += size
+        else:
+            self.window += self.segment_size * size / self.window
+
+    def on_lost(self, size: int, sent_at: float, now: float) -> None:
+        """Halve, once for all that was outstanding."""
+        if sent_at <= self._recovery_from:
+            return
+        self._recovery_from = now
+        self.window = max(self.window * LEFT_AFTER_LOSS, self.minimum_window)
+        self._slow_start_until = self.window
+
+    def on_persistent_congestion(self, now: float) -> None:
+        """Begin again from the smallest window, in slow start up to half of where it was."""
+        self._recovery_from = now
+        self._slow_start_until = max(self.window * LEFT_AFTER_LOSS, self.minimum_window)
+        self.window = self.minimum_window

@@ -1,0 +1,101 @@
+"""How fast does it arrive? Delivery rates and round trips, from the requests' own records.
+
+A sample compares what has arrived between the sending of a request and its answer with the time that took
+(draft-cheng-iccrg-delivery-rate-estimation): neither faster than it was asked for, nor faster than it came,
+so that answers that arrive in a heap do not count as a fast link. A round ends when something comes that was
+asked for after its begin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Sent(Protocol):
+    """What is recorded with each request for the sake of samples."""
+
+    sent_at: float
+    delivered: int  # bytes that had arrived in all when it was sent
+    delivered_at: float  # when the last of them did
+    first_sent_at: float  # when what arrived then had been sent
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round trip brought."""
+
+    delivered: int  # bytes
+    lost: int  # bytes
+    rate: float  # bytes a second, the best sample; 0 without one
+    limited: bool  # whether the best sample was held back by a lack of work instead of by the path
+    lowest_rtt: float  # seconds; infinite if none was measured
+    in_flight: int  # bytes outstanding at its end
+
+
+class Deliveries:
+    """Counts what arrives, in bytes; all times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self.delivered = 0
+        self._delivered_at = 0.0
+        self._first_sent_at = 0.0
+        self._round_ends_at = 0  # when something asked for with this much delivered arrives
+        self._round_from = 0  # bytes delivered at its begin
+        self._lost = 0
+        self._rate = 0.0
+        self._limited = False
+        self._limited_until = -1  # bytes delivered: up to there a lack of work shows in the samples
+        self._lowest_rtt = float("inf")
+
+    def sent(self, request: Sent, idle: bool, now: float) -> None:
+        """``request`` goes out now; ``idle``: with nothing else outstanding."""
+        if idle:
+            self._delivered_at = self._first_sent_at = now
+        request.delivered, request.delivered_at = self.delivered, self._delivered_at
+        request.first_sent_at = self._first_sent_at
+
+    def out_of_work(self, in_flight: int) -> None:
+        """More might have been asked for, but there was nothing to ask for."""
+        self._limited_until = self.delivered + in_flight
+
+    def lost(self, size: int) -> None:
+        """``size`` bytes are held to be lost."""
+        self._lost += size
+
+    def round_trip(self, seconds: float) -> None:
+        """A round trip was measured."""
+        if seconds < self._lowest_rtt:
+            self._lowest_rtt = seconds
+
+    def arrived(self, size: int, request: Sent, now: float) -> None:
+        """``size`` bytes came that ``request`` asked for."""
+        self.delivered += size
+        self._delivered_at = now
+        if request.sent_at > self._first_sent_at:
+            self._first_sent_at = request.sent_at
+
+    def sample(self, request: Sent, shortest: float, now: float) -> None:
+        """Take the rate that the answer to ``request`` shows; less than ``shortest`` seconds show nothing."""
+        interval = max(now - request.delivered_at, request.sent_at - request.first_sent_at)
+        if interval < shortest or interval <= 0:
+            return
+        rate = (self.delivered - request.delivered) / interval
+        if rate > self._rate:
+            self._rate, self._limited = rate, request.delivered < self._limited_until
+
+    def end_of_round(self, request: Sent, in_flight: int) -> Round | None:
+        """The round that ended with the answer to ``request``, if one did."""
+        if request.delivered < self._round_ends_at:
+            return None
+        ended = Round(
+            self.delivered - self._round_from,
+            self._lost,
+            self._rate,
+            self._limited,
+            self._lowest_rtt,
+            in_flight,
+        )
+        self._round_ends_at = self._round_from = self.delivered
+        self._lost, self._rate, self._limited, self._lowest_rtt = 0, 0.0, False, float("inf")
+        return ended
