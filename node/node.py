@@ -16,6 +16,7 @@ from common.messages import OwnedFile
 from common.metainfo import Metainfo, single_file_only
 from node import events
 from node.announcer import Announcer, Credit
+from node.chunk_udp.access import AccessLink
 from node.content.storage import PartFile, SharedFile
 from node.content.torrents import create_torrent, parse_torrent_file
 from node.content.verify import PieceVerifier
@@ -39,6 +40,7 @@ class Node:
         self._lock = threading.Lock()  # guards what follows
         self._downloads: list[Download] = []
         self._turns = threading.Semaphore(MAX_DOWNLOADS)
+        self._access = AccessLink(settings.transfer.download_limit, time.monotonic())
         self._announcers: dict[str, Announcer] = {}  # by tracker URL; our own tracker's is the first
         self._threads: list[threading.Thread] = []
         self._left = threading.Event()
@@ -87,7 +89,7 @@ class Node:
             download.cancel()
         for announcer in announcers:
             announcer.flush(EXIT_LIMIT if announcer.answers else 0)
-            announcer.stop()
+            announcer.stop(EXIT_LIMIT if announcer.answers else 0)
         for announcer in announcers:
             self._say_exit(announcer)
         deadline = time.monotonic() + EXIT_LIMIT
@@ -192,6 +194,7 @@ class Node:
             lambda download, path: self._in_place(download, path, torrent, trackers),
             lambda download, part: self._part_begun(download, part, trackers),
             lambda download: self._part_ended(download, trackers),
+            self._access,
             self._turns,
         )
         download = Download(metainfo, around)

@@ -116,10 +116,11 @@ class SimulatedSource(SourceThread):
         if now >= self._next_question:
             self._next_question = now + NEWS_INTERVAL
             link.ask_what_it_holds(now)
-        size = link.request_size
-        while link.room() >= size or (link.room() and not link.in_flight):
+        while link.may_request(now):
+            size = link.request_size
             span = link.take_lost(size) or self._more(size)
             if span is None:
+                link.out_of_work()
                 break
             assert 0 < span[1] - span[0] <= wire.MAX_REQUEST
             link.request(*span, now)

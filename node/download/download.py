@@ -26,6 +26,7 @@ from common.filenames import PART_SUFFIX
 from common.messages import OwnerEntry
 from common.metainfo import Metainfo
 from node import events
+from node.chunk_udp.access import AccessLink
 from node.content.placing import finish_placing
 from node.content.storage import PartFile
 from node.content.verify import PieceVerifier, Verdict
@@ -72,6 +73,7 @@ class Surroundings:
     in_place: Callable[[Download, Path], None]  # the file is there: share it, tell the tracker
     part_begun: Callable[[Download, PartFile], None] = lambda download, part: None  # first verified pieces
     part_ended: Callable[[Download], None] = lambda download: None  # and there will be no whole
+    access: AccessLink | None = None  # the node's own, which all its downloads share
     turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_DOWNLOADS))
 
 
@@ -322,7 +324,15 @@ class Download:
         transfer = self._settings.transfer
         if candidate.doubt:
             transfer = replace(transfer, checked=True)
-        return SourceThread(candidate, self.metainfo, self.board, landing, transfer, self._source_ended)
+        return SourceThread(
+            candidate,
+            self.metainfo,
+            self.board,
+            landing,
+            transfer,
+            self._source_ended,
+            access=self._around.access,
+        )
 
     def _source_ended(self, source: SourceThread, why: SwarmError | None) -> None:
         """On the source's thread: it works no more."""

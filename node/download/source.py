@@ -10,6 +10,7 @@ from dataclasses import replace
 from common.bitfield import Bitfield
 from common.errors import LocalFault, OwnerFault, SwarmError
 from common.metainfo import Metainfo
+from node.chunk_udp.access import AccessLink
 from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.fetcher import Fetcher
 from node.download.board import Board
@@ -34,7 +35,9 @@ class SourceThread:
         settings: TransferSettings,
         ended: Callable[[SourceThread, SwarmError | None], None],
         clock: Callable[[], float] = time.monotonic,
+        access: AccessLink | None = None,
     ) -> None:
+        self._access = access
         self.candidate = candidate
         self._metainfo = metainfo
         self._board = board
@@ -68,7 +71,9 @@ class SourceThread:
     def _run(self) -> None:
         why: SwarmError | None = OwnerFault("stopped by a fault of this program")  # then a trace tells more
         try:
-            fetcher = Fetcher(self.candidate.addr, self._metainfo.info_hash, self._settings, self)
+            fetcher = Fetcher(
+                self.candidate.addr, self._metainfo.info_hash, self._settings, self, self._access
+            )
             self._begin(fetcher.connection)
             fetcher.receive_chunk()
             why = None
