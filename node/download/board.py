@@ -55,7 +55,7 @@ class Board:
         self._snapshot = held.copy()  # for others to read; never changed, only replaced
         self.changed = threading.Condition()  # notified on whatever somebody may wait for
         self._ledger = PieceLedger(geometry, held)
-        self._plan = Plan(geometry, self._ledger.missing(), self._pace, seed)
+        self._plan = Plan(geometry, self._ledger.missing(), self._pace, seed, self._ledger.restart)
         self._blame = Blame()
         self._meters: dict[Source, Meter] = {}
         self._verified_from: dict[Source, int] = {}

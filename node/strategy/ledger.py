@@ -125,6 +125,15 @@ class PieceLedger:
         self.received -= sum(end - start for start, end in spans)
         return spans
 
+    def restart(self, index: int) -> list[tuple[int, int]]:
+        """Do without what has come of piece ``index`` so far: its ranges, missing again."""
+        parts = self._parts.get(index)
+        if parts is None or parts.blurred or parts.amount == self._geometry.piece_length_of(index):
+            return []
+        del self._parts[index]
+        self.received -= parts.amount
+        return [span for spans in parts.spans.values() for span in spans]
+
     def right(self, index: int) -> Mapping[Source, int]:
         """Piece ``index`` matches its hash: count it as held. Returns who delivered it, and how much."""
         self._held.set(index)

@@ -19,7 +19,7 @@ from node.strategy import Source
 from node.strategy.base import Strategy
 from node.strategy.outstanding import Outstanding
 from node.strategy.picker import Picker
-from node.strategy.probation import Probation
+from node.strategy.probation import Probation, Restart
 from node.strategy.split import Division
 from node.strategy.turns import turns
 
@@ -140,12 +140,22 @@ class Work:
 class Plan:
     """All that is still to come of one download, and who shall deliver it."""
 
-    def __init__(self, geometry: Geometry, missing: Iterable[Span], pace: Pace, seed: int = 0) -> None:
-        """``seed``: the node's id; nodes with different ones choose differently among equals."""
+    def __init__(
+        self,
+        geometry: Geometry,
+        missing: Iterable[Span],
+        pace: Pace,
+        seed: int = 0,
+        restart: Restart = lambda piece: (),
+    ) -> None:
+        """``seed``: the node's id; nodes with different ones choose differently among equals.
+
+        ``restart(piece)`` throws away what has come of it, and says which bytes that was.
+        """
         self._geometry = geometry
         self._pace = pace
         self.work = Work(geometry, missing, pace, seed)
-        self.probation = Probation(geometry, self.work)
+        self.probation = Probation(geometry, self.work, restart)
         self.outstanding = Outstanding(geometry.size)
 
     def leave(self, source: Source) -> None:

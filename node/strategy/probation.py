@@ -12,7 +12,7 @@ who delivered it wait, and then they are new again. Both kinds of piece are *tri
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -22,9 +22,11 @@ from node.strategy import Source
 
 Span: TypeAlias = tuple[int, int]
 
+Restart: TypeAlias = Callable[[int], Iterable[Span]]
+
 TRIAL_SECONDS = 2.0  # for which nobody else helps with a piece that one shall deliver whole
-STALLED = 4.0  # seconds without progress, after which even those help who delivered it wrongly before
-LONGEST_TRIAL = 30.0  # seconds after which they do in any case; doubled for each time that it went wrong
+STALLED = 4.0  # seconds without progress, after which one who delivered it wrongly before takes it over
+LONGEST_TRIAL = 30.0  # seconds after which one does in any case; both doubled each time
 
 
 class Work(Protocol):
@@ -60,20 +62,25 @@ class Trial:
     helped_from: float  # when others may help, monotonic seconds
     holder: Source | None = None
     suspects: Collection[Source] = ()  # who delivered it wrongly together; they pause until ``helped_from``
-    suspects_from: float = 0.0  # when even they may help the holder: later while that one gets on
+    suspects_from: float = 0.0  # when even they may take it over: later while the holder gets on
     ends_at: float = 0.0  # but not later than this
+    begun_by: Source | None = None  # who held it first of those whose bytes are here
+    takeovers: int = 0
 
     def take(self, source: Source, limit: int, now: float) -> Span | None:
         """At most ``limit`` bytes for ``source``."""
         if source == self.holder:
-            self.suspects_from = max(self.suspects_from, min(now + STALLED, self.ends_at))
+            stalled_at = now + STALLED * 2**self.takeovers
+            self.suspects_from = max(self.suspects_from, min(stalled_at, self.ends_at))
         return self.todo.take_first(limit)
 
 
 class Probation:
     """Stands before ``work`` and lets each source take what it is trusted with."""
 
-    def __init__(self, geometry: Geometry, work: Work) -> None:
+    def __init__(self, geometry: Geometry, work: Work, restart: Restart = lambda piece: ()) -> None:
+        """``restart(piece)`` throws away what has come of it, and says which bytes that was."""
+        self._restart = restart
         self._geometry = geometry
         self._work = work
         self._trusted: set[Source] = set()
@@ -143,14 +150,35 @@ class Probation:
             return own if own.todo and may else None
         paused = self._paused(source, now)
         for trial in self._trials.values():
-            waits = trial.holder is None and not paused and self._work.holds(source, trial.piece)
-            waits = waits and (source not in trial.suspects or now >= trial.helped_from)
-            if trial.todo and (waits or trial.holder == source):
-                trial.holder = source
+            if (trial.holder == source and trial.todo) or (not paused and self._may_hold(source, trial, now)):
+                self._hold(source, trial, now)
                 return self._busy(source, trial)
         if paused or source in self._trusted:
             return None
         return self._begin(source, now)
+
+    def _may_hold(self, source: Source, trial: Trial, now: float) -> bool:
+        """Whether ``source`` may become the holder of ``trial``."""
+        if not self._work.holds(source, trial.piece):
+            return False
+        if source not in trial.suspects:
+            return trial.holder is None and bool(trial.todo)
+        if trial.begun_by in (None, source) and trial.holder is None:
+            return now >= trial.helped_from and bool(trial.todo)
+        return now >= trial.suspects_from
+
+    def _hold(self, source: Source, trial: Trial, now: float) -> None:
+        """``source`` delivers it from now on: all of it if it is a suspect, so that its own bytes judge it."""
+        before, trial.holder = trial.begun_by, source
+        if before is None:
+            trial.begun_by = source
+        elif before != source and (before in trial.suspects or source in trial.suspects):
+            for span in self._restart(trial.piece):
+                trial.todo.add(*span)
+            trial.begun_by = source
+            trial.takeovers += 1
+            trial.suspects_from = now + STALLED * 2**trial.takeovers
+            trial.ends_at = now + LONGEST_TRIAL * 2**trial.takeovers
 
     def _begin(self, source: Source, now: float) -> Trial | None:
         """The first piece of a new source; if there is none, it helps with one."""
@@ -167,8 +195,8 @@ class Probation:
     def _in_need(self, source: Source, now: float) -> Trial | None:
         """A trial that takes long, for who has nothing else to do."""
         for trial in self._trials.values():
-            late = trial.suspects_from if source in trial.suspects else trial.helped_from
-            if trial.todo and now >= late and self._work.holds(source, trial.piece):
+            late = source not in trial.suspects and now >= trial.helped_from
+            if trial.todo and late and self._work.holds(source, trial.piece):
                 return trial
         return None
 
