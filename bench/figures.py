@@ -21,6 +21,7 @@ RATE_TO_LIBTORRENT = Bound("ratio", True, 2.0)
 THREE_TO_ONE = Bound("ratio", True, 0.9)
 CREATE_TO_SHA1 = Bound("ratio", True, 0.9)
 PEAK_RSS = Bound("value", False, 100 * MIB)
+LAST_TO_BOUND = Bound("ratio", False, 1.3)
 START_TO_END = "  the same, start to end"
 FLAT = Bound("ratio", False, 1.1)  # of four times the size to the size
 
@@ -34,6 +35,7 @@ def figures(measured: Measured) -> list[Figure]:
         *_memory(measured),
         *_cpu(measured),
         *_many_files(measured),
+        *_crowds(measured),
     ]
 
 
@@ -130,6 +132,19 @@ def _many_files(m: Measured) -> Iterator[Figure]:
         yield Figure("many files, a second", many.files / many.seconds, "files/s")
         if many.node.peak_rss is not None:
             yield Figure("many files, peak RSS", many.node.peak_rss, "B")
+
+
+def _crowds(m: Measured) -> Iterator[Figure]:
+    for nodes in sorted({run.nodes for run in m.crowds}):
+        runs = [run for run in m.crowds if run.nodes == nodes]
+        one = runs[0]
+        name = f"swarm, 1 seed + {nodes} nodes"
+        note = f"{one.size / MIB:.0f} MiB, -up {one.upload / 1e6:g} MB/s each; bound: physics"
+        last = median(run.seconds[-1] for run in runs)
+        yield Figure(f"{name}, last", last, "s", "bound", one.bound, (LAST_TO_BOUND,), note)
+        half = median(statistics.median(run.seconds) for run in runs)
+        used = median(run.cpu_seconds for run in runs)
+        yield Figure("  median", half, "s", "bound", one.bound, note=f"{nodes} nodes; {used:.0f} s of CPU in all")
 
 
 def _owner_usages(transfers: Sequence[Transfer]) -> list[Usage]:

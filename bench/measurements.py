@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import hashing, machine, ours, theirs
+from bench import crowd, hashing, machine, ours, theirs
 from bench.content import Content, make_content, make_repeated_content
 from bench.processes import ROOT
 from bench.records import Measured, TheirTransfer, Transfer
 
-NAMES = ("download", "libtorrent", "owners", "create", "memory", "cpu", "files", "disk")
+NAMES = ("download", "libtorrent", "owners", "create", "memory", "cpu", "files", "disk", "swarm")
 LARGER = 4  # times the size: memory must not have grown
 COPIES = 2  # of a file in its folder at a time: the owner's and the downloader's
 SMALL_FILE = 4096  # bytes
@@ -32,6 +32,7 @@ class Plan:
     only: tuple[str, ...] = NAMES
     files: int = 10_000
     warm_up: bool = True
+    crowds: tuple[int, ...] = crowd.CROWDS  # nodes besides the seed
     folder: Path | None = None  # None: memory if there is room, else the temporary folder
 
 
@@ -71,6 +72,8 @@ class Bench:
             self._large()
         if "disk" in self._plan.only:
             self._disk()
+        if "swarm" in self._plan.only:
+            self._crowds()
         self._yardstick()
 
     def _yardstick(self) -> None:
@@ -137,6 +140,24 @@ class Bench:
                 self.measured.on_disk.append(result)
                 rate = result.size / result.seconds / 1e6
                 self._say(f"run {number} of {self._plan.runs}: on disk: {rate:,.0f} MB/s")
+
+    def _crowds(self) -> None:
+        """One seed and many nodes that start together."""
+        for nodes in self._plan.crowds:
+            needed = (nodes + 2) * crowd.SIZE
+            place = self.folder if machine.room(self.folder) > needed else Path(tempfile.gettempdir())
+            if machine.room(place) < needed:
+                self.measured.skipped.append(f"no room for {nodes} × {_mib(crowd.SIZE)}")
+                continue
+            with _temporary(place) as folder:
+                content = make_content(folder, crowd.SIZE)
+                for number in range(1, self._plan.runs + 1):
+                    result = crowd.run(folder, content, nodes)
+                    self.measured.crowds.append(result)
+                    self._say(
+                        f"run {number} of {self._plan.runs}: 1 seed, {nodes} nodes: "
+                        f"{result.seconds[-1]:.1f} s, bound {result.bound:.1f} s"
+                    )
 
 
 def _mib(size: int) -> str:

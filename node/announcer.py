@@ -55,6 +55,7 @@ class Announcer:
         self._files: dict[tuple[str, str | None], OwnedFile] = {}  # to be announced
         self._credits: deque[Credit] = deque(maxlen=MAX_CREDITS)
         self._busy = False
+        self._running = False
         self._stopped = False
         self._lost = False
         self._retry = FIRST_RETRY
@@ -102,11 +103,15 @@ class Announcer:
             self._changed.wait_for(lambda: self._lost or self._stopped or not self._pending(), timeout)
             return not self._pending()
 
-    def stop(self) -> None:
-        """End ``run``."""
+    def stop(self, timeout: float = 0.0) -> bool:
+        """End ``run``; wait at most ``timeout`` seconds until nothing is being said any more. Whether it is so.
+
+        EXIT is said after that: a REGISTER or OWN that overtakes it would bring us back as a ghost.
+        """
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+            return self._changed.wait_for(lambda: not self._running, timeout)
 
     def run(self) -> None:
         """Heartbeats and news until ``stop``; the body of a thread."""
@@ -114,9 +119,14 @@ class Announcer:
             try:
                 if self._lost or time.monotonic() >= self._due:
                     self._register()
-                self._say_news()
+                if not self._stopped:
+                    self._say_news()
             except (TrackerUnavailable, TrackerRefused) as error:
                 self._unavailable(str(error))
+            finally:
+                with self._changed:
+                    self._running = False
+                    self._changed.notify_all()
 
     def _pending(self) -> bool:
         return bool(self._files or self._credits or self._busy)
@@ -126,6 +136,7 @@ class Announcer:
             while not self._stopped:
                 wait = self._due - time.monotonic()
                 if wait <= 0 or (not self._lost and (self._files or self._credits)):
+                    self._running = True
                     return True
                 self._changed.wait(wait)
             return False

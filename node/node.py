@@ -129,7 +129,12 @@ class Node:
         announcer = Announcer(client, self.addr, self._owned_files, self._settings.heartbeat, self._emit)
         announcer.enter()
         with self._lock:
-            self._announcers[client.url] = announcer
+            late = self._left.is_set()  # all others have said EXIT already
+            if not late:
+                self._announcers[client.url] = announcer
+        if late:
+            self._say_exit(announcer)
+            raise CommandError("the node is not in the torrent")
         self._start_thread(lambda: self.inform_tracker_periodically(announcer), f"tracker {client.url}")
         return announcer
 

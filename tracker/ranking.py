@@ -2,6 +2,9 @@
 
 A strategy takes owners in any order and returns the best ``limit`` of them, best first. It looks at each
 owner once and keeps ``limit`` of them, so ten thousand owners of one file are not sorted for fifty places.
+
+Whoever has the whole file comes before those who have a part of it. These follow in random order: their
+uploads say little, as they have just begun, and if all nodes were told the same few, all would ask these.
 """
 
 from __future__ import annotations
@@ -47,7 +50,9 @@ def decayed(score: float, seconds: float, half_life: float) -> float:
 
 def by_uploads(owners: Sequence[Candidate], limit: int, at: Circumstances) -> list[Candidate]:
     """The course report's: most uploads first."""
-    return heapq.nlargest(limit, owners, key=lambda owner: (owner.uploads, *_tie(owner)))
+    whole = [owner for owner in owners if owner.file.complete]
+    best = heapq.nlargest(limit, whole, key=lambda owner: (owner.uploads, *_tie(owner)))
+    return _with_partial(best, owners, limit, at)
 
 
 def by_rate(owners: Sequence[Candidate], limit: int, at: Circumstances) -> list[Candidate]:
@@ -56,17 +61,27 @@ def by_rate(owners: Sequence[Candidate], limit: int, at: Circumstances) -> list[
     def key(owner: Candidate) -> tuple[float, ...]:
         return (decayed(owner.score, at.now - owner.scored_at, at.half_life), *_tie(owner))
 
-    return heapq.nlargest(limit, owners, key=key)
+    whole = [owner for owner in owners if owner.file.complete]
+    return _with_partial(heapq.nlargest(limit, whole, key=key), owners, limit, at)
 
 
 def at_random(owners: Sequence[Candidate], limit: int, at: Circumstances) -> list[Candidate]:
     """Any, each as likely as the others: the baseline that a ranking must beat."""
-    return at.rng.sample(owners, min(limit, len(owners)))
+    whole = [owner for owner in owners if owner.file.complete]
+    return _with_partial(at.rng.sample(whole, min(limit, len(whole))), owners, limit, at)
+
+
+def _with_partial(
+    best: list[Candidate], owners: Sequence[Candidate], limit: int, at: Circumstances
+) -> list[Candidate]:
+    """``best``, and behind them as many of those who have a part as there is room for."""
+    partial = [owner for owner in owners if not owner.file.complete] if len(best) < limit else []
+    return best + at.rng.sample(partial, min(limit - len(best), len(partial)))
 
 
 def _tie(owner: Candidate) -> tuple[float, ...]:
-    """Among equals: who has the whole file, then who was heard from last, then the lowest node_id."""
-    return (owner.file.complete, owner.heard, -owner.node_id)
+    """Among equals: who was heard from last, then the lowest node_id."""
+    return (owner.heard, -owner.node_id)
 
 
 STRATEGIES: dict[str, Strategy] = {"uploads": by_uploads, "rate": by_rate, "random": at_random}

@@ -6,7 +6,7 @@ import pytest
 
 from bench.figures import GIB, MIB, cpu, figures, median
 from bench.judging import Bound, Figure
-from bench.records import ManyFiles, Measured, TheirTransfer, Transfer, Usage
+from bench.records import CrowdRun, ManyFiles, Measured, TheirTransfer, Transfer, Usage
 
 
 def transfer(seconds: float, size: int = GIB, rss: int = 50 * MIB, in_place: float = 0.0) -> Transfer:
@@ -116,3 +116,11 @@ def test_a_bound_holds_at_its_limit() -> None:
     assert Bound("ratio", False, 1.5).holds(figure) is True
     assert Bound("value", True, 3.1).holds(figure) is False
     assert Bound("value", True, 1.0).holds(Figure("x", None, "B")) is None
+
+
+@pytest.mark.parametrize(("last", "ok"), [(13.0, True), (13.2, False)])
+def test_a_crowd_is_judged_by_its_last_node_and_by_the_median_run(last: float, ok: bool) -> None:
+    runs = [CrowdRun(2, 64 * MIB, 4_000_000, 10.0, (9.0, end), 5.0) for end in (last, 11.0, 99.0)]
+    rows = by_name(Measured(GIB, crowds=runs))
+    row = rows["swarm, 1 seed + 2 nodes, last"]
+    assert (row.value, row.reference, row.ok) == (last, 10.0, ok)

@@ -201,3 +201,37 @@ def test_waiting_credits_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPat
     for amount in range(10_050):
         scene.announcer.credit(Credit("a.bin", "ab" * 20, 7, amount))
     assert waiting() == 10_000
+
+
+def test_to_stop_is_to_wait_until_what_is_under_way_is_said_and_nothing_follows(scene: Scene) -> None:
+    """An OWN that overtakes EXIT would bring the node back, for as long as the tracker's patience."""
+    under_way, go_on = threading.Event(), threading.Event()
+
+    def slow(addr: tuple[str, int]) -> RegisterAnswer:
+        under_way.set()
+        assert go_on.wait(LIMIT)
+        return RegisterAnswer(1000.0, True, 1000)
+
+    scene.tracker.interval = 0.0
+    scene.tracker.known = False
+    scene.announcer.enter()
+    scene.tracker.register = slow  # type: ignore[method-assign]
+    scene.thread.start()
+    assert under_way.wait(LIMIT)
+    scene.announcer.announce(FILE)
+    assert not scene.announcer.stop(0.01)
+    go_on.set()
+    assert scene.announcer.stop(LIMIT)
+    scene.thread.join(LIMIT)
+    said = [scene.tracker.said.get_nowait()[0] for _ in range(scene.tracker.said.qsize())]
+    assert "own" not in said
+
+
+def test_what_is_withdrawn_before_it_was_said_is_not_said(scene: Scene) -> None:
+    scene.announcer.announce(FILE)
+    scene.announcer.withdraw(FILE)
+    scene.start()
+    scene.announcer.credit(CREDIT)
+    assert scene.hears("update") == (7, 100)
+    assert scene.announcer.flush(LIMIT)
+    assert not any(what == "own" for what, _ in scene.tracker.said.queue)

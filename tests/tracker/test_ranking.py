@@ -40,6 +40,17 @@ def test_equals_are_ranked_by_completeness_then_by_who_was_heard_last_then_by_nu
         assert ranked(name, owners) == [2, 1, 3, 4]
 
 
+def test_who_has_a_part_stands_behind_all_who_have_the_whole_and_chance_decides_among_them() -> None:
+    owners = [owner(n, uploads=9, score=9.0, complete=False) for n in range(10)]
+    owners += [owner(20), owner(21, uploads=1, score=1.0)]
+    for name in STRATEGIES:
+        orders = [ranked(name, owners, 6) for _ in range(20)]
+        assert all(set(order[:2]) == {20, 21} and len(order) == 6 for order in orders)
+        assert len({tuple(order[2:]) for order in orders}) > 10
+        assert set().union(*orders) == {*range(10), 20, 21}
+        assert set(ranked(name, owners, 2)) == {20, 21}
+
+
 def test_rate_forgets_the_generosity_of_long_ago() -> None:
     veteran = owner(1, uploads=100, score=100.0, scored=0.0)  # ten half-lives ago
     newcomer = owner(2, uploads=1, score=1.0)

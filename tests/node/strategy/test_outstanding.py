@@ -61,6 +61,8 @@ def test_nobody_is_late_before_several_times_what_is_usual() -> None:
     assert late(owed, B, UNKNOWN_PATIENCE - 0.2) is None
     assert late(owed, B, UNKNOWN_PATIENCE + 0.01) == (0, 100)
     assert late(owed, A, 100.0) is None  # one does not help oneself
+    owed = Outstanding(SIZE)
+    owed.asked(A, 0, 100, 0.0)
     owed.asked(B, 200, 300, 0.0)
     owed.accept(B, 200, 300, 0.4)
     assert late(owed, B, SLOWER * 0.4 - 0.2) is None
