@@ -45,10 +45,9 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--only", nargs="+", choices=BY_NAME, metavar="NAME", help=f"of {', '.join(BY_NAME)}")
     add("--owners", nargs="+", type=whole, metavar="N", help="as many owners only (what the scenario says)")
-    add("--with", nargs="+", dest="contenders", choices=CONTENDERS, metavar="WHO", default=list(CONTENDERS))
-    add(
-        "--cc", nargs="+", choices=CONGESTION_CONTROLS, metavar="NAME", help="of ours, instead of the default"
-    )
+    names = ", ".join(CONTENDERS)
+    add("--with", nargs="+", dest="contenders", choices=CONTENDERS, metavar="WHO", help=f"of {names}")
+    add("--cc", nargs="+", choices=CONGESTION_CONTROLS, metavar="NAME", help="of ours (the default one)")
     add(
         "--runs",
         type=whole,
@@ -75,7 +74,7 @@ def main(words: list[str] | None = None) -> int:
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     wishes = Wishes(
         tuple(BY_NAME[name] for name in given.only or BY_NAME),
-        tuple(given.contenders),
+        tuple(given.contenders or CONTENDERS),
         tuple(given.cc or (None,)),
         tuple(given.owners or ()),
         given.runs or (1 if given.quick else RUNS),
