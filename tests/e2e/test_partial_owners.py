@@ -1,0 +1,108 @@
+"""Owners of a part: who has half a file already serves that half."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.metainfo import decode_metainfo
+from node.discovery.classroom import TrackerClient
+
+MIB = 1 << 20
+SIZE = 4 * MIB + 12_345
+
+
+def leave_part(folder: Path, original: Path, start: int, end: int) -> None:
+    """What an earlier run left behind: bytes ``[start, end)`` of the file, and nothing of the rest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{original.name}.part").open("wb") as part:
+        part.seek(start)
+        part.write(original.read_bytes()[start:end])
+        part.truncate(original.stat().st_size)
+
+
+def torrent_without_owner(swarm: Any, path: Path) -> Path:
+    """The torrent of a file whose owner has left."""
+    owner, torrent = swarm.share(path)
+    owner.stop()
+    swarm.wait_for_owners(torrent)
+    return Path(torrent)
+
+
+def with_part(swarm: Any, path: Path, torrent: Path, start: int, end: int, **settings: str) -> Any:
+    """A node that has ``[start, end)`` of the file and is told to fetch it."""
+    number = swarm.number()
+    leave_part(swarm.folder / "files" / f"node{number}", path, start, end)
+    node = swarm.node(number=number, **settings)
+    node.type(f"torrent -setMode download '{torrent}'")
+    return node
+
+
+@pytest.mark.parametrize("shares", [2, 4])
+def test_those_who_have_a_part_each_finish_from_each_other(swarm: Any, shares: int) -> None:
+    path = swarm.file("x.bin", SIZE)
+    torrent = torrent_without_owner(swarm, path)
+    cuts = [SIZE * number // shares for number in range(shares)] + [SIZE]
+    nodes = [
+        with_part(swarm, path, torrent, max(0, start - 70_000), end)
+        for start, end in itertools.pairwise(cuts)
+    ]
+    numbers = {node.number for node in nodes}
+    for node in nodes:
+        completed = node.wait_for("completed")
+        assert (node.folder / "x.bin").read_bytes() == path.read_bytes()
+        sources = {source["node_id"]: source["received"] for source in completed["sources"]}
+        assert set(sources) == numbers - {node.number}
+        assert all(sources.values())
+        wanted = SIZE - node.seen("download_started")[0]["verified"]
+        assert wanted <= sum(sources.values()) <= wanted * 1.03  # hardly anything came twice
+    swarm.wait_for_owners(torrent, *numbers)
+
+
+def test_a_downloading_node_passes_on_what_it_has_and_is_shown_as_what_it_is(swarm: Any) -> None:
+    path = swarm.file("x.bin", SIZE)
+    torrent = torrent_without_owner(swarm, path)
+    pieces = decode_metainfo(torrent.read_bytes()).geometry
+    held = pieces.pieces_within(0, SIZE // 2)
+    first = with_part(swarm, path, torrent, 0, SIZE // 2)
+    first.wait_for("download_started")
+    swarm.wait_for_owners(torrent, first.number)
+    tracker = TrackerClient(swarm.tracker.url, swarm.number())
+    (entry,) = tracker.need(info_hash=decode_metainfo(torrent.read_bytes()).info_hash_hex)
+    tracker.close()
+    assert entry.complete is False
+    second = swarm.node()
+    second.type(f"torrent -setMode download '{torrent}'")
+    amount = sum(map(pieces.piece_length_of, held))
+    second.wait_until(
+        "all that the first one has", lambda: any(e["verified"] == amount for e in second.seen("progress"))
+    )
+    (row,) = second.ask("status")["downloads"]
+    assert (row["state"], row["verified"]) == ("fetching", amount)
+    (source,) = row["sources"]
+    assert (source["node_id"], source["complete"], source["held"]) == (first.number, False, len(held))
+    (peer,) = [peer for peer in second.ask("peers")["peers"] if peer["direction"] == "from"]
+    assert (peer["node_id"], peer["complete"], peer["held"]) == (first.number, False, len(held))
+    (file,) = first.ask("files")["files"]
+    assert (file["complete"], file["uploaded"]) == (False, amount)
+    swarm.share(path)  # and now there is an owner of all
+    for node in (first, second):
+        node.wait_for("completed")
+        assert (node.folder / "x.bin").read_bytes() == path.read_bytes()
+    (file,) = first.ask("files")["files"]
+    assert file["complete"] is True
+
+
+def test_what_was_given_up_is_not_offered_any_more(swarm: Any, brief: dict[str, str]) -> None:
+    path = swarm.file("x.bin", SIZE)
+    torrent = torrent_without_owner(swarm, path)
+    gives_up = with_part(swarm, path, torrent, 0, SIZE // 2, **brief)
+    gives_up.wait_for("failed")
+    assert gives_up.ask("files")["files"] == []
+    other = swarm.fetch(torrent, **brief)
+    assert other.end() == 1
+    assert other.seen("progress")[-1]["verified"] == 0
+    assert "does not share" in other.seen("failed")[0]["reason"] or "not shared" in other.told()
