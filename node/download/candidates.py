@@ -13,6 +13,7 @@ from node.strategy.blame import Charge
 
 FIRST_REST = 1.0  # seconds that an owner is left alone after it failed; doubled each time
 LONGEST_REST = 30.0  # seconds
+LONELY_REST = 4.0  # seconds that it is left alone at most while there is nobody else
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Candidate:
     doubt: str = ""  # wrong bytes came without checksums: it is the last to be asked, and then with them
     failures: int = 0  # in a row
     rest_until: float = 0.0  # monotonic seconds; not asked before
+    failed_at: float = float("inf")  # monotonic seconds; the last time
     reason: str = ""  # why it is not used
     named: bool = True  # by the tracker's last answer
     partial: bool = False  # had only a part when it was named or chosen: another limit holds for it
@@ -95,20 +97,27 @@ class Candidates:
     ) -> list[Candidate]:
         """The best ``amount`` complete (or ``partial``) ones that can be asked now; they become active.
 
-        Those in doubt only if no other one works or can be asked, or if those who work are ``helpless``.
+        Those in doubt only if no other one works or can be asked, or if those who work are ``helpless``. While
+        nobody works, those who failed rest for ``LONELY_REST`` at most: there is nothing to lose by asking them.
         """
+        alone = not any(candidate.active for candidate in self._known.values())
         fit = [
             candidate
             for candidate in self._known.values()
-            if not (candidate.active or candidate.blamed or candidate.rest_until > now)
+            if not (candidate.active or candidate.blamed or self._rests(candidate, alone, now))
             and candidate.partial == partial
         ]
         chosen = [candidate for candidate in fit if not candidate.doubt][:amount]
-        if not chosen and (helpless or not any(candidate.active for candidate in self._known.values())):
+        if not chosen and (helpless or alone):
             chosen = fit[:amount]
         for candidate in chosen:
             candidate.active, candidate.reason = True, ""
         return chosen
+
+    @staticmethod
+    def _rests(candidate: Candidate, alone: bool, now: float) -> bool:
+        until = candidate.rest_until
+        return (min(until, candidate.failed_at + LONELY_REST) if alone else until) > now
 
     def others(self, than: Collection[Source], now: float) -> bool:
         """Whether there is an owner that nothing speaks against and that is none of ``than``."""
@@ -135,6 +144,7 @@ class Candidates:
         """``candidate`` failed: it rests for a while, longer each time."""
         candidate.active = False
         candidate.failures += 1
+        candidate.failed_at = now
         candidate.rest_until = now + min(FIRST_REST * 2 ** (candidate.failures - 1), LONGEST_REST)
         candidate.reason = reason
 

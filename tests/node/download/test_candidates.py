@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.messages import OwnerEntry
-from node.download.candidates import FIRST_REST, LONGEST_REST, Candidates
+from node.download.candidates import FIRST_REST, LONELY_REST, LONGEST_REST, Candidates
 
 
 def owners(*ids: int, complete: bool = True) -> list[OwnerEntry]:
@@ -130,3 +130,23 @@ def test_an_owner_named_twice_is_one_candidate() -> None:
     known.named(owners(1, 2, 1))
     assert known.find(1, candidate.addr) is candidate
     assert ids(known.choose(3, 0.0)) == [2]
+
+
+def test_the_only_one_rests_for_a_short_while_however_often_it_failed() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(1))
+    (only,) = known.choose(1, 0.0)
+    for _ in range(6):
+        known.failed(only, "silent", 100.0)
+    assert known.choose(1, 100.0 + LONELY_REST - 0.1) == []
+    assert known.choose(1, 100.0 + LONELY_REST) == [only]
+
+
+def test_while_another_one_works_the_rest_is_long() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(1, 2))
+    first, _ = known.choose(2, 0.0)
+    for _ in range(6):
+        known.failed(first, "silent", 100.0)
+    assert known.choose(1, 100.0 + LONGEST_REST - 0.1) == []
+    assert known.choose(1, 100.0 + LONGEST_REST) == [first]
