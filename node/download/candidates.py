@@ -97,8 +97,8 @@ class Candidates:
     ) -> list[Candidate]:
         """The best ``amount`` complete (or ``partial``) ones that can be asked now; they become active.
 
-        Those in doubt only if no other one works or can be asked, or if those who work are ``helpless``. While
-        nobody works, those who failed rest for ``LONELY_REST`` at most: there is nothing to lose by asking them.
+        Those in doubt only if no other one works or can be asked, or if those who work are ``helpless``.
+        While nobody works, those who failed rest for ``LONELY_REST`` at most: there is nothing to lose.
         """
         alone = not any(candidate.active for candidate in self._known.values())
         fit = [
