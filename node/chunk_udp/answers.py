@@ -15,9 +15,10 @@ from typing import Protocol
 from common.bitfield import Bitfield
 from common.errors import WireError
 from node.chunk_udp import wire
+from node.chunk_udp.marks import MARK_SIZE
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.strangers import Strangers
-from node.chunk_udp.tokens import KNOWN_EPOCHS, MARK_SIZE, Address, TokenMint
+from node.chunk_udp.tokens import Address, TokenMint
 
 _SIZES = {int(wire.Kind.ASK): wire.ASK_SIZE, int(wire.Kind.REQUEST): wire.REQUEST_SIZE}
 _ANSWERS = frozenset({int(kind) for kind in wire.Kind} - _SIZES.keys())
@@ -80,7 +81,7 @@ class Answerer:
 
     def handle_requests(self, datagram: bytes | memoryview, addr: Address, now: float) -> Answer | None:
         """The answer for ``addr``, or None: silence. Never raises, whatever the bytes."""
-        if self._is_worthless(datagram, now):
+        if self._is_worthless(datagram, addr, now):
             return None
         try:
             message = wire.decode(datagram)
@@ -105,7 +106,7 @@ class Answerer:
         self.counts["request"] += 1
         return SendChunk(message)
 
-    def _is_worthless(self, datagram: bytes | memoryview, now: float) -> bool:
+    def _is_worthless(self, datagram: bytes | memoryview, addr: Address, now: float) -> bool:
         """Whether ``datagram`` is not worth decoding; then it is counted. This is what a flood costs us."""
         size = len(datagram)
         if size < wire.HEADER_SIZE or datagram[0] != wire.MAGIC or datagram[1] != wire.VERSION:
@@ -115,18 +116,18 @@ class Answerer:
         if _SIZES.get(kind) != size:
             self._drop("unexpected" if kind in _ANSWERS else "malformed", now)
             return True
-        crowd = self._crowd(bytes(datagram[wire.TOKEN_AT : _MARK_END]), now)
+        crowd = self._crowd(bytes(datagram[wire.TOKEN_AT : _MARK_END]), addr, now)
         if crowd is self.strangers and not crowd.may_be_answered(now):
             self._turn_away(crowd, now)
             return True
         return False
 
-    def _crowd(self, mark: bytes, now: float) -> Strangers:
+    def _crowd(self, mark: bytes, addr: Address, now: float) -> Strangers:
         """Whom to count one with this mark among, should its token be no good."""
-        return self._expired if mark in self._mint.marks(now, KNOWN_EPOCHS) else self.strangers
+        return self._expired if self._mint.is_known(mark, addr, now) else self.strangers
 
     def _give_token(self, message: wire.Ask | wire.Request, addr: Address, now: float) -> wire.Token | None:
-        crowd = self._crowd(message.token[:MARK_SIZE], now)
+        crowd = self._crowd(message.token[:MARK_SIZE], addr, now)
         if not crowd.may_be_answered(now):
             self._turn_away(crowd, now)
             return None

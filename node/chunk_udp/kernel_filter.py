@@ -5,8 +5,8 @@ requests need. Linux drops what a small program of ours finds worthless, in clas
 1993; socket(7), SO_ATTACH_FILTER). What it lets through is looked at as if there were no filter.
 
     length 128 and type ASK, or length 72 and type REQUEST, magic and version ours?   no: drop
-    the token's mark is that of a recent epoch?                                       yes: keep
-    nobody has proved this address: keep a stated share of these, at random
+    the token's mark is that of a recent token for this address?                      yes: keep
+    nobody has proved this address: does it belong to the share that is drawn now?    no: drop
 """
 
 from __future__ import annotations
@@ -14,59 +14,90 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections.abc import Sequence
 
 from node.chunk_udp import wire
+from node.chunk_udp.marks import SHIFT, MarkKeys
 from node.chunk_udp.sockets import LINUX
 
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h; not in the socket module
-_UDP_HEADER = 8  # bytes; the program sees the datagram from there on
+_UDP_HEADER = 8  # bytes; the program sees the datagram from there on, and the header before it
 _INSTRUCTION = struct.Struct("@HBBI")  # linux/filter.h: struct sock_filter
 _PROGRAM = struct.Struct("@HP")  # struct sock_fprog
-_LENGTH, _BYTE, _HALF, _WORD, _EQUAL, _AT_LEAST, _RETURN = 0x80, 0x30, 0x28, 0x20, 0x15, 0x35, 0x06
-_RANDOM = 0xFFFFF000 + 56  # SKF_AD_OFF + SKF_AD_RANDOM: loads 32 random bits
+# linux/bpf_common.h. There are a value, an index, and memory; jumps compare the value.
+_LENGTH, _BYTE, _HALF, _WORD, _RECALL = 0x80, 0x30, 0x28, 0x20, 0x60  # load the value
+_STORE, _INDEX_RECALL, _INDEX_IS_VALUE = 0x02, 0x61, 0x07
+_TIMES, _XOR, _XOR_INDEX, _SHIFT_RIGHT = 0x24, 0xA4, 0xAC, 0x74  # change the value
+_EQUAL, _EQUALS_INDEX, _AT_LEAST, _RETURN = 0x15, 0x1D, 0x35, 0x06
+_NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF: what is added to this is seen from the IP header on
+_SOURCE = {socket.AF_INET: 12, socket.AF_INET6: 20}  # where the last 32 bits of the source address stand
+_TO_DROP, _TO_KEEP = -1, -2  # as jumps
 _KEEP, _DROP = 0xFFFFFFFF, 0
 
 Instruction = tuple[int, int, int, int]  # code, steps ahead if true, if false, operand
 
 
-def program(marks: Sequence[bytes], share: float) -> list[Instruction]:
-    """Instructions that keep what shows one of ``marks``, and ``share`` (0 to 1) of what strangers send."""
-    body = _UDP_HEADER
-    looks: list[Instruction] = [
-        (_HALF, 0, 0, body),
-        (_EQUAL, 0, -1, wire.MAGIC << 8 | wire.VERSION),
-        (_WORD, 0, 0, body + wire.TOKEN_AT),
-        *((_EQUAL, -2, 0, int.from_bytes(mark, "big")) for mark in marks),
-        (_WORD, 0, 0, _RANDOM),
-        (_AT_LEAST, -1, -2, min(2**32 - 1, int(share * 2**32))),
-    ]
-    kinds: list[Instruction] = [
-        (_LENGTH, 0, 0, 0),
-        (_EQUAL, 2, 0, body + wire.ASK_SIZE),
-        (_EQUAL, 3, -1, body + wire.REQUEST_SIZE),
-        (_RETURN, 0, 0, _DROP),
-        (_BYTE, 0, 0, body + 2),
-        (_EQUAL, 2, -1, wire.Kind.ASK),
-        (_BYTE, 0, 0, body + 2),
-        (_EQUAL, 0, -1, wire.Kind.REQUEST),
-    ]
-    code = [*kinds, *looks]
-    drop, keep = len(code), len(code) + 1
+def program(
+    keys: MarkKeys, share: float, draw: int, family: socket.AddressFamily = socket.AF_INET
+) -> list[Instruction]:
+    """Instructions that keep what shows a mark by ``keys``, and ``share`` (0 to 1) of the strangers.
+
+    ``draw``, 32 bits, decides which share.
+    """
+    code = [*_is_question(), *_mix(keys, family)]
+    for factor, mask in keys.epochs:
+        code += [(_RECALL, 0, 0, 0), (_TIMES, 0, 0, factor), (_XOR, 0, 0, mask), (_INDEX_IS_VALUE, 0, 0, 0)]
+        code += [(_WORD, 0, 0, _UDP_HEADER + wire.TOKEN_AT), (_EQUALS_INDEX, _TO_KEEP, 0, 0)]
+    code += [(_RECALL, 0, 0, 0), (_TIMES, 0, 0, draw | 1)]
+    code += [(_AT_LEAST, _TO_DROP, _TO_KEEP, min(2**32 - 1, int(share * 2**32)))]
+    ends = {_TO_DROP: len(code), _TO_KEEP: len(code) + 1}
 
     def steps(at: int, jump: int) -> int:
-        """-1 is: drop. -2 is: keep."""
-        return jump if jump >= 0 else (drop if jump == -1 else keep) - at - 1
+        return jump if jump >= 0 else ends[jump] - at - 1
 
     resolved = [(op, steps(at, yes), steps(at, no), value) for at, (op, yes, no, value) in enumerate(code)]
     return [*resolved, (_RETURN, 0, 0, _DROP), (_RETURN, 0, 0, _KEEP)]
 
 
-def attach(sock: socket.socket, marks: Sequence[bytes], share: float) -> bool:
+def _is_question() -> list[Instruction]:
+    """Go on only with an ASK or a REQUEST, as far as length and the first three bytes say."""
+    return [
+        (_HALF, 0, 0, _UDP_HEADER),
+        (_EQUAL, 0, _TO_DROP, wire.MAGIC << 8 | wire.VERSION),
+        (_LENGTH, 0, 0, 0),
+        (_EQUAL, 2, 0, _UDP_HEADER + wire.ASK_SIZE),
+        (_EQUAL, 3, _TO_DROP, _UDP_HEADER + wire.REQUEST_SIZE),
+        (_RETURN, 0, 0, _DROP),
+        (_BYTE, 0, 0, _UDP_HEADER + 2),
+        (_EQUAL, 2, _TO_DROP, wire.Kind.ASK),
+        (_BYTE, 0, 0, _UDP_HEADER + 2),
+        (_EQUAL, 0, _TO_DROP, wire.Kind.REQUEST),
+    ]
+
+
+def _mix(keys: MarkKeys, family: socket.AddressFamily) -> list[Instruction]:
+    """Into memory: what ``Marks`` makes of the source's address and port before the epoch comes in."""
+    return [
+        (_WORD, 0, 0, _NETWORK_HEADER + _SOURCE[family]),
+        (_TIMES, 0, 0, keys.host),
+        (_STORE, 0, 0, 0),
+        (_HALF, 0, 0, 0),  # the source port
+        (_TIMES, 0, 0, keys.port),
+        (_INDEX_RECALL, 0, 0, 0),
+        (_XOR_INDEX, 0, 0, 0),
+        (_STORE, 0, 0, 0),
+        (_SHIFT_RIGHT, 0, 0, SHIFT),
+        (_INDEX_RECALL, 0, 0, 0),
+        (_XOR_INDEX, 0, 0, 0),
+        (_TIMES, 0, 0, keys.mix),
+        (_STORE, 0, 0, 0),
+    ]
+
+
+def attach(sock: socket.socket, keys: MarkKeys, share: float, draw: int) -> bool:
     """Have the system filter what ``sock`` receives from now on; False: it does not."""
     if not LINUX:
         return False
-    instructions = program(marks, share)
+    instructions = program(keys, share, draw, sock.family)
     code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*one) for one in instructions))
     try:
         sock.setsockopt(

@@ -8,6 +8,7 @@ call as the system takes. Nothing here blocks but the wait for news, or for the 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import selectors
 import socket
 import threading
@@ -22,7 +23,8 @@ from node.chunk_udp.answers import Answerer, SendChunk, Shared
 from node.chunk_udp.segments import SegmentSender
 from node.chunk_udp.serving import Serving
 from node.chunk_udp.slots import Slots
-from node.chunk_udp.tokens import KNOWN_EPOCHS, Address, TokenMint
+from node.chunk_udp.strangers import TURN
+from node.chunk_udp.tokens import Address, TokenMint
 from node.chunk_udp.waiting import Added, Portion
 from node.settings import TransferSettings
 
@@ -30,7 +32,6 @@ MAX_REMEMBERED = 1024  # addresses whose totals are kept
 STOP_CHECK = 0.5  # seconds after which the loop looks whether it shall end, if nothing wakes it
 RECEIVES = 64  # datagrams looked at between two portions: a flood shall not keep us from sending
 DEFAULTS = TransferSettings()
-GUARD_INTERVAL = 1.0  # seconds between two adjustments of the system's filter, once there was a flood
 
 
 class SharedContent(Shared, Protocol):
@@ -159,9 +160,9 @@ class Owner:
         """Once there was a flood, let the system drop what is worthless before we see it."""
         strangers = self._answerer.strangers
         if now >= self._guard_at or (strangers.flooded and self._guard_at == float("inf")):
-            marks = self._mint.marks(now, KNOWN_EPOCHS)
-            self._guard_at = now + GUARD_INTERVAL
-            kernel_filter.attach(self._sock, marks, strangers.adjust(now))
+            self._guard_at = now + TURN
+            draw = secrets.randbits(32)
+            kernel_filter.attach(self._sock, self._mint.mark_keys(now), strangers.adjust(now), draw)
 
     # ---- sending
 

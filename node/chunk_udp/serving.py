@@ -5,7 +5,7 @@ from __future__ import annotations
 from node.chunk_udp import wire
 from node.chunk_udp.limits import RateLimit
 from node.chunk_udp.tokens import Address
-from node.chunk_udp.waiting import QUANTUM, Added, Portion, ServingQueue
+from node.chunk_udp.waiting import LARGEST_TURN, Added, Portion, ServingQueue
 
 MAX_BACKLOG = 4 << 20  # bytes that may wait of one address; more than a fetcher's buffer holds is not wanted
 LONGEST_BACKLOG = 0.25  # seconds that it takes to send an address what waits of it, under a limit
@@ -18,8 +18,8 @@ class Serving:
 
     def __init__(self, rate: int | None, now: float) -> None:
         self.limit = RateLimit(rate, now)
-        turn = min(QUANTUM, max(self.limit.largest_datagram, self.limit.depth // TURNS_OF_BURST))
-        self.queue = ServingQueue(QUANTUM if rate is None else turn)
+        turn = min(LARGEST_TURN, max(self.limit.largest_datagram, self.limit.depth // TURNS_OF_BURST))
+        self.queue = ServingQueue(LARGEST_TURN if rate is None else turn)
 
     def add(self, request: wire.Request, addr: Address, path_limit: int, now: float) -> Added:
         """Take ``request``; the path to ``addr`` carries ``path_limit`` bytes of file in a datagram."""

@@ -2,19 +2,23 @@
 
 A TOKEN costs its sender nothing but one datagram, and us a keyed hash and a datagram. So there are at most
 ANSWERS of them a second; honest newcomers ask again, and a class of hundreds fits in.
+
+Which ones shall be looked at is drawn anew each TURN, by address: ``share`` of all. If a flood comes
+from few of them, it is left out most of the time, and newcomers have their chance then.
 """
 
 from __future__ import annotations
 
-ANSWERS = 2000  # TOKENs a second
+ANSWERS = 5000  # TOKENs a second; each costs 20 µs
 FLOOD = 1000  # datagrams a second received in vain, from which on it is a flood
+TURN = 0.25  # seconds over which both are counted
 
 
 class Strangers:
     """Counts what comes from whoever has not proved an address. Times are monotonic seconds."""
 
     def __init__(self, now: float) -> None:
-        self._second = now  # when the current second began
+        self._begun = now  # when the current turn began
         self._answered = 0
         self._in_vain = 0
         self._adjusted = now
@@ -25,7 +29,7 @@ class Strangers:
     def may_be_answered(self, now: float) -> bool:
         """Whether one more TOKEN may be sent."""
         self._turn(now)
-        return self._answered < ANSWERS
+        return self._answered < ANSWERS * TURN
 
     def answered(self, now: float) -> None:
         """A TOKEN is sent."""
@@ -42,7 +46,7 @@ class Strangers:
         """A datagram was received that was not worth it."""
         self._turn(now)
         self._in_vain += 1
-        self.flooded = self.flooded or self._in_vain >= FLOOD
+        self.flooded = self.flooded or self._in_vain >= FLOOD * TURN
 
     def adjust(self, now: float) -> float:
         """The ``share``, changed by what was seen since the last time: as much as can be answered.
@@ -58,7 +62,7 @@ class Strangers:
         return self.share
 
     def _turn(self, now: float) -> None:
-        if now - self._second >= 1.0:
-            self._second, self._answered, self._in_vain = now, 0, 0
+        if now - self._begun >= TURN:
+            self._begun, self._answered, self._in_vain = now, 0, 0
             if not self.flooded:
                 self._adjusted, self._seen = now, 0

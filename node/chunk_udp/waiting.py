@@ -1,8 +1,8 @@
 """What was asked of an owner and cannot be sent at once. Pure: no socket, no clock.
 
 Each address has a line of its own, and the lines take turns by bytes: deficit round robin (Shreedhar and
-Varghese, 1995). Whoever asks for much waits behind itself, not before others. A turn's QUANTUM is shared out
-again as soon as somebody has nothing more to ask, so nothing is left unused.
+Varghese, 1995). Whoever asks for much waits behind itself, not before others; whoever asks for nothing has no
+turn, so nothing is left unused.
 
 Asked again while it waits, a request keeps its place and is sent once. What has waited for MAX_AGE is not
 wanted any more: whoever asked has given it up or asked somebody else.
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from node.chunk_udp import wire
 from node.chunk_udp.tokens import Address
 
-QUANTUM = wire.MAX_REQUEST  # bytes of a turn, without an upload limit; no less than any datagram
+LARGEST_TURN = wire.MAX_REQUEST  # bytes, without an upload limit; no less than any datagram
 MAX_AGE = 2.0  # seconds
 MAX_REQUESTS = 64  # that wait, of one address
 MAX_IN_ALL = 4096  # requests that wait
@@ -71,7 +71,7 @@ class _Line:
 class ServingQueue:
     """Requests by address. ``quantum``: bytes of a turn, at least as many as the largest datagram has."""
 
-    def __init__(self, quantum: int = QUANTUM) -> None:
+    def __init__(self, quantum: int = LARGEST_TURN) -> None:
         self._quantum = quantum
         self._lines: OrderedDict[Address, _Line] = OrderedDict()  # the first one's turn it is
         self._count = 0

@@ -14,6 +14,7 @@ import pytest
 from common.errors import FileFault, PassingFault
 from node.chunk_udp import kernel_filter, sockets, wire
 from node.chunk_udp import owner as owner_module
+from node.chunk_udp.marks import MarkKeys
 from node.chunk_udp.owner import Owner
 from node.chunk_udp.strangers import FLOOD
 from node.settings import TransferSettings
@@ -260,8 +261,8 @@ def test_a_flood_sets_off_the_systems_filter_and_honest_ones_get_through(
     attached = threading.Event()
     attach = kernel_filter.attach
 
-    def noted(sock: socket.socket, marks: tuple[bytes, ...], share: float) -> bool:
-        done = attach(sock, marks, share)
+    def noted(sock: socket.socket, keys: MarkKeys, share: float, draw: int) -> bool:
+        done = attach(sock, keys, share, draw)
         if done:
             attached.set()
         return done

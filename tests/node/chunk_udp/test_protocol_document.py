@@ -15,6 +15,7 @@ from common.metainfo import decode_metainfo, encode_metainfo
 from node.chunk_udp import (
     connection,
     limits,
+    marks,
     owner,
     recovery,
     serving,
@@ -76,7 +77,7 @@ def test_the_torrent_is_shown_as_it_is_written() -> None:
 
 def test_every_constant_has_its_value() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([\d.,/ ]+?) ", DOCUMENT, re.MULTILINE)
-    serving_modules = (limits, owner, serving, slots, strangers, waiting)
+    serving_modules = (limits, marks, owner, serving, slots, strangers, waiting)
     modules = (wire, tokens, recovery, connection, base, cubic, fixed, sockets, *serving_modules)
     assert len(rows) > 25
     for name, written in rows:
