@@ -10,7 +10,8 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from bench.judging import Bound, Figure
-from bench.records import Measured, TheirTransfer, Transfer, Usage
+from bench.records import Flooded, Measured, TheirTransfer, Transfer, Usage
+from bench.under_flood import NOBODY, UNDISTURBED
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -22,6 +23,7 @@ THREE_TO_ONE = Bound("ratio", True, 0.9)
 CREATE_TO_SHA1 = Bound("ratio", True, 0.9)
 PEAK_RSS = Bound("value", False, 100 * MIB)
 LAST_TO_BOUND = Bound("ratio", False, 1.3)
+FLOODED = Bound("ratio", True, 0.5)
 START_TO_END = "  the same, start to end"
 FLAT = Bound("ratio", False, 1.1)  # of four times the size to the size
 
@@ -36,6 +38,7 @@ def figures(measured: Measured) -> list[Figure]:
         *_cpu(measured),
         *_many_files(measured),
         *_crowds(measured),
+        *_floods(measured),
     ]
 
 
@@ -125,6 +128,29 @@ def _cpu(m: Measured) -> Iterator[Figure]:
             yield Figure(f"CPU, {name}", value, "s/GiB", reference, theirs[name], note=note)
 
 
+def _floods(m: Measured) -> Iterator[Figure]:
+    """Each beside the undisturbed one. Nobody reads what goes to nobody: so much costs sending alone."""
+    by_name: dict[str, list[Flooded]] = {}
+    for flooded in m.flooded:
+        by_name.setdefault(flooded.name, []).append(flooded)
+    undisturbed = _flooded_rate(by_name.get(UNDISTURBED, []))
+    for name, runs in by_name.items():
+        sent = median(run.rate for run in runs)
+        failed = sum(run.transfer is None for run in runs)
+        note = f"{sent:,.0f} datagrams/s" + (f"; {failed} of {len(runs)} failed" if failed else "")
+        if name == UNDISTURBED:
+            yield Figure("flood: undisturbed", undisturbed, "B/s")
+        else:
+            bounds = () if name == NOBODY else (FLOODED,)
+            yield Figure(f"  {name}", _flooded_rate(runs), "B/s", "undisturbed", undisturbed, bounds, note)
+
+
+def _flooded_rate(runs: Sequence[Flooded]) -> float | None:
+    """The median; a download that failed moved nothing."""
+    moved = (run.transfer for run in runs)
+    return median(one.size / one.transfer_seconds if one else 0.0 for one in moved)
+
+
 def _many_files(m: Measured) -> Iterator[Figure]:
     for many in m.many_files:
         note = f"{many.files:,} × {many.size:,} B; tracker knows {many.known:,}"
@@ -144,7 +170,9 @@ def _crowds(m: Measured) -> Iterator[Figure]:
         yield Figure(f"{name}, last", last, "s", "bound", one.bound, (LAST_TO_BOUND,), note)
         half = median(statistics.median(run.seconds) for run in runs)
         used = median(run.cpu_seconds for run in runs)
-        yield Figure("  median", half, "s", "bound", one.bound, note=f"{nodes} nodes; {used:.0f} s of CPU in all")
+        yield Figure(
+            "  median", half, "s", "bound", one.bound, note=f"{nodes} nodes; {used:.0f} s of CPU in all"
+        )
 
 
 def _owner_usages(transfers: Sequence[Transfer]) -> list[Usage]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import crowd, hashing, machine, ours, theirs
+from bench import crowd, hashing, machine, ours, theirs, under_flood
 from bench.content import Content, make_content, make_repeated_content
 from bench.processes import ROOT
 from bench.records import Measured, TheirTransfer, Transfer
 
-NAMES = ("download", "libtorrent", "owners", "create", "memory", "cpu", "files", "disk", "swarm")
+NAMES = ("download", "libtorrent", "owners", "create", "memory", "cpu", "files", "disk", "swarm", "flood")
+USUAL = NAMES[:-1]  # a flood is measured when it is asked for, by itself
 LARGER = 4  # times the size: memory must not have grown
 COPIES = 2  # of a file in its folder at a time: the owner's and the downloader's
 SMALL_FILE = 4096  # bytes
@@ -29,7 +30,7 @@ class Plan:
 
     size: int = 1 << 30  # bytes of the file that is moved
     runs: int = 3
-    only: tuple[str, ...] = NAMES
+    only: tuple[str, ...] = USUAL
     files: int = 10_000
     warm_up: bool = True
     crowds: tuple[int, ...] = crowd.CROWDS  # nodes besides the seed
@@ -68,6 +69,8 @@ class Bench:
             if "files" in self._plan.only:
                 self._say(f"{self._plan.files:,} small files")
                 self.measured.many_files.append(ours.share_many(folder, self._plan.files, SMALL_FILE))
+            if "flood" in self._plan.only:
+                self._floods(folder, content)
         if "memory" in self._plan.only:
             self._large()
         if "disk" in self._plan.only:
@@ -115,6 +118,16 @@ class Bench:
         if self.measured.theirs:
             idle["seeder"] = theirs.idle_seeder(content)
             idle["leecher"] = theirs.idle_leecher()
+
+    def _floods(self, folder: Path, content: Content) -> None:
+        """Each kind once a run, in turn."""
+        for number in range(1, self._plan.runs + 1):
+            for flooded in under_flood.measure(folder, content, list(under_flood.KINDS)):
+                self.measured.flooded.append(flooded)
+                moved = flooded.transfer
+                how = f"{moved.size / moved.transfer_seconds / 1e6:,.0f} MB/s" if moved else "failed"
+                told = f"{flooded.name} ({flooded.rate:,.0f}/s): {how}"
+                self._say(f"run {number} of {self._plan.runs}: flood: {told}")
 
     def _large(self) -> None:
         size = LARGER * self._plan.size

@@ -40,6 +40,15 @@ class TheirTransfer:
 
 
 @dataclass(frozen=True)
+class Flooded:
+    """One download while somebody flooded."""
+
+    name: str  # of ``bench.under_flood.KINDS``
+    rate: float  # datagrams a second that were sent
+    transfer: Transfer | None  # None: it failed
+
+
+@dataclass(frozen=True)
 class ManyFiles:
     """Sharing many small files, one call each."""
 
@@ -75,6 +84,7 @@ class Measured:
     large: list[Transfer] = field(default_factory=list)
     theirs: list[TheirTransfer] = field(default_factory=list)
     theirs_tuned: list[TheirTransfer] = field(default_factory=list)
+    flooded: list[Flooded] = field(default_factory=list)
     many_files: list[ManyFiles] = field(default_factory=list)
     crowds: list[CrowdRun] = field(default_factory=list)
     idle: dict[str, Usage] = field(

@@ -6,7 +6,7 @@ import pytest
 
 from bench.figures import GIB, MIB, cpu, figures, median
 from bench.judging import Bound, Figure
-from bench.records import CrowdRun, ManyFiles, Measured, TheirTransfer, Transfer, Usage
+from bench.records import CrowdRun, Flooded, ManyFiles, Measured, TheirTransfer, Transfer, Usage
 
 
 def transfer(seconds: float, size: int = GIB, rss: int = 50 * MIB, in_place: float = 0.0) -> Transfer:
@@ -124,3 +124,14 @@ def test_a_crowd_is_judged_by_its_last_node_and_by_the_median_run(last: float, o
     rows = by_name(Measured(GIB, crowds=runs))
     row = rows["swarm, 1 seed + 2 nodes, last"]
     assert (row.value, row.reference, row.ok) == (last, 10.0, ok)
+
+
+def test_a_flood_is_judged_beside_the_undisturbed_rate_and_a_failure_is_no_rate() -> None:
+    def run(name: str, seconds: float | None) -> Flooded:
+        return Flooded(name, 100_000.0, transfer(seconds) if seconds else None)
+
+    floods = [run("undisturbed", 1), run("junk", 1.9), run("mixed", 2.1), run("forged tokens", None)]
+    rows = by_name(Measured(GIB, flooded=[*floods, run("a port that nobody reads", 9)]))
+    judged = {name.strip(): row.ok for name, row in rows.items() if name.startswith("  ")}
+    assert judged == {"junk": True, "mixed": False, "forged tokens": False, "a port that nobody reads": None}
+    assert "1 of 1 failed" in rows["  forged tokens"].note

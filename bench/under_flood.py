@@ -1,0 +1,118 @@
+"""A download while somebody floods its owner, the downloader, or (to compare) a port that nobody reads.
+
+All share one machine, so the flood takes processor time from the transfer before anything is received: what
+the port that nobody reads shows. The rest is what receiving and rejecting costs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.content import Content, same
+from bench.ours import DOWNLOADER, POLL, START_LIMIT, Swarm, patience, swarm, torrent_of
+from bench.processes import BenchError, Child
+from bench.records import Flooded, Transfer
+from common.errors import SwarmError
+from node.chunk_udp.sockets import LINUX
+
+
+class CopyError(SwarmError):
+    """What was downloaded is not what was shared: no flood may do that."""
+
+
+RATE = 100_000  # datagrams a second
+SOURCES = 100_000  # made-up source addresses (Linux)
+UNDISTURBED, NOBODY, DOWNLOADERS = "undisturbed", "a port that nobody reads", "the downloader's port"
+KINDS = {  # what is measured: the flood's kind, and from how many addresses
+    UNDISTURBED: ("", 0),
+    NOBODY: ("mixed", SOURCES),
+    "junk": ("junk", 0),
+    "tokenless": ("tokenless", 0),
+    "tokenless, many addresses": ("tokenless", SOURCES),
+    "forged tokens": ("forged", SOURCES),
+    "replayed token": ("replayed", SOURCES),
+    "mixed": ("mixed", SOURCES),
+    DOWNLOADERS: ("answers", SOURCES),
+}
+
+
+def measure(folder: Path, content: Content, names: list[str]) -> Iterator[Flooded]:
+    """One download for each of ``names``, all from one owner."""
+    with swarm(folder) as ours, _unread() as nobody:
+        owner = ours.node(1, content.size * len(names), "-setMode", "send", str(content.path))
+        at = owner.event("started")["addr"]
+        info_hash = owner.event("sharing")["info_hash"]
+        deadline = time.monotonic() + START_LIMIT
+        while 1 not in ours.known_owners(info_hash):
+            if time.monotonic() > deadline:
+                raise BenchError(f"{ours.url}: never heard that node 1 shares {content.path}")
+            time.sleep(POLL)
+        for number, name in enumerate(names):
+            target = nobody if name == NOBODY else at
+            yield _fetch(ours, content, DOWNLOADER + number, name, target, info_hash)
+
+
+def _fetch(
+    ours: Swarm, content: Content, node_id: int, name: str, target: tuple[str, int], info_hash: str
+) -> Flooded:
+    """Download once; the flood begins before, but for the downloader's, whose port must be there first."""
+    words = ["-setMode", "download", str(torrent_of(ours, content))]
+    if name == DOWNLOADERS:
+        child = ours.node(node_id, content.size, *words)
+        target = child.event("started")["addr"]
+        flood = _flood(ours, content, name, target, info_hash)
+    else:
+        flood = _flood(ours, content, name, target, info_hash)
+        child = ours.node(node_id, content.size, *words)
+    transfer: Transfer | None = None
+    try:
+        completed = child.event("completed")
+        used = child.finish()
+        if not same(content.path, Path(completed["path"])):
+            raise CopyError(f"{completed['path']} is not {content.path}")
+        transfer = Transfer(content.size, completed["transfer_seconds"], completed["seconds"], (), used)
+    except BenchError:  # it was flooded to death: that, too, is a result
+        child.stop()
+    finally:
+        rate = _stop(flood) if flood is not None else 0.0
+        shutil.rmtree(ours.place(node_id))
+    return Flooded(name, rate, transfer)
+
+
+def _flood(ours: Swarm, content: Content, name: str, target: tuple[str, int], info_hash: str) -> Child | None:
+    """Somebody who floods ``target`` by now; None if nobody shall."""
+    kind, sources = KINDS[name]
+    if not kind:
+        return None
+    limit = patience(content.size)
+    words = ["-m", "bench.flood", f"{target[0]}:{target[1]}", "--kind", kind, "--rate", str(RATE)]
+    words += ["--seconds", f"{limit:.0f}", "--info-hash", info_hash]
+    words += ["--sources", str(sources)] if LINUX else []
+    flood = ours.children.start(words, limit)
+    while json.loads(flood.line())["sent"] == 0:
+        pass
+    return flood
+
+
+def _stop(flood: Child) -> float:
+    """End it; how many datagrams a second it really sent."""
+    flood.stop()
+    last = {"sent": 0, "seconds": 1.0}
+    for line in flood.rest().splitlines():
+        if line.startswith("{"):
+            last = json.loads(line)
+    return float(last["sent"] / last["seconds"])
+
+
+@contextmanager
+def _unread() -> Iterator[tuple[str, int]]:
+    """The address of a socket from which nobody reads."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()
