@@ -7,12 +7,13 @@ WORKERS ?= 2
 MINUTES ?= 10
 SEED ?= 1
 
-.PHONY: chaos help venv demo test lint types layers bench bench-network interop check fuzz clean
+.PHONY: chaos help venv demo test lint types layers bench bench-network interop check fuzz soak clean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
 	@echo "make test     the whole test suite"
 	@echo "make check    lint, types and layers"
+	@echo "make soak     10,000 simulated transfers and 1,000 over real sockets, or as asked: make soak N=500 SOCKETS=50"
 	@echo "make fuzz     10 million inputs for all parsers and state machines, or as many as asked: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
 	@echo "make bench-network  the same over bad links, beside TCP and libtorrent (Linux, as root)"
@@ -49,7 +50,7 @@ lint: .venv/dev.stamp
 
 # `mypy .` would skip the launcher tracker.py behind the package of the same name.
 types: .venv/dev.stamp
-	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -m configs -m demo
+	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -p simulator -m configs -m demo
 	$(BIN)/mypy tracker.py
 	$(BIN)/mypy TorrentClient.py
 
@@ -67,6 +68,10 @@ bench: .venv/dev.stamp
 bench-network: .venv/dev.stamp
 	@$(MAKE) --no-print-directory interop || echo "libtorrent cannot be installed: going on without it"
 	$(BIN)/python -m bench network $(BENCH)
+
+# A run that breaks says its seed: python -m simulator --seed N repeats it, event by event.
+soak: .venv/dev.stamp
+	$(BIN)/python -m simulator --runs $(or $(N),10000) --sockets $(or $(SOCKETS),1000) --workers $(WORKERS)
 
 fuzz: .venv/dev.stamp
 	$(BIN)/python -m fuzz --inputs $(or $(N),10M)

@@ -57,6 +57,7 @@ class Scenario:
     checked: bool  # whether payloads carry checksums, as over any path but loopback
     controller: str
     most_owners: int  # complete ones that are fetched from at a time
+    download_limit: int | None  # bytes a second
     begins_at: float  # on the virtual clock: tokens expire at multiples of 30
     hashing: float  # seconds until a run is written and hashed, at most
     owners: tuple[OwnerPlan, ...]
@@ -76,6 +77,7 @@ class Scenario:
             checked=chance.random() < 0.7,
             controller=chance.choice(sorted(CONTROLLERS)),
             most_owners=chance.choice([1, 2, 3, 3, 5]),
+            download_limit=chance.choice([None, None, None, int(10 ** chance.uniform(4.8, 6.5))]),
             begins_at=chance.choice([0.0, 29.9, chance.uniform(0, 1000)]),
             hashing=chance.choice([0.0, 0.001, 0.2]),
             owners=cast(chance, segment_size),

@@ -16,6 +16,7 @@ from common.metainfo import Metainfo
 from common.ranges import RangeSet
 from faults.link import Link
 from node.chunk_udp import wire
+from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.facts import Arrived, Fact, NotHeld, Queued, Terms, Told
@@ -40,6 +41,7 @@ class Place(Protocol):
     metainfo: Metainfo
     board: Board
     clock: Clock
+    access: AccessLink
 
     def note(self, what: str, *more: object) -> None:
         """It becomes part of the trace."""
@@ -75,9 +77,8 @@ class SimulatedSource(SourceThread):
             owner_timeout=settings.owner_timeout,
             checked=scenario.checked or bool(candidate.doubt),
         )
-        self.link = FetchConnection(
-            terms, make_controller(scenario.controller, terms.segment_size), clock.now
-        )
+        controller = make_controller(scenario.controller, terms.segment_size)
+        self.link = FetchConnection(terms, controller, clock.now, place.access.join())
         self._asked = RangeSet()  # what was asked for and neither came nor was given up
         self._asked_again = RangeSet()  # the same: wanted anew before the first answer came
         self._armed = math.inf
@@ -169,6 +170,7 @@ class SimulatedSource(SourceThread):
             return
         self._gone = True
         self._place.note("ends", self.candidate.node_id, why)
+        self.link.share.leave()
         self.give_back(self.link.unreceived())
         self._end(why)
 

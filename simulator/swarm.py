@@ -18,6 +18,7 @@ from common.errors import SwarmError
 from common.messages import OwnerEntry
 from common.metainfo import decode_metainfo, encode_metainfo
 from faults.link import Link
+from node.chunk_udp.access import AccessLink
 from node.content.verify import BUFFER_LENGTH, PieceVerifier, Verdict
 from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
@@ -51,18 +52,20 @@ class _Changed(threading.Condition):
         self._told()
 
 
+_SCRATCH = memoryview(bytearray(BUFFER_LENGTH))  # one for all: nothing happens at the same time
+
+
 class _Hashing:
     """The hashing threads: jobs are done some time later, not always in order."""
 
     def __init__(self, clock: Clock, longest: float, seed: int) -> None:
         self._clock, self._longest = clock, longest
         self._chance = random.Random(seed)
-        self._scratch = memoryview(bytearray(BUFFER_LENGTH))
 
     def run(self, job: Callable[[memoryview], None]) -> bool:
         """Have it done."""
         delay = self._chance.random() * self._longest
-        self._clock.at(self._clock.now + delay, lambda: job(self._scratch))
+        self._clock.at(self._clock.now + delay, lambda: job(_SCRATCH))
         return True
 
 
@@ -72,6 +75,7 @@ class SimulatedDownload:
     def __init__(self, scenario: Scenario, lines: list[str] | None = None) -> None:
         self.scenario = scenario
         self.clock = Clock(scenario.begins_at)
+        self.access = AccessLink(scenario.download_limit)
         self._lines, self._trace = lines, hashlib.sha1(usedforsecurity=False)
         self.happened: Counter[str] = Counter()
         self.wrong: list[tuple[int, tuple[int, ...]]] = []  # pieces, and the node ids of their deliverers

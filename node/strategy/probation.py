@@ -168,7 +168,7 @@ class Probation:
         return now >= trial.suspects_from
 
     def _hold(self, source: Source, trial: Trial, now: float) -> None:
-        """``source`` delivers it from now on: all of it if it is a suspect, so that its own bytes judge it."""
+        """``source`` delivers it from now on: a suspect all of it, so that its own bytes judge it."""
         before, trial.holder = trial.begun_by, source
         if before is None:
             trial.begun_by = source

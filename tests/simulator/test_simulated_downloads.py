@@ -1,0 +1,116 @@
+"""A thousand downloads in virtual time: all identical, none hangs, no byte comes twice, nobody is wronged.
+
+Everything but the clock, the network, the disk and the owners' tricks is the node's own. A seed says all:
+``python -m simulator --seed N`` repeats a failure exactly.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator.clock import Clock, Hangs
+from simulator.outcome import Broken, _check, run
+from simulator.scenario import Nature, Scenario
+from simulator.soak import LEAST_FACTOR, run_all
+from simulator.swarm import SimulatedDownload
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS, BATCHES = 1000, 20
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_every_download_ends_identical_and_nobody_is_wronged(batch: int) -> None:
+    each = RUNS // BATCHES
+    summary = run_all(range(batch * each, (batch + 1) * each))
+    assert not summary.broken, "\n".join(summary.broken)
+    assert summary.factor >= LEAST_FACTOR, f"{summary.factor:.0f} times real time"
+
+
+def test_all_kinds_of_trouble_come_up_in_the_thousand() -> None:
+    scenarios = [Scenario.of(seed) for seed in range(RUNS)]
+    owners = [owner for scenario in scenarios for owner in scenario.owners]
+    assert {owner.nature for owner in owners} == set(Nature)
+    for trouble in ("loss", "duplicate", "reorder", "corrupt"):
+        assert any(getattr(owner.back, trouble) > 0 for owner in owners)
+    assert any(owner.part < 1 for owner in owners) and any(owner.dies_at is not None for owner in owners)
+    assert any(owner.slots == 1 for owner in owners) and any(owner.upload_limit for owner in owners)
+    assert {scenario.checked for scenario in scenarios} == {True, False}
+
+
+def liars(first: int) -> int:
+    """The first seed from ``first`` on whose run has a polluter."""
+    natures = ((seed, [owner.nature for owner in Scenario.of(seed).owners]) for seed in range(first, RUNS))
+    return next(seed for seed, found in natures if Nature.POLLUTER in found)
+
+
+def test_the_same_seed_gives_the_same_trace_in_any_process() -> None:
+    seed = liars(10)
+    once = run(Scenario.of(seed))
+    assert run(Scenario.of(seed)) == once
+    assert run(Scenario.of(seed + 1)).trace != once.trace
+    printed = subprocess.run(
+        [sys.executable, "-m", "simulator", "--seed", str(seed)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout.splitlines()[-1] == str(once)
+
+
+def test_a_run_that_breaks_says_its_seed_and_the_soak_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def corrupt(download: SimulatedDownload) -> None:
+        raise AssertionError("corrupt")
+
+    monkeypatch.setattr("simulator.outcome._check", corrupt)
+    with pytest.raises(Broken, match=r"^seed 3: corrupt: Scenario\(seed=3, "):
+        run(Scenario.of(3))
+    summary = run_all(range(3, 5))
+    assert [reason.split(":")[0] for reason in summary.broken] == ["seed 3", "seed 4"]
+
+
+def test_what_must_be_so_is_looked_at() -> None:
+    """Each check fails when it should."""
+    download = SimulatedDownload(Scenario.of(liars(0)))
+    download.run()
+    _check(download)
+    honest = next(c for c in download.candidates if not download.scenario.owners[c.node_id - 1].nature.lies)
+    honest.blamed = True
+    with pytest.raises(AssertionError, match="is banned"):
+        _check(download)
+    honest.blamed = False
+    download.happened["failures"] = 10_000
+    with pytest.raises(AssertionError, match="over and over"):
+        _check(download)
+    download.got[0] ^= 1
+    with pytest.raises(AssertionError, match="corrupt"):
+        _check(download)
+
+
+def test_the_clock_does_things_in_order_and_notices_what_never_ends() -> None:
+    clock = Clock(5.0)
+    seen: list[tuple[str, float]] = []
+    for name, when in [("b", 7.0), ("a", 6.0), ("past", 1.0), ("c", 7.0)]:
+        clock.at(when, lambda name=name: seen.append((name, clock.now)))
+    assert clock.run_until(lambda: len(seen) == 4, 10.0, 10) == 4
+    assert seen == [("past", 5.0), ("a", 6.0), ("b", 7.0), ("c", 7.0)]
+    with pytest.raises(Hangs, match="ever happen"):
+        clock.run_until(lambda: False, 10.0, 10)
+
+    def again() -> None:
+        clock.at(clock.now, again)
+
+    again()
+    with pytest.raises(Hangs, match="10 things"):
+        clock.run_until(lambda: False, 10.0, 10)
+    clock.at(11.0, again)
+    late = Clock()
+    late.at(11.0, again)
+    with pytest.raises(Hangs, match=r"11\.0 s"):
+        late.run_until(lambda: False, 10.0, 10)
