@@ -43,6 +43,8 @@ MAX_ANSWER = 4 << 20  # bytes
 READ_SIZE = 16 << 10  # bytes at a time
 KEPT_SESSIONS = 4
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 3600.0  # seconds between heartbeats, whatever a tracker says
+MAX_OWNERS = 1000  # of an answer to NEED that are looked at, the best first
+MAX_DIGITS = 20  # of a number; no field takes more, and converting very long ones takes very long
 MAX_REASON = 200  # characters of a tracker's error that are passed on
 
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -105,6 +107,9 @@ class TrackerClient:
     def need(self, filename: str | None = None, info_hash: str | None = None) -> list[OwnerEntry]:
         """NEED: owners, best first, ourselves perhaps among them; by info hash if given, else by name."""
         answer = self._ask(Mode.NEED, Need(self.node_id, filename, info_hash, self._addr))
+        named = answer.get("search_result")
+        if isinstance(named, list):
+            answer = {**answer, "search_result": named[:MAX_OWNERS]}
         with self._unless_garbled():
             return list(NeedAnswer.from_json(answer).owners)
 
@@ -190,7 +195,7 @@ class TrackerClient:
 
     def _judged(self, status: int, content: bytes) -> dict[str, Any]:
         try:
-            answer = json.loads(content)
+            answer = json.loads(content, parse_int=_integer)
         except (ValueError, RecursionError):
             answer = None
         if status == 200 and isinstance(answer, dict):
@@ -213,6 +218,12 @@ class TrackerClient:
 
     def _unavailable(self, error: Exception) -> TrackerUnavailable:
         return TrackerUnavailable(f"tracker {self.url} does not answer ({_reason(error)}); is it running?")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 REASONS = {  # a part of the error's text, in lower case: what people are told
