@@ -64,6 +64,7 @@ class AccessLink:
         with self._lock:
             self._joined += 1
             share = self._shares[self._joined] = Share(self, self._joined)
+            share.congested, share.rests = self._congested, self._rests  # what was before is not its affair
             return share
 
     def _leave(self, key: int) -> None:
