@@ -88,8 +88,9 @@ class Dumbbell:
     def connect(self, flow: Flow, now: float | None = None) -> FetchConnection:
         """A new connection for ``flow``."""
         self._made += 1
-        terms = Terms(b"h" * 20, self._made, flow.segment, 1 << 21, 2.0)
-        controller = make_controller(flow.controller, flow.segment)
+        begins_with = min(flow.segment, wire.SMALL_SEGMENT)
+        terms = Terms(b"h" * 20, self._made, begins_with, 1 << 21, 2.0, largest_segment=flow.segment)
+        controller = make_controller(flow.controller, begins_with)
         return FetchConnection(terms, controller, self.clock.now if now is None else now, self.access.join())
 
 

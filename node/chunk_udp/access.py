@@ -23,8 +23,8 @@ SLICE = 0.1  # seconds over which it is measured, at least
 DRAINING = 0.93  # while a queue stands, all together stay below what arrives: it runs empty
 REST_ROUNDS = 3.0  # round trips that a rest lasts
 REST_DELAY = 2.0  # round trips after which it shows in what arrives
-REST_BYTES = 100_000  # due in a rest; less would show nothing but chance
-COSTLESS = 0.92  # of the rate before: if so much came although less was asked for, the rest was waste
+REST_BYTES = 100_000  # due in a rest; less shows nothing but chance, and nothing is called waste by chance
+COSTLESS = 0.88  # of the rate before: if so much came although less was asked for, the rest was waste
 PROBE_TURN = 1.0  # seconds after which a probing turn ends although nobody gave it back
 
 
@@ -125,10 +125,9 @@ class AccessLink:
         if rest.arrived is None and now >= rest.counts_from:
             rest.counts_from, rest.arrived = now, self._arrived
         elif rest.arrived is not None and now >= rest.counts_to:
-            seconds = now - rest.counts_from
-            if rest.rate_before * seconds >= REST_BYTES:
-                self._wasted = self._arrived - rest.arrived > COSTLESS * rest.rate_before * seconds
-                self._rests += 1
+            due = rest.rate_before * (now - rest.counts_from)
+            self._wasted = due >= REST_BYTES and self._arrived - rest.arrived > COSTLESS * due
+            self._rests += 1
             self._rest = None
 
     def _probe(self, key: int, now: float) -> bool:

@@ -15,6 +15,9 @@ class Terms:
     segment_size: int  # bytes of file in a segment that the path is believed to carry
     receive_limit: int  # bytes that may be outstanding before our own receive buffer would overflow
     owner_timeout: float  # seconds of silence after which the owner is given up
+    largest_segment: int = (
+        0  # bytes: what to try to get the path to carry; less than the other: no more than it
+    )
     checked: bool = True  # ask for a checksum over every segment's payload
 
 

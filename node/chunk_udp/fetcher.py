@@ -106,17 +106,19 @@ class Fetcher:
             min(settings.loopback_segment_size, settings.max_datagram - wire.HEADER_SIZE),
             settings.datagram_limit,
         )
-        segment = min(segment, self._access.largest_datagram - wire.HEADER_SIZE)
+        largest = min(segment, self._access.largest_datagram - wire.HEADER_SIZE)
+        known = largest if sockets.is_loopback(addr[0]) else min(largest, wire.SMALL_SEGMENT)
         terms = Terms(
             info_hash,
             secrets.randbits(64),
-            segment,
+            known,
             sockets.receive_limit(self._sock, segment),
             settings.owner_timeout,
+            largest_segment=largest,
             checked=not sockets.is_loopback(addr[0]) if settings.checked is None else settings.checked,
         )
         self._batches = sockets.accept_batches(self._sock, segment)
-        controller = make_controller(settings.congestion_control, segment)
+        controller = make_controller(settings.congestion_control, known)
         return FetchConnection(terms, controller, time.monotonic(), self._access.join())
 
     def receive_chunk(self) -> None:

@@ -27,7 +27,7 @@ from node.chunk_udp.delivery import Round
 from node.chunk_udp.recovery import RoundTripTime
 
 STARTUP_GAIN = 2.77  # 4 ln 2: doubles the rate with each round
-UP_GAIN, DOWN_GAIN, DRAIN_GAIN = 1.25, 0.75, 0.75
+UP_GAIN, DOWN_GAIN, DRAIN_GAIN = 1.25, 0.6, 0.75
 WINDOW_GAIN = 2.0  # round trips' worth outstanding, at most
 ALLOWANCE = 0.010  # seconds' worth more: hosts hold answers back and hand them over in heaps
 FULL_GROWTH, FULL_ROUNDS = 1.25, 3  # STARTUP ends after this many rounds without that growth
@@ -39,7 +39,7 @@ TOO_MUCH_LOSS = 0.02  # of a round, with a queue: congestion
 LATE_SAMPLES = 16  # segments in a row, in STARTUP, that met a queue: it has filled the path
 DRAIN_ROUNDS = 3  # rounds that DRAIN and DOWN last at most: the queue may be others'
 WASTED_CUT = 0.6  # what is still made good of losses after a rest showed waste
-REST_INTERVAL = 1.0  # seconds between two rests for all that make losses good, at least
+REST_INTERVAL = 2.0  # seconds between two rests for all that make losses good, at least
 RISING = 1.1  # times the rate before UP: it was worth it, and there may be more
 EASE = 1.1  # times, in a round without a queue: what fits beside the others grows again
 STEEP = 2  # probes in a row that found more: the path has changed, STARTUP finds out faster

@@ -10,7 +10,14 @@ from common.errors import OwnerFault
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.congestion import make_controller
-from node.chunk_udp.connection import ASK_INTERVAL, MAX_REFUSALS, MAX_TOKENS_IN_A_ROW, FetchConnection, State
+from node.chunk_udp.connection import (
+    ASK_INTERVAL,
+    LATE_BLACK_HOLE_PROBES,
+    MAX_REFUSALS,
+    MAX_TOKENS_IN_A_ROW,
+    FetchConnection,
+    State,
+)
 from node.chunk_udp.facts import Arrived, Fact, Terms, Told
 from node.chunk_udp.recovery import MAX_PROBE_TIMEOUT
 from node.chunk_udp.tokens import EPOCH, TokenMint
@@ -594,15 +601,17 @@ def test_segments_shrink_when_answers_come_but_never_a_segment(size: int, smalle
     assert connection.controller.minimum_window == 2400
 
 
-def test_segments_keep_their_size_once_one_was_seen() -> None:
+def test_segments_keep_their_size_once_one_was_seen_unless_silence_lasts() -> None:
     owner = Owner()
     connection = told(connect(segment_size=7216), owner)
     connection.request(0, 7216, 1.0)
     take(connection, owner.answers(connection.datagrams_to_send(), 1.0), 1.01)
     connection.request(7216, 14_432, 1.1)
-    run_timers(connection, 2.5)
-    assert connection.counters.probes >= 3
+    run_timers(connection, 1.6)
+    assert LATE_BLACK_HOLE_PROBES > connection.counters.probes >= 3
     assert connection.segment_size == 7216
+    run_timers(connection, 2.6)
+    assert connection.segment_size < 7216
 
 
 @pytest.mark.parametrize("segment_size", [512, 1200, 1400, 7216, 61_440, wire.MAX_SEGMENT])

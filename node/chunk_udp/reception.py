@@ -1,0 +1,217 @@
+"""The bytes of one transfer: what may be asked for, what was, what came of it, what is lost.
+
+``connection`` decides whether anything may be asked for at all; here is how much, when, in which portions,
+and what the answers teach: round trips, delivery rates, losses, the path's segment size. A byte that was
+asked for is handed out in exactly one Arrived, however often it comes; a byte never asked for never is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from common.ranges import RangeSet
+from node.chunk_udp import wire
+from node.chunk_udp.access import Share
+from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.delivery import Deliveries
+from node.chunk_udp.facts import Arrived, Counters, Terms
+from node.chunk_udp.pacing import QUANTUM, Pacer
+from node.chunk_udp.recovery import Flight, Outstanding, RoundTripTime
+from node.chunk_udp.segment_search import SegmentSearch
+
+WINDOW_FRACTION = 4  # requests that share a full window: small bursts, and the next asked for in time
+
+
+class Order(NamedTuple):
+    """One REQUEST to send: bytes ``[start, end)`` in segments of ``segment_size``."""
+
+    sequence: int
+    start: int
+    end: int
+    segment_size: int
+
+
+class Reception:
+    """One connection's bytes. All times are monotonic seconds, all ranges half-open."""
+
+    def __init__(
+        self, terms: Terms, controller: CongestionController, rtt: RoundTripTime, share: Share
+    ) -> None:
+        self.controller = controller
+        self.share = share
+        self.counters = Counters()
+        self.flight = Flight()
+        self.deliveries = Deliveries()
+        self.search = SegmentSearch(terms.segment_size, max(terms.segment_size, terms.largest_segment))
+        self.paced_until: float | None = None  # when what the window allows may be asked for
+        self.any_data = False
+        self._trial = 0, 0  # the bytes that the latest trial of a larger segment asked for
+        self._receive_limit = terms.receive_limit
+        self._rtt = rtt
+        self._pacer = Pacer()
+        self._lost = RangeSet()  # to be asked for again
+
+    # ---- how much, and when
+
+    @property
+    def window(self) -> int:
+        """Bytes that may be outstanding: what the path takes, but no more than our buffer takes."""
+        return int(min(self.controller.window, self._receive_limit))
+
+    @property
+    def request_size(self) -> int:
+        """Bytes to ask for at once: whole segments, a part of the window, some milliseconds' worth."""
+        quantum = self.controller.pacing_rate(self._rtt) * QUANTUM
+        wanted = min(self.window / WINDOW_FRACTION, quantum, wire.MAX_REQUEST, self.share.largest_request)
+        size = self.search.size
+        size *= max(1, min(int(wanted / size), wire.MAX_SEGMENTS_PER_REQUEST))
+        return max(size, self.search.wanted or 0)
+
+    def room(self) -> int:
+        """Bytes that may be asked for as far as the window goes."""
+        return max(0, self.window - self.flight.bytes)
+
+    def may_request(self, now: float) -> bool:
+        """Whether ``request_size`` bytes may be asked for; if only not yet, ``paced_until`` says when."""
+        self.paced_until = None
+        room, size = self.room(), self.request_size
+        if room < size and (not room or self.flight.bytes):
+            return False
+        free_at = max(self._pacer.free_at, now + self.share.wait(size, now))
+        if free_at > now:
+            self.paced_until = free_at
+            return False
+        return True
+
+    def take_lost(self, limit: int) -> tuple[int, int] | None:
+        """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
+        return self._lost.take_first(limit)
+
+    def request(self, start: int, end: int, now: float) -> list[Order]:
+        """Bytes ``[start, end)`` are asked for: by which requests."""
+        trial = self.search.wanted
+        if trial is None or end - start < trial:
+            return [self._order(start, end, self.search.size, now)]
+        orders = [self._order(start, start + trial, trial, now)]
+        self.search.tries(orders[0].sequence)
+        self._trial = start, start + trial
+        if start + trial < end:
+            orders.append(self._order(start + trial, end, self.search.size, now))
+        return orders
+
+    def _order(self, start: int, end: int, segment_size: int, now: float) -> Order:
+        size = end - start
+        entry = self.flight.send(start, end, now)
+        self.deliveries.sent(entry, self.flight.bytes == size, now)
+        self._pacer.spend(size, self.controller.pacing_rate(self._rtt), now)
+        self.share.spend(size + -(-size // segment_size) * wire.HEADER_SIZE, now)
+        self.counters.requested_bytes += size
+        return Order(entry.sequence, start, end, segment_size)
+
+    # ---- what came
+
+    def data_received(self, message: wire.Data, now: float) -> Sequence[Arrived]:
+        """One segment from the owner: what of it is new."""
+        start, end = message.offset, message.offset + len(message.payload)
+        limited = 2 * self.flight.bytes >= self.controller.window
+        if message.sequence == self.search.sequence and self.search.arrived(end - start):
+            self.controller.segment_size = self.search.size
+        request = self.flight.arrive_in_order(message.sequence, start, end)
+        if request is None:
+            return self._out_of_order(message, start, end, limited, now)
+        self._got(end - start, request, limited, now)
+        return (Arrived(start, message.payload),)
+
+    def _got(self, size: int, request: Outstanding, limited: bool, now: float) -> None:
+        """``size`` new bytes came in answer to ``request``: tell whoever learns from it."""
+        self.any_data = True
+        self.deliveries.arrived(size, request, now)
+        if not request.answered:
+            request.answered = True
+            self._rtt.sample(now - request.sent_at)
+            self.deliveries.round_trip(self._rtt.latest)
+        self.controller.on_received(size, request.sent_at, self._rtt, now, limited)
+        if request.missing and self.flight.in_order:
+            return  # its rate is known better when all of it is here
+        self.deliveries.sample(request, self._rtt.minimum, now)
+        ended = self.deliveries.end_of_round(request, self.flight.bytes)
+        if ended is not None:
+            self.controller.on_round(ended, self.share, now)
+
+    def _out_of_order(
+        self, message: wire.Data, start: int, end: int, limited: bool, now: float
+    ) -> Sequence[Arrived]:
+        taken: list[tuple[int, int]] = []
+        request = self.flight.requests.get(message.sequence)
+        if request is not None and request.start <= start and end <= request.end:
+            taken = self.flight.arrive(request, start, end)
+            size = sum(e - s for s, e in taken)
+            if size:
+                self._got(size, request, limited, now)
+        if taken != [(start, end)]:
+            taken = taken + self._late(start, end)
+        self.counters.duplicate_bytes += end - start - sum(e - s for s, e in taken)
+        self.look_for_losses(now)  # if nothing new came, it may still show how far the owner has got
+        return [Arrived(s, message.payload[s - start : e - start]) for s, e in taken]
+
+    def _late(self, start: int, end: int) -> list[tuple[int, int]]:
+        """What of ``[start, end)`` we still want although its own request was given up meanwhile."""
+        taken = self._lost.cut(start, end) + self.flight.take_back(start, end)
+        if taken:
+            self.any_data = True
+            self.flight.be_patient()
+            self.deliveries.lost(-sum(e - s for s, e in taken))
+        return taken
+
+    # ---- what did not
+
+    def look_for_losses(self, now: float) -> None:
+        """Take what is lost out of the flight, to be asked for again."""
+        lost = self.flight.find_lost(self.search.size, self._rtt, now)
+        if lost is None:
+            return
+        self.counters.lost_bytes += lost.size
+        for span in lost.ranges:
+            self._lost.add(*span)
+        first, last = self._trial
+        size = lost.size - sum(max(0, min(last, end) - max(first, start)) for start, end in lost.ranges)
+        self._see_to_trial()
+        if size:  # else only a trial of a larger segment was: that is no congestion (RFC 8899, 3)
+            self.deliveries.lost(size)
+            self.controller.on_lost(size, lost.latest_sent_at, now)
+
+    def ask_oldest(self, now: float, times: int) -> list[Order]:
+        """Ask again for the oldest outstanding segments: the answers will show what before them is lost."""
+        orders = []
+        for _ in range(times):
+            span = self.flight.oldest(self.search.size)
+            if span is not None:
+                self.flight.take_back(*span)
+                self._see_to_trial()
+                orders.append(self._order(*span, self.search.size, now))
+        return orders
+
+    def _see_to_trial(self) -> None:
+        if self.search.sequence is not None and self.search.sequence not in self.flight.requests:
+            self.search.lost()
+
+    def fall_back(self) -> None:
+        """The path does not carry segments of this size, or not any more."""
+        if self.search.fall_back():
+            self.controller.segment_size = self.search.size
+
+    def take_back(self, request: Outstanding) -> list[tuple[int, int]]:
+        """Stop waiting for ``request``; returns what of it is outstanding."""
+        return self.flight.take_back(request.start, request.end)
+
+    def ask_later(self, spans: Sequence[tuple[int, int]]) -> None:
+        """``spans`` were asked for in vain: they come first among what is asked for next."""
+        for span in spans:
+            self._lost.add(*span)
+
+    def take_all_back(self) -> list[tuple[int, int]]:
+        """Stop waiting for anything; returns all that was outstanding or lost."""
+        ranges = self.flight.abandon() + list(self._lost)
+        self._lost = RangeSet()
+        return ranges
