@@ -1,4 +1,7 @@
-"""What every congestion controller owes its connection, and CUBIC against RFC 9438's own formulas."""
+"""What every congestion controller owes its connection; Reno and CUBIC against their RFCs' own formulas.
+
+LEDBAT's and BBR's tests are beside this file; how all of them do on a link is tried in tests/simulator.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from common.errors import SettingError
+from node.chunk_udp.access import AccessLink, Share
 from node.chunk_udp.congestion import CONTROLLERS, make_controller
 from node.chunk_udp.congestion.base import INITIAL_SEGMENTS, MINIMUM_SEGMENTS, CongestionController
 from node.chunk_udp.congestion.cubic import BETA, C, Cubic
 from node.chunk_udp.congestion.fixed import WINDOW_SEGMENTS
+from node.chunk_udp.congestion.reno import LEFT_AFTER_LOSS, Reno
+from node.chunk_udp.delivery import Round
 from node.chunk_udp.recovery import RoundTripTime
 
 SEGMENT = 1000
@@ -31,23 +37,47 @@ def trip(*seconds: float) -> RoundTripTime:
 RTT = 0.1
 TRIP = trip(RTT)
 
+
+def a_round_trip(controller: CongestionController, now: float) -> float:
+    """A full window asked for at ``now`` and received one round trip later; when that is."""
+    for _ in range(int(controller.window / SEGMENT)):
+        controller.on_received(SEGMENT, now, TRIP, now + RTT, True)
+    return now + RTT
+
+
 every_controller = pytest.mark.parametrize("name", sorted(CONTROLLERS))
 
-Step = Callable[[CongestionController, float], None]
+Step = Callable[[CongestionController, Share, float], None]
+
+
+@st.composite
+def rounds(draw: DrawFn) -> Round:
+    """What one round trip may have brought, the strangest included."""
+    return Round(
+        delivered=draw(st.integers(0, 1 << 24)),
+        lost=draw(st.integers(-(1 << 20), 1 << 24)),  # below 0: what was held lost came after all
+        rate=draw(st.one_of(st.just(0.0), st.floats(1, 1e10))),
+        limited=draw(st.booleans()),
+        lowest_rtt=draw(st.one_of(st.just(float("inf")), st.floats(1e-5, 5))),
+        in_flight=draw(st.integers(0, 1 << 24)),
+    )
 
 
 @st.composite
 def steps(draw: DrawFn) -> Step:
     """One thing that may happen to a controller."""
-    kind = draw(st.sampled_from(["received", "received", "lost", "persistent", "shrink"]))
+    kind = draw(st.sampled_from(["received", "received", "round", "round", "lost", "persistent", "shrink"]))
     size, age = draw(st.integers(1, 64 * SEGMENT)), draw(st.floats(0, 2))
     rtt, limited = draw(st.floats(0.0001, 2)), draw(st.booleans())
+    ended = draw(rounds()) if kind == "round" else None
 
-    def step(controller: CongestionController, now: float) -> None:
+    def step(controller: CongestionController, share: Share, now: float) -> None:
         if kind == "received":
             controller.on_received(size, now - age, trip(rtt), now, limited)
         elif kind == "lost":
             controller.on_lost(size, now - age, now)
+        elif ended is not None:
+            controller.on_round(ended, share, now)
         elif kind == "persistent":
             controller.on_persistent_congestion(now)
         else:
@@ -63,12 +93,16 @@ def steps(draw: DrawFn) -> Step:
 def test_the_window_holds_two_segments_whatever_happens(
     name: str, steps: list[tuple[Step, float]], segment: int
 ) -> None:
-    controller, now = make_controller(name, segment), 0.0
+    controller, share, now = make_controller(name, segment), AccessLink().join(), 0.0
     for step, pause in steps:
         now += pause
-        step(controller, now)
+        step(controller, share, now)
         assert math.isfinite(controller.window)
         assert controller.window >= controller.minimum_window == MINIMUM_SEGMENTS * controller.segment_size
+        for rtt in (TRIP, RoundTripTime(), trip(0.0)):
+            rate = controller.pacing_rate(rtt)
+            assert rate > 0
+            assert math.isfinite(rate) or name == "fixed"  # it asks for all at once, and says so
 
 
 @every_controller
@@ -102,15 +136,41 @@ def test_it_does_not_grow_while_nothing_needs_it(name: str) -> None:
 
 @every_controller
 def test_it_is_deterministic(name: str) -> None:
-    def window() -> float:
-        controller = make_controller(name, SEGMENT)
-        for turn in range(50):
-            controller.on_received(SEGMENT, turn * 0.1, TRIP, turn * 0.1 + RTT, True)
+    def course() -> list[tuple[float, float]]:
+        controller, share = make_controller(name, SEGMENT), AccessLink().join()
+        seen = []
+        for turn in range(80):
+            now = turn * 0.1
+            controller.on_received(SEGMENT, now - RTT, TRIP, now, True)
             if turn % 7 == 6:
-                controller.on_lost(SEGMENT, turn * 0.1, turn * 0.1 + RTT)
-        return controller.window
+                controller.on_lost(SEGMENT, now - RTT, now)
+            rate = 1e5 * (1 + turn % 3)
+            controller.on_round(Round(10_000, 1000 * (turn % 5), rate, False, RTT, 10_000), share, now)
+            seen.append((controller.window, controller.pacing_rate(TRIP)))
+        return seen
 
-    assert window() == window()
+    assert course() == course()
+
+
+@every_controller
+def test_it_paces_fast_enough_to_fill_the_window_in_a_round_trip(name: str) -> None:
+    controller = make_controller(name, SEGMENT)
+    assert controller.pacing_rate(TRIP) * RTT >= controller.window
+
+
+@every_controller
+def test_a_window_that_collapsed_comes_back(name: str) -> None:
+    """Persistent congestion is no life sentence: with answers it soon is what it was at the start."""
+    controller, share, now = make_controller(name, SEGMENT), AccessLink().join(), 0.0
+    for turn in range(100):
+        size = min(int(controller.window), 50 * SEGMENT)  # what the path carries
+        for _ in range(size // SEGMENT):
+            controller.on_received(SEGMENT, now, TRIP, now + RTT, size == int(controller.window))
+        now += RTT + 1e-6
+        controller.on_round(Round(size, 0, size / RTT, False, RTT, size), share, now)
+        if turn == 10:
+            controller.on_persistent_congestion(now)
+    assert controller.window >= INITIAL_SEGMENTS * SEGMENT
 
 
 def test_an_unknown_name_is_a_setting_that_does_not_parse() -> None:
@@ -126,14 +186,79 @@ def test_fixed_is_fixed() -> None:
     assert controller.window == WINDOW_SEGMENTS * SEGMENT
 
 
+# ---- Reno, RFC 9002 section 7 and appendix B
+
+
+def reno_after_a_loss(segments: float) -> Reno:
+    """Lost at a window of ``segments``, at time 0."""
+    controller = Reno(SEGMENT)
+    controller.window = segments * SEGMENT
+    controller.on_lost(SEGMENT, -0.05, 0.0)
+    return controller
+
+
+def test_reno_doubles_its_window_each_round_trip_until_the_first_loss() -> None:
+    """7.3.1: in slow start the window grows by the bytes that were acknowledged."""
+    controller, now, windows = Reno(SEGMENT), 0.0, []
+    for _ in range(4):
+        windows.append(controller.window / SEGMENT)
+        now = a_round_trip(controller, now)
+    assert windows == [INITIAL_SEGMENTS * 2**turn for turn in range(4)]
+
+
+def test_a_loss_halves_renos_window() -> None:
+    """7.3.2: ssthresh is half of the window, and recovery begins there (kLossReductionFactor)."""
+    assert reno_after_a_loss(40).window == 20 * SEGMENT
+    assert LEFT_AFTER_LOSS == 0.5
+
+
+@pytest.mark.parametrize("segments", [8, 40, 400])
+def test_afterwards_reno_grows_by_one_segment_each_round_trip(segments: int) -> None:
+    """7.3.3 and B.5: max_datagram_size * acked_bytes / congestion_window."""
+    controller, now = reno_after_a_loss(segments), 0.0
+    begin = controller.window
+    for _ in range(10):
+        now = a_round_trip(controller, now + 1e-9)
+    assert controller.window - begin == pytest.approx(10 * SEGMENT, rel=0.1)
+
+
+def test_in_recovery_reno_does_not_grow() -> None:
+    """7.3.2: until something that was asked for after its begin is here."""
+    controller = reno_after_a_loss(40)
+    controller.on_received(SEGMENT, -0.01, TRIP, 0.05, True)
+    assert controller.window == 20 * SEGMENT
+    controller.on_received(SEGMENT, 0.01, TRIP, 0.11, True)
+    assert controller.window > 20 * SEGMENT
+
+
+def test_reno_saws() -> None:
+    """Each loss halves it anew, and it climbs back in as many round trips as were segments cut."""
+    controller, now = reno_after_a_loss(40), 0.0
+    for _ in range(3):
+        trips = 0
+        while controller.window < 40 * SEGMENT:
+            now = a_round_trip(controller, now + 1e-9)
+            trips += 1
+        assert trips == pytest.approx(20, abs=2)
+        controller.on_lost(SEGMENT, now, now)
+        assert controller.window == pytest.approx(20 * SEGMENT, rel=0.05)
+
+
+def test_persistent_congestion_sends_reno_back_into_slow_start() -> None:
+    """7.6.2: the minimum window; the threshold stays at what the loss made it, half of the window."""
+    controller = Reno(SEGMENT)
+    controller.window = 100 * SEGMENT
+    controller.on_persistent_congestion(1.0)
+    assert controller.window == controller.minimum_window == 2 * SEGMENT
+    now, windows = 1.0, []
+    for _ in range(7):
+        now = a_round_trip(controller, now + 1e-9)
+        windows.append(round(controller.window / SEGMENT))
+    assert windows[:4] == [4, 8, 16, 32]
+    assert windows[-1] <= 50 + 14 + 4  # doubled up to 50 or what a whole window made of it, then one by one
+
+
 # ---- CUBIC, RFC 9438
-
-
-def a_round_trip(controller: Cubic, now: float) -> float:
-    """A full window asked for at ``now`` and received one round trip later; when that is."""
-    for _ in range(int(controller.window / SEGMENT)):
-        controller.on_received(SEGMENT, now, TRIP, now + RTT, True)
-    return now + RTT
 
 
 def after_a_loss_at(segments: float) -> Cubic:
