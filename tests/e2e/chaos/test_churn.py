@@ -29,7 +29,13 @@ ROOT = Path(__file__).resolve().parents[3]
 STARTING = 3  # processes that start at the same time, at most: two cores start five a second
 GRACE = 120.0  # seconds in which, after the churn, all who stayed must have got all
 HANG = 4.0  # seconds for which one that is stopped stays so, at most; longer than an owner may be silent
-SMALL = {"PROGRESS_INTERVAL": "5", "UPLOAD_LIMIT": "1MB", "LOGS_DIR": "logs", "NODE_FILES_DIR": "files"}
+SMALL = {
+    "PROGRESS_INTERVAL": "5",
+    "UPLOAD_LIMIT": "1MB",
+    "OWNER_SEARCH_LIMIT": "600",
+    "LOGS_DIR": "logs",
+    "NODE_FILES_DIR": "files",
+}
 # What a node that has done its work may have more than one that has only just begun to share.
 MORE_THREADS, MORE_SOCKETS, MORE_FILES = 2, 4, 8
 MORE_MEMORY = 8 << 20  # bytes that the first owners may have grown by in the last two thirds

@@ -50,7 +50,10 @@ class Recorder:
             return set(self.sent)
 
 
-def test_killed_again_and_again_nothing_verified_is_fetched_twice(swarm: Any, scale: Any, note: Any) -> None:
+def test_killed_again_and_again_nothing_verified_is_fetched_twice(
+    make_swarm: Any, start_tracker: Any, scale: Any, note: Any
+) -> None:
+    swarm = make_swarm(start_tracker(TRACKER_TIME_INTERVAL="600"))  # it takes nobody's silence for an end
     path = swarm.file("x.bin", scale.size)
     maker, torrent = swarm.share(path)
     assert maker.stop() == 0

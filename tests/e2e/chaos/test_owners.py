@@ -174,7 +174,7 @@ def test_one_has_its_file_overwritten(
     copy = original.with_name("copy") / "x.bin"
     copy.parent.mkdir()
     copy.write_bytes(content)
-    (victim, torrent), _ = swarm.share(copy, **scale.limit), swarm.share(original, **scale.limit)
+    (victim, torrent), *_ = [swarm.share(file, **scale.limit) for file in (copy, original, original)]
     undisturbed = swarm.fetch(torrent, **FINE)
     assert undisturbed.end() == 0
     fetcher = swarm.fetch(torrent, **FINE)
