@@ -23,7 +23,7 @@ from bench.network.cli import main as network
 from bench.processes import ROOT, BenchError
 from common.errors import SwarmError
 
-QUICK = Plan(size=64 << 20, runs=1, files=100, warm_up=False)
+QUICK = Plan(size=64 << 20, runs=1, files=100, warm_up=False, crowds=())  # a crowd takes minutes
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 MAX_SIZE = 64 << 30
 MAX_RUNS = 100
@@ -69,6 +69,7 @@ def parse(words: list[str] | None) -> tuple[Plan, Path]:
         tuple(given.only or usual.only),
         usual.files,
         usual.warm_up,
+        usual.crowds,
         given.folder,
     )
     return plan, given.out or ROOT / "bench" / "results" / f"{datetime.now():%Y-%m-%d-%H%M%S}.json"
