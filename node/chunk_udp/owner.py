@@ -31,6 +31,9 @@ from node.settings import TransferSettings
 MAX_REMEMBERED = 1024  # addresses whose totals are kept
 STOP_CHECK = 0.5  # seconds after which the loop looks whether it shall end, if nothing wakes it
 RECEIVES = 64  # datagrams looked at between two portions: a flood shall not keep us from sending
+STRANGERS_AMONG = 2  # TOKENs between two portions: an answer to a stranger costs as much as a third of one
+CROWDED = 0.5  # of the receive buffer: soon honest requests find no place in it
+RELIEF = 0.05  # seconds that a relief has to show its effect
 DEFAULTS = TransferSettings()
 
 
@@ -119,6 +122,7 @@ class Owner:
 
     def _receive(self, view: memoryview) -> None:
         """Look at what has come, but not at more than RECEIVES datagrams."""
+        self._answerer.strangers.room = STRANGERS_AMONG if self._serving.queue else RECEIVES
         for _ in range(RECEIVES):
             try:
                 size, addr = self._sock.recvfrom_into(view)
@@ -129,6 +133,13 @@ class Owner:
                     return
                 continue
             self.handle_requests(view[:size], addr[:2])
+        self._relieve(time.monotonic())
+
+    def _relieve(self, now: float) -> None:
+        """More has come than we take at a time: if a flood fills the buffer, let less of it in at once."""
+        soon = self._guard_at - TURN + RELIEF  # after the filter was last adjusted
+        if self._guard_at < float("inf") and now >= soon and sockets.buffer_fill(self._sock) > CROWDED:
+            self._adjust_filter(now, crowded=True)
 
     def handle_requests(self, datagram: memoryview, addr: Address) -> None:
         """Answer one datagram, or note what it asks for, or keep silent."""
@@ -160,9 +171,12 @@ class Owner:
         """Once there was a flood, let the system drop what is worthless before we see it."""
         strangers = self._answerer.strangers
         if now >= self._guard_at or (strangers.flooded and self._guard_at == float("inf")):
-            self._guard_at = now + TURN
-            draw = secrets.randbits(32)
-            kernel_filter.attach(self._sock, self._mint.mark_keys(now), strangers.adjust(now), draw)
+            self._adjust_filter(now)
+
+    def _adjust_filter(self, now: float, crowded: bool = False) -> None:
+        self._guard_at = now + TURN
+        share, draw = self._answerer.strangers.adjust(now, crowded), secrets.randbits(32)
+        kernel_filter.attach(self._sock, self._mint.mark_keys(now), share, draw)
 
     # ---- sending
 

@@ -22,6 +22,8 @@ IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO = 14, 10, 2  # linux/in.h; not in the so
 IP_UDP_HEADERS = {socket.AF_INET: 28, socket.AF_INET6: 48}  # bytes
 ETHERNET_MTU = 1500  # bytes; believed of a path where the system does not say
 GATHERS = hasattr(socket.socket, "sendmsg")  # Windows' Python has neither sendmsg nor recvmsg
+SO_MEMINFO = 55  # asm-generic/socket.h; not in the socket module
+_MEMORY = struct.Struct("@II")  # linux/sock_diag.h: bytes in the receive buffer, and its size; there is more
 _SEGMENT, _GRO = struct.Struct("@H"), struct.Struct("@i")
 _ANCILLARY = socket.CMSG_SPACE(_GRO.size) if GATHERS else 0
 CACHE_FRIENDLY = 1 << 21  # bytes of file outstanding on one socket, at most
@@ -84,6 +86,17 @@ def receive_limit(sock: socket.socket, segment_size: int) -> int:
     cost = segment_size + max(1024, segment_size // 8)
     usable = min(granted * 6 // 10, CACHE_FRIENDLY * cost // segment_size)
     return max(2, usable // cost) * segment_size
+
+
+def buffer_fill(sock: socket.socket) -> float:
+    """The part of ``sock``'s receive buffer that is taken; 0 where the system does not tell (Linux does)."""
+    if not LINUX:
+        return 0.0
+    try:
+        taken, size = _MEMORY.unpack(sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMORY.size))
+    except OSError:
+        return 0.0
+    return float(taken / size) if size else 0.0
 
 
 def accept_batches(sock: socket.socket, segment_size: int) -> bool:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.chunk_udp import kernel_filter, wire
+from node.chunk_udp import kernel_filter, sockets, wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.marks import MARK_SIZE
-from node.chunk_udp.strangers import ANSWERS, FLOOD, TURN, Strangers
+from node.chunk_udp.strangers import ANSWERS, FLOOD, SMALLEST_SHARE, TURN, Strangers
 from node.chunk_udp.tokens import EPOCH, KNOWN_EPOCHS, TokenMint
 
 MINT = TokenMint(b"secret")
@@ -231,3 +231,33 @@ def test_the_first_look_at_a_flood_is_at_what_came_since_it_began() -> None:
         else:
             strangers.turned_away(now)
     assert strangers.flooded and strangers.adjust(300.1) == pytest.approx(ANSWERS / 100_000, rel=0.01)
+
+
+def test_who_is_crowded_lets_less_in_at_once_and_later_more_again() -> None:
+    strangers = Strangers(0.0)
+    for number in range(int(FLOOD * TURN) + 1):
+        strangers.in_vain(number / 1e6)
+    shares = [strangers.adjust(1.0 + number, crowded=True) for number in range(9)]
+    assert shares[:2] == [1 / 4, 1 / 16] and shares[-1] == SMALLEST_SHARE > 0
+    assert [strangers.adjust(20.0 + number) for number in range(9)][-1] == 1.0
+
+
+def test_work_that_waits_leaves_little_room_for_strangers() -> None:
+    answerer = Answerer(MINT, {SHARED: Content()})
+    answerer.strangers.room = 2
+    answers = [answerer.handle_requests(ask(), ("192.0.2.8", number), 5.0) for number in range(10)]
+    assert [answer is not None for answer in answers] == [True] * 2 + [False] * 8
+    late = ask(MINT.make(HERE, 5.0))
+    assert isinstance(answerer.handle_requests(late, HERE, 5.0), wire.Tell), "who is known needs no room"
+    assert isinstance(answerer.handle_requests(late, HERE, 5.0 + 2 * EPOCH), wire.Token), "nor who was"
+    answerer.strangers.room = 64
+    assert isinstance(answerer.handle_requests(ask(), ("192.0.2.8", 1), 5.0), wire.Token)
+
+
+@pytest.mark.skipif(not sockets.LINUX, reason="only Linux tells")
+def test_the_system_tells_how_full_a_receive_buffer_is() -> None:
+    with sockets.udp_socket("127.0.0.1", 0, 1 << 16) as sock:
+        assert sockets.buffer_fill(sock) == 0.0
+        for _ in range(200):
+            sock.sendto(bytes(1000), sock.getsockname())
+        assert sockets.buffer_fill(sock) > 0.5
