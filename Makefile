@@ -6,6 +6,7 @@ WORKERS ?= 2
 # Faults on purpose, on real processes: every one that docs/faults.md lists, then nodes that come and go.
 MINUTES ?= 10
 SEED ?= 1
+NODES ?= 200
 
 .PHONY: chaos help venv demo test lint types layers bench bench-network interop check fuzz soak clean
 
@@ -77,7 +78,7 @@ fuzz: .venv/dev.stamp
 	$(BIN)/python -m fuzz --inputs $(or $(N),10M)
 
 chaos: .venv/dev.stamp
-	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/e2e/chaos -v -s --durations=0
+	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) CHAOS_NODES=$(NODES) $(BIN)/python -m pytest tests/e2e/chaos -v -s --durations=0
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,8 +1,8 @@
 """Faults on purpose, at two scales: a few seconds each in the suite, and for minutes as ``make chaos``.
 
 ``CHAOS_MINUTES`` set means long: larger files, longer faults, and a churn that fills what is left of the
-time. ``CHAOS_SEED`` decides all that is left to chance. Each test notes what it measured; ``make chaos``
-prints it as it comes, and all of it at the end.
+time. ``CHAOS_SEED`` decides all that is left to chance, ``CHAOS_NODES`` how many come and go. Each test notes
+what it measured; ``make chaos`` prints it as it comes, and all of it at the end.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pytest
 MB = 1_000_000
 MINUTES = float(os.environ.get("CHAOS_MINUTES") or 0)
 SEED = int(os.environ.get("CHAOS_SEED") or 1)
+NODES = int(os.environ.get("CHAOS_NODES") or 200)
 LONG = MINUTES > 0
 SETTLING = 40  # seconds that the churn takes to come to its end
 _notes = pytest.StashKey[list[str]]()
@@ -43,7 +44,7 @@ class Scale:
 
 
 SHORT = Scale(size=4 * MB, rate=2 * MB, gone=2.5, kills=3, nodes=4, churn=1, events=9)
-FULL = Scale(size=24 * MB, rate=2 * MB, gone=30, kills=9, nodes=200, churn=300, events=300)
+FULL = Scale(size=24 * MB, rate=2 * MB, gone=30, kills=9, nodes=NODES, churn=300, events=300)
 _BEGAN = time.monotonic()
 
 

@@ -51,7 +51,7 @@ class Recorder:
 
 
 def test_killed_again_and_again_nothing_verified_is_fetched_twice(
-    make_swarm: Any, start_tracker: Any, scale: Any, note: Any
+    start_tracker: Any, make_swarm: Any, scale: Any, note: Any
 ) -> None:
     swarm = make_swarm(start_tracker(TRACKER_TIME_INTERVAL="600"))  # it takes nobody's silence for an end
     path = swarm.file("x.bin", scale.size)
