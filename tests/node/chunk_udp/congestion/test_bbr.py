@@ -1,0 +1,269 @@
+"""BBR's behaviour, round trip by round trip, on a path that is a few numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.chunk_udp.access import AccessLink
+from node.chunk_udp.congestion.base import View
+from node.chunk_udp.congestion.bbr import Bbr, Phase
+from node.chunk_udp.delivery import Round
+from node.chunk_udp.recovery import RoundTripTime
+
+SEGMENT = 1000
+BASE = 0.05  # seconds of round trip without a queue
+RATE = 2_000_000.0  # bytes a second
+BDP = RATE * BASE
+
+
+class Link:
+    """A share of an access link that says what a test wants it to."""
+
+    def __init__(self) -> None:
+        self.view = View()
+        self.may = True
+        self.turns_back = 0
+        self.rests = 0
+
+    def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> View:
+        view, self.view = self.view, self.view._replace(wasted=None)
+        return view
+
+    def begin_rest(self, round_trip: float, now: float) -> None:
+        self.rests += 1
+
+    def may_probe(self, now: float) -> bool:
+        return self.may
+
+    def end_probe(self) -> None:
+        self.turns_back += 1
+
+
+class Path:
+    """A link of ``rate`` with room for ``room`` bytes of queue, that loses ``loss`` of all by chance."""
+
+    def __init__(self, loss: float = 0.0, room: float = BDP) -> None:
+        self.controller = Bbr(SEGMENT)
+        self.share = Link()
+        self.rate, self.room, self.loss = RATE, room, loss
+        self.standing = 0.0  # seconds of queue that others keep
+        self.queue = 0.0  # bytes of ours in the queue
+        self.now = 0.0
+        self.rtt = RoundTripTime()
+        self.rtt.sample(BASE)
+        self.phases: list[Phase] = []
+        self.asked: list[float] = []  # bytes a second
+        self.windows: list[float] = []
+        self.queues: list[float] = []  # bytes
+
+    def round_trip(self, limited: bool = False) -> None:
+        controller = self.controller
+        trip = BASE + self.standing + self.queue / self.rate
+        asked = min(controller.pacing_rate(self.rtt), controller.window / trip)
+        reaches = asked * (1 - self.loss)
+        overflow = max(0.0, self.queue + (reaches - self.rate) * trip - self.room)
+        self.queue = min(max(0.0, self.queue + (reaches - self.rate) * trip), self.room)
+        self.now += trip
+        self.rtt.sample(trip)
+        arrived = int(min(reaches, self.rate) * trip)
+        lost = int(asked * trip * self.loss + overflow)
+        controller.on_received(arrived, self.now - trip, self.rtt, self.now, True)
+        ended = Round(arrived, lost, min(reaches, self.rate), limited, trip, int(controller.window))
+        controller.on_round(ended, self.share, self.now)
+        self.phases.append(controller.phase)
+        self.asked.append(asked)
+        self.windows.append(controller.window)
+        self.queues.append(self.queue)
+
+    def run(self, rounds: int) -> Path:
+        """So many round trips more; what was seen before is forgotten."""
+        for seen in (self.phases, self.asked, self.windows, self.queues):
+            seen.clear()
+        for _ in range(rounds):
+            self.round_trip()
+        return self
+
+    def until(self, *phases: Phase, most: int = 100) -> Path:
+        for _ in range(most):
+            if self.controller.phase in phases:
+                return self
+            self.round_trip()
+        raise AssertionError(f"never came to {phases}")
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+# ---- the model
+
+
+def test_it_finds_the_paths_rate_and_length_and_fills_it() -> None:
+    path = Path().run(40).run(40)
+    assert path.controller.rate == pytest.approx(RATE, rel=0.05)
+    assert path.controller.least_rtt == pytest.approx(BASE, rel=0.05)
+    assert mean(path.asked) == pytest.approx(RATE, rel=0.07)
+    assert BDP <= mean(path.windows) <= 3 * BDP
+
+
+def test_it_keeps_the_queue_short_most_of_the_time() -> None:
+    path = Path(room=10 * BDP).run(40).run(60)
+    assert sorted(path.queues)[len(path.queues) // 2] < 0.1 * BDP
+    assert max(path.queues) < BDP
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.5])
+def test_a_path_that_became_slower_is_believed_within_two_seconds(factor: float) -> None:
+    path = Path().run(40)
+    path.rate = factor * RATE
+    path.run(40)
+    assert path.controller.rate <= 1.3 * path.rate
+
+
+@pytest.mark.parametrize("factor", [1.5, 10])
+def test_a_path_that_became_faster_is_found_by_probing(factor: float) -> None:
+    path = Path(room=10 * BDP).run(40)
+    path.rate = factor * RATE
+    path.run(40)
+    assert path.controller.rate >= 0.9 * path.rate
+
+
+def test_what_comes_slowly_for_want_of_work_says_nothing_of_the_path() -> None:
+    path = Path().run(40)
+    believed = path.controller.rate
+    for _ in range(30):
+        ended = Round(1000, 0, RATE / 100, True, BASE, 1000)
+        path.controller.on_round(ended, path.share, path.now)
+    assert path.controller.rate == believed
+
+
+def test_persistent_congestion_is_over_with_the_next_round() -> None:
+    path = Path().run(40)
+    path.controller.on_persistent_congestion(path.now)
+    assert path.controller.window == path.controller.minimum_window
+    path.run(2)
+    assert path.windows[-1] >= BDP
+
+
+# ---- the phases
+
+
+def test_startup_doubles_until_the_path_is_full_and_the_queue_is_drained_then() -> None:
+    path = Path(room=10 * BDP)
+    assert path.controller.phase is Phase.STARTUP
+    path.run(20)
+    assert path.phases[0] is Phase.STARTUP
+    assert Phase.DRAIN in path.phases and Phase.CRUISE in path.phases
+    last_startup = max(turn for turn, phase in enumerate(path.phases) if phase is Phase.STARTUP)
+    assert last_startup < 10
+    assert path.phases[last_startup + 1] is Phase.DRAIN
+    assert path.queues[-1] < max(path.queues)
+
+
+def test_it_probes_now_and_then_and_drains_afterwards() -> None:
+    path = Path().run(40).run(60)
+    up = [turn for turn, phase in enumerate(path.phases[:-1]) if phase is Phase.UP]
+    assert 2 <= len(up) <= 20
+    assert all(path.phases[turn + 1] is Phase.DRAIN for turn in up)
+    assert path.phases.count(Phase.CRUISE) > len(path.phases) / 2
+
+
+def test_it_probes_only_when_it_is_its_turn_and_gives_the_turn_back() -> None:
+    path = Path().run(40)
+    path.until(Phase.CRUISE)
+    path.share.may, path.share.turns_back = False, 0
+    path.run(40)
+    assert set(path.phases) == {Phase.CRUISE}
+    path.share.may = True
+    path.until(Phase.UP).until(Phase.CRUISE)
+    assert path.share.turns_back == 1
+
+
+# ---- beside the others
+
+
+def test_it_asks_for_as_much_of_its_belief_as_fits_and_eases_back() -> None:
+    path = Path().run(40).until(Phase.CRUISE)
+    path.share.may = False
+    path.share.view = View(fits=0.5, connections=2)
+    path.run(1)
+    assert path.controller.pacing_rate(path.rtt) == pytest.approx(0.5 * path.controller.rate, rel=0.05)
+    path.share.view = View(fits=1.0, connections=2)
+    path.run(3)
+    assert path.controller.pacing_rate(path.rtt) < 0.9 * path.controller.rate  # not at once
+    path.run(10)
+    assert path.controller.pacing_rate(path.rtt) == pytest.approx(path.controller.rate, rel=0.05)
+
+
+def test_it_rests_as_long_as_all_rest() -> None:
+    path = Path().run(40).until(Phase.CRUISE)
+    path.share.view = View(resting=True)
+    path.run(5)
+    assert set(path.phases) == {Phase.DOWN}
+    assert path.controller.pacing_rate(path.rtt) < 0.9 * path.controller.rate
+    path.share.view = View()
+    path.run(1)
+    assert path.phases == [Phase.CRUISE]
+
+
+# ---- losses
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.2])
+def test_losses_without_a_queue_are_made_good(loss: float) -> None:
+    path = Path(loss=loss).run(60).until(Phase.CRUISE)
+    path.share.may = False
+    path.run(30)
+    assert path.controller.loss == pytest.approx(loss, rel=0.3)
+    assert path.asked[-1] * (1 - loss) == pytest.approx(RATE, rel=0.07)
+
+
+def test_many_losses_make_it_try_whether_asking_for_less_costs_anything() -> None:
+    few, many = Path(loss=0.001).run(100), Path(loss=0.1).run(100)
+    assert few.share.rests == 0
+    assert many.share.rests > 0
+
+
+def test_losses_that_asking_for_less_would_avoid_are_no_longer_made_good() -> None:
+    path = Path(loss=0.2).run(60).until(Phase.CRUISE)
+    made_good = path.controller.loss
+    path.share.view = View(wasted=True)
+    path.run(1)
+    assert path.controller.loss < 0.8 * made_good
+    path.share.view = View(wasted=True)
+    path.run(1)
+    assert path.controller.loss < 0.6 * made_good
+
+
+def test_losses_that_are_nobodys_fault_go_on_being_made_good() -> None:
+    path = Path(loss=0.2).run(60).until(Phase.CRUISE)
+    made_good = path.controller.loss
+    path.share.view = View(wasted=False)
+    path.run(1)
+    assert path.controller.loss >= 0.9 * made_good
+
+
+def test_losses_with_a_standing_queue_are_congestion() -> None:
+    """Somebody else keeps the queue full: what overflows is no reason to ask for more, but for less."""
+    path = Path().run(40).until(Phase.CRUISE)
+    before = path.controller.window
+    path.standing, path.loss = BASE, 0.1
+    path.run(10)
+    assert path.controller.loss < 0.02
+    assert min(path.windows) < 0.9 * before
+
+
+def test_congestion_that_another_one_meets_counts_too() -> None:
+    path = Path().run(40).until(Phase.CRUISE)
+    before = path.controller.window
+    path.standing = BASE
+    for _ in range(10):
+        path.share.view = View(fits=1.0, connections=2, congested=True)
+        path.round_trip()
+    assert path.controller.window < 0.9 * before
+
+
+def test_a_share_of_a_real_access_link_is_taken_as_it_is() -> None:
+    controller, share = Bbr(SEGMENT), AccessLink().join()
+    controller.on_round(Round(10_000, 0, RATE, False, BASE, 10_000), share, BASE)
+    assert controller.rate == RATE
