@@ -21,6 +21,7 @@ from node.strategy import Source
 MAX_LINES = 4  # owners of each kind in whose lines we wait, beyond those that serve us
 MAX_WITNESSES = 4  # owners beyond the places, while as many others are suspects and wait
 IDLE_LIMIT = 3.0  # seconds without anything useful, after which a partial owner makes room for another
+ROTATION = 2.0  # seconds after which the slowest partial owner makes room for another, if there is another
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Crew:
         self._make = make
         self._clock = clock
         self._sources: dict[Source, SourceThread] = {}
+        self._rotate_at = time.monotonic() + ROTATION
         self._divided = False  # the first owners have got their equal chunks
 
     @property
@@ -86,12 +88,19 @@ class Crew:
         return self._candidates.choose(free, now, helpless, partial) if free > 0 else []
 
     def _make_room(self, board: Board, working: list[SourceThread], now: float) -> None:
-        """One that has had nothing useful for a while leaves, if there is anybody else to try."""
+        """If there is anybody else to try, one that has had nothing useful for a while leaves, or else, now
+        and then, the slowest: so who is asked by many loses some to those who are asked by few.
+        """
+        if not self._candidates.are_there(True, now):
+            return
         idle = [thread for thread in working if now - thread.idle_since > IDLE_LIMIT]
-        if idle and self._candidates.are_there(True, now):
-            longest = min(idle, key=lambda thread: thread.idle_since)
-            longest.candidate.rest_until = now + IDLE_LIMIT
-            board.release(longest.key)
+        leaving = min(idle, key=lambda thread: thread.idle_since, default=None)
+        if leaving is None and now >= self._rotate_at:
+            leaving = min(working, key=lambda thread: board.meter(thread.key).rate)
+        if leaving is not None:
+            self._rotate_at = now + ROTATION
+            leaving.candidate.rest_until = now + IDLE_LIMIT
+            board.release(leaving.key)
 
     def _begin(self, board: Board, threads: list[SourceThread]) -> None:
         if not self._divided:

@@ -26,8 +26,8 @@ from node.strategy.turns import turns
 Span = tuple[int, int]
 Pace = Callable[[Source], float]  # bytes a second that came from a source lately
 
-HORIZON = 0.75  # seconds of a source's rate that it may be asked for in advance, while pieces are picked
-SHORTEST_HORIZON = 1 << 18  # bytes; the same for slow sources, and to begin with
+HORIZON = 0.5  # seconds of a source's rate that it may be asked for in advance, while pieces are picked
+SHORTEST_HORIZON = 1 << 17  # bytes; the same for slow sources, and to begin with
 
 
 class Work:
@@ -37,7 +37,8 @@ class Work:
         self._geometry = geometry
         self._pace = pace
         self._seed = seed
-        self._strategy: Strategy = Division(missing, geometry.piece_length)
+        begin_at = random.Random(seed).random() if seed else 0.0
+        self._strategy: Strategy = Division(missing, geometry.piece_length, begin_at)
         self._picker: Picker | None = None
         self._sources: dict[Source, None] = {}
         self._whole: set[int] = set()

@@ -39,17 +39,38 @@ def split_file_owners(missing: RangeSet, owners: int, piece_length: int) -> list
 class Division:
     """The bytes still to be asked for, divided among the sources that work on them."""
 
-    def __init__(self, missing: Iterable[tuple[int, int]], piece_length: int) -> None:
+    def __init__(self, missing: Iterable[tuple[int, int]], piece_length: int, begin_at: float = 0.0) -> None:
+        """``begin_at``: where a lone source begins, as a fraction of what is missing, in [0, 1)."""
         self._piece_length = piece_length
+        self._begin_at = begin_at
         self._pool = RangeSet(missing)  # nobody's yet
         self._chunks: dict[Source, RangeSet] = {}
         self._whole: set[int] = set()  # pieces that one source shall deliver alone
 
     def start(self, sources: Sequence[Source]) -> None:
-        """Divide what is nobody's into equal chunks, one for each of ``sources``."""
+        """Divide what is nobody's into equal chunks, one for each of ``sources``.
+
+        With one source there is nothing to divide. It may begin anywhere: nodes that start together at one
+        seed, and do not know of each other yet, then begin with different pieces.
+        """
+        later = self._begin_later() if len(sources) == 1 else RangeSet()
         parts = split_file_owners(self._pool, len(sources), self._piece_length)
-        self._pool = RangeSet()
+        self._pool = later
         self._chunks.update(zip(sources, parts, strict=True))
+
+    def _begin_later(self) -> RangeSet:
+        """Take out of the pool what lies before the place to begin at: it is nobody's until the rest is done."""
+        later = RangeSet()
+        limit = int(self._pool.total * self._begin_at)
+        while limit > 0:
+            start, end = self._pool.take_first(limit) or (0, 0)
+            later.add(start, end)
+            limit -= end - start
+        if self._pool:
+            at = self._pool.first
+            for span in later.cut(at // self._piece_length * self._piece_length, at):  # between pieces
+                self._pool.add(*span)
+        return later
 
     def join(self, source: Source) -> None:
         """A further source: it begins with nothing, and takes what is nobody's or steals."""
