@@ -67,7 +67,7 @@ class Scenario:
         """The scenario that ``seed`` stands for."""
         chance = random.Random(seed)
         segment_size = chance.choice([512, 1200, 1400, 4000])
-        size = int(2 ** chance.uniform(chance.choice([0, 15]), 19.5))
+        size = int(2 ** chance.uniform(chance.choice([0, 14]), 19))
         piece_length = 2 ** chance.randint(12, 18)
         return cls(
             seed,

@@ -26,7 +26,8 @@ Restart: TypeAlias = Callable[[int], Iterable[Span]]
 
 TRIAL_SECONDS = 2.0  # for which nobody else helps with a piece that one shall deliver whole
 STALLED = 4.0  # seconds without progress, after which one who delivered it wrongly before takes it over
-LONGEST_TRIAL = 30.0  # seconds after which one does in any case; both doubled each time
+MAX_TAKEOVERS = 4  # that double both times
+LONGEST_TRIAL = 30.0  # seconds after which one does in any case; both doubled for each time that one did
 
 
 class Work(Protocol):
@@ -176,7 +177,7 @@ class Probation:
             for span in self._restart(trial.piece):
                 trial.todo.add(*span)
             trial.begun_by = source
-            trial.takeovers += 1
+            trial.takeovers = min(trial.takeovers + 1, MAX_TAKEOVERS)
             trial.suspects_from = now + STALLED * 2**trial.takeovers
             trial.ends_at = now + LONGEST_TRIAL * 2**trial.takeovers
 
@@ -227,7 +228,13 @@ class Probation:
         self._piece.pop(source, None)
         for trial in self._trials.values():
             if trial.holder == source:
-                trial.holder = None
+                self._let_go(trial)
+
+    def _let_go(self, trial: Trial) -> None:
+        """Its holder does not go on with it; if nothing of it has come, it is as if nobody had begun."""
+        trial.holder = None
+        if trial.todo.total == self._geometry.piece_length_of(trial.piece):
+            trial.begun_by = None
 
     def _look_what_it_holds(self, source: Source) -> None:
         """A piece that ``source`` does not have after all is for others, and it may try another one."""
@@ -235,7 +242,8 @@ class Probation:
             mine = trial.holder == source or self._piece.get(source) == trial.piece
             if mine and not self._work.holds(source, trial.piece):
                 self._piece.pop(source, None)
-                trial.holder = None if trial.holder == source else trial.holder
+                if trial.holder == source:
+                    self._let_go(trial)
 
     def right(self, piece: int, deliverers: Iterable[Source]) -> bool:
         """``piece`` is verified, and ``deliverers`` are no more new; whether anybody may take more now."""
@@ -262,7 +270,7 @@ class Probation:
             return
         self._trusted.difference_update(suspects)
         helped_from = now + TRIAL_SECONDS if witness else now
-        suspects_from, ends_at = now + STALLED, now + LONGEST_TRIAL * 2 ** (attempts - 1)
+        suspects_from, ends_at = now + STALLED, now + LONGEST_TRIAL * 2 ** min(attempts - 1, MAX_TAKEOVERS)
         self._trials[piece] = Trial(
             piece, RangeSet([whole]), helped_from, None, suspects, suspects_from, ends_at
         )

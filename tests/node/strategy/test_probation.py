@@ -183,3 +183,32 @@ def test_who_is_asked_as_well_as_another_is_not_asked_for_a_second_piece() -> No
     assert not probation.may_double(B, 1, 0.0)
     probation.right(0, [A])
     assert probation.refill(B, 0.0)
+
+
+def test_a_witness_that_leaves_with_nothing_done_keeps_nobody_waiting() -> None:
+    probation = plan(9, A, B, C)
+    probation.right(8, [A, B, C])
+    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
+    probation.wrong(0, {A, B}, witness=True, now=0.0)
+    for _ in range(20):
+        assert probation.take(C, ALL, 0.0) == (0, PIECE)
+        probation.give_back([(0, PIECE)])
+        probation.leave(C)
+    assert probation.take(A, ALL, TRIAL_SECONDS) == (0, PIECE)
+
+
+def test_a_suspect_that_takes_over_delivers_all_of_it() -> None:
+    geometry = Geometry(PIECE, PIECE)
+    come: list[tuple[int, int]] = []
+    whole = Plan(geometry, [(0, PIECE)], lambda source: 0.0, restart=lambda piece: come)
+    whole.work.start([A, B, C])
+    probation = whole.probation
+    probation.right(0, [A, B, C])
+    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
+    probation.wrong(0, {A, B}, witness=True, now=0.0)
+    assert probation.take(C, 600, 0.0) == (0, 600)
+    come = [(0, 500)]
+    probation.give_back([(500, 600)])
+    probation.leave(C)
+    assert not probation.refill(B, STALLED - 0.1)
+    assert drain(probation, B, STALLED) == piece(0)
