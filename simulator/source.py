@@ -31,6 +31,7 @@ from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
 
+A_TURN = 1e-6  # seconds that the loop takes for one turn: what is due a rounding error ago is due by then
 RECEIVE_SEGMENTS = 64  # that fit into our receive buffer
 
 
@@ -143,6 +144,7 @@ class SimulatedSource(SourceThread):
         due = min(self._next_question, math.inf if timer is None else timer)
         if self.link.idle:  # the board may have something for us by then
             due = min(due, self._virtual.now + LATE_CHECK)
+        due = max(due, self._virtual.now + A_TURN)
         if due < self._armed:
             self._armed = due
             self._virtual.at(due, partial(self._on_time, due))
