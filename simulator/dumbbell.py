@@ -130,8 +130,7 @@ class _Runner:
 
     def _ask_for_more(self) -> None:
         clock, connection = self._bell.clock, self._flow.connection
-        while connection.may_request(clock.now):
-            size = connection.request_size
+        while size := connection.may_request(clock.now):
             span = connection.take_lost(size) or self._bell.supply.missing.take_first(size)
             if span is None:
                 connection.out_of_work()

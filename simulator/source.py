@@ -118,8 +118,7 @@ class SimulatedSource(SourceThread):
         if now >= self._next_question:
             self._next_question = now + NEWS_INTERVAL
             link.ask_what_it_holds(now)
-        while link.may_request(now):
-            size = link.request_size
+        while size := link.may_request(now):
             span = link.take_lost(size) or self._more(size)
             if span is None:
                 link.out_of_work()

@@ -143,13 +143,10 @@ class AccessLink:
                 self._prober = None
 
     def _spend(self, size: int, now: float) -> None:
-        if self.limited:
-            with self._lock:
-                self._limit.spend(size, now)
+        with self._lock:
+            self._limit.spend(size, now)
 
     def _wait(self, size: int, now: float) -> float:
-        if not self.limited:
-            return 0.0
         with self._lock:
             return self._limit.wait(size, now)
 
@@ -169,6 +166,7 @@ class Share:
 
     def __init__(self, link: AccessLink, key: int) -> None:
         self._link = link
+        self.limited = link.limited  # whether there is a limit for downloading
         self._key = key
         self.believed = 0.0  # bytes a second
         self.queue = False  # whether one was met in the last round

@@ -152,9 +152,9 @@ class FetchConnection:
         """Bytes to ask for at once."""
         return self._bytes.request_size
 
-    def may_request(self, now: float) -> bool:
-        """Whether ``request_size`` bytes may be asked for now; if only not yet, ``next_timer`` says when."""
-        return self.state is State.FETCHING and self._bytes.may_request(now)
+    def may_request(self, now: float) -> int:
+        """How many bytes may be asked for now; 0: none, and if only not yet, ``next_timer`` says when."""
+        return self._bytes.may_request(now) if self.state is State.FETCHING else 0
 
     def out_of_work(self) -> None:
         """More might have been asked for, but nobody wants more: what arrives says less about the path."""
@@ -202,9 +202,9 @@ class FetchConnection:
         try:
             message = wire.decode(datagram)
         except WireError:
-            self.counters.malformed += 1
+            self._bytes.counters.malformed += 1
             return ()
-        self.counters.received += 1
+        self._bytes.counters.received += 1
         if message.transfer_id == self.terms.transfer_id and self.state is not State.CLOSED:
             if type(message) is wire.Data and (message.checked or not self.terms.checked):
                 arrived = self._bytes.data_received(message, now)

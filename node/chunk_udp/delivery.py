@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+SHORTEST_ROUND = 0.004  # seconds; over loopback many round trips make one round, which is learned enough
+
 
 class Sent(Protocol):
     """What is recorded with each request for the sake of samples."""
@@ -41,6 +43,7 @@ class Deliveries:
         self._delivered_at = 0.0
         self._first_sent_at = 0.0
         self._round_ends_at = 0  # when something asked for with this much delivered arrives
+        self._round_since = float("-inf")
         self._round_from = 0  # bytes delivered at its begin
         self._lost = 0
         self._rate = 0.0
@@ -84,10 +87,11 @@ class Deliveries:
         if rate > self._rate:
             self._rate, self._limited = rate, request.delivered < self._limited_until
 
-    def end_of_round(self, request: Sent, in_flight: int) -> Round | None:
+    def end_of_round(self, request: Sent, in_flight: int, now: float) -> Round | None:
         """The round that ended with the answer to ``request``, if one did."""
-        if request.delivered < self._round_ends_at:
+        if request.delivered < self._round_ends_at or now < self._round_since + SHORTEST_ROUND:
             return None
+        self._round_since = now
         ended = Round(
             self.delivered - self._round_from,
             self._lost,

@@ -170,8 +170,7 @@ class Fetcher:
     def _ask_for_more(self, now: float) -> None:
         """Turn room in the window into requests; what was lost goes first."""
         connection = self.connection
-        while connection.may_request(now):
-            size = connection.request_size
+        while size := connection.may_request(now):
             span = connection.take_lost(size) or self._supply.next_span(size)
             if span is None:
                 connection.out_of_work()

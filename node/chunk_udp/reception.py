@@ -46,10 +46,12 @@ class Reception:
         self.search = SegmentSearch(terms.segment_size, max(terms.segment_size, terms.largest_segment))
         self.paced_until: float | None = None  # when what the window allows may be asked for
         self.any_data = False
+        self._unreported = 0  # bytes that came in order, of a request that is not complete yet
         self._trial = 0, 0  # the bytes that the latest trial of a larger segment asked for
         self._receive_limit = terms.receive_limit
         self._rtt = rtt
         self._pacer = Pacer()
+        self._rate = controller.pacing_rate(rtt)  # bytes a second at which to ask
         self._lost = RangeSet()  # to be asked for again
 
     # ---- how much, and when
@@ -62,7 +64,8 @@ class Reception:
     @property
     def request_size(self) -> int:
         """Bytes to ask for at once: whole segments, a part of the window, some milliseconds' worth."""
-        quantum = self.controller.pacing_rate(self._rtt) * QUANTUM
+        self._rate = self.controller.pacing_rate(self._rtt)
+        quantum = self._rate * QUANTUM
         wanted = min(self.window / WINDOW_FRACTION, quantum, wire.MAX_REQUEST, self.share.largest_request)
         size = self.search.size
         size *= max(1, min(int(wanted / size), wire.MAX_SEGMENTS_PER_REQUEST))
@@ -72,17 +75,23 @@ class Reception:
         """Bytes that may be asked for as far as the window goes."""
         return max(0, self.window - self.flight.bytes)
 
-    def may_request(self, now: float) -> bool:
-        """Whether ``request_size`` bytes may be asked for; if only not yet, ``paced_until`` says when."""
+    def may_request(self, now: float) -> int:
+        """How many bytes may be asked for; 0: none now, and if only not yet, ``paced_until`` says when."""
         self.paced_until = None
-        room, size = self.room(), self.request_size
-        if room < size and (not room or self.flight.bytes):
-            return False
-        free_at = max(self._pacer.free_at, now + self.share.wait(size, now))
+        outstanding = self.flight.bytes
+        room = self.window - outstanding
+        if room <= 0 or (room < self.search.size and outstanding):
+            return 0  # the frequent case, and no need to know the size
+        size = self.request_size
+        if room < size and outstanding:
+            return 0
+        free_at = self._pacer.free_at
+        if self.share.limited:
+            free_at = max(free_at, now + self.share.wait(size, now))
         if free_at > now:
             self.paced_until = free_at
-            return False
-        return True
+            return 0
+        return size
 
     def take_lost(self, limit: int) -> tuple[int, int] | None:
         """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
@@ -104,8 +113,9 @@ class Reception:
         size = end - start
         entry = self.flight.send(start, end, now)
         self.deliveries.sent(entry, self.flight.bytes == size, now)
-        self._pacer.spend(size, self.controller.pacing_rate(self._rtt), now)
-        self.share.spend(size + -(-size // segment_size) * wire.HEADER_SIZE, now)
+        self._pacer.spend(size, self._rate, now)
+        if self.share.limited:
+            self.share.spend(size + -(-size // segment_size) * wire.HEADER_SIZE, now)
         self.counters.requested_bytes += size
         return Order(entry.sequence, start, end, segment_size)
 
@@ -114,41 +124,45 @@ class Reception:
     def data_received(self, message: wire.Data, now: float) -> Sequence[Arrived]:
         """One segment from the owner: what of it is new."""
         start, end = message.offset, message.offset + len(message.payload)
-        limited = 2 * self.flight.bytes >= self.controller.window
         if message.sequence == self.search.sequence and self.search.arrived(end - start):
             self.controller.segment_size = self.search.size
         request = self.flight.arrive_in_order(message.sequence, start, end)
         if request is None:
-            return self._out_of_order(message, start, end, limited, now)
-        self._got(end - start, request, limited, now)
+            return self._out_of_order(message, start, end, now)
+        if not request.answered:
+            self._answered(request, now)
+        self._unreported += end - start
+        if not request.missing:  # what all of a request teaches is told at once, when it is here
+            self._got(request, now)
         return (Arrived(start, message.payload),)
 
-    def _got(self, size: int, request: Outstanding, limited: bool, now: float) -> None:
-        """``size`` new bytes came in answer to ``request``: tell whoever learns from it."""
-        self.any_data = True
+    def _answered(self, request: Outstanding, now: float) -> None:
+        """The first bytes in answer to ``request``: a round trip."""
+        request.answered = self.any_data = True
+        self._rtt.sample(now - request.sent_at)
+        self.deliveries.round_trip(self._rtt.latest)
+
+    def _got(self, request: Outstanding, now: float) -> None:
+        """New bytes came, the last of them in answer to ``request``: tell whoever learns from it."""
+        size, self._unreported = self._unreported, 0
+        limited = 2 * (self.flight.bytes + size) >= self.controller.window
         self.deliveries.arrived(size, request, now)
-        if not request.answered:
-            request.answered = True
-            self._rtt.sample(now - request.sent_at)
-            self.deliveries.round_trip(self._rtt.latest)
         self.controller.on_received(size, request.sent_at, self._rtt, now, limited)
-        if request.missing and self.flight.in_order:
-            return  # its rate is known better when all of it is here
         self.deliveries.sample(request, self._rtt.minimum, now)
-        ended = self.deliveries.end_of_round(request, self.flight.bytes)
+        ended = self.deliveries.end_of_round(request, self.flight.bytes, now)
         if ended is not None:
             self.controller.on_round(ended, self.share, now)
 
-    def _out_of_order(
-        self, message: wire.Data, start: int, end: int, limited: bool, now: float
-    ) -> Sequence[Arrived]:
+    def _out_of_order(self, message: wire.Data, start: int, end: int, now: float) -> Sequence[Arrived]:
         taken: list[tuple[int, int]] = []
         request = self.flight.requests.get(message.sequence)
         if request is not None and request.start <= start and end <= request.end:
             taken = self.flight.arrive(request, start, end)
-            size = sum(e - s for s, e in taken)
-            if size:
-                self._got(size, request, limited, now)
+            if taken:
+                if not request.answered:
+                    self._answered(request, now)
+                self._unreported += sum(e - s for s, e in taken)
+                self._got(request, now)
         if taken != [(start, end)]:
             taken = taken + self._late(start, end)
         self.counters.duplicate_bytes += end - start - sum(e - s for s, e in taken)

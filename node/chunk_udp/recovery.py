@@ -128,11 +128,6 @@ class Flight:
             del self.requests[sequence]
         return request
 
-    @property
-    def in_order(self) -> bool:
-        """Whether nothing is suspected to be lost."""
-        return self.loss_time is None
-
     def arrive(self, request: Outstanding, start: int, end: int) -> list[tuple[int, int]]:
         """Bytes ``[start, end)`` came for ``request``: returns those of them that were still missing."""
         self._arrived_up_to = max(self._arrived_up_to, request.stream_position(end))

@@ -75,6 +75,7 @@ class Bbr(CongestionController):
     def __init__(self, segment_size: int) -> None:
         super().__init__(segment_size)
         self.phase = Phase.STARTUP
+        self._gain = STARTUP_GAIN
         self.rate = 0.0  # bytes a second that arrive at best
         self.least_rtt = float("inf")
         self.loss = 0.0  # of what is asked for, without congestion: made good
@@ -99,7 +100,7 @@ class Bbr(CongestionController):
         """The measured rate times the phase's gain, and what gets lost on top."""
         if not self.rate:
             return STARTUP_GAIN * self.window / max(rtt.smoothed, SHORTEST_TRIP)
-        rate = GAINS[self.phase] * self.rate * self._fits / (1 - self.loss)
+        rate = self._gain * self.rate * self._fits / (1 - self.loss)
         return max(rate, self.minimum_window / max(rtt.smoothed, SHORTEST_TRIP))
 
     # ---- what the connection tells
@@ -230,4 +231,4 @@ class Bbr(CongestionController):
     def _enter(self, phase: Phase) -> None:
         if phase is Phase.UP:
             self._rate_before_up = self.rate
-        self.phase, self._rounds = phase, 0
+        self.phase, self._gain, self._rounds = phase, GAINS[phase], 0
