@@ -36,6 +36,7 @@ class Scale:
     nodes: int  # in the churn, at a time
     churn: float  # seconds of it
     events: int  # of it, at least
+    measured: bool  # whether disturbed downloads are compared with undisturbed ones, or with arithmetic
 
     @property
     def limit(self) -> dict[str, str]:
@@ -43,8 +44,8 @@ class Scale:
         return {"UPLOAD_LIMIT": f"{self.rate // 1000}kB"}
 
 
-SHORT = Scale(size=4 * MB, rate=2 * MB, gone=2.5, kills=3, nodes=4, churn=1, events=9)
-FULL = Scale(size=24 * MB, rate=2 * MB, gone=30, kills=9, nodes=NODES, churn=300, events=300)
+SHORT = Scale(size=4 * MB, rate=2 * MB, gone=2.5, kills=3, nodes=4, churn=1, events=9, measured=False)
+FULL = Scale(size=24 * MB, rate=2 * MB, gone=30, kills=9, nodes=NODES, churn=300, events=300, measured=True)
 _BEGAN = time.monotonic()
 
 

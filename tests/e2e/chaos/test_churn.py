@@ -210,7 +210,7 @@ def ended_up(used: list[Used]) -> str:
 
 
 def test_nodes_come_and_go(
-    make_swarm: Any, start_tracker: Any, scale: Any, chance: Any, crowd_of: Any, watch: Any, note: Any
+    start_tracker: Any, make_swarm: Any, scale: Any, chance: Any, crowd_of: Any, watch: Any, note: Any
 ) -> None:
     swarm = make_swarm(start_tracker())
     paths = [swarm.file(f"{letter}.bin", scale.size // 4) for letter in "abc"]

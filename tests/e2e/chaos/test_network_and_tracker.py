@@ -27,7 +27,7 @@ def latest(node: Any) -> int:
 
 
 def test_the_tracker_is_killed_and_an_owner_too(
-    make_swarm: Any, start_tracker: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
+    start_tracker: Any, make_swarm: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
 ) -> None:
     tracker = start_tracker()
     swarm = make_swarm(tracker)
@@ -74,7 +74,7 @@ def path_to() -> Iterator[Callable[[Any, int], Parted]]:
 
 
 def test_the_network_is_parted(
-    make_swarm: Any, start_tracker: Any, path_to: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
+    start_tracker: Any, make_swarm: Any, path_to: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
 ) -> None:
     """The owner and the tracker are on the other side, and come back together."""
     hidden, tracker = make_swarm(start_tracker()), start_tracker()
@@ -131,7 +131,7 @@ def jumping_clock(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_clock_is_set_back_and_forth(
-    make_swarm: Any, start_tracker: Any, scale: Any, jumping_clock: dict[str, str], note: Any
+    start_tracker: Any, make_swarm: Any, scale: Any, jumping_clock: dict[str, str], note: Any
 ) -> None:
     swarm = make_swarm(start_tracker(TRACKER_TIME_INTERVAL="2", **jumping_clock))
     path = swarm.file("x.bin", scale.size)
