@@ -294,10 +294,11 @@ class FetchConnection:
         """When ``on_timer`` must be called, at the latest; None if nothing is awaited."""
         if self.state is State.QUEUED:
             return self._ask_again_at
+        paced_until = self._bytes.paced_until if self.state is State.FETCHING else None
         if self.state is State.CLOSED or not self._waiting():
-            return self._bytes.paced_until
+            return paced_until
         due = min(self._probe_at(), self._give_up_at())
-        also = (self._bytes.flight.loss_time, self._bytes.paced_until)
+        also = (self._bytes.flight.loss_time, paced_until)
         return min(due, *(when for when in also if when is not None), due)
 
     def _probe_at(self) -> float:

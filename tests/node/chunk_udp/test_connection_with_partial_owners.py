@@ -103,6 +103,24 @@ def test_a_busy_owner_is_asked_again_once_a_second_until_it_serves_us() -> None:
     assert connection.state is State.FETCHING and connection.idle
 
 
+def test_what_was_to_be_asked_for_later_wakes_nobody_up_while_we_wait_in_line() -> None:
+    """A timer that is over and that nobody resets would make the loop spin."""
+    connection = fetching()
+    at, now = 0, 1.0
+    while connection.may_request(now):
+        end = at + connection.request_size
+        connection.request(at, end, now)
+        at = end
+    asked = sent(connection)
+    due = connection.next_timer()
+    assert due is not None and due < now + 0.1, "not paced: the test shows nothing"
+    take(connection, wire.Refuse(asked[0].transfer_id, asked[0].sequence, wire.Refusal.BUSY, 1), 1.05)
+    connection.on_timer(1.05 + BUSY_WAIT)
+    assert connection.state is State.ASKING
+    later = connection.next_timer()
+    assert later is not None and later > 1.05 + BUSY_WAIT
+
+
 def test_a_busy_owner_that_falls_silent_is_given_up() -> None:
     connection = fetching()
     connection.request(0, 2000, 1.0)
