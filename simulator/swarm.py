@@ -35,7 +35,7 @@ from simulator.source import SimulatedSource
 PROGRESS = 0.25  # seconds between two looks of the coordinator, if nothing happens
 TRACKER = 5.0  # seconds between two answers of the tracker
 MOST_SECONDS = 180.0  # of virtual time, and
-SLOWEST = 2000.0  # bytes a second: what Reno or CUBIC are due over 1 s of round trip with 30 % of loss
+SLOWEST = 300.0  # bytes a second: two small segments a round trip of 1 s, of which 40 % get lost
 LIARS_COST = 3  # times as long: on the worst networks a piece takes minutes, and is fetched again
 MOST_EVENTS = 400_000
 PARTIAL_OWNERS = 4
