@@ -37,7 +37,7 @@ class Path:
         deliveries.round_trip(now - request.sent_at)
         deliveries.arrived(SIZE, request, now)
         deliveries.sample(request, shortest, now)
-        ended = deliveries.end_of_round(request, SIZE * len(self.under_way))
+        ended = deliveries.end_of_round(request, SIZE * len(self.under_way), now)
         if ended:
             self.rounds.append(ended)
 
