@@ -133,22 +133,16 @@ def _floods(m: Measured) -> Iterator[Figure]:
     by_name: dict[str, list[Flooded]] = {}
     for flooded in m.flooded:
         by_name.setdefault(flooded.name, []).append(flooded)
-    undisturbed = _flooded_rate(by_name.get(UNDISTURBED, []))
+    undisturbed = median(run.rate for run in by_name.get(UNDISTURBED, []))
     for name, runs in by_name.items():
-        sent = median(run.rate for run in runs)
-        failed = sum(run.transfer is None for run in runs)
-        note = f"{sent:,.0f} datagrams/s" + (f"; {failed} of {len(runs)} failed" if failed else "")
-        if name == UNDISTURBED:
-            yield Figure("flood: undisturbed", undisturbed, "B/s")
-        else:
-            bounds = () if name == NOBODY else (FLOODED,)
-            yield Figure(f"  {name}", _flooded_rate(runs), "B/s", "undisturbed", undisturbed, bounds, note)
-
-
-def _flooded_rate(runs: Sequence[Flooded]) -> float | None:
-    """The median; a download that failed moved nothing."""
-    moved = (run.transfer for run in runs)
-    return median(one.size / one.transfer_seconds if one else 0.0 for one in moved)
+        failed = sum(run.waited is None for run in runs)
+        waited = median(run.waited for run in runs)
+        notes = [f"{median(run.sent for run in runs) or 0:,.0f} datagrams/s"]
+        notes += [f"begun after {waited:.1f} s"] if waited is not None else []
+        notes += [f"{failed} of {len(runs)} failed"] if failed else []
+        bounds = () if name in (UNDISTURBED, NOBODY) else (FLOODED,)
+        rate = median(run.rate for run in runs)
+        yield Figure(f"flood: {name}", rate, "B/s", "undisturbed", undisturbed, bounds, "; ".join(notes))
 
 
 def _many_files(m: Measured) -> Iterator[Figure]:

@@ -124,9 +124,10 @@ class Bench:
         for number in range(1, self._plan.runs + 1):
             for flooded in under_flood.measure(folder, content, list(under_flood.KINDS)):
                 self.measured.flooded.append(flooded)
-                moved = flooded.transfer
-                how = f"{moved.size / moved.transfer_seconds / 1e6:,.0f} MB/s" if moved else "failed"
-                told = f"{flooded.name} ({flooded.rate:,.0f}/s): {how}"
+                how = "failed"
+                if flooded.waited is not None:
+                    how = f"{flooded.rate / 1e6:,.0f} MB/s after {flooded.waited:.1f} s"
+                told = f"{flooded.name} ({flooded.sent:,.0f}/s): {how}"
                 self._say(f"run {number} of {self._plan.runs}: flood: {told}")
 
     def _large(self) -> None:

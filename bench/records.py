@@ -44,8 +44,15 @@ class Flooded:
     """One download while somebody flooded."""
 
     name: str  # of ``bench.under_flood.KINDS``
-    rate: float  # datagrams a second that were sent
-    transfer: Transfer | None  # None: it failed
+    sent: float  # datagrams a second
+    size: int
+    waited: float | None = None  # seconds from the downloader's start until its first piece; None: it failed
+    seconds: float | None = None  # from there until all was there
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second once it had begun; 0 if it failed."""
+        return self.size / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.content import Content, same
 from bench.ours import DOWNLOADER, POLL, START_LIMIT, Swarm, patience, swarm, torrent_of
 from bench.processes import BenchError, Child
-from bench.records import Flooded, Transfer
+from bench.records import Flooded
 from common.errors import SwarmError
 from node.chunk_udp.sockets import LINUX
 
@@ -70,19 +70,23 @@ def _fetch(
     else:
         flood = _flood(ours, content, name, target, info_hash)
         child = ours.node(node_id, content.size, *words)
-    transfer: Transfer | None = None
+    waited = seconds = None
+    begun = time.monotonic()
     try:
+        child.event("piece")
+        first = time.monotonic()
         completed = child.event("completed")
-        used = child.finish()
+        waited, seconds = first - begun, time.monotonic() - first
+        child.finish()
         if not same(content.path, Path(completed["path"])):
             raise CopyError(f"{completed['path']} is not {content.path}")
-        transfer = Transfer(content.size, completed["transfer_seconds"], completed["seconds"], (), used)
     except BenchError:  # it was flooded to death: that, too, is a result
+        waited = seconds = None
         child.stop()
     finally:
-        rate = _stop(flood) if flood is not None else 0.0
+        sent = _stop(flood) if flood is not None else 0.0
         shutil.rmtree(ours.place(node_id))
-    return Flooded(name, rate, transfer)
+    return Flooded(name, sent, content.size, waited, seconds)
 
 
 def _flood(ours: Swarm, content: Content, name: str, target: tuple[str, int], info_hash: str) -> Child | None:

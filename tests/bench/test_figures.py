@@ -128,10 +128,16 @@ def test_a_crowd_is_judged_by_its_last_node_and_by_the_median_run(last: float, o
 
 def test_a_flood_is_judged_beside_the_undisturbed_rate_and_a_failure_is_no_rate() -> None:
     def run(name: str, seconds: float | None) -> Flooded:
-        return Flooded(name, 100_000.0, transfer(seconds) if seconds else None)
+        return Flooded(name, 100_000.0, GIB, None if seconds is None else 2.5, seconds)
 
     floods = [run("undisturbed", 1), run("junk", 1.9), run("mixed", 2.1), run("forged tokens", None)]
     rows = by_name(Measured(GIB, flooded=[*floods, run("a port that nobody reads", 9)]))
-    judged = {name.strip(): row.ok for name, row in rows.items() if name.startswith("  ")}
-    assert judged == {"junk": True, "mixed": False, "forged tokens": False, "a port that nobody reads": None}
-    assert "1 of 1 failed" in rows["  forged tokens"].note
+    assert {name.partition(": ")[2]: row.ok for name, row in rows.items()} == {
+        "undisturbed": None,
+        "junk": True,
+        "mixed": False,
+        "forged tokens": False,
+        "a port that nobody reads": None,
+    }
+    assert "1 of 1 failed" in rows["flood: forged tokens"].note
+    assert "begun after 2.5 s" in rows["flood: junk"].note
