@@ -180,8 +180,8 @@ def test_if_less_came_it_was_needed(connections: int) -> None:
     assert rest([link.join() for _ in range(connections)], 0.75 * RATE) == [False] * connections
 
 
-def test_a_rest_with_few_bytes_shows_nothing() -> None:
-    assert rest([AccessLink().join()], 10_000.0, rate=10_000.0) == []
+def test_a_rest_with_few_bytes_shows_no_waste() -> None:
+    assert rest([AccessLink().join()], 10_000.0, rate=10_000.0) == [False]
 
 
 def test_all_rest_at_the_same_time_and_not_for_long() -> None:
