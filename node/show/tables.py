@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.logs import clean
-from node.events import DownloadStatus, FileStatus, PeerStatus
+from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress
 from node.show import units
 from node.show.lines import address
 
@@ -53,12 +53,17 @@ def status_sheet(rows: Sequence[DownloadStatus]) -> Sheet:
             units.percent(row.verified, row.size),
             units.rate(row.rate) if row.state == "fetching" else "-",
             units.eta(row.eta) if row.state == "fetching" else "-",
-            ", ".join(str(s.node_id) for s in row.sources if s.state == "active") or "-",
+            ", ".join(_owner(s) for s in row.sources if s.state == "active") or "-",
             row.reason or "-",
         )
         for row in rows
     ]
     return _sheet("downloads", columns, cells, "no downloads")
+
+
+def _owner(source: SourceProgress) -> str:
+    """``3``, or ``3 (part)`` if it does not have the whole file."""
+    return str(source.node_id) if source.complete else f"{source.node_id} (part)"
 
 
 def files_sheet(rows: Sequence[FileStatus]) -> Sheet:
@@ -107,7 +112,7 @@ def peers_sheet(rows: Sequence[PeerStatus]) -> Sheet:
             row.direction,
             units.size(row.amount),
             units.rate(row.rate),
-            row.state,
+            row.state if row.held is None else f"{row.state}, has {row.held} pieces",
             row.reason or "-",
         )
         for row in rows

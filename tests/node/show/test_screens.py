@@ -176,3 +176,11 @@ def test_a_reader_that_left_is_no_error(tmp_path: Path) -> None:
         screen.flush()
         screen.say("nor this")
         screen.flush()
+
+
+def test_owners_of_a_part_are_marked_with_what_they_hold() -> None:
+    part = SourceProgress(7, ("127.0.0.1", 4007), 10, 1.0, "active", "", False, 12)
+    row = DownloadStatus("a.bin", HASH, "fetching", 10**6, 0, 0, 1.0, None, "", (SOURCES[0], part))
+    assert "2, 7 (part)" in plain_table(tables.status_sheet((row,)))
+    peer = PeerStatus(7, ("127.0.0.1", 4007), "a.bin", "from", 10, 1.0, "active", "", False, 12)
+    assert "active, has 12 pieces" in plain_table(tables.peers_sheet((peer,)))
