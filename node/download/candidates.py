@@ -82,7 +82,7 @@ class Candidates:
 
     def partial_ids(self) -> list[int]:
         """The node ids of the partial owners that the tracker names."""
-        return [candidate.node_id for candidate in self._known.values() if candidate.partial and candidate.named]
+        return [known.node_id for known in self._known.values() if known.partial and known.named]
 
     def are_there(self, partial: bool, now: float) -> bool:
         """Whether there is a partial (or complete) owner that could be asked and is not."""

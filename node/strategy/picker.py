@@ -66,7 +66,7 @@ class Picker:
             self.give_back(self._not_held(source, chunk))
 
     def take_turns(self, turns: Sequence[int]) -> None:
-        """The order among pieces that nobody but complete owners holds: sets of pieces, first things first."""
+        """The order among pieces that only complete owners hold: sets of pieces, first things first."""
         self._turns = [*turns, self._all]
 
     def leave(self, source: Source) -> None:
@@ -174,7 +174,7 @@ class Picker:
                 return
 
     def _loot(self, thief: Source, rest: RangeSet) -> list[tuple[int, int]]:
-        """About half of what of ``rest`` the thief holds, from its end: whole pieces where there are several."""
+        """About half of what the thief holds of ``rest``, from its end: whole pieces if there are several."""
         holdings = self._holdings(thief)
         spans = [span for span in self._by_piece(rest) if holdings & self._bit(span[0] // self._length)]
         if len(spans) > 1:

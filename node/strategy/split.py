@@ -59,7 +59,7 @@ class Division:
         self._chunks.update(zip(sources, parts, strict=True))
 
     def _begin_later(self) -> RangeSet:
-        """Take out of the pool what lies before the place to begin at: it is nobody's until the rest is done."""
+        """Take out of the pool what lies before the place to begin at: nobody's until the rest is done."""
         later = RangeSet()
         limit = int(self._pool.total * self._begin_at)
         while limit > 0:

@@ -13,7 +13,7 @@ from common.ranges import RangeSet
 from node.strategy import Source
 from node.strategy.base import Strategy
 from node.strategy.picker import Picker
-from node.strategy.plan import Work
+from node.strategy.plan import Plan, Work
 from node.strategy.split import Division
 
 PIECE = 64 * 1024
@@ -182,3 +182,26 @@ def test_no_byte_is_lost_when_the_first_sources_have_but_a_part() -> None:
     while span := work.take(A, 1 << 30):
         taken.append(span)
     assert total(taken) == geometry.size
+
+
+def test_one_that_drips_does_not_hold_up_the_end() -> None:
+    """B has nothing left to do; what A owes for long is asked of B as well, and counts once."""
+    geometry = Geometry(4 * PIECE, PIECE)
+    plan = Plan(geometry, [(0, geometry.size)], lambda source: 0.0)
+    plan.work.start([A, B])
+    for source in (A, B):  # both have proved themselves with a piece
+        while span := plan.take(source, PIECE, 0.0):
+            assert list(plan.accept(source, *span, 0.1)) == [span]
+            plan.probation.right(span[0] // PIECE, [source])
+            if plan.probation.trusts(source):
+                break
+    dripping = plan.take(A, PIECE, 0.2)
+    assert dripping is not None
+    while span := plan.take(B, PIECE, 0.2):
+        assert list(plan.accept(B, *span, 0.3)) == [span]
+    assert not plan.has_work(B, 0.5)
+    assert plan.has_work(B, 9.0)
+    assert plan.take(B, PIECE, 9.2) == dripping
+    assert list(plan.accept(B, *dripping, 9.3)) == [dripping]
+    assert list(plan.accept(A, *dripping, 9.4)) == []
+    assert plan.outstanding.wasted == PIECE
