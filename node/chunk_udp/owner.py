@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from common.errors import FileFault, PassingFault
@@ -73,7 +74,8 @@ class Owner:
         self._stopped = threading.Event()
         self._sender = SegmentSender(sock, self.counts)
         self._chunk = memoryview(bytearray(wire.MAX_REQUEST))
-        self._guard_at = float("inf")  # when to adjust the system's filter
+        self._timeout = -1.0  # of the socket's calls; not known yet
+        self._guard_at = 0.0  # when to adjust the system's filter
         self._sent_to: OrderedDict[Address, Counter[bytes]] = OrderedDict()  # bytes by info hash
         self.sent: Counter[bytes] = Counter()  # bytes by info hash
 
@@ -97,62 +99,73 @@ class Owner:
 
     def listen(self) -> None:
         """Answer datagrams until ``stop``; the body of the listening thread."""
-        self._sock.setblocking(False)
         view = memoryview(bytearray(sockets.BATCH))
         with selectors.DefaultSelector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             while not self._stopped.is_set() and self._sock.fileno() >= 0:
                 self._receive(view)
-                if not self._send_next(time.monotonic()):
+                if self._serving.queue and not self._send_next(time.monotonic()):
                     self._wait(selector)
-                self._guard(time.monotonic())
+                if self._answerer.strangers.flooded:
+                    self._guard(time.monotonic())
 
     def _wait(self, selector: selectors.BaseSelector) -> None:
         """Until something comes, or something that waits may be sent."""
         if self._stopped.is_set():  # what was to wake us may have been received already
             return
-        wait = self._serving.wait(time.monotonic())
-        if self._sender.blocked and wait is not None:
+        if self._sender.blocked:
             selector.modify(self._sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
             selector.select(STOP_CHECK)
             selector.modify(self._sock, selectors.EVENT_READ)
             self._sender.blocked = False
         else:
-            selector.select(STOP_CHECK if wait is None else min(wait, STOP_CHECK))
+            selector.select(min(self._serving.wait(time.monotonic()) or 0.0, STOP_CHECK))
 
     def _receive(self, view: memoryview) -> None:
-        """Look at what has come, but not at more than RECEIVES datagrams."""
-        self._answerer.strangers.room = STRANGERS_AMONG if self._serving.queue else RECEIVES
+        """Look at what has come, but at no more than RECEIVES datagrams; if nothing is to be sent, wait.
+
+        To wait within the call that receives costs less than a selector.
+        """
+        timeout = 0.0 if self._serving.queue else STOP_CHECK
+        if timeout != self._timeout:
+            self._timeout = timeout
+            self._sock.settimeout(timeout)
         for _ in range(RECEIVES):
             try:
                 size, addr = self._sock.recvfrom_into(view)
-            except BlockingIOError:
+            except (BlockingIOError, TimeoutError):
                 return
             except OSError:  # Windows tells here that an earlier answer found nobody (10054): not our concern
                 if self._sock.fileno() < 0:
                     return
                 continue
             self.handle_requests(view[:size], addr[:2])
-        self._relieve(time.monotonic())
-
-    def _relieve(self, now: float) -> None:
-        """More has come than we take at a time: if a flood fills the buffer, let less of it in at once."""
-        soon = self._guard_at - TURN + RELIEF  # after the filter was last adjusted
-        if self._guard_at < float("inf") and now >= soon and sockets.buffer_fill(self._sock) > CROWDED:
-            self._adjust_filter(now, crowded=True)
+            if timeout and (self._serving.queue or self._stopped.is_set()):
+                return
 
     def handle_requests(self, datagram: memoryview, addr: Address) -> None:
         """Answer one datagram, or note what it asks for, or keep silent."""
         now = time.monotonic()
         answer = self._answerer.handle_requests(datagram, addr, now)
         if isinstance(answer, SendChunk):
-            added = self._serving.add(answer.request, addr, self._sender.path_limit(addr[0]), now)
-            if added is not Added.WAITING:
-                self.counts[added.value] += 1
+            self._take_on(answer.request, addr, now)
         elif isinstance(answer, wire.Tell):
             self.tell_file_size(answer, addr)
         elif answer is not None:
             self._answer(answer, addr)
+
+    def _take_on(self, request: wire.Request, addr: Address, now: float) -> None:
+        """Send what is asked for at once if that is nobody's disadvantage, else let it wait for its turn."""
+        path_limit = self._sender.path_limit(addr[0])
+        portion = self._serving.at_once(request, addr, path_limit, now)
+        if portion is not None:
+            sent = self.send_chunk(portion)
+            if not self._sender.blocked:
+                return
+            request = replace(request, offset=request.offset + sent, length=request.length - sent)
+        added = self._serving.add(request, addr, path_limit, now)
+        if added is not Added.WAITING:
+            self.counts[added.value] += 1
 
     def tell_file_size(self, answer: wire.Tell, addr: Address) -> None:
         """Answer ASK with the size, unless the file has changed since it was shared."""
@@ -183,22 +196,23 @@ class Owner:
     def _send_next(self, now: float) -> bool:
         """Send one portion; False if there is none, or it cannot be sent now."""
         portion = None if self._sender.blocked else self._serving.next(now)
-        if portion is not None:
-            self.send_chunk(portion, now)
-        return portion is not None
-
-    def send_chunk(self, portion: Portion, now: float) -> None:
-        """Answer REQUEST: read a portion of the range and send it, segment by segment or in batches."""
-        chunk = self._chunk[: portion.length]
-        if not self._read(portion, chunk):
-            self._serving.queue.drop(portion)
-            return
-        sent = self._sender.send_segments(portion, chunk)
-        self._count(portion.request, portion.addr, sent)
+        if portion is None:
+            return False
+        sent = self.send_chunk(portion)
         if sent:
             self._serving.sent(portion, sent, now)
         if sent < portion.length and not self._sender.blocked:
-            self._serving.queue.drop(portion)  # the path does not take it: the rest is better not sent
+            self._serving.queue.drop(portion)  # it cannot be read, or the path does not take it
+        return True
+
+    def send_chunk(self, portion: Portion) -> int:
+        """Answer REQUEST: read a portion of the range and send it, in segments; how many bytes were sent."""
+        chunk = self._chunk[: portion.length]
+        if not self._read(portion, chunk):
+            return 0
+        sent = self._sender.send_segments(portion, chunk)
+        self._count(portion.request, portion.addr, sent)
+        return sent
 
     def _read(self, portion: Portion, chunk: memoryview) -> bool:
         """Read what ``portion`` says; False if it cannot be, and whoever asked has heard why."""

@@ -14,7 +14,7 @@ MAX_PATHS = 1024  # hosts whose path's limit is kept
 
 
 class SegmentSender:
-    """Sends over ``sock``, which does not block. ``counts``: where what could not be sent is counted."""
+    """Sends over ``sock``, which blocks for half a second at most. ``counts``: where failures are counted."""
 
     def __init__(self, sock: socket.socket, counts: Counter[str]) -> None:
         self._sock = sock
@@ -38,6 +38,7 @@ class SegmentSender:
 
         Less than all: the system is ``blocked``, or the path does not take it: the rest is better not sent.
         """
+        self.blocked = False
         per_call = wire.MAX_DATAGRAM // (portion.segment + wire.HEADER_SIZE) if self._batches else 1
         step = portion.segment * max(1, min(per_call, wire.MAX_SEGMENTS_PER_REQUEST))
         for at in range(0, len(payload), step):
@@ -73,7 +74,7 @@ class SegmentSender:
         """
         try:
             sockets.send_parts(self._sock, buffers, addr, segment)
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):
             self.blocked = True
             return False
         except OSError as error:

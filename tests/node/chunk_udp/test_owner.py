@@ -206,9 +206,11 @@ def test_a_file_that_cannot_be_opened_just_now_is_served_later(
     assert owner.faults == []  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("alone_after", [0.0, 1000.0])
 def test_when_the_system_takes_no_more_the_rest_is_sent_later(
-    serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch
+    serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch, alone_after: float
 ) -> None:
+    monkeypatch.setattr("node.chunk_udp.serving.ALONE_AFTER", alone_after)
     send, calls = sockets.send_parts, 0
 
     def grudgingly(*args: object) -> None:
@@ -220,6 +222,7 @@ def test_when_the_system_takes_no_more_the_rest_is_sent_later(
 
     fetcher = peer(serve())
     monkeypatch.setattr(sockets, "send_parts", grudgingly)
+    fetcher.fetch(0, 1000)
     assert fetcher.fetch(0, 256_000, 8000) == CONTENT[:256_000]
     assert calls >= 5
 

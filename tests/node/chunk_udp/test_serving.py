@@ -95,6 +95,26 @@ def test_without_a_limit_nothing_waits_for_time() -> None:
     assert amount == 8 * 262_144 and serving.wait(0.0) is None
 
 
+def test_only_who_has_been_alone_for_a_while_is_served_out_of_turn() -> None:
+    serving, here, there = Serving(None, 0.0), ("192.0.2.7", 1), ("192.0.2.7", 2)
+
+    def at_once(addr: tuple[str, int], now: float) -> bool:
+        return serving.at_once(request(0, 10_000), addr, 1200, now) is not None
+
+    assert [at_once(here, now) for now in (5.0, 5.5, 6.0)] == [False, False, True]
+    assert [at_once(there, 6.1), at_once(here, 6.2), at_once(here, 7.1), at_once(here, 7.3)] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    portion = serving.at_once(request(30, 10_000), here, 1200, 8.0)
+    assert portion is not None and (portion.offset, portion.length, portion.segment) == (30, 10_000, 1200)
+    serving.add(request(0, 10_000), there, 1200, 8.0)
+    assert not at_once(here, 8.1)  # something waits
+    assert Serving(1_000_000, 0.0).at_once(request(0, 10_000), here, 1200, 9.0) is None
+
+
 def test_under_a_limit_little_waits_of_each() -> None:
     """Else an answer would come so late that nobody wants it any more."""
     serving = Serving(1_000_000, 0.0)
