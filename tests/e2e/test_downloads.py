@@ -62,13 +62,15 @@ def test_three_owners_each_deliver_and_are_credited(swarm: Any, slow: dict[str, 
     assert sorted(swarm.owners(torrent)) == [(number, 1) for number in numbers]
     assert [swarm.records()[str(number)]["uploads"] for number in numbers] == [1, 1, 1]
 
-    best = swarm.owners(torrent)[0][0]
-    choosy = swarm.fetch(torrent, MAX_SPLITTNES_RATE="1")  # asks the best one only
-    assert choosy.end() == 0
-    (completed,) = choosy.seen("completed")
-    assert [source["node_id"] for source in completed["sources"] if source["received"]] == [best]
-    assert swarm.owners(torrent)[0] == (best, 2)
-    assert [uploads for _, uploads in swarm.owners(torrent)] == [2, 1, 1]
+    used = []
+    for uploads in (2, 3):  # first one of the equals, by chance; then that one, as it is the best by now
+        choosy = swarm.fetch(torrent, MAX_SPLITTNES_RATE="1")
+        assert choosy.end() == 0
+        (completed,) = choosy.seen("completed")
+        used += [source["node_id"] for source in completed["sources"] if source["received"]]
+        assert swarm.owners(torrent)[0] == (used[0], uploads)
+    assert used == [used[0]] * 2
+    assert [uploads for _, uploads in swarm.owners(torrent)] == [3, 1, 1]
 
 
 def test_who_fetched_serves_when_the_first_owner_has_left(swarm: Any) -> None:
