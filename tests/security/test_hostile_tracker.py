@@ -271,7 +271,7 @@ def test_a_hostile_torrent_is_refused_at_once(data: bytes) -> None:
     used = time.process_time()
     with pytest.raises(MetainfoError) as raised:
         decode_metainfo(data)
-    assert time.process_time() - used < 10.0
+    assert time.process_time() - used < 20.0
     assert len(str(raised.value)) < 500 and "\n" not in str(raised.value)
 
 
