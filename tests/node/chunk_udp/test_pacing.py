@@ -155,11 +155,10 @@ def test_a_connection_asks_at_its_controllers_rate_in_small_bursts() -> None:
 def test_what_is_only_a_matter_of_time_keeps_a_connection_from_being_idle() -> None:
     """Or its loop would sleep until there is news from the supply."""
     connection = fetching()
-    assert connection.idle
-    at, now = 0, 1.0
+    idle_before, at, now = connection.idle, 0, 1.0
     while connection.may_request(now):
         connection.request(at, at + SEGMENT, now)
         at += SEGMENT
-    assert not connection.idle
+    assert (idle_before, connection.idle) == (True, False)
     timer = connection.next_timer()
     assert timer is not None and timer < now + 0.1

@@ -17,6 +17,7 @@ from node.chunk_udp import (
     limits,
     marks,
     owner,
+    reception,
     recovery,
     serving,
     slots,
@@ -78,7 +79,7 @@ def test_the_torrent_is_shown_as_it_is_written() -> None:
 def test_every_constant_has_its_value() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([\d.,/ ]+?) ", DOCUMENT, re.MULTILINE)
     serving_modules = (limits, marks, owner, serving, slots, strangers, waiting)
-    modules = (wire, tokens, recovery, connection, base, cubic, fixed, sockets, *serving_modules)
+    modules = (wire, tokens, recovery, reception, connection, base, cubic, fixed, sockets, *serving_modules)
     assert len(rows) > 25
     for name, written in rows:
         (value,) = {getattr(module, name) for module in modules if hasattr(module, name)}
