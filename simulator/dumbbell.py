@@ -141,11 +141,20 @@ class _Runner:
         self._timer.set(connection.next_timer())
 
     def _cross(self, link: Link, datagram: bytes, receive: Callable[[bytes], None]) -> None:
-        """Over the owner's own wire and the shared link, in whichever order."""
+        """Over the owner's own wire, then the shared link."""
         clock = self._bell.clock
-        for when, arriving in link.send(HEADERS + datagram, clock.now + self._path.extra_delay):
-            payload = arriving[len(HEADERS) :]
-            clock.at(when, lambda p=payload: receive(p))  # type: ignore[misc]
+
+        def enter() -> None:
+            for when, arriving in link.send(HEADERS + datagram, clock.now):
+                payload = arriving[len(HEADERS) :]
+                clock.at(when, lambda p=payload: receive(p))  # type: ignore[misc]
+
+        if (
+            self._path.extra_delay
+        ):  # not handed to the link early: it takes datagrams in the order of their times
+            clock.at(clock.now + self._path.extra_delay, enter)
+        else:
+            enter()
 
     def _owner_receives(self, datagram: bytes) -> None:
         try:

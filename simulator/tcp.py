@@ -47,9 +47,13 @@ class TcpSender:
         while len(self._sent) * PAYLOAD < self.window.window:
             number, self._next = self._next, self._next + 1
             self._sent[number] = self.clock.now
-            for when, _ in self.down.send(bytes(PACKET), self.clock.now + self.extra_delay):
-                self.clock.at(when, lambda n=number: self._arrives(n))  # type: ignore[misc]
+            self.clock.at(self.clock.now + self.extra_delay, lambda n=number: self._enter(n))  # type: ignore[misc]
         self._timer.set(self.clock.now + self.rtt.probe_timeout(0))
+
+    def _enter(self, number: int) -> None:
+        """At the shared link, which takes packets in the order of their times."""
+        for when, _ in self.down.send(bytes(PACKET), self.clock.now):
+            self.clock.at(when, lambda: self._arrives(number))
 
     def _arrives(self, number: int) -> None:
         self.arrivals.append((self.clock.now, PAYLOAD))
