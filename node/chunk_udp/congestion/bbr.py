@@ -46,6 +46,7 @@ STEEP = 2  # probes in a row that found more: the path has changed, STARTUP find
 INCREASE = 1.0  # segments that congestion's bound grows in a round
 CUT_ROUNDS = 2  # rounds after a cut whose losses belong to it
 FREE = 2.0  # times that, when there is no queue
+FLOOR = 0.8  # round trips' worth, without a queue, that congestion leaves: it may have been a busy host
 BETA = 0.7  # what is left of the window after it
 MOST_MADE_GOOD = 0.8  # of what is asked for; more loss than this is a broken path
 
@@ -183,7 +184,8 @@ class Bbr(CongestionController):
         self._since_cut += 1
         if congested and self._since_cut > CUT_ROUNDS:
             self._since_cut = 0
-            self._ceiling = max(BETA * min(ended.in_flight, self._ceiling), self.minimum_window)
+            least = FLOOR * self.rate * self._fits * self.least_rtt
+            self._ceiling = max(BETA * min(ended.in_flight, self._ceiling), least, self.minimum_window)
         elif self._ceiling < 2 * self._target(WINDOW_GAIN):
             self._ceiling += (1 if queue else FREE) * INCREASE * self.segment_size / connections
 
