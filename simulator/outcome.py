@@ -80,12 +80,13 @@ def _check_who_was_found_out(download: SimulatedDownload) -> None:
 
 
 def _most_pieces(scenario: Scenario) -> int:
-    """One for each polluter; more only where there is nobody else for a while, who could be a witness."""
+    """One for each polluter; more only where nobody else can be a witness, or not for a while."""
     steady = all(
         owner.dies_at is None and owner.slots is None and owner.nature in (Nature.HONEST, Nature.POLLUTER)
         for owner in scenario.owners
     )
-    return 1 if steady and scenario.checked else 3
+    honest = sum(owner.nature is Nature.HONEST for owner in scenario.owners)
+    return 1 if steady and scenario.checked and honest > 2 else 2 if steady and scenario.checked else 3
 
 
 def _spoils(scenario: Scenario, plan: OwnerPlan) -> bool:

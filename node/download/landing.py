@@ -130,12 +130,12 @@ class Landing:
         buffer, self._buffer = self._buffer, None
         if buffer is None:
             return
-        start, end = self._start, self._end
+        start, end, checked = self._start, self._end, self.checked  # now: later they are the next run's
 
         def job(scratch: memoryview) -> None:
             fault: SwarmError | None = DownloadFailed("stopped by a fault of this program")
             try:
-                self._land(start, end, buffer[: end - start], scratch)
+                self._land(start, end, checked, buffer[: end - start], scratch)
                 fault = None
             finally:  # whatever happened: the buffer goes round, and nobody waits for bytes that never land
                 self._pool.give(buffer)
@@ -145,7 +145,7 @@ class Landing:
         if not self._verifier.run(job):
             self._pool.give(buffer)
 
-    def _land(self, start: int, end: int, run: memoryview, scratch: memoryview) -> None:
+    def _land(self, start: int, end: int, checked: bool, run: memoryview, scratch: memoryview) -> None:
         """On a hashing thread: write, count, hash what of the run is still wanted."""
         board = self._site.board
         for first, last in board.accept(self._source, start, end):
@@ -155,7 +155,7 @@ class Landing:
             except SwarmError as error:
                 board.stop(error)
                 return
-            for piece in board.arrived(self._source, first, last, self.checked):
+            for piece in board.arrived(self._source, first, last, checked):
                 self._site.judged(piece, self._verdict(piece, first, last, part, scratch))
 
     def _verdict(self, piece: int, start: int, end: int, run: memoryview, scratch: memoryview) -> Verdict:

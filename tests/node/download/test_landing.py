@@ -154,6 +154,24 @@ def test_a_pause_lands_what_is_there(make_site) -> None:
     assert site.board.received == 16 * 1024 + 5
 
 
+def test_bytes_that_came_without_checksums_stay_so_whatever_comes_with_them_later(make_site) -> None:
+    """Written later, by another thread: else an honest owner would be convicted for its path."""
+    site = make_site(CONTENT, 16 * 1024)
+    take_everything(site, A)
+    jobs: list[Callable[[memoryview], None]] = []
+    landing = site.landing(A)
+    landing._verifier.run = lambda job: jobs.append(job) or True
+    landing.checked = False
+    landing.deliver(0, CONTENT[:100])
+    landing.flush()
+    landing.checked = True
+    landing.deliver(100, CONTENT[100:300])
+    landing.flush()
+    for job in jobs:
+        job(memoryview(bytearray(1 << 20)))
+    assert [(share.checked, share.amount) for share in site.board.shares(0)] == [(False, 100), (True, 200)]
+
+
 def test_bytes_of_a_dismissed_source_that_find_no_buffer_are_fetched_again(make_site) -> None:
     site = make_site(CONTENT, 64 * 1024)
     take_everything(site, A)
