@@ -169,7 +169,7 @@ def test_tcp_and_bbr_both_keep_a_part() -> None:
 
 
 def test_tcp_keeps_its_part_beside_four_bbr_owners() -> None:
-    assert run("bbr", 4, link(rate=10 * MEGABIT), seconds=12, tcp=True).tcp_share(4) >= 0.4
+    assert run("bbr", 4, link(), seconds=10, tcp=True).tcp_share(3) >= 0.4
 
 
 def test_nobody_gains_by_being_farther_away() -> None:
