@@ -49,6 +49,36 @@ class Place(Protocol):
         ...
 
 
+class Asked:
+    """What was asked for and neither came nor was given up: a byte as often as it was asked for.
+
+    More than once it is asked for if it came from another one meanwhile, was wrong, and is wanted again.
+    """
+
+    def __init__(self) -> None:
+        self._times: list[RangeSet] = []  # what was asked for at least once, twice, ...
+
+    def add(self, start: int, end: int) -> None:
+        """It is asked for, once more."""
+        spans = [(start, end)]
+        for ranges in self._times:
+            again = [both for span in spans for both in ranges.overlap(*span)]
+            for span in spans:
+                ranges.add(*span)
+            spans = again
+        if spans:
+            self._times.append(RangeSet(spans))
+
+    def cut(self, start: int, end: int) -> bool:
+        """It came, or is given up: whether all of it was asked for."""
+        rest = RangeSet([(start, end)])
+        for ranges in reversed(self._times):
+            for span in list(rest):
+                for gone in ranges.cut(*span):
+                    rest.cut(*gone)
+        return not rest
+
+
 class SimulatedSource(SourceThread):
     """One connection to ``owner``, from begin to end."""
 
@@ -80,8 +110,7 @@ class SimulatedSource(SourceThread):
         )
         controller = make_controller(scenario.controller, terms.segment_size)
         self.link = FetchConnection(terms, controller, clock.now, place.access.join())
-        self._asked = RangeSet()  # what was asked for and neither came nor was given up
-        self._asked_again = RangeSet()  # the same: wanted anew before the first answer came
+        self._asked = Asked()
         self._armed = math.inf
         self._next_question = math.inf
         self._gone = False
@@ -133,8 +162,6 @@ class SimulatedSource(SourceThread):
     def _more(self, size: int) -> tuple[int, int] | None:
         span = self.next_span(size)
         if span is not None:
-            for both in self._asked.overlap(*span):
-                self._asked_again.add(*both)
             self._asked.add(*span)
         return span
 
@@ -194,11 +221,7 @@ class SimulatedSource(SourceThread):
         for fact in self.link.datagram_received(datagram, self._virtual.now):
             if isinstance(fact, Arrived):
                 span = (fact.offset, fact.offset + len(fact.payload))
-                rest = RangeSet([span])
-                for both in self._asked_again.cut(*span):
-                    rest.cut(*both)
-                for once in rest:
-                    assert self._asked.cut(*once) == [once], f"{once} came twice, or was not asked for"
+                assert self._asked.cut(*span), f"{span} came too often, or was not asked for"
                 self.deliver(fact.offset, fact.payload)
             else:
                 self._hear(fact)

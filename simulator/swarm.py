@@ -35,7 +35,9 @@ from simulator.source import SimulatedSource
 PROGRESS = 0.25  # seconds between two looks of the coordinator, if nothing happens
 TRACKER = 5.0  # seconds between two answers of the tracker
 MOST_SECONDS = 180.0  # of virtual time, and
-SLOWEST = 300.0  # bytes a second: two small segments a round trip of 1 s, of which 40 % get lost
+SLOWEST = (
+    100.0  # bytes a second: two small segments a round trip of 2 s, most of which get lost, in half the time
+)
 LIARS_COST = 3  # times as long: on the worst networks a piece takes minutes, and is fetched again
 MOST_EVENTS = 400_000
 PARTIAL_OWNERS = 4
