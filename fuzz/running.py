@@ -18,6 +18,7 @@ from fuzz.target import Target
 TARGETS: dict[str, Target] = {target.name: target for target in (*PARSERS, FETCHING, *MACHINES, *CONTENT)}
 CORPUS = Path(__file__).resolve().parent / "corpus"
 MAX_POOL = 2000  # inputs of a target that are mutated further
+MAX_OUTCOMES = 10_000  # of a target that are remembered
 MAX_ESCAPES = 20  # of a target; then it is not run any more
 MAX_KEPT = 60  # inputs of a target in the corpus
 MAX_KEPT_BYTES = 24_000  # of them together
@@ -73,7 +74,7 @@ class Run:
         if used > SLOW:
             self.escapes.append(Escape(self.target.name, data, f"took {used:.1f} s"))
         known = self.outcomes.get(outcome)
-        if known is None or len(data) < len(known):
+        if len(data) < len(known) if known is not None else len(self.outcomes) < MAX_OUTCOMES:
             self.outcomes[outcome] = data
         return known is None
 
