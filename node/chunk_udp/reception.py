@@ -20,6 +20,7 @@ from node.chunk_udp.pacing import QUANTUM, Pacer
 from node.chunk_udp.recovery import Flight, Outstanding, RoundTripTime
 from node.chunk_udp.segment_search import SegmentSearch
 
+LEAST_SEGMENTS = 2  # in a request, where the window allows, however slow the path
 WINDOW_FRACTION = 4  # requests that share a full window: small bursts, and the next asked for in time
 
 
@@ -66,8 +67,9 @@ class Reception:
         """Bytes to ask for at once: whole segments, a part of the window, some milliseconds' worth."""
         self._rate = self.controller.pacing_rate(self._rtt)
         quantum = self._rate * QUANTUM
-        wanted = min(self.window / WINDOW_FRACTION, quantum, wire.MAX_REQUEST, self.share.largest_request)
         size = self.search.size
+        quantum = max(quantum, LEAST_SEGMENTS * size)  # a request a segment would be many requests
+        wanted = min(self.window / WINDOW_FRACTION, quantum, wire.MAX_REQUEST, self.share.largest_request)
         size *= max(1, min(int(wanted / size), wire.MAX_SEGMENTS_PER_REQUEST))
         return max(size, self.search.wanted or 0)
 

@@ -35,18 +35,19 @@ CRUISE_ROUNDS = 6
 RATE_ROUNDS = 10  # rounds for which a rate is believed
 RTT_SECONDS = 10.0  # seconds for which a least round trip is believed
 QUEUE_FACTOR, QUEUE_SECONDS = 1.25, 0.004  # a round trip above the least by this shows a queue
-TOO_MUCH_LOSS = 0.02  # of a round, with a queue: congestion
-LATE_SAMPLES = 16  # segments in a row, in STARTUP, that met a queue: it has filled the path
+TOO_MUCH_LOSS = 0.01  # of a round, with a queue: congestion
+LATE_SAMPLES = 8  # answers in a row, in STARTUP, that met a queue: it has filled the path
 DRAIN_ROUNDS = 3  # rounds that DRAIN and DOWN last at most: the queue may be others'
 WASTED_CUT = 0.6  # what is still made good of losses after a rest showed waste
+WORTH_A_REST = 0.02  # of what is asked for: who makes good more than this tries now and then whether it helps
 REST_INTERVAL = 2.0  # seconds between two rests for all that make losses good, at least
 RISING = 1.1  # times the rate before UP: it was worth it, and there may be more
 EASE = 1.1  # times, in a round without a queue: what fits beside the others grows again
 STEEP = 2  # probes in a row that found more: the path has changed, STARTUP finds out faster
 INCREASE = 1.0  # segments that congestion's bound grows in a round
 CUT_ROUNDS = 2  # rounds after a cut whose losses belong to it
-FREE = 2.0  # times that, when there is no queue
-FLOOR = 0.8  # round trips' worth, without a queue, that congestion leaves: it may have been a busy host
+FREE = 1.0  # times that, when there is no queue
+FLOOR = 0.5  # round trips' worth, without a queue, that congestion leaves: it may have been a busy host
 BETA = 0.7  # what is left of the window after it
 MOST_MADE_GOOD = 0.8  # of what is asked for; more loss than this is a broken path
 
@@ -171,7 +172,7 @@ class Bbr(CongestionController):
         """All connections ask for less at times: if as much came, losses were our own doing."""
         if view.wasted is not None:
             self._most_loss = (
-                0.6 * self.loss if view.wasted else min(MOST_MADE_GOOD, 2 * self._most_loss + 0.05)
+                WASTED_CUT * self.loss if view.wasted else min(MOST_MADE_GOOD, 2 * self._most_loss + 0.05)
             )
             self.loss = min(self.loss, self._most_loss)
         if view.resting and self.phase in (Phase.CRUISE, Phase.UP):
@@ -206,7 +207,7 @@ class Bbr(CongestionController):
             self._cruise(share, now)
         elif self.phase is Phase.UP:
             share.end_probe()
-            if self.loss > TOO_MUCH_LOSS and now > self._next_rest:
+            if self.loss > WORTH_A_REST and now > self._next_rest:
                 self._next_rest = now + REST_INTERVAL
                 share.begin_rest(min(ended.lowest_rtt, 1.0), now)
             self._enter(Phase.DRAIN)
