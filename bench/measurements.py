@@ -124,7 +124,7 @@ class Bench:
         for number in range(1, self._plan.runs + 1):
             for flooded in under_flood.measure(folder, content, list(under_flood.KINDS)):
                 self.measured.flooded.append(flooded)
-                how = "failed"
+                how = f"failed: {flooded.reason}"
                 if flooded.waited is not None:
                     how = f"{flooded.rate / 1e6:,.0f} MB/s after {flooded.waited:.1f} s"
                 told = f"{flooded.name} ({flooded.sent:,.0f}/s): {how}"

@@ -48,6 +48,7 @@ class Flooded:
     size: int
     waited: float | None = None  # seconds from the downloader's start until its first piece; None: it failed
     seconds: float | None = None  # from there until all was there
+    reason: str = ""  # why it failed
 
     @property
     def rate(self) -> float:

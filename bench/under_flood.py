@@ -71,6 +71,7 @@ def _fetch(
         flood = _flood(ours, content, name, target, info_hash)
         child = ours.node(node_id, content.size, *words)
     waited = seconds = None
+    reason = ""
     begun = time.monotonic()
     try:
         child.event("piece")
@@ -80,13 +81,13 @@ def _fetch(
         child.finish()
         if not same(content.path, Path(completed["path"])):
             raise CopyError(f"{completed['path']} is not {content.path}")
-    except BenchError:  # it was flooded to death: that, too, is a result
-        waited = seconds = None
+    except BenchError as error:  # it was flooded to death: that, too, is a result
+        waited, seconds, reason = None, None, str(error)
         child.stop()
     finally:
         sent = _stop(flood) if flood is not None else 0.0
         shutil.rmtree(ours.place(node_id))
-    return Flooded(name, sent, content.size, waited, seconds)
+    return Flooded(name, sent, content.size, waited, seconds, reason)
 
 
 def _flood(ours: Swarm, content: Content, name: str, target: tuple[str, int], info_hash: str) -> Child | None:
