@@ -20,7 +20,8 @@ from node.chunk_udp.pacing import QUANTUM, Pacer
 from node.chunk_udp.recovery import Flight, Outstanding, RoundTripTime
 from node.chunk_udp.segment_search import SegmentSearch
 
-LEAST_SEGMENTS = 2  # in a request, where the window allows, however slow the path
+LEAST_SEGMENTS = 2  # in a request on a lossy path, where the window allows, however slow it is
+LOSSY = 0.4  # of what was asked for got lost
 WINDOW_FRACTION = 4  # requests that share a full window: small bursts, and the next asked for in time
 
 
@@ -68,7 +69,8 @@ class Reception:
         self._rate = self.controller.pacing_rate(self._rtt)
         quantum = self._rate * QUANTUM
         size = self.search.size
-        quantum = max(quantum, LEAST_SEGMENTS * size)  # a request a segment would be many requests
+        if self.counters.lost_bytes > LOSSY * self.counters.requested_bytes:
+            quantum = max(quantum, LEAST_SEGMENTS * size)  # requests get lost, too: fewer of them cost less
         wanted = min(self.window / WINDOW_FRACTION, quantum, wire.MAX_REQUEST, self.share.largest_request)
         size *= max(1, min(int(wanted / size), wire.MAX_SEGMENTS_PER_REQUEST))
         return max(size, self.search.wanted or 0)
