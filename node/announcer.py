@@ -104,7 +104,7 @@ class Announcer:
             return not self._pending()
 
     def stop(self, timeout: float = 0.0) -> bool:
-        """End ``run``; wait at most ``timeout`` seconds until nothing is being said any more. Whether it is so.
+        """End ``run``; wait at most ``timeout`` seconds until nothing is being said. Whether it is so.
 
         EXIT is said after that: a REGISTER or OWN that overtakes it would bring us back as a ghost.
         """

@@ -22,7 +22,7 @@ class SourceProgress:
     addr: tuple[str, int]
     received: int  # bytes taken from it
     rate: float  # bytes a second, lately
-    state: str  # "active", "queued" (in its line), "idle", "lost", "doubted" (wrong bytes, perhaps the path's fault), "blamed"
+    state: str  # active, queued (in its line), idle, lost, doubted (wrong bytes, maybe by the path), blamed
     reason: str = ""  # why it is not used, for people
     complete: bool = True  # whether it has, as far as it is known, the whole file
     held: int | None = None  # pieces that it holds, as it told; None: all, or not known

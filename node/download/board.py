@@ -254,7 +254,7 @@ class Board:
             return case.shares if case is not None else ()
 
     def right(self, index: int, digests: Sequence[bytes] = ()) -> Judgement:
-        """Piece ``index`` is what its hash says. ``digests``: SHA-1 of its bytes for each share in ``case``."""
+        """Piece ``index`` is what its hash says; ``digests``: the SHA-1 of each share in ``case``."""
         with self.changed:
             case = self._blame.case(index)
             charges = self._blame.right(index, digests)
