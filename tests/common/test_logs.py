@@ -18,6 +18,7 @@ def log_file(tmp_path: Path) -> Iterator[Path]:
     handler = open_log(path, 2000)
     yield path
     logging.getLogger("swarm").removeHandler(handler)
+    logging.getLogger("swarm").propagate = True  # as it was, for other tests
     handler.close()
 
 

@@ -183,6 +183,7 @@ def test_a_log_line_is_one_line_and_clean(text: str, tmp_path: Path) -> None:
         logging.getLogger("swarm").info("file %s lost", text.replace("\ud800", "\x1b"))  # past ``log``
     finally:
         logging.getLogger("swarm").removeHandler(handler)
+        logging.getLogger("swarm").propagate = True  # as it was, for other tests
         handler.close()
     written = (tmp_path / "node.log").read_bytes().decode("utf-8")
     assert written.count("\n") == 2
