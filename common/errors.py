@@ -8,6 +8,8 @@
     │   │   ├── DiskFull           no room left
     │   │   └── PassingFault       not just now: too many files are open, or this one is being renamed
     │   ├── StorageFault           the tracker cannot keep its records
+    │   │   ├── RecordsFull        no room left for them, for now
+    │   │   └── RecordsReadOnly    the disk failed: nothing is written until somebody has looked
     │   └── TrackerFull            the tracker holds as much as its limits allow
     └── RemoteFault                something that came from elsewhere: survive it
         ├── MalformedInput         bytes or fields that do not parse
@@ -16,6 +18,8 @@
         │   ├── WireError          a datagram that is not ours
         │   └── MessageError       a field of a tracker request (names the field)
         ├── NodeConflict           a node_id is live at another address
+        ├── Forbidden              a secret is missing or wrong (names the field)
+        ├── RateLimited            too many requests (says when to try again)
         ├── TrackerUnavailable     no answer from the tracker
         ├── TrackerRefused         the tracker answered with an error
         ├── OwnerFault             one owner failed us; others may not
@@ -57,6 +61,14 @@ class PassingFault(FileFault):
 
 class StorageFault(LocalFault):
     """The tracker cannot read or write its records."""
+
+
+class RecordsFull(StorageFault):
+    """The tracker's disk has no room for more records; it may have again."""
+
+
+class RecordsReadOnly(StorageFault):
+    """The tracker's disk failed; its records can be read, and written only after a repair."""
 
 
 class RemoteFault(SwarmError):
@@ -113,3 +125,19 @@ class NodeConflict(RemoteFault):
 
 class TrackerFull(LocalFault):
     """The tracker holds as many nodes or files as its stated limit allows."""
+
+
+class Forbidden(RemoteFault):
+    """A secret that a request needs is missing or wrong; ``field`` names which."""
+
+    def __init__(self, text: str, field: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+class RateLimited(RemoteFault):
+    """Too many requests; ``retry_after`` seconds until the next one is taken."""
+
+    def __init__(self, text: str, retry_after: float) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from common import fields as read
@@ -48,15 +48,17 @@ class Register:
 
     node_id: int
     addr: Addr
+    claim: bool = False  # whether the node_id shall belong to a secret from now on
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Register:
-        """Both fields are needed."""
-        return cls(read.node_id(fields), read.addr(fields))
+        """node_id and addr are needed."""
+        return cls(read.node_id(fields), read.addr(fields), read.boolean(fields, "claim", False))
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that json.dumps takes."""
-        return {"node_id": self.node_id, "addr": list(self.addr)}
+        claim = {"claim": True} if self.claim else {}
+        return {"node_id": self.node_id, "addr": list(self.addr), **claim}
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ class Update:
     info_hash: str | None = None
     bytes: int | None = None  # verified bytes that the owner delivered
     addr: Addr | None = None  # the sender's
+    receipt: int | None = None  # the sender's number for this, larger than its last: a repetition counts once
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Update:
@@ -175,6 +178,7 @@ class Update:
             read.info_hash(fields),
             read.size(fields, "bytes"),
             _optional_addr(fields),
+            None if fields.get("receipt") is None else read.integer(fields, "receipt", 1, read.MAX_SIZE),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -186,6 +190,7 @@ class Update:
             info_hash=self.info_hash,
             bytes=self.bytes,
             addr=list(self.addr) if self.addr else None,
+            receipt=self.receipt,
         )
 
 
@@ -213,6 +218,8 @@ class RegisterAnswer:
     interval: float  # seconds until the tracker wants to hear from the node again
     known: bool = True  # False: the tracker had no record of the node, so it must announce its files again
     files: int = 0  # how many files the tracker knows the node to serve
+    claimed: bool = False  # whether the node_id belongs to a secret
+    secret: str | None = field(default=None, repr=False)  # that one, if it was given or taken just now
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> RegisterAnswer:
@@ -223,16 +230,25 @@ class RegisterAnswer:
         if not (math.isfinite(interval) and interval > 0):
             raise MessageError("interval must be a positive number of seconds", "interval")
         files = 0 if fields.get("files") is None else read.integer(fields, "files", 0, read.MAX_SIZE)
-        return cls(float(interval), read.boolean(fields, "known", True), files)
+        secret = fields.get("secret")
+        return cls(
+            float(interval),
+            read.boolean(fields, "known", True),
+            files,
+            read.boolean(fields, "claimed", False),
+            secret if isinstance(secret, str) else None,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that json.dumps takes."""
-        return {
-            "status": "Node registered",
-            "interval": self.interval,
-            "known": self.known,
-            "files": self.files,
-        }
+        return _without_none(
+            status="Node registered",
+            interval=self.interval,
+            known=self.known,
+            files=self.files,
+            claimed=self.claimed,
+            secret=self.secret,
+        )
 
 
 @dataclass(frozen=True)
