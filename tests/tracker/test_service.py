@@ -70,7 +70,8 @@ def tracker() -> Tracker:
 
 def test_register_tells_the_interval_and_whether_the_node_was_known(tracker: Tracker) -> None:
     first = tracker.service.register_node(Register(1, A))
-    assert first == {"status": "Node registered", "interval": 11.0, "known": False, "files": 0}
+    expected = {"status": "Node registered", "interval": 11.0, "known": False, "files": 0, "claimed": False}
+    assert first == expected
     tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"), OwnedFile("g"))))
     assert tracker.service.register_node(Register(1, A)) == {**first, "known": True, "files": 2}
 

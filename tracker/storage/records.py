@@ -21,7 +21,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """What outlives a restart of a node's entry: its place, its identity and its merits, not when it was heard."""
+    """What outlives a restart of a node's entry: its place, identity and merits, not when it was heard."""
 
     node_id: int
     addr: Addr
