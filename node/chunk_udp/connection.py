@@ -41,7 +41,7 @@ REFUSAL_WAIT = 0.1  # seconds after which to try a closed port again: a stray re
 FIRST_ASK = 1 << 31  # ASKs are numbered from here, REQUESTs from 1: no answer is taken for another's
 PROBE_REQUESTS = 2  # requests in all probes but the first: one may be lost, too (RFC 9002, 6.2.4)
 PATIENCE = 3  # an owner is not called silent before this many probe timeouts
-ASK_INTERVAL = 0.3  # seconds between two ASKs before the first answer, at most: they cost next to nothing
+ASK_INTERVAL = 0.1  # seconds between two ASKs before the first answer: under a flood each is a chance
 MAX_QUESTIONS = 3  # in a row without an answer, while FETCHING
 BUSY_WAIT = 1.0  # seconds between two questions to an owner that serves others first: they keep our place
 

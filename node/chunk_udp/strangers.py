@@ -13,7 +13,7 @@ import math
 
 ANSWERS = 5000  # TOKENs a second; each costs 20 µs
 FLOOD = 1000  # datagrams a second received in vain, from which on it is a flood
-TURN = 0.25  # seconds over which both are counted
+TURN = 0.1  # seconds over which both are counted
 SMALLEST_SHARE = 1 / 256  # somebody new has a chance, whatever comes
 
 

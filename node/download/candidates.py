@@ -13,7 +13,7 @@ from node.strategy.blame import Charge
 
 FIRST_REST = 1.0  # seconds that an owner is left alone after it failed; doubled each time
 LONGEST_REST = 30.0  # seconds
-LONELY_REST = 4.0  # seconds that it is left alone at most while there is nobody else
+LONELY_REST = 1.0  # seconds that it is left alone at most while there is nobody else
 
 
 @dataclass

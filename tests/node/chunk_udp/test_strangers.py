@@ -70,10 +70,10 @@ def test_a_flood_is_noticed_and_then_less_is_worth_a_look() -> None:
     for _ in range(int(FLOOD * TURN) - 1):
         strangers.in_vain(0.5)
     assert not strangers.flooded
-    strangers.in_vain(0.7)
-    assert strangers.adjust(0.75) == 1.0
+    strangers.in_vain(0.5 + 0.9 * TURN)
+    assert strangers.adjust(0.5 + TURN) == 1.0
     assert strangers.flooded and strangers.share == 1.0
-    now = 0.75
+    now = 0.5 + TURN
     for _ in range(6):  # 100,000 a second, of which ``share`` gets through
         for number in range(int(100_000 * TURN * strangers.share)):
             at = now + number / 1e6
