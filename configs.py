@@ -39,6 +39,12 @@ CFG: dict[str, dict[str, Any]] = {
         "TRACKER_THREADS": 8,  # threads that answer requests
         "MAX_REQUEST_BYTES": 1048576,  # bytes of a request's body; more is answered 413
         "MAX_NEED_RESULTS": 50,  # owners in one NEED answer, at most
+        "ADDRESS_RATE": 1000.0,  # requests a second from one address, in the long run; more is answered 429
+        "NODE_RATE": 50.0,  # the same in the name of one node
+        "MAX_NODES_PER_ADDRESS": 5000,  # nodes that one address may keep in
+        "ALLOWED_HOSTS": "none",  # names, with commas, that a request may call the tracker by
+        "TRUSTED_PROXIES": "none",  # addresses, with commas, whose X-Forwarded-For says who asks
+        "ACCESS_LOG": "none",  # file for one JSON line an answer
         "TRACKER_SAVE_INTERVAL": 1.0,  # seconds for which removals of silent nodes may stay unsaved
         # The node's.
         "NODE_HOST": "127.0.0.1",  # address a node listens on and announces

@@ -22,12 +22,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tracker.admission import Limits
 from tracker.ranking import STRATEGIES
 from tracker.registry import Registry
 from tracker.service import TrackerService
 from tracker.storage.memory import MemoryStorage
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
+from tracker.web.settings import WebSettings
 
 THREADS = 8
 NODES = 32  # connections
@@ -114,7 +116,7 @@ def _announce(port: int) -> None:
 def _application() -> Any:
     registry = Registry(silence=3600, half_life=600)
     service = TrackerService(registry, MemoryStorage(), STRATEGIES["uploads"], interval=11, max_results=50)
-    return create_app(service)
+    return create_app(service, WebSettings(limits=Limits(address_rate=1e6, node_rate=1e6)))
 
 
 class Node:

@@ -15,13 +15,16 @@ from types import FrameType
 from common.errors import LocalFault, SettingError, StorageFault
 from common.logs import clean, log, open_log
 from configs import CFG
+from tracker.admission import Limits
 from tracker.liveness import Liveness
 from tracker.ranking import STRATEGIES
 from tracker.registry import Registry
 from tracker.service import TrackerService
 from tracker.storage.json_files import JsonFiles
+from tracker.web.access_log import AccessLog
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
+from tracker.web.settings import WebSettings, names
 
 SIGNAL_POLL = 0.2  # seconds; on Windows a signal is seen only between waits
 
@@ -77,9 +80,8 @@ def _run(host: str, port: int, stop: threading.Event) -> None:
         liveness = Liveness(service)
         liveness.start()
         cleanup.callback(liveness.stop)
-        web = WebServer(
-            create_app(service, constants["MAX_REQUEST_BYTES"]), sock, constants["TRACKER_THREADS"]
-        )
+        app = create_app(service, _web_settings(), _access_log(cleanup))
+        web = WebServer(app, sock, constants["TRACKER_THREADS"])
         web.start()
         cleanup.callback(web.stop)
         log(f"tracker started at {web.url}")
@@ -105,6 +107,29 @@ def _service() -> TrackerService:
         interval=min(constants["NODE_TIME_INTERVAL"], silence / 2),
         max_results=constants["MAX_NEED_RESULTS"],
     )
+
+
+def _web_settings() -> WebSettings:
+    constants = CFG["constants"]
+    return WebSettings(
+        max_request_bytes=constants["MAX_REQUEST_BYTES"],
+        allowed_hosts=names(constants["ALLOWED_HOSTS"]),
+        trusted_proxies=names(constants["TRUSTED_PROXIES"]),
+        limits=Limits(constants["ADDRESS_RATE"], constants["NODE_RATE"], constants["MAX_NODES_PER_ADDRESS"]),
+        silence=constants["TRACKER_TIME_INTERVAL"],
+    )
+
+
+def _access_log(cleanup: contextlib.ExitStack) -> AccessLog | None:
+    path = CFG["constants"]["ACCESS_LOG"]
+    if path == "none":
+        return None
+    try:
+        access_log = AccessLog(Path(path), CFG["constants"]["LOG_BYTES"])
+    except OSError as error:
+        raise StorageFault(f"cannot write {path}: {error.strerror or error} (setting ACCESS_LOG)") from None
+    cleanup.callback(access_log.close)
+    return access_log
 
 
 def _open_log(path: Path, max_bytes: int) -> None:

@@ -220,6 +220,7 @@ def test_the_log_has_one_line_an_event_and_none_for_a_heartbeat(tracker_process,
 def test_a_body_beyond_every_limit_is_answered_413(tracker_process) -> None:
     with requests.Session() as session:
         session.trust_env = False
+        session.headers["Content-Type"] = "application/json"
         answer = session.post(f"{tracker_process.url}/tracker", data=b"x" * (2 << 20), timeout=PATIENCE)
         assert (answer.status_code, answer.json()) == (413, {"error": "request entity too large"})
         assert session.get(tracker_process.url, timeout=PATIENCE).json()["nodes"] == 0

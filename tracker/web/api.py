@@ -4,54 +4,72 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
 from common.errors import MessageError
 from common.messages import Exit, Mode, Need, Own, Register, Update
 from tracker.service import TrackerService
+from tracker.web.front import KIND, REMOTE
+from tracker.web.gate import Gate
 
-Message = TypeVar("Message")
-Handler = Callable[[Mapping[str, Any]], dict[str, Any]]
+Message = Register | Own | Need | Update | Exit
 
 MAX_DIGITS = 20  # of a number; no field takes more, and converting very long ones takes very long
+MESSAGES: dict[Mode, type[Message]] = {
+    Mode.REGISTER: Register,
+    Mode.OWN: Own,
+    Mode.NEED: Need,
+    Mode.UPDATE: Update,
+    Mode.EXIT: Exit,
+}
+KINDS = {mode: mode.name.lower() for mode in Mode}
+COMES_IN = (Mode.REGISTER, Mode.OWN)  # a node is in after these
 
 
-def create_api(service: TrackerService) -> Blueprint:
-    """The blueprint that speaks for ``service``."""
+def create_api(service: TrackerService, gate: Gate) -> Blueprint:
+    """The blueprint that speaks for ``service``, after the ``gate`` let a request through."""
     api = Blueprint("api", __name__)
-    handlers: dict[Mode, Handler] = {
-        Mode.REGISTER: _handler(Register.from_json, service.register_node),
-        Mode.OWN: _handler(Own.from_json, service.add_file_owner),
-        Mode.NEED: _handler(Need.from_json, service.search_file),
-        Mode.UPDATE: _handler(Update.from_json, service.update_db),
-        Mode.EXIT: _handler(Exit.from_json, service.remove_node),
+    acts: dict[Mode, Callable[[Any], dict[str, Any]]] = {
+        Mode.REGISTER: service.register_node,
+        Mode.OWN: service.add_file_owner,
+        Mode.NEED: service.search_file,
+        Mode.UPDATE: service.update_db,
+        Mode.EXIT: service.remove_node,
     }
+
+    def carry_out(mode: Mode, fields: Mapping[str, Any]) -> Response:
+        request.environ[KIND] = KINDS[mode]
+        message, remote = MESSAGES[mode].from_json(fields), request.environ[REMOTE]
+        gate.call(remote, message.node_id, None, mode in COMES_IN)
+        answer = acts[mode](message)
+        if mode in COMES_IN:
+            gate.came(remote, message.node_id)
+        elif mode is Mode.EXIT:
+            gate.left(message.node_id)
+        return Response(json.dumps(answer), mimetype="application/json")
 
     @api.post("/tracker")
     def handle_node_request() -> Response:
         """Call what the mode asks for (the report's ``handle_node_request``)."""
-        fields = read_object(request.get_data(cache=False))
-        return jsonify(handlers[Mode.from_json(fields.get("mode"))](fields))
+        fields = _fields()
+        return carry_out(Mode.from_json(fields.get("mode")), fields)
 
     def endpoint(mode: Mode) -> Callable[[], Response]:
-        return lambda: jsonify(handlers[mode](read_object(request.get_data(cache=False))))
+        return lambda: carry_out(mode, _fields())
 
-    for mode in Mode:
-        name = mode.name.lower()
+    for mode, name in KINDS.items():
         api.add_url_rule(f"/{name}", name, endpoint(mode), methods=["POST"])
     return api
 
 
-def _handler(
-    parse: Callable[[Mapping[str, Any]], Message], act: Callable[[Message], dict[str, Any]]
-) -> Handler:
-    return lambda fields: act(parse(fields))
+def _fields() -> dict[str, Any]:
+    return read_object(request.get_data(cache=False))
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a request's body, whatever its content type; MessageError if it is none."""
+    """The JSON object in a request's body; MessageError if it is none."""
     try:
         value = json.loads(body.decode("utf-8-sig"), parse_int=_integer, parse_constant=_no_number)
     except RecursionError:

@@ -1,8 +1,9 @@
-"""The application factory: the blueprints, and one JSON form for every error."""
+"""The application factory: the blueprints, one JSON form for every error, and the front before all of it."""
 
 from __future__ import annotations
 
 import json
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -10,20 +11,45 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from common.errors import MessageError, NodeConflict, TrackerFull
+from common.errors import (
+    Forbidden,
+    MessageError,
+    NodeConflict,
+    RateLimited,
+    RecordsFull,
+    RecordsReadOnly,
+    SwarmError,
+    TrackerFull,
+)
 from common.logs import clean, log
+from tracker.admission import Admission
 from tracker.service import TrackerService
+from tracker.web.access_log import AccessLog
 from tracker.web.api import create_api
+from tracker.web.front import Front, retry_after
+from tracker.web.gate import Gate
+from tracker.web.settings import WebSettings
+from tracker.web.traffic import Traffic
 
 MAX_LISTED = 100  # nodes named at /
+STATUSES = {
+    Forbidden: HTTPStatus.FORBIDDEN,
+    TrackerFull: HTTPStatus.SERVICE_UNAVAILABLE,
+    RecordsFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    RecordsReadOnly: HTTPStatus.SERVICE_UNAVAILABLE,
+}
 
 
-def create_app(service: TrackerService, max_request_bytes: int = 1 << 20) -> Flask:
-    """A WSGI application that serves ``service``; 413 for a body of more than ``max_request_bytes``."""
+def create_app(
+    service: TrackerService, settings: WebSettings | None = None, access_log: AccessLog | None = None
+) -> Flask:
+    """A WSGI application that serves ``service``."""
+    settings = settings or WebSettings()
+    gate, traffic = Gate(Admission(settings.limits, settings.silence)), Traffic(time.time)
     app = Flask("tracker", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = max_request_bytes
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
-    app.register_blueprint(create_api(service))
+    app.register_blueprint(create_api(service, gate))
     _answer_errors_in_json(app)
 
     @app.get("/")
@@ -32,25 +58,42 @@ def create_app(service: TrackerService, max_request_bytes: int = 1 << 20) -> Fla
         about = "A classroom swarm's tracker; nodes POST to /tracker"
         return jsonify({"about": about, **service.overview(MAX_LISTED)})
 
+    app.wsgi_app = Front(  # type: ignore[method-assign]  # the way that Flask documents
+        app.wsgi_app,
+        gate,
+        traffic,
+        allowed_hosts=settings.allowed_hosts,
+        trusted_proxies=settings.trusted_proxies,
+        access_log=access_log,
+    )
     return app
 
 
 def _answer_errors_in_json(app: Flask) -> None:
-    def failed(status: int, text: str, **more: Any) -> tuple[Response, int]:
-        return jsonify({"error": clean(text), **more}), status
+    def failed(status: int, error: Exception, **more: Any) -> tuple[Response, int]:
+        return jsonify({"error": clean(error), **more}), status
 
     @app.errorhandler(MessageError)
     def bad_field(error: MessageError) -> tuple[Response, int]:
-        return failed(HTTPStatus.BAD_REQUEST, str(error), field=error.field)
+        return failed(HTTPStatus.BAD_REQUEST, error, field=error.field)
 
     @app.errorhandler(NodeConflict)
     def conflict(error: NodeConflict) -> tuple[Response, int]:
         log(f"refused {request.remote_addr}: {error}")
-        return failed(HTTPStatus.CONFLICT, str(error), field="node_id")
+        return failed(HTTPStatus.CONFLICT, error, field="node_id")
 
-    @app.errorhandler(TrackerFull)
-    def full(error: TrackerFull) -> tuple[Response, int]:
-        return failed(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    @app.errorhandler(RateLimited)
+    def too_many(error: RateLimited) -> tuple[Response, int]:
+        answer, status = failed(HTTPStatus.TOO_MANY_REQUESTS, error)
+        answer.headers.set(*retry_after(error))
+        return answer, status
+
+    def unable(error: SwarmError) -> tuple[Response, int]:
+        field = {"field": error.field} if isinstance(error, Forbidden) else {}
+        return failed(STATUSES[type(error)], error, **field)
+
+    for kind in STATUSES:
+        app.register_error_handler(kind, unable)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> BaseResponse:

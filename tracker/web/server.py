@@ -10,15 +10,16 @@ import threading
 from typing import Any
 
 from waitress.adjustments import Adjustments
-from waitress.server import TcpWSGIServer
 
 from common.errors import LocalFault, SettingError
+from tracker.web.connections import LimitedServer
 
 BACKLOG = 1024  # connections that wait to be accepted
 MAX_CONNECTIONS = 4000  # open at a time, where the system allows
 SPARE_FILES = 64  # of the system's limit that are for other things than connections
-IDLE_SECONDS = 60  # after which a connection on which nothing happens is closed
 READ_LIMIT = 16 << 20  # bytes of a body that are read at all; a longer one ends the connection
+HEADER_LIMIT = 16 << 10  # bytes of a request's head, at most (then 431)
+GRACE = 1.0  # seconds for which the requests under way may go on when the tracker ends
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -44,16 +45,6 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return sock
 
 
-class _Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
-    def getsockname(self) -> tuple[str, int]:
-        """The numeric address: waitress would ask the name service, which may take seconds to not know."""
-        host, port = self.socket.getsockname()[:2]
-        return str(host), int(port)
-
-    def set_reuse_addr(self) -> None:
-        """Done, or left out, where the socket was made."""
-
-
 class WebServer:
     """Serves a WSGI application until stopped."""
 
@@ -64,12 +55,11 @@ class WebServer:
             threads=threads,
             backlog=BACKLOG,
             connection_limit=_connection_limit(),
-            channel_timeout=IDLE_SECONDS,
+            max_request_header_size=HEADER_LIMIT,
             max_request_body_size=READ_LIMIT,
-            asyncore_use_poll=True,  # select() ends at 1,024 files
             ident="tracker",
         )
-        self._server = _Server(
+        self._server = LimitedServer(
             application,
             map={},
             _sock=sock,
@@ -90,8 +80,10 @@ class WebServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the answers under way finish, for a moment, and take no more requests."""
-        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
+        """Take no more connections, answer what is asked for GRACE seconds at most, close all."""
+        self._server.end(GRACE)
+        self._thread.join(1.0)
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=0.2)
 
 
 def _connection_limit() -> int:
