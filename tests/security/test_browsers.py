@@ -133,7 +133,7 @@ def test_a_preflight_gets_no_leave(client: FlaskClient) -> None:
     headers = {"Host": HOST, "Access-Control-Request-Method": "POST"}
     for more in ({}, {"Origin": "http://evil.example"}):
         answer = client.options("/tracker", headers={**headers, **more})
-        assert not any(name.lower().startswith("access-control") for name in answer.headers.keys())
+        assert not any(name.lower().startswith("access-control") for name, _ in answer.headers)
     assert answer.status_code == 403
 
 
@@ -191,7 +191,8 @@ def test_every_answer_forbids_what_a_browser_might_do_with_it(client: FlaskClien
         "X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin",
     }  # fmt: skip
     answers = [
-        send(client), send(client, "text/plain"), send(client, host="evil.example"), send(client, Origin="null"),
+        send(client), send(client, "text/plain"), send(client, host="evil.example"),
+        send(client, Origin="null"),
         client.post("/register", json={}), client.get("/tracker"), client.get("/nowhere"), client.get("/"),
     ]  # fmt: skip
     assert {answer.status_code for answer in answers} == {200, 400, 403, 404, 405, 415, 421}
@@ -201,7 +202,7 @@ def test_every_answer_forbids_what_a_browser_might_do_with_it(client: FlaskClien
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.content_type == JSON
         assert "Set-Cookie" not in answer.headers
-        assert not any(name.lower().startswith("access-control") for name in answer.headers.keys())
+        assert not any(name.lower().startswith("access-control") for name, _ in answer.headers)
 
 
 EVIL = "<script>alert(1)</script>"
