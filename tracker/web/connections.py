@@ -218,7 +218,7 @@ class LimitedServer(TcpWSGIServer):  # type: ignore[misc]
     def _look(self, now: float) -> None:
         for connection in list(self._by_use):
             if connection.overdue(now):
-                connection.will_close = True
+                connection.handle_close()
         self._unsure.update(self._by_use)
 
     # ---- who may stay
@@ -297,6 +297,8 @@ class LimitedServer(TcpWSGIServer):  # type: ignore[misc]
         """From another thread: take no more connections, answer what is asked, each answer being its
         connection's last, for ``seconds`` at most; then close all.
         """
+        if self._over:
+            return
         self.trigger.pull_trigger(self._stop_listening)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._all_is_quiet():

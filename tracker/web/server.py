@@ -67,13 +67,10 @@ class WebServer:
             bind_socket=False,
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
         )
-        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """http://HOST:PORT, with the port that the system gave."""
         host, port = self._server.getsockname()
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        """With the port that the system gave."""
+        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 
     def start(self) -> None:
         """Answer, in threads."""
