@@ -209,7 +209,7 @@ def test_after_a_restart_owners_are_known_with_their_counts_for_one_deadline(tra
     assert tracker.owners() == [(2, 1), (1, 0)]
     tracker.pass_time(21.0)
     assert tracker.service.register_node(Register(2, B)) == {
-        "status": "Node registered", "interval": 11.0, "known": True, "files": 1,
+        "status": "Node registered", "interval": 11.0, "known": True, "files": 1, "claimed": False,
     }  # fmt: skip
     tracker.pass_time(1.5)
     assert tracker.owners() == [(2, 1)]
