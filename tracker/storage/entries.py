@@ -1,0 +1,215 @@
+"""Records as JSON text and back: a node's entry in nodes.json, a file's in files.json, a change in the
+journal.
+
+    nodes.json  "7": {"addr": ["127.0.0.1", 4001], "uploads": 3, "rate": 1.5}
+    files.json  "lecture.mp4": [{"node_id": 7, "info_hash": "...", "size": 9, "complete": true}, ...]
+    a change    {"joined": 7, "addr": ["127.0.0.1", 4001], "uploads": 0, "rate": 0.0}
+                {"changed": 7, "addr": ..., "pair": [reporter, receipts, credit]}
+                {"owns": 7, "files": [{"filename": "lecture.mp4", "info_hash": "...", "complete": true}, ...]}
+                {"left": 7}
+
+A node's entry has ``secret``, ``receipts``, ``credit``, ``last_receipt`` and ``pairs`` only where they say
+something; a version that knew none of them wrote the same files. There are hundreds of thousands of
+entries, so text is put together by hand where nothing in it needs escaping. What is read is checked as
+strictly as a request's fields are: MessageError says what is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from common import fields as read
+from common.errors import MessageError
+from common.fields import Addr
+from common.messages import OwnedFile
+from tracker.storage.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Pair
+
+Owners = tuple[OwnedFile, list[int]]
+"""A file, and the node ids of those who own just this (its name, hash and size; whole or in part)."""
+
+MAX_RATE = 1e18  # uploads
+_HASH = re.compile(r"[0-9a-f]{64}\Z")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def node_text(node: NodeRecord) -> str:
+    """The entry of a node, without its id."""
+    host, port = node.addr
+    more = ""
+    if node.secret is not None:
+        more = f', "secret": "{node.secret}"'
+    if node.receipts or node.credit:
+        more += f', "receipts": {node.receipts}, "credit": {node.credit}'
+    if node.last_receipt:
+        more += f', "last_receipt": {node.last_receipt}'
+    if node.pairs:
+        pairs = ", ".join([f"[{pair.reporter}, {pair.receipts}, {pair.credit}]" for pair in node.pairs])
+        more += f', "pairs": [{pairs}]'
+    rate = round(node.score, 6)
+    return f'{{"addr": ["{host}", {port}], "uploads": {node.uploads}, "rate": {rate!r}{more}}}'
+
+
+def owners_text(groups: Iterable[Owners]) -> str:
+    """The entry of a file name, without the name."""
+    entries: list[str] = []
+    for file, node_ids in groups:
+        rest = _about(file)
+        entries.extend([f'{{"node_id": {node_id}, {rest}}}' for node_id in node_ids])
+    return f"[{', '.join(entries)}]"
+
+
+def name_text(name: str) -> str:
+    """A file name, quoted."""
+    return _encode(name)
+
+
+def change_text(change: Change) -> str:
+    """A change."""
+    if isinstance(change, FilesOwned):
+        files = ", ".join(
+            [f'{{"filename": {_encode(file.filename)}, {_about(file)}}}' for file in change.files]
+        )
+        return f'{{"owns": {change.node_id}, "files": [{files}]}}'
+    if isinstance(change, NodeLeft):
+        return f'{{"left": {change.node_id}}}'
+    entry = node_text(change.node)[1:]
+    if isinstance(change, NodeJoined):
+        return f'{{"joined": {change.node.node_id}, {entry}'
+    pair = change.pair
+    more = f', "pair": [{pair.reporter}, {pair.receipts}, {pair.credit}]}}' if pair else "}"
+    return f'{{"changed": {change.node.node_id}, {entry[:-1]}{more}'
+
+
+def _about(file: OwnedFile) -> str:
+    """What is said of a file beside its name, between braces."""
+    info_hash = f'"info_hash": "{file.info_hash}", ' if file.info_hash else ""
+    size = f'"size": {file.size}, ' if file.size is not None else ""
+    return f'{info_hash}{size}"complete": {"true" if file.complete else "false"}'
+
+
+def read_node(node_id: int, entry: object) -> NodeRecord:
+    """The node that an entry is about."""
+    if not isinstance(entry, dict):
+        raise MessageError("an object is wanted", "node")
+    return NodeRecord(
+        node_id,
+        _addr(entry.get("addr")),
+        _count(entry, "uploads"),
+        _rate(entry.get("rate", 0)),
+        _secret(entry.get("secret")),
+        _count(entry, "receipts"),
+        _count(entry, "credit"),
+        _count(entry, "last_receipt"),
+        _pairs(entry["pairs"]) if "pairs" in entry else (),
+    )
+
+
+def read_node_id(text: str) -> int:
+    """A node's id as the name of an entry."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise MessageError("a node id is wanted", "node_id")
+    return _node_id(int(text))
+
+
+def read_owners(name: str, entries: object) -> list[Owners]:
+    """The owners of a file name, those who own the same together."""
+    if not isinstance(entries, list):
+        raise MessageError("a list of owners is wanted", "owners")
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise MessageError("an object is wanted", "owner")
+        node_id = _node_id(entry.get("node_id"))
+        about = (entry.get("info_hash"), entry.get("size"), entry.get("complete"))
+        try:
+            groups.setdefault(about, []).append(node_id)
+        except TypeError:  # a list or an object, of which nothing is known to be one
+            raise MessageError("a text, a number and true or false are wanted", "owner") from None
+    return [(_file(name, *about), node_ids) for about, node_ids in groups.items()]
+
+
+def read_change(entry: object) -> Change:
+    """A change of the journal."""
+    if not isinstance(entry, dict):
+        raise MessageError("an object is wanted", "change")
+    if "owns" in entry:
+        return FilesOwned(_node_id(entry["owns"]), _files(entry.get("files")))
+    if "joined" in entry:
+        return NodeJoined(read_node(_node_id(entry["joined"]), entry))
+    if "changed" in entry:
+        pair = _pair(entry["pair"]) if "pair" in entry else None
+        return NodeChanged(read_node(_node_id(entry["changed"]), entry), pair)
+    if "left" in entry:
+        return NodeLeft(_node_id(entry["left"]))
+    raise MessageError("no change of a known kind", "change")
+
+
+def _files(entries: object) -> tuple[OwnedFile, ...]:
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise MessageError("a list of files is wanted", "files")
+    return tuple(map(OwnedFile.from_json, entries))
+
+
+def _file(name: str, info_hash: Any, size: Any, complete: Any) -> OwnedFile:
+    fields = {"filename": name, "info_hash": info_hash, "size": size, "complete": complete}
+    return OwnedFile.from_json(fields)
+
+
+def _node_id(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= read.MAX_NODE_ID:
+        raise MessageError(f"node_id must be a whole number from 0 to {read.MAX_NODE_ID}", "node_id")
+    return value
+
+
+def _count(entry: Mapping[str, Any], name: str) -> int:
+    value = entry.get(name, 0)
+    if type(value) is not int or not 0 <= value <= read.MAX_SIZE:
+        raise MessageError(f"{name} must be a whole number from 0 to {read.MAX_SIZE}", name)
+    return value
+
+
+def _rate(value: object) -> float:
+    if type(value) not in (int, float) or not 0 <= value < MAX_RATE or not math.isfinite(value):  # type: ignore[operator,arg-type]
+        raise MessageError("rate must be a positive number", "rate")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _secret(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and _HASH.match(value)):
+        return value
+    raise MessageError("secret must be 64 hexadecimal digits", "secret")
+
+
+def _addr(value: object) -> Addr:
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int:
+        return _known_host(value[0]), _port(value[1])
+    return read.addr({"addr": value})
+
+
+def _port(value: int) -> int:
+    if not 1 <= value <= 65535:
+        raise MessageError("addr: the port must be a whole number from 1 to 65535", "addr")
+    return value
+
+
+@functools.lru_cache(maxsize=1 << 14)  # a node's address is read with each of its records
+def _known_host(host: str) -> str:
+    return read.addr({"addr": [host, 1]})[0]
+
+
+def _pairs(values: object) -> tuple[Pair, ...]:
+    if not isinstance(values, list):
+        raise MessageError("pairs must be a list", "pairs")
+    return tuple(map(_pair, values))
+
+
+def _pair(value: object) -> Pair:
+    if not isinstance(value, list) or len(value) != 3:
+        raise MessageError("a pair is [reporter, receipts, credit]", "pair")
+    counts = {"receipts": value[1], "credit": value[2]}
+    return Pair(_node_id(value[0]), _count(counts, "receipts"), _count(counts, "credit"))
