@@ -63,7 +63,7 @@ class Journal:
         self._file: int | None = None
         self._number = self._safe = 0  # records: written, known to be on the disk
         self._size = 0  # bytes of the file, all whole records
-        self._suspect = False  # whether a sync of the file failed
+        self._suspect = False  # whether nothing more may be written to the file, but to the next one
 
     def begin(self, generation: int, number: int) -> None:
         """Open the first file, empty, behind record ``number``, which is safe. May raise OSError."""
@@ -206,8 +206,8 @@ class Journal:
             return self._broken(error)
         try:
             self._disk.truncate(self._file, self._size)
-        except OSError as second:
-            return self._broken(second)
+        except OSError:
+            self._suspect = True
         return self._full(error)
 
     def _settle(self) -> StorageFault | None:

@@ -107,6 +107,12 @@ def node(node_id: int, uploads: int = 0, **more: object) -> NodeRecord:
     return NodeRecord(node_id, ("127.0.0.1", 4000 + node_id), uploads, float(uploads), **more)  # type: ignore[arg-type]
 
 
+def needed_by(changes: Iterable[Change]) -> set[int]:
+    """The nodes that must be in before these changes."""
+    nodes = {change.node.node_id for change in changes if isinstance(change, NodeChanged)}
+    return nodes | {change.node_id for change in changes if isinstance(change, (FilesOwned, NodeLeft))}
+
+
 def history(length: int, seed: int = 0) -> list[list[Change]]:
     """What happens to a few nodes and files: every kind of change, again and again."""
     import random
@@ -123,8 +129,10 @@ def history(length: int, seed: int = 0) -> list[list[Change]]:
             inside.remove(node_id)
             happened.append([NodeLeft(node_id)])
         elif rng.random() < 0.5:
-            name = rng.choice(["f", "g", "Ünïcode {\"\\"])
-            file = OwnedFile(name, rng.choice([None, *HASHES]), rng.choice([None, number]), rng.random() < 0.5)
+            name = rng.choice(["f", "g", 'Ünïcode {"\\'])
+            file = OwnedFile(
+                name, rng.choice([None, *HASHES]), rng.choice([None, number]), rng.random() < 0.5
+            )
             happened.append([FilesOwned(node_id, (file, OwnedFile("h")))])
         else:
             pair = rng.choice([None, Pair(rng.randrange(3), number, 10 * number)])
