@@ -1,7 +1,7 @@
 """The folder after a crash at every point of its history, with all, some or nothing of what was not synced.
 
-All that the storage does to the disk is recorded. Before each call the disk is what a crash there would leave;
-each such disk is opened, and must hold what was acknowledged until then, and nothing that never was.
+All that the storage does to the disk is recorded. Before each call the disk is what a crash there would
+leave; each such disk is opened, and must hold what was acknowledged until then, and nothing that never was.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Run:
     states: list[State] = field(default_factory=list)
     crashes: list[Crash] = field(default_factory=list)
     acknowledged: int = 0
+    rest: Iterator[list[Change]] = iter(())  # what is to happen yet
 
     def __post_init__(self) -> None:
         self.disk = MemoryDisk()
@@ -66,7 +67,6 @@ class Restless(Swarm):
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._more: Iterator[list[Change]] = iter(())
 
     def node_ids(self) -> list[int]:
         return self._after(self._run.swarm.node_ids())
@@ -85,6 +85,14 @@ class Restless(Swarm):
             if changes := next(self._run.rest, None):
                 self._run.do(changes)
         return answer
+
+
+def recovered(files: Files) -> tuple[State, list[Files]]:
+    """What is read, and what crashes while it is read would leave."""
+    disk = MemoryDisk(files)
+    left: list[Files] = []
+    disk.before_call = lambda call: left.extend(map(disk.files, Survivors))
+    return opened(disk)[1].state, left
 
 
 def carried_out(durable: bool, length: int = 60) -> Run:
@@ -115,12 +123,9 @@ def test_whatever_a_crash_leaves_holds_what_was_acknowledged(run: Run) -> None:
 
 def test_a_crash_while_recovering_from_a_crash_changes_nothing(run: Run) -> None:
     for crash in run.crashes[::71]:
-        disk = MemoryDisk(crash.files)
-        left: list[Files] = []
-        disk.before_call = lambda call: left.extend(map(disk.files, Survivors))
-        _, swarm, _ = opened(disk)
+        state, left = recovered(crash.files)
         for files in left:
-            assert opened(MemoryDisk(files))[1].state == swarm.state, crash.where
+            assert opened(MemoryDisk(files))[1].state == state, crash.where
 
 
 def test_what_is_recorded_after_a_recovery_is_there_after_the_next_crash(run: Run) -> None:
