@@ -18,7 +18,7 @@ from node.chunk_udp.tokens import TokenMint
 from tracker.ranking import STRATEGIES
 from tracker.registry import Registry
 from tracker.service import TrackerService
-from tracker.storage.base import Change, Records
+from tracker.storage.former import Change, Records
 from tracker.web.api import read_object
 
 MAX_OPERATIONS = 300  # of one script

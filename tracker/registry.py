@@ -24,19 +24,13 @@ from common.errors import MessageError, NodeConflict, TrackerFull
 from common.fields import Addr
 from common.messages import OwnedFile
 from tracker.ranking import Candidate, decayed
+from tracker.records import FileKey as FileKey
+from tracker.records import file_key as file_key
 
 Entry = TypeVar("Entry")
 
 MAX_NODES = 100_000
 MAX_OWNERSHIPS = 1_000_000  # (node, file) pairs
-
-FileKey = tuple[str, str]
-"""(info hash, "") where the hash is known, else ("", file name)."""
-
-
-def file_key(filename: str | None, info_hash: str | None) -> FileKey:
-    """What tells a file from others: two of one name and different content have different info hashes."""
-    return (info_hash, "") if info_hash else ("", filename or "")
 
 
 @dataclass

@@ -28,7 +28,7 @@ from common.messages import (
 )
 from tracker.ranking import Candidate, Circumstances, Strategy, decayed
 from tracker.registry import Node, Registry
-from tracker.storage.base import Change, DropNode, NodeRecord, SaveNode, SaveOwner, Storage
+from tracker.storage.former import Change, DropNode, NodeRecord, RecordStorage, SaveNode, SaveOwner
 
 SAVE_PATIENCE = 2.0  # seconds for which an answer waits to be on disk, at most
 STOPPED_FOR = 1.0  # seconds; a sweep later than this means that the tracker itself was stopped
@@ -40,7 +40,7 @@ class TrackerService:
     def __init__(
         self,
         registry: Registry,
-        storage: Storage,
+        storage: RecordStorage,
         rank: Strategy,
         *,
         interval: float,

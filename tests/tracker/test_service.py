@@ -13,7 +13,7 @@ from common.messages import Exit, Need, Own, OwnedFile, Register, Update
 from tracker.ranking import STRATEGIES
 from tracker.registry import Registry
 from tracker.service import TrackerService
-from tracker.storage.base import Change
+from tracker.storage.former import Change
 from tracker.storage.memory import MemoryStorage
 
 A, B, C = (("127.0.0.1", port) for port in (4001, 4002, 4003))

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from common.errors import StorageFault
 from common.logs import log
-from tracker.storage.base import Change, Records, SaveNode, SaveOwner
+from tracker.storage.former import Change, Records, SaveNode, SaveOwner
 from tracker.storage.lock import FolderLock
 from tracker.storage.mirror import Mirror, document, parse_files, parse_nodes
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from common.messages import OwnedFile
 from tracker.registry import FileKey, file_key
-from tracker.storage.base import Change, DropNode, NodeRecord, Records, SaveNode
+from tracker.storage.former import Change, DropNode, NodeRecord, Records, SaveNode
 
 
 class MemoryStorage:

@@ -16,7 +16,7 @@ from common import fields as read
 from common.errors import MessageError
 from common.messages import OwnedFile
 from tracker.registry import FileKey, file_key
-from tracker.storage.base import Change, DropNode, NodeRecord, SaveNode, SaveOwner
+from tracker.storage.former import Change, DropNode, NodeRecord, SaveNode, SaveOwner
 
 
 class Mirror:

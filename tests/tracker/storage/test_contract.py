@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from common.messages import OwnedFile
 from tracker.registry import file_key
-from tracker.storage.base import Change, DropNode, NodeRecord, Records, SaveNode, SaveOwner, Storage
+from tracker.storage.former import Change, DropNode, NodeRecord, Records, RecordStorage, SaveNode, SaveOwner
 from tracker.storage.json_files import JsonFiles
 from tracker.storage.memory import MemoryStorage
 
 PATIENCE = 20.0  # seconds
 HASH = "ab" * 20
-Reopen = Callable[[], tuple[Storage, Records]]
+Reopen = Callable[[], tuple[RecordStorage, Records]]
 
 
 @pytest.fixture(params=["memory", "json_files"])
@@ -28,9 +28,9 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], R
 
     def make() -> Reopen:
         memory, folder = MemoryStorage(), tmp_path / str(next(count))
-        opened: list[Storage] = []
+        opened: list[RecordStorage] = []
 
-        def reopen() -> tuple[Storage, Records]:
+        def reopen() -> tuple[RecordStorage, Records]:
             for storage in opened:
                 storage.close()
             opened.append(memory if request.param == "memory" else JsonFiles(folder, 0.01))

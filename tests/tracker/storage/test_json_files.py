@@ -15,7 +15,7 @@ import pytest
 from common.errors import StorageFault
 from common.messages import OwnedFile
 from tracker.storage import json_files
-from tracker.storage.base import DropNode, NodeRecord, SaveNode, SaveOwner
+from tracker.storage.former import DropNode, NodeRecord, SaveNode, SaveOwner
 from tracker.storage.json_files import JsonFiles
 
 PATIENCE = 20.0  # seconds

@@ -1,0 +1,87 @@
+"""Who may speak for a node, and who may speak at all: secrets are made, shown, hashed and compared here.
+
+A node's secret is 32 random bytes in base64url (RFC 4648, section 5). Only its SHA-256 is kept: a slow
+password hash protects words that people choose, and adds nothing to 256 random bits, which nobody guesses
+however fast he tries. Secrets are compared in constant time and never logged: nothing here has a ``repr``
+that shows one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+
+from common.errors import Forbidden
+
+SECRET_BYTES = 32  # of randomness in a secret that we make: 43 characters
+_SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}\Z")
+_BEARER = "bearer "
+
+
+@dataclass(frozen=True)
+class Presented:
+    """What a request showed beside its fields."""
+
+    secret: str | None = field(default=None, repr=False)  # from ``Authorization: Bearer``; see ``bearer``
+    swarm_key: str | None = field(default=None, repr=False)  # from ``X-Swarm-Key``, or the field swarm_key
+    remote: str | None = None  # the address that it came from
+
+    @property
+    def proof(self) -> str | None:
+        """What the secret is kept and compared as; None without one."""
+        return None if self.secret is None else hashed(self.secret)
+
+
+NOTHING_SHOWN = Presented()
+
+
+def new_secret() -> str:
+    """One that nobody else has."""
+    return secrets.token_urlsafe(SECRET_BYTES)
+
+
+def hashed(secret: str) -> str:
+    """Hex SHA-256."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The secret in an Authorization header (RFC 6750, section 2.1); None without one, or another scheme's.
+
+    Forbidden if what stands there cannot be a secret: 32 to 128 letters, digits, ``-`` and ``_``.
+    """
+    if authorization is None or authorization[: len(_BEARER)].lower() != _BEARER:
+        return None
+    secret = authorization[len(_BEARER) :].strip(" ")
+    if not _SECRET.match(secret):
+        raise Forbidden("the secret must be 32 to 128 letters, digits, - and _", "secret")
+    return secret
+
+
+def proves(proof: str | None, secret: str) -> bool:
+    """Whether ``proof`` is the hash that is kept as ``secret``, found out in constant time."""
+    return proof is not None and hmac.compare_digest(proof, secret)
+
+
+class SwarmKey:
+    """The join code that every call must present; without one, everybody may call."""
+
+    def __init__(self, key: str | None) -> None:
+        self._hash = None if key is None else hashed(key)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is one."""
+        return self._hash is not None
+
+    def check(self, by: Presented) -> None:
+        """Forbidden, field swarm_key, if the key is missing or wrong."""
+        if self._hash is None:
+            return
+        shown = by.swarm_key
+        if shown is None or not hmac.compare_digest(hashed(shown), self._hash):
+            missing = "missing" if shown is None else "wrong"
+            raise Forbidden(f"the swarm key is {missing}: ask whoever runs this tracker", "swarm_key")
