@@ -147,7 +147,8 @@ class FolderKeeper:
         """Keep a damaged file under another name; the remark on it."""
         said = f"{damage.path} is damaged ({damage.why})"
         try:
-            aside = set_aside(self._disk, damage.path)
+            aside = free_name(self._disk, damage.path)
+            self._disk.replace(damage.path, aside)
         except FileNotFoundError:
             return f"{damage.path} is {damage.why}; {damage.instead}"
         return f"{said}; it is kept as {aside.name}, {damage.instead}"
@@ -197,14 +198,13 @@ def lock_folder(disk: Disk, folder: Path) -> Callable[[], None]:
         raise StorageFault(f"cannot use the folder {folder}: {error.strerror or error}") from None
 
 
-def set_aside(disk: Disk, path: Path) -> Path:
-    """Rename a damaged file to the next free *.corrupt-<n>; FileNotFoundError if it is gone."""
+def free_name(disk: Disk, path: Path) -> Path:
+    """The next free *.corrupt-<n> of a damaged file; FileNotFoundError if the file is gone."""
     taken = set(disk.names(path.parent))
     if path.name not in taken:
         raise FileNotFoundError(path)
     for number in range(1, MAX_SET_ASIDE + 1):
         aside = path.with_name(f"{path.name}.corrupt-{number}")
         if aside.name not in taken:
-            disk.replace(path, aside)
             return aside
     raise StorageFault(f"{path} is damaged, and {MAX_SET_ASIDE} damaged ones are there already; look at them")

@@ -29,6 +29,7 @@ from tracker.storage.manifest import (
     MAX_MANIFEST,
     NODES,
     PARTS,
+    PREVIOUS,
     Manifest,
     Text,
     before,
@@ -36,12 +37,13 @@ from tracker.storage.manifest import (
     measure,
 )
 from tracker.storage.records import NodeRecord
-from tracker.storage.replay import JournalReader, Replay, Tail
+from tracker.storage.replay import REMEDY, JournalReader, Replay, Tail
 
 Entry = TypeVar("Entry")
 
 MAX_FILE_BYTES = 1 << 30  # of a file of no known checksum, which is read in one piece
 BATCH = 256  # entries decoded at a time
+AROUND = "what can be read is taken"
 _JOURNAL = re.compile(r"journal-([1-9]\d{0,15})\.log\Z")
 
 
@@ -147,10 +149,9 @@ class _Reading:
             return None  # never written: the journals hold all there is, or their first one shows a gap
         if not self._lenient:
             raise StorageFault(
-                f"{last} is {why}, and so is the one before it in {last.parent / before('')}; "
-                "python -m tracker check --repair keeps what can be read"
+                f"{last} is {why}, and none before it is whole in {last.parent / PREVIOUS}; {REMEDY}"
             )
-        self._damaged(last, why, "entries that can be read are taken")
+        self._damaged(last, why, AROUND)
         for path in (last, self._folder / before(last.name)):
             try:
                 return path, measure(self._disk, path)
@@ -162,11 +163,12 @@ class _Reading:
         found = self._found
         wanted = [generation for generation in found.journals if generation >= begin]
         if begin and begin not in wanted:
-            self._fault(f"{self._folder / journal_name(begin)} is missing")
+            self._missing(self._folder / journal_name(begin))
         reader = JournalReader(self._disk, self._folder, self._replay, first, self._lenient)
         reader.read(wanted)
         found.tail, found.changed = reader.tail, reader.records > 0
-        found.remarks.extend(reader.damage)
+        for path, what in reader.damage:
+            self._damaged(path, what, AROUND)
         if found.tail.torn:
             path = self._folder / journal_name(found.tail.generation)
             found.remarks.append(f"{path}: the last {found.tail.torn} bytes are no whole record: cut off")
@@ -231,10 +233,10 @@ class _Reading:
     def _damaged(self, path: Path, why: str, instead: str) -> None:
         self._found.damage.append(Damage(path, why, instead))
 
-    def _fault(self, what: str) -> None:
+    def _missing(self, path: Path) -> None:
         if not self._lenient:
-            raise StorageFault(f"{what}; python -m tracker check --repair keeps the rest")
-        self._found.remarks.append(what)
+            raise StorageFault(f"{path} is missing; {REMEDY}")
+        self._damaged(path, "missing", AROUND)
 
 
 def _node(name: str, entry: object) -> NodeRecord:

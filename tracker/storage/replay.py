@@ -24,6 +24,8 @@ from tracker.storage.journal import FORMAT, journal_name
 from tracker.storage.lines import MAX_LINE, Line, decode_line
 from tracker.storage.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Pair
 
+REMEDY = "python -m tracker check --repair sets it aside and keeps what can be read"
+
 
 @dataclass
 class Touched:
@@ -136,7 +138,7 @@ class JournalReader:
         self._lenient = lenient
         self.tail = Tail(first)
         self.records = 0  # that were taken in
-        self.damage: list[str] = []  # a line each
+        self.damage: list[tuple[Path, str]] = []  # the file, and what is wrong with it
 
     def read(self, generations: Iterable[int]) -> None:
         """All of it. StorageFault names the first damage, unless lenient; OSError passes."""
@@ -198,10 +200,9 @@ class JournalReader:
         self.records += 1
 
     def _damaged(self, path: Path, what: str) -> None:
-        said = f"{path} is damaged: {what}"
         if not self._lenient:
-            raise StorageFault(f"{said}; python -m tracker check --repair sets it aside and keeps the rest")
-        self.damage.append(said)
+            raise StorageFault(f"{path} is damaged: {what}; {REMEDY}")
+        self.damage.append((path, what))
 
 
 def _decoded(text: bytes) -> object:

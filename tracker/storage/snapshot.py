@@ -74,7 +74,7 @@ class Snapshots:
         self._folder = folder
         self._texts = dict(texts)
 
-    def write(self, source: Source, generation: int, pause: Pause) -> None:
+    def write(self, source: Source, generation: int, pause: Pause = lambda: None) -> None:
         """The snapshot that the journal of this generation goes on from."""
         try:
             self._write(source, generation, pause)
@@ -144,7 +144,7 @@ class Snapshots:
                 self._disk.unlink(self._folder / journal_name(generation))
 
 
-def node_lines(source: Source, pause: Pause) -> Iterator[str]:
+def node_lines(source: Source, pause: Pause = lambda: None) -> Iterator[str]:
     """The entries of nodes.json."""
     for node_ids in _slices(source.node_ids()):
         for node in source.node_records(node_ids):
@@ -152,7 +152,7 @@ def node_lines(source: Source, pause: Pause) -> Iterator[str]:
         pause()
 
 
-def file_lines(source: Source, pause: Pause) -> Iterator[str]:
+def file_lines(source: Source, pause: Pause = lambda: None) -> Iterator[str]:
     """The entries of files.json."""
     for names in _slices(source.file_names()):
         for name, groups in source.owners_of(names):
