@@ -14,6 +14,7 @@ raises.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -168,6 +169,16 @@ class Registry:
     def nodes(self, limit: int) -> list[Node]:
         """Up to ``limit`` nodes, those that fall due first at the front."""
         return list(itertools.islice(self._nodes.values(), limit))
+
+    def swarms(self, limit: int) -> list[tuple[OwnedFile, int, int]]:
+        """Up to ``limit`` files, those with the most owners first: how many have all of it, and a part."""
+        names = heapq.nlargest(limit, self._names, key=lambda name: len(self._names[name]))
+        return [self._swarm(name) for name in names]
+
+    def _swarm(self, name: str) -> tuple[OwnedFile, int, int]:
+        files = [self._nodes[node_id].files[key] for node_id, key in self._names[name]]
+        whole = sum(file.complete for file in files)
+        return files[0], whole, len(files) - whole
 
     def _add(self, node: Node, file: OwnedFile) -> None:
         key = file_key(file.filename, file.info_hash)

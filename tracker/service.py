@@ -26,6 +26,7 @@ from common.messages import (
     RegisterAnswer,
     Update,
 )
+from tracker.decisions import Counts, SwarmView
 from tracker.ranking import Candidate, Circumstances, Strategy, decayed
 from tracker.registry import Node, Registry
 from tracker.storage.former import Change, DropNode, NodeRecord, RecordStorage, SaveNode, SaveOwner
@@ -144,6 +145,22 @@ class TrackerService:
                 for n in self._registry.nodes(limit)
             ]
         return {"nodes": nodes, "files": names, "owned": owned, "some_nodes": some}
+
+    def counts(self) -> Counts:
+        """How much there is."""
+        with self._lock:
+            nodes, files, owned = self._registry.counts
+        return Counts(nodes, 0, files, owned)
+
+    def swarms(self, limit: int) -> list[SwarmView]:
+        """Up to ``limit`` files that somebody has."""
+        with self._lock:
+            swarms = self._registry.swarms(limit)
+        return [SwarmView(f.filename, f.info_hash, f.size, whole, part) for f, whole, part in swarms]
+
+    def health(self) -> str:
+        """Why records cannot be kept; "" if they can."""
+        return ""
 
     def close(self) -> None:
         """Save everything and stop."""

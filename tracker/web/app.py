@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from http import HTTPStatus
@@ -28,10 +29,10 @@ from tracker.web.access_log import AccessLog
 from tracker.web.api import create_api
 from tracker.web.front import Front, retry_after
 from tracker.web.gate import Gate
+from tracker.web.pages import create_pages
 from tracker.web.settings import WebSettings
 from tracker.web.traffic import Traffic
 
-MAX_LISTED = 100  # nodes named at /
 STATUSES = {
     Forbidden: HTTPStatus.FORBIDDEN,
     TrackerFull: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -52,16 +53,18 @@ def create_app(
     app.register_blueprint(create_api(service, gate))
     _answer_errors_in_json(app)
 
-    @app.get("/")
-    def index() -> Response:
-        """What this is, for whoever looks with a browser."""
-        about = "A classroom swarm's tracker; nodes POST to /tracker"
-        return jsonify({"about": about, **service.overview(MAX_LISTED)})
+    app.register_blueprint(create_pages(service, traffic))
+
+    def sample() -> None:
+        with contextlib.suppress(SwarmError):  # a storage that cannot say now may say a minute later
+            counts = service.counts()
+            traffic.sample(counts.nodes, counts.files, counts.owned)
 
     app.wsgi_app = Front(  # type: ignore[method-assign]  # the way that Flask documents
         app.wsgi_app,
         gate,
         traffic,
+        sample,
         allowed_hosts=settings.allowed_hosts,
         trusted_proxies=settings.trusted_proxies,
         access_log=access_log,

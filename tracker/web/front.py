@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KIND = "tracker.kind"  # in the environment: what kind of request it turned out to be, for the count
 REMOTE = "tracker.remote"  # in the environment: the address as which the client counts
+KINDS = {path: path.strip("/") or "index" for path in ("/", "/stats", "/metrics", "/health", "/docs")}
 UNLIMITED = ("/health",)  # who watches the tracker is answered even when its address asks too much
 
 
@@ -36,18 +37,20 @@ class Front:
         application: WSGIApplication,
         gate: Gate,
         traffic: Traffic,
+        sample: Callable[[], None],
         *,
         allowed_hosts: Collection[str] = (),
         trusted_proxies: Collection[str] = (),
         access_log: AccessLog | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``allowed_hosts``: names that a Host header may have, in lower case; ``trusted_proxies``: addresses
-        whose X-Forwarded-For is believed.
+        """``sample`` is called when it is time for one; ``allowed_hosts``: names that a Host header may
+        have, in lower case; ``trusted_proxies``: addresses whose X-Forwarded-For is believed.
         """
         self._application = application
         self._gate = gate
         self._traffic = traffic
+        self._sample = sample
         self._allowed_hosts = allowed_hosts
         self._trusted_proxies = trusted_proxies
         self._access_log = access_log
@@ -81,7 +84,10 @@ class Front:
         return self._application(environ, start)
 
     def _note(self, environ: WSGIEnvironment, status: int, seconds: float, size: int) -> None:
-        self._traffic.note(environ.get(KIND, "other"), status, seconds)
+        kind = environ.get(KIND) or KINDS.get(environ["PATH_INFO"], "other")
+        self._traffic.note(kind, status, seconds)
+        if self._traffic.due():
+            self._sample()
         if self._access_log is not None:
             remote, method, path = self._remote(environ), environ["REQUEST_METHOD"], environ["PATH_INFO"]
             self._access_log.write(remote, method, path, status, seconds, size)

@@ -23,7 +23,7 @@ class Sample:
 
     time: float  # Unix time
     nodes: int
-    swarms: int  # files somebody has
+    files: int  # that somebody has
     owned: int  # (node, file) pairs
     requests: int  # answered since the start
     refused: int  # of these, with a status of 400 and more
@@ -68,13 +68,13 @@ class Traffic:
         """Whether it is time for a sample."""
         return self._clock() >= self._next_minute
 
-    def sample(self, nodes: int, swarms: int, owned: int) -> None:
+    def sample(self, nodes: int, files: int, owned: int) -> None:
         """Keep how things are, if it is time for that."""
         now = self._clock()
         with self._lock:
             if now < self._next_minute:
                 return
-            taken = Sample(now, nodes, swarms, owned, self._answered, self._refused)
+            taken = Sample(now, nodes, files, owned, self._answered, self._refused)
             self._minutes.append(taken)
             self._next_minute = now + MINUTE
             if now >= self._next_hour:

@@ -1,0 +1,80 @@
+"""What is there to look at: /, /stats, /metrics, /health, /openapi.json and /docs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from tracker.service import TrackerService
+from tracker.web.cached import Cached
+from tracker.web.docs_page import render
+from tracker.web.metrics import CONTENT_TYPE, renderer
+from tracker.web.openapi import document
+from tracker.web.traffic import Traffic
+
+MAX_LISTED = 100  # nodes named at /
+MAX_SWARMS = 50  # files named at /stats, those with the most owners
+FRESH = 1.0  # seconds for which a rendered answer is given again
+JSON = "application/json"
+ABOUT = "A classroom swarm's tracker; nodes POST to /tracker; people look at /docs and /stats"
+
+
+def create_pages(service: TrackerService, traffic: Traffic) -> Blueprint:
+    """The blueprint that shows ``service`` and ``traffic``."""
+    pages = Blueprint("pages", __name__)
+    openapi, page, policy = _described()
+
+    def add(path: str, view: Callable[[], Response]) -> None:
+        pages.add_url_rule(path, path.strip("/").removesuffix(".json") or "index", view, methods=["GET"])
+
+    add("/", lambda: _json({"about": ABOUT, **service.overview(MAX_LISTED)}))
+    add("/stats", _view(Cached(lambda: _dumped(_stats(service, traffic)), FRESH), JSON))
+    add("/metrics", _view(Cached(renderer(service.counts, traffic), FRESH), CONTENT_TYPE))
+    add("/openapi.json", lambda: Response(openapi, mimetype=JSON))
+    add("/docs", lambda: Response(page, headers={"Content-Security-Policy": policy}))
+    add("/health", lambda: _health(service.health()))
+    return pages
+
+
+@lru_cache(1)
+def _described() -> tuple[bytes, str, str]:
+    description = document()
+    return (_dumped(description), *render(description))
+
+
+def _view(cached: Cached, content_type: str) -> Callable[[], Response]:
+    def view() -> Response:
+        body, tag = cached.get()
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if request.headers.get("If-None-Match") == tag:
+            return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return Response(body, content_type=content_type, headers=headers)
+
+    return view
+
+
+def _stats(service: TrackerService, traffic: Traffic) -> dict[str, Any]:
+    counts = asdict(service.counts())
+    counts["unclaimed"] = counts["nodes"] - counts["claimed"]
+    swarms = [asdict(swarm) for swarm in service.swarms(MAX_SWARMS)]
+    return {**counts, "swarms": swarms, **traffic.to_json()}
+
+
+def _health(fault: str) -> Response:
+    if not fault:
+        return _json({"status": "ok"})
+    return _json({"status": "failing", "reason": fault}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(_dumped(value), status=status, mimetype=JSON)
+
+
+def _dumped(value: object) -> bytes:
+    return json.dumps(value).encode()
