@@ -16,7 +16,6 @@ strictly as a request's fields are: MessageError says what is wrong.
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import re
@@ -32,7 +31,11 @@ from tracker.storage.records import Change, FilesOwned, NodeChanged, NodeJoined,
 Owners = tuple[OwnedFile, list[int]]
 """A file, and the node ids of those who own just this (its name, hash and size; whole or in part)."""
 
+_OWNER = b'{"node_id": '
+_FIRST = b": [" + _OWNER
 MAX_RATE = 1e18  # uploads
+_BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"(?:[1-9]|[1-9]\d|1\d\d|2[01]\d|22[0-3])(?:\.{_BYTE}){{3}}\Z", re.ASCII)  # of one node
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -133,6 +136,27 @@ def read_owners(name: str, entries: object) -> list[Owners]:
     return [(_file(name, *about), node_ids) for about, node_ids in groups.items()]
 
 
+def read_owners_line(line: bytes) -> list[Owners]:
+    """The owners in a line as ``owners_text`` made it, with its name; the same as ``read_owners``, faster.
+
+    Most files are one and the same to all their owners. Then what stands between two node ids is always the
+    same, too, and need not be decoded for each: text cannot hold it, for its quotes would be escaped.
+    ValueError if it is no such line.
+    """
+    head, _, rest = line.partition(_FIRST)
+    about, _, _ = rest.partition(b", ")[2].partition(b"}")
+    node_ids = rest.removesuffix(b", " + about + b"}]").split(b", " + about + b"}, " + _OWNER)
+    if rest and all(map(bytes.isdigit, node_ids)):
+        one = head + _FIRST + node_ids[0] + b", " + about + b"}]"
+        return [(file, list(map(int, node_ids))) for file, _ in read_owners(*_entry(one))]
+    return read_owners(*_entry(line))
+
+
+def _entry(line: bytes) -> tuple[str, Any]:
+    ((name, entry),) = json.loads(b"{%b}" % line).items()
+    return name, entry
+
+
 def read_change(entry: object) -> Change:
     """A change of the journal."""
     if not isinstance(entry, dict):
@@ -187,7 +211,7 @@ def _secret(value: object) -> str | None:
 
 def _addr(value: object) -> Addr:
     if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int:
-        return _known_host(value[0]), _port(value[1])
+        return _host(value[0]), _port(value[1])
     return read.addr({"addr": value})
 
 
@@ -197,8 +221,9 @@ def _port(value: int) -> int:
     return value
 
 
-@functools.lru_cache(maxsize=1 << 14)  # a node's address is read with each of its records
-def _known_host(host: str) -> str:
+def _host(host: str) -> str:
+    if _IPV4.match(host):  # what most are, and just as it is written
+        return host
     return read.addr({"addr": [host, 1]})[0]
 
 

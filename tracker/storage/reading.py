@@ -12,6 +12,7 @@ Reading changes nothing in the folder. What is damaged is listed, with what is r
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from typing import Any, TypeVar
 
 from common.errors import MalformedInput, MessageError, StorageFault
 from tracker.storage.disk import Disk
-from tracker.storage.entries import Owners, read_node, read_node_id, read_owners
+from tracker.storage.entries import Owners, read_node, read_node_id, read_owners, read_owners_line
 from tracker.storage.journal import journal_name
 from tracker.storage.manifest import (
     FILES,
@@ -40,6 +41,8 @@ from tracker.storage.records import NodeRecord
 from tracker.storage.replay import REMEDY, JournalReader, Replay, Tail
 
 Entry = TypeVar("Entry")
+Source = tuple[Path, Text] | None
+"""Which file a part is read from, and what is known of its text."""
 
 MAX_FILE_BYTES = 1 << 30  # of a file of no known checksum, which is read in one piece
 BATCH = 256  # entries decoded at a time
@@ -99,11 +102,10 @@ class _Reading:
         sources = {name: self._source(name) for name in PARTS}
         begin = min(source[1].generation if source else 0 for source in sources.values())
         self._read_journals(begin, None if doubted or begin else 0)
-        found.nodes = list(self._replay.nodes(self._read_part(sources[NODES], _node)))
+        found.nodes = list(self._replay.nodes(self._read_nodes(sources[NODES])))
         known = {node.node_id for node in found.nodes}
-        owned = self._read_part(sources[FILES], read_owners)
-        groups = (group for groups in owned for group in groups)
-        found.owned = list(self._known(self._replay.owned(groups), known))
+        owned = self._replay.owned(self._read_owners(sources[FILES]))
+        found.owned = list(self._known(owned, known))
         return found
 
     # ---- which files
@@ -121,7 +123,7 @@ class _Reading:
             return True
         return False
 
-    def _source(self, name: str) -> tuple[Path, Text] | None:
+    def _source(self, name: str) -> Source:
         """The newest text of a part that is whole."""
         last, previous = self._folder / name, self._folder / before(name)
         why = "missing"
@@ -144,7 +146,7 @@ class _Reading:
         known = (self._manifest.get(name), self._manifest.get(before(name)))
         return next((text for text in known if text is not None and text.is_that_of(found)), None)
 
-    def _no_source(self, last: Path, why: str) -> tuple[Path, Text] | None:
+    def _no_source(self, last: Path, why: str) -> Source:
         if self._manifest is None or (why == "missing" and before(last.name) not in self._manifest):
             return None  # never written: the journals hold all there is, or their first one shows a gap
         if not self._lenient:
@@ -175,39 +177,56 @@ class _Reading:
 
     # ---- what is in them
 
+    def _read_nodes(self, source: Source) -> Iterator[NodeRecord]:
+        def nodes(path: Path) -> Iterator[NodeRecord]:
+            lines = self._lines(path)
+            while batch := list(itertools.islice(lines, BATCH)):
+                for name, entry in json.loads(b"{%b}" % b",".join(batch)).items():
+                    yield _node(name, entry)
+
+        return self._read_part(source, nodes, _node)
+
+    def _read_owners(self, source: Source) -> Iterator[Owners]:
+        groups = self._read_part(source, lambda path: map(read_owners_line, self._lines(path)), read_owners)
+        return itertools.chain.from_iterable(groups)
+
     def _read_part(
-        self, source: tuple[Path, Text] | None, read: Callable[[str, Any], Entry]
+        self, source: Source, ours: Callable[[Path], Iterator[Entry]], read: Callable[[str, Any], Entry]
     ) -> Iterator[Entry]:
+        """``ours`` reads a file as we wrote it, ``read`` an entry of one that anybody wrote."""
         if source is None:
             return
         path, text = source
-        whole = self._manifest is not None and text in self._manifest.values()
-        kept, wrong = 0, ""
         try:
-            for entries in self._batches(path) if whole else self._document(path, text):
-                for name, entry in entries.items():
-                    try:
-                        value = read(name, entry)
-                    except MessageError as error:
-                        wrong = wrong or f"{name!r}: {error}"
-                        continue
-                    kept += 1
-                    yield value
-        except (ValueError, RecursionError) as error:
-            wrong = " ".join(str(error).split()) or "not JSON"
+            if self._manifest is not None and text in self._manifest.values():
+                yield from ours(path)
+            else:
+                yield from self._anybodys(path, text, read)
+        except (MessageError, ValueError, RecursionError) as error:
+            self._damaged(path, " ".join(str(error).split()) or "not JSON", "no entries of it are taken over")
+
+    def _lines(self, path: Path) -> Iterator[bytes]:
+        """The entries of a file as we write it, a line each between braces."""
+        with self._disk.open(path) as file:
+            file.readline()
+            for line in file:
+                if line != b"}\n":
+                    yield line.rstrip(b",\n")
+
+    def _anybodys(self, path: Path, text: Text, read: Callable[[str, Any], Entry]) -> Iterator[Entry]:
+        kept, wrong = 0, ""
+        for name, entry in self._document(path, text).items():
+            try:
+                value = read(name, entry)
+            except MessageError as error:
+                wrong = wrong or f"{name!r}: {error}"
+                continue
+            kept += 1
+            yield value
         if wrong:
             self._damaged(path, wrong, f"{kept} entries are taken over")
 
-    def _batches(self, path: Path) -> Iterator[dict[str, Any]]:
-        """The entries of a file as we write it: a line each between braces, decoded some at a time."""
-        with self._disk.open(path) as file:
-            file.readline()
-            while lines := [line for _ in range(BATCH) if (line := file.readline())]:
-                if lines[-1] == b"}\n":
-                    lines.pop()
-                yield json.loads(b"{" + b"".join(lines).rstrip(b",\n") + b"}")
-
-    def _document(self, path: Path, text: Text) -> Iterator[dict[str, Any]]:
+    def _document(self, path: Path, text: Text) -> dict[str, Any]:
         """The entries of a file of any form."""
         if text.bytes > MAX_FILE_BYTES:
             raise StorageFault(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is not a tracker's record")
@@ -215,7 +234,7 @@ class _Reading:
             entries = json.loads(file.read().decode("utf-8"))
         if not isinstance(entries, dict):
             raise ValueError("not a JSON object")
-        yield entries
+        return entries
 
     def _known(self, owned: Iterator[Owners], known: set[int]) -> Iterator[Owners]:
         """Without owners that are no nodes: somebody's editing, or damage that was read around."""

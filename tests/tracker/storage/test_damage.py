@@ -27,9 +27,9 @@ def folder() -> tuple[Files, State, str]:
     disk = MemoryDisk()
     keeper, swarm, _ = opened(disk)
     keeper._source = swarm
-    for number, changes in enumerate(history(40)):
+    for number, changes in enumerate(history(60)):
         keeper.wait(swarm.apply(changes, keeper))
-        if number % 12 == 7:
+        if number % 14 == 6:
             keeper.save()
     files = disk.files()
     return files, swarm.state, max(path for path in files if "journal" in path)
@@ -53,6 +53,7 @@ def test_there_is_all_that_can_be_damaged() -> None:
     kinds = ("nodes.json", "files.json", "snapshot.json", "previous/nodes.json", "previous/files.json")
     assert all(str(FOLDER / kind) in NAMES for kind in kinds)
     assert sum("journal" in name for name in NAMES) == 2
+    assert all(len(text) > 100 for text in folder()[0].values())
 
 
 @settings(max_examples=400)
