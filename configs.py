@@ -31,7 +31,7 @@ CFG: dict[str, dict[str, Any]] = {
         "BUFFER_SIZE": 9216,  # bytes; datagram limit where the system's is not known to be larger
         "CHUNK_PIECES_SIZE": 7216,  # bytes of file in a segment, at most, on a real network
         "MAX_SPLITTNES_RATE": 3,  # complete owners that one download fetches from at a time
-        "NODE_TIME_INTERVAL": 20,  # seconds between a node's REGISTERs, at most
+        "NODE_TIME_INTERVAL": 20,  # seconds between a node's REGISTERs, unless the tracker wants it otherwise
         "TRACKER_TIME_INTERVAL": 22,  # seconds of silence after which the tracker drops a node
         # The tracker's.
         "RANKING": "uploads",  # how NEED ranks owners: uploads, rate or random
@@ -46,7 +46,10 @@ CFG: dict[str, dict[str, Any]] = {
         "TRUSTED_PROXIES": "none",  # addresses, with commas, whose X-Forwarded-For says who asks
         "ACCESS_LOG": "none",  # file for one JSON line an answer
         "TRACKER_SAVE_INTERVAL": 1.0,  # seconds for which removals of silent nodes may stay unsaved
+        # The node's and the tracker's.
+        "SWARM_KEY": "none",  # what the instructor writes on the board; none: everybody may come
         # The node's.
+        "TRACKERS": "none",  # http://HOST:PORT, with commas: processes of one tracker; none: TRACKER_ADDR
         "NODE_HOST": "127.0.0.1",  # address a node listens on and announces
         "CONGESTION_CONTROL": "bbr",  # bbr, cubic, fixed, ledbat or reno
         "LOOPBACK_SEGMENT_SIZE": 65472,  # bytes of file in a segment over loopback, at most

@@ -21,6 +21,7 @@
         ├── Forbidden              a secret is missing or wrong (names the field)
         ├── RateLimited            too many requests (says when to try again)
         ├── TrackerUnavailable     no answer from the tracker
+        │   └── TrackerBusy        it answers: not now (says when to ask again)
         ├── TrackerRefused         the tracker answered with an error
         ├── OwnerFault             one owner failed us; others may not
         └── DownloadFailed         nobody is left who could help
@@ -103,12 +104,22 @@ class TrackerUnavailable(RemoteFault):
     """The tracker did not answer."""
 
 
-class TrackerRefused(RemoteFault):
-    """The tracker answered with an error; ``status`` is the HTTP status."""
+class TrackerBusy(TrackerUnavailable):
+    """The tracker answered: not now. ``retry_after``: seconds until it wants to be asked again."""
 
-    def __init__(self, text: str, status: int) -> None:
+    def __init__(self, text: str, status: int, retry_after: float) -> None:
+        super().__init__(text)
+        self.status = status  # of HTTP: 429, 503 or 507
+        self.retry_after = retry_after
+
+
+class TrackerRefused(RemoteFault):
+    """The tracker answered with an error; ``status`` is the HTTP status, ``field`` what it names as wrong."""
+
+    def __init__(self, text: str, status: int, field: str = "") -> None:
         super().__init__(text)
         self.status = status
+        self.field = field
 
 
 class OwnerFault(RemoteFault):

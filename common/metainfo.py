@@ -2,6 +2,7 @@
 
     d
       8:announce    the tracker's URL
+      13:announce-list    more of them, in tiers that are tried one after the other (BEP 12)
       4:info        d  4:name  6:length  12:piece length  6:pieces  e     (a folder has 5:files for 6:length)
     e
 
@@ -12,10 +13,12 @@ itself; everything else is a MetainfoError.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from common import bencode
@@ -30,6 +33,7 @@ MAX_PIECE_LENGTH = 1 << 29  # bytes; nobody makes larger ones, and a piece is th
 MAX_PIECES = 1 << 21
 MAX_PATH_DEPTH = 32  # components of one file's path
 MAX_ANNOUNCE_BYTES = 2048
+MAX_TRACKERS = 16  # of an announce-list that are looked at
 MIN_CHOSEN_PIECE_LENGTH = 32 << 10
 MAX_CHOSEN_PIECE_LENGTH = 16 << 20
 _PIECES_WANTED = 2048
@@ -50,7 +54,8 @@ class Metainfo:
     """A torrent that passed every check.
 
     ``files`` has one entry, ``(name,)``, or, for a folder, one for each file, ``(name, ..., file)``.
-    ``raw_info`` are the original bytes that ``info_hash`` is the SHA-1 of. ``announce`` may be "".
+    ``raw_info`` are the original bytes that ``info_hash`` is the SHA-1 of. ``announce`` may be "";
+    ``announce_list`` are the URLs of all tiers (BEP 12), one after the other.
     """
 
     name: str
@@ -62,6 +67,7 @@ class Metainfo:
     raw_info: bytes = field(repr=False)
     is_single_file: bool = True
     private: bool = False  # BEP 27: only the tracker may tell who else is there
+    announce_list: tuple[str, ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -72,6 +78,11 @@ class Metainfo:
     def geometry(self) -> Geometry:
         """How the content divides into pieces."""
         return Geometry(self.size, self.piece_length)
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """Every URL that is named, each once, ``announce`` first."""
+        return tuple(dict.fromkeys(filter(None, (self.announce, *self.announce_list))))
 
     @property
     def info_hash_hex(self) -> str:
@@ -105,10 +116,12 @@ def encode_metainfo(
     announce: str,
     created_by: str = "",
     creation_date: int | None = None,
+    announce_list: Sequence[str] = (),
 ) -> bytes:
     """The ``.torrent`` of a single file. ``creation_date`` is in seconds of Unix time.
 
-    The result is not checked; ``decode_metainfo`` does that.
+    Each URL of ``announce_list`` is a tier of its own: clients ask them in this order. The result is not
+    checked; ``decode_metainfo`` does that.
     """
     info: dict[bytes, bencode.Value] = {
         b"length": length,
@@ -119,6 +132,8 @@ def encode_metainfo(
     torrent: dict[bytes, bencode.Value] = {b"info": info}
     if announce:
         torrent[b"announce"] = announce.encode("utf-8")
+    if announce_list:
+        torrent[b"announce-list"] = [[url.encode("utf-8")] for url in announce_list]
     if created_by:
         torrent[b"created by"] = created_by.encode("utf-8")
     if creation_date is not None:
@@ -139,7 +154,8 @@ def decode_metainfo(data: bytes) -> Metainfo:
         raise MetainfoError("not a torrent: no info dictionary")
     start, end = spans[b"info"]
     raw_info = data[start:end]
-    return _checked_info(info, raw_info, _announce(torrent))
+    listed = tuple(itertools.islice(_announce_list(torrent), MAX_TRACKERS))
+    return replace(_checked_info(info, raw_info, _announce(torrent)), announce_list=listed)
 
 
 def single_file_only(metainfo: Metainfo) -> Metainfo:
@@ -180,6 +196,16 @@ def _announce(torrent: Mapping[bytes, bencode.Value]) -> str:
     if len(announce) > MAX_ANNOUNCE_BYTES or _NOT_IN_A_URL.search(announce):
         raise MetainfoError("announce is not a URL")
     return announce
+
+
+def _announce_list(torrent: Mapping[bytes, bencode.Value]) -> Iterator[str]:
+    """The URLs of all tiers; what is none is passed over, as other clients do: nothing depends on it."""
+    tiers = torrent.get(b"announce-list")
+    for tier in tiers if isinstance(tiers, list) else ():
+        for url in tier if isinstance(tier, list) else ():
+            with contextlib.suppress(MetainfoError):
+                if announce := _announce({b"announce": url}):
+                    yield announce
 
 
 def _files(info: Mapping[bytes, bencode.Value], name: str) -> tuple[FileEntry, ...]:

@@ -113,7 +113,7 @@ class Launch:
             self._screen.error(str(error))
             return 1
         self._screen.say("Node program started")
-        if is_out_of_reach(self._settings.host, self._settings.tracker_url):
+        if any(is_out_of_reach(self._settings.host, url) for url in self._settings.trackers):
             self._screen.error(
                 f"this node announces {self._settings.host}, where nobody on another machine finds it; "
                 "the tracker is on another machine: give -host ADDR, this machine's address"
@@ -145,7 +145,8 @@ def settings_for(given: Options) -> NodeSettings:
     return NodeSettings(
         node_id=node_id,
         folder=given.folder or Path(CFG["directory"]["node_files_dir"]) / f"node{node_id}",
-        tracker_url=given.tracker or _setting("TRACKER_ADDR", "{0[0]}:{0[1]}", options.tracker_url),
+        trackers=given.trackers or _trackers(),
+        swarm_key=_setting("SWARM_KEY", "{0}", options.swarm_key),
         host=given.host or _setting("NODE_HOST", "{0}", options.listening_host),
         port_range=(constants["AVAILABLE_PORTS_RANGE"][0], constants["AVAILABLE_PORTS_RANGE"][1]),
         heartbeat=constants["NODE_TIME_INTERVAL"],
@@ -169,6 +170,13 @@ def settings_for(given: Options) -> NodeSettings:
             owner_timeout=constants["OWNER_TIMEOUT"],
         ),
     )
+
+
+def _trackers() -> tuple[str, ...]:
+    """Those of the setting TRACKERS, else the one at TRACKER_ADDR."""
+    if CFG["constants"]["TRACKERS"] != "none":
+        return _setting("TRACKERS", "{0}", options.tracker_urls)
+    return _setting("TRACKER_ADDR", "{0[0]}:{0[1]}", options.tracker_urls)
 
 
 def _rate(given: int | None, name: str) -> int | None:

@@ -90,6 +90,15 @@ class TrackerBack(Event):
 
 
 @dataclass(frozen=True)
+class TrackerMoved(Event):
+    """Another one of the tracker's addresses answers from now on: ``url``, and no more ``before``."""
+
+    url: str
+    before: str
+    reason: str  # what is the matter with the one before; "": nothing, the preferred one is back
+
+
+@dataclass(frozen=True)
 class Hashing(Event):
     """A torrent is being created, or a part being re-verified."""
 
@@ -262,3 +271,12 @@ class PeerStatus:
     reason: str  # why it is not used
     complete: bool | None = None  # whether it has the whole file; None: not known
     held: int | None = None  # pieces that it holds, if it told so
+
+
+@dataclass(frozen=True)
+class TrackerStatus:
+    """A tracker that this node belongs to, told with ``torrent -peers``."""
+
+    url: str  # the address that answered last
+    urls: tuple[str, ...]  # all of its addresses, the preferred one first
+    answers: bool

@@ -20,7 +20,8 @@ from node.chunk_udp.access import AccessLink
 from node.content.storage import PartFile, SharedFile
 from node.content.torrents import create_torrent, parse_torrent_file
 from node.content.verify import PieceVerifier
-from node.discovery.classroom import TrackerClient
+from node.discovery.claims import Claims, is_claims_name
+from node.discovery.classroom import TrackerClient, tracker_url
 from node.download import MAX_DOWNLOADS, Download, Surroundings
 from node.listening import listening_socket
 from node.settings import NodeSettings
@@ -28,6 +29,7 @@ from node.sharing import Sharing, owned_file
 
 EXIT_LIMIT = 1.0  # seconds that saying goodbye may take
 ANNOUNCE_LIMIT = 5.0  # seconds that a finished download waits for the tracker to hear of it
+MAX_TRIED = 3  # of a torrent's trackers, if none answers: each may take as long as TRACKER_TIMEOUT
 FILE_CHECK = 2.0  # seconds between two looks at whether shared files are what they were
 
 
@@ -47,6 +49,7 @@ class Node:
         self._started = False
         self._sharing: Sharing | None = None
         self._verifier: PieceVerifier | None = None
+        self._claims = Claims(settings.folder, settings.node_id)
         self.addr = (settings.host, 0)
 
     # ---- entering and leaving
@@ -55,19 +58,20 @@ class Node:
         """Listen, tell the tracker, and go on telling it.
 
         A tracker that does not answer is no error: it is tried again. LocalFault if this machine does not let
-        us; TrackerRefused if our node_id is taken.
+        us; TrackerRefused if our node_id is taken, or a secret or key is wrong.
         """
         try:
             self._settings.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             where = clean(self._settings.folder)
             raise FileFault(f"folder {where} cannot be made: {error.strerror}") from None
+        self._claims.open()
         settings = self._settings
         buffer_size = settings.transfer.socket_buffer_size
         sock = listening_socket(settings.node_id, settings.host, settings.port_range, buffer_size)
         self.addr = sock.getsockname()[:2]
         try:
-            self._announcer(self._settings.tracker_url)
+            self._announcer(settings.trackers, settings.swarm_key)
         except BaseException:
             sock.close()
             raise
@@ -84,7 +88,7 @@ class Node:
             if self._left.is_set():
                 return
             self._left.set()
-            downloads, announcers = list(self._downloads), list(self._announcers.values())
+            downloads, announcers = list(self._downloads), self._all_announcers()
         for download in downloads:
             download.cancel()
         for announcer in announcers:
@@ -101,15 +105,16 @@ class Node:
             self._verifier.close()
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._claims.close()
         if self._started:
             self._emit(events.Stopped(self._settings.node_id))
 
     def _say_exit(self, announcer: Announcer) -> None:
         if announcer.answers:
-            client = TrackerClient(announcer.client.url, self._settings.node_id, EXIT_LIMIT)
+            client = announcer.client.beside(EXIT_LIMIT)
             with contextlib.suppress(RemoteFault):
                 client.register(self.addr)  # so that EXIT says from where: nobody else's node is removed
-                client.exit()
+                client.leave()
             client.close()
         announcer.client.close()
 
@@ -119,24 +124,42 @@ class Node:
         """Heartbeats and news for one tracker; the body of a thread."""
         announcer.run()
 
-    def _announcer(self, url: str) -> Announcer:
-        """Whoever speaks to the tracker at ``url``; TrackerRefused if it will not have us."""
-        client = TrackerClient.from_announce_url(url, self._settings.node_id, self._settings.tracker_timeout)
+    def _announcer(self, addresses: Sequence[str], swarm_key: str = "") -> Announcer:
+        """Whoever speaks to the tracker that has these addresses; TrackerRefused if it will not have us.
+
+        The class's key is for the trackers that our user named. Any host may be named in a torrent.
+        """
+        urls = [tracker_url(address) for address in addresses]
         with self._lock:
-            announcer = self._announcers.get(client.url)
-        if announcer is not None:
-            return announcer
+            for url in urls:
+                if url in self._announcers:
+                    return self._announcers[url]
+        client = self._client(urls, swarm_key)
         announcer = Announcer(client, self.addr, self._owned_files, self._settings.heartbeat, self._emit)
         announcer.enter()
         with self._lock:
             late = self._left.is_set()  # all others have said EXIT already
             if not late:
-                self._announcers[client.url] = announcer
+                self._announcers.update(dict.fromkeys(urls, announcer))
         if late:
             self._say_exit(announcer)
             raise CommandError("the node is not in the torrent")
         self._start_thread(lambda: self.inform_tracker_periodically(announcer), f"tracker {client.url}")
         return announcer
+
+    def _client(self, urls: Sequence[str], swarm_key: str) -> TrackerClient:
+        settings = self._settings
+        return TrackerClient(
+            urls,
+            settings.node_id,
+            settings.tracker_timeout,
+            self._claims.at(urls),
+            swarm_key,
+            lambda url, before, reason: self._emit(events.TrackerMoved(url, before, reason)),
+        )
+
+    def _all_announcers(self) -> list[Announcer]:
+        return list(dict.fromkeys(self._announcers.values()))
 
     def _owned_files(self) -> list[OwnedFile]:
         return self._sharing.owned_files() if self._sharing is not None else []
@@ -167,13 +190,15 @@ class Node:
     def _share(self, filename: str) -> events.FileStatus:
         sharing = self._entered()
         path = self._find(filename)
+        if self._claims.holds(path):
+            raise FileFault(f"{clean(path)} holds a node's secrets; it is not shared")
         file = SharedFile.open(path)
         torrent = self._settings.folder / (path.name + TORRENT_SUFFIX)
-        announce = f"{self._own_announcer().client.url}/announce"
+        trackers = [f"{url}/announce" for url in self._own_announcer().client.urls]
+        listed = trackers if len(trackers) > 1 else ()
+        threads = self._settings.hash_threads
         try:
-            metainfo = create_torrent(
-                path, torrent, announce, self._hashed(path), self._settings.hash_threads
-            )
+            metainfo = create_torrent(path, torrent, trackers[0], self._hashed(path), threads, listed)
         except BaseException:
             file.close()
             raise
@@ -186,6 +211,8 @@ class Node:
         sharing = self._entered()
         torrent = self._find(torrent_filename, TORRENT_SUFFIX)
         metainfo = single_file_only(parse_torrent_file(torrent))
+        if is_claims_name(metainfo.name):
+            raise FileFault(f"{metainfo.name} is not downloaded: a node's secrets have such a name")
         here = sharing.serves(metainfo.info_hash)
         if here is not None:
             raise CommandError(f"{metainfo.name} is here already: {clean(here)}")
@@ -226,6 +253,11 @@ class Node:
             downloads = list(self._downloads)
         rows = [row for download in downloads for row in download.peers()]
         return tuple(rows + (self._sharing.peers() if self._sharing is not None else []))
+
+    def trackers(self) -> tuple[events.TrackerStatus, ...]:
+        """The trackers that this node belongs to, its own first; told with -peers."""
+        with self._lock:
+            return tuple(announcer.status() for announcer in self._all_announcers())
 
     def wait_for_downloads(self, timeout: float | None = None) -> bool:
         """Wait until no download goes on; False if ``timeout`` seconds were not enough."""
@@ -273,11 +305,14 @@ class Node:
         return on_progress
 
     def _trackers_of(self, metainfo: Metainfo) -> list[Announcer]:
-        """The torrent's tracker first, then our own."""
-        trackers = []
-        if metainfo.announce:
+        """The torrent's tracker first, then our own. If it does not answer: its others."""
+        trackers: list[Announcer] = []
+        for url in metainfo.trackers[:MAX_TRIED]:
             with contextlib.suppress(RemoteFault, ValueError):
-                trackers.append(self._announcer(metainfo.announce))
+                trackers.append(self._announcer([url]))
+            if trackers and trackers[-1].answers:
+                break
+        trackers = list(dict.fromkeys(trackers))
         own = self._own_announcer()
         return trackers if own in trackers else [*trackers, own]
 

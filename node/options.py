@@ -16,6 +16,7 @@ from node.commands import HELP, Download, Send
 CONGESTION_CONTROLS = ("bbr", "cubic", "fixed", "ledbat", "reno")
 LOOPBACK = "127.0.0.1"
 SMALLEST_RATE, LARGEST_RATE = 16_000, 10**12  # bytes a second; below, one datagram would be too much at once
+MAX_TRACKERS = 8  # processes of one tracker
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _TRACKER_PATHS = ("", "/", "/announce", "/tracker")
 
@@ -25,7 +26,7 @@ class Options:
     """What the user asked for; None means: as the settings say."""
 
     node_id: int
-    tracker: str | None
+    trackers: tuple[str, ...] | None
     host: str | None
     command: Send | Download | None  # None: ask at the prompt
     folder: Path | None
@@ -49,7 +50,7 @@ def parse_options(argv: Sequence[str] | None) -> Options:
         command = Send(file) if mode.casefold() == "send" else Download(file)
     return Options(
         node_id=given.node_id,
-        tracker=given.tracker,
+        trackers=given.tracker,
         host=given.host,
         command=command,
         folder=given.dir,
@@ -79,7 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="this node's number, one of a kind",
     )
-    add("-tracker", "--tracker", type=tracker_url, metavar="URL", help="http://HOST:PORT of the tracker")
+    add(
+        "-tracker",
+        "--tracker",
+        type=tracker_urls,
+        metavar="URL",
+        help="http://HOST:PORT of the tracker; several processes of it with commas, the preferred one first",
+    )
     add(
         "-host",
         "--host",
@@ -132,6 +139,23 @@ def tracker_url(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is not a tracker's URL: {host!r} names no machine")
     host = LOOPBACK if host == "localhost" else host
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def tracker_urls(text: str) -> tuple[str, ...]:
+    """``URL[,URL...]``, each once; raises argparse.ArgumentTypeError."""
+    urls = tuple(dict.fromkeys(tracker_url(part.strip()) for part in text.split(",")))
+    if len(urls) > MAX_TRACKERS:
+        raise argparse.ArgumentTypeError(f"{len(urls)} trackers are more than {MAX_TRACKERS}")
+    return urls
+
+
+def swarm_key(text: str) -> str:
+    """What a header can carry, or "" of ``none``; argparse.ArgumentTypeError, without the key in it."""
+    if text == "none":
+        return ""
+    if not re.fullmatch(r"[!-~]{1,128}", text):
+        raise argparse.ArgumentTypeError("a key has 1 to 128 ASCII characters, no spaces")
+    return text
 
 
 def rate(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -29,9 +29,10 @@ class NodeSettings:
 
     node_id: int
     folder: Path  # where torrents and downloads land; made if missing
-    tracker_url: str  # http://HOST:PORT
+    trackers: tuple[str, ...]  # http://HOST:PORT, addresses of one tracker, the preferred one first
     host: str = "127.0.0.1"  # address to listen on and announce
     port_range: tuple[int, int] = (1024, 65535)  # the listening port lies in here
+    swarm_key: str = field(default="", repr=False)  # shown to these trackers, and to no others
     heartbeat: float = 20.0  # seconds between REGISTERs, unless the tracker says otherwise
     tracker_timeout: float = 5.0  # seconds to wait for an answer
     max_owners: int = 3  # complete owners a download fetches from at a time (MAX_SPLITTNES_RATE)

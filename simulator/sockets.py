@@ -65,8 +65,14 @@ class _Tracker:
     def own(self, files: Sequence[OwnedFile]) -> None: ...
 
     def update(
-        self, filename: str, owner: int | None = None, info_hash: str | None = None, amount: int | None = None
-    ) -> None: ...
+        self,
+        filename: str,
+        owner: int | None = None,
+        info_hash: str | None = None,
+        amount: int | None = None,
+        receipt: int | None = None,
+    ) -> bool:
+        return True
 
 
 def transfer(seed: int, verifier: PieceVerifier) -> str:
@@ -139,7 +145,7 @@ def _fetch(
     folder: Path,
     verifier: PieceVerifier,
 ) -> str:
-    settings = NodeSettings(1000, folder, "http://127.0.0.1:9", search_limit=LONGEST, transfer=SETTINGS)
+    settings = NodeSettings(1000, folder, ("http://127.0.0.1:9",), search_limit=LONGEST, transfer=SETTINGS)
     around = Surroundings(settings, [_Tracker(owners)], verifier, lambda event: None, lambda *_: None)
     download = Download(metainfo, around)
     download.start()

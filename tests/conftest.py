@@ -5,6 +5,7 @@ side.
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import os
 import queue
@@ -163,6 +164,10 @@ class NodeProcess:
         """The first line of standard error that contains ``text``."""
         return self.wait_until(repr(text), lambda: [line for line in self.errors if text in line])[0]
 
+    def files(self, folder: Path | None = None) -> list[str]:
+        """Names in its folder, in order, but for those that it keeps for itself."""
+        return sorted(e.name for e in (folder or self.folder).iterdir() if not e.name.startswith(".claims-"))
+
     def type(self, *commands: str) -> None:
         """Write lines to its input, which stays open."""
         assert self.process.stdin is not None
@@ -216,6 +221,67 @@ class NodeProcess:
     def told(self) -> str:
         """All it said, for a failing test."""
         return "\n".join([f"exit code {self.process.poll()}", *self.lines[-40:], *self.errors[-40:]])
+
+
+Answer = tuple[int, dict[str, Any], dict[str, str]]
+
+
+class PlayedTracker:
+    """A tracker that the test plays.
+
+    ``answer(mode, fields)`` gives status, object and headers; ``heard`` is (mode, fields, headers).
+    """
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, dict[str, Any], dict[str, str]]] = []
+        self.answer: Callable[[int, dict[str, Any]], Answer] = lambda mode, fields: (200, OBJECTS[mode], {})
+        played = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                fields = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                played.heard.append((fields["mode"], fields, dict(self.headers)))
+                status, answered, headers = played.answer(fields["mode"], fields)
+                body = json.dumps(answered).encode()
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def modes(self) -> list[int]:
+        """What was asked, in order."""
+        return [mode for mode, _, _ in self.heard]
+
+    def refuse(self, status: int, text: str = "no", **headers: str) -> None:
+        """Answer everything with this error; a header's name has ``_`` for ``-``."""
+        told = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answer = lambda mode, fields: (status, {"error": text}, told)
+
+    def close(self) -> None:
+        """Nobody listens here any more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+OBJECTS: dict[int, dict[str, Any]] = {
+    0: {"status": "Node registered", "interval": 11, "known": True, "files": 0, "claimed": True},
+    1: {"status": "File owner added"},
+    2: {"dest_node_id": 1, "filename": "f", "search_result": []},
+    3: {"status": "Database updated", "counted": True},
+    4: {"status": "Node removed"},
+}
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -278,3 +344,17 @@ def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
     yield start
     for node in started:
         node.kill()
+
+
+@pytest.fixture
+def play_tracker() -> Iterator[Callable[[], PlayedTracker]]:
+    """Starts trackers that the test plays; closed in the end."""
+    played: list[PlayedTracker] = []
+
+    def start() -> PlayedTracker:
+        played.append(PlayedTracker())
+        return played[-1]
+
+    yield start
+    for tracker in played:
+        tracker.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.errors import DiskFull, FileFault, MetainfoError
@@ -34,10 +34,11 @@ def create_torrent(
     announce: str,
     on_progress: Callable[[int, int], None] | None = None,
     threads: int = 2,
+    announce_list: Sequence[str] = (),
 ) -> Metainfo:
     """Hash ``file_path`` and write its torrent to ``output_path``, replacing what is there.
 
-    The same file and ``announce`` always give the same bytes. ``on_progress(bytes done, size)`` is called
+    The same file and the same URLs always give the same bytes. ``on_progress(bytes done, size)`` is called
     after each piece, on the calling thread. Raises FileFault, with nothing written, if the file cannot be
     read, changes meanwhile, or has a name that not every system can store.
     """
@@ -54,7 +55,13 @@ def create_torrent(
     finally:
         shared.close()
     torrent = encode_metainfo(
-        file_path.name, geometry.size, geometry.piece_length, pieces, announce, CREATED_BY
+        file_path.name,
+        geometry.size,
+        geometry.piece_length,
+        pieces,
+        announce,
+        CREATED_BY,
+        announce_list=announce_list,
     )
     metainfo = decode_metainfo(torrent)  # what we write is what everybody else's checks accept
     _replace_file(output_path, torrent)

@@ -34,7 +34,7 @@ def carry_out(command: Command, node: DrivenNode, screen: Screen) -> bool:
         case Files():
             screen.files(node.files())
         case Peers():
-            screen.peers(node.peers())
+            screen.peers(node.peers(), node.trackers())
         case Help():
             screen.say(HELP)
     return not isinstance(command, Exit)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from common.errors import SwarmError
-from node.events import DownloadStatus, FileStatus, PeerStatus
+from node.events import DownloadStatus, FileStatus, PeerStatus, TrackerStatus
 
 
 class RunningDownload(Protocol):
@@ -40,6 +40,9 @@ class DrivenNode(Protocol):
     def peers(self) -> Sequence[PeerStatus]:
         """Other nodes."""
 
+    def trackers(self) -> Sequence[TrackerStatus]:
+        """The trackers that this node belongs to."""
+
     def wait_for_downloads(self, timeout: float | None = None) -> bool:
         """Wait until no download goes on; False if ``timeout`` seconds were not enough."""
 
@@ -65,5 +68,5 @@ class Screen(Protocol):
     def files(self, rows: Sequence[FileStatus]) -> None:
         """Answer to -files."""
 
-    def peers(self, rows: Sequence[PeerStatus]) -> None:
+    def peers(self, rows: Sequence[PeerStatus], trackers: Sequence[TrackerStatus]) -> None:
         """Answer to -peers."""

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from common.logs import clean
-from node.events import DownloadStatus, Event, FileStatus, PeerStatus, as_fields
+from node.events import DownloadStatus, Event, FileStatus, PeerStatus, TrackerStatus, as_fields
 from node.show.plain import LineWriter
+
+Row = DownloadStatus | FileStatus | PeerStatus | TrackerStatus
 
 
 def json_line(value: dict[str, Any]) -> str:
@@ -49,18 +51,19 @@ class JsonScreen:
 
     def status(self, rows: Sequence[DownloadStatus]) -> None:
         """``{"event": "status", "downloads": [...]}``."""
-        self._rows("status", "downloads", rows)
+        self._rows("status", downloads=rows)
 
     def files(self, rows: Sequence[FileStatus]) -> None:
         """``{"event": "files", "files": [...]}``."""
-        self._rows("files", "files", rows)
+        self._rows("files", files=rows)
 
-    def peers(self, rows: Sequence[PeerStatus]) -> None:
-        """``{"event": "peers", "peers": [...]}``."""
-        self._rows("peers", "peers", rows)
+    def peers(self, rows: Sequence[PeerStatus], trackers: Sequence[TrackerStatus]) -> None:
+        """``{"event": "peers", "peers": [...], "trackers": [...]}``."""
+        self._rows("peers", peers=rows, trackers=trackers)
 
-    def _rows(self, event: str, name: str, rows: Sequence[DownloadStatus | FileStatus | PeerStatus]) -> None:
-        self._out.write(json_line({"event": event, name: [as_fields(row) for row in rows]}))
+    def _rows(self, event: str, **tables: Sequence[Row]) -> None:
+        rows = {name: [as_fields(row) for row in table] for name, table in tables.items()}
+        self._out.write(json_line({"event": event, **rows}))
 
     def flush(self) -> None:
         """Let everything so far be seen."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from common.logs import clean
 from node import events
-from node.events import Event, SourceProgress
+from node.events import Event, SourceProgress, TrackerStatus
 from node.show import units
 
 QUIET = (
@@ -14,6 +14,7 @@ QUIET = (
     events.Stopped,
     events.TrackerLost,
     events.TrackerBack,
+    events.TrackerMoved,
     events.Sharing,
     events.SharingStopped,
     events.DownloadStarted,
@@ -24,7 +25,14 @@ QUIET = (
 )
 """What is said without --verbose (Sharing only of whole files)."""
 
-WARNINGS = (events.TrackerLost, events.SharingStopped, events.OwnerLost, events.Waiting, events.PieceFailed)
+WARNINGS = (
+    events.TrackerLost,
+    events.TrackerMoved,
+    events.SharingStopped,
+    events.OwnerLost,
+    events.Waiting,
+    events.PieceFailed,
+)
 
 
 def is_quiet(event: Event) -> bool:
@@ -60,6 +68,12 @@ def address(addr: Sequence[object]) -> str:
     return ":".join(str(part) for part in addr)
 
 
+def tracker(row: TrackerStatus) -> str:
+    """``tracker http://h:1 answers (1 of 2)``."""
+    which = f" ({row.urls.index(row.url) + 1} of {len(row.urls)})" if len(row.urls) > 1 else ""
+    return clean(f"tracker {row.url} {'answers' if row.answers else 'does not answer'}{which}")
+
+
 def _of_the_node(event: Event) -> str:
     match event:
         case events.Started():
@@ -70,6 +84,10 @@ def _of_the_node(event: Event) -> str:
             return f"{event.reason} (it is asked again and again)"  # the reason names the tracker
         case events.TrackerBack():
             return f"tracker {event.url} answers again"
+        case events.TrackerMoved():
+            if event.reason:  # it names the one before
+                return f"{event.reason}: {event.url} is asked instead"
+            return f"tracker {event.url} is asked again, which is preferred to {event.before}"
         case events.Hashing():
             return f"hashing {event.filename}: {units.percent(event.done, event.size)}"
         case events.Sharing():

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from common.logs import clean
 from node import events
-from node.events import DownloadStatus, Event, FileStatus, PeerStatus
+from node.events import DownloadStatus, Event, FileStatus, PeerStatus, TrackerStatus
 from node.show import lines, tables
 from node.show.tables import Sheet
 
@@ -122,9 +122,9 @@ class PlainScreen:
         """Answer to -files."""
         self._out.write(plain_table(tables.files_sheet(rows)))
 
-    def peers(self, rows: Sequence[PeerStatus]) -> None:
+    def peers(self, rows: Sequence[PeerStatus], trackers: Sequence[TrackerStatus]) -> None:
         """Answer to -peers."""
-        self._out.write(plain_table(tables.peers_sheet(rows)))
+        self._out.write("\n".join([plain_table(tables.peers_sheet(rows)), *map(lines.tracker, trackers)]))
 
     def flush(self) -> None:
         """Let everything so far be seen."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from node.events import DownloadStatus, Event, FileStatus, PeerStatus
+from node.events import DownloadStatus, Event, FileStatus, PeerStatus, TrackerStatus
 
 LIMIT = 10_000  # things waiting to be shown
 GATHERING = 0.01  # seconds in which what is told next gathers: waking up for each thing would cost transfers
@@ -35,7 +35,7 @@ class AnyScreen(Protocol):
     def files(self, rows: Sequence[FileStatus]) -> None:
         """Answer to -files."""
 
-    def peers(self, rows: Sequence[PeerStatus]) -> None:
+    def peers(self, rows: Sequence[PeerStatus], trackers: Sequence[TrackerStatus]) -> None:
         """Answer to -peers."""
 
     def flush(self) -> None:
@@ -101,9 +101,9 @@ class QueuedScreen:
         """Answer to -files."""
         self._put(lambda: self._screen.files(rows))
 
-    def peers(self, rows: Sequence[PeerStatus]) -> None:
+    def peers(self, rows: Sequence[PeerStatus], trackers: Sequence[TrackerStatus]) -> None:
         """Answer to -peers."""
-        self._put(lambda: self._screen.peers(rows))
+        self._put(lambda: self._screen.peers(rows, trackers))
 
     def flush(self) -> None:
         """Wait until everything so far is shown, FLUSH_TIMEOUT at most."""

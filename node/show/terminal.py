@@ -12,7 +12,7 @@ from rich.text import Text
 
 from common.logs import clean
 from node import events
-from node.events import DownloadStatus, Event, FileStatus, PeerStatus
+from node.events import DownloadStatus, Event, FileStatus, PeerStatus, TrackerStatus
 from node.show import bars, lines, tables
 from node.show.tables import Sheet
 
@@ -118,9 +118,11 @@ class TerminalScreen:
         """Answer to -files."""
         self._out.print(rich_table(tables.files_sheet(rows)))
 
-    def peers(self, rows: Sequence[PeerStatus]) -> None:
+    def peers(self, rows: Sequence[PeerStatus], trackers: Sequence[TrackerStatus]) -> None:
         """Answer to -peers."""
         self._out.print(rich_table(tables.peers_sheet(rows)))
+        for tracker in trackers:
+            self._out.print(Text(lines.tracker(tracker)))
 
     def flush(self) -> None:
         """Everything is seen at once."""

@@ -34,7 +34,7 @@ def test_another_file_of_that_name_is_never_overwritten(swarm: Any, length: int)
     after = (fetcher.folder / "x.bin").stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
     assert (fetcher.folder / "x.bin").read_bytes() == b"mine".ljust(length)
-    assert [entry.name for entry in fetcher.folder.iterdir()] == ["x.bin"]
+    assert fetcher.files() == ["x.bin"]
     (fetcher.folder / "x.bin").rename(fetcher.folder / "moved away")
     fetcher.type(f"torrent -setMode download '{torrent}'")
     fetcher.wait_for("completed")
@@ -195,6 +195,6 @@ def test_no_room_for_the_torrent(swarm: Any, small_disk: Path) -> None:
     node.type(f"torrent -setMode send '{path}'")
     error = node.wait_for("error")["error"]
     assert f"no room left on {small_disk} for x.bin.torrent" in error
-    assert [entry.name for entry in small_disk.iterdir()] == ["filler"]
+    assert node.files(small_disk) == ["filler"]
     (small_disk / "filler").unlink()
     swarm.share_also(node, path)

@@ -78,7 +78,7 @@ def test_files_that_cannot_be_shared(swarm: Any, tmp_path: Path) -> None:
     node = swarm.node()
     for error, words in zip(complaints(node, *wrong), wrong.values(), strict=True):
         assert all(word in error for word in words), error
-    assert list(node.folder.iterdir()) == []
+    assert node.files() == []
 
 
 def test_a_file_that_may_not_be_read(swarm: Any, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_file_that_may_not_be_read(swarm: Any, tmp_path: Path) -> None:
     errors = complaints(node, "torrent -setMode send secret.bin", "torrent -setMode download secret.torrent")
     for error, name in zip(errors, ("secret.bin", "secret.torrent"), strict=True):
         assert name in error and "permission denied" in error
-    assert list(node.folder.iterdir()) == []
+    assert node.files() == []
 
 
 def torrent_of(name: bytes = b"x.bin", **changes: bencode.Value) -> bytes:

@@ -22,6 +22,7 @@ class PretendTracker:
     """What a TrackerClient does, as the test wishes; ``said`` is what it heard."""
 
     url = "http://127.0.0.1:1"
+    knows_claims = False
 
     def __init__(self) -> None:
         self.said: queue.Queue[tuple[str, object]] = queue.Queue()
@@ -29,7 +30,9 @@ class PretendTracker:
         self.interval = 1000.0
         self.known = True
         self.files = 1000
-        self.refuse: dict[str, TrackerRefused] = {}
+        self.refuse: dict[str, TrackerRefused | TrackerUnavailable] = {}
+        self.given = 0
+        self.receipts: list[int] = []
 
     def _hear(self, what: str, detail: object) -> None:
         if self.down:
@@ -48,8 +51,14 @@ class PretendTracker:
     def own(self, files: list[OwnedFile]) -> None:
         self._hear("own", files)
 
-    def update(self, filename: str, owner: int, info_hash: str, amount: int) -> None:
+    def update(self, filename: str, owner: int, info_hash: str, amount: int, receipt: int) -> bool:
         self._hear("update", (owner, amount))
+        self.receipts.append(receipt)
+        return True
+
+    def receipt(self) -> int:
+        self.given += 1
+        return self.given
 
 
 class Scene:

@@ -46,15 +46,25 @@ def test_settings_are_the_defaults(
     setting("MAX_UDP_SEGMENT_DATA_SIZE", 9000)
     setting("BUFFER_SIZE", 4096)
     setting("UPLOAD_LIMIT", "4MB")
+    setting("SWARM_KEY", "blue-whale")
     settings = cli.settings_for(parse_options(["-node_id", "7"]))
+    assert settings.swarm_key == "blue-whale" and "blue-whale" not in repr(settings)
     assert settings.folder == Path("some/where/node7")
-    assert settings.tracker_url == "http://127.0.0.1:4711"
+    assert settings.trackers == ("http://127.0.0.1:4711",)
     assert settings.host == "127.0.0.1"
     assert settings.max_owners == 5
     assert settings.port_range == (2000, 3000)
     assert settings.transfer.congestion_control == "fixed"
     assert (settings.transfer.upload_limit, settings.transfer.download_limit) == (4_000_000, None)
     assert (settings.transfer.max_datagram, settings.transfer.datagram_limit) == (9000, 4096)
+
+
+def test_several_trackers_are_a_setting(setting: Callable[[str, object], None]) -> None:
+    setting("TRACKERS", "localhost:1, http://10.0.0.2:2")
+    settings = cli.settings_for(parse_options(["-node_id", "7"]))
+    assert settings.trackers == ("http://127.0.0.1:1", "http://10.0.0.2:2")
+    settings = cli.settings_for(parse_options(["-node_id", "7", "-tracker", "h:3,h:4"]))
+    assert settings.trackers == ("http://h:3", "http://h:4")
 
 
 def test_options_win(tmp_path: Path, setting: Callable[[str, object], None]) -> None:
@@ -72,7 +82,7 @@ def test_options_win(tmp_path: Path, setting: Callable[[str, object], None]) -> 
     ]
     settings = cli.settings_for(parse_options([*words, "-cc", "fixed", "-up", "none", "-down", "500kB"]))
     assert settings.folder == tmp_path
-    assert settings.tracker_url == "http://10.0.0.1:1"
+    assert settings.trackers == ("http://10.0.0.1:1",)
     assert settings.host == "10.0.0.2"
     assert (settings.transfer.upload_limit, settings.transfer.download_limit) == (None, 500_000)
     assert settings.transfer.congestion_control == "fixed"
@@ -85,6 +95,8 @@ def test_options_win(tmp_path: Path, setting: Callable[[str, object], None]) -> 
         ("NODE_HOST", "0.0.0.0"),
         ("CONGESTION_CONTROL", "vegas"),
         ("UPLOAD_LIMIT", "fast"),
+        ("TRACKERS", "h:1,nowhere"),
+        ("SWARM_KEY", "two words"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(

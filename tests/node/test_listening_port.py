@@ -26,7 +26,7 @@ def enter(tmp_path: Path):
         settings = NodeSettings(
             node_id=1,
             folder=tmp_path,
-            tracker_url="http://127.0.0.1:9",  # nobody
+            trackers=("http://127.0.0.1:9",),  # nobody
             port_range=(low, high),
         )
         entered.append(Node(settings, lambda event: None))

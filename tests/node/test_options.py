@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.commands import Download, Send
-from node.options import listening_host, parse_options, rate, tracker_url
+from node.options import listening_host, parse_options, rate, swarm_key, tracker_url, tracker_urls
 
 EVERYTHING_ELSE = ("-up", "4MB", "--down", "500kB", "--progress", "--json")
 
@@ -17,7 +17,7 @@ EVERYTHING_ELSE = ("-up", "4MB", "--down", "500kB", "--progress", "--json")
 def test_the_least_that_must_be_said(spelling: str) -> None:
     given = parse_options([spelling, "0"])
     assert given.node_id == 0
-    assert given.command is None and given.tracker is None and given.folder is None
+    assert given.command is None and given.trackers is None and given.folder is None
     assert not given.json and not given.verbose and not given.progress
 
 
@@ -27,7 +27,7 @@ def test_everything_that_can_be_said() -> None:
     )
     given = parse_options([*words.split(), "-d", "some where", "-cc", "fixed", *EVERYTHING_ELSE])
     assert given.node_id == 2**31 - 1
-    assert given.tracker == "http://10.0.0.1:80"
+    assert given.trackers == ("http://10.0.0.1:80",)
     assert given.host == "10.0.0.2"
     assert given.command == Download("x.torrent")
     assert given.folder == Path("some where")
@@ -113,6 +113,22 @@ def test_tracker_urls(text: str, url: str) -> None:
 def test_what_is_no_tracker_url(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         tracker_url(text)
+
+
+def test_several_trackers_are_told_with_commas() -> None:
+    assert tracker_urls("h:1, http://h:2/announce,h:1") == ("http://h:1", "http://h:2")
+    for wrong in ("h:1,", ",", "h:1,x", ",".join(f"h:{port}" for port in range(1, 10))):
+        with pytest.raises(argparse.ArgumentTypeError):
+            tracker_urls(wrong)
+
+
+def test_a_key_is_what_a_header_carries_and_is_never_shown() -> None:
+    assert swarm_key("none") == ""
+    assert swarm_key("blue-whale/7!") == "blue-whale/7!"
+    for wrong in ("", "two words", "wal\u00e4", "a\nb", "k" * 129):
+        with pytest.raises(argparse.ArgumentTypeError) as caught:
+            swarm_key(wrong)
+        assert not wrong or wrong not in str(caught.value)
 
 
 @pytest.mark.parametrize(

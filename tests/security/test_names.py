@@ -23,7 +23,7 @@ from common.messages import OwnedFile
 from common.metainfo import decode_metainfo
 from node import events
 from node.commands import parse_command
-from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress
+from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress, TrackerStatus
 from node.shell.completion import CommandCompleter
 from node.show.json_lines import JsonScreen
 from node.show.plain import PlainScreen
@@ -108,7 +108,7 @@ def use(screen: Any) -> None:
     screen.error(EVIL)
     screen.status(STATUS)
     screen.files(FILES)
-    screen.peers(PEERS)
+    screen.peers(PEERS, [TrackerStatus(EVIL, (EVIL,), False)])
     screen.close()
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from common.errors import MessageError, TrackerRefused, TrackerUnavailable
 from common.messages import OwnedFile, OwnerEntry
-from node.discovery import classroom
+from node.discovery import exchange
 from node.discovery.base import Discovery
 from node.discovery.classroom import TrackerClient, tracker_url
 
@@ -105,7 +105,7 @@ def test_a_nodes_life(tracker_process, make_client: Callable[..., TrackerClient]
     one.own([OwnedFile("f", HASH, 9, complete=False)])
     two.register(B)
     two.own([OwnedFile("f", HASH, 9), OwnedFile("g")])
-    one.update("f", owner=2, info_hash=HASH, amount=9)
+    assert one.update("f", owner=2, info_hash=HASH, amount=9)
     assert one.need("f", HASH) == one.need(info_hash=HASH) == one.need("f")
     assert one.need("f") == [OwnerEntry(2, B, 1, HASH, True, 9), OwnerEntry(1, A, 0, HASH, False, 9)]
     two.exit()
@@ -118,8 +118,8 @@ def test_ten_thousand_files_are_announced_in_ten_requests(
     client = make_client(tracker_process.url)
     client.register(A)
     asked = []
-    real = TrackerClient._exchange
-    monkeypatch.setattr(TrackerClient, "_exchange", lambda self, body: asked.append(1) or real(self, body))
+    real = exchange.Exchange._post
+    monkeypatch.setattr(exchange.Exchange, "_post", lambda *words: asked.append(1) or real(*words))
     client.own([OwnedFile(f"file {n}", f"{n:040x}", n) for n in range(10_000)])
     assert len(asked) == 10
     assert client.register(A).files == 10_000
@@ -249,7 +249,7 @@ def test_nonsense_is_no_answer(
 def test_an_answer_without_end_is_cut_short(
     make_client: Callable[..., TrackerClient], serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classroom, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(exchange, "MAX_ANSWER", 1000)
     with pytest.raises(TrackerUnavailable, match="longer than 1000 bytes"):
         make_client(serve(http(b" " * 200_000)).url).need("f")
 
@@ -297,7 +297,7 @@ def test_a_dropped_connection_is_tried_again_except_for_an_upload(
 )
 def test_the_host_and_port_of_an_announce_url_are_asked(url: str, meant: str) -> None:
     assert tracker_url(url) == meant
-    assert TrackerClient.from_announce_url(url, 1).url == meant
+    assert TrackerClient(url, 1).url == meant
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from common.errors import DownloadFailed, FileFault, SwarmError, TrackerRefused  # noqa: E402
 from node import events  # noqa: E402
-from node.events import DownloadStatus, EventSink, FileStatus, PeerStatus, SourceProgress  # noqa: E402
+from node.events import DownloadStatus, EventSink, FileStatus, PeerStatus, SourceProgress, TrackerStatus  # noqa: E402
 from node.settings import NodeSettings  # noqa: E402
 
 SIZE = 1_000_000
@@ -116,6 +116,9 @@ class FakeNode:
 
     def peers(self) -> tuple[PeerStatus, ...]:
         return (PeerStatus(9, ("127.0.0.1", 4009), "x.bin", "from", 0, 0.0, "lost", "silent for 2 s"),)
+
+    def trackers(self) -> tuple[TrackerStatus, ...]:
+        return (TrackerStatus("http://127.0.0.1:1", ("http://127.0.0.1:1",), True),)
 
     def wait_for_downloads(self, timeout: float | None = None) -> bool:
         return all(download.done.wait(timeout) for download in self.downloads)

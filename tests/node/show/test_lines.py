@@ -27,6 +27,14 @@ SENTENCES: list[tuple[Event, str]] = [
         "tracker http://h:1 does not answer (timeout) (it is asked again and again)",
     ),
     (events.TrackerBack("http://h:1"), "tracker http://h:1 answers again"),
+    (
+        events.TrackerMoved("http://h:2", "http://h:1", "tracker http://h:1 does not answer (timeout)"),
+        "tracker http://h:1 does not answer (timeout): http://h:2 is asked instead",
+    ),
+    (
+        events.TrackerMoved("http://h:1", "http://h:2", ""),
+        "tracker http://h:1 is asked again, which is preferred to http://h:2",
+    ),
     (events.Hashing("a", 5, 10), "hashing a: 50.0%"),
     (events.Sharing("a", HASH, 2000, "n/a.torrent"), "sharing a (2.0 kB); others need n/a.torrent"),
     (

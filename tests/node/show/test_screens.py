@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from node import events
-from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress
+from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress, TrackerStatus
 from node.show import bars, tables
 from node.show.json_lines import JsonScreen
 from node.show.plain import PlainScreen, plain_table
@@ -31,6 +31,10 @@ FILES = (FileStatus("movie.mkv", HASH, 10**9, True, "nf/movie.mkv", 5 * 10**8, "
 PEERS = (
     PeerStatus(2, ("127.0.0.1", 4002), "movie.mkv", "from", 600_000, 2e6, "active", ""),
     PeerStatus(None, ("127.0.0.1", 4003), "movie.mkv", "to", 10, 0.0, "idle", "evil\x1b[31m"),
+)
+TRACKERS = (
+    TrackerStatus("http://h:2", ("http://h:1", "http://h:2"), True),
+    TrackerStatus("http://evil\x1b:1", ("http://evil\x1b:1",), False),
 )
 
 
@@ -141,6 +145,14 @@ def test_plain_screen_sends_failures_to_stderr() -> None:
     assert err.getvalue() == "download of b failed: nobody has it\nno such file\n"
 
 
+def test_with_the_peers_it_is_said_which_tracker_answers() -> None:
+    out = io.StringIO()
+    PlainScreen(out, io.StringIO()).peers((), TRACKERS)
+    assert out.getvalue() == (
+        "no peers\ntracker http://h:2 answers (2 of 2)\ntracker http://evil�:1 does not answer\n"
+    )
+
+
 def test_json_screen_prints_objects_and_nothing_else() -> None:
     out, err = io.StringIO(), io.StringIO()
     screen = JsonScreen(out, err)
@@ -151,7 +163,7 @@ def test_json_screen_prints_objects_and_nothing_else() -> None:
     screen.error("no such file")
     screen.status(STATUS)
     screen.files(FILES)
-    screen.peers(PEERS)
+    screen.peers(PEERS, TRACKERS)
     objects = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [o["event"] for o in objects] == [
         "progress", "progress", "failed", "error", "status", "files", "peers"
@@ -163,6 +175,11 @@ def test_json_screen_prints_objects_and_nothing_else() -> None:
     assert objects[4]["downloads"][1]["filename"] == "文件.bin"
     assert objects[5]["files"][0]["uploaded"] == 5 * 10**8
     assert objects[6]["peers"][1]["node_id"] is None
+    assert objects[6]["trackers"][0] == {
+        "url": "http://h:2",
+        "urls": ["http://h:1", "http://h:2"],
+        "answers": True,
+    }
     assert out.getvalue().isascii()
     assert err.getvalue() == "for people\nno such file\n"
 
