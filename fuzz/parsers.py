@@ -20,7 +20,6 @@ from node.chunk_udp import wire
 from node.commands import Nothing, parse_command
 from node.discovery.classroom import tracker_url
 from node.shell.completion import quoted, typed
-from tracker.storage.mirror import parse_files, parse_nodes
 from tracker.web.api import read_object
 
 HASH = bytes(range(20))
@@ -256,23 +255,6 @@ def _read(kind: FromJson, fields: dict[str, Any]) -> str:
     return "read"
 
 
-RECORDS = [
-    _as_json(**{"1": {"uploads": 3, "addr": ADDR, "score": 1.5}, "2": {"uploads": 0, "addr": ["::1", 9]}}),
-    _as_json(**{"x.bin": [{"node_id": 1, "info_hash": HEX.decode(), "size": 13, "complete": True}, 2]}),
-]
-
-
-def run_records(data: bytes) -> str:
-    """The tracker's own files, which anybody may have edited."""
-    try:
-        fields = read_object(data)
-    except MessageError as error:
-        return outcome(error)
-    nodes, complaint = parse_nodes(fields)
-    files, other = parse_files(fields)
-    return f"{min(len(nodes), 3)} {min(len(files), 3)} {bool(complaint)} {bool(other)}"
-
-
 # ---- what people type, and texts
 
 
@@ -324,7 +306,6 @@ TARGETS = [
     Target("metainfo", run_metainfo, BENCODED, 10, None, TORRENT_WORDS),
     Target("requests", run_requests, REQUESTS, 10, None, JSON_WORDS),
     Target("answers", run_answers, ANSWERS, 8, None, JSON_WORDS),
-    Target("records", run_records, RECORDS, 4, None, JSON_WORDS),
     Target(
         "commands",
         run_commands,

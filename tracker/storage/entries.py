@@ -53,8 +53,7 @@ def node_text(node: NodeRecord) -> str:
     if node.pairs:
         pairs = ", ".join([f"[{pair.reporter}, {pair.receipts}, {pair.credit}]" for pair in node.pairs])
         more += f', "pairs": [{pairs}]'
-    rate = round(node.score, 6)
-    return f'{{"addr": ["{host}", {port}], "uploads": {node.uploads}, "rate": {rate!r}{more}}}'
+    return f'{{"addr": ["{host}", {port}], "uploads": {node.uploads}, "rate": {node.score!r}{more}}}'
 
 
 def owners_text(groups: Iterable[Owners]) -> str:

@@ -1,0 +1,199 @@
+"""kill -9 at random moments of a real tracker under load: what was acknowledged must be there again.
+
+    python -m bench.tracker.kills --kills 1000
+
+Each worker is a few nodes that own, upload and leave as fast as they are answered, and remembers what it was
+told. Then the process is killed, the folder is read as it lies, and compared; and the next tracker
+starts in it and goes on. A request that was not answered may be in or not, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tracker.storage.disk import SystemDisk
+from tracker.storage.reading import read_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = "127.0.0.1"
+PATIENCE = 30.0  # seconds for one answer, or a start
+NODES = 3  # of a worker
+MAX_OWNED = 40  # files of a node; then it leaves and comes back
+SETTINGS = {  # no limit on what one address may do: all the load comes from one
+    "TRACKER_TIME_INTERVAL": "3600",
+    "ADDRESS_RATE": "1000000",
+    "NODE_RATE": "1000000",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a node's worker was told of it."""
+
+    inside: bool = False
+    uploads: int = 0
+    files: frozenset[str] = frozenset()
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    kills: int = 0
+    acknowledged: int = 0
+    lost: list[str] = field(default_factory=list)  # a line each
+    slowest_start: float = 0.0  # seconds until a tracker said that it had started
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kills} kills, {self.acknowledged:,} writes acknowledged, {len(self.lost)} lost; "
+            f"slowest start {self.slowest_start:.2f} s"
+        )
+
+
+class Worker:
+    """A few nodes, one request at a time; ``before`` and ``after`` the one that is under way."""
+
+    def __init__(self, number: int, seed: int) -> None:
+        self._rng = random.Random(f"{seed} {number}")
+        first = 1 + number * NODES
+        self.known = {node_id: Known() for node_id in range(first, first + NODES)}
+        self.perhaps: dict[int, Known] = {}  # what is so if the request under way was carried out
+        self.acknowledged = 0
+
+    def work(self, port: int) -> None:
+        """Until the tracker is gone."""
+        connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+        try:
+            while True:
+                self._request(connection)
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+
+    def settle(self, found: dict[int, Known]) -> list[str]:
+        """Compare with what is found, and go on from there; what is lost, a line each."""
+        lost = []
+        for node_id, known in self.known.items():
+            now = found.get(node_id, Known())
+            if now not in (known, self.perhaps.get(node_id, known)):
+                lost.append(f"node {node_id}: {known} was acknowledged, {now} is there")
+            self.known[node_id] = now
+        self.perhaps.clear()
+        return lost
+
+    def _request(self, connection: http.client.HTTPConnection) -> None:
+        node_id = self._rng.choice(list(self.known))
+        body, after = self._next(node_id, self.known[node_id])
+        self.perhaps[node_id] = after
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/tracker", json.dumps({"node_id": node_id, **body}), headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status != 200:
+            raise http.client.HTTPException(f"{answer.status} {text!r}")
+        self.known[node_id] = self.perhaps.pop(node_id)
+        self.acknowledged += 1
+
+    def _next(self, node_id: int, known: Known) -> tuple[dict[str, Any], Known]:
+        addr = [HOST, 10_000 + node_id]
+        if not known.inside:
+            return {"mode": "REGISTER", "addr": addr}, replace(known, inside=True)
+        if len(known.files) >= MAX_OWNED:
+            return {"mode": "EXIT"}, Known()
+        if self._rng.random() < 0.3:
+            return {"mode": "UPDATE", "filename": "f"}, replace(known, uploads=known.uploads + 1)
+        names = [f"{self._rng.getrandbits(48):x}.mp4" for _ in range(self._rng.choice([1, 1, 3]))]
+        files = [{"filename": name, "info_hash": os.urandom(20).hex(), "size": 9} for name in names]
+        return {"mode": "OWN", "addr": addr, "files": files}, replace(known, files=known.files | {*names})
+
+
+def kill_often(folder: Path, kills: int, seed: int, workers: int = 8, longest: float = 0.4) -> Result:
+    """``kills`` times: start, load for up to ``longest`` seconds, kill, compare."""
+    rng = random.Random(seed)
+    crew = [Worker(number, seed) for number in range(workers)]
+    result = Result()
+    for _ in range(kills):
+        begin = time.monotonic()
+        with tracker_in(folder) as (process, port):
+            result.slowest_start = max(result.slowest_start, time.monotonic() - begin)
+            threads = [threading.Thread(target=worker.work, args=(port,)) for worker in crew]
+            for thread in threads:
+                thread.start()
+            time.sleep(rng.uniform(0, longest))
+            process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+            for thread in threads:
+                thread.join()
+        result.kills += 1
+        found = found_in(folder / "db")
+        for worker in crew:
+            result.lost += worker.settle(found)
+    result.acknowledged = sum(worker.acknowledged for worker in crew)
+    return result
+
+
+def found_in(folder: Path) -> dict[int, Known]:
+    """What a tracker would find."""
+    contents = read_folder(SystemDisk(), folder)
+    files: dict[int, set[str]] = {node.node_id: set() for node in contents.nodes}
+    for file, node_ids in contents.owned:
+        for node_id in node_ids:
+            files[node_id].add(file.filename)
+    return {
+        node.node_id: Known(True, node.uploads, frozenset(files[node.node_id])) for node in contents.nodes
+    }
+
+
+@contextmanager
+def tracker_in(folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A tracker process with its records and log in ``folder``, and its port; killed in the end."""
+    places = {"TRACKER_DB_DIR": str(folder / "db"), "LOGS_DIR": str(folder / "logs")}
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "tracker.py"), "--host", HOST, "--port", "0"],
+        env={**os.environ, **SETTINGS, **places, **settings},
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if "started" not in line:
+                raise RuntimeError("the tracker did not start")
+            yield process, int(line.rpartition(":")[2])
+        finally:
+            process.kill()
+
+
+def main() -> int:
+    """Print the result; 1 if anything is lost."""
+    parser = argparse.ArgumentParser(prog="python -m bench.tracker.kills")
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=ROOT) as folder:  # on a real disk, not in memory
+        result = kill_often(Path(folder), options.kills, options.seed)
+    for line in result.lost[:20]:
+        print(line)
+    print(result)
+    return 1 if result.lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
