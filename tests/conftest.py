@@ -329,6 +329,15 @@ def shared_tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracker
     tracker.kill()
 
 
+@pytest.fixture(scope="module")
+def unlimited_tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackerProcess]:
+    """A real tracker for one module, whose limits on rates no test reaches."""
+    unlimited = {"ADDRESS_RATE": "1000000", "NODE_RATE": "1000000", "MAX_NODES_PER_ADDRESS": "1000000"}
+    tracker = TrackerProcess(tmp_path_factory.mktemp("tracker"), unlimited)
+    yield tracker
+    tracker.kill()
+
+
 @pytest.fixture
 def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
     """``start_node(*words, before=[], LOGS_DIR="logs", ...)`` starts TorrentClient.py in ``tmp_path``, with

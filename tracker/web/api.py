@@ -81,10 +81,9 @@ def read_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError(f"a number of {len(digits)} digits")
-    return int(digits)
+def _integer(digits: str) -> int | float:
+    """One with more digits than any field takes is no whole number to them, and may stand where none looks."""
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def _no_number(name: str) -> float:

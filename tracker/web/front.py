@@ -17,7 +17,7 @@ from common.errors import RateLimited
 from tracker.admission import one_owner
 from tracker.web.access_log import AccessLog
 from tracker.web.gate import Gate
-from tracker.web.guard import HEADERS, NOTHING, refusal
+from tracker.web.guard import HEADERS, NO_JSON, NOTHING, refusal
 from tracker.web.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 KIND = "tracker.kind"  # in the environment: what kind of request it turned out to be, for the count
 REMOTE = "tracker.remote"  # in the environment: the address as which the client counts
-KINDS = {path: path.strip("/") or "index" for path in ("/", "/stats", "/metrics", "/health", "/docs")}
+KINDS = {  # of pages, by their paths; no POST does anything there
+    path: path.strip("/") or "index"
+    for path in ("/", "/stats", "/metrics", "/health", "/docs", "/openapi.json")
+}
 UNLIMITED = ("/health",)  # who watches the tracker is answered even when its address asks too much
 
 
@@ -79,7 +82,7 @@ class Front:
             except RateLimited as error:
                 return plain(start, HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after(error))
         refused = refusal(environ, self._allowed_hosts)
-        if refused is not None:
+        if refused is not None and not (refused is NO_JSON and environ["PATH_INFO"] in KINDS):
             return plain(start, refused.status, refused.error)
         return self._application(environ, start)
 

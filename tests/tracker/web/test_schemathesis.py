@@ -1,0 +1,54 @@
+"""schemathesis against a real tracker: what the schema allows or forbids is answered as it says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+if sys.version_info < (3, 11):
+    pytest.skip("schemathesis needs Python 3.11", allow_module_level=True)
+schemathesis = pytest.importorskip("schemathesis", reason="a development requirement")
+
+from hypothesis import HealthCheck, settings  # noqa: E402
+from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
+
+from common.fields import MAX_NAME_BYTES  # noqa: E402
+from tracker.web.openapi import document  # noqa: E402
+
+EXAMPLES = 12  # for each operation, beside those that schemathesis makes up of each field's limits
+
+schema = schemathesis.openapi.from_dict(document())
+
+
+def values(body: object) -> Iterator[object]:
+    """Everything in a JSON value."""
+    if isinstance(body, dict):
+        body = list(body.values())
+    if isinstance(body, list):
+        for value in body:
+            yield from values(value)
+    yield body
+
+
+def is_beyond_a_schema(body: object, answer: dict[str, Any]) -> bool:
+    """What makes a request wrong and no JSON Schema can say: who is in; that 1.0 is no integer; how many
+    bytes a name has.
+    """
+    return "the tracker does not know" in answer["error"] or any(
+        isinstance(value, float) or (isinstance(value, str) and len(value.encode()) > MAX_NAME_BYTES)
+        for value in values(body)
+    )
+
+
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_api_is_as_described(case: Any, unlimited_tracker: Any) -> None:
+    response = case.call(base_url=unlimited_tracker.url)
+    excluded = []
+    if response.status_code == 400 and is_beyond_a_schema(case.body, json.loads(response.content)):
+        excluded = [positive_data_acceptance]
+    case.validate_response(response, excluded_checks=excluded)
