@@ -82,7 +82,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int | float:
-    """One with more digits than any field takes is no whole number to them, and may stand where none looks."""
+    """One with more digits than any field takes is no whole number to them; elsewhere it does no harm."""
     return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
