@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import ipaddress
 import logging
 import os
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(clean(f"logs cannot be written: {error.filename}: {error.strerror}"), file=sys.stderr)
         return 1
+    gc.freeze()  # what the imports have made stays: to look at it again and again costs a tenth
     stop = threading.Event()
     stop_on_signals(stop)
     code, shown = Launch(given, settings, stop).run()

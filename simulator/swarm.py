@@ -64,8 +64,8 @@ class _Hashing:
         self._clock, self._longest = clock, longest
         self._chance = random.Random(seed)
 
-    def run(self, job: Callable[[memoryview], None]) -> bool:
-        """Have it done."""
+    def run(self, job: Callable[[memoryview], None], size: int = 0) -> bool:
+        """Have it done: later, however small it is, since a thread may be held up."""
         delay = self._chance.random() * self._longest
         self._clock.at(self._clock.now + delay, lambda: job(_SCRATCH))
         return True

@@ -35,7 +35,7 @@ class Supply(Protocol):
         ...
 
     def next_span(self, limit: int) -> tuple[int, int] | None:
-        """At most ``limit`` bytes that this owner shall be asked for; None: nothing now."""
+        """At most ``limit`` bytes that this owner shall be asked for, or a crumb more; None: nothing now."""
         ...
 
     def deliver(self, offset: int, payload: bytes | memoryview) -> None:
@@ -90,6 +90,7 @@ class Fetcher:
             raise
         self._buffer = memoryview(bytearray(sockets.BATCH))
         self._next_question = float("inf")
+        self._dry = True  # the socket had nothing more when it was last asked
         self._next_page = 0  # the first piece that it is about
 
     def _connect(self, addr: Address, info_hash: bytes, settings: TransferSettings) -> FetchConnection:
@@ -150,13 +151,13 @@ class Fetcher:
         if connection.idle:
             timeout = self._next_question - now
             return self._supply.wait_for_work(None if timeout == float("inf") else max(0.0, timeout))
-        received = 0
-        while received < RECEIVES_PER_STEP and self._receive(time.monotonic()):
-            received += 1
-        if not received:
+        if self._dry:
             wake_at = self._next_timer()
             selector.select(None if wake_at == float("inf") else max(0.0, wake_at - now))
-            self._receive(time.monotonic())
+        for _ in range(RECEIVES_PER_STEP):
+            self._dry = not self._receive(time.monotonic())
+            if self._dry:
+                break
         timer = connection.next_timer()
         if timer is not None and timer <= (now := time.monotonic()):
             connection.on_timer(now)

@@ -118,8 +118,12 @@ class Owner:
             selector.select(STOP_CHECK)
             selector.modify(self._sock, selectors.EVENT_READ)
             self._sender.blocked = False
-        else:
-            selector.select(min(self._serving.wait(time.monotonic()) or 0.0, STOP_CHECK))
+            return
+        wait = min(self._serving.wait(time.monotonic()) or 0.0, STOP_CHECK)
+        if self._serving.limit.rate is None:
+            selector.select(wait)
+        else:  # what comes meanwhile could not be sent before either: to wake up for it gains nothing
+            self._stopped.wait(wait)
 
     def _receive(self, view: memoryview) -> None:
         """Look at what has come, but at no more than RECEIVES datagrams; if nothing is to be sent, wait.

@@ -11,7 +11,7 @@ MAX_BACKLOG = 4 << 20  # bytes that may wait of one address; more than a fetcher
 LONGEST_BACKLOG = 0.25  # seconds that it takes to send an address what waits of it, under a limit
 FEWEST_SEGMENTS = 4  # that may wait of an address in any case, or it could never have two requests under way
 ALONE_AFTER = 1.0  # seconds without a request from anybody else, after which nobody is waited for
-TURNS_OF_BURST = 4  # turns that fit into the limit's depth
+TURN_OF_BURST = 0.6  # of the limit's depth: who waits for a whole turn may come late, and loses nothing
 
 
 class Serving:
@@ -19,7 +19,7 @@ class Serving:
 
     def __init__(self, rate: int | None, now: float) -> None:
         self.limit = RateLimit(rate, now)
-        turn = min(LARGEST_TURN, max(self.limit.largest_datagram, self.limit.depth // TURNS_OF_BURST))
+        turn = min(LARGEST_TURN, max(self.limit.largest_datagram, int(self.limit.depth * TURN_OF_BURST)))
         self.queue = ServingQueue(LARGEST_TURN if rate is None else turn)
         self._latest: Address | None = None  # who asked last
         self._alone_at = now  # when it will have been the only one for long enough
@@ -58,5 +58,8 @@ class Serving:
         self.limit.spend(length + -(-length // portion.segment) * wire.HEADER_SIZE, now)
 
     def wait(self, now: float) -> float | None:
-        """Seconds until ``next`` may have something; None: until something is added."""
-        return self.limit.wait(self.queue.next_datagram(), now) if self.queue else None
+        """Seconds until ``next`` may have something; None: until something is added.
+
+        Until a whole turn may go, that is: to wake up for each datagram would cost more than to send it.
+        """
+        return self.limit.wait(self.queue.next_turn(), now) if self.queue else None

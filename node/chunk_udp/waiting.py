@@ -141,9 +141,15 @@ class ServingQueue:
             return Portion(addr, first.request, offset, min(length, rest), first.segment)
         return None
 
-    def next_datagram(self) -> int:
-        """Bytes of the datagram that is next; 0 if nothing waits."""
-        return _next_datagram(next(iter(self._lines.values())).requests[0]) if self._lines else 0
+    def next_turn(self) -> int:
+        """Bytes of the datagrams that whoever is next may send in one turn, at most; 0 if nothing waits."""
+        if not self._lines:
+            return 0
+        line = next(iter(self._lines.values()))
+        first = line.requests[0]
+        rest = first.request.length - first.done
+        whole = rest + -(-rest // first.segment) * wire.HEADER_SIZE
+        return max(_next_datagram(first), min(line.deficit, self._quantum, whole))
 
     def sent(self, portion: Portion, length: int) -> None:
         """The first ``length`` bytes of ``portion``, which ``next`` has just given, are on their way."""

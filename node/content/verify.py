@@ -32,6 +32,7 @@ Job: TypeAlias = Callable[[memoryview], None]  # work for a hashing thread
 # Bytes. Each read and each hash ends with a wait for the interpreter, up to 5 ms when another thread is busy
 # in it: a buffer of 256 KiB verified half as much beside such a thread, and no more without one.
 BUFFER_LENGTH = 1 << 20
+SMALL = 1 << 17  # bytes: to write and hash as many takes no longer than to wake another thread for it
 MAX_WAITING = 1024  # pieces that wait for a hashing thread; then submit waits
 _MAX_AHEAD = 64  # hashes that wait for whoever iterates
 
@@ -52,7 +53,10 @@ class PieceVerifier:
 
     def __init__(self, threads: int) -> None:
         self._jobs: deque[Job] = deque()
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._work_there = threading.Condition(lock)  # two, so that one job wakes one thread
+        self._room_there = threading.Condition(lock)
+        self._here = threading.local()
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"hash-{number}", daemon=True)
@@ -81,37 +85,52 @@ class PieceVerifier:
 
         return self.run(job)
 
-    def run(self, job: Job) -> bool:
+    def run(self, job: Job, size: int = BUFFER_LENGTH) -> bool:
         """Have ``job(buffer)`` called on a hashing thread; ``buffer`` is the thread's own, to read through.
 
-        Waits while MAX_WAITING others wait. False: closed, it will not be called. It must not raise.
+        Waits while MAX_WAITING others wait. False: closed, it will not be called. It must not raise. One that
+        is about few bytes (``size``) is done at once, by this thread: to wake another one takes longer.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._jobs) < MAX_WAITING)
+        if size <= SMALL:
+            if self._closed:
+                return False
+            job(self._small_buffer())
+            return True
+        with self._room_there:
+            self._room_there.wait_for(lambda: self._closed or len(self._jobs) < MAX_WAITING)
             if self._closed:
                 return False
             self._jobs.append(job)
-            self._changed.notify_all()
+            self._work_there.notify()
         return True
+
+    def _small_buffer(self) -> memoryview:
+        """One for each thread that has work done at once."""
+        try:
+            buffer: memoryview = self._here.buffer
+        except AttributeError:
+            buffer = self._here.buffer = memoryview(bytearray(SMALL))
+        return buffer
 
     def close(self) -> None:
         """Finish what is being hashed, forget what waits, end the threads. Not from within a job."""
-        with self._changed:
+        with self._work_there:
             self._closed = True
             self._jobs.clear()
-            self._changed.notify_all()
+            self._work_there.notify_all()
+            self._room_there.notify_all()
         for thread in self._threads:
             thread.join()
 
     def _work(self) -> None:
         buffer = memoryview(bytearray(BUFFER_LENGTH))
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._jobs)
+            with self._work_there:
+                self._work_there.wait_for(lambda: self._closed or self._jobs)
                 if self._closed:
                     return
                 job = self._jobs.popleft()
-                self._changed.notify_all()
+                self._room_there.notify()
             job(buffer)
             del job  # it may hold a download's buffers
 

@@ -29,19 +29,25 @@ MAX_AGE = 0.2  # seconds that a byte may wait to be written and counted
 
 
 class BufferPool:
-    """Buffers of one length, made when first needed, a bounded number of them."""
+    """Buffers of one length, made when first needed, a bounded number of them.
 
-    def __init__(self, length: int, count: int) -> None:
+    Once ``most_full`` (None: any number) wait to be written and hashed, whoever wants a buffer waits, too:
+    more of them would make nothing faster, but push each other out of the processor's cache.
+    """
+
+    def __init__(self, length: int, count: int, most_full: int | None = None) -> None:
         self.length = length
         self._free: list[memoryview] = []
         self._unmade = count
+        self._full: set[int] = set()  # ids of buffers
+        self._most_full = count if most_full is None else most_full
         self._changed = threading.Condition()
 
     def take(self, stopping: Callable[[], bool]) -> memoryview | None:
         """A buffer, once one is free; None if ``stopping()`` says so before."""
         with self._changed:
-            while not self._free:
-                if self._unmade:
+            while not self._free or len(self._full) >= self._most_full:
+                if self._unmade and len(self._full) < self._most_full:
                     self._unmade -= 1
                     return memoryview(bytearray(self.length))
                 if stopping():
@@ -49,9 +55,15 @@ class BufferPool:
                 self._changed.wait(MAX_AGE)
             return self._free.pop()
 
+    def full(self, buffer: memoryview) -> None:
+        """It is full, and waits until it is written and hashed."""
+        with self._changed:
+            self._full.add(id(buffer))
+
     def give(self, buffer: memoryview) -> None:
         """Here it is again."""
         with self._changed:
+            self._full.discard(id(buffer))
             self._free.append(buffer)
             self._changed.notify()
 
@@ -59,7 +71,7 @@ class BufferPool:
 def pool_for(metainfo: Metainfo, sources: int) -> BufferPool:
     """Buffers for a download from ``sources`` owners at a time; of whole pieces, unless these are longer."""
     length = BLOCK // metainfo.piece_length * metainfo.piece_length or BLOCK
-    return BufferPool(min(length, metainfo.size), sources + SPARE_BUFFERS)
+    return BufferPool(min(length, metainfo.size), sources + SPARE_BUFFERS, SPARE_BUFFERS)
 
 
 class Site(Protocol):
@@ -130,6 +142,7 @@ class Landing:
         buffer, self._buffer = self._buffer, None
         if buffer is None:
             return
+        self._pool.full(buffer)
         start, end, checked = self._start, self._end, self.checked  # now: later they are the next run's
 
         def job(scratch: memoryview) -> None:
@@ -142,7 +155,8 @@ class Landing:
                 if fault is not None:
                     self._site.board.stop(fault)
 
-        if not self._verifier.run(job):
+        piece_length = self._site.metainfo.piece_length  # all of one may have to be read and hashed
+        if not self._verifier.run(job, max(end - start, piece_length)):
             self._pool.give(buffer)
 
     def _land(self, start: int, end: int, checked: bool, run: memoryview, scratch: memoryview) -> None:

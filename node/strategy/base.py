@@ -37,6 +37,8 @@ class Strategy(Protocol):
     ) -> tuple[int, int] | None:
         """At most ``limit`` bytes for ``source`` to be asked for now; None if nothing is left for it.
 
+        A crumb more where that ends a piece.
+
         ``seconds_left(other)`` estimates how long a source will need for its rest; the slowest is robbed.
         """
         ...

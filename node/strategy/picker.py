@@ -22,6 +22,7 @@ from node.strategy import Source
 from node.strategy.split import SMALLEST_THEFT
 
 SPAN = 1 << 18  # bytes that a source is given at a time, in whole pieces
+CRUMB = 256  # bytes: a rest of a piece that small is asked for with what comes before it
 RARITIES = 8  # held by this many partial owners, or more, is all the same
 
 
@@ -107,7 +108,11 @@ class Picker:
         self, source: Source, limit: int, seconds_left: Callable[[Source], float]
     ) -> tuple[int, int] | None:
         """At most ``limit`` bytes for ``source`` to ask for now; None if it holds nothing that is left."""
-        return self._chunks[source].take_first(limit) if self.refill(source, seconds_left) else None
+        if not self.refill(source, seconds_left):
+            return None
+        chunk = self._chunks[source]
+        rest = self._length - chunk.first % self._length  # of its piece
+        return chunk.take_first(rest if limit < rest <= limit + CRUMB else limit)
 
     def refill(self, source: Source, seconds_left: Callable[[Source], float]) -> bool:
         """See that ``source`` has a span if it holds anything that is left; whether it has one."""

@@ -57,7 +57,7 @@ def test_a_small_budget_cuts_between_datagrams() -> None:
     portion = queue.next(MUCH, NOW)
     assert portion is not None and (portion.offset, portion.length) == (1000, 1500)
     queue.sent(portion, 1000)
-    assert queue.next_datagram() == 500 + HEADER
+    assert queue.next_turn() == 500 + HEADER
     portion = queue.next(500 + HEADER, NOW)
     assert portion is not None and portion.length == 500
 

@@ -14,7 +14,7 @@ from common.geometry import Geometry
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.content import verify
 from node.content.storage import PartFile
-from node.content.verify import PieceVerifier, piece_hashes, verify_content
+from node.content.verify import SMALL, PieceVerifier, piece_hashes, verify_content
 
 PIECE = 32 << 10
 WAIT = 30  # seconds; a test that needs them has failed
@@ -273,3 +273,17 @@ def test_a_piece_that_is_not_there_is_the_callers_mistake() -> None:
     with pytest.raises(IndexError):
         verifier.submit(Memory(b"").read_into, Geometry(0, 1), 0, b"", lambda index, verdict: None)
     verifier.close()
+
+
+def test_what_is_small_is_done_at_once_until_the_verifier_is_closed() -> None:
+    verifier, ran_on = PieceVerifier(1), list[tuple[str, int]]()
+    here = threading.current_thread().name
+    try:
+        assert verifier.run(
+            lambda buffer: ran_on.append((threading.current_thread().name, len(buffer))), SMALL
+        )
+        assert ran_on == [(here, SMALL)]
+    finally:
+        verifier.close()
+    assert not verifier.run(lambda buffer: ran_on.append(("late", 0)), SMALL)
+    assert len(ran_on) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import threading
@@ -160,7 +161,7 @@ def test_bytes_that_came_without_checksums_stay_so_whatever_comes_with_them_late
     take_everything(site, A)
     jobs: list[Callable[[memoryview], None]] = []
     landing = site.landing(A)
-    landing._verifier.run = lambda job: jobs.append(job) or True
+    landing._verifier.run = lambda job, size: jobs.append(job) or True
     landing.checked = False
     landing.deliver(0, CONTENT[:100])
     landing.flush()
@@ -204,8 +205,9 @@ def test_a_disk_that_is_full_ends_the_download(make_site, monkeypatch: pytest.Mo
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_fault_of_ours_on_a_hashing_thread_ends_the_download(make_site, monkeypatch) -> None:
-    site = make_site(CONTENT, 64 * 1024)
+@pytest.mark.parametrize("piece_length", [64 * 1024, 256 * 1024], ids=["at once", "on a hashing thread"])
+def test_a_fault_of_ours_in_landing_ends_the_download(make_site, monkeypatch, piece_length: int) -> None:
+    site = make_site(CONTENT, piece_length)
     take_everything(site, A)
 
     def fault(offset: int, buffers: object) -> None:
@@ -214,7 +216,8 @@ def test_a_fault_of_ours_on_a_hashing_thread_ends_the_download(make_site, monkey
     monkeypatch.setattr(site.part, "write", fault)
     landing = site.landing(A)
     landing.deliver(0, CONTENT[:1000])
-    landing.flush()
+    with contextlib.suppress(RuntimeError):
+        landing.flush()
     with site.board.changed:
         assert site.board.changed.wait_for(lambda: site.board.over, LIMIT)
     assert site.board.fault is not None
@@ -232,3 +235,14 @@ def test_buffers_are_few_and_go_round() -> None:
     pool.give(first)
     thread.join(LIMIT)
     assert waiting == [first]
+
+
+def test_while_enough_buffers_are_full_no_other_one_is_begun() -> None:
+    pool = BufferPool(10, 5, most_full=1)
+    first = pool.take(lambda: False)
+    second = pool.take(lambda: False)
+    assert first is not None and second is not None
+    pool.full(first)
+    assert pool.take(lambda: True) is None
+    pool.give(first)
+    assert pool.take(lambda: True) is first

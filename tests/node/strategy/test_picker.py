@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.bitfield import Bitfield
 from common.ranges import RangeSet
 from node.strategy import Source
-from node.strategy.picker import SPAN, Picker
+from node.strategy.picker import CRUMB, SPAN, Picker
 from node.strategy.turns import turns
 
 PIECE = 64 * 1024
@@ -67,6 +67,13 @@ def test_neighbours_as_rare_go_together_up_to_a_span() -> None:
     picker = made(64, {A: set(range(64)), B: {5}})
     picker.take(A, 1, even)
     assert PIECE < picker.rest(A) + 1 <= SPAN
+
+
+def test_a_crumb_at_the_end_of_a_piece_goes_with_what_comes_before_it() -> None:
+    picker = made(1, {A: None})
+    assert picker.take(A, PIECE - CRUMB - 1, even) == (0, PIECE - CRUMB - 1)
+    assert picker.take(A, 1, even) == (PIECE - CRUMB - 1, PIECE)
+    assert made(1, {A: None}).take(A, PIECE - CRUMB, even) == (0, PIECE)
 
 
 def test_nodes_that_know_the_same_do_not_all_choose_the_same() -> None:
