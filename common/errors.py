@@ -9,7 +9,8 @@
     │   │   └── PassingFault       not just now: too many files are open, or this one is being renamed
     │   ├── StorageFault           the tracker cannot keep its records
     │   │   ├── RecordsFull        no room left for them, for now
-    │   │   └── RecordsReadOnly    the disk failed: nothing is written until somebody has looked
+    │   │   ├── RecordsReadOnly    the disk failed: nothing is written until somebody has looked
+    │   │   └── RecordsAway        the server that keeps them does not answer, for now
     │   └── TrackerFull            the tracker holds as much as its limits allow
     └── RemoteFault                something that came from elsewhere: survive it
         ├── MalformedInput         bytes or fields that do not parse
@@ -70,6 +71,10 @@ class RecordsFull(StorageFault):
 
 class RecordsReadOnly(StorageFault):
     """The tracker's disk failed; its records can be read, and written only after a repair."""
+
+
+class RecordsAway(StorageFault):
+    """The server that keeps the tracker's records does not answer; it may again."""
 
 
 class RemoteFault(SwarmError):

@@ -17,6 +17,7 @@ from common.errors import (
     MessageError,
     NodeConflict,
     RateLimited,
+    RecordsAway,
     RecordsFull,
     RecordsReadOnly,
     SwarmError,
@@ -38,6 +39,7 @@ STATUSES = {
     TrackerFull: HTTPStatus.SERVICE_UNAVAILABLE,
     RecordsFull: HTTPStatus.INSUFFICIENT_STORAGE,
     RecordsReadOnly: HTTPStatus.SERVICE_UNAVAILABLE,
+    RecordsAway: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 

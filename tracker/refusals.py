@@ -1,0 +1,70 @@
+"""The errors by which the rules refuse, each in one place: every storage says the same. Pure."""
+
+from __future__ import annotations
+
+from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, TrackerFull
+from common.fields import Addr
+from tracker.decisions import MAX_FILES_PER_NODE, MAX_NODES, MAX_OWNERSHIPS
+
+
+def in_use(node_id: int, addr: Addr, silence: float) -> NodeConflict:
+    """Somebody else has the node_id, at ``addr``."""
+    return NodeConflict(
+        f"node {node_id} is in use at {where(addr)} until it exits or is silent for {silence:g} s"
+    )
+
+
+def secret_wanted(node_id: int) -> Forbidden:
+    """The node_id is claimed, and the right secret was not shown."""
+    return Forbidden(f"node {node_id} belongs to a secret: show it as Authorization: Bearer SECRET", "secret")
+
+
+def unclaimed(node_id: int) -> Forbidden:
+    """REQUIRE_CLAIM is set."""
+    return Forbidden(f"node {node_id} is unclaimed, and this tracker wants claims", "secret")
+
+
+def full_of_nodes(limit: int = MAX_NODES) -> TrackerFull:
+    """No more nodes."""
+    return TrackerFull(f"the tracker knows {limit} nodes, its limit")
+
+
+def full_of_files(limit: int = MAX_OWNERSHIPS) -> TrackerFull:
+    """No more pairs of a node and a file."""
+    return TrackerFull(f"the tracker knows {limit} shared files, its limit")
+
+
+def too_many_files(silence: float) -> RateLimited:
+    """No more files of this node."""
+    return RateLimited(f"a node may serve {MAX_FILES_PER_NODE} files", silence)
+
+
+def not_itself() -> MessageError:
+    """A receipt of a node for itself."""
+    return MessageError("owner: a claimed node cannot credit itself", "owner")
+
+
+def unknown(node_id: int, field: str) -> MessageError:
+    """An UPDATE about a node that is not in."""
+    return MessageError(f"{field}: the tracker does not know node {node_id}", field)
+
+
+def no_such_file() -> MessageError:
+    """A receipt for what the owner does not have."""
+    return MessageError("info_hash: the owner does not have this file", "info_hash")
+
+
+def no_bytes() -> MessageError:
+    """A receipt for nothing in particular."""
+    return MessageError("bytes is missing", "bytes")
+
+
+def wrong_bytes() -> MessageError:
+    """A receipt for more than there is."""
+    return MessageError("bytes must be from 1 to the size of the file", "bytes")
+
+
+def where(addr: Addr) -> str:
+    """An address, as people write it."""
+    host, port = addr
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,99 @@
+-- Files and their owners. A file is named by its info hash, or by ":" and its name where it has none; what a
+-- node says of it is "w" (whole) or "p" (a part), its size if known, ":" and its name. Each owner stands in
+-- two sorted sets: of those who have this file, and of those who have any file of this name.
+
+local function parse_about(about)
+  local side, size, name = string.match(about, '^([wp])(%d*):(.*)$')
+  return { side = side, size = size, name = name }
+end
+
+local function list_key(side, kind, what)
+  return base .. ':' .. side .. ':' .. kind .. ':' .. what
+end
+
+-- The two sorted sets that an owner stands in, and as what: {key, member}.
+local function places(id, file, about)
+  local said = parse_about(about)
+  local member = spread(id) .. ':' .. id
+  local hash = string.sub(file, 1, 1) == ':' and '' or file
+  return {
+    { list_key(said.side, 'file', file), member },
+    { list_key(said.side, 'name', said.name), member .. ':' .. hash },
+  }, said.name
+end
+
+local function leave_places(id, file, about)
+  local both, name = places(id, file, about)
+  for _, place in ipairs(both) do
+    redis.call('ZREM', place[1], place[2])
+  end
+  if redis.call('HINCRBY', names, name, -1) == 0 then
+    redis.call('HDEL', names, name)
+  end
+end
+
+-- The node has the file, in place of what it said of it before (false: nothing).
+local function own(node, score, file, about, before)
+  if before then
+    leave_places(node.id, file, before)
+  else
+    redis.call('ZINCRBY', swarms, 1, file)
+  end
+  local both, name = places(node.id, file, about)
+  for _, place in ipairs(both) do
+    redis.call('ZADD', place[1], score, place[2])
+  end
+  redis.call('HINCRBY', names, name, 1)
+  redis.call('HSET', has_key(node.id), file, about)
+end
+
+local function disown(id, file, about)
+  leave_places(id, file, about)
+  if tonumber(redis.call('ZINCRBY', swarms, -1, file)) <= 0 then
+    redis.call('ZREM', swarms, file)
+  end
+end
+
+-- Put a node where its merits now place it.
+local function place_anew(node)
+  local score, all = rank(node), redis.call('HGETALL', has_key(node.id))
+  for at = 1, #all, 2 do
+    for _, place in ipairs((places(node.id, all[at], all[at + 1]))) do
+      redis.call('ZADD', place[1], 'XX', score, place[2])
+    end
+  end
+end
+
+-- How many files it had.
+local function remove_node(id)
+  local all = redis.call('HGETALL', has_key(id))
+  for at = 1, #all, 2 do
+    disown(id, all[at], all[at + 1])
+  end
+  if redis.call('HEXISTS', node_key(id), 'secret') == 1 then
+    add_to_total('claimed', -1)
+  end
+  add_to_total('owned', -#all / 2)
+  redis.call('ZREM', deadlines, id)
+  redis.call('DEL', node_key(id), has_key(id), pairs_key(id))
+  return #all / 2
+end
+
+-- After a request that moved the node, or gave it a secret (nil: it did neither).
+local function take_over(node, secret)
+  if not secret and request.addr == node.addr then
+    return
+  end
+  node.addr = request.addr
+  redis.call('HSET', node_key(node.id), 'addr', node.addr)
+  if secret then
+    -- Plain uploads of whoever had its number before are not its own.
+    node.secret, node.uploads = secret, 0
+    if node.receipts == 0 then
+      node.score = 0
+    end
+    redis.call('HSET', node_key(node.id), 'secret', secret, 'uploads', 0, 'score', exact(node.score))
+    add_to_total('claimed', 1)
+    place_anew(node)
+  end
+end

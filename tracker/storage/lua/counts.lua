@@ -1,0 +1,6 @@
+return reply({
+  nodes = redis.call('ZCARD', deadlines),
+  claimed = claimed,
+  files = redis.call('HLEN', names),
+  owned = owned,
+})
