@@ -6,10 +6,10 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from common.errors import CommandError, FileFault, RemoteFault
+from common.errors import CommandError, FileFault, MessageError, RemoteFault
 from common.filenames import TORRENT_SUFFIX
 from common.logs import clean
 from common.messages import OwnedFile
@@ -305,16 +305,21 @@ class Node:
         return on_progress
 
     def _trackers_of(self, metainfo: Metainfo) -> list[Announcer]:
-        """The torrent's tracker first, then our own. If it does not answer: its others."""
+        """The torrent's tracker first, then our own. If it does not answer: its others.
+
+        If it names any address of our own tracker, it is that one.
+        """
+        own = self._own_announcer()
+        urls = list(_tracker_urls(metainfo))
+        if any(url in own.client.urls for url in urls):
+            return [own]
         trackers: list[Announcer] = []
-        for url in metainfo.trackers[:MAX_TRIED]:
+        for url in urls[:MAX_TRIED]:
             with contextlib.suppress(RemoteFault, ValueError):
                 trackers.append(self._announcer([url]))
             if trackers and trackers[-1].answers:
                 break
-        trackers = list(dict.fromkeys(trackers))
-        own = self._own_announcer()
-        return trackers if own in trackers else [*trackers, own]
+        return [*trackers, own]
 
     def _part_begun(self, download: Download, part: PartFile, trackers: list[Announcer]) -> None:
         """A download has its first verified pieces: offer them to others."""
@@ -336,10 +341,17 @@ class Node:
         sharing.share(metainfo, SharedFile.open(path, metainfo.size), torrent)
         for announcer in trackers:
             announcer.announce(owned_file(metainfo))
+        credited = next((announcer for announcer in trackers if announcer.answers), trackers[0])
         for owner, amount in download.credits():
-            trackers[0].credit(Credit(metainfo.name, metainfo.info_hash_hex, owner, amount))
+            credited.credit(Credit(metainfo.name, metainfo.info_hash_hex, owner, amount))
         for announcer in trackers:
             announcer.flush(ANNOUNCE_LIMIT)
+
+
+def _tracker_urls(metainfo: Metainfo) -> Iterator[str]:
+    for announce in metainfo.trackers:
+        with contextlib.suppress(MessageError):  # of a kind that we do not ask: udp, https
+            yield tracker_url(announce)
 
 
 def _may_be_there(path: Path) -> bool:

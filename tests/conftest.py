@@ -229,12 +229,17 @@ Answer = tuple[int, dict[str, Any], dict[str, str]]
 class PlayedTracker:
     """A tracker that the test plays.
 
-    ``answer(mode, fields)`` gives status, object and headers; ``heard`` is (mode, fields, headers).
+    ``answer(mode, fields)`` gives status, object and headers, or None: the connection is closed without an
+    answer. ``heard`` is (mode, fields, headers).
     """
 
     def __init__(self) -> None:
         self.heard: list[tuple[int, dict[str, Any], dict[str, str]]] = []
-        self.answer: Callable[[int, dict[str, Any]], Answer] = lambda mode, fields: (200, OBJECTS[mode], {})
+        self.answer: Callable[[int, dict[str, Any]], Answer | None] = lambda mode, fields: (
+            200,
+            OBJECTS[mode],
+            {},
+        )
         played = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -243,7 +248,11 @@ class PlayedTracker:
             def do_POST(self) -> None:
                 fields = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 played.heard.append((fields["mode"], fields, dict(self.headers)))
-                status, answered, headers = played.answer(fields["mode"], fields)
+                told = played.answer(fields["mode"], fields)
+                if told is None:
+                    self.close_connection = True
+                    return
+                status, answered, headers = told
                 body = json.dumps(answered).encode()
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(body))}.items():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from common.errors import TrackerRefused, TrackerUnavailable
+from common.errors import TrackerBusy, TrackerRefused, TrackerUnavailable
 from common.messages import OwnedFile, RegisterAnswer
 from node import events
 from node.announcer import Announcer, Credit
@@ -31,12 +31,15 @@ class PretendTracker:
         self.known = True
         self.files = 1000
         self.refuse: dict[str, TrackerRefused | TrackerUnavailable] = {}
+        self.refuse_once: dict[str, TrackerRefused] = {}
         self.given = 0
         self.receipts: list[int] = []
 
     def _hear(self, what: str, detail: object) -> None:
         if self.down:
             raise TrackerUnavailable("tracker does not answer")
+        if what in self.refuse_once:
+            raise self.refuse_once.pop(what)
         if what in self.refuse:
             raise self.refuse[what]
         self.said.put((what, detail))
@@ -188,6 +191,64 @@ def test_credit_for_an_owner_that_has_left_holds_nothing_up(scene: Scene) -> Non
     assert scene.announcer.flush(LIMIT)
     assert scene.hears("own") == [FILE]
     assert scene.events.empty()
+
+
+def test_news_that_a_busy_tracker_does_not_take_is_said_again_and_it_is_not_lost(scene: Scene) -> None:
+    scene.start()
+    scene.tracker.refuse["own"] = TrackerBusy("the disk is full", 507, 0.05)
+    scene.announcer.announce(FILE)
+    assert not scene.announcer.flush(LIMIT)  # returns once it was put off
+    for _ in range(3):
+        scene.hears("register")  # heartbeats go on
+    del scene.tracker.refuse["own"]
+    assert scene.hears("own") == [FILE]
+    scene.announcer.credit(CREDIT)
+    assert scene.announcer.flush(LIMIT)
+    assert scene.hears("update") == (7, 100)
+    assert scene.events.empty()
+
+
+def test_a_busy_tracker_at_the_door_is_no_end(scene: Scene) -> None:
+    scene.tracker.refuse["register"] = TrackerBusy("too much to do", 429, 0.05)
+    scene.start()
+    assert isinstance(scene.event(), events.TrackerLost)
+    scene.announcer.announce(FILE)
+    del scene.tracker.refuse["register"]
+    assert scene.hears("own") == [FILE]
+    assert isinstance(scene.event(), events.TrackerBack)
+
+
+def test_receipts_have_growing_numbers_and_keep_them(scene: Scene) -> None:
+    scene.tracker.down = True
+    for _ in range(3):
+        scene.announcer.credit(CREDIT)
+    scene.start()
+    assert isinstance(scene.event(), events.TrackerLost)
+    scene.tracker.down = False
+    for _ in range(3):
+        scene.hears("update")
+    assert scene.tracker.receipts == [1, 2, 3]
+
+
+def test_a_tracker_that_forgot_our_secret_is_told_it_again(scene: Scene) -> None:
+    scene.start()
+    for what in ("own", "update"):
+        refused = TrackerRefused("who are you?", 403)
+        scene.tracker.refuse_once[what] = refused
+    scene.announcer.announce(FILE)
+    scene.announcer.credit(CREDIT)
+    assert scene.announcer.flush(LIMIT)
+    assert scene.hears("own") == [FILE]
+    assert scene.hears("update") == (7, 100)
+    assert scene.events.empty()
+
+
+def test_an_interval_beyond_our_own_is_for_trackers_that_stretch_their_deadline(scene: Scene) -> None:
+    scene.announcer.enter()
+    assert scene.announcer._schedule.interval == 0.2  # our own heartbeat
+    scene.tracker.knows_claims = True
+    scene.announcer.enter()
+    assert scene.announcer._schedule.interval == 1000.0
 
 
 def test_a_node_id_that_is_taken_is_refused_at_the_door(scene: Scene) -> None:

@@ -1,0 +1,75 @@
+"""A tracker that runs as several processes: whichever answers is asked, and the first is returned to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from common.metainfo import decode_metainfo
+
+MIB = 1 << 20
+QUICK = {"TRACKER_TIME_INTERVAL": "2"}
+
+
+def test_the_first_is_dead_from_the_beginning(make_swarm: Any, start_tracker: Any) -> None:
+    dead, alive = start_tracker(), start_tracker()
+    dead.stop()
+    swarm = make_swarm(alive)
+    both = f"{dead.url},{alive.url}"
+    path = swarm.file("x.bin", 1000)
+    owner, torrent = swarm.share(path, tracker=both)
+    moved = owner.wait_for("tracker_moved", url=alive.url, before=dead.url)
+    assert moved["reason"] == f"tracker {dead.url} does not answer (connection refused)"
+    assert not owner.seen("tracker_lost")
+    (row,) = owner.ask("peers")["trackers"]
+    assert row == {"url": alive.url, "urls": [dead.url, alive.url], "answers": True}
+    metainfo = decode_metainfo(torrent.read_bytes())
+    assert metainfo.trackers == (f"{dead.url}/announce", f"{alive.url}/announce")
+    fetcher = swarm.fetch(torrent, tracker=alive.url)  # the torrent's second one is its own
+    assert fetcher.end() == 0
+    assert swarm.owners(torrent) == [(owner.number, 1)]
+    assert owner.stop() == 0
+    assert swarm.owners(torrent) == []  # EXIT reached the one that answers
+
+
+def test_the_first_dies_in_the_middle_of_a_download_and_comes_back(
+    make_swarm: Any, start_tracker: Any, slow: dict[str, str], frozen_in_the_middle: Callable[..., None]
+) -> None:
+    """These two do not even share their records: the second is told everything."""
+    first, second = start_tracker(**QUICK), start_tracker(**QUICK)
+    both = f"{first.url},{second.url}"
+    swarm = make_swarm(second)
+    path = swarm.file("x.bin", 6 * MIB)
+    owner, torrent = swarm.share(path, tracker=both)
+    fetcher = swarm.node(tracker=both, **slow)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    frozen_in_the_middle(fetcher)
+    first.kill()
+    owner.wait_for("tracker_moved", url=second.url)
+    swarm.wait_for_owners(torrent, owner.number)
+    fetcher.thaw()
+    fetcher.wait_for("completed")
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    swarm.wait_for_uploads(torrent, {owner.number: 1, fetcher.number: 0})
+    first.restart()
+    for node in (owner, fetcher):
+        node.wait_for("tracker_moved", url=first.url, before=second.url, reason="")
+        assert not node.seen("tracker_lost")
+
+
+def test_only_when_none_answers_it_is_lost(make_swarm: Any, start_tracker: Any) -> None:
+    first, second = start_tracker(**QUICK), start_tracker(**QUICK)
+    node = make_swarm(first).node(tracker=f"{first.url},{second.url}")
+    node.wait_for("started")
+    first.kill()
+    second.kill()
+    reason = node.wait_for("tracker_lost")["reason"]
+    assert reason == (
+        f"tracker {first.url} does not answer (connection refused), "
+        f"tracker {second.url} does not answer (connection refused); is it running?"
+    )
+    (row,) = node.ask("peers")["trackers"]
+    assert row["answers"] is False
+    second.restart()
+    node.wait_for("tracker_back")
+    assert node.stop() == 0
