@@ -24,7 +24,7 @@ from node.chunk_udp.tokens import Address
 from node.settings import TransferSettings
 
 NEWS_INTERVAL = 1.0  # seconds between two questions what an owner holds that has not all
-RECEIVES_PER_STEP = 4  # datagrams taken between two looks at what to ask for and at the timers
+RECEIVES_PER_STEP = 8  # datagrams taken between two looks at what to ask for and at the timers
 
 
 class Supply(Protocol):

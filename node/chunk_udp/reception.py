@@ -86,10 +86,13 @@ class Reception:
         room = self.window - outstanding
         if room <= 0 or (room < self.search.size and outstanding):
             return 0  # the frequent case, and no need to know the size
+        free_at = self._pacer.free_at
+        if free_at > now and outstanding:  # nor here
+            self.paced_until = free_at
+            return 0
         size = self.request_size
         if room < size and outstanding:
             return 0
-        free_at = self._pacer.free_at
         if self.share.limited:
             free_at = max(free_at, now + self.share.wait(size, now))
         if free_at > now:

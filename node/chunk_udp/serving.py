@@ -21,7 +21,8 @@ class Serving:
         self.limit = RateLimit(rate, now)
         turn = min(LARGEST_TURN, max(self.limit.largest_datagram, int(self.limit.depth * TURN_OF_BURST)))
         self.queue = ServingQueue(LARGEST_TURN if rate is None else turn)
-        self._latest: Address | None = None  # who asked last
+        self._latest: Address | None = None  # who asked last,
+        self._asked_at = now  # and when
         self._alone_at = now  # when it will have been the only one for long enough
 
     def at_once(self, request: wire.Request, addr: Address, path_limit: int, now: float) -> Portion | None:
@@ -30,7 +31,8 @@ class Serving:
         Taking turns with nobody costs time, and a single fetcher over loopback has none to spare.
         """
         if addr != self._latest:
-            self._latest, self._alone_at = addr, now + ALONE_AFTER
+            self._latest, self._alone_at = addr, self._asked_at + ALONE_AFTER
+        self._asked_at = now
         if now < self._alone_at or self.queue or self.limit.rate is not None:
             return None
         return Portion(addr, request, request.offset, request.length, min(request.segment_size, path_limit))

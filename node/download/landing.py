@@ -118,11 +118,12 @@ class Landing:
                     self._site.board.give_back([(offset, offset + len(payload))], self._source)
                     return
             assert self._buffer is not None
-            size = min(len(payload), self._limit - offset)
-            at = offset - self._start
-            self._buffer[at : at + size] = payload[:size]
-            offset = self._end = offset + size
-            payload = payload[size:]
+            at, rest = offset - self._start, payload[self._limit - offset :]
+            if rest:
+                payload = payload[: self._limit - offset]
+            self._buffer[at : at + len(payload)] = payload
+            offset = self._end = offset + len(payload)
+            payload = rest
             if offset == self._limit or self._clock() - self._since > MAX_AGE:
                 self.flush()
 

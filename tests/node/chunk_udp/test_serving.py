@@ -101,17 +101,15 @@ def test_only_who_has_been_alone_for_a_while_is_served_out_of_turn() -> None:
     def at_once(addr: tuple[str, int], now: float) -> bool:
         return serving.at_once(request(0, 10_000), addr, 1200, now) is not None
 
-    assert [at_once(here, now) for now in (5.0, 5.5, 6.0)] == [False, False, True]
-    assert [at_once(there, 6.1), at_once(here, 6.2), at_once(here, 7.1), at_once(here, 7.3)] == [
-        False,
-        False,
-        False,
-        True,
-    ]
-    portion = serving.at_once(request(30, 10_000), here, 1200, 8.0)
+    assert [at_once(here, now) for now in (0.5, 0.9, 1.0, 6.0)] == [False, False, True, True]
+    assert not at_once(there, 6.1)  # a moment ago somebody else asked
+    assert [at_once(here, now) for now in (6.2, 7.0, 7.2)] == [False, False, True]
+    assert at_once(there, 8.3)  # the other one has stopped asking long ago
+    assert at_once(here, 9.9)
+    portion = serving.at_once(request(30, 10_000), here, 1200, 10.0)
     assert portion is not None and (portion.offset, portion.length, portion.segment) == (30, 10_000, 1200)
-    serving.add(request(0, 10_000), there, 1200, 8.0)
-    assert not at_once(here, 8.1)  # something waits
+    serving.add(request(0, 10_000), there, 1200, 10.0)
+    assert not at_once(here, 10.1)  # something waits
     assert Serving(1_000_000, 0.0).at_once(request(0, 10_000), here, 1200, 9.0) is None
 
 
