@@ -34,8 +34,11 @@ CFG: dict[str, dict[str, Any]] = {
         "NODE_TIME_INTERVAL": 20,  # seconds between a node's REGISTERs, unless the tracker wants it otherwise
         "TRACKER_TIME_INTERVAL": 22,  # seconds of silence after which the tracker drops a node
         # The tracker's.
-        "RANKING": "uploads",  # how NEED ranks owners: uploads, rate or random
+        "RANKING": "uploads",  # how NEED ranks owners: uploads, rate, bytes or random
         "RANKING_HALF_LIFE": 600.0,  # seconds; strategy "rate": an upload counts half after this
+        "TRACKER_STORAGE": "json",  # where the tracker's records are: json (TRACKER_DB_DIR) or memory
+        "SYNC": "full",  # what an answer waits for: full: the disk; os: the system, which a power cut undoes
+        "REQUIRE_CLAIM": "0",  # 1: only who has a secret may share; the report's client has none
         "TRACKER_THREADS": 8,  # threads that answer requests
         "MAX_REQUEST_BYTES": 1048576,  # bytes of a request's body; more is answered 413
         "MAX_NEED_RESULTS": 50,  # owners in one NEED answer, at most

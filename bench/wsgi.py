@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracker.admission import Limits
-from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
+from tracker.decisions import Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import MemoryStorage
+from tracker.storage.memory import InProcess
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
 from tracker.web.settings import WebSettings
@@ -114,8 +113,8 @@ def _announce(port: int) -> None:
 
 
 def _application() -> Any:
-    registry = Registry(silence=3600, half_life=600)
-    service = TrackerService(registry, MemoryStorage(), STRATEGIES["uploads"], interval=11, max_results=50)
+    rules = Rules(silence=3600, interval=11)
+    service = TrackerService(InProcess(rules), rules)
     return create_app(service, WebSettings(limits=Limits(address_rate=1e6, node_rate=1e6)))
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from common.bitfield import Bitfield
-from common.errors import MessageError, NodeConflict, TrackerFull
+from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, TrackerFull
 from common.messages import Exit, Mode, Need, Own, Register, Update
 from fuzz.parsers import DATAGRAMS, HASH, JSON_WORDS, REQUESTS, resealed
 from fuzz.target import Script, Target, outcome
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.tokens import TokenMint
-from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
+from tracker.decisions import Rules
+from tracker.identity import Presented
 from tracker.service import TrackerService
-from tracker.storage.former import Change, Records
+from tracker.storage.memory import InProcess
 from tracker.web.api import read_object
 
 MAX_OPERATIONS = 300  # of one script
@@ -86,36 +86,13 @@ _CONVERSATIONS = [
 # ---- the tracker's rules
 
 
-class _Forgetful:
-    """A storage that keeps nothing."""
-
-    def load(self) -> Records:
-        return Records()
-
-    def record(self, changes: Sequence[Change], urgent: bool = True) -> int:
-        return 0
-
-    def wait(self, ticket: int, timeout: float) -> bool:
-        return True
-
-    def close(self) -> None:
-        pass
-
-
 def run_tracker(data: bytes) -> str:
     """``TrackerService``: lines of JSON as requests, over hours; its answers are JSON."""
     now = [0.0]
-    registry = Registry(30.0, 3600.0)
-    service = TrackerService(
-        registry,
-        _Forgetful(),
-        STRATEGIES["uploads"],
-        interval=11.0,
-        max_results=5,
-        clock=lambda: now[0],
-        rng=random.Random(1),
-    )
-    handlers: dict[Mode, tuple[Any, Callable[[Any], dict[str, Any]]]] = {
+    rules = Rules(30.0, 11.0)
+    storage = InProcess(rules, clock=lambda: now[0], rng=random.Random(1))
+    service = TrackerService(storage, rules, max_results=5, clock=lambda: now[0])
+    handlers: dict[Mode, tuple[Any, Callable[[Any, Presented], dict[str, Any]]]] = {
         Mode.REGISTER: (Register, service.register_node),
         Mode.OWN: (Own, service.add_file_owner),
         Mode.NEED: (Need, service.search_file),
@@ -125,18 +102,22 @@ def run_tracker(data: bytes) -> str:
     seen = set()
     for line in data.split(b"\n")[:MAX_OPERATIONS]:
         now[0] += len(line) % 16
-        for node in registry.expire(now[0]):
-            seen.add(f"expired {min(len(node.files), 2)}")
+        if gone := storage.sweep().gone:
+            seen.add(f"expired {min(len(gone), 2)}")
         try:
             fields = read_object(line)
+            secret = fields.get("filename")  # any text will do
+            by = Presented(secret if len(line) % 2 and isinstance(secret, str) else None)
             kind, handle = handlers[Mode.from_json(fields.get("mode"))]
-            answer = handle(kind.from_json(fields))
+            answer = handle(kind.from_json(fields), by)
             read_object(json.dumps(answer).encode())
             seen.add(kind.__name__)
-        except (MessageError, NodeConflict, TrackerFull) as error:
+        except (MessageError, NodeConflict, Forbidden, RateLimited, TrackerFull) as error:
             seen.add(outcome(error)[:40])
-    nodes, files, owned = registry.counts
-    assert nodes == len(registry.nodes(MAX_OPERATIONS)) and min(files, owned) >= 0
+    counts = storage.counts()
+    assert counts.nodes == len(storage.nodes(MAX_OPERATIONS)) == len(storage.node_ids())
+    owners = [node_ids for _, groups in storage.owners_of(storage.file_names()) for _, node_ids in groups]
+    assert counts.owned == sum(map(len, owners)) and counts.claimed <= counts.nodes
     return " ".join(sorted(seen))
 
 

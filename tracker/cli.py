@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ipaddress
 import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -16,11 +17,11 @@ from common.errors import LocalFault, SettingError, StorageFault
 from common.logs import clean, log, open_log
 from configs import CFG
 from tracker.admission import Limits
+from tracker.assembly import make_service
+from tracker.decisions import Rules
 from tracker.liveness import Liveness
 from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
-from tracker.service import TrackerService
-from tracker.storage.json_files import JsonFiles
+from tracker.settings import STORAGES, TrackerSettings
 from tracker.web.access_log import AccessLog
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _on_signals(lambda number, frame: stop.set())
     logging.raiseExceptions = False  # on a full disk, logging must not fill the terminal with complaints
     try:
-        _run(options.host, options.port, stop)
+        _run(_settings(options.host, options.port), stop)
     except SettingError as error:
         print(error, file=sys.stderr)
         return 2
@@ -66,22 +67,22 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _run(host: str, port: int, stop: threading.Event) -> None:
-    constants, folders = CFG["constants"], CFG["directory"]
-    service = _service()
+def _run(settings: TrackerSettings, stop: threading.Event) -> None:
+    service = make_service(settings)
+    host, port = settings.listen
     with contextlib.ExitStack() as cleanup:
         sock = listening_socket(host, port)
         cleanup.callback(sock.close)
-        _open_log(Path(folders["logs_dir"]) / "_tracker.log", constants["LOG_BYTES"])
-        for remark in service.restore():
+        _open_log(settings.log, settings.log_bytes)
+        for remark in [*service.open(), *_warnings(settings)]:
             print(clean(remark), file=sys.stderr)
             log(remark)
         cleanup.callback(service.close)
         liveness = Liveness(service)
         liveness.start()
         cleanup.callback(liveness.stop)
-        app = create_app(service, _web_settings(), _access_log(cleanup))
-        web = WebServer(app, sock, constants["TRACKER_THREADS"])
+        app = create_app(service, settings.web, _access_log(settings, cleanup))
+        web = WebServer(app, sock, settings.threads)
         web.start()
         cleanup.callback(web.stop)
         log(f"tracker started at {web.url}")
@@ -92,40 +93,71 @@ def _run(host: str, port: int, stop: threading.Event) -> None:
         log("tracker stopped")
 
 
-def _service() -> TrackerService:
-    constants = CFG["constants"]
-    if constants["RANKING"] not in STRATEGIES:
-        raise SettingError(
-            f"setting RANKING={constants['RANKING']!r}: one of {', '.join(STRATEGIES)} is wanted"
-        )
+def _settings(host: str, port: int) -> TrackerSettings:
+    """Those of ``configs``; SettingError names one that is none of its words."""
+    constants, folders = CFG["constants"], CFG["directory"]
     silence = constants["TRACKER_TIME_INTERVAL"]
-    return TrackerService(
-        Registry(silence, constants["RANKING_HALF_LIFE"]),
-        JsonFiles(Path(CFG["directory"]["tracker_db_dir"]), constants["TRACKER_SAVE_INTERVAL"]),
-        STRATEGIES[constants["RANKING"]],
+    rules = Rules(
+        silence,
         # Two heartbeats in a deadline: one may be lost without losing the node.
-        interval=min(constants["NODE_TIME_INTERVAL"], silence / 2),
-        max_results=constants["MAX_NEED_RESULTS"],
+        min(constants["NODE_TIME_INTERVAL"], silence / 2),
+        _one_of("RANKING", STRATEGIES),
+        constants["RANKING_HALF_LIFE"],
+        _one_of("REQUIRE_CLAIM", ("0", "1")) == "1",
+    )
+    return TrackerSettings(
+        (host, port),
+        rules,
+        _one_of("TRACKER_STORAGE", STORAGES),
+        Path(folders["tracker_db_dir"]),
+        constants["TRACKER_SAVE_INTERVAL"],
+        _one_of("SYNC", ("full", "os")) == "full",
+        constants["MAX_NEED_RESULTS"],
+        _unless_none("SWARM_KEY"),
+        constants["TRACKER_THREADS"],
+        _web_settings(silence),
+        Path(folders["logs_dir"]) / "_tracker.log",
+        Path(path) if (path := _unless_none("ACCESS_LOG")) else None,
+        constants["LOG_BYTES"],
     )
 
 
-def _web_settings() -> WebSettings:
+def _web_settings(silence: float) -> WebSettings:
     constants = CFG["constants"]
     return WebSettings(
         max_request_bytes=constants["MAX_REQUEST_BYTES"],
         allowed_hosts=names(constants["ALLOWED_HOSTS"]),
         trusted_proxies=names(constants["TRUSTED_PROXIES"]),
         limits=Limits(constants["ADDRESS_RATE"], constants["NODE_RATE"], constants["MAX_NODES_PER_ADDRESS"]),
-        silence=constants["TRACKER_TIME_INTERVAL"],
+        silence=silence,
     )
 
 
-def _access_log(cleanup: contextlib.ExitStack) -> AccessLog | None:
-    path = CFG["constants"]["ACCESS_LOG"]
-    if path == "none":
+def _one_of(name: str, words: Collection[str]) -> str:
+    value = str(CFG["constants"][name])
+    if value not in words:
+        raise SettingError(f"setting {name}={value!r}: one of {', '.join(words)} is wanted")
+    return value
+
+
+def _unless_none(name: str) -> str | None:
+    value = str(CFG["constants"][name])
+    return None if value in ("none", "") else value
+
+
+def _warnings(settings: TrackerSettings) -> list[str]:
+    host = settings.listen[0]
+    if host == "localhost" or ipaddress.ip_address(host).is_loopback or settings.swarm_key is not None:
+        return []
+    return [f"warning: whoever reaches {host} may use this tracker; a setting SWARM_KEY keeps strangers out"]
+
+
+def _access_log(settings: TrackerSettings, cleanup: contextlib.ExitStack) -> AccessLog | None:
+    path = settings.access_log
+    if path is None:
         return None
     try:
-        access_log = AccessLog(Path(path), CFG["constants"]["LOG_BYTES"])
+        access_log = AccessLog(path, settings.log_bytes)
     except OSError as error:
         raise StorageFault(f"cannot write {path}: {error.strerror or error} (setting ACCESS_LOG)") from None
     cleanup.callback(access_log.close)

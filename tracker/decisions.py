@@ -13,7 +13,7 @@ MAX_FILES_PER_NODE = 10_000
 MAX_RECEIPTS_PER_PAIR = 16  # receipts of one reporter that count for one owner
 MAX_CREDIT_PER_PAIR = 1 << 30  # bytes of one reporter that count for one owner
 MAX_PAIRS = 1024  # reporters that an owner's receipts are told apart by; all later ones count as one
-OTHERS = -1  # that one's number, in a ``Pair``
+OTHERS = -1  # that one's number where it has one of its own; in a ``Pair`` it is the last reporter's
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Rules:
     """What one may set of the rules."""
 
     silence: float = 22.0  # seconds until an unheard node is gone, as long as nothing is stretched by load
+    interval: float = 11.0  # seconds between heartbeats, as long; two at least fit into ``silence``
     ranking: str = "uploads"  # a name in ``tracker.ranking.STRATEGIES``
     half_life: float = 600.0  # seconds until an upload counts half; ranking "rate"
     require_claim: bool = False  # whether only who has a secret may REGISTER, OWN, UPDATE and EXIT

@@ -1,46 +1,41 @@
 """Which owners are best: named strategies, pure, chosen by a name in STRATEGIES.
 
-A strategy takes owners in any order and returns the best ``limit`` of them, best first. It looks at each
-owner once and keeps ``limit`` of them, so ten thousand owners of one file are not sorted for fifty places.
+A strategy gives each node a rank, the lower the better, that only changes when what is known of the node's
+merits does: neither with time nor with what other nodes do. So owners can be kept in order, and the best
+few of a hundred thousand are the first few of a list.
 
-Whoever has the whole file comes before those who have a part of it. These follow in random order: their
-uploads say little, as they have just begun, and if all nodes were told the same few, all would ask these.
+What counts is proven by receipts: they come from nodes with a secret, and of each only so much. The plain
+column, which anybody can raise for anybody, decides among those who have proven equally much. Among equals
+there is an order, too, the same for all files but no merit: a number made from the node_id. (Whoever was
+heard last came first once; that changes with every heartbeat, and sent all nodes to whoever called last.)
 """
 
 from __future__ import annotations
 
-import heapq
-import random
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Protocol
 
-from common.fields import Addr
-from common.messages import OwnedFile
+Rank = tuple[float, ...]
 
 
-class Candidate(NamedTuple):
-    """What a strategy knows of an owner of the file in question."""
+class Merits(Protocol):
+    """What a strategy may look at."""
 
-    node_id: int
-    addr: Addr
-    file: OwnedFile
-    uploads: int  # since the tracker first knew the node
-    score: float  # uploads, each halved with every half-life that passed; as of ``scored_at``
+    uploads: int  # that were claimed for an unclaimed node, by itself or others: the report's UPDATE
+    receipts: int  # that counted: uploads confirmed by who received them
+    credit: int  # bytes that the receipts were for
+    score: float  # receipts, or uploads as long as there is none, decayed; as of ``scored_at``
     scored_at: float  # monotonic seconds
-    heard: float  # monotonic seconds; when the node was last heard from
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """What a strategy may depend on besides the owners."""
+class Strategy:
+    """A way to rank owners."""
 
-    now: float  # monotonic seconds
-    half_life: float  # seconds
-    rng: random.Random
-
-
-Strategy = Callable[[Sequence[Candidate], int, Circumstances], list[Candidate]]
+    rank: Callable[[Merits, float], Rank]  # of merits and a half-life (seconds)
+    drawn: bool = False  # whether owners are drawn by lot instead of taken in order
 
 
 def decayed(score: float, seconds: float, half_life: float) -> float:
@@ -48,40 +43,35 @@ def decayed(score: float, seconds: float, half_life: float) -> float:
     return float(score * 0.5 ** (max(seconds, 0.0) / half_life))
 
 
-def by_uploads(owners: Sequence[Candidate], limit: int, at: Circumstances) -> list[Candidate]:
-    """The course report's: most uploads first."""
-    whole = [owner for owner in owners if owner.file.complete]
-    best = heapq.nlargest(limit, whole, key=lambda owner: (owner.uploads, *_tie(owner)))
-    return _with_partial(best, owners, limit, at)
+def by_uploads(node: Merits, half_life: float) -> Rank:
+    """The course report's: most uploads first; proven ones before plain ones."""
+    return -node.receipts, -node.uploads
 
 
-def by_rate(owners: Sequence[Candidate], limit: int, at: Circumstances) -> list[Candidate]:
-    """Most uploads lately first: who was generous last week stands behind who is generous now."""
-
-    def key(owner: Candidate) -> tuple[float, ...]:
-        return (decayed(owner.score, at.now - owner.scored_at, at.half_life), *_tie(owner))
-
-    whole = [owner for owner in owners if owner.file.complete]
-    return _with_partial(heapq.nlargest(limit, whole, key=key), owners, limit, at)
+def by_bytes(node: Merits, half_life: float) -> Rank:
+    """Most bytes first, proven ones only: an upload of a whole lecture is more than one of a page."""
+    return (-node.credit,)
 
 
-def at_random(owners: Sequence[Candidate], limit: int, at: Circumstances) -> list[Candidate]:
-    """Any, each as likely as the others: the baseline that a ranking must beat."""
-    whole = [owner for owner in owners if owner.file.complete]
-    return _with_partial(at.rng.sample(whole, min(limit, len(whole))), owners, limit, at)
+def by_rate(node: Merits, half_life: float) -> Rank:
+    """Most uploads lately first: who was generous last week stands behind who is generous now.
+
+    All scores decay alike, so which of two is larger does not change with time: as good as the scores now
+    are those that both would have had at time 0, of which the logarithm is a number of handy size.
+    """
+    if node.score <= 0:
+        return 2, 0.0
+    return 0 if node.receipts else 1, -(math.log2(node.score) + node.scored_at / half_life)
 
 
-def _with_partial(
-    best: list[Candidate], owners: Sequence[Candidate], limit: int, at: Circumstances
-) -> list[Candidate]:
-    """``best``, and behind them as many of those who have a part as there is room for."""
-    partial = [owner for owner in owners if not owner.file.complete] if len(best) < limit else []
-    return best + at.rng.sample(partial, min(limit - len(best), len(partial)))
+def alike(node: Merits, half_life: float) -> Rank:
+    """Nobody is better than anybody."""
+    return ()
 
 
-def _tie(owner: Candidate) -> tuple[float, ...]:
-    """Among equals: who was heard from last, then the lowest node_id."""
-    return (owner.heard, -owner.node_id)
-
-
-STRATEGIES: dict[str, Strategy] = {"uploads": by_uploads, "rate": by_rate, "random": at_random}
+STRATEGIES: dict[str, Strategy] = {
+    "uploads": Strategy(by_uploads),
+    "rate": Strategy(by_rate),
+    "bytes": Strategy(by_bytes),
+    "random": Strategy(alike, drawn=True),
+}

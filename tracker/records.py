@@ -4,7 +4,6 @@ not by how much they differ: so changes may be carried out again, from any earli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.fields import Addr
@@ -13,7 +12,7 @@ from common.messages import OwnedFile
 FileKey = tuple[str, str]
 """(info hash, "") where the hash is known, else ("", file name)."""
 
-Owners = tuple[OwnedFile, Sequence[int]]
+Owners = tuple[OwnedFile, list[int]]
 """A file, and the node ids of those who own just this (its name, hash and size; whole or in part)."""
 
 

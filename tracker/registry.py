@@ -1,212 +1,394 @@
-"""The tracker's rules: who is in, who owns what, who has fallen silent. Pure: time is an argument.
+"""The tracker's rules: who is in, who owns what, who may say so, who has fallen silent. Pure: time is an
+argument.
 
-Theory of operation. Every node has one deadline, ``silence`` seconds after it was last heard from. As the
-limit is the same for all, keeping the nodes in the order in which they were heard keeps them in the order of
-their deadlines too: a heartbeat moves a node to the end, and the expired ones are at the front. So
-a heartbeat costs O(1) and a sweep O(expired), however many nodes there are.
+Theory of operation. Each node has a deadline, ``silence`` seconds after it was last heard from. Deadlines are
+given in order, none before one that was given earlier, so nodes in the order in which they were heard are
+in the order of their deadlines: a heartbeat moves a node to the end, and the expired ones are at the
+front. A heartbeat costs O(1) and a sweep O(expired), however many nodes there are.
 
-A file is known by its info hash, or by its name where its owner gave no hash; each owner is indexed under
-both, and each node lists what it owns, so that a node leaves in O(its files).
+A file is known by its info hash, or by its name where its owner gave no hash; each owner is listed under
+that key and under the name, both in order of merit (``owners``), and each node knows what it owns. Nothing
+takes time that grows with all nodes, or with all owners of a file.
 
-``now`` is monotonic seconds and must not decrease from call to call. Nothing is recorded by a call that
-raises.
+Each method returns what it decided and the changes that must outlive a restart. ``may_change`` is called
+before anything of that kind is touched, and may raise; a method that raises has changed nothing. ``now`` is
+monotonic seconds and must not decrease from call to call.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import random
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
 
-from common.errors import MessageError, NodeConflict, TrackerFull
-from common.fields import Addr
 from common.messages import OwnedFile
-from tracker.ranking import Candidate, decayed
-from tracker.records import FileKey as FileKey
-from tracker.records import file_key as file_key
+from tracker import crediting, refusals
+from tracker.decisions import (
+    MAX_FILES_PER_NODE,
+    MAX_NODES,
+    MAX_OWNERSHIPS,
+    Announced,
+    Caller,
+    Counts,
+    Credited,
+    Found,
+    NodeView,
+    Receipt,
+    Registered,
+    Rules,
+    SwarmView,
+)
+from tracker.identity import proves
+from tracker.nodes import Node, Owned, node_from
+from tracker.owners import FileOwners
+from tracker.pace import stretch
+from tracker.ranking import STRATEGIES
+from tracker.records import (
+    Change,
+    FileKey,
+    FilesOwned,
+    NodeChanged,
+    NodeJoined,
+    NodeLeft,
+    NodeRecord,
+    Owners,
+    file_key,
+)
 
-Entry = TypeVar("Entry")
-
-MAX_NODES = 100_000
-MAX_OWNERSHIPS = 1_000_000  # (node, file) pairs
-
-
-@dataclass
-class Node:
-    """A node as the tracker knows it."""
-
-    node_id: int
-    addr: Addr
-    heard: float  # monotonic seconds
-    uploads: int = 0
-    score: float = 0.0  # decayed uploads, as of ``scored_at``
-    scored_at: float = 0.0  # monotonic seconds
-    files: dict[FileKey, OwnedFile] = field(default_factory=dict)
+Changes = Sequence[Change]
+NO_CHANGES: Changes = ()
 
 
 class Registry:
     """All the tracker knows."""
 
-    def __init__(self, silence: float, half_life: float) -> None:
-        """``silence``: seconds until an unheard node is gone; ``half_life``: seconds until a score halves."""
-        self.silence = silence
-        self.half_life = half_life
+    def __init__(
+        self, rules: Rules, may_change: Callable[[], None] = lambda: None, rng: random.Random | None = None
+    ) -> None:
+        self.rules = rules
+        self.silence = rules.silence
+        self._strategy = STRATEGIES[rules.ranking]
+        self._may_change = may_change
+        self._rng = rng or random.Random()
+        self._salt = self._rng.getrandbits(32)
         self._nodes: OrderedDict[int, Node] = OrderedDict()  # in the order of their deadlines
-        self._hashes: dict[str, dict[int, None]] = {}  # info hash -> node ids
-        self._names: dict[str, dict[tuple[int, FileKey], None]] = {}  # file name -> (node id, key)
-        self._ownerships = 0
+        self._files: dict[FileKey, FileOwners] = {}
+        self._names: dict[str, FileOwners] = {}  # file name -> all who own a file of this name
+        self._owned = self._claimed = 0
+        self._latest = 0.0  # deadline that was given
+        self._spared = 0.0  # nobody's deadline comes before this
 
-    def register_node(self, node_id: int, addr: Addr, now: float) -> tuple[Node, bool]:
-        """A node is in (REGISTER): the node, and whether it was known. NodeConflict if it lives elsewhere."""
-        node = self._nodes.get(node_id)
-        if node is not None:
-            self.check_addr(node_id, addr)
-            self.heard(node_id, addr, now)
-            return node, True
-        if len(self._nodes) >= MAX_NODES:
-            raise TrackerFull(f"the tracker knows {MAX_NODES} nodes, its limit")
-        node = self._nodes[node_id] = Node(node_id, addr, now, scored_at=now)
-        return node, False
+    # ---- the five requests
+
+    def register_node(self, caller: Caller, claim: str | None, now: float) -> tuple[Registered, Changes]:
+        """REGISTER; see ``Storage.register``."""
+        node = self._nodes.get(caller.node_id)
+        if node is None:
+            node = self._join(caller, claim, now)
+            changes: Changes = [NodeJoined(self._record(node, now))]
+            return Registered(False, 0, claim is not None, claim is not None), changes
+        self._check_speaker(node, caller, claim)
+        granted = claim is not None and node.secret is None
+        changes = self._take_over(node, caller, claim if granted else None, now)
+        self._hear(node, now)
+        return Registered(True, len(node.files), node.secret is not None, granted), changes
 
     def add_file_owner(
-        self, node_id: int, addr: Addr, files: Iterable[OwnedFile], now: float
-    ) -> tuple[Node, bool, list[OwnedFile]]:
-        """A node owns files (OWN), and is in if it was not: the node, whether it was known, what is news."""
+        self, caller: Caller, files: Iterable[OwnedFile], now: float
+    ) -> tuple[Announced, Changes]:
+        """OWN; see ``Storage.own``."""
         wanted = {file_key(file.filename, file.info_hash): file for file in files}  # the last word counts
-        known = self._nodes.get(node_id)
-        owned = known.files if known is not None else {}
-        news = [file for key, file in wanted.items() if owned.get(key) != file]
-        if self._ownerships + len(news) > MAX_OWNERSHIPS:
-            raise TrackerFull(f"the tracker knows {MAX_OWNERSHIPS} shared files, its limit")
-        node, was_known = self.register_node(node_id, addr, now)
+        node = self._nodes.get(caller.node_id)
+        if node is not None:
+            self._check_speaker(node, caller, None)
+        news = self._news(node, wanted)
+        changes: list[Change] = []
+        if node is None:
+            node, known = self._join(caller, caller.proof, now), False
+            changes.append(NodeJoined(self._record(node, now)))
+        else:
+            known = True
+            if news:
+                self._may_change()
+            changes += self._take_over(node, caller, None, now)
+            self._hear(node, now)
         for file in news:
             self._add(node, file)
-        return node, was_known, news
+        if news:
+            changes.append(FilesOwned(node.node_id, tuple(news)))
+        return Announced(known, len(node.files), tuple(news), node.secret is not None), changes
 
-    def search_file(self, filename: str | None, info_hash: str | None) -> list[Candidate]:
-        """Everyone who owns a file (NEED), in no order: by info hash alone if given, else by name."""
-        if info_hash:
-            pairs: Iterable[tuple[int, FileKey]] = (
-                (node_id, (info_hash, "")) for node_id in self._hashes.get(info_hash, ())
-            )
-        else:
-            pairs = self._names.get(filename or "", ())
-        return [self._candidate(self._nodes[node_id], key) for node_id, key in pairs]
+    def search_file(
+        self, caller: Caller, filename: str | None, info_hash: str | None, limit: int, now: float
+    ) -> Found:
+        """NEED; see ``Storage.need``."""
+        node = self._nodes.get(caller.node_id)
+        if node is not None and self._is_speaker(node, caller):
+            self._hear(node, now)
+        owners = self._files.get((info_hash, "")) if info_hash else self._names.get(filename or "")
+        if owners is None:
+            return Found()
+        best = owners.choose(limit, self._strategy.drawn, self._rng)
+        named = best[0].file.filename if best else None
+        return Found(tuple([entry.entry() for entry in best]), len(owners), named)
 
-    def update_db(self, node_id: int, now: float, field_name: str = "node_id") -> Node:
-        """A node has uploaded once more (UPDATE); MessageError about ``field_name`` if it is not known."""
-        node = self._nodes.get(node_id)
+    def update_db(self, caller: Caller, receipt: Receipt, now: float) -> tuple[Credited, Changes]:
+        """UPDATE; see ``Storage.update``."""
+        reporter = self._nodes.get(caller.node_id)
+        if reporter is not None:
+            self._check_speaker(reporter, caller, None)
+        elif self.rules.require_claim:
+            raise refusals.unclaimed(caller.node_id)
+        credited = caller.node_id if receipt.owner is None else receipt.owner
+        if reporter is not None and crediting.is_repetition(reporter, receipt):
+            if self._is_speaker(reporter, caller):
+                self._hear(reporter, now)
+            known = self._nodes.get(credited)
+            return Credited(credited, known.shown if known else 0, False), NO_CHANGES
+        owner = self._owner(reporter, credited, receipt)
+        worth = crediting.worth(reporter, owner, receipt)
+        changes = self._credit(reporter, owner, receipt, worth, now) if worth else NO_CHANGES
+        if reporter is not None and self._is_speaker(reporter, caller):
+            self._hear(reporter, now)
+        return Credited(credited, owner.shown, worth is not None), changes
+
+    def remove_node(self, caller: Caller) -> tuple[bool, Changes]:
+        """EXIT; see ``Storage.exit``."""
+        node = self._nodes.get(caller.node_id)
         if node is None:
-            raise MessageError(f"{field_name}: the tracker does not know node {node_id}", field_name)
-        node.uploads += 1
-        node.score = decayed(node.score, now - node.scored_at, self.half_life) + 1
-        node.scored_at = now
-        return node
+            return False, NO_CHANGES
+        self._check_speaker(node, caller, None)
+        self._may_change()
+        self._remove(node)
+        return True, [NodeLeft(node.node_id)]
 
-    def remove_node(self, node_id: int) -> Node | None:
-        """A node is out (EXIT, or silent), with all it owned; None if it was not in."""
-        node = self._nodes.pop(node_id, None)
-        if node is not None:
-            for key in list(node.files):
-                self._drop(node, key)
-        return node
+    # ---- time
 
-    def heard(self, node_id: int, addr: Addr | None, now: float) -> None:
-        """A sign of life, if it comes from where the node lives."""
-        node = self._nodes.get(node_id)
-        if node is not None and node.addr == addr:
-            node.heard = now
-            self._nodes.move_to_end(node_id)
-
-    def check_addr(self, node_id: int, addr: Addr | None) -> None:
-        """NodeConflict if ``addr`` is given and the node lives elsewhere."""
-        node = self._nodes.get(node_id)
-        if node is not None and addr is not None and node.addr != addr:
-            where = (
-                f"[{node.addr[0]}]:{node.addr[1]}"
-                if ":" in node.addr[0]
-                else f"{node.addr[0]}:{node.addr[1]}"
-            )
-            raise NodeConflict(
-                f"node {node_id} is in use at {where} until it exits or is silent for {self.silence:g} s"
-            )
-
-    def expire(self, now: float) -> list[Node]:
-        """Remove and return the nodes whose deadline has come."""
-        gone = []
-        while (due := self.next_deadline()) is not None and due <= now:
-            node = self.remove_node(next(iter(self._nodes)))
-            assert node is not None
+    def expire(self, now: float, limit: int) -> list[Node]:
+        """Remove and return up to ``limit`` of the nodes whose deadline has come."""
+        gone: list[Node] = []
+        while len(gone) < limit and (due := self.next_deadline()) is not None and due <= now:
+            node = next(iter(self._nodes.values()))
+            self._remove(node)
             gone.append(node)
         return gone
 
     def next_deadline(self) -> float | None:
         """When (monotonic seconds) the next node falls due; None if there is no node."""
         for node in self._nodes.values():
-            return node.heard + self.silence
+            return max(node.deadline, self._spared)
         return None
 
     def grant_deadline(self, now: float) -> None:
         """Give every node one whole deadline from now: when nobody could have been heard for a while."""
-        for node in self._nodes.values():
-            node.heard = now
+        self._spared = now + self.silence
 
-    def restore(self, nodes: Iterable[Node], owned: Iterable[tuple[int, OwnedFile]]) -> None:
-        """Take over an earlier run's records: nodes heard at the same moment, and what they own."""
-        for node in nodes:
-            self._nodes[node.node_id] = node
-        for node_id, file in owned:
-            self._add(self._nodes[node_id], file)
+    # ---- looking
 
-    @property
-    def counts(self) -> tuple[int, int, int]:
-        """How many nodes, file names and ownerships there are."""
-        return len(self._nodes), len(self._names), self._ownerships
+    def counts(self) -> Counts:
+        """How much there is."""
+        return Counts(len(self._nodes), self._claimed, len(self._names), self._owned)
 
-    def nodes(self, limit: int) -> list[Node]:
+    def nodes(self, limit: int) -> list[NodeView]:
         """Up to ``limit`` nodes, those that fall due first at the front."""
-        return list(itertools.islice(self._nodes.values(), limit))
+        return [node.view() for node in itertools.islice(self._nodes.values(), limit)]
 
-    def swarms(self, limit: int) -> list[tuple[OwnedFile, int, int]]:
-        """Up to ``limit`` files, those with the most owners first: how many have all of it, and a part."""
-        names = heapq.nlargest(limit, self._names, key=lambda name: len(self._names[name]))
-        return [self._swarm(name) for name in names]
+    def swarms(self, limit: int) -> list[SwarmView]:
+        """Up to ``limit`` files, those with the most owners."""
+        most = heapq.nlargest(limit, self._files.values(), key=len)
+        return [_view(owners) for owners in most]
 
-    def _swarm(self, name: str) -> tuple[OwnedFile, int, int]:
-        files = [self._nodes[node_id].files[key] for node_id, key in self._names[name]]
-        whole = sum(file.complete for file in files)
-        return files[0], whole, len(files) - whole
+    def node_ids(self) -> list[int]:
+        """All nodes."""
+        return list(self._nodes)
 
-    def _add(self, node: Node, file: OwnedFile) -> None:
-        key = file_key(file.filename, file.info_hash)
-        self._drop(node, key)
-        node.files[key] = file
-        self._names.setdefault(file.filename, {})[node.node_id, key] = None
-        if file.info_hash:
-            self._hashes.setdefault(file.info_hash, {})[node.node_id] = None
-        self._ownerships += 1
+    def records(self, node_ids: Iterable[int], now: float) -> list[NodeRecord]:
+        """Those of the nodes that are in."""
+        nodes = (self._nodes.get(node_id) for node_id in node_ids)
+        return [node.whole_record(now, self.rules.half_life) for node in nodes if node is not None]
 
-    def _drop(self, node: Node, key: FileKey) -> None:
-        file = node.files.pop(key, None)
-        if file is None:
+    def file_names(self) -> list[str]:
+        """All names that files are owned under."""
+        return list(self._names)
+
+    def owners_of(self, name: str) -> list[Owned]:
+        """Who owns files of this name, and some who did (``node.gone``)."""
+        owners = self._names.get(name)
+        return owners.entries() if owners else []
+
+    def restore(self, nodes: Iterable[NodeRecord], owned: Iterable[Owners], now: float) -> None:
+        """Take over what was recorded earlier; everybody has one whole deadline to be heard from: as long as
+        the interval that so many nodes were told to call at may be.
+        """
+        nodes = list(nodes)
+        self.silence = self.rules.silence * stretch(self.rules.interval, len(nodes))
+        for record in nodes:
+            node = node_from(record, now, self._deadline(now))
+            self._nodes[node.node_id] = node
+            self._claimed += node.secret is not None
+            self._rank(node)
+        for file, node_ids in owned:
+            for node_id in node_ids:
+                self._add(self._nodes[node_id], file)
+
+    # ---- who may
+
+    def _check_speaker(self, node: Node, caller: Caller, claim: str | None) -> None:
+        """NodeConflict or Forbidden if the caller is not the node; ``claim``: what it asks for with this."""
+        if self._is_speaker(node, caller, caller.addr is None):
+            if node.secret is None and claim is None and self.rules.require_claim:
+                raise refusals.unclaimed(node.node_id)
             return
-        self._ownerships -= 1
-        _discard(self._names, file.filename, (node.node_id, key))
-        if file.info_hash:
-            _discard(self._hashes, file.info_hash, node.node_id)
+        if caller.addr is not None and caller.addr != node.addr:
+            raise refusals.in_use(node.node_id, node.addr, self.silence)
+        raise refusals.secret_wanted(node.node_id)
 
     @staticmethod
-    def _candidate(node: Node, key: FileKey) -> Candidate:
-        return Candidate(
-            node.node_id, node.addr, node.files[key], node.uploads, node.score, node.scored_at, node.heard
-        )
+    def _is_speaker(node: Node, caller: Caller, anywhere: bool = False) -> bool:
+        if node.secret is not None:
+            return proves(caller.proof, node.secret)
+        return anywhere or caller.addr == node.addr
+
+    # ---- what changes
+
+    def _join(self, caller: Caller, claim: str | None, now: float) -> Node:
+        if claim is None and self.rules.require_claim:
+            raise refusals.unclaimed(caller.node_id)
+        if len(self._nodes) >= MAX_NODES:
+            raise refusals.full_of_nodes()
+        assert caller.addr is not None
+        self._may_change()
+        node = self._nodes[caller.node_id] = Node(caller.node_id, caller.addr, self._deadline(now))
+        node.secret = claim
+        self._claimed += claim is not None
+        self._rank(node)
+        return node
+
+    def _take_over(self, node: Node, caller: Caller, claim: str | None, now: float) -> Changes:
+        """Note a new address, which proof came with, and a claim that is granted."""
+        if claim is None and caller.addr == node.addr:
+            return NO_CHANGES
+        assert caller.addr is not None
+        self._may_change()
+        node.addr = caller.addr
+        if claim is not None:
+            node.secret = claim
+            self._claimed += 1
+            self._change_merits(node, lambda: crediting.begin_anew(node))
+        return [NodeChanged(self._record(node, now))]
+
+    def _news(self, node: Node | None, wanted: dict[FileKey, OwnedFile]) -> list[OwnedFile]:
+        """What a node says that was not known yet; RateLimited or TrackerFull if that is too much."""
+        news, more = [], 0
+        for key, file in wanted.items():
+            owners = self._files.get(key)
+            owned = node.files.get(owners) if node is not None and owners is not None else None
+            if owned is None or owned.file != file:
+                news.append(file)
+                more += owned is None
+        if self._owned + more > MAX_OWNERSHIPS:
+            raise refusals.full_of_files()
+        if (len(node.files) if node is not None else 0) + more > MAX_FILES_PER_NODE:
+            raise refusals.too_many_files(self.silence)
+        return news
+
+    def _owner(self, reporter: Node | None, credited: int, receipt: Receipt) -> Node:
+        """Whom an UPDATE is about; MessageError if there is nobody like that."""
+        owner = self._nodes.get(credited)
+        if reporter is not None and reporter.secret is not None and owner is reporter:
+            raise refusals.not_itself()
+        if owner is None:
+            raise refusals.unknown(credited, "node_id" if receipt.owner is None else "owner")
+        if reporter is not None and reporter.secret is not None:
+            owners = self._files.get(file_key(receipt.filename, receipt.info_hash))
+            owned = owner.files.get(owners) if owners is not None else None
+            crediting.check_amount(receipt, owned.file if owned else None)
+        return owner
+
+    def _credit(
+        self, reporter: Node | None, owner: Node, receipt: Receipt, worth: crediting.Worth, now: float
+    ) -> Changes:
+        self._may_change()
+        changes: list[Change] = []
+        if reporter is not None and receipt.number is not None:
+            reporter.last_receipt = receipt.number
+            if reporter is not owner:
+                changes.append(NodeChanged(self._record(reporter, now)))
+        half_life = self.rules.half_life
+        self._change_merits(owner, lambda: crediting.credit(owner, worth, now, half_life))
+        return [*changes, NodeChanged(self._record(owner, now), worth.pair)]
+
+    def _change_merits(self, node: Node, change: Callable[[], None]) -> None:
+        """Carry out a change after which the node may rank differently."""
+        lifted = []
+        for owners, entry in node.files.items():
+            for owner_list in (owners, self._names[entry.file.filename]):
+                side = owner_list.side(entry)
+                if side is not None and side.lift(entry):
+                    lifted.append((side, entry))
+        change()
+        self._rank(node)
+        for side, entry in lifted:
+            side.add(entry)
+
+    def _rank(self, node: Node) -> None:
+        """Its merits, and among equals a number that is another for each node_id."""
+        tie = (node.node_id * 0x9E3779B1 + self._salt) & 0xFFFFFFFF
+        node.rank = (*self._strategy.rank(node, self.rules.half_life), tie)
+
+    def _add(self, node: Node, file: OwnedFile) -> None:
+        """Note that a node has a file, in place of what it said before of the same."""
+        owners = self._files.setdefault(file_key(file.filename, file.info_hash), FileOwners())
+        before = node.files.get(owners)
+        if before is not None:
+            owners.drop(before)
+            self._drop_name(before)
+        else:
+            self._owned += 1
+        entry = Owned(node, owners.described(file))
+        node.files[owners] = entry
+        owners.add(entry)
+        self._names.setdefault(file.filename, FileOwners()).add(entry)
+
+    def _drop_name(self, entry: Owned) -> None:
+        names = self._names[entry.file.filename]
+        names.drop(entry)
+        if not names:
+            del self._names[entry.file.filename]
+
+    def _remove(self, node: Node) -> None:
+        del self._nodes[node.node_id]
+        node.gone = True
+        self._claimed -= node.secret is not None
+        self._owned -= len(node.files)
+        for owners, entry in node.files.items():
+            file = entry.file
+            owners.mourn(entry)
+            if not owners:
+                del self._files[file_key(file.filename, file.info_hash)]
+            names = self._names[file.filename]
+            names.mourn(entry)
+            if not names:
+                del self._names[file.filename]
+
+    # ---- small
+
+    def _hear(self, node: Node, now: float) -> None:
+        node.deadline = self._deadline(now)
+        self._nodes.move_to_end(node.node_id)
+
+    def _deadline(self, now: float) -> float:
+        self._latest = max(self._latest, now + self.silence)
+        return self._latest
+
+    def _record(self, node: Node, now: float) -> NodeRecord:
+        return node.record(now, self.rules.half_life)
 
 
-def _discard(index: dict[str, dict[Entry, None]], name: str, entry: Entry) -> None:
-    entries = index[name]
-    del entries[entry]
-    if not entries:
-        del index[name]
+def _view(owners: FileOwners) -> SwarmView:
+    file = owners.any_file()
+    return SwarmView(
+        file.filename, file.info_hash, file.size, len(owners.whole or ()), len(owners.partial or ())
+    )

@@ -209,6 +209,10 @@ class Swarm:
             assert time.monotonic() < deadline, f"the tracker says {seen}, not {expected}"
             time.sleep(0.05)
 
+    def wait_for_records(self, expected: dict[int, int]) -> None:
+        """Wait until nodes.json gives these nodes so many uploads each."""
+        self._wait_for(lambda: {n: self.records().get(str(n), {}).get("uploads") for n in expected}, expected)
+
     def records(self) -> dict[str, Any]:
         """What the tracker wrote about nodes."""
         return json.loads((self.tracker.db / "nodes.json").read_text(encoding="utf-8"))

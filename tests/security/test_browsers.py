@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
+from tracker.decisions import Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import MemoryStorage
+from tracker.storage.memory import InProcess
 from tracker.web.app import create_app
 from tracker.web.guard import is_json, refusal
 from tracker.web.settings import WebSettings
@@ -26,8 +25,7 @@ JSON = "application/json"
 
 @pytest.fixture
 def client() -> FlaskClient:
-    registry = Registry(22, 600)
-    service = TrackerService(registry, MemoryStorage(), STRATEGIES["uploads"], interval=11.0, max_results=50)
+    service = TrackerService(InProcess(Rules()), Rules())
     settings = WebSettings(allowed_hosts=frozenset({"tracker.uni.example"}))
     return create_app(service, settings).test_client()
 

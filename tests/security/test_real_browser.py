@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
+from tracker.decisions import Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import MemoryStorage
+from tracker.storage.memory import InProcess
 from tracker.web import front
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
@@ -67,8 +66,7 @@ def shown(url: str, profile: Path, *more: str) -> str:
 
 
 def application() -> Any:
-    registry = Registry(22, 600)
-    service = TrackerService(registry, MemoryStorage(), STRATEGIES["uploads"], interval=11.0, max_results=50)
+    service = TrackerService(InProcess(Rules()), Rules())
     return create_app(service)
 
 

@@ -7,11 +7,10 @@ import threading
 import time
 
 from common.messages import Own, OwnedFile, Register
+from tracker.decisions import Counts, Rules
 from tracker.liveness import Liveness
-from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
 from tracker.service import TrackerService
-from tracker.storage.memory import MemoryStorage
+from tracker.storage.memory import InProcess
 
 PATIENCE = 20.0  # seconds
 
@@ -41,20 +40,21 @@ def test_it_sweeps_at_once_and_then_whenever_it_was_told_to() -> None:
 
 
 def test_a_silent_node_goes_by_itself_while_one_that_calls_stays() -> None:
-    storage = MemoryStorage()
-    service = TrackerService(Registry(1.0, 600), storage, STRATEGIES["uploads"], interval=0.5, max_results=50)
+    rules = Rules(silence=1.0, interval=0.5)
+    storage = InProcess(rules)
+    service = TrackerService(storage, rules)
     liveness = Liveness(service)
     liveness.start()
     service.add_file_owner(Own(1, ("127.0.0.1", 4001), (OwnedFile("f"),)))
     caller = Register(2, ("127.0.0.1", 4002))
     service.register_node(caller)
     deadline = time.monotonic() + PATIENCE
-    while any(node.node_id == 1 for node in storage.load().nodes):
+    while any(node.node_id == 1 for node in storage.nodes(10)):
         assert time.monotonic() < deadline
         assert service.register_node(caller)["known"]
         time.sleep(0.02)
     liveness.stop()
-    assert storage.load().owned == ()
+    assert storage.counts() == Counts(nodes=1)
 
 
 def test_stop_without_start_is_harmless() -> None:

@@ -77,12 +77,13 @@ def test_what_was_answered_survives_kill_9(tracker_process, client) -> None:
     other.exit()
     other.close()
     tracker_process.kill()
-    assert json.loads((tracker_process.db / "nodes.json").read_text(encoding="utf-8"))["1"]["uploads"] == 2
-    assert list(json.loads((tracker_process.db / "files.json").read_text(encoding="utf-8"))) == ["f"]
     tracker_process.restart()
     assert owners(tracker_process.url) == [(1, 2)]
     answer = client.register(A)
     assert (answer.known, answer.files) == (True, 1)
+    tracker_process.stop()
+    assert json.loads((tracker_process.db / "nodes.json").read_text(encoding="utf-8"))["1"]["uploads"] == 2
+    assert list(json.loads((tracker_process.db / "files.json").read_text(encoding="utf-8"))) == ["f"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
@@ -139,7 +140,7 @@ def test_a_folder_in_use_is_named_with_its_setting(tracker_process, tmp_path: Pa
         (["extra"], {}, "extra"),
         (["--host", "no such host"], {}, "no such host"),
         ([], {"TRACKER_ADDR": "12345"}, "TRACKER_ADDR"),
-        ([], {"RANKING": "luck"}, "RANKING='luck': one of uploads, rate, random"),
+        ([], {"RANKING": "luck"}, "RANKING='luck': one of uploads, rate, bytes, random"),
         ([], {"TRACKER_TIME_INTERVAL": "soon"}, "TRACKER_TIME_INTERVAL"),
     ],
 )
@@ -196,6 +197,11 @@ def test_a_tracker_that_was_stopped_for_a_while_drops_nobody_for_it(start_tracke
 
 
 def test_a_damaged_record_is_named_at_start(tracker_process) -> None:
+    tracker_process.stop()
+    tracker_process.restart()  # has the snapshot before to fall back to
+    client = TrackerClient(tracker_process.url, 1, timeout=PATIENCE)
+    client.register(A)
+    client.close()
     tracker_process.stop()
     (tracker_process.db / "nodes.json").write_bytes(b'{"1": {"upl')
     tracker_process.restart()

@@ -1,91 +1,76 @@
-"""Ranking strategies: pure, so each is tried on made-up owners at made-up times."""
+"""Ranking strategies: pure, so each is tried on made-up merits."""
 
 from __future__ import annotations
 
-import random
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.messages import OwnedFile
-from tracker.ranking import STRATEGIES, Candidate, Circumstances, decayed
+from tracker.ranking import STRATEGIES, decayed
 
-AT = Circumstances(now=1000.0, half_life=100.0, rng=random.Random(7))
-
-
-def owner(
-    node_id: int,
-    uploads: int = 0,
-    score: float = 0.0,
-    scored: float = 1000,
-    heard: float = 0.0,
-    complete: bool = True,
-) -> Candidate:
-    file = OwnedFile("f", complete=complete)
-    return Candidate(node_id, ("127.0.0.1", 4000 + node_id), file, uploads, score, scored, heard)
+HALF_LIFE = 100.0
 
 
-def ranked(name: str, owners: list[Candidate], limit: int = 50) -> list[int]:
-    return [candidate.node_id for candidate in STRATEGIES[name](owners, limit, AT)]
+@dataclass(frozen=True)
+class Made:
+    """Merits."""
+
+    uploads: int = 0
+    receipts: int = 0
+    credit: int = 0
+    score: float = 0.0
+    scored_at: float = 1000.0
+
+
+def order(name: str, *nodes: Made) -> list[int]:
+    """The positions of the nodes, the best first."""
+    ranks = [STRATEGIES[name].rank(node, HALF_LIFE) for node in nodes]
+    return sorted(range(len(nodes)), key=ranks.__getitem__)
 
 
 def test_uploads_ranks_the_most_generous_first() -> None:
-    assert ranked("uploads", [owner(1, 2), owner(2, 9), owner(3, 5)]) == [2, 3, 1]
+    assert order("uploads", Made(receipts=2), Made(receipts=9), Made(receipts=5)) == [1, 2, 0]
+    assert order("uploads", Made(uploads=2), Made(uploads=9), Made(uploads=5)) == [1, 2, 0]
 
 
-def test_equals_are_ranked_by_completeness_then_by_who_was_heard_last_then_by_number() -> None:
-    owners = [owner(1, heard=5), owner(4, heard=9, complete=False), owner(3, heard=5), owner(2, heard=7)]
-    for name in ("uploads", "rate"):
-        assert ranked(name, owners) == [2, 1, 3, 4]
+@pytest.mark.parametrize("name", ["uploads", "rate", "bytes"])
+def test_what_is_proven_stands_before_all_that_is_only_said(name: str) -> None:
+    said = Made(uploads=10**6, score=10.0**6)
+    proven = Made(receipts=1, credit=1, score=0.001)
+    assert order(name, said, proven, Made()) in ([1, 0, 2], [1, 2, 0])
 
 
-def test_who_has_a_part_stands_behind_all_who_have_the_whole_and_chance_decides_among_them() -> None:
-    owners = [owner(n, uploads=9, score=9.0, complete=False) for n in range(10)]
-    owners += [owner(20), owner(21, uploads=1, score=1.0)]
-    for name in STRATEGIES:
-        orders = [ranked(name, owners, 6) for _ in range(20)]
-        assert all(set(order[:2]) == {20, 21} and len(order) == 6 for order in orders)
-        assert len({tuple(order[2:]) for order in orders}) > 10
-        assert set().union(*orders) == {*range(10), 20, 21}
-        assert set(ranked(name, owners, 2)) == {20, 21}
+def test_bytes_ranks_who_sent_most_however_often() -> None:
+    assert order("bytes", Made(receipts=9, credit=9), Made(receipts=1, credit=10**9)) == [1, 0]
 
 
 def test_rate_forgets_the_generosity_of_long_ago() -> None:
-    veteran = owner(1, uploads=100, score=100.0, scored=0.0)  # ten half-lives ago
-    newcomer = owner(2, uploads=1, score=1.0)
-    assert ranked("uploads", [veteran, newcomer]) == [1, 2]
-    assert ranked("rate", [veteran, newcomer]) == [2, 1]
+    veteran = Made(receipts=100, score=100.0, scored_at=0.0)  # ten half-lives ago
+    newcomer = Made(receipts=1, score=1.0)
+    assert order("uploads", newcomer, veteran) == [1, 0]
+    assert order("rate", newcomer, veteran) == [0, 1]
 
 
-def test_random_repeats_with_its_seed_and_lets_everyone_come_first() -> None:
-    owners = [owner(n) for n in range(5)]
-    at = [Circumstances(0.0, 1.0, random.Random(3)) for _ in range(2)]
-    orders = [[STRATEGIES["random"](owners, 5, a) for _ in range(100)] for a in at]
-    assert orders[0] == orders[1]
-    assert {order[0].node_id for order in orders[0]} == set(range(5))
-
-
-@given(
-    st.lists(st.builds(owner, st.integers(0, 99), st.integers(0, 5), st.floats(0, 5)), max_size=30),
-    st.integers(0, 9),
-)
-def test_every_strategy_returns_some_of_the_owners_and_no_more_than_asked(
-    owners: list[Candidate], limit: int
+@given(st.floats(0.01, 1e6), st.floats(0, 1e5), st.floats(0.01, 1e6), st.floats(0, 1e5), st.floats(0, 1e5))
+def test_rate_orders_two_as_their_decayed_scores_do_at_any_time(
+    one: float, scored: float, other: float, scored_too: float, later: float
 ) -> None:
-    for rank in STRATEGIES.values():
-        best = rank(owners, limit, AT)
-        assert len(best) == min(limit, len(owners))
-        assert all(candidate in owners for candidate in best)
+    now = max(scored, scored_too) + later % 1000
+    nodes = Made(receipts=1, score=one, scored_at=scored), Made(receipts=1, score=other, scored_at=scored_too)
+    scores = [decayed(node.score, now - node.scored_at, HALF_LIFE) for node in nodes]
+    if scores[0] > scores[1] * 1.0001:
+        assert order("rate", *nodes) == [0, 1]
 
 
-@given(st.lists(st.builds(owner, st.integers(0, 99), st.integers(0, 5)), max_size=30), st.integers(0, 9))
-def test_the_best_few_are_the_front_of_the_whole_ranking(owners: list[Candidate], limit: int) -> None:
-    rank = STRATEGIES["uploads"]
-    assert rank(owners, limit, AT) == rank(owners, len(owners), AT)[:limit]
+def test_random_finds_nobody_better_than_others() -> None:
+    assert STRATEGIES["random"].drawn
+    assert STRATEGIES["random"].rank(Made(), HALF_LIFE) == STRATEGIES["random"].rank(
+        Made(9, 9, 9, 9), HALF_LIFE
+    )
 
 
-def test_a_score_halves_with_every_half_life() -> None:
-    assert decayed(8.0, 0.0, 10.0) == 8.0
-    assert decayed(8.0, 20.0, 10.0) == pytest.approx(2.0)
-    assert decayed(8.0, 1e9, 10.0) == 0.0
+def test_a_score_halves_with_each_half_life_and_never_grows() -> None:
+    assert decayed(8.0, 300.0, 100.0) == pytest.approx(1.0)
+    assert decayed(8.0, -5.0, 100.0) == 8.0

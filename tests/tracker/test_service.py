@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from common.errors import MessageError, NodeConflict
+from common.errors import MessageError, NodeConflict, RecordsFull, RecordsReadOnly, StorageFault
 from common.messages import Exit, Need, Own, OwnedFile, Register, Update
-from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
+from tests.tracker.storage.notebook import Notebook
+from tracker.decisions import Counts, Rules
+from tracker.records import Change
 from tracker.service import TrackerService
-from tracker.storage.former import Change
-from tracker.storage.memory import MemoryStorage
+from tracker.storage.base import Keeper
+from tracker.storage.memory import InProcess
 
 A, B, C = (("127.0.0.1", port) for port in (4001, 4002, 4003))
 SILENCE = 22.0
@@ -34,21 +36,19 @@ class Clock:
 class Tracker:
     """A service on a virtual clock; ``restart`` makes another one on the same records."""
 
-    def __init__(self, storage: MemoryStorage, ranking: str = "uploads", max_results: int = 50) -> None:
+    def __init__(self, keeper: Keeper | None = None, max_results: int = 50, **rules: Any) -> None:
         self.clock = Clock()
-        self.storage = storage
-        self.ranking = ranking
+        self.rules = Rules(**{"silence": SILENCE, "half_life": 100.0, **rules})
+        self.keeper = keeper or Notebook()
         self.max_results = max_results
         self.restart()
 
     def restart(self) -> None:
-        registry = Registry(SILENCE, half_life=100.0)
-        rank = STRATEGIES[self.ranking]
+        self.storage = InProcess(self.rules, self.keeper, self.clock, random.Random(1))
         self.service = TrackerService(
-            registry, self.storage, rank,
-            interval=11.0, max_results=self.max_results, clock=self.clock, rng=random.Random(1),
-        )  # fmt: skip
-        self.service.restore()
+            self.storage, self.rules, max_results=self.max_results, clock=self.clock
+        )
+        self.service.open()
 
     def pass_time(self, seconds: float) -> None:
         """As the sweeping thread does it: no deadline is slept through."""
@@ -65,7 +65,7 @@ class Tracker:
 
 @pytest.fixture
 def tracker() -> Tracker:
-    return Tracker(MemoryStorage())
+    return Tracker()
 
 
 def test_register_tells_the_interval_and_whether_the_node_was_known(tracker: Tracker) -> None:
@@ -93,15 +93,16 @@ def test_need_ranks_by_uploads_and_tells_what_is_known_of_each(tracker: Tracker)
 
 
 def test_need_names_no_more_owners_than_it_is_told_to() -> None:
-    tracker = Tracker(MemoryStorage(), max_results=2)
+    tracker = Tracker(max_results=2)
     for node_id in range(5):
         tracker.service.add_file_owner(Own(node_id, A, (OwnedFile("f"),)))
     tracker.service.update_db(Update(3, "f"))
-    assert [node_id for node_id, _ in tracker.owners()] == [3, 0]
+    owners = [node_id for node_id, _ in tracker.owners()]
+    assert owners[0] == 3 and len(owners) == 2
 
 
 def test_rate_prefers_the_recently_generous() -> None:
-    tracker = Tracker(MemoryStorage(), "rate")
+    tracker = Tracker(ranking="rate")
     for node_id, addr in ((1, A), (2, B)):
         tracker.service.add_file_owner(Own(node_id, addr, (OwnedFile("f"),)))
     tracker.service.update_db(Update(1, "f"))
@@ -140,7 +141,7 @@ def test_a_silent_node_is_gone_at_its_deadline_and_not_before(tracker: Tracker) 
     assert tracker.owners() == [(1, 0)]
     tracker.pass_time(0.2)
     assert tracker.owners() == []
-    assert tracker.storage.load().nodes == ()
+    assert tracker.storage.counts().nodes == 0
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_to_exit_twice_is_as_good_as_once(tracker: Tracker) -> None:
         == {"status": "Node removed"}
     )
     assert tracker.owners() == []
-    assert tracker.storage.load().nodes == ()
+    assert tracker.storage.counts().nodes == 0
 
 
 def test_after_a_restart_owners_are_known_with_their_counts_for_one_deadline(tracker: Tracker) -> None:
@@ -215,48 +216,63 @@ def test_after_a_restart_owners_are_known_with_their_counts_for_one_deadline(tra
     assert tracker.owners() == [(2, 1)]
 
 
-class Ordered(MemoryStorage):
+class Ordered(Notebook):
     """Tells in which order things happen, and whether it can keep them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.happened: list[str] = []
-        self.works = True
+        self.fault: StorageFault | None = None
 
-    def record(self, changes: Sequence[Change], urgent: bool = True) -> int:
-        self.happened.append("record")
-        return super().record(changes, urgent)
+    def check_writable(self) -> None:
+        if self.fault:
+            raise self.fault
 
-    def wait(self, ticket: int, timeout: float) -> bool:
+    def note(self, changes: Sequence[Change]) -> int:
+        self.happened.append("note")
+        return super().note(changes)
+
+    def wait(self, ticket: int) -> None:
         self.happened.append("wait")
-        return self.works
 
 
 def test_it_answers_after_it_recorded_and_saves_no_heartbeat() -> None:
-    storage = Ordered()
-    service = Tracker(storage).service
+    keeper = Ordered()
+    service = Tracker(keeper).service
     service.register_node(Register(1, A))
     service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
     service.update_db(Update(1, "f"))
-    assert storage.happened == ["record", "wait"] * 3
+    assert keeper.happened == ["note", "wait"] * 3
     service.register_node(Register(1, A))
     service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
     service.search_file(Need(1, "f"))
-    assert storage.happened == ["record", "wait"] * 3
+    assert keeper.happened == ["note", "wait"] * 3
     service.remove_node(Exit(1))
-    assert storage.happened == ["record", "wait"] * 4
+    assert keeper.happened == ["note", "wait"] * 4
 
 
-def test_what_could_not_be_saved_is_done_and_said_to_be_unsaved() -> None:
-    storage = Ordered()
-    tracker = Tracker(storage)
-    storage.works = False
-    assert tracker.service.register_node(Register(1, A))["saved"] is False
-    answer = tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
-    assert answer["status"] == "File owner added" and answer["saved"] is False
-    assert tracker.owners() == [(1, 0)]
-    storage.works = True
-    assert "saved" not in tracker.service.update_db(Update(1, "f"))
+@pytest.mark.parametrize("fault", [RecordsFull("no room"), RecordsReadOnly("a bad disk")])
+def test_what_could_not_be_kept_is_not_begun_and_all_else_goes_on(fault: StorageFault) -> None:
+    keeper = Ordered()
+    tracker = Tracker(keeper)
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
+    before, keeper.fault = keeper.state(), fault
+    for request in (
+        lambda: tracker.service.register_node(Register(2, B)),
+        lambda: tracker.service.register_node(Register(1, A, claim=True)),
+        lambda: tracker.service.add_file_owner(Own(1, A, (OwnedFile("g"),))),
+        lambda: tracker.service.add_file_owner(Own(2, B, (OwnedFile("g"),))),
+        lambda: tracker.service.update_db(Update(1, "f")),
+        lambda: tracker.service.remove_node(Exit(1)),
+    ):
+        with pytest.raises(type(fault)):
+            request()
+    assert tracker.service.register_node(Register(1, A))["known"]
+    assert tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))["files"] == 1
+    assert tracker.service.remove_node(Exit(7)) == {"status": "Node removed"}
+    assert tracker.owners() == [(1, 0)] and keeper.state() == before
+    tracker.pass_time(SILENCE)
+    assert tracker.owners() == [] and tracker.storage.counts() == Counts()
 
 
 def test_thirty_two_threads_lose_no_upload(tracker: Tracker) -> None:
@@ -274,4 +290,4 @@ def test_thirty_two_threads_lose_no_upload(tracker: Tracker) -> None:
     for thread in threads:
         thread.join()
     assert tracker.owners() == [(1, 1600)]
-    assert tracker.storage.load().nodes[0].uploads == 1600
+    assert tracker.keeper.state()[0][1].uploads == 1600

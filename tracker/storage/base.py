@@ -7,7 +7,6 @@ A ``Storage`` is where the state lives, and where the rules are carried out: in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from common.messages import OwnedFile
@@ -106,13 +105,20 @@ class Storage(Protocol):
         """Finish what has begun, keep what is not yet kept, let go of everything."""
 
 
-@dataclass(frozen=True)
-class Records:
+class Records(Protocol):
     """All that was kept; every owner is among the nodes."""
 
-    nodes: Sequence[NodeRecord] = ()
-    owned: Sequence[Owners] = ()
-    remarks: Sequence[str] = ()  # what people should know of the reading, a line each
+    @property
+    def nodes(self) -> Sequence[NodeRecord]:
+        """Each once."""
+
+    @property
+    def owned(self) -> Sequence[Owners]:
+        """Each (node, file) once."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What people should know of the reading, a line each."""
 
 
 class SnapshotSource(Protocol):

@@ -9,9 +9,9 @@ journal.
                 {"left": 7}
 
 A node's entry has ``secret``, ``receipts``, ``credit``, ``last_receipt`` and ``pairs`` only where they say
-something; a version that knew none of them wrote the same files. There are hundreds of thousands of
-entries, so text is put together by hand where nothing in it needs escaping. What is read is checked as
-strictly as a request's fields are: MessageError says what is wrong.
+something; a version that knew none of them wrote the same files. ``uploads`` counts the receipts, too.
+There are hundreds of thousands of entries, so text is put together by hand where nothing in it needs
+escaping. What is read is checked as strictly as a request's fields are: MessageError says what is wrong.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def node_text(node: NodeRecord) -> str:
     if node.pairs:
         pairs = ", ".join([f"[{pair.reporter}, {pair.receipts}, {pair.credit}]" for pair in node.pairs])
         more += f', "pairs": [{pairs}]'
-    return f'{{"addr": ["{host}", {port}], "uploads": {node.uploads}, "rate": {node.score!r}{more}}}'
+    uploads = node.uploads + node.receipts  # as it is shown: those who read the file want no arithmetic
+    return f'{{"addr": ["{host}", {port}], "uploads": {uploads}, "rate": {node.score!r}{more}}}'
 
 
 def owners_text(groups: Iterable[Owners]) -> str:
@@ -98,13 +99,14 @@ def read_node(node_id: int, entry: object) -> NodeRecord:
     """The node that an entry is about."""
     if not isinstance(entry, dict):
         raise MessageError("an object is wanted", "node")
+    receipts = _count(entry, "receipts")
     return NodeRecord(
         node_id,
         _addr(entry.get("addr")),
-        _count(entry, "uploads"),
+        max(_count(entry, "uploads") - receipts, 0),
         _rate(entry.get("rate", 0)),
         _secret(entry.get("secret")),
-        _count(entry, "receipts"),
+        receipts,
         _count(entry, "credit"),
         _count(entry, "last_receipt"),
         _pairs(entry["pairs"]) if "pairs" in entry else (),

@@ -1,53 +1,253 @@
-"""A storage for tests: keeps what it is told for as long as the object lives."""
+"""The storage in this process: the rules and their state behind one lock, and a keeper that makes it last.
+
+Theory of operation. The lock is held while the rules decide and while the keeper takes note, so that what is
+kept is in the order of the facts; it is not held while anybody waits for the disk. Before each request those
+whose deadline has come are removed, SLICE at a time with the lock let go in between: however many fall
+silent at once, nobody waits for long, and nobody is answered with a node whose time is up.
+"""
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
 
 from common.messages import OwnedFile
-from tracker.registry import FileKey, file_key
-from tracker.storage.former import Change, DropNode, NodeRecord, Records, SaveNode
+from tracker.decisions import (
+    Announced,
+    Caller,
+    Counts,
+    Credited,
+    Found,
+    Gone,
+    NodeView,
+    Receipt,
+    Registered,
+    Rules,
+    SwarmView,
+    Swept,
+)
+from tracker.nodes import Node
+from tracker.records import Change, NodeLeft, NodeRecord, Owners
+from tracker.registry import Registry
+from tracker.storage.base import Keeper, Records, SnapshotSource
+
+Decided = TypeVar("Decided")
+
+SLICE = 64  # nodes that are removed while the lock is held
+STOPPED_FOR = 1.0  # seconds; a sweep later than this means that the tracker itself was stopped
 
 
-class MemoryStorage:
-    """Implements Storage; one object may be loaded again, as a folder may."""
+@dataclass(frozen=True)
+class NoRecords:
+    """Implements Records."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._nodes: dict[int, NodeRecord] = {}
-        self._owned: dict[int, dict[FileKey, OwnedFile]] = {}
-        self._ticket = 0
+    nodes: Sequence[NodeRecord] = ()
+    owned: Sequence[Owners] = ()
+    remarks: Sequence[str] = ()
+
+
+class Forgetful:
+    """Implements Keeper: keeps nothing."""
 
     def load(self) -> Records:
-        """All of it."""
-        with self._lock:
-            owned = tuple(
-                (node_id, file) for node_id, files in self._owned.items() for file in files.values()
-            )
-            return Records(tuple(self._nodes.values()), owned)
+        """Nothing."""
+        return NoRecords()
 
-    def record(self, changes: Sequence[Change], urgent: bool = True) -> int:
-        """Kept at once."""
-        with self._lock:
-            for change in changes:
-                self._apply(change)
-            self._ticket += 1
-            return self._ticket
+    def start(self, source: SnapshotSource) -> None:
+        """Nothing to do."""
 
-    def wait(self, ticket: int, timeout: float) -> bool:
-        """True: there is no disk to wait for."""
-        return True
+    def check_writable(self) -> None:
+        """There is always room for nothing."""
+
+    def note(self, changes: Sequence[Change]) -> int:
+        """Forget it."""
+        return 0
+
+    def wait(self, ticket: int) -> None:
+        """It is as safe as it will be."""
+
+    def health(self) -> str:
+        """Never better."""
+        return ""
 
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def _apply(self, change: Change) -> None:
-        if isinstance(change, SaveNode):
-            self._nodes[change.node.node_id] = change.node
-        elif isinstance(change, DropNode):
-            self._nodes.pop(change.node_id, None)
-            self._owned.pop(change.node_id, None)
-        else:
-            files = self._owned.setdefault(change.node_id, {})
-            files.update((file_key(file.filename, file.info_hash), file) for file in change.files)
+
+class InProcess:
+    """Implements Storage, and SnapshotSource for its keeper."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        keeper: Keeper | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Without a keeper all is forgotten with this object. ``clock``: monotonic seconds."""
+        self._keeper: Keeper = keeper or Forgetful()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._registry = Registry(rules, self._keeper.check_writable, rng)
+        self._half_life = rules.half_life
+        self._gone: list[Gone] = []  # since the last sweep
+        self._stood_still = 0.0  # seconds, since the last sweep
+
+    @property
+    def silence(self) -> float:
+        """Seconds until an unheard node is gone; see ``Storage``."""
+        return self._registry.silence
+
+    @silence.setter
+    def silence(self, seconds: float) -> None:
+        self._registry.silence = seconds
+
+    def open(self) -> Sequence[str]:
+        """Take over what the keeper has."""
+        records = self._keeper.load()
+        with self._lock:
+            self._registry.restore(records.nodes, records.owned, self._clock())
+        self._keeper.start(self)
+        return tuple(records.remarks)
+
+    # ---- the five requests
+
+    def register(self, caller: Caller, claim: str | None = None) -> Registered:
+        """REGISTER."""
+        with self._deciding() as now:
+            decided, changes = self._registry.register_node(caller, claim, now)
+            ticket = self._keeper.note(changes) if changes else None
+        return self._kept(decided, ticket)
+
+    def own(self, caller: Caller, files: Sequence[OwnedFile]) -> Announced:
+        """OWN."""
+        with self._deciding() as now:
+            decided, changes = self._registry.add_file_owner(caller, files, now)
+            ticket = self._keeper.note(changes) if changes else None
+        return self._kept(decided, ticket)
+
+    def need(self, caller: Caller, filename: str | None, info_hash: str | None, limit: int) -> Found:
+        """NEED."""
+        with self._deciding() as now:
+            return self._registry.search_file(caller, filename, info_hash, limit, now)
+
+    def update(self, caller: Caller, receipt: Receipt) -> Credited:
+        """UPDATE."""
+        with self._deciding() as now:
+            decided, changes = self._registry.update_db(caller, receipt, now)
+            ticket = self._keeper.note(changes) if changes else None
+        return self._kept(decided, ticket)
+
+    def exit(self, caller: Caller) -> bool:
+        """EXIT."""
+        with self._deciding():
+            decided, changes = self._registry.remove_node(caller)
+            ticket = self._keeper.note(changes) if changes else None
+        return self._kept(decided, ticket)
+
+    # ---- time
+
+    def sweep(self) -> Swept:
+        """Remove who is due; also tells who was removed before a request."""
+        with self._deciding() as now:
+            due = self._registry.next_deadline()
+            wait = self.silence if due is None else max(due - now, 0.0)
+            swept = Swept(wait, tuple(self._gone), self._stood_still)
+            self._gone, self._stood_still = [], 0.0
+        return swept
+
+    @contextmanager
+    def _deciding(self) -> Iterator[float]:
+        """Hold the lock, at a time when nobody is due; gives that time."""
+        while True:
+            with self._lock:
+                now = self._clock()
+                if not self._remove_silent(now):
+                    yield now
+                    return
+
+    def _remove_silent(self, now: float) -> bool:
+        """Remove some of those who are due; whether there may be more."""
+        due = self._registry.next_deadline()
+        if due is None or now < due:
+            return False
+        if now - due > min(STOPPED_FOR, self.silence / 4):
+            # We ourselves were stopped or asleep: nodes may have called all the time, and nobody heard.
+            self._registry.grant_deadline(now)
+            self._stood_still += now - due
+            return False
+        gone = self._registry.expire(now, SLICE)
+        self._keeper.note([NodeLeft(node.node_id) for node in gone])
+        self._gone.extend(Gone(node.node_id, node.addr) for node in gone)
+        return True
+
+    def _kept(self, decided: Decided, ticket: int | None) -> Decided:
+        """What was decided, once it survives."""
+        if ticket is not None:
+            self._keeper.wait(ticket)
+        return decided
+
+    # ---- looking
+
+    def counts(self) -> Counts:
+        """How much there is."""
+        with self._lock:
+            return self._registry.counts()
+
+    def nodes(self, limit: int) -> Sequence[NodeView]:
+        """Some nodes."""
+        with self._lock:
+            return self._registry.nodes(limit)
+
+    def swarms(self, limit: int) -> Sequence[SwarmView]:
+        """Those with the most owners, about."""
+        with self._lock:
+            return self._registry.swarms(limit)
+
+    def health(self) -> str:
+        """The keeper's."""
+        return self._keeper.health()
+
+    def close(self) -> None:
+        """Keep everything."""
+        self._keeper.close()
+
+    # ---- for snapshots
+
+    def node_ids(self) -> list[int]:
+        """All nodes."""
+        with self._lock:
+            return self._registry.node_ids()
+
+    def node_records(self, node_ids: Sequence[int]) -> list[NodeRecord]:
+        """Those that are in."""
+        with self._lock:
+            return self._registry.records(node_ids, self._clock())
+
+    def file_names(self) -> list[str]:
+        """All names that files are owned under."""
+        with self._lock:
+            return self._registry.file_names()
+
+    def owners_of(self, names: Sequence[str]) -> list[tuple[str, list[Owners]]]:
+        """Who owns files of these names. The lock is held for a copy of each name's list alone."""
+        found: list[tuple[str, list[Owners]]] = []
+        for name in names:
+            with self._lock:
+                entries = self._registry.owners_of(name)
+            groups: dict[OwnedFile, list[int]] = {}
+            nodes: dict[int, tuple[OwnedFile, list[Node]]] = {}
+            for entry in entries:
+                nodes.setdefault(id(entry.file), (entry.file, []))[1].append(entry.node)
+            for file, owners in nodes.values():
+                node_ids = [node.node_id for node in owners if not node.gone]
+                if node_ids:
+                    groups.setdefault(file, []).extend(node_ids)
+            if groups:
+                found.append((name, list(groups.items())))
+        return found

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from common.errors import MessageError, StorageFault
 from common.messages import OwnedFile
-from tracker.registry import FileKey, file_key
+from tracker.records import FileKey, file_key
 from tracker.storage.disk import Disk
 from tracker.storage.entries import Owners, read_change
 from tracker.storage.journal import FORMAT, journal_name

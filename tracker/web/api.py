@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, request
+from werkzeug.datastructures import Headers
 
 from common.errors import MessageError
 from common.messages import Exit, Mode, Need, Own, Register, Update
+from tracker.identity import Presented, bearer
 from tracker.service import TrackerService
 from tracker.web.front import KIND, REMOTE
 from tracker.web.gate import Gate
@@ -31,7 +33,7 @@ COMES_IN = (Mode.REGISTER, Mode.OWN)  # a node is in after these
 def create_api(service: TrackerService, gate: Gate) -> Blueprint:
     """The blueprint that speaks for ``service``, after the ``gate`` let a request through."""
     api = Blueprint("api", __name__)
-    acts: dict[Mode, Callable[[Any], dict[str, Any]]] = {
+    acts: dict[Mode, Callable[[Any, Presented], dict[str, Any]]] = {
         Mode.REGISTER: service.register_node,
         Mode.OWN: service.add_file_owner,
         Mode.NEED: service.search_file,
@@ -42,8 +44,9 @@ def create_api(service: TrackerService, gate: Gate) -> Blueprint:
     def carry_out(mode: Mode, fields: Mapping[str, Any]) -> Response:
         request.environ[KIND] = KINDS[mode]
         message, remote = MESSAGES[mode].from_json(fields), request.environ[REMOTE]
-        gate.call(remote, message.node_id, None, mode in COMES_IN)
-        answer = acts[mode](message)
+        by = presented(request.headers, fields, remote)
+        gate.call(remote, message.node_id, by.secret, mode in COMES_IN)
+        answer = acts[mode](message, by)
         if mode in COMES_IN:
             gate.came(remote, message.node_id)
         elif mode is Mode.EXIT:
@@ -62,6 +65,12 @@ def create_api(service: TrackerService, gate: Gate) -> Blueprint:
     for mode, name in KINDS.items():
         api.add_url_rule(f"/{name}", name, endpoint(mode), methods=["POST"])
     return api
+
+
+def presented(headers: Headers, fields: Mapping[str, Any], remote: str) -> Presented:
+    """What a request shows of who makes it, in its headers or, the swarm key, in a field."""
+    key = headers.get("X-Swarm-Key", fields.get("swarm_key"))
+    return Presented(bearer(headers.get("Authorization")), key if isinstance(key, str) else None, remote)
 
 
 def _fields() -> dict[str, Any]:

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from common.errors import MessageError
 from common.fields import MAX_NAME_BYTES
 from common.messages import Mode, NeedAnswer, OwnedFile, OwnerEntry, RegisterAnswer
-from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
+from tracker.decisions import Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import MemoryStorage
+from tracker.storage.memory import InProcess
 from tracker.web import schemas
 from tracker.web.api import MESSAGES
 from tracker.web.app import create_app
@@ -32,8 +31,7 @@ ADDR = ["127.0.0.1", 4001]
 
 @pytest.fixture
 def client() -> FlaskClient:
-    registry = Registry(22, 600)
-    service = TrackerService(registry, MemoryStorage(), STRATEGIES["uploads"], interval=11.0, max_results=50)
+    service = TrackerService(InProcess(Rules()), Rules())
     return create_app(service).test_client()
 
 

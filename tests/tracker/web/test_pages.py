@@ -11,10 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
+from tracker.decisions import Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import MemoryStorage
+from tracker.storage.memory import InProcess
 from tracker.web.access_log import AccessLog
 from tracker.web.app import create_app
 from tracker.web.cached import Cached
@@ -26,8 +25,7 @@ SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret-s3cret"
 
 @pytest.fixture
 def service() -> TrackerService:
-    registry = Registry(22, 600)
-    return TrackerService(registry, MemoryStorage(), STRATEGIES["uploads"], interval=11.0, max_results=50)
+    return TrackerService(InProcess(Rules()), Rules())
 
 
 @pytest.fixture

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from tracker import registry as registry_module
 from tracker.admission import Limits
-from tracker.ranking import STRATEGIES
-from tracker.registry import Registry
+from tracker.decisions import Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import MemoryStorage
+from tracker.storage.memory import InProcess
 from tracker.web.app import create_app
 from tracker.web.settings import WebSettings
 
@@ -27,9 +26,7 @@ MODES = {"register": 0, "own": 1, "need": 2, "update": 3, "exit": 4}
 
 @pytest.fixture
 def client() -> FlaskClient:
-    service = TrackerService(
-        Registry(22, 600), MemoryStorage(), STRATEGIES["uploads"], interval=11.0, max_results=50
-    )
+    service = TrackerService(InProcess(Rules()), Rules())
     app = create_app(service, WebSettings(LIMIT, limits=Limits(address_rate=1e6, node_rate=1e6)))
     app.testing = True  # a bug raises instead of answering 500
     return app.test_client()
@@ -163,7 +160,7 @@ def test_other_paths_and_methods_are_refused_in_json(client: FlaskClient) -> Non
 def test_a_bug_of_ours_shows_no_stack_trace(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     client.application.testing = False
     monkeypatch.setattr(client.application.logger, "disabled", True)
-    monkeypatch.setattr(Registry, "register_node", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(registry_module.Registry, "register_node", lambda *arguments: 1 / 0)
     assert post(client, mode=0, node_id=1, addr=ADDR) == (500, {"error": "internal server error"})
 
 
@@ -171,7 +168,9 @@ def test_a_browser_is_told_what_this_is(client: FlaskClient) -> None:
     post(client, mode=1, node_id=1, addr=ADDR, filename="f")
     answer = client.get("/").get_json()
     assert (answer["nodes"], answer["files"]) == (1, 1)
-    assert answer["some_nodes"] == [{"node_id": 1, "addr": ["127.0.0.1", 4001], "uploads": 0, "files": 1}]
+    assert answer["some_nodes"] == [
+        {"node_id": 1, "addr": ["127.0.0.1", 4001], "uploads": 0, "files": 1, "claimed": False}
+    ]
 
 
 values = st.recursive(

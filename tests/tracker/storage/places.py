@@ -1,0 +1,82 @@
+"""Where the storages that are tested live. A place can be opened again and again; each time, it is a new
+storage on what the ones before left, as after a restart of the tracker.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.tracker.storage.notebook import Notebook
+from tracker.decisions import Rules
+from tracker.storage.base import Storage
+from tracker.storage.folder import FolderKeeper
+from tracker.storage.memory import InProcess
+
+SILENCE = 22.0
+RULES = Rules(SILENCE, 11.0, half_life=100.0)
+KINDS = ("memory", "json")
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self) -> None:
+        self.now = 500.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Place:
+    """A storage of one kind. ``crash`` leaves it as it is, ``close`` ends it well; ``open`` begins anew."""
+
+    def __init__(self, kind: str, folder: Path, rules: Rules = RULES) -> None:
+        self.clock = Clock()
+        self._make = _MAKERS[kind](folder, rules, self.clock)
+        self._left: list[Storage] = []  # crashed ones: a process that is killed closes nothing
+        self.storage = self.open()
+
+    def pass_time(self, seconds: float) -> None:
+        """As the sweeping thread lets it: no deadline is slept through."""
+        end = self.clock.now + seconds
+        while self.clock.now + (wait := self.storage.sweep().wait) <= end:
+            self.clock.now += wait
+        self.clock.now = end
+
+    def open(self) -> Storage:
+        """A new storage."""
+        self.storage = self._make()
+        assert list(self.storage.open()) == []
+        return self.storage
+
+    def restart(self) -> Storage:
+        """End it well, and begin anew."""
+        self.storage.close()
+        return self.open()
+
+    def crash(self) -> Storage:
+        """Begin anew on what is kept at this moment."""
+        let_go(self.storage)
+        return self.open()
+
+
+def let_go(storage: Storage) -> None:
+    """Take from a storage what the system takes from a process that is killed: its lock on a folder."""
+    keeper = getattr(storage, "_keeper", None)
+    if isinstance(keeper, FolderKeeper):
+        keeper._source = None  # no last snapshot
+        keeper.close()
+
+
+def _memory(folder: Path, rules: Rules, clock: Clock) -> Callable[[], Storage]:
+    keeper = Notebook()
+    return lambda: InProcess(rules, keeper, clock, random.Random(1))
+
+
+def _json(folder: Path, rules: Rules, clock: Clock) -> Callable[[], Storage]:
+    return lambda: InProcess(rules, FolderKeeper(folder, 0.01, durable=False), clock, random.Random(1))
+
+
+_MAKERS: dict[str, Callable[[Path, Rules, Clock], Callable[[], Storage]]] = {"memory": _memory, "json": _json}

@@ -1,0 +1,43 @@
+"""How often nodes are to call: pure."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracker.pace import BUSY, HEARTBEATS, LONGEST_STRETCH, SPAN, Rate, stretch
+
+
+def test_a_class_calls_as_often_as_ever() -> None:
+    assert stretch(11.0, 200) == stretch(11.0, 0) == stretch(11.0, int(HEARTBEATS * 11)) == 1.0
+
+
+def test_many_nodes_call_so_seldom_that_all_are_heard() -> None:
+    longer = stretch(11.0, 100_000)
+    assert 100_000 / (11.0 * longer) == pytest.approx(HEARTBEATS)
+
+
+def test_other_requests_take_room_from_heartbeats_but_not_all() -> None:
+    assert stretch(11.0, 10_000, others=BUSY / 2) == pytest.approx(10_000 / 11 / (HEARTBEATS / 2))
+    assert stretch(11.0, 10_000, others=1e9) == pytest.approx(10_000 / 11 / (HEARTBEATS / 10))
+
+
+@given(
+    st.floats(0.05, 3600), st.integers(0, 10**7), st.floats(0, 1e6), st.integers(0, 10**6), st.floats(0, 1e5)
+)
+def test_it_is_never_shorter_than_usual_and_grows_with_either_load(
+    interval: float, nodes: int, others: float, more_nodes: int, more_others: float
+) -> None:
+    now = stretch(interval, nodes, others)
+    assert 1.0 <= now <= stretch(interval, nodes + more_nodes, others + more_others) <= LONGEST_STRETCH
+
+
+def test_a_rate_is_that_of_the_last_span() -> None:
+    rate = Rate()
+    assert rate.at(0.0) == 0.0
+    for n in range(100):
+        rate.note(n * SPAN / 100)
+    assert rate.at(SPAN) == pytest.approx(100 / SPAN)
+    assert rate.at(SPAN * 1.5) == pytest.approx(100 / SPAN)
+    assert rate.at(SPAN * 2.5) == 0.0

@@ -1,0 +1,27 @@
+"""The parts, put together as the settings say. Reads no settings of its own, and starts nothing."""
+
+from __future__ import annotations
+
+from tracker.identity import SwarmKey
+from tracker.service import TrackerService
+from tracker.settings import TrackerSettings
+from tracker.storage.base import Storage
+from tracker.storage.folder import FolderKeeper
+from tracker.storage.memory import InProcess
+
+
+def make_storage(settings: TrackerSettings) -> Storage:
+    """The storage of that name."""
+    if settings.storage == "memory":
+        return InProcess(settings.rules)
+    return InProcess(settings.rules, FolderKeeper(settings.folder, settings.save_interval, settings.durable))
+
+
+def make_service(settings: TrackerSettings, storage: Storage | None = None) -> TrackerService:
+    """The service over ``storage``, or over the one that the settings name."""
+    return TrackerService(
+        storage or make_storage(settings),
+        settings.rules,
+        max_results=settings.max_results,
+        swarm_key=SwarmKey(settings.swarm_key),
+    )
