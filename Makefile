@@ -17,9 +17,9 @@ help:
 	@echo "make soak     10,000 simulated transfers and 1,000 over real sockets, or as asked: make soak N=500 SOCKETS=50"
 	@echo "make fuzz     10 million inputs for all parsers and state machines, or as many as asked: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
-	@echo "make bench-network  the same over bad links, beside TCP and libtorrent (Linux, as root)"
+	@echo "make bench-network  the same over bad links, beside TCP, QUIC and libtorrent (Linux, as root)"
 	@echo "make chaos    every fault on real processes for MINUTES=10, then a table of what was measured; SEED=1"
-	@echo "make interop  install libtorrent for the tests and benches that compare with it (aria2: your package manager)"
+	@echo "make interop  install libtorrent and aioquic for the tests and benches that compare with it (aria2: your package manager)"
 
 .venv/run.stamp: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; set PYTHON=")'
@@ -60,7 +60,7 @@ layers: .venv/dev.stamp
 
 check: lint types layers
 
-# Without libtorrent (no wheel for this system, no network) everything else is still measured.
+# Without libtorrent and aioquic (no wheel for this system, no network) everything else is still measured.
 bench: .venv/dev.stamp
 	@$(MAKE) --no-print-directory interop || echo "libtorrent cannot be installed: going on without it"
 	$(BIN)/python -m bench $(BENCH)

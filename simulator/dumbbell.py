@@ -21,6 +21,7 @@ from node.chunk_udp import wire
 from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection, State
+from node.chunk_udp.copies import Copies
 from node.chunk_udp.facts import Arrived, Terms
 from simulator.clock import Clock
 from simulator.timer import Timer
@@ -100,6 +101,7 @@ class _Runner:
     def __init__(self, bell: Dumbbell, flow: Flow, path: Path) -> None:
         self._bell, self._flow, self._path = bell, flow, path
         self._timer = Timer(bell.clock, self._wake_or_fail)
+        self._copies = Copies()
 
     def start(self, when: float) -> None:
         self._bell.clock.at(when, self._wake_or_fail)
@@ -168,7 +170,7 @@ class _Runner:
             if token:
                 answer = wire.Token(message.transfer_id, message.sequence, b"t" * wire.TOKEN_SIZE)
             self._cross(self._path.down, wire.encode(answer), self._fetcher_receives)
-        elif isinstance(message, wire.Request):
+        elif isinstance(message, wire.Request) and not self._copies.is_copy(message, ("", 0)):
             self._send_chunk(message)
 
     def _send_chunk(self, request: wire.Request) -> None:

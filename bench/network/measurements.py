@@ -16,7 +16,7 @@ from bench.network.records import Flow, Plan, Run, Wire
 from bench.network.scenarios import Scenario
 from bench.processes import BenchError
 
-CONTENDERS = ("ours", "tcp-cubic", "tcp-bbr", "libtorrent-tcp", "libtorrent-utp")
+CONTENDERS = ("ours", "tcp-cubic", "tcp-bbr", "quic-cubic", "libtorrent-tcp", "libtorrent-utp")
 THEIR_LIMIT = 20.0  # seconds after which what libtorrent has is taken for its rate
 Move = Callable[[], "tuple[Flow, Wire]"]
 
@@ -53,6 +53,8 @@ class Bench:
             reason = "libtorrent is not installed (make interop)"
         elif who.startswith("tcp"):
             reason = tcp.missing(who.partition("-")[2])
+        elif who.startswith("quic"):
+            reason = tcp.no_quic()
         if reason:
             self.skipped.append(f"{who}: {reason}")
         return bool(reason)
@@ -93,8 +95,9 @@ class Bench:
                     yield name, partial(ours.move, folder, content, owners, plan)
             elif not scenario.baselines or number >= self._wishes.runs:
                 continue
-            elif transport == "tcp":
-                yield f"TCP {how}", partial(others.stream, how, owners, their_plan)
+            elif transport in ("tcp", "quic"):
+                quic = transport == "quic"
+                yield f"{transport.upper()} {how}", partial(others.stream, how, owners, their_plan, quic)
             else:
                 name = f"libtorrent {'uTP' if how == 'utp' else 'TCP'}"
                 yield name, partial(others.libtorrent, folder, content, owners, how == "utp", their_plan)

@@ -1,7 +1,9 @@
-"""TCP over the same links, with a named congestion control: iperf3's, or plain sockets' without it."""
+"""Streams over the same links: TCP with a named congestion control (iperf3's, else plain sockets'), QUIC."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +17,7 @@ PORT = "5201"
 SLACK = 8.0  # seconds more for the end to be told over a bad link
 FOREVER = 3600.0  # seconds; the others' deadlines end it
 FLOW = ["-m", "bench.network.tcp_flow"]
+QUIC = ["-m", "bench.network.quic_flow"]
 
 
 def missing(control: str) -> str:
@@ -24,14 +27,24 @@ def missing(control: str) -> str:
     return "" if control in known else f"this kernel's TCP has no {control} (it has {', '.join(known)})"
 
 
-class Stream:
-    """TCP from one station to the fetcher's, for ``seconds``. Make it while the links are perfect; ``start``
-    it, then ask for its ``result`` or leave it to ``children``."""
+def no_quic() -> str:
+    """Why QUIC cannot be measured; empty if it can."""
+    there = importlib.util.find_spec("aioquic") is not None
+    return "" if there else "aioquic is not installed (make interop)"
 
-    def __init__(self, net: Network, children: Children, control: str, seconds: float) -> None:
+
+class Stream:
+    """TCP, or QUIC by aioquic, from one station to the fetcher's, for ``seconds``. Make it while the links
+    are perfect; ``start`` it, then ask for its ``result`` or leave it to ``children``."""
+
+    def __init__(
+        self, net: Network, children: Children, control: str, seconds: float, quic: bool = False
+    ) -> None:
         self._net, self._children = net, children
         self._control, self._seconds = control, seconds
-        self._iperf = shutil.which(IPERF) is not None
+        self._iperf = not quic and shutil.which(IPERF) is not None
+        self._flow = QUIC if quic else FLOW
+        self._by = f"aioquic {importlib.metadata.version('aioquic')}" if quic else "plain sockets"
         self._port = PORT
         address = net.address(FETCHER)
         with net.inside(FETCHER):
@@ -39,7 +52,7 @@ class Stream:
                 words = ["-s", "-1", "-B", address, "-p", PORT, "--forceflush"]
                 self._receiver = children.start(words, FOREVER, IPERF)
             else:
-                words = [*FLOW, "receive", address, "--seconds", str(seconds)]
+                words = [*self._flow, "receive", address, "--seconds", str(seconds)]
                 self._receiver = children.start(words, FOREVER)
         if not self._iperf:
             self._port = str(self._receiver.event("ready")["port"])
@@ -55,7 +68,7 @@ class Stream:
                 words = ["-c", target, "-p", self._port, "-C", self._control, "-t", seconds, "-P", str(flows)]
                 self._sender = self._children.start([*words, "-J"], patience, IPERF)
             else:
-                words = [*FLOW, "send", target, "--port", self._port, "--cc", self._control]
+                words = [*self._flow, "send", target, "--port", self._port, "--cc", self._control]
                 words += ["--seconds", seconds, "--flows", str(flows)]
                 self._sender = self._children.start(words, patience)
 
@@ -78,4 +91,4 @@ class Stream:
     def _plain_result(self) -> Flow:
         used = self._sender.event("sending")["congestion_control"]
         received = self._receiver.event("received")
-        return Flow(received["bytes"], received["seconds"], True, note=f"{used}, plain sockets")
+        return Flow(received["bytes"], received["seconds"], True, note=f"{used}, {self._by}")

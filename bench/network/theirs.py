@@ -1,4 +1,4 @@
-"""Others over the same links: TCP with a named congestion control, libtorrent over TCP and over uTP."""
+"""Others over the same links: TCP and QUIC with a named congestion control, libtorrent over TCP and uTP."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SLACK = 5.0  # seconds for a leecher to tell how far it came
 CONTROL = "cubic"  # of libtorrent's TCP
 
 
-def stream(control: str, flows: int, plan: Plan) -> tuple[Flow, Wire]:
-    """What TCP moves from the first owner's station to the fetcher's in SECONDS by ``flows`` connections."""
+def stream(control: str, flows: int, plan: Plan, quic: bool = False) -> tuple[Flow, Wire]:
+    """What ``flows`` connections of TCP, or QUIC, move from the first owner's station in SECONDS."""
     with network(1, START_LIMIT + plan.limit) as net, Children({}) as children:
-        flow = tcp.Stream(net, children, control, SECONDS)
+        flow = tcp.Stream(net, children, control, SECONDS, quic)
         net.set_links(plan.links, plan.seed)
         flow.start(owner(1), flows)
         return flow.result(), wire(net.counted())

@@ -15,6 +15,7 @@ from typing import Protocol
 from common.bitfield import Bitfield
 from common.errors import WireError
 from node.chunk_udp import wire
+from node.chunk_udp.copies import Copies
 from node.chunk_udp.marks import MARK_SIZE
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.strangers import Strangers
@@ -75,6 +76,7 @@ class Answerer:
         self._shared = shared
         self._slots = slots
         self._displaced = displaced
+        self._copies = Copies()
         self.strangers = Strangers(0.0)
         self._expired = Strangers(0.0)  # those whose token was good once: a flood keeps none for them
         self.counts: Counter[str] = Counter()  # datagrams by what became of them
@@ -103,6 +105,9 @@ class Answerer:
             return self._refuse(message, wire.Refusal.NOT_HELD)
         if (refusal := self._admit(message, addr, now)) is not None:
             return refusal
+        if self._copies.is_copy(message, addr):
+            self.counts["copy"] += 1
+            return None
         self.counts["request"] += 1
         return SendChunk(message)
 

@@ -39,7 +39,7 @@ MAX_TOKENS_IN_A_ROW = 8  # tokens without any progress in between
 MAX_REFUSALS = 3  # "nobody listens at that port" in a row, after which the owner counts as gone
 REFUSAL_WAIT = 0.1  # seconds after which to try a closed port again: a stray refusal is forgiven
 FIRST_ASK = 1 << 31  # ASKs are numbered from here, REQUESTs from 1: no answer is taken for another's
-PROBE_REQUESTS = 2  # requests in all probes but the first: one may be lost, too (RFC 9002, 6.2.4)
+PROBE_REQUESTS = 4  # requests in a probe, at most: one more each time, as many may get lost (a burst, say)
 PATIENCE = 3  # an owner is not called silent before this many probe timeouts
 ASK_INTERVAL = 0.1  # seconds between two ASKs before the first answer: under a flood each is a chance
 MAX_QUESTIONS = 3  # in a row without an answer, while FETCHING
@@ -350,5 +350,5 @@ class FetchConnection:
         hole = LATE_BLACK_HOLE_PROBES if self._bytes.any_data else BLACK_HOLE_PROBES
         if self._probes >= hole:
             self._bytes.fall_back()
-        for order in self._bytes.ask_oldest(now, 1 if self._probes == 1 else PROBE_REQUESTS):
+        for order in self._bytes.ask_oldest(now, min(self._probes, PROBE_REQUESTS)):
             self._send(order)

@@ -20,8 +20,10 @@ from node.chunk_udp.pacing import QUANTUM, Pacer
 from node.chunk_udp.recovery import Flight, Outstanding, RoundTripTime
 from node.chunk_udp.segment_search import SegmentSearch
 
-LEAST_SEGMENTS = 2  # in a request on a lossy path, where the window allows, however slow it is
-LOSSY = 0.4  # of what was asked for got lost
+LEAST_SEGMENTS = 2  # in a request on a slow path, where the window allows: requests cost bytes, too
+SLOW = (
+    200_000  # bytes a second; on faster paths bursts of two would lose more than single segments beside TCP
+)
 WINDOW_FRACTION = 4  # requests that share a full window: small bursts, and the next asked for in time
 
 
@@ -67,10 +69,10 @@ class Reception:
     def request_size(self) -> int:
         """Bytes to ask for at once: whole segments, a part of the window, some milliseconds' worth."""
         self._rate = self.controller.pacing_rate(self._rtt)
-        quantum = self._rate * QUANTUM
         size = self.search.size
-        if self.counters.lost_bytes > LOSSY * self.counters.requested_bytes:
-            quantum = max(quantum, LEAST_SEGMENTS * size)  # requests get lost, too: fewer of them cost less
+        quantum = self._rate * QUANTUM
+        if self._rate < SLOW:
+            quantum = max(quantum, LEAST_SEGMENTS * size)
         wanted = min(self.window / WINDOW_FRACTION, quantum, wire.MAX_REQUEST, self.share.largest_request)
         size *= max(1, min(int(wanted / size), wire.MAX_SEGMENTS_PER_REQUEST))
         return max(size, self.search.wanted or 0)

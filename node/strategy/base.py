@@ -55,10 +55,6 @@ class Strategy(Protocol):
         """Ranges that were taken and did not come, or came wrong."""
         ...
 
-    def keep_whole(self, piece: int) -> None:
-        """Do not divide ``piece`` any more: two sources delivered it and one of them wrongly."""
-        ...
-
     def rest(self, source: Source) -> int:
         """Bytes that ``source`` was given and has not been asked for yet."""
         ...

@@ -43,7 +43,6 @@ class Picker:
         self._all = (1 << self._pieces) - 1
         self._turns = [self._all]
         self._rarities: list[int] | None = None  # pieces by how many hold them; None: to be found out
-        self._whole: set[int] = set()
         self.give_back(missing)
 
     # ---- the sources
@@ -89,10 +88,6 @@ class Picker:
         for chunk in self._chunks.values():
             spans += chunk.cut(start, end)
         return spans
-
-    def keep_whole(self, piece: int) -> None:
-        """Do not divide ``piece`` any more: two sources delivered it and one of them wrongly."""
-        self._whole.add(piece)
 
     def rest(self, source: Source) -> int:
         """Bytes that ``source`` has not asked for yet."""
@@ -184,12 +179,10 @@ class Picker:
         spans = [span for span in self._by_piece(rest) if holdings & self._bit(span[0] // self._length)]
         if len(spans) > 1:
             return spans[(len(spans) + 1) // 2 :]
-        for start, end in spans:
-            if end - start < 2 * SMALLEST_THEFT:
-                return [(start, end)]
-            if start // self._length not in self._whole:
-                return [((start + end) // 2, end)]
-        return []
+        if not spans:
+            return []
+        start, end = spans[0]
+        return [(start if end - start < 2 * SMALLEST_THEFT else (start + end) // 2, end)]
 
     # ---- pieces, bytes and bits
 

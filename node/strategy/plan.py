@@ -41,7 +41,6 @@ class Work:
         self._strategy: Strategy = Division(missing, geometry.piece_length, begin_at)
         self._picker: Picker | None = None
         self._sources: dict[Source, None] = {}
-        self._whole: set[int] = set()
         self._members: frozenset[int] = frozenset()
 
     @property
@@ -98,8 +97,6 @@ class Work:
         rest = RangeSet(self._strategy.claim(0, geometry.size))
         picker = Picker(rest, geometry.piece_length, geometry.size, random.Random(self._seed))
         picker.start(list(self._sources))
-        for piece in self._whole:
-            picker.keep_whole(piece)
         self._take_turns(picker)
         return picker
 
@@ -127,11 +124,6 @@ class Work:
     def holds(self, source: Source, piece: int) -> bool:
         """Whether ``source`` has ``piece`` to give, as far as it has told."""
         return self._strategy.has(source, piece)
-
-    def keep_whole(self, piece: int) -> None:
-        """Do not divide ``piece`` between sources any more."""
-        self._whole.add(piece)
-        self._strategy.keep_whole(piece)
 
     def rest(self, source: Source) -> int:
         """Bytes that ``source`` was given and has not asked for yet."""

@@ -45,7 +45,6 @@ class Division:
         self._begin_at = begin_at
         self._pool = RangeSet(missing)  # nobody's yet
         self._chunks: dict[Source, RangeSet] = {}
-        self._whole: set[int] = set()  # pieces that one source shall deliver alone
 
     def start(self, sources: Sequence[Source]) -> None:
         """Divide what is nobody's into equal chunks, one for each of ``sources``.
@@ -97,10 +96,6 @@ class Division:
         """Whether ``source`` has ``piece`` to give: here everybody has everything."""
         return source in self._chunks
 
-    def keep_whole(self, piece: int) -> None:
-        """Do not divide ``piece`` any more: two sources delivered it and one of them wrongly."""
-        self._whole.add(piece)
-
     def rest(self, source: Source) -> int:
         """Bytes that ``source`` has not asked for yet."""
         return self._chunks[source].total if source in self._chunks else 0
@@ -145,13 +140,6 @@ class Division:
         start, end = taken[0]
         boundary = -(-start // self._piece_length) * self._piece_length
         if start < boundary < taken[-1][1]:
-            kept = [(start, min(end, boundary))]
-        elif start // self._piece_length in self._whole:
-            kept = list(taken)
-        else:
-            kept = []
-        stolen = RangeSet(taken)
-        for span in kept:
-            rest.add(*span)
-            stolen.cut(*span)
-        return list(stolen)
+            rest.add(start, min(end, boundary))
+            taken[0] = boundary, end
+        return [span for span in taken if span[0] < span[1]]

@@ -37,6 +37,7 @@ class Served:
     sock: socket.socket
     events: list[events.Event]
     token: bytes = wire.NO_TOKEN
+    asked: int = 9  # the number of the latest REQUEST
 
     def share(self, path: Path) -> Metainfo:
         """As ``send`` does."""
@@ -59,7 +60,8 @@ class Served:
     def read(self, info_hash: bytes, offset: int, length: int) -> bytes | wire.Refusal:
         """What a REQUEST gets: all its bytes, or the reason why not."""
         got = b""
-        self.sock.send(wire.encode(wire.Request(1, 5, offset, length, info_hash, self.token, 1200)))
+        self.asked += 1
+        self.sock.send(wire.encode(wire.Request(1, self.asked, offset, length, info_hash, self.token, 1200)))
         while len(got) < length:
             answer = wire.decode(self.sock.recv(65_535))
             if isinstance(answer, wire.Refuse):

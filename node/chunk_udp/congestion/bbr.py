@@ -4,7 +4,8 @@ Two numbers describe a path: the rate at which its narrowest link delivers (the 
 the round trip without a queue (the least seen lately). Their product fills the path without filling its
 queue. Everything else here keeps these two honest:
 
-    STARTUP   ask for 2.77 times what arrives, until three rounds bring no quarter more, or a queue stands
+    STARTUP   ask for 2.77 times what arrives, until three rounds bring no quarter more, a queue stands, or
+              more gets lost than before: then we crowd others out
     DRAIN     let the queue that this made run empty
     CRUISE    ask at the measured rate
     UP        for a round, ask for a quarter more: if more arrives, there was more
@@ -21,6 +22,7 @@ Source: draft-cardwell-ccwg-bbr; the making good and its trial are ours.
 from __future__ import annotations
 
 import enum
+import math
 
 from node.chunk_udp.congestion.base import SHORTEST_TRIP, CongestionController, Share, View
 from node.chunk_udp.delivery import Round
@@ -34,9 +36,13 @@ FULL_GROWTH, FULL_ROUNDS = 1.25, 3  # STARTUP ends after this many rounds withou
 CRUISE_ROUNDS = 6
 RATE_ROUNDS = 10  # rounds for which a rate is believed
 RTT_SECONDS = 10.0  # seconds for which a least round trip is believed
-QUEUE_FACTOR, QUEUE_SECONDS = 1.25, 0.004  # a round trip above the least by this shows a queue
+QUEUE_PART, QUEUE_SECONDS = 0.25, 0.004  # a round trip longer than the least by this shows a queue
+LONG_QUEUE = 0.05  # seconds more show one on any path
 TOO_MUCH_LOSS = 0.02  # of a round, with a queue: congestion
+CHANCE = 3.0  # standard deviations more than was lost before end STARTUP: chance does not explain that
 LATE_SAMPLES = 8  # answers in a row, in STARTUP, that met a queue: it has filled the path
+LATE_SECONDS, FEW_SAMPLES = 0.1, 3  # or fewer of them in so much time: slow paths give few answers
+FIRST_ROUNDS = 2  # are the first window's: several owners' together make a queue that says nothing
 DRAIN_ROUNDS = 3  # rounds that DRAIN and DOWN last at most: the queue may be others'
 WASTED_CUT = 0.6  # what is still made good of losses after a rest showed waste
 WORTH_A_REST = 0.02  # of what is asked for: who makes good more than this tries now and then whether it helps
@@ -89,11 +95,13 @@ class Bbr(CongestionController):
         self._ceiling = float("inf")  # bytes outstanding that congestion allowed
         self._since_cut = CUT_ROUNDS  # rounds
         self._late = 0  # bytes came late so many times in a row
+        self._late_since = float("inf")
         self._queued = False  # the last round met a queue throughout
         self._rate_before_up = float("inf")  # at the last probe
         self._most_loss = MOST_MADE_GOOD  # as far as rests have shown it to be worth it
         self._next_rest = 0.0  # when to try again what asking for less costs
         self._full_loss = 0.0  # the loss when STARTUP last grew
+        self._begun_lost, self._begun_total = 0.0, 0.0  # segments of STARTUP
         self._rises = 0  # probes in a row that found more
 
     # ---- what the connection asks
@@ -103,7 +111,8 @@ class Bbr(CongestionController):
         if not self.rate:
             return STARTUP_GAIN * self.window / max(rtt.smoothed, SHORTEST_TRIP)
         rate = self._gain * self.rate * self._fits / (1 - self.loss)
-        return max(rate, self.minimum_window / max(rtt.smoothed, SHORTEST_TRIP))
+        least = self.window if self.phase is Phase.STARTUP else self.minimum_window  # first samples are small
+        return max(rate, least / max(rtt.smoothed, SHORTEST_TRIP))
 
     # ---- what the connection tells
 
@@ -113,8 +122,15 @@ class Bbr(CongestionController):
             return
         if limited:
             self.window = min(self.window + size, max(self._ceiling, self.window))
-        self._late = self._late + 1 if self._shows_queue(rtt.latest) else 0
-        if self._late >= LATE_SAMPLES:  # a round is too long to wait: the queue doubles meanwhile
+        if not self._shows_queue(rtt.latest):
+            self._late, self._late_since = 0, now
+            return
+        self._late += 1
+        slowly = self._late >= FEW_SAMPLES and now - self._late_since >= LATE_SECONDS
+        long_late = slowly and self._rounds > FIRST_ROUNDS
+        if (
+            self._late >= LATE_SAMPLES or long_late
+        ):  # a round is too long to wait: the queue doubles meanwhile
             self._enter(Phase.DRAIN)
 
     def on_lost(self, size: int, sent_at: float, now: float) -> None:
@@ -131,6 +147,8 @@ class Bbr(CongestionController):
         queued, self._queued = queue or self._queued, queue  # losses are told a round late
         self._learn_rate(ended)
         congested = self._learn_loss(ended, queued) > TOO_MUCH_LOSS + self.loss and queued
+        if self.phase is Phase.STARTUP and self._rtts and self._crowds_out(ended):
+            self._enter(Phase.DRAIN)
         view = share.report(self.rate, ended.delivered, queue, congested, now)
         self._fits = min(view.fits, EASE * self._fits)
         self._rest(view)
@@ -151,7 +169,7 @@ class Bbr(CongestionController):
         return self._shows_queue(lowest)
 
     def _shows_queue(self, seconds: float) -> bool:
-        return seconds > self.least_rtt * QUEUE_FACTOR + QUEUE_SECONDS
+        return seconds > self.least_rtt + min(QUEUE_PART * self.least_rtt + QUEUE_SECONDS, LONG_QUEUE)
 
     def _learn_rate(self, ended: Round) -> None:
         if ended.rate and (not ended.limited or ended.rate > self.rate):
@@ -221,6 +239,20 @@ class Bbr(CongestionController):
         elif (self._rounds >= CRUISE_ROUNDS or (rising and self._rounds > 1)) and share.may_probe(now):
             self._rises = self._rises + 1 if rising else 0
             self._enter(Phase.UP)
+
+    def _crowds_out(self, ended: Round) -> bool:
+        """Whether the loss grows with the rate: then a queue is full, though it may be as long as ever."""
+        lost = max(0, ended.lost) / self.segment_size
+        total = lost + max(0, ended.delivered) / self.segment_size
+        before = (self._begun_lost + 1) / (
+            self._begun_total + 2
+        )  # Laplace's rule: at first anything is likely
+        crowded = lost > before * total + CHANCE * math.sqrt(before * (1 - before) * total)
+        if crowded:
+            self.loss = min(self.loss, self._begun_lost / max(1.0, self._begun_total))
+            self._rate_before_up = 0.0  # it may have been a burst of bad luck: probe soon
+        self._begun_lost, self._begun_total = self._begun_lost + lost, self._begun_total + total
+        return crowded
 
     def _maybe_full(self, ended: Round, queue: bool) -> None:
         if self.rate >= self._full_rate * FULL_GROWTH:

@@ -48,6 +48,24 @@ def test_who_shows_a_token_is_told_the_size() -> None:
     assert owner.counts == {"ask": 1}
 
 
+def test_a_request_that_the_network_doubled_is_answered_once_and_one_asked_again_each_time() -> None:
+    owner = answerer()
+    again = dataclasses.replace(REQUEST, sequence=3)
+    assert [give(owner, r) for r in (REQUEST, REQUEST, again, REQUEST)] == [
+        *(SendChunk(REQUEST), None),
+        *(SendChunk(again), None),
+    ]
+    assert owner.counts == {"request": 2, "copy": 2}
+
+
+def test_what_was_refused_is_answered_when_it_is_held() -> None:
+    content = Content(held=Bitfield(100))
+    owner = answerer(content)
+    assert give(owner, REQUEST) == wire.Refuse(7, 2, wire.Refusal.NOT_HELD)
+    content.held = None
+    assert give(owner, REQUEST) == SendChunk(REQUEST)
+
+
 def test_who_shows_none_gets_one_that_works() -> None:
     owner = answerer()
     for message in (ASK, REQUEST):

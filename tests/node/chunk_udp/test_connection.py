@@ -15,6 +15,7 @@ from node.chunk_udp.connection import (
     LATE_BLACK_HOLE_PROBES,
     MAX_REFUSALS,
     MAX_TOKENS_IN_A_ROW,
+    PROBE_REQUESTS,
     FetchConnection,
     State,
 )
@@ -571,6 +572,20 @@ def test_a_whole_window_lost_comes_back_after_one_probe() -> None:
     probe = connection.datagrams_to_send()
     assert spans(take(connection, owner.answers(probe, timer), timer + 0.01)) == [(0, 1000)]
     assert connection.take_lost(99_999) == (1000, 10_000)
+
+
+def test_each_probe_in_vain_asks_for_one_segment_more_up_to_a_few() -> None:
+    """A burst of losses may be as long as several probes, and ends the sooner."""
+    connection = told(connect(owner_timeout=30.0), Owner())
+    connection.request(0, 10_000, 1.0)
+    connection.datagrams_to_send()
+    asked = []
+    for _ in range(PROBE_REQUESTS + 2):
+        timer = connection.next_timer()
+        assert timer is not None
+        connection.on_timer(timer)
+        asked.append(len(requests_of(connection.datagrams_to_send())))
+    assert asked == [*range(1, PROBE_REQUESTS + 1), PROBE_REQUESTS, PROBE_REQUESTS]
 
 
 def test_several_probes_in_vain_close_the_window() -> None:

@@ -82,6 +82,21 @@ def test_what_it_does_not_hold_after_all_comes_back_and_the_rest_goes_on() -> No
     assert take(connection, refusal, 1.2) == []  # a second copy of it
 
 
+def test_a_late_no_to_a_request_that_is_gone_is_no_fault() -> None:
+    """Its bytes were asked for again meanwhile, and that request has an answer of its own."""
+    connection = fetching()
+    connection.request(0, 1000, 1.0)
+    (first,) = sent(connection)
+    timer = connection.next_timer()
+    assert timer is not None
+    connection.on_timer(timer)
+    (probe,) = sent(connection)
+    late = wire.Refuse(first.transfer_id, first.sequence, wire.Refusal.NOT_HELD)
+    assert take(connection, late, timer + 0.1) == []
+    again = dataclasses.replace(late, sequence=probe.sequence)
+    assert take(connection, again, timer + 0.2) == [NotHeld(((0, 1000),))]
+
+
 def test_a_busy_owner_is_asked_again_once_a_second_until_it_serves_us() -> None:
     connection = fetching()
     connection.request(0, 2000, 1.0)

@@ -48,6 +48,7 @@ class Peer:
         self.sock.connect(addr)
         self.sock.settimeout(10)
         self.token = wire.NO_TOKEN
+        self.asked = 0  # REQUESTs, which have numbers of their own each
         answer = self.ask()
         assert isinstance(answer, wire.Token)
         self.token = answer.token
@@ -62,8 +63,9 @@ class Peer:
         self.send(wire.Ask(7, 1 << 31, INFO_HASH, self.token))
         return self.hear()
 
-    def request(self, offset: int, length: int, segment: int = 1000, sequence: int = 1) -> None:
-        self.send(wire.Request(7, sequence, offset, length, INFO_HASH, self.token, segment))
+    def request(self, offset: int, length: int, segment: int = 1000) -> None:
+        self.asked += 1
+        self.send(wire.Request(7, self.asked, offset, length, INFO_HASH, self.token, segment))
 
     def fetch(self, offset: int, length: int, segment: int = 1000) -> bytes:
         """What comes for one request, until all is here."""
@@ -124,7 +126,7 @@ def test_an_upload_limit_holds_and_is_reached(serve: Serve, peer: Callable[[Owne
     rate = 1_000_000
     fetcher = peer(serve(upload_limit=rate))
     for number in range(4):
-        fetcher.request(number * 60_000, 60_000, 1000, number + 1)
+        fetcher.request(number * 60_000, 60_000)
     arrivals: list[tuple[float, int]] = []
     asked, received, end = 240_000, 0, time.monotonic() + 2.5
     while time.monotonic() < end:
@@ -133,7 +135,7 @@ def test_an_upload_limit_holds_and_is_reached(serve: Serve, peer: Callable[[Owne
         arrivals.append((time.monotonic(), len(message.payload) + wire.HEADER_SIZE))
         received += len(message.payload)
         if asked - received < 180_000:
-            fetcher.request(asked % 900_000, 60_000, 1000, asked)
+            fetcher.request(asked % 900_000, 60_000)
             asked += 60_000
     windows = [sum(s for t, s in arrivals if at <= t < at + 1) for at, _ in arrivals if at + 1 < end]
     assert max(windows) <= 1.1 * rate  # what was sent in a second may arrive in a little less
@@ -153,7 +155,7 @@ def test_two_who_ask_at_once_are_served_in_turn(serve: Serve, peer: Callable[[Ow
     owner = serve(upload_limit=500_000)
     first, second = peer(owner), peer(owner)
     for number in range(8):
-        first.request(number * 10_000, 10_000, 1000, number + 1)
+        first.request(number * 10_000, 10_000)
     assert isinstance(first.hear(), wire.Data)
     asked = time.monotonic()
     assert second.fetch(0, 5000) == CONTENT[:5000]
@@ -179,10 +181,10 @@ def test_who_loses_its_slot_is_told_and_what_it_asked_for_is_not_sent(
     monkeypatch.setattr("node.chunk_udp.slots.SLICE", 0.0)
     owner = serve(upload_slots=1, upload_limit=16_000)
     first, second = peer(owner), peer(owner)
-    first.request(0, 4000, 1000, 1)
+    first.request(0, 4000)
     assert isinstance(first.hear(), wire.Data)
-    second.request(0, 500, 512, 5)
-    assert second.hear().sequence == 5
+    second.request(0, 500, 512)
+    assert second.hear().sequence == 1
     heard = []
     while not heard or not isinstance(heard[-1], wire.Refuse):
         heard.append(first.hear())
@@ -249,7 +251,7 @@ def test_only_chunks_that_do_not_fit_a_path_make_segments_smaller(
     while not owner.counts["out of bounds"] and time.monotonic() < deadline:
         time.sleep(0.001)
     monkeypatch.setattr(sockets, "send_parts", send)
-    fetcher.request(0, 8000, 4000, 2)
+    fetcher.request(0, 8000, 4000)
     message = fetcher.hear()
     assert isinstance(message, wire.Data) and len(message.payload) == then
 

@@ -14,6 +14,7 @@ from common import messages
 from common.metainfo import decode_metainfo, encode_metainfo
 from node.chunk_udp import (
     connection,
+    copies,
     limits,
     marks,
     owner,
@@ -78,7 +79,7 @@ def test_the_torrent_is_shown_as_it_is_written() -> None:
 
 def test_every_constant_has_its_value() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([\d.,/ ]+?) ", DOCUMENT, re.MULTILINE)
-    serving_modules = (limits, marks, owner, serving, slots, strangers, waiting)
+    serving_modules = (copies, limits, marks, owner, serving, slots, strangers, waiting)
     modules = (wire, tokens, recovery, reception, connection, base, cubic, fixed, sockets, *serving_modules)
     assert len(rows) > 25
     for name, written in rows:

@@ -96,17 +96,6 @@ def test_what_is_claimed_is_nobodys_until_it_is_given_back(make: Make) -> None:
 
 
 @strategies
-def test_a_piece_to_be_kept_whole_is_not_divided(make: Make) -> None:
-    strategy = make([(0, PIECE)], PIECE)
-    strategy.start([A, B])
-    strategy.keep_whole(0)
-    first = strategy.take(A, 1000, patience(strategy))
-    assert first is not None
-    assert drain(strategy, B) == []
-    assert total([first, *drain(strategy, A)]) == PIECE
-
-
-@strategies
 @pytest.mark.parametrize("seed", range(20))
 def test_whoever_comes_goes_fails_and_lies_all_is_delivered_once(make: Make, seed: int) -> None:
     """Sources take, deliver, fail and leave at random; in the end every byte was delivered just once."""

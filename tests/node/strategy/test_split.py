@@ -116,16 +116,6 @@ def test_what_a_lost_owner_leaves_is_taken_before_anything_is_stolen() -> None:
     assert division.rest(B) == 3 * PIECE
 
 
-def test_a_piece_that_came_wrong_from_two_is_not_divided_again() -> None:
-    division = Division([], PIECE)
-    division.start([A, B])
-    division.keep_whole(5)
-    division.give_back([(5 * PIECE, 6 * PIECE)])
-    assert division.take(A, 1000, same_speed(division)) == (5 * PIECE, 5 * PIECE + 1000)
-    assert division.take(B, 1000, same_speed(division)) is None
-    assert division.rest(A) == PIECE - 1000
-
-
 def test_a_source_that_left_gets_nothing() -> None:
     division = Division([(0, PIECE)], PIECE)
     division.start([A])

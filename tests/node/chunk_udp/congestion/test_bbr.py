@@ -6,7 +6,14 @@ import pytest
 
 from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion.base import View
-from node.chunk_udp.congestion.bbr import Bbr, Phase
+from node.chunk_udp.congestion.bbr import (
+    FEW_SAMPLES,
+    FIRST_ROUNDS,
+    LATE_SECONDS,
+    LONG_QUEUE,
+    Bbr,
+    Phase,
+)
 from node.chunk_udp.delivery import Round
 from node.chunk_udp.recovery import RoundTripTime
 
@@ -110,6 +117,45 @@ def test_it_keeps_the_queue_short_most_of_the_time() -> None:
     path = Path(room=10 * BDP).run(40).run(60)
     assert sorted(path.queues)[len(path.queues) // 2] < 0.1 * BDP
     assert max(path.queues) < BDP
+
+
+def test_the_first_answers_do_not_slow_the_first_window_down() -> None:
+    """One segment in the first round trip is no rate: what the window allows is asked for in a round trip."""
+    controller, rtt = Bbr(SEGMENT), RoundTripTime()
+    rtt.sample(BASE)
+    controller.on_received(SEGMENT, 0.0, rtt, BASE, True)
+    first = Round(SEGMENT, 0, SEGMENT / BASE, False, BASE, 9 * SEGMENT)
+    controller.on_round(first, Link(), BASE)
+    assert controller.pacing_rate(rtt) >= controller.window / BASE
+
+
+def test_a_queue_on_a_long_path_ends_the_start_after_few_answers_but_not_the_first_ones() -> None:
+    controller, rtt = Bbr(SEGMENT), RoundTripTime()
+    long = 10 * BASE
+    now = 0.0
+    for number in range(FIRST_ROUNDS + 1):
+        for _ in range(FEW_SAMPLES + 1):
+            rtt.sample(long + (LONG_QUEUE + 0.01 if number else 0.0))
+            controller.on_received(SEGMENT, now - long, rtt, now, True)
+            now += 0.8 * LATE_SECONDS
+        assert controller.phase is (Phase.DRAIN if number == FIRST_ROUNDS else Phase.STARTUP)
+        ended = Round(3 * SEGMENT, 0, (number + 1) * SEGMENT / BASE, False, long, SEGMENT)
+        controller.on_round(ended, Link(), now)
+
+
+@pytest.mark.parametrize(("before", "then", "ends"), [(0.0, 0.2, True), (0.2, 0.25, False), (0.2, 0.5, True)])
+def test_a_loss_that_grows_with_the_rate_ends_the_start_and_is_not_made_good(
+    before: float, then: float, ends: bool
+) -> None:
+    """TCP keeps the queue full: the round trip never changes, and losses alone show that there is no room."""
+    controller = Bbr(SEGMENT)
+    for number, loss in enumerate((before, before, before, then)):
+        asked = 10 * SEGMENT << number
+        lost = int(asked * loss)
+        ended = Round(asked - lost, lost, (asked - lost) / BASE, False, BASE, asked)
+        controller.on_round(ended, Link(), BASE * number)
+    assert (controller.phase is Phase.DRAIN) is ends
+    assert controller.loss <= 0.21
 
 
 @pytest.mark.parametrize("factor", [0.1, 0.5])
