@@ -156,7 +156,10 @@ class JournalReader:
             tail.torn += len(raw)
             return
         if tail.torn:
-            self._damaged(path, f"record {self._next} at byte {tail.size} is broken ({tail.torn} bytes)")
+            self._damaged(
+                path,
+                f"{tail.torn} bytes from byte {tail.size} on are not record {self._next} as it was written",
+            )
             tail.size, tail.torn = tail.size + tail.torn, 0
         if tail.size == 0:
             self._begin(path, line)
@@ -169,9 +172,13 @@ class JournalReader:
         return "1" if self.tail.number is None else str(self.tail.number + 1)
 
     def _was_safe(self, line: Line) -> bool:
-        """Whether what is broken before this line was once known to be on the disk."""
+        """Whether what is broken before this line is no record that a crash cut off: it was once known to be
+        on the disk, or it came between two records.
+        """
         tail = self.tail
-        return tail.size == 0 or tail.number is None or line.safe > tail.number
+        if tail.size == 0 or tail.number is None:
+            return True
+        return line.safe > tail.number or line.number == tail.number + 1
 
     def _begin(self, path: Path, line: Line) -> None:
         """The first line of a file."""
