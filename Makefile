@@ -8,7 +8,7 @@ MINUTES ?= 10
 SEED ?= 1
 NODES ?= 200
 
-.PHONY: chaos help venv demo test lint types layers bench bench-network interop check fuzz soak clean
+.PHONY: chaos kills help venv demo test lint types layers bench bench-network interop check fuzz soak clean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
 	@echo "make bench-network  the same over bad links, beside TCP, QUIC and libtorrent (Linux, as root)"
 	@echo "make chaos    every fault on real processes for MINUTES=10, then a table of what was measured; SEED=1"
+	@echo "make kills    kill -9 of a tracker under load, KILLS=1000 times: what was acknowledged must be there"
 	@echo "make interop  install libtorrent and aioquic for the tests and benches that compare with it (aria2: your package manager)"
 
 .venv/run.stamp: requirements.txt constraints.txt
@@ -79,6 +80,10 @@ fuzz: .venv/dev.stamp
 
 chaos: .venv/dev.stamp
 	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) CHAOS_NODES=$(NODES) $(BIN)/python -m pytest tests/e2e/chaos -v -s --durations=0
+
+KILLS ?= 1000
+kills: .venv/dev.stamp
+	$(BIN)/python -m bench.tracker.kills --kills $(KILLS)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

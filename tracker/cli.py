@@ -16,6 +16,7 @@ from types import FrameType
 from common.errors import LocalFault, SettingError, StorageFault
 from common.logs import clean, log, open_log
 from configs import CFG
+from tracker import upkeep
 from tracker.admission import Limits
 from tracker.assembly import make_service
 from tracker.decisions import Rules
@@ -31,8 +32,11 @@ SIGNAL_POLL = 0.2  # seconds; on Windows a signal is seen only between waits
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tracker until SIGINT or SIGTERM; the exit code."""
-    options = _options(argv)
+    """Run the tracker until SIGINT or SIGTERM, or see to its records; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] and words[0] in upkeep.COMMANDS:
+        return upkeep.main(words, Path(CFG["directory"]["tracker_db_dir"]))
+    options = _options(words[1:] if words[:1] == ["serve"] else words)
     stop = threading.Event()
     _on_signals(lambda number, frame: stop.set())
     logging.raiseExceptions = False  # on a full disk, logging must not fill the terminal with complaints
@@ -50,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     host, port = CFG["constants"]["TRACKER_ADDR"]
     parser = argparse.ArgumentParser(
-        prog="tracker.py", description="The swarm's tracker.", allow_abbrev=False
+        prog="tracker.py",
+        description="The swarm's tracker. check, export or import instead of options: see to its records.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--host", "-host", default=host, help=f"numeric address to listen on (default {host})"

@@ -1,4 +1,4 @@
-"""Load from this process: clients on kept connections; each sends its next request once the last is answered."""
+"""Load from this process: clients on kept connections; each asks again as soon as it is answered."""
 
 from __future__ import annotations
 

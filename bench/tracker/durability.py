@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,10 @@ from pathlib import Path
 from bench.tracker.clients import Load, announcing, ask, load
 from bench.tracker.kills import ROOT, tracker_in
 from common.messages import OwnedFile
+from tracker.records import NodeRecord, Owners
 from tracker.storage.disk import SystemDisk
-from tracker.storage.entries import Owners
 from tracker.storage.journal import Journal
 from tracker.storage.reading import Contents
-from tracker.storage.records import NodeRecord
 from tracker.storage.snapshot import Snapshots
 from tracker.storage.upkeep import Still
 
@@ -53,7 +52,7 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def owning(folder: Path, seconds: float = SECONDS, **settings: str) -> Load:
+def owning(folder: Path, settings: Mapping[str, str], seconds: float = SECONDS) -> Load:
     """CLIENTS nodes that announce as fast as they are answered, at a new tracker."""
     with tracker_in(folder, **settings) as (_, port):
         return load(port, [announcing(node_id) for node_id in range(1, CLIENTS + 1)], seconds)
@@ -61,12 +60,12 @@ def owning(folder: Path, seconds: float = SECONDS, **settings: str) -> Load:
 
 def own() -> list[Row]:
     """OWN with the journal against OWN without, alternating."""
-    kinds = {"memory": {"STORAGE": "memory"}, "json": {"STORAGE": "json"}, "os": {"SYNC": "os"}}
+    kinds = {"memory": {"TRACKER_STORAGE": "memory"}, "json": {"STORAGE": "json"}, "os": {"SYNC": "os"}}
     loads: dict[str, list[Load]] = {kind: [] for kind in kinds}
     for _ in range(ROUNDS):
         for kind, settings in kinds.items():
             with scratch() as folder:
-                loads[kind].append(owning(folder, **settings))
+                loads[kind].append(owning(folder, settings))
     rate = {kind: statistics.median(one.rate for one in of) for kind, of in loads.items()}
     p99 = {kind: statistics.median(one.quantile(0.99) for one in of) for kind, of in loads.items()}
     return [
@@ -86,7 +85,7 @@ def threads() -> list[Row]:
         loads = []
         for _ in range(ROUNDS):
             with scratch() as folder:
-                loads.append(owning(folder, 3.0, TRACKER_THREADS=str(number)))
+                loads.append(owning(folder, {"TRACKER_THREADS": str(number)}, 3.0))
         rate = statistics.median(one.rate for one in loads)
         p99 = statistics.median(one.quantile(0.99) for one in loads)
         rows.append(Row(f"OWN durable, {number} threads (p99 {p99:.1f} ms)", rate, "/s", ""))
@@ -141,10 +140,10 @@ def snapshot() -> list[Row]:
     """OWN while snapshots of NODES nodes are taken, against OWN while none is."""
     with scratch() as folder:
         large(folder / "db")
-        quiet = owning(folder, TRACKER_SAVE_INTERVAL="3600")
+        quiet = owning(folder, {"TRACKER_SAVE_INTERVAL": "3600"})
     with scratch() as folder:
         large(folder / "db")
-        busy = owning(folder, TRACKER_SAVE_INTERVAL="0.1")
+        busy = owning(folder, {"TRACKER_SAVE_INTERVAL": "0.1"})
     return [
         Row("OWN durable at this size, no snapshot", quiet.rate, "/s", ""),
         Row("OWN durable at this size, no snapshot: p99", quiet.quantile(0.99), "ms", ""),

@@ -26,10 +26,7 @@ from common import fields as read
 from common.errors import MessageError
 from common.fields import Addr
 from common.messages import OwnedFile
-from tracker.storage.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Pair
-
-Owners = tuple[OwnedFile, list[int]]
-"""A file, and the node ids of those who own just this (its name, hash and size; whole or in part)."""
+from tracker.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Owners, Pair
 
 _OWNER = b'{"node_id": '
 _FIRST = b": [" + _OWNER

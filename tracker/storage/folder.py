@@ -18,12 +18,13 @@ from pathlib import Path
 
 from common.errors import StorageFault
 from common.logs import log
+from tracker.records import Change
+from tracker.storage.base import SnapshotSource
 from tracker.storage.disk import Disk, SystemDisk
 from tracker.storage.journal import Journal, journal_name
 from tracker.storage.manifest import MANIFEST, PARTS
 from tracker.storage.reading import Contents, Damage, read_folder
-from tracker.storage.records import Change
-from tracker.storage.snapshot import Snapshots, Source, new_name
+from tracker.storage.snapshot import Snapshots, new_name
 
 SHARE = 0.05  # of the time may go into snapshots
 REST = 0.002  # seconds that a snapshot in the background leaves to others after each slice
@@ -43,7 +44,7 @@ class FolderKeeper:
         self._disk = disk or SystemDisk()
         self._journal = Journal(self._disk, folder, durable)
         self._snapshots = Snapshots(self._disk, folder, {})
-        self._source: Source | None = None
+        self._source: SnapshotSource | None = None
         self._release: Callable[[], None] = lambda: None
         self._saved = 0  # ticket of the last snapshot; -1: there must be one in any case
         self._due = 0.0  # monotonic seconds: no snapshot in the background before this
@@ -77,7 +78,7 @@ class FolderKeeper:
         """Until it is kept; RecordsFull or RecordsReadOnly if it is not."""
         self._journal.wait(ticket)
 
-    def start(self, source: Source) -> None:
+    def start(self, source: SnapshotSource) -> None:
         """Take snapshots of ``source`` from now on."""
         self._source = source
         self._thread.start()

@@ -29,10 +29,10 @@ from pathlib import Path
 
 from common.errors import RecordsFull, RecordsReadOnly, StorageFault
 from common.logs import log
+from tracker.records import Change
 from tracker.storage.disk import Disk
 from tracker.storage.entries import change_text
 from tracker.storage.lines import encode_line
-from tracker.storage.records import Change
 
 FORMAT = 1
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)

@@ -97,6 +97,7 @@ class InProcess:
         self._half_life = rules.half_life
         self._gone: list[Gone] = []  # since the last sweep
         self._stood_still = 0.0  # seconds, since the last sweep
+        self._unsafe: dict[int, int] = {}  # node id -> ticket of its last request, until that is kept
 
     @property
     def silence(self) -> float:
@@ -121,15 +122,15 @@ class InProcess:
         """REGISTER."""
         with self._deciding() as now:
             decided, changes = self._registry.register_node(caller, claim, now)
-            ticket = self._keeper.note(changes) if changes else None
-        return self._kept(decided, ticket)
+            ticket = self._note(caller, changes)
+        return self._kept(caller, decided, ticket)
 
     def own(self, caller: Caller, files: Sequence[OwnedFile]) -> Announced:
         """OWN."""
         with self._deciding() as now:
             decided, changes = self._registry.add_file_owner(caller, files, now)
-            ticket = self._keeper.note(changes) if changes else None
-        return self._kept(decided, ticket)
+            ticket = self._note(caller, changes)
+        return self._kept(caller, decided, ticket)
 
     def need(self, caller: Caller, filename: str | None, info_hash: str | None, limit: int) -> Found:
         """NEED."""
@@ -140,15 +141,15 @@ class InProcess:
         """UPDATE."""
         with self._deciding() as now:
             decided, changes = self._registry.update_db(caller, receipt, now)
-            ticket = self._keeper.note(changes) if changes else None
-        return self._kept(decided, ticket)
+            ticket = self._note(caller, changes)
+        return self._kept(caller, decided, ticket)
 
     def exit(self, caller: Caller) -> bool:
         """EXIT."""
         with self._deciding():
             decided, changes = self._registry.remove_node(caller)
-            ticket = self._keeper.note(changes) if changes else None
-        return self._kept(decided, ticket)
+            ticket = self._note(caller, changes)
+        return self._kept(caller, decided, ticket)
 
     # ---- time
 
@@ -186,10 +187,22 @@ class InProcess:
         self._gone.extend(Gone(node.node_id, node.addr) for node in gone)
         return True
 
-    def _kept(self, decided: Decided, ticket: int | None) -> Decided:
+    def _note(self, caller: Caller, changes: Sequence[Change]) -> int | None:
+        """The ticket to wait for. What changes nothing may repeat a request that is not safe yet, and must
+        not be answered before that one could have been.
+        """
+        if not changes:
+            return self._unsafe.get(caller.node_id)
+        ticket = self._unsafe[caller.node_id] = self._keeper.note(changes)
+        return ticket
+
+    def _kept(self, caller: Caller, decided: Decided, ticket: int | None) -> Decided:
         """What was decided, once it survives."""
         if ticket is not None:
             self._keeper.wait(ticket)
+            with self._lock:
+                if self._unsafe.get(caller.node_id) == ticket:
+                    del self._unsafe[caller.node_id]
         return decided
 
     # ---- looking

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common.errors import MalformedInput, MessageError, StorageFault
+from tracker.records import NodeRecord, Owners
 from tracker.storage.disk import Disk
-from tracker.storage.entries import Owners, read_node, read_node_id, read_owners, read_owners_line
+from tracker.storage.entries import read_node, read_node_id, read_owners, read_owners_line
 from tracker.storage.journal import journal_name
 from tracker.storage.manifest import (
     FILES,
@@ -37,7 +38,6 @@ from tracker.storage.manifest import (
     decode_manifest,
     measure,
 )
-from tracker.storage.records import NodeRecord
 from tracker.storage.replay import REMEDY, JournalReader, Replay, Tail
 
 Entry = TypeVar("Entry")

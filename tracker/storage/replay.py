@@ -17,12 +17,22 @@ from pathlib import Path
 
 from common.errors import MessageError, StorageFault
 from common.messages import OwnedFile
-from tracker.records import FileKey, file_key
+from tracker.records import (
+    Change,
+    FileKey,
+    FilesOwned,
+    NodeChanged,
+    NodeJoined,
+    NodeLeft,
+    NodeRecord,
+    Owners,
+    Pair,
+    file_key,
+)
 from tracker.storage.disk import Disk
-from tracker.storage.entries import Owners, read_change
+from tracker.storage.entries import read_change
 from tracker.storage.journal import FORMAT, journal_name
 from tracker.storage.lines import MAX_LINE, Line, decode_line
-from tracker.storage.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Pair
 
 REMEDY = "python -m tracker check --repair sets it aside and keeps what can be read"
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from zlib import crc32
 
+from tracker.storage.base import SnapshotSource
 from tracker.storage.disk import Disk
-from tracker.storage.entries import Owners, name_text, node_text, owners_text
+from tracker.storage.entries import name_text, node_text, owners_text
 from tracker.storage.journal import journal_name
 from tracker.storage.manifest import (
     FILES,
@@ -34,7 +35,6 @@ from tracker.storage.manifest import (
     encode_manifest,
 )
 from tracker.storage.reading import journals_in
-from tracker.storage.records import NodeRecord
 
 Item = TypeVar("Item")
 Pause = Callable[[], None]
@@ -49,22 +49,6 @@ def new_name(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
-class Source(Protocol):
-    """Where the entries come from. Each call holds a lock for a moment, and tells how things are then."""
-
-    def node_ids(self) -> list[int]:
-        """All nodes."""
-
-    def node_records(self, node_ids: Sequence[int]) -> list[NodeRecord]:
-        """Those of the nodes that are still there."""
-
-    def file_names(self) -> list[str]:
-        """All names that a file is owned under."""
-
-    def owners_of(self, names: Sequence[str]) -> list[tuple[str, list[Owners]]]:
-        """Who owns files of these names, as far as somebody still does."""
-
-
 class Snapshots:
     """Writes the snapshots of one folder. Errors are OSErrors, after which the next one may be tried."""
 
@@ -74,7 +58,7 @@ class Snapshots:
         self._folder = folder
         self._texts = dict(texts)
 
-    def write(self, source: Source, generation: int, pause: Pause = lambda: None) -> None:
+    def write(self, source: SnapshotSource, generation: int, pause: Pause = lambda: None) -> None:
         """The snapshot that the journal of this generation goes on from."""
         try:
             self._write(source, generation, pause)
@@ -84,7 +68,7 @@ class Snapshots:
                     self._disk.unlink(new_name(self._folder / name))
             raise
 
-    def _write(self, source: Source, generation: int, pause: Pause) -> None:
+    def _write(self, source: SnapshotSource, generation: int, pause: Pause) -> None:
         nodes = self._write_new(NODES, generation, node_lines(source, pause))
         files = self._write_new(FILES, generation, file_lines(source, pause))
         old = {before(name): self._texts[name] for name in PARTS if name in self._texts}
@@ -144,7 +128,7 @@ class Snapshots:
                 self._disk.unlink(self._folder / journal_name(generation))
 
 
-def node_lines(source: Source, pause: Pause = lambda: None) -> Iterator[str]:
+def node_lines(source: SnapshotSource, pause: Pause = lambda: None) -> Iterator[str]:
     """The entries of nodes.json."""
     for node_ids in _slices(source.node_ids()):
         for node in source.node_records(node_ids):
@@ -152,7 +136,7 @@ def node_lines(source: Source, pause: Pause = lambda: None) -> Iterator[str]:
         pause()
 
 
-def file_lines(source: Source, pause: Pause = lambda: None) -> Iterator[str]:
+def file_lines(source: SnapshotSource, pause: Pause = lambda: None) -> Iterator[str]:
     """The entries of files.json."""
     for names in _slices(source.file_names()):
         for name, groups in source.owners_of(names):

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import MessageError, StorageFault
+from tracker.records import NodeRecord, Owners
 from tracker.storage.disk import Disk
-from tracker.storage.entries import Owners, read_node, read_node_id, read_owners
+from tracker.storage.entries import read_node, read_node_id, read_owners
 from tracker.storage.folder import free_name, lock_folder
 from tracker.storage.journal import Journal
 from tracker.storage.reading import MAX_FILE_BYTES, Contents, read_folder
-from tracker.storage.records import NodeRecord
 from tracker.storage.snapshot import Snapshots, document, file_lines, new_name, node_lines
 
 EXPORT_FORMAT = 1

@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.messages import OwnedFile
+from tracker.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Owners, Pair
 from tracker.registry import FileKey, file_key
 from tracker.storage.disk import Disk
-from tracker.storage.entries import Owners
 from tracker.storage.folder import FolderKeeper
 from tracker.storage.reading import Contents
-from tracker.storage.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Pair
 
 FOLDER = Path("/db")
 HASHES = ["ab" * 20, "cd" * 20]

@@ -10,8 +10,8 @@ import pytest
 from common.errors import RecordsFull, RecordsReadOnly, StorageFault
 from faults.disk import MemoryDisk, Survivors
 from tests.tracker.storage.swarm import State, Swarm, history, needed_by, node, opened
+from tracker.records import NodeJoined, NodeLeft
 from tracker.storage.folder import FolderKeeper
-from tracker.storage.records import NodeJoined, NodeLeft
 
 LENGTH = 24  # requests
 

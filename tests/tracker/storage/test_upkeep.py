@@ -9,9 +9,9 @@ import pytest
 
 from common.messages import OwnedFile
 from tests.tracker.storage.swarm import history, node, opened, state_of
+from tracker.records import FilesOwned, NodeJoined
 from tracker.storage.disk import SystemDisk
 from tracker.storage.reading import read_folder
-from tracker.storage.records import FilesOwned, NodeJoined
 from tracker.upkeep import main
 
 DISK = SystemDisk()
