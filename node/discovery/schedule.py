@@ -3,22 +3,21 @@
 Ten thousand nodes lose a tracker in the same minute. If each came back as soon as it could, they would fall
 upon the tracker in its first second, and bring it down again. So chance decides (full jitter, as in
 "Exponential Backoff And Jitter", M. Brooker, 2015): a try falls anywhere between now and a bound, which
-doubles with each failure up to one interval. Wherever in its wait the tracker's return meets a node, it is
-back one interval later at the latest, and all of them together are spread over that interval.
+grows with each failure up to one interval. It grows fast: while it is short, those who are kept waiting pile
+up, and a tracker that is back after five or ten seconds meets them (doubled from half a second, its busiest
+second would be four times the usual; so, three). Wherever in its wait the tracker's return meets a node, it
+is back one interval later at the latest, and all of them together are spread over that interval.
 """
 
 from __future__ import annotations
 
 import random
 
-FIRST_RETRY = (
-    0.5  # seconds within which a tracker that failed is tried again; doubled each time, up to an interval
-)
+FIRST_RETRY = 1.0  # seconds within which a tracker that failed is tried again
+GROWTH = 4  # times that with each failure, up to an interval
 SHORTEST_RETRY = 0.1  # seconds: chance may not choose less
 SHORTEST_INTERVAL = 0.2  # seconds between two heartbeats, whatever the tracker says
-JITTER = (
-    0.1  # of an interval, by which a heartbeat may come earlier or later: who began together drifts apart
-)
+JITTER = 0.1  # of an interval, by which heartbeats are early or late: who began together drifts apart
 LONGEST_PUT_OFF = 300.0  # seconds that a tracker may put us off, whatever it says
 
 
@@ -51,5 +50,5 @@ class Schedule:
 
         Chance comes on top of what the tracker asks for: whom it put off together comes back one by one.
         """
-        bound = min(self.interval, FIRST_RETRY * 2 ** min(failures, 30))
+        bound = min(self.interval, FIRST_RETRY * GROWTH ** min(failures, 30))
         return min(max(put_off, 0.0), LONGEST_PUT_OFF) + self._rng.uniform(SHORTEST_RETRY, bound)

@@ -9,6 +9,7 @@ import pytest
 
 from node.discovery.schedule import (
     FIRST_RETRY,
+    GROWTH,
     JITTER,
     LONGEST_PUT_OFF,
     SHORTEST_INTERVAL,
@@ -39,7 +40,7 @@ def test_no_tracker_is_called_without_a_pause() -> None:
     assert schedule.due >= SHORTEST_INTERVAL * (1 - JITTER)
 
 
-def test_tries_are_spread_below_a_bound_that_doubles_up_to_the_interval() -> None:
+def test_tries_are_spread_below_a_bound_that_grows_up_to_the_interval() -> None:
     longest = [0.0] * 12
     for seed in range(500):
         schedule = made(seed)
@@ -47,10 +48,10 @@ def test_tries_are_spread_below_a_bound_that_doubles_up_to_the_interval() -> Non
         for failure in range(12):
             schedule.failed(50.0)
             wait = schedule.due - 50.0
-            assert SHORTEST_RETRY <= wait <= min(T, FIRST_RETRY * 2**failure)
+            assert SHORTEST_RETRY <= wait <= min(T, FIRST_RETRY * GROWTH**failure)
             longest[failure] = max(longest[failure], wait)
     assert all(
-        wait > 0.95 * min(T, FIRST_RETRY * 2**failure) for failure, wait in enumerate(longest)
+        wait > 0.95 * min(T, FIRST_RETRY * GROWTH**failure) for failure, wait in enumerate(longest)
     )  # and chance uses all of it
 
 
@@ -88,10 +89,16 @@ def test_all_bounds_hold_after_very_many_failures() -> None:
     assert schedule.due <= 10.0
 
 
-@pytest.mark.parametrize("in_step", [False, True], ids=["scattered", "in step"])
-def test_ten_thousand_nodes_come_back_within_an_interval_and_not_at_once(in_step: bool) -> None:
-    """The tracker is gone for a minute; ``in_step``: all nodes had begun at the same moment."""
-    count, gone, back = 10_000, 100.0, 160.0
+@pytest.mark.parametrize(
+    ("away", "in_step", "peak"),
+    [(60.0, True, 2.1), (60.0, False, 2.1), (10.0, False, 3.3), (5.0, False, 3.0), (1.0, False, 2.0)],
+)
+def test_ten_thousand_nodes_come_back_within_an_interval_and_not_at_once(
+    away: float, in_step: bool, peak: float
+) -> None:
+    """The tracker is ``away`` for so many seconds; ``in_step``: all nodes had begun at the same moment."""
+    count, gone = 10_000, 100.0
+    back = gone + away
     rng = random.Random(7)
     nodes = [Schedule(20.0, rng) for _ in range(count)]
     calls = []
@@ -112,6 +119,6 @@ def test_ten_thousand_nodes_come_back_within_an_interval_and_not_at_once(in_step
                 seconds[int(now - back)] = seconds.get(int(now - back), 0) + 1
         heapq.heappush(calls, (nodes[number].due, number))
     assert len(returned) == count
-    assert max(returned.values()) <= T  # half of what is allowed
+    assert max(returned.values()) <= T * (1 + JITTER)  # half of what is allowed
     mean = count / T
-    assert max(seconds.values()) <= 2.1 * mean
+    assert max(seconds.values()) <= peak * mean
