@@ -213,7 +213,7 @@ class Nodes:
 def stampede(folder: Path, count: int, gone: float, seed: int) -> Herd:
     """Let them in, take the tracker away for ``gone`` seconds, see them come back."""
     with contextlib.ExitStack() as cleanup:
-        with tracker_in(folder, 0, **SETTINGS) as (_, port):
+        with tracker_in(folder, **SETTINGS) as (_, port):
             nodes = Nodes(count, port, seed)
             cleanup.callback(nodes.stop)
             nodes.start()
@@ -221,7 +221,7 @@ def stampede(folder: Path, count: int, gone: float, seed: int) -> Herd:
                 raise RuntimeError(f"only {len(nodes.seen)} of {count} nodes were let in: {nodes.failure}")
             time.sleep(SETTLED * nodes.interval)
         time.sleep(gone)
-        with tracker_in(folder, port, **SETTINGS):
+        with tracker_in(folder, str(port), **SETTINGS):
             back = time.monotonic()
             nodes.forget()
             nodes.wait_for_all(2 * ALLOWED * nodes.interval)

@@ -161,14 +161,14 @@ def found_in(folder: Path) -> dict[int, Known]:
 
 
 @contextmanager
-def tracker_in(folder: Path, at: int = 0, **settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def tracker_in(folder: Path, at: str = "0", **settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A tracker process with its records and log in ``folder``, and its port (``at``; 0: a free one).
 
     Killed in the end.
     """
     places = {"TRACKER_DB_DIR": str(folder / "db"), "LOGS_DIR": str(folder / "logs")}
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "tracker.py"), "--host", HOST, "--port", str(at)],
+        [sys.executable, str(ROOT / "tracker.py"), "--host", HOST, "--port", at],
         env={**os.environ, **SETTINGS, **places, **settings},
         stdout=subprocess.PIPE,
         text=True,
