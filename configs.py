@@ -48,7 +48,7 @@ CFG: dict[str, dict[str, Any]] = {
         "ALLOWED_HOSTS": "none",  # names, with commas, that a request may call the tracker by
         "TRUSTED_PROXIES": "none",  # addresses, with commas, whose X-Forwarded-For says who asks
         "ACCESS_LOG": "none",  # file for one JSON line an answer
-        "TRACKER_SAVE_INTERVAL": 1.0,  # seconds for which removals of silent nodes may stay unsaved
+        "TRACKER_SAVE_INTERVAL": 1.0,  # seconds until nodes.json and files.json follow a change
         # The node's and the tracker's.
         "SWARM_KEY": "none",  # what the instructor writes on the board; none: everybody may come
         # The node's.
