@@ -63,9 +63,14 @@ class Place:
 
 
 def let_go(storage: Storage) -> None:
-    """Take from a storage what the system takes from a process that is killed: its lock on a folder."""
+    """Take from a storage what the system takes from a process that is killed: its lock on a folder.
+
+    What it is that is killed is not the taking of a snapshot: test_crashes.py has that, to every step.
+    """
     keeper = getattr(storage, "_keeper", None)
     if isinstance(keeper, FolderKeeper):
+        keeper._closing.set()
+        keeper._thread.join()
         keeper._source = None  # no last snapshot
         keeper.close()
 
