@@ -52,7 +52,7 @@ lint: .venv/dev.stamp
 
 # `mypy .` would skip the launcher tracker.py behind the package of the same name.
 types: .venv/dev.stamp
-	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -p simulator -m configs -m demo
+	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -p simulator -p labs -m configs -m demo
 	$(BIN)/mypy tracker.py
 	$(BIN)/mypy TorrentClient.py
 

@@ -1,0 +1,127 @@
+"""What dashboards cost: REGISTER's p99 with 60 pollers of /stats, against without.
+
+    python -m bench.tracker.pollers [--rounds 7]
+
+The same load in both: NODES nodes on kept connections that send their next heartbeat as soon as the last is
+answered, so the tracker is as busy as it can be. Rounds with and without pollers take turns; each figure is
+the median of its rounds. The pollers are a process of their own, ask once a second each, and send back
+the entity tag that they were given, as a browser does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.judging import Bound, Figure
+from bench.processes import Child, Children
+from bench.wsgi import NODES, load
+
+POLLERS = 60
+EVERY = 1.0  # seconds between two looks of one poller
+SECONDS = 4.0  # of a round
+PATIENCE = 300.0  # seconds that all of it may take
+MOST_CHANGE = 1.2  # times the p99 without pollers
+STARTED = "Tracker program started: http://127.0.0.1:"
+
+
+@dataclass
+class Polled:
+    """What was measured: the p99 of each round, seconds."""
+
+    without: list[float] = field(default_factory=list)
+    polled: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)  # REGISTERs a second with pollers
+
+
+def poll(port: int, stop: threading.Event) -> None:
+    """One poller."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    tag = ""
+    while not stop.wait(EVERY):
+        connection.request("GET", "/stats", headers={"If-None-Match": tag})
+        answer = connection.getresponse()
+        answer.read()
+        tag = answer.headers["ETag"]
+    connection.close()
+
+
+def poll_until_told(port: int) -> None:
+    """All pollers, spread over a second, until standard input ends."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=poll, args=(port, stop)) for _ in range(POLLERS)]
+    for thread in threads:
+        thread.start()
+        time.sleep(EVERY / POLLERS)
+    print("polling", flush=True)
+    sys.stdin.read()
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def measure(rounds: int) -> Polled:
+    """Rounds with and without, in turns."""
+    polled = Polled()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "TRACKER_DB_DIR": str(Path(folder) / "db"),
+            "LOGS_DIR": folder,
+            "ADDRESS_RATE": "1000000",
+            "NODE_RATE": "1000000",
+        }
+        with Children(settings) as children:
+            tracker: Child = children.start(["tracker.py", "--port", "0"], PATIENCE)
+            port = int(tracker.line().removeprefix(STARTED))
+            load(port, 1.0)  # everybody is in
+            for _ in range(rounds):
+                _, times = load(port, SECONDS)
+                polled.without.append(_p99(times))
+                words = ["-m", "bench.tracker.pollers", "--poll", str(port)]
+                pollers = children.start(words, PATIENCE)
+                pollers.line()
+                rate, times = load(port, SECONDS)
+                polled.polled.append(_p99(times))
+                polled.rates.append(rate)
+                pollers.end_input()
+                pollers.finish()
+    return polled
+
+
+def _p99(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.99)]
+
+
+def figures(polled: Polled) -> list[Figure]:
+    """What must be reached."""
+    bound = Bound("ratio", False, MOST_CHANGE)
+    value, reference = statistics.median(polled.polled), statistics.median(polled.without)
+    note = (
+        f"{NODES} nodes, {statistics.median(polled.rates):,.0f} REGISTERs a second, {POLLERS} looks a second"
+    )
+    return [Figure("REGISTER's p99 with 60 pollers", value, "s", "without", reference, (bound,), note)]
+
+
+def main() -> int:
+    """Print the figure; 1 if it is short."""
+    parser = argparse.ArgumentParser(prog="python -m bench.tracker.pollers")
+    parser.add_argument("--rounds", type=int, default=7, help="of which the median counts")
+    parser.add_argument("--poll", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.poll:
+        poll_until_told(options.poll)
+        return 0
+    (row,) = figures(measure(options.rounds))
+    print(row.name, row.value, row.reference, row.ratio, row.note, row.ok)
+    return 0 if row.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Small files for lab exercises: read them, change them, take them along. They need nothing else of ours."""
