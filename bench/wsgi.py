@@ -123,7 +123,8 @@ class Node:
 
     def __init__(self, port: int, node_id: int) -> None:
         body = json.dumps({"mode": 0, "node_id": node_id, "addr": [HOST, 10_000 + node_id]})
-        head = f"POST /tracker HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /tracker HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         self._request = (head + body).encode()
         self._port = port
         self.connect()
