@@ -198,11 +198,11 @@ class LimitedServer(TcpWSGIServer):  # type: ignore[misc]
             if fd is None or self._map.get(fd) is not serving:
                 self._unsure.discard(serving)
                 continue
+            if not getattr(serving, "requests", None):  # looked at first: a worker may be done in between
+                self._unsure.discard(serving)
             wanted = selectors.EVENT_READ if serving.readable() else 0
             if serving.writable() and not serving.accepting:
                 wanted |= selectors.EVENT_WRITE
-            if not getattr(serving, "requests", None):
-                self._unsure.discard(serving)
             self._want(fd, serving, wanted)
 
     def _want(self, fd: int, serving: Any, wanted: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import selectors
 import socket
 import threading
 import time
@@ -222,6 +223,33 @@ def test_what_is_refused_before_flask_is_refused_in_json_and_repeats_nothing(
     for header in (b"nosniff", b"default-src 'none'", b"no-store", b"no-referrer"):
         assert header in head
     assert is_served(web)
+
+
+def test_an_answer_that_is_ready_while_the_loop_looks_is_not_overlooked(web: WebServer) -> None:
+    """A worker may finish between any two looks at a connection; then it must be looked at once more."""
+
+    class JustDone:
+        accepting = False
+        _fileno = 10**6
+
+        def __init__(self) -> None:
+            self.requests = ["at work"]
+
+        def readable(self) -> bool:
+            self.requests = []  # now, by the worker
+            return False
+
+        def writable(self) -> bool:
+            return False
+
+    idle, done = web._server, JustDone()
+    web.stop()
+    idle._map[done._fileno] = done
+    idle._unsure.add(done)
+    idle._selector = selectors.DefaultSelector()
+    idle._settle()
+    assert done in idle._unsure
+    idle._selector.close()
 
 
 # ---- the end
