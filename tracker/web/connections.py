@@ -56,6 +56,15 @@ class _Answer(WSGITask):  # type: ignore[misc]
         header: bytes = super().build_response_header()
         return header
 
+    def write(self, data: bytes) -> None:
+        """Head and body in one packet and one system call, where the length is known."""
+        if self.wrote_header or not (self.complete and self.has_body and self.content_length == len(data)):
+            super().write(data)
+            return
+        self.channel.write_soon(self.build_response_header() + data)
+        self.wrote_header = True
+        self.content_bytes_written = len(data)
+
 
 class _Error(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
@@ -118,6 +127,14 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         if self.held and not self.requests and self.request is None:
             self.server.hold(self, 0)
         return bool(super().readable())
+
+    def writable(self) -> bool:
+        """Whether we have something to send. As long as a worker is at it, it sends; the loop would only look
+        again and again whether it is done, and keep it from that. Unless it waits for the loop to send.
+        """
+        if self.requests and not self.will_close:
+            return bool(self.total_outbufs_len > self.adj.outbuf_high_watermark)
+        return bool(super().writable())
 
     @property
     def idle(self) -> bool:
