@@ -8,6 +8,7 @@ from common.fields import Addr
 from common.messages import OwnedFile, OwnerEntry
 
 MAX_NODES = 100_000
+MAX_UNCLAIMED = 75_000  # of these without a claim: forged ids cannot take the room of those who claim theirs
 MAX_OWNERSHIPS = 1_000_000  # (node, file) pairs
 MAX_FILES_PER_NODE = 10_000
 MAX_RECEIPTS_PER_PAIR = 16  # receipts of one reporter that count for one owner

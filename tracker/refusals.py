@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, TrackerFull
 from common.fields import Addr
-from tracker.decisions import MAX_FILES_PER_NODE, MAX_NODES, MAX_OWNERSHIPS
+from tracker.decisions import MAX_FILES_PER_NODE, MAX_NODES, MAX_OWNERSHIPS, MAX_UNCLAIMED
 
 
 def in_use(node_id: int, addr: Addr, silence: float) -> NodeConflict:
@@ -27,6 +27,11 @@ def unclaimed(node_id: int) -> Forbidden:
 def full_of_nodes(limit: int = MAX_NODES) -> TrackerFull:
     """No more nodes."""
     return TrackerFull(f"the tracker knows {limit} nodes, its limit")
+
+
+def full_of_unclaimed(limit: int = MAX_UNCLAIMED) -> TrackerFull:
+    """No more nodes without a claim; there is room for those with one."""
+    return TrackerFull(f"the tracker knows {limit} nodes without a secret, its limit; claim yours")
 
 
 def full_of_files(limit: int = MAX_OWNERSHIPS) -> TrackerFull:

@@ -29,6 +29,7 @@ from tracker.decisions import (
     MAX_FILES_PER_NODE,
     MAX_NODES,
     MAX_OWNERSHIPS,
+    MAX_UNCLAIMED,
     Announced,
     Caller,
     Counts,
@@ -258,6 +259,8 @@ class Registry:
             raise refusals.unclaimed(caller.node_id)
         if len(self._nodes) >= MAX_NODES:
             raise refusals.full_of_nodes()
+        if claim is None and len(self._nodes) - self._claimed >= MAX_UNCLAIMED:
+            raise refusals.full_of_unclaimed()
         assert caller.addr is not None
         self._may_change()
         node = self._nodes[caller.node_id] = Node(caller.node_id, caller.addr, self._deadline(now))

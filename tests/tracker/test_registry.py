@@ -49,6 +49,21 @@ def test_a_tracker_that_stood_still_gives_all_a_new_deadline_at_once(registry: R
     assert registry.next_deadline() == 132.0
 
 
+def test_forged_ids_leave_room_for_those_who_claim(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "MAX_NODES", 4)
+    monkeypatch.setattr(registry_module, "MAX_UNCLAIMED", 3)
+    for node_id in range(10, 13):
+        registry.register_node(Caller(node_id, ("10.0.0.1", node_id)), None, 0.0)
+    with pytest.raises(TrackerFull, match="claim yours"):
+        registry.register_node(A, None, 0.0)
+    assert registry.register_node(A, "ab" * 32, 0.0)[0].claimed
+    with pytest.raises(TrackerFull):
+        registry.register_node(B, "ab" * 32, 0.0)
+    assert registry.counts() == Counts(4, 1, 0, 0)
+
+
 def test_limits_refuse_the_new_and_keep_the_old(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_module, "MAX_NODES", 1)
     monkeypatch.setattr(registry_module, "MAX_OWNERSHIPS", 2)

@@ -49,6 +49,9 @@ class _Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no type
 
 
 class _Answer(WSGITask):  # type: ignore[misc]
+    wrote_header = False
+    content_bytes_written = 0
+
     def build_response_header(self) -> bytes:
         """At the end, each answer is its connection's last."""
         if self.channel.server.ending:

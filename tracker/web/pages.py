@@ -12,8 +12,10 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from tracker.service import TrackerService
+from tracker.web.api import presented
 from tracker.web.cached import Cached
 from tracker.web.docs_page import render
+from tracker.web.front import REMOTE, UNLIMITED
 from tracker.web.metrics import CONTENT_TYPE, renderer
 from tracker.web.openapi import document
 from tracker.web.traffic import Traffic
@@ -32,6 +34,12 @@ def create_pages(service: TrackerService, traffic: Traffic) -> Blueprint:
 
     def add(path: str, view: Callable[[], Response]) -> None:
         pages.add_url_rule(path, path.strip("/").removesuffix(".json") or "index", view, methods=["GET"])
+
+    @pages.before_request
+    def ask_for_the_key() -> None:
+        """All but /health want it, in the header or, for people with a browser, as ``?swarm_key=``."""
+        if request.path not in UNLIMITED:
+            service.check_key(presented(request.headers, request.args, request.environ[REMOTE]))
 
     add("/", lambda: _json({"about": ABOUT, **service.overview(MAX_LISTED)}))
     add("/stats", _view(Cached(lambda: _dumped(_stats(service, traffic)), FRESH), JSON))

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from tracker.decisions import Rules
+from tracker.identity import SwarmKey
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 from tracker.web.access_log import AccessLog
@@ -92,6 +93,20 @@ def test_health_says_what_is_wrong(
     answer = client.get("/health")
     assert answer.status_code == 503
     assert answer.get_json() == {"status": "failing", "reason": "the disk is full"}
+
+
+def test_all_pages_but_health_want_the_swarm_key() -> None:
+    service = TrackerService(InProcess(Rules()), Rules(), swarm_key=SwarmKey(SECRET))
+    client = create_app(service).test_client()
+    for path in ("/", "/stats", "/metrics", "/openapi.json", "/docs"):
+        for answer in (client.get(path), client.get(path, headers={"X-Swarm-Key": "wrong"})):
+            assert (answer.status_code, answer.get_json()["field"]) == (403, "swarm_key")
+        assert client.get(path, headers={"X-Swarm-Key": SECRET}).status_code == 200
+        assert client.get(path, query_string={"swarm_key": SECRET}).status_code == 200
+    assert client.get("/health").status_code == 200
+    body = {"node_id": 1, "addr": ["127.0.0.1", 4001]}
+    assert client.post("/register", json=body).status_code == 403
+    assert client.post("/register", json={**body, "swarm_key": SECRET}).status_code == 200
 
 
 def test_the_docs_load_nothing_and_show_every_path(client: FlaskClient) -> None:
