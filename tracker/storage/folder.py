@@ -146,13 +146,12 @@ class FolderKeeper:
 
     def _set_aside(self, damage: Damage) -> str:
         """Keep a damaged file under another name; the remark on it."""
-        said = f"{damage.path} is damaged ({damage.why})"
         try:
             aside = free_name(self._disk, damage.path)
             self._disk.replace(damage.path, aside)
         except FileNotFoundError:
             return f"{damage.path} is {damage.why}; {damage.instead}"
-        return f"{said}; it is kept as {aside.name}, {damage.instead}"
+        return f"{damage.path} is damaged ({damage.why}); it is kept as {aside.name}, {damage.instead}"
 
     def _save_now_and_then(self) -> None:
         while True:
