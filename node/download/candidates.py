@@ -28,7 +28,7 @@ class Candidate:
     failures: int = 0  # in a row
     rest_until: float = 0.0  # monotonic seconds; not asked before
     failed_at: float = float("inf")  # monotonic seconds; the last time
-    reason: str = ""  # why it is not used
+    reason: str = ""  # why it is not used, or was not the last time
     named: bool = True  # by the tracker's last answer
     partial: bool = False  # had only a part when it was named or chosen: another limit holds for it
     held: int | None = None  # pieces that it holds, as it told; None: all, or not known
@@ -111,7 +111,7 @@ class Candidates:
         if not chosen and (helpless or alone):
             chosen = fit[:amount]
         for candidate in chosen:
-            candidate.active, candidate.reason = True, ""
+            candidate.active = True
         return chosen
 
     @staticmethod
@@ -153,6 +153,7 @@ class Candidates:
         """``candidate`` did all that there was to do."""
         candidate.active = False
         candidate.failures = 0
+        candidate.reason = ""
 
     @staticmethod
     def why_not(candidate: Candidate, limit: int) -> str:

@@ -202,9 +202,13 @@ class Swarm:
         """Wait until the tracker has removed node ``number``."""
         self._wait_for(lambda: str(number) in self.records(), False)
 
+    def wait_for_exit(self, number: int) -> None:
+        """Wait until the tracker knows that node ``number`` has left: sooner than silence would tell."""
+        self._wait_for(lambda: str(number) in self.records(), False, patience=5)
+
     @staticmethod
-    def _wait_for(look: Callable[[], object], expected: object) -> None:
-        deadline = time.monotonic() + 30
+    def _wait_for(look: Callable[[], object], expected: object, patience: float = 30) -> None:
+        deadline = time.monotonic() + patience
         while (seen := look()) != expected:
             assert time.monotonic() < deadline, f"the tracker says {seen}, not {expected}"
             time.sleep(0.05)

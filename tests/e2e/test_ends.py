@@ -66,7 +66,7 @@ def test_a_signal_is_a_good_end_and_the_tracker_is_told(swarm: Any, number: int,
     swarm.wait_for_owners(torrent, owner.number)
     assert owner.stop(number) == 0
     assert swarm.owners(torrent) == []
-    assert str(owner.number) not in swarm.records()
+    swarm.wait_for_exit(owner.number)
     assert owner.events[-1]["event"] == "stopped"
     assert not any("Traceback" in line for line in owner.errors)
 

@@ -35,7 +35,7 @@ def test_by_a_signal(swarm: Any, slow: dict[str, str], frozen_in_the_middle: Fre
     assert fetcher.end() == 1
     assert fetcher.errors[-1] == "interrupted; x.bin.part is kept"
     assert [entry.name for entry in fetcher.folder.iterdir()] == ["x.bin.part"]
-    assert str(fetcher.number) not in swarm.records()  # EXIT was said
+    swarm.wait_for_exit(fetcher.number)  # EXIT was said
     assert 0 < resumed(swarm, torrent, fetcher.number) < SIZE
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
 
@@ -53,7 +53,7 @@ def test_by_kill_9(
     if hasty.end():  # the tracker still believes that the first one lives
         (error,) = hasty.errors
         assert f"node {fetcher.number} is in use" in error and "until it exits or is silent for 1 s" in error
-        swarm.wait_until_forgotten(fetcher.number)
+        swarm.wait_for_exit(fetcher.number)
         assert resumed(swarm, torrent, fetcher.number) > 0
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
 

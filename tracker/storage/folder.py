@@ -27,6 +27,7 @@ from tracker.storage.reading import Contents, Damage, read_folder
 from tracker.storage.snapshot import Snapshots, new_name
 
 SHARE = 0.05  # of the time may go into snapshots
+SOON = 0.05  # seconds after a change until a snapshot begins, if none is too recent: people look at the files
 REST = 0.002  # seconds that a snapshot in the background leaves to others after each slice
 COPY_BLOCK = 1 << 20  # bytes
 MAX_SET_ASIDE = 1000  # *.corrupt-<n> files of one name
@@ -38,7 +39,7 @@ class FolderKeeper:
     def __init__(
         self, folder: Path, save_interval: float, durable: bool = True, disk: Disk | None = None
     ) -> None:
-        """``save_interval``: seconds between looks for a snapshot that is due; ``durable``: see Journal."""
+        """``save_interval``: seconds between two looks for a snapshot that is due; ``durable``: see Journal."""
         self._folder = folder
         self._interval = save_interval
         self._disk = disk or SystemDisk()
@@ -50,6 +51,7 @@ class FolderKeeper:
         self._due = 0.0  # monotonic seconds: no snapshot in the background before this
         self._complaint = ""
         self._closing = threading.Event()
+        self._news = threading.Event()  # something was noted
         self._thread = threading.Thread(target=self._save_now_and_then, name="storage", daemon=True)
 
     def load(self) -> Contents:
@@ -72,7 +74,10 @@ class FolderKeeper:
 
     def note(self, changes: Sequence[Change]) -> int:
         """Take note of what has happened at once; the ticket is for ``wait``."""
-        return self._journal.note(changes)
+        ticket = self._journal.note(changes)
+        if not self._news.is_set():
+            self._news.set()
+        return ticket
 
     def wait(self, ticket: int) -> None:
         """Until it is kept; RecordsFull or RecordsReadOnly if it is not."""
@@ -103,6 +108,7 @@ class FolderKeeper:
     def close(self) -> None:
         """A last snapshot, if the disk takes it; let another tracker have the folder. Twice is harmless."""
         self._closing.set()
+        self._news.set()
         if self._thread.is_alive():
             self._thread.join()
         self._attempt(self.save)
@@ -156,8 +162,10 @@ class FolderKeeper:
     def _save_now_and_then(self) -> None:
         while True:
             self._attempt(self._tend)
-            if self._closing.wait(self._interval):
+            self._news.wait(self._interval)
+            if self._closing.wait(min(SOON, self._interval)):
                 return
+            self._news.clear()
 
     def _tend(self) -> None:
         self._journal.retry()
