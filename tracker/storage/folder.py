@@ -39,7 +39,7 @@ class FolderKeeper:
     def __init__(
         self, folder: Path, save_interval: float, durable: bool = True, disk: Disk | None = None
     ) -> None:
-        """``save_interval``: seconds between two looks for a snapshot that is due; ``durable``: see Journal."""
+        """``save_interval``: seconds between looks for a snapshot that is due; ``durable``: see Journal."""
         self._folder = folder
         self._interval = save_interval
         self._disk = disk or SystemDisk()

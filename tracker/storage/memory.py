@@ -38,7 +38,7 @@ from tracker.storage.base import Keeper, Records, SnapshotSource
 
 Decided = TypeVar("Decided")
 
-SLICE = 64  # nodes that are removed while the lock is held
+SLICE = 24  # nodes that are removed while the lock is held
 STOPPED_FOR = 1.0  # seconds; a sweep later than this means that the tracker itself was stopped
 
 
