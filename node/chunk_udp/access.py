@@ -167,6 +167,9 @@ class Share:
     def __init__(self, link: AccessLink, key: int) -> None:
         self._link = link
         self.limited = link.limited  # whether there is a limit for downloading
+        self.largest_request = (  # bytes to ask for at once, at most, so that it is kept
+            link.largest_datagram if link.limited else float("inf")
+        )
         self._key = key
         self.believed = 0.0  # bytes a second
         self.queue = False  # whether one was met in the last round
@@ -200,11 +203,6 @@ class Share:
     def wait(self, size: int, now: float) -> float:
         """Seconds until ``size`` bytes may be asked for, as far as the download limit goes."""
         return self._link._wait(size, now)
-
-    @property
-    def largest_request(self) -> float:
-        """Bytes to ask for at once, at most, so that the limit is kept."""
-        return self._link.largest_datagram if self._link.limited else float("inf")
 
     def leave(self) -> None:
         """The connection has ended."""

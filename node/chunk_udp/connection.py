@@ -210,7 +210,9 @@ class FetchConnection:
                 arrived = self._bytes.data_received(message, now)
                 if arrived:
                     self._tokens_in_a_row = 0
-                    self._heard(now)
+                    self._silent_since = self._timer_from = now
+                    if self._probes or self._refusals or self._asked:
+                        self._heard(now)
                 return arrived
             if isinstance(message, (wire.Token, wire.Tell, wire.Refuse)) and self._is_due(message.sequence):
                 return self._answer_received(message, now)
@@ -297,9 +299,13 @@ class FetchConnection:
         paced_until = self._bytes.paced_until if self.state is State.FETCHING else None
         if self.state is State.CLOSED or not self._waiting():
             return paced_until
-        due = min(self._probe_at(), self._give_up_at())
-        also = (self._bytes.flight.loss_time, paced_until)
-        return min(due, *(when for when in also if when is not None), due)
+        due = self._probe_at()
+        if self._probes:
+            due = min(due, self._give_up_at())
+        for when in (self._bytes.flight.loss_time, paced_until):
+            if when is not None and when < due:
+                due = when
+        return due
 
     def _probe_at(self) -> float:
         return min(self._timer_from + self._probe_wait(self._probes), self._probe_by)

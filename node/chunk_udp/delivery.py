@@ -71,26 +71,26 @@ class Deliveries:
         if seconds < self._lowest_rtt:
             self._lowest_rtt = seconds
 
-    def arrived(self, size: int, request: Sent, now: float) -> None:
-        """``size`` bytes came that ``request`` asked for."""
+    def arrived(self, size: int, request: Sent, shortest: float, in_flight: int, now: float) -> Round | None:
+        """``size`` bytes came that ``request`` asked for: the round that ended with them, if one did.
+
+        They show a rate, too, unless that is one over less than ``shortest`` seconds.
+        """
         self.delivered += size
         self._delivered_at = now
-        if request.sent_at > self._first_sent_at:
-            self._first_sent_at = request.sent_at
-
-    def sample(self, request: Sent, shortest: float, now: float) -> None:
-        """Take the rate that the answer to ``request`` shows; less than ``shortest`` seconds show nothing."""
-        interval = max(now - request.delivered_at, request.sent_at - request.first_sent_at)
-        if interval < shortest or interval <= 0:
-            return
-        rate = (self.delivered - request.delivered) / interval
-        if rate > self._rate:
-            self._rate, self._limited = rate, request.delivered < self._limited_until
-
-    def end_of_round(self, request: Sent, in_flight: int, now: float) -> Round | None:
-        """The round that ended with the answer to ``request``, if one did."""
+        sent_at = request.sent_at
+        if sent_at > self._first_sent_at:
+            self._first_sent_at = sent_at
+        interval = max(now - request.delivered_at, sent_at - request.first_sent_at)
+        if interval >= shortest and interval > 0:
+            rate = (self.delivered - request.delivered) / interval
+            if rate > self._rate:
+                self._rate, self._limited = rate, request.delivered < self._limited_until
         if request.delivered < self._round_ends_at or now < self._round_since + SHORTEST_ROUND:
             return None
+        return self._end_round(in_flight, now)
+
+    def _end_round(self, in_flight: int, now: float) -> Round:
         self._round_since = now
         ended = Round(
             self.delivered - self._round_from,

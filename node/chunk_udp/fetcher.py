@@ -146,7 +146,8 @@ class Fetcher:
         if self._supply.stopping():
             return False
         now = time.monotonic()
-        self._ask_for_news(now)
+        if now >= self._next_question:
+            self._ask_for_news(now)
         self._ask_for_more(now)
         if connection.idle:
             timeout = self._next_question - now
@@ -186,12 +187,16 @@ class Fetcher:
     def _receive(self, now: float) -> bool:
         """Take what one receive call gives, hand it over; False if there was nothing."""
         try:
-            size, step = sockets.receive_into(self._sock, self._buffer, self._batches)
+            if self._batches:
+                size, step = sockets.receive_batch(self._sock, self._buffer)
+            else:
+                size = step = self._sock.recv_into(self._buffer)
         except OSError as error:
             self._survive(error)
             return False
-        for at in range(0, size, max(1, step)):
-            for fact in self.connection.datagram_received(self._buffer[at : min(at + step, size)], now):
+        received = self._buffer[:size]
+        for at in range(0, size, step or 1):
+            for fact in self.connection.datagram_received(received[at : at + step], now):
                 if type(fact) is Arrived:
                     self._supply.deliver(fact.offset, fact.payload)
                 else:
@@ -218,9 +223,8 @@ class Fetcher:
 
     def _ask_for_news(self, now: float) -> None:
         """What has the owner got since? Where the answer is lost, the next question makes up for it."""
-        if now >= self._next_question:
-            self._next_question = now + NEWS_INTERVAL
-            self.connection.ask_what_it_holds(now, self._next_page)
+        self._next_question = now + NEWS_INTERVAL
+        self.connection.ask_what_it_holds(now, self._next_page)
 
     def _survive(self, error: OSError) -> None:
         """What a socket call raised: nothing there is fine, a closed port may be fine once or twice."""

@@ -56,6 +56,8 @@ class Reception:
         self._rtt = rtt
         self._pacer = Pacer()
         self._rate = controller.pacing_rate(rtt)  # bytes a second at which to ask
+        self._size = 0  # bytes to ask for at once, as found out
+        self._sized_at = float("-inf")  # at this moment: what is asked for at one moment is alike
         self._lost = RangeSet()  # to be asked for again
 
     # ---- how much, and when
@@ -92,7 +94,9 @@ class Reception:
         if free_at > now and outstanding:  # nor here
             self.paced_until = free_at
             return 0
-        size = self.request_size
+        if now != self._sized_at:
+            self._size, self._sized_at = self.request_size, now
+        size = self._size
         if room < size and outstanding:
             return 0
         if self.share.limited:
@@ -113,6 +117,7 @@ class Reception:
             return [self._order(start, end, self.search.size, now)]
         orders = [self._order(start, start + trial, trial, now)]
         self.search.tries(orders[0].sequence)
+        self._sized_at = float("-inf")  # there is no other trial
         self._trial = start, start + trial
         if start + trial < end:
             orders.append(self._order(start + trial, end, self.search.size, now))
@@ -141,7 +146,7 @@ class Reception:
         if not request.answered:
             self._answered(request, now)
         self._unreported += end - start
-        if not request.missing:  # what all of a request teaches is told at once, when it is here
+        if request.complete:  # what all of a request teaches is told at once, when it is here
             self._got(request, now)
         return (Arrived(start, message.payload),)
 
@@ -154,11 +159,10 @@ class Reception:
     def _got(self, request: Outstanding, now: float) -> None:
         """New bytes came, the last of them in answer to ``request``: tell whoever learns from it."""
         size, self._unreported = self._unreported, 0
-        limited = 2 * (self.flight.bytes + size) >= self.controller.window
-        self.deliveries.arrived(size, request, now)
+        in_flight = self.flight.bytes
+        limited = 2 * (in_flight + size) >= self.controller.window
         self.controller.on_received(size, request.sent_at, self._rtt, now, limited)
-        self.deliveries.sample(request, self._rtt.minimum, now)
-        ended = self.deliveries.end_of_round(request, self.flight.bytes, now)
+        ended = self.deliveries.arrived(size, request, self._rtt.minimum, in_flight, now)
         if ended is not None:
             self.controller.on_round(ended, self.share, now)
 

@@ -38,11 +38,12 @@ class RoundTripTime:
     def sample(self, seconds: float) -> None:
         """Take one measured round trip into account."""
         self.latest = seconds
-        if not self.measured:
-            self.minimum = self.smoothed = seconds
-            self.variation = seconds / 2
-            return
-        self.minimum = min(self.minimum, seconds)
+        if seconds < self.minimum:
+            if not self.measured:
+                self.minimum = self.smoothed = seconds
+                self.variation = seconds / 2
+                return
+            self.minimum = seconds
         self.variation += (abs(self.smoothed - seconds) - self.variation) / 4
         self.smoothed += (seconds - self.smoothed) / 8
 
@@ -53,20 +54,35 @@ class RoundTripTime:
         return float(min(timeout * 2 ** min(probes, 16), limit))
 
 
-@dataclass
+@dataclass(slots=True)
 class Outstanding:
-    """One REQUEST under way: bytes ``[start, end)`` of the file, at ``position`` of the stream."""
+    """One REQUEST under way: bytes ``[start, end)`` of the file, at ``position`` of the stream.
+
+    As long as all of it comes in order, what is missing is ``[next, end)``, and no set of ranges is made.
+    """
 
     sequence: int
     position: int
     start: int
     end: int
     sent_at: float
-    missing: RangeSet = field(default_factory=RangeSet)
+    next: int = field(init=False)  # the byte that is to come, in order
+    ranges: RangeSet | None = None  # what is missing, once anybody had to know
     answered: bool = False  # something of it arrived
+    complete: bool = False  # nothing of it is awaited any more
     delivered: int = 0  # for the delivery rate: bytes that had arrived when it was sent,
     delivered_at: float = 0.0  # when the last of them had,
     first_sent_at: float = 0.0  # and when that had been asked for
+
+    def __post_init__(self) -> None:
+        self.next = self.start
+
+    @property
+    def missing(self) -> RangeSet:
+        """What is awaited, kept as ranges from now on."""
+        if self.ranges is None:
+            self.ranges = RangeSet([(self.next, self.end)])
+        return self.ranges
 
     def stream_position(self, offset: int) -> int:
         """Where byte ``offset`` of the file lies in the stream."""
@@ -101,11 +117,11 @@ class Flight:
 
     def send(self, start: int, end: int, now: float) -> Outstanding:
         """Record a request for bytes ``[start, end)``, sent now."""
-        request = Outstanding(self.next_sequence, self._stream, start, end, now, RangeSet([(start, end)]))
-        self.requests[request.sequence] = request
-        self.next_sequence += 1
-        self._stream += end - start
-        self.bytes += end - start
+        sequence, size = self.next_sequence, end - start
+        request = self.requests[sequence] = Outstanding(sequence, self._stream, start, end, now)
+        self.next_sequence = sequence + 1
+        self._stream += size
+        self.bytes += size
         return request
 
     def arrive_in_order(self, sequence: int, start: int, end: int) -> Outstanding | None:
@@ -119,12 +135,20 @@ class Flight:
             request is None
             or self.loss_time is not None
             or request.position + start - request.start != self._arrived_up_to
-            or not request.missing.advance(start, end)
         ):
+            return None
+        if request.ranges is not None:
+            if not request.ranges.advance(start, end):
+                return None
+            request.complete = not request.ranges
+        elif start == request.next and end <= request.end:
+            request.next = end
+            request.complete = end == request.end
+        else:
             return None
         self._arrived_up_to += end - start
         self.bytes -= end - start
-        if not request.missing:
+        if request.complete:
             del self.requests[sequence]
         return request
 
@@ -164,6 +188,7 @@ class Flight:
         for s, e in gone:
             self.bytes -= e - s
         if not request.missing:
+            request.complete = True
             self.requests.pop(request.sequence, None)
         return gone
 

@@ -134,14 +134,11 @@ def send_parts(
         sock.sendto(b"".join(parts), addr)
 
 
-def receive_into(sock: socket.socket, buffer: memoryview, batches: bool) -> tuple[int, int]:
+def receive_batch(sock: socket.socket, buffer: memoryview) -> tuple[int, int]:
     """Receive from the connected ``sock``: bytes received, and bytes of each datagram among them.
 
-    ``batches``: as ``accept_batches`` said. Without, no ancillary data and no address are unpacked.
+    For where ``accept_batches`` said so. Elsewhere ``recv_into`` is enough, and unpacks no ancillary data.
     """
-    if not batches:
-        size = sock.recv_into(buffer)
-        return size, size
     size, ancillary, _, _ = sock.recvmsg_into([buffer], _ANCILLARY)
     for level, kind, data in ancillary:
         if (level, kind) == (socket.IPPROTO_UDP, UDP_GRO):

@@ -204,10 +204,11 @@ def pack_data_header(
 
 def decode(datagram: bytes | memoryview) -> Message:
     """The message in one datagram; WireError for anything that is not exactly one of ours."""
-    if len(datagram) < HEADER_SIZE:
-        raise WireError(f"datagram of {len(datagram)} bytes is shorter than a header")
     view = memoryview(datagram)
-    magic, version, kind, flags, length, transfer, offset, sequence, check = HEADER.unpack_from(view)
+    try:
+        magic, version, kind, flags, length, transfer, offset, sequence, check = HEADER.unpack_from(view)
+    except struct.error:
+        raise WireError(f"datagram of {len(datagram)} bytes is shorter than a header") from None
     if magic != MAGIC or version != VERSION:
         raise WireError("not a datagram of this protocol and version")
     body = view[HEADER_SIZE:]

@@ -103,6 +103,7 @@ class Landing:
         self._verifier = verifier
         self._pool = pool
         self._clock = clock
+        self.began = False  # whether anything came
         self.checked = True  # whether checksums protect what is delivered
         self._buffer: memoryview | None = None
         self._start = self._end = 0  # the run gathered so far: bytes [start, end) of the content
@@ -111,6 +112,17 @@ class Landing:
 
     def deliver(self, offset: int, payload: bytes | memoryview) -> None:
         """Take bytes of the content; the view is not needed any more when this returns."""
+        end = offset + len(payload)
+        if offset == self._end and end < self._limit and self._buffer is not None:  # nearly always
+            self._buffer[offset - self._start : end - self._start] = payload
+            self._end = end
+            if self._clock() - self._since > MAX_AGE:
+                self.flush()
+        else:
+            self._deliver_across(offset, payload)
+
+    def _deliver_across(self, offset: int, payload: bytes | memoryview) -> None:
+        """Take bytes that begin a run, or end one."""
         while payload:
             if offset != self._end or self._buffer is None:
                 self.flush()
@@ -128,6 +140,7 @@ class Landing:
                 self.flush()
 
     def _begin(self, offset: int) -> bool:
+        self.began = True
         board, source = self._site.board, self._source
         self._buffer = self._pool.take(lambda: board.over_for(source))
         length = self._pool.length

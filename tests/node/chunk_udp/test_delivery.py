@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.ranges import RangeSet
 from node.chunk_udp.delivery import Deliveries, Round
 from node.chunk_udp.recovery import Outstanding
 
@@ -26,7 +25,7 @@ class Path:
 
     def send(self, now: float) -> None:
         number = next(self._count)
-        request = Outstanding(number, 0, 0, SIZE, now, RangeSet([(0, SIZE)]))
+        request = Outstanding(number, 0, 0, SIZE, now)
         self.under_way.append(request)
         self.deliveries.sent(request, len(self.under_way) == 1, now)
 
@@ -35,9 +34,7 @@ class Path:
         request = self.under_way.pop(0)
         deliveries = self.deliveries
         deliveries.round_trip(now - request.sent_at)
-        deliveries.arrived(SIZE, request, now)
-        deliveries.sample(request, shortest, now)
-        ended = deliveries.end_of_round(request, SIZE * len(self.under_way), now)
+        ended = deliveries.arrived(SIZE, request, shortest, SIZE * len(self.under_way), now)
         if ended:
             self.rounds.append(ended)
 

@@ -1,0 +1,92 @@
+"""One owner's supply: large requests come from the board by the portion, small ones one by one."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.bitfield import Bitfield
+from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
+from node.chunk_udp import wire
+from node.download.board import Board
+from node.download.candidates import Candidate
+from node.download.source import LARGE_REQUEST, PORTION, SourceThread
+from node.settings import TransferSettings
+
+PIECE = 4 * 1024 * 1024
+PIECES = 3
+OTHER = (2, ("127.0.0.1", 2))
+
+
+class NoLanding:
+    """Nothing arrives."""
+
+    checked = True
+    began = False
+
+    def flush(self) -> None: ...
+
+
+@pytest.fixture
+def metainfo() -> Metainfo:
+    pieces = hashlib.sha1(bytes(PIECE)).digest() * PIECES
+    return decode_metainfo(encode_metainfo("x.bin", PIECES * PIECE, PIECE, pieces, ""))
+
+
+@pytest.fixture
+def board(metainfo: Metainfo) -> Board:
+    return Board(metainfo.geometry, Bitfield(PIECES))
+
+
+@pytest.fixture
+def source(metainfo: Metainfo, board: Board, tmp_path: Path) -> SourceThread:
+    landing: Any = NoLanding()
+    made = SourceThread(
+        Candidate(1, ("127.0.0.1", 1)), metainfo, board, landing, TransferSettings(), lambda *_: None
+    )
+    board.start([made.key])
+    board._plan.probation.right(0, [made.key, OTHER])  # both are known
+    return made
+
+
+def test_large_requests_are_taken_by_the_portion(source: SourceThread, board: Board) -> None:
+    size = wire.MAX_REQUEST
+    spans = [source.next_span(size) for _ in range(PORTION)]
+    assert spans == [(at * size, (at + 1) * size) for at in range(PORTION)]
+    assert board._plan.outstanding.of(source.key) == PORTION * size
+    assert source.next_span(size) == (PORTION * size, (PORTION + 1) * size)
+    assert board._plan.outstanding.of(source.key) == 2 * PORTION * size
+
+
+def test_small_requests_are_taken_one_by_one(source: SourceThread, board: Board) -> None:
+    size = LARGE_REQUEST - 1
+    assert source.next_span(size) == (0, size)
+    assert board._plan.outstanding.of(source.key) == size
+
+
+def test_who_slows_down_is_asked_for_no_more_at_a_time_than_fits(source: SourceThread) -> None:
+    assert source.next_span(wire.MAX_REQUEST) == (0, wire.MAX_REQUEST)
+    assert source.next_span(1000) == (wire.MAX_REQUEST, wire.MAX_REQUEST + 1000)
+
+
+def test_what_is_in_hand_at_the_end_is_for_others(source: SourceThread, board: Board) -> None:
+    first = source.next_span(wire.MAX_REQUEST)
+    assert first is not None
+    source.give_back([first])
+    assert not board._plan.outstanding
+    board.leave(source.key)
+    board.join(OTHER)
+    taken = 0
+    while span := board.take(OTHER, PIECE):
+        taken += span[1] - span[0]
+    assert taken == PIECES * PIECE
+
+
+def test_what_is_in_hand_is_given_back_once(source: SourceThread, board: Board) -> None:
+    source.next_span(wire.MAX_REQUEST)
+    source.give_back([(0, wire.MAX_REQUEST)])
+    source.give_back([])
+    assert source.next_span(wire.MAX_REQUEST) == (0, wire.MAX_REQUEST)
