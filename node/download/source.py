@@ -139,8 +139,8 @@ class SourceThread:
         start, end = self._in_hand
         if start == end:
             if limit < LARGE_REQUEST:
-                return self._take(limit)
-            taken = self._take(PORTION * limit)
+                return self._take_work(limit)
+            taken = self._take_work(PORTION * limit)
             if taken is None:
                 return None
             start, end = taken
@@ -148,7 +148,7 @@ class SourceThread:
         self._in_hand = until, end
         return start, until
 
-    def _take(self, limit: int) -> tuple[int, int] | None:
+    def _take_work(self, limit: int) -> tuple[int, int] | None:
         if self._unchecked_if_trusted and self._board.trusts(self.key) == self._landing.checked:
             self._check_payloads(not self._landing.checked)
         span = self._board.take(self.key, limit)
