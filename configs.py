@@ -36,7 +36,8 @@ CFG: dict[str, dict[str, Any]] = {
         # The tracker's.
         "RANKING": "uploads",  # how NEED ranks owners: uploads, rate, bytes or random
         "RANKING_HALF_LIFE": 600.0,  # seconds; strategy "rate": an upload counts half after this
-        "TRACKER_STORAGE": "json",  # where the tracker's records are: json (TRACKER_DB_DIR) or memory
+        "TRACKER_STORAGE": "json",  # where the tracker's records are: json (TRACKER_DB_DIR), memory or redis
+        "REDIS_URL": "redis://127.0.0.1:6379/0",  # storage redis; also rediss:// and unix://
         "SYNC": "full",  # what an answer waits for: full: the disk; os: the system, which a power cut undoes
         "REQUIRE_CLAIM": "0",  # 1: only who has a secret may share; the report's client has none
         "TRACKER_THREADS": 8,  # threads that answer requests

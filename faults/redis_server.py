@@ -16,6 +16,7 @@ import redis
 from redis.exceptions import RedisError
 
 PROGRAMS = ("redis-server", "valkey-server")
+MEMORY = Path("/dev/shm")
 PATIENCE = 20.0  # seconds for it to start
 POLL = 0.02  # seconds
 
@@ -29,8 +30,10 @@ class RedisServer:
     """Runs from ``start`` to ``close``; its socket's path is short, as the system demands."""
 
     def __init__(self, *options: str) -> None:
-        """``options``: as on its command line; without any, nothing is kept."""
-        self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
+        """``options``: as on its command line; without any, nothing is kept. Its folder is in memory where
+        there is a place for that: a test that kills it is not about the disk.
+        """
+        self._folder = Path(tempfile.mkdtemp(prefix="redis-", dir=MEMORY if MEMORY.is_dir() else None))
         self._options = options
         self.url = f"unix://{self._folder / 'socket'}"
         self.client = redis.Redis.from_url(self.url, decode_responses=True)

@@ -9,24 +9,19 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import FrameType
 
-from common.errors import LocalFault, SettingError, StorageFault
-from common.logs import clean, log, open_log
+from common.errors import LocalFault, SettingError
+from common.logs import clean, log
 from configs import CFG
 from tracker import upkeep
-from tracker.admission import Limits
 from tracker.assembly import make_service
-from tracker.decisions import Rules
+from tracker.cli_settings import open_access_log, open_tracker_log, settings_from_configs
 from tracker.liveness import Liveness
-from tracker.ranking import STRATEGIES
-from tracker.settings import STORAGES, TrackerSettings
-from tracker.web.access_log import AccessLog
+from tracker.settings import TrackerSettings
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
-from tracker.web.settings import WebSettings, names
 
 SIGNAL_POLL = 0.2  # seconds; on Windows a signal is seen only between waits
 
@@ -41,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _on_signals(lambda number, frame: stop.set())
     logging.raiseExceptions = False  # on a full disk, logging must not fill the terminal with complaints
     try:
-        _run(_settings(options.host, options.port), stop)
+        _run(settings_from_configs(options.host, options.port), stop)
     except SettingError as error:
         print(error, file=sys.stderr)
         return 2
@@ -79,7 +74,7 @@ def _run(settings: TrackerSettings, stop: threading.Event) -> None:
     with contextlib.ExitStack() as cleanup:
         sock = listening_socket(host, port)
         cleanup.callback(sock.close)
-        _open_log(settings.log, settings.log_bytes)
+        open_tracker_log(settings)
         for remark in [*service.open(), *_warnings(settings)]:
             print(clean(remark), file=sys.stderr)
             log(remark)
@@ -87,7 +82,7 @@ def _run(settings: TrackerSettings, stop: threading.Event) -> None:
         liveness = Liveness(service)
         liveness.start()
         cleanup.callback(liveness.stop)
-        app = create_app(service, settings.web, _access_log(settings, cleanup))
+        app = create_app(service, settings.web, open_access_log(settings, cleanup))
         web = WebServer(app, sock, settings.threads)
         web.start()
         cleanup.callback(web.stop)
@@ -99,84 +94,11 @@ def _run(settings: TrackerSettings, stop: threading.Event) -> None:
         log("tracker stopped")
 
 
-def _settings(host: str, port: int) -> TrackerSettings:
-    """Those of ``configs``; SettingError names one that is none of its words."""
-    constants, folders = CFG["constants"], CFG["directory"]
-    silence = constants["TRACKER_TIME_INTERVAL"]
-    rules = Rules(
-        silence,
-        # Two heartbeats in a deadline: one may be lost without losing the node.
-        min(constants["NODE_TIME_INTERVAL"], silence / 2),
-        _one_of("RANKING", STRATEGIES),
-        constants["RANKING_HALF_LIFE"],
-        _one_of("REQUIRE_CLAIM", ("0", "1")) == "1",
-    )
-    return TrackerSettings(
-        (host, port),
-        rules,
-        _one_of("TRACKER_STORAGE", STORAGES),
-        Path(folders["tracker_db_dir"]),
-        constants["TRACKER_SAVE_INTERVAL"],
-        _one_of("SYNC", ("full", "os")) == "full",
-        constants["MAX_NEED_RESULTS"],
-        _unless_none("SWARM_KEY"),
-        constants["TRACKER_THREADS"],
-        _web_settings(silence),
-        Path(folders["logs_dir"]) / "_tracker.log",
-        Path(path) if (path := _unless_none("ACCESS_LOG")) else None,
-        constants["LOG_BYTES"],
-    )
-
-
-def _web_settings(silence: float) -> WebSettings:
-    constants = CFG["constants"]
-    return WebSettings(
-        max_request_bytes=constants["MAX_REQUEST_BYTES"],
-        allowed_hosts=names(constants["ALLOWED_HOSTS"]),
-        trusted_proxies=names(constants["TRUSTED_PROXIES"]),
-        limits=Limits(constants["ADDRESS_RATE"], constants["NODE_RATE"], constants["MAX_NODES_PER_ADDRESS"]),
-        silence=silence,
-    )
-
-
-def _one_of(name: str, words: Collection[str]) -> str:
-    value = str(CFG["constants"][name])
-    if value not in words:
-        raise SettingError(f"setting {name}={value!r}: one of {', '.join(words)} is wanted")
-    return value
-
-
-def _unless_none(name: str) -> str | None:
-    value = str(CFG["constants"][name])
-    return None if value in ("none", "") else value
-
-
 def _warnings(settings: TrackerSettings) -> list[str]:
     host = settings.listen[0]
     if host == "localhost" or ipaddress.ip_address(host).is_loopback or settings.swarm_key is not None:
         return []
     return [f"warning: whoever reaches {host} may use this tracker; a setting SWARM_KEY keeps strangers out"]
-
-
-def _access_log(settings: TrackerSettings, cleanup: contextlib.ExitStack) -> AccessLog | None:
-    path = settings.access_log
-    if path is None:
-        return None
-    try:
-        access_log = AccessLog(path, settings.log_bytes)
-    except OSError as error:
-        raise StorageFault(f"cannot write {path}: {error.strerror or error} (setting ACCESS_LOG)") from None
-    cleanup.callback(access_log.close)
-    return access_log
-
-
-def _open_log(path: Path, max_bytes: int) -> None:
-    try:
-        open_log(path, max_bytes)
-    except OSError as error:
-        raise StorageFault(
-            f"cannot write the log {path}: {error.strerror or error} (setting LOGS_DIR)"
-        ) from None
 
 
 def _on_signals(action: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

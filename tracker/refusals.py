@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, TrackerFull
 from common.fields import Addr
-from tracker.decisions import MAX_FILES_PER_NODE, MAX_NODES, MAX_OWNERSHIPS, MAX_UNCLAIMED
 
 
 def in_use(node_id: int, addr: Addr, silence: float) -> NodeConflict:
@@ -24,24 +23,24 @@ def unclaimed(node_id: int) -> Forbidden:
     return Forbidden(f"node {node_id} is unclaimed, and this tracker wants claims", "secret")
 
 
-def full_of_nodes(limit: int = MAX_NODES) -> TrackerFull:
+def full_of_nodes(limit: int) -> TrackerFull:
     """No more nodes."""
     return TrackerFull(f"the tracker knows {limit} nodes, its limit")
 
 
-def full_of_unclaimed(limit: int = MAX_UNCLAIMED) -> TrackerFull:
+def full_of_unclaimed(limit: int) -> TrackerFull:
     """No more nodes without a claim; there is room for those with one."""
     return TrackerFull(f"the tracker knows {limit} nodes without a secret, its limit; claim yours")
 
 
-def full_of_files(limit: int = MAX_OWNERSHIPS) -> TrackerFull:
+def full_of_files(limit: int) -> TrackerFull:
     """No more pairs of a node and a file."""
     return TrackerFull(f"the tracker knows {limit} shared files, its limit")
 
 
-def too_many_files(silence: float) -> RateLimited:
+def too_many_files(limit: int, silence: float) -> RateLimited:
     """No more files of this node."""
-    return RateLimited(f"a node may serve {MAX_FILES_PER_NODE} files", silence)
+    return RateLimited(f"a node may serve {limit} files", silence)
 
 
 def not_itself() -> MessageError:

@@ -258,9 +258,9 @@ class Registry:
         if claim is None and self.rules.require_claim:
             raise refusals.unclaimed(caller.node_id)
         if len(self._nodes) >= MAX_NODES:
-            raise refusals.full_of_nodes()
+            raise refusals.full_of_nodes(MAX_NODES)
         if claim is None and len(self._nodes) - self._claimed >= MAX_UNCLAIMED:
-            raise refusals.full_of_unclaimed()
+            raise refusals.full_of_unclaimed(MAX_UNCLAIMED)
         assert caller.addr is not None
         self._may_change()
         node = self._nodes[caller.node_id] = Node(caller.node_id, caller.addr, self._deadline(now))
@@ -292,9 +292,9 @@ class Registry:
                 news.append(file)
                 more += owned is None
         if self._owned + more > MAX_OWNERSHIPS:
-            raise refusals.full_of_files()
+            raise refusals.full_of_files(MAX_OWNERSHIPS)
         if (len(node.files) if node is not None else 0) + more > MAX_FILES_PER_NODE:
-            raise refusals.too_many_files(self.silence)
+            raise refusals.too_many_files(MAX_FILES_PER_NODE, self.silence)
         return news
 
     def _owner(self, reporter: Node | None, credited: int, receipt: Receipt) -> Node:

@@ -9,7 +9,7 @@ from common.fields import Addr
 from tracker.decisions import Rules
 from tracker.web.settings import WebSettings
 
-STORAGES = ("json", "memory")
+STORAGES = ("json", "memory", "redis")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class TrackerSettings:
     folder: Path = Path("tracker_db")  # storage "json": where the records are
     save_interval: float = 1.0  # seconds; storage "json": see ``FolderKeeper``
     durable: bool = True  # storage "json": whether an answer waits until a power cut cannot undo it
+    redis_url: str = field(
+        default="redis://127.0.0.1:6379/0", repr=False
+    )  # storage "redis"; with its password
     max_results: int = 50  # owners in an answer to NEED
     swarm_key: str | None = field(default=None, repr=False)  # None: everybody may call
     threads: int = 8  # that answer requests

@@ -81,7 +81,7 @@ class Worker:
         connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
         try:
             while True:
-                self._request(connection)
+                self.request(connection)
         except (OSError, http.client.HTTPException):
             pass
         finally:
@@ -98,7 +98,8 @@ class Worker:
         self.perhaps.clear()
         return lost
 
-    def _request(self, connection: http.client.HTTPConnection) -> None:
+    def request(self, connection: http.client.HTTPConnection) -> None:
+        """One, and its answer; HTTPException if that is not 200."""
         node_id = self._rng.choice(list(self.known))
         body, after = self._next(node_id, self.known[node_id])
         self.perhaps[node_id] = after

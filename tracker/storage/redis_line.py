@@ -9,6 +9,7 @@ the last: all others are refused at once, so that waiting for Redis never holds 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -52,6 +53,7 @@ class RedisLine:
                 socket_connect_timeout=CONNECT_SECONDS,
                 socket_timeout=ANSWER_SECONDS,
                 retry=Retry(NoBackoff(), 0),
+                client_name=f"tracker-{os.getpid()}",  # as CLIENT LIST shows it
             )
         except ValueError as error:
             raise SettingError(f"setting REDIS_URL: {error}") from None

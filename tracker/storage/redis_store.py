@@ -25,7 +25,6 @@ from tracker.decisions import (
     MAX_OWNERSHIPS,
     MAX_PAIRS,
     MAX_RECEIPTS_PER_PAIR,
-    OTHERS,
     Announced,
     Caller,
     Counts,
@@ -53,14 +52,14 @@ class RedisStore:
     """Implements Storage."""
 
     def __init__(
-        self, rules: Rules, url: str, tag: str = "{tracker}", shift: Callable[[], float] = lambda: 0.0
+        self, rules: Rules, url: str, tag: str = "{tracker}", clock: Callable[[], float] | None = None
     ) -> None:
-        """``tag``: what all keys begin with; its braces keep them on one server of a cluster. ``shift``:
-        seconds by which Redis' clock is put forward, for tests. Connects to nothing yet.
+        """``tag``: what all keys begin with; its braces keep them on one server of a cluster. ``clock``:
+        seconds, instead of Redis' own; for tests. Connects to nothing yet.
         """
         self.silence = rules.silence
         self._rules = rules
-        self._shift = shift
+        self._clock = clock
         self._line = RedisLine(url, f"{tag}:deadlines")
         self._lock = threading.Lock()  # guards what follows
         self._gone: list[Gone] = []  # since the last sweep
@@ -193,14 +192,13 @@ class RedisStore:
         return {
             **asdict(self._rules),
             "silence": self.silence,
-            "shift": self._shift(),
+            **({"now": self._clock()} if self._clock else {}),
             "slice": SLICE,
             "stopped_for": STOPPED_FOR,
             "max_nodes": MAX_NODES,
             "max_ownerships": MAX_OWNERSHIPS,
             "max_files": MAX_FILES_PER_NODE,
             "max_pairs": MAX_PAIRS,
-            "others": OTHERS,
             "max_receipts": MAX_RECEIPTS_PER_PAIR,
             "max_credit": MAX_CREDIT_PER_PAIR,
         }
@@ -216,9 +214,9 @@ class RedisStore:
             "unclaimed": lambda: refusals.unclaimed(node_id),
             "in_use": lambda: refusals.in_use(node_id, _addr(refused["addr"]), self.silence),
             "secret": lambda: refusals.secret_wanted(node_id),
-            "full_of_nodes": refusals.full_of_nodes,
-            "full_of_files": refusals.full_of_files,
-            "too_many_files": lambda: refusals.too_many_files(self.silence),
+            "full_of_nodes": lambda: refusals.full_of_nodes(MAX_NODES),
+            "full_of_files": lambda: refusals.full_of_files(MAX_OWNERSHIPS),
+            "too_many_files": lambda: refusals.too_many_files(MAX_FILES_PER_NODE, self.silence),
             "itself": refusals.not_itself,
             "unknown": lambda: refusals.unknown(refused["node_id"], refused["field"]),
             "no_such_file": refusals.no_such_file,

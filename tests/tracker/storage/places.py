@@ -4,19 +4,27 @@ storage on what the ones before left, as after a restart of the tracker.
 
 from __future__ import annotations
 
+import atexit
+import functools
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from faults import redis_server
+from faults.redis_server import RedisServer
 from tests.tracker.storage.notebook import Notebook
 from tracker.decisions import Rules
 from tracker.storage.base import Storage
 from tracker.storage.folder import FolderKeeper
 from tracker.storage.memory import InProcess
+from tracker.storage.redis_store import RedisStore
 
 SILENCE = 22.0
 RULES = Rules(SILENCE, 11.0, half_life=100.0)
-KINDS = ("memory", "json")
+KINDS = ("memory", "json", "redis")
 
 
 class Clock:
@@ -84,4 +92,25 @@ def _json(folder: Path, rules: Rules, clock: Clock) -> Callable[[], Storage]:
     return lambda: InProcess(rules, FolderKeeper(folder, 0.01, durable=False), clock, random.Random(1))
 
 
-_MAKERS: dict[str, Callable[[Path, Rules, Clock], Callable[[], Storage]]] = {"memory": _memory, "json": _json}
+def _redis(folder: Path, rules: Rules, clock: Clock) -> Callable[[], Storage]:
+    url, tag = a_redis().url, f"{{{next(_tags)}}}"
+    return lambda: RedisStore(rules, url, tag, clock)
+
+
+@functools.cache
+def a_redis() -> RedisServer:
+    """One for all tests, that has all it answered on disk; skips the test where none is installed."""
+    if redis_server.program() is None:
+        pytest.skip("neither redis-server nor valkey-server is installed")
+    server = RedisServer("--appendonly", "yes", "--appendfsync", "always")
+    server.start()
+    atexit.register(server.close)
+    return server
+
+
+_tags = itertools.count()
+_MAKERS: dict[str, Callable[[Path, Rules, Clock], Callable[[], Storage]]] = {
+    "memory": _memory,
+    "json": _json,
+    "redis": _redis,
+}

@@ -10,7 +10,7 @@ local base = string.match(KEYS[1], '^(.*):deadlines$')
 local deadlines, meta, names, swarms = KEYS[1], base .. ':meta', base .. ':names', base .. ':swarms'
 
 local clock = redis.call('TIME')
-local now = tonumber(clock[1]) + tonumber(clock[2]) / 1e6 + rules.shift
+local now = rules.now or tonumber(clock[1]) + tonumber(clock[2]) / 1e6
 
 local facts = redis.call('HMGET', meta, 'salt', 'spared', 'expired_at', 'claimed', 'owned')
 local salt = tonumber(facts[1] or 0)

@@ -13,7 +13,9 @@ end
 local credited = request.owner or request.node_id
 local owner = credited == request.node_id and reporter or read_node(credited)
 if reporter and request.number and not larger(request.number, reporter.last_receipt) then
-  hear(reporter.id)
+  if is_speaker(reporter, false) then
+    hear(reporter.id)
+  end
   return reply({ uploads = owner and shown(owner) or 0, counted = false })
 end
 
@@ -49,7 +51,9 @@ local function count_receipt(pair, receipts, credit)
   end
   owner.receipts, owner.credit = owner.receipts + 1, owner.credit + more
   add_to_score(owner)
-  redis.call('HSET', pairs_key(owner.id), pair, (receipts + 1) .. ' ' .. exact(credit + more))
+  if redis.call('HSET', pairs_key(owner.id), pair, (receipts + 1) .. ' ' .. exact(credit + more)) == 1 then
+    redis.call('HSET', node_key(owner.id), 'last_pair', pair)
+  end
 end
 
 -- The pair that a receipt counts in, and what that has brought so far.
@@ -57,7 +61,7 @@ local function find_pair()
   local pair = tostring(reporter.id)
   local found = redis.call('HGET', pairs_key(owner.id), pair)
   if not found and redis.call('HLEN', pairs_key(owner.id)) >= rules.max_pairs then
-    pair = rules.others
+    pair = redis.call('HGET', node_key(owner.id), 'last_pair')
     found = redis.call('HGET', pairs_key(owner.id), pair)
   end
   local receipts, credit = string.match(found or '0 0', '^(%d+) (%d+)$')
@@ -86,7 +90,7 @@ if counted then
     redis.call('HSET', node_key(reporter.id), 'last_receipt', request.number)
   end
 end
-if reporter and (reporter.secret or request.addr == reporter.addr) then
+if reporter and is_speaker(reporter, false) then
   hear(reporter.id)
 end
 return reply({ uploads = shown(owner), counted = counted })
