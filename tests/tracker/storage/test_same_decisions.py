@@ -20,6 +20,7 @@ from tracker.storage import redis_store
 
 LIMITS = {
     "MAX_NODES": 4,
+    "MAX_UNCLAIMED": 2,
     "MAX_OWNERSHIPS": 8,
     "MAX_FILES_PER_NODE": 3,
     "MAX_RECEIPTS_PER_PAIR": 2,
