@@ -1,7 +1,7 @@
 """What storage ``redis`` does on this machine: ``python -m bench.tracker.on_redis [speed|memory|need ...]``.
 
 speed: heartbeats that one tracker process answers with storage json and with redis, and two processes with
-redis; the load is a process of its own for each tracker. memory: bytes in Redis for each node and each of
+redis; the load comes from two processes of their own. memory: bytes in Redis for each node and each of
 its files, secrets and all. need: how long NEED takes among 50,000 owners of a file.
 """
 
@@ -29,6 +29,7 @@ from tracker.storage.redis_store import RedisStore
 
 ROUNDS = 3
 SECONDS = 4.0  # of load
+LOADERS = 2  # processes that make it
 FILES = 5  # of a node
 OWNERS = 50_000
 THREADS = 4  # that fill Redis
@@ -44,6 +45,7 @@ def rate(storages: Sequence[dict[str, str]]) -> float:
             own = Path(folder) / str(number)
             own.mkdir()
             ports.append(stack.enter_context(tracker_in(own, **settings))[1])
+        ports *= LOADERS // len(ports)  # the same load for all
         loads = [
             subprocess.Popen(
                 [sys.executable, "-m", "bench.tracker.on_redis", "--load", str(port)],

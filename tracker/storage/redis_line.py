@@ -66,8 +66,8 @@ class RedisLine:
         self._reason = ""
         self._probing = threading.Lock()  # held by who asks a Redis that was away
 
-    def run(self, name: str, rules: Mapping[str, Any], request: Mapping[str, Any], again: bool) -> Any:
-        """A script's answer. ``again``: whether it may be carried out twice.
+    def run(self, name: str, rules: str, request: Mapping[str, Any], again: bool) -> Any:
+        """A script's answer. ``rules``: a JSON object. ``again``: whether it may be carried out twice.
 
         RecordsAway without an answer; RecordsFull, RecordsReadOnly if Redis refuses to write.
         """
@@ -80,8 +80,8 @@ class RedisLine:
         finally:
             self._probing.release()
 
-    def _ask(self, name: str, rules: Mapping[str, Any], request: Mapping[str, Any], again: bool) -> Any:
-        arguments = [_compact(rules), _compact(request)]
+    def _ask(self, name: str, rules: str, request: Mapping[str, Any], again: bool) -> Any:
+        arguments = [rules, json.dumps(request, ensure_ascii=False, separators=(",", ":"))]
         try:
             try:
                 answer = self._scripts[name](keys=[self._key], args=arguments)
@@ -98,10 +98,6 @@ class RedisLine:
             raise _refusal(error) from None
         self._away_until = None
         return json.loads(answer)
-
-
-def _compact(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _refusal(error: RedisError) -> RecordsFull | RecordsReadOnly:

@@ -8,6 +8,7 @@ the keys.
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -61,6 +62,7 @@ class RedisStore:
         self.silence = rules.silence
         self._rules = rules
         self._clock = clock
+        self._written = (0.0, "")  # a silence, and the rules with it as the scripts read them
         self._line = RedisLine(url, f"{tag}:deadlines")
         self._lock = threading.Lock()  # guards what follows
         self._gone: list[Gone] = []  # since the last sweep
@@ -189,8 +191,15 @@ class RedisStore:
             if "again" not in answer:
                 return answer
 
-    def _rules_now(self) -> dict[str, Any]:
-        return {
+    def _rules_now(self) -> str:
+        """As the scripts read them; written anew only when they change."""
+        silence, text = self._written
+        if silence != self.silence or self._clock:
+            text = self._write_rules()
+        return text
+
+    def _write_rules(self) -> str:
+        rules = {
             **asdict(self._rules),
             "silence": self.silence,
             **({"now": self._clock()} if self._clock else {}),
@@ -204,6 +213,8 @@ class RedisStore:
             "max_receipts": MAX_RECEIPTS_PER_PAIR,
             "max_credit": MAX_CREDIT_PER_PAIR,
         }
+        self._written = rules["silence"], json.dumps(rules)
+        return self._written[1]
 
     def _note(self, answer: Any) -> None:
         if answer["gone"] or answer["stood_still"]:
