@@ -37,6 +37,8 @@ CRUISE_ROUNDS = 6
 RATE_ROUNDS = 10  # rounds for which a rate is believed
 RTT_SECONDS = 10.0  # seconds for which a least round trip is believed
 QUEUE_PART, QUEUE_SECONDS = 0.25, 0.004  # a round trip longer than the least by this shows a queue
+ROUND_QUEUE = 0.08  # a smaller part does if all of a round are longer, unless that is
+JITTER = 2.0  # times their usual variation
 LONG_QUEUE = 0.05  # seconds more show one on any path
 TOO_MUCH_LOSS = 0.02  # of a round, with a queue: congestion
 CHANCE = 3.0  # standard deviations more than was lost before end STARTUP: chance does not explain that
@@ -95,6 +97,7 @@ class Bbr(CongestionController):
         self._ceiling = float("inf")  # bytes outstanding that congestion allowed
         self._since_cut = CUT_ROUNDS  # rounds
         self._late = 0  # bytes came late so many times in a row
+        self._variation = 0.0  # seconds, of round trips
         self._late_since = float("inf")
         self._queued = False  # the last round met a queue throughout
         self._rate_before_up = float("inf")  # at the last probe
@@ -118,6 +121,7 @@ class Bbr(CongestionController):
 
     def on_received(self, size: int, sent_at: float, rtt: RoundTripTime, now: float, limited: bool) -> None:
         """Only STARTUP grows between rounds."""
+        self._variation = rtt.variation
         if self.phase is not Phase.STARTUP:
             return
         if limited:
@@ -166,10 +170,12 @@ class Bbr(CongestionController):
             return False
         self._rtts = [(t, r) for t, r in self._rtts if t > now - RTT_SECONDS and r < lowest] + [(now, lowest)]
         self.least_rtt = self._rtts[0][1]
-        return self._shows_queue(lowest)
+        steady = max(ROUND_QUEUE * self.least_rtt + QUEUE_SECONDS, JITTER * self._variation)
+        return self._shows_queue(lowest, steady)
 
-    def _shows_queue(self, seconds: float) -> bool:
-        return seconds > self.least_rtt + min(QUEUE_PART * self.least_rtt + QUEUE_SECONDS, LONG_QUEUE)
+    def _shows_queue(self, seconds: float, more: float = math.inf) -> bool:
+        most = QUEUE_PART * self.least_rtt + QUEUE_SECONDS
+        return seconds > self.least_rtt + min(more, most, LONG_QUEUE)
 
     def _learn_rate(self, ended: Round) -> None:
         if ended.rate and (not ended.limited or ended.rate > self.rate):

@@ -143,6 +143,20 @@ def test_a_queue_on_a_long_path_ends_the_start_after_few_answers_but_not_the_fir
         controller.on_round(ended, Link(), now)
 
 
+@pytest.mark.parametrize(("jitter", "queue"), [(0.0, True), (0.02, False)])
+def test_a_short_queue_is_seen_where_round_trips_do_not_vary_by_themselves(
+    jitter: float, queue: bool
+) -> None:
+    controller, rtt = Bbr(SEGMENT), RoundTripTime()
+    for number in range(100):
+        rtt.sample(BASE + jitter * (number % 3))
+        controller.on_received(SEGMENT, 0.0, rtt, BASE, True)
+    least = Round(SEGMENT, 0, RATE, False, BASE, SEGMENT)
+    assert not controller._learn_rtt(least, 1.0)
+    longer = Round(SEGMENT, 0, RATE, False, BASE + 0.01, SEGMENT)
+    assert controller._learn_rtt(longer, 1.1) is queue
+
+
 @pytest.mark.parametrize(("before", "then", "ends"), [(0.0, 0.2, True), (0.2, 0.25, False), (0.2, 0.5, True)])
 def test_a_loss_that_grows_with_the_rate_ends_the_start_and_is_not_made_good(
     before: float, then: float, ends: bool
