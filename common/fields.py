@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from common.errors import MessageError
@@ -16,6 +17,7 @@ Addr = tuple[str, int]
 
 MAX_NODE_ID = 2**31 - 1
 MAX_SIZE = 2**63 - 1  # bytes; what a signed 64-bit file offset can say
+MAX_IP_TEXT = 64  # characters; the longest numeric address has 45
 MAX_NAME_BYTES = 255  # bytes of UTF-8; the longest name that the usual file systems take
 
 _INFO_HASH = re.compile(r"[0-9a-fA-F]{40}\Z")
@@ -91,13 +93,20 @@ def _ip(host: object, name: str) -> str:
     try:
         if not isinstance(host, str) or "%" in host:
             raise ValueError
-        ip = ipaddress.ip_address(host)
+        ip, is_one_nodes = _parsed(host[:MAX_IP_TEXT])
     except ValueError:
         raise MessageError(f"{name}: the host must be a numeric IP address or localhost", name) from None
-    ip = getattr(ip, "ipv4_mapped", None) or ip  # ::ffff:1.2.3.4 and 1.2.3.4 are one address
-    if ip.is_unspecified or ip.is_multicast or str(ip) == "255.255.255.255":
+    if not is_one_nodes:
         raise MessageError(f"{name}: {ip} is not the address of one node", name)
-    return str(ip)
+    return ip
+
+
+@lru_cache(8192)  # parsing takes as long as all else that a heartbeat costs the tracker
+def _parsed(host: str) -> tuple[str, bool]:
+    """An IP address as it is written everywhere, and whether one node may have it; or ValueError."""
+    ip = ipaddress.ip_address(host)
+    ip = getattr(ip, "ipv4_mapped", None) or ip  # ::ffff:1.2.3.4 and 1.2.3.4 are one address
+    return str(ip), not (ip.is_unspecified or ip.is_multicast or str(ip) == "255.255.255.255")
 
 
 def _present(fields: Mapping[str, Any], name: str) -> Any:
