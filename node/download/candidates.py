@@ -153,7 +153,8 @@ class Candidates:
         """``candidate`` did all that there was to do."""
         candidate.active = False
         candidate.failures = 0
-        candidate.reason = ""
+        if not candidate.blamed:  # which may have come while it worked
+            candidate.reason = ""
 
     @staticmethod
     def why_not(candidate: Candidate, limit: int) -> str:
