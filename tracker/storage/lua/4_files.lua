@@ -54,9 +54,13 @@ local function disown(id, file, about)
   end
 end
 
--- Put a node where its merits now place it.
-local function place_anew(node)
-  local score, all = rank(node), redis.call('HGETALL', has_key(node.id))
+-- Put a node where its merits now place it; before: its rank as it stands, if that is known.
+local function place_anew(node, before)
+  local score = rank(node)
+  if score == before then
+    return
+  end
+  local all = redis.call('HGETALL', has_key(node.id))
   for at = 1, #all, 2 do
     for _, place in ipairs((places(node.id, all[at], all[at + 1]))) do
       redis.call('ZADD', place[1], 'XX', score, place[2])
@@ -87,6 +91,7 @@ local function take_over(node, secret)
   node.addr = request.addr
   redis.call('HSET', node_key(node.id), 'addr', node.addr)
   if secret then
+    local before = rank(node)
     -- Plain uploads of whoever had its number before are not its own.
     node.secret, node.uploads = secret, 0
     if node.receipts == 0 then
@@ -94,6 +99,6 @@ local function take_over(node, secret)
     end
     redis.call('HSET', node_key(node.id), 'secret', secret, 'uploads', 0, 'score', exact(node.score))
     add_to_total('claimed', 1)
-    place_anew(node)
+    place_anew(node, before)
   end
 end

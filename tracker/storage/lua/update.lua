@@ -68,6 +68,7 @@ local function find_pair()
   return pair, tonumber(receipts), tonumber(credit)
 end
 
+local before = rank(owner)
 local counted = true
 if not with_secret then
   counted = owner.secret == nil
@@ -85,7 +86,7 @@ end
 if counted then
   redis.call('HSET', node_key(owner.id), 'uploads', exact(owner.uploads), 'receipts', owner.receipts,
     'credit', exact(owner.credit), 'score', exact(owner.score), 'scored_at', exact(owner.scored_at))
-  place_anew(owner)
+  place_anew(owner, before)
   if reporter and request.number then
     redis.call('HSET', node_key(reporter.id), 'last_receipt', request.number)
   end
