@@ -44,7 +44,7 @@ demo: .venv/run.stamp
 	$(BIN)/python demo.py
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -n $(WORKERS) -ra
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -84,6 +84,13 @@ class Outstanding:
             self.ranges = RangeSet([(self.next, self.end)])
         return self.ranges
 
+    @property
+    def first_missing(self) -> int:
+        """The first byte that is awaited; ``end`` if none is."""
+        if self.ranges is None:
+            return self.next
+        return self.ranges.first if self.ranges else self.end
+
     def stream_position(self, offset: int) -> int:
         """Where byte ``offset`` of the file lies in the stream."""
         return self.position + offset - self.start
@@ -166,18 +173,18 @@ class Flight:
         latest = 0.0
         arrived_up_to = self._arrived_up_to
         for request in tuple(self.requests.values()):
-            if request.stream_position(request.missing.first) >= arrived_up_to:
+            if request.stream_position(request.first_missing) >= arrived_up_to:
                 break  # nothing later arrived: no news is not bad news
             horizon = arrived_up_to if request.sent_at + delay <= now else lost_before
             gone = self._give_up(request, request.start, request.start + horizon - request.position)
             if gone:
                 ranges += gone
                 latest = max(latest, request.sent_at)
-            first = request.missing.first if request.missing else request.end
+            first = request.first_missing
             if (
                 self.loss_time is None
                 and request.stream_position(first) < self._arrived_up_to
-                and request.missing
+                and first < request.end
             ):
                 self.loss_time = request.sent_at + delay
         return Lost(tuple(ranges), latest) if ranges else None
