@@ -63,6 +63,17 @@ class RankedOwners:
         insort(self._blocks[index], entry, key=_rank)
         self._cut(index)
 
+    def extend(self, entries: list[Owned]) -> None:
+        """Many more, at once."""
+        self._size += len(entries)
+        together = [*chain.from_iterable(self._blocks), *entries]
+        if len(together) >= 2 * BLOCK:
+            together.sort(key=_rank)
+            self._blocks = [together[start : start + BLOCK] for start in range(0, len(together), BLOCK)]
+        else:
+            self._blocks = [together]
+        self._in_order = False
+
     def remove(self, entry: Owned) -> None:
         """One less; its rank is what it was when it came."""
         self._size -= 1
@@ -183,6 +194,14 @@ class FileOwners:
 
     def add(self, entry: Owned) -> None:
         """One more."""
+        self._made_side(entry).add(entry)
+
+    def extend(self, entries: list[Owned]) -> None:
+        """Many more, that all have the whole file or all a part of it."""
+        if entries:
+            self._made_side(entries[0]).extend(entries)
+
+    def _made_side(self, entry: Owned) -> RankedOwners:
         side = self.side(entry)
         if side is None:
             side = RankedOwners()
@@ -190,7 +209,7 @@ class FileOwners:
                 self.whole = side
             else:
                 self.partial = side
-        side.add(entry)
+        return side
 
     def drop(self, entry: Owned) -> None:
         """One less."""

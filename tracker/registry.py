@@ -231,8 +231,7 @@ class Registry:
             self._claimed += node.secret is not None
             self._rank(node)
         for file, node_ids in owned:
-            for node_id in node_ids:
-                self._add(self._nodes[node_id], file)
+            self._restore_owners(file, node_ids)
 
     # ---- who may
 
@@ -354,6 +353,22 @@ class Registry:
         node.files[owners] = entry
         owners.add(entry)
         self._names.setdefault(file.filename, FileOwners()).add(entry)
+
+    def _restore_owners(self, file: OwnedFile, node_ids: Iterable[int]) -> None:
+        """``_add`` for many nodes, at the start."""
+        owners = self._files.setdefault(file_key(file.filename, file.info_hash), FileOwners())
+        file = owners.described(file)
+        entries = []
+        for node_id in node_ids:
+            node = self._nodes[node_id]
+            if owners in node.files:  # said twice: only in files that people wrote
+                self._add(node, file)
+            else:
+                entry = node.files[owners] = Owned(node, file)
+                entries.append(entry)
+        self._owned += len(entries)
+        owners.extend(entries)
+        self._names.setdefault(file.filename, FileOwners()).extend(entries)
 
     def _drop_name(self, entry: Owned) -> None:
         names = self._names[entry.file.filename]

@@ -8,6 +8,7 @@ silent at once, nobody waits for long, and nobody is answered with a node whose 
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 import time
@@ -110,11 +111,18 @@ class InProcess:
 
     def open(self) -> Sequence[str]:
         """Take over what the keeper has."""
-        records = self._keeper.load()
-        with self._lock:
-            self._registry.restore(records.nodes, records.owned, self._clock())
+        gc.disable()  # a million objects come and none goes, but all would be looked at again and again
+        try:
+            records = self._keeper.load()
+            with self._lock:
+                self._registry.restore(records.nodes, records.owned, self._clock())
+            remarks = tuple(records.remarks)
+            del records
+            gc.freeze()
+        finally:
+            gc.enable()
         self._keeper.start(self)
-        return tuple(records.remarks)
+        return remarks
 
     # ---- the five requests
 
