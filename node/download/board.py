@@ -133,6 +133,13 @@ class Board:
         with self.changed:
             self._plan.work.members(node_ids)
 
+    def sole(self, source: Source | None) -> None:
+        """``source`` is the only owner that is known of; None: there are others, or there is none."""
+        with self.changed:
+            if source != self._plan.probation.sole:
+                self._plan.probation.sole = source
+                self.changed.notify_all()
+
     @property
     def picking(self) -> bool:
         """Whether pieces are picked by rarity, because some source has only a part."""

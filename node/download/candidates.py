@@ -126,6 +126,10 @@ class Candidates:
             for key, candidate in self._known.items()
         )
 
+    def sole(self) -> Source | None:
+        """The only one that is known, if there is only one."""
+        return next(iter(self._known)) if len(self._known) == 1 else None
+
     def charged(self, charge: Charge) -> Candidate | None:
         """``charge`` is brought against an owner: who that is; None if it is no news."""
         candidate = self._known.setdefault(charge.source, Candidate(*charge.source, named=False))

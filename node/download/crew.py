@@ -70,6 +70,8 @@ class Crew:
             chosen += self._choose(board, True, self._places.partial, now, helpless)
             threads = [self._make(candidate) for candidate in chosen]
             self._sources.update((thread.key, thread) for thread in threads)
+            sole = self._candidates.sole()
+        board.sole(sole)
         if threads:
             self._begin(board, threads)
         return chosen

@@ -3,7 +3,8 @@
 A source that has not given a verified piece yet is *new*: it is handed one piece, whole, and no more until
 that one is verified. So one that sends wrong bytes spoils one piece, and nobody else's bytes are mixed with
 its own. Once a piece of it is right it gets whatever there is. It costs an honest source one round trip and
-the hashing of one piece, once in a download.
+the hashing of one piece, once in a download. The *sole* owner that is known need not wait for that: nobody
+could deliver instead, and on a path of long round trips the wait would end the growth of its window.
 
 A piece that several sources delivered and that was wrong (``blame``) is handed out whole as well, to a
 *witness*: a source that delivered none of it. Until it is right, or until the witness took too long, those
@@ -85,6 +86,7 @@ class Probation:
         self._geometry = geometry
         self._work = work
         self._trusted: set[Source] = set()
+        self.sole: Source | None = None  # the only owner there is to ask
         self._trials: dict[int, Trial] = {}  # by piece: one for each new source, one for each open case
         self._piece: dict[Source, int] = {}  # the one that a new source is busy with
 
@@ -137,7 +139,7 @@ class Probation:
             self._trials.setdefault(piece, Trial(piece, RangeSet(), now))
 
     def _free(self, source: Source, now: float) -> bool:
-        return source in self._trusted and not self._paused(source, now)
+        return (source in self._trusted or source == self.sole) and not self._paused(source, now)
 
     def _paused(self, source: Source, now: float) -> bool:
         return any(now < trial.helped_from and source in trial.suspects for trial in self._trials.values())

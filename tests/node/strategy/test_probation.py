@@ -49,6 +49,23 @@ def test_a_new_source_gets_its_first_piece_and_the_rest_once_that_is_right() -> 
     assert rest.total == 8 * PIECE and not rest.overlap(5 * PIECE, 6 * PIECE)
 
 
+def test_the_only_owner_there_is_need_not_wait_until_its_first_piece_is_right() -> None:
+    probation = plan(10, A)
+    probation.sole = A
+    assert probation.take(A, ALL, 0.0) == (0, PIECE), "whole, as ever"
+    assert drain(probation, A).total == 9 * PIECE
+    assert not probation.trusts(A)
+
+
+def test_the_only_owner_waits_like_others_once_there_is_another() -> None:
+    probation = plan(10, A)
+    probation.sole = A
+    assert probation.take(A, ALL, 0.0) == (0, PIECE)
+    assert probation.take(A, PIECE, 0.0) is not None
+    probation.sole = None
+    assert probation.take(A, PIECE, 0.0) is None
+
+
 def test_a_piece_that_is_longer_than_all_windows_is_still_one_piece() -> None:
     probation = plan(2, A)
     taken = RangeSet()
