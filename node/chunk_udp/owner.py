@@ -133,7 +133,7 @@ class Owner:
         timeout = 0.0 if self._serving.queue else STOP_CHECK
         if timeout != self._timeout:
             self._timeout = timeout
-            self._sock.settimeout(timeout)
+            sockets.set_patience(self._sock, timeout)
         for _ in range(RECEIVES):
             try:
                 size, addr = self._sock.recvfrom_into(view)

@@ -20,7 +20,7 @@ from node.chunk_udp.pacing import QUANTUM, Pacer
 from node.chunk_udp.recovery import Flight, Outstanding, RoundTripTime
 from node.chunk_udp.segment_search import SegmentSearch
 
-LEAST_SEGMENTS = 2  # in a request on a slow path, where the window allows: requests cost bytes, too
+LEAST_SEGMENTS = 3  # in a request on a slow path, where the window allows: requests cost bytes, too
 SLOW = (
     200_000  # bytes a second; on faster paths bursts of two would lose more than single segments beside TCP
 )

@@ -24,6 +24,7 @@ ETHERNET_MTU = 1500  # bytes; believed of a path where the system does not say
 GATHERS = hasattr(socket.socket, "sendmsg")  # Windows' Python has neither sendmsg nor recvmsg
 SO_MEMINFO = 55  # asm-generic/socket.h; not in the socket module
 _MEMORY = struct.Struct("@II")  # linux/sock_diag.h: bytes in the receive buffer, and its size; there is more
+_TIME = struct.Struct("@ll")  # struct timeval: seconds, microseconds
 _SEGMENT, _GRO = struct.Struct("@H"), struct.Struct("@i")
 _ANCILLARY = socket.CMSG_SPACE(_GRO.size) if GATHERS else 0
 CACHE_FRIENDLY = 1 << 21  # bytes of file outstanding on one socket, at most
@@ -72,6 +73,21 @@ def path_segment_size(
     if LINUX and sock.family == socket.AF_INET:
         mtu = sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
     return max(wire.MIN_SEGMENT, min(wanted, mtu - IP_UDP_HEADERS[sock.family] - wire.HEADER_SIZE))
+
+
+def set_patience(sock: socket.socket, seconds: float) -> None:
+    """Have calls on ``sock`` wait so long (0: not at all), and then raise BlockingIOError or TimeoutError.
+
+    Python's own timeout costs a system call more each time: it asks the system first whether to wait.
+    Linux waits within the call that receives or sends.
+    """
+    if not LINUX or not seconds:
+        sock.settimeout(seconds)
+        return
+    sock.settimeout(None)
+    whole, part = divmod(seconds, 1)
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        sock.setsockopt(socket.SOL_SOCKET, option, _TIME.pack(int(whole), int(part * 1e6)))
 
 
 def receive_limit(sock: socket.socket, segment_size: int) -> int:

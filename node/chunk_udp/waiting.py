@@ -18,7 +18,7 @@ from typing import NamedTuple
 from node.chunk_udp import wire
 from node.chunk_udp.tokens import Address
 
-LARGEST_TURN = wire.MAX_REQUEST  # bytes, without an upload limit; no less than any datagram
+LARGEST_TURN = 256 * 1024  # bytes, without an upload limit; no less than any datagram
 MAX_AGE = 2.0  # seconds
 MAX_REQUESTS = 64  # that wait, of one address
 MAX_IN_ALL = 4096  # requests that wait

@@ -30,7 +30,7 @@ MAX_DATAGRAM = 65_507  # bytes of payload that IPv4 can carry in one datagram
 MAX_SEGMENT = MAX_DATAGRAM - HEADER_SIZE  # bytes of file in one DATA
 MIN_SEGMENT = 512  # an owner sends no smaller segments, however small the wish (but for the last one)
 SMALL_SEGMENT = 1200  # bytes of file in a segment that every path carries (RFC 9000, 14)
-MAX_REQUEST = 256 * 1024  # bytes that one REQUEST may ask for
+MAX_REQUEST = 512 * 1024  # bytes that one REQUEST may ask for
 MAX_SEGMENTS_PER_REQUEST = 64  # what one batched send can carry on Linux
 
 TOKEN_SIZE = 16

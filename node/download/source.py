@@ -19,7 +19,7 @@ from node.download.landing import Landing
 from node.settings import TransferSettings
 
 LARGE_REQUEST = 1 << 17  # bytes; who asks for as much at a time comes again within 4 ms
-PORTION = 4  # such requests are taken from the board at a time: it is locked a quarter as often
+PORTION = 2  # such requests are taken from the board at a time: it is locked half as often
 
 
 class SourceThread:
