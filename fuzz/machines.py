@@ -9,7 +9,7 @@ from typing import Any
 
 from common.bitfield import Bitfield
 from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, TrackerFull
-from common.messages import Exit, Mode, Need, Own, Register, Update
+from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update
 from fuzz.parsers import DATAGRAMS, HASH, JSON_WORDS, REQUESTS, resealed
 from fuzz.target import Script, Target, outcome
 from node.chunk_udp import wire
@@ -92,7 +92,7 @@ def run_tracker(data: bytes) -> str:
     rules = Rules(30.0, 11.0)
     storage = InProcess(rules, clock=lambda: now[0], rng=random.Random(1))
     service = TrackerService(storage, rules, max_results=5, clock=lambda: now[0])
-    handlers: dict[Mode, tuple[Any, Callable[[Any, Presented], dict[str, Any]]]] = {
+    handlers: dict[Mode, tuple[Any, Callable[[Any, Presented], dict[str, Any] | NeedAnswer]]] = {
         Mode.REGISTER: (Register, service.register_node),
         Mode.OWN: (Own, service.add_file_owner),
         Mode.NEED: (Need, service.search_file),
@@ -110,7 +110,8 @@ def run_tracker(data: bytes) -> str:
             by = Presented(secret if len(line) % 2 and isinstance(secret, str) else None)
             kind, handle = handlers[Mode.from_json(fields.get("mode"))]
             answer = handle(kind.from_json(fields), by)
-            read_object(json.dumps(answer).encode())
+            text = answer.to_text() if isinstance(answer, NeedAnswer) else json.dumps(answer)
+            read_object(text.encode())
             seen.add(kind.__name__)
         except (MessageError, NodeConflict, Forbidden, RateLimited, TrackerFull) as error:
             seen.add(outcome(error)[:40])

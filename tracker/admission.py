@@ -83,9 +83,13 @@ class Homes:
         """Where the node was heard last; None if not lately."""
         return self._recent.get(node_id) or self._before.get(node_id)
 
+    def is_fresh(self, node_id: int, address: str) -> bool:
+        """Whether ``heard`` would change nothing. From any thread."""
+        return self._recent.get(node_id) == address
+
     def heard(self, node_id: int, address: str, now: float) -> None:
         """The node is there."""
-        self._forget(now)
+        self.turn(now)
         if self._recent.get(node_id) == address:
             return
         self.left(node_id)
@@ -98,7 +102,8 @@ class Homes:
             if (address := table.pop(node_id, None)) is not None:
                 self._uncount(address)
 
-    def _forget(self, now: float) -> None:
+    def turn(self, now: float) -> None:
+        """Forget some of what is too old."""
         if now - self._turn >= self._memory and not self._old:
             self._recent, self._before, self._old = self._old, self._recent, self._before
             self._turn = now
@@ -147,6 +152,7 @@ class Admission:
 
     def come(self, address: str, node_id: int, now: float) -> None:
         """The request brings a node in, or keeps it in. RateLimited if the address has its fill of them."""
+        self._homes.turn(now)
         if (
             self._homes.of(node_id) != address
             and self._homes.count(address) >= self._limits.nodes_per_address
@@ -154,6 +160,10 @@ class Admission:
             raise RateLimited(
                 f"your address has {self._limits.nodes_per_address} nodes already", self._silence
             )
+
+    def is_home(self, address: str, node_id: int) -> bool:
+        """Whether ``came`` would be no news. From any thread."""
+        return self._homes.is_fresh(node_id, address)
 
     def came(self, address: str, node_id: int, now: float) -> None:
         """It is in."""

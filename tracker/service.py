@@ -84,14 +84,14 @@ class TrackerService:
             log(f"OWN node {request.node_id} at {where(request.addr)}: {what}")
         return {"status": "File owner added", "files": decided.files}
 
-    def search_file(self, request: Need, by: Presented = NOTHING_SHOWN) -> dict[str, Any]:
+    def search_file(self, request: Need, by: Presented = NOTHING_SHOWN) -> NeedAnswer:
         """NEED: who has a file, best first."""
         self._begin(by)
         caller = Caller(request.node_id, request.addr, by.proof)
         found = self._storage.need(caller, request.filename, request.info_hash, self._max_results)
         filename = request.filename or found.filename
         log(f"NEED node {request.node_id}: {filename or request.info_hash!r}, owners: {found.total}")
-        return NeedAnswer(request.node_id, filename, found.owners).to_json()
+        return NeedAnswer(request.node_id, filename, found.owners)
 
     def update_db(self, request: Update, by: Presented = NOTHING_SHOWN) -> dict[str, Any]:
         """UPDATE: a node has uploaded, by its own word or by a receipt."""
@@ -159,9 +159,11 @@ class TrackerService:
 
     def _heartbeat_interval(self) -> float:
         """Seconds until a node is to call again; its deadline is stretched with them."""
+        if self._clock() < self._look_again:  # nearly always, and no lock to wait for
+            return self._interval
         with self._lock:
             now = self._clock()
-            if now < self._look_again:
+            if now < self._look_again:  # another thread has just looked
                 return self._interval
             self._look_again = now + LOOK_AGAIN
             others = self._others.at(now)

@@ -43,6 +43,14 @@ files = st.builds(OwnedFile, names, hashes, sizes, st.booleans())
 needs = st.builds(Need, node_ids, names, hashes, st.none() | addrs) | st.builds(
     Need, node_ids, st.none(), hashes.filter(bool), st.none() | addrs
 )
+need_answers = st.builds(
+    NeedAnswer,
+    node_ids,
+    st.none() | names,
+    st.lists(st.builds(OwnerEntry, node_ids, addrs, st.integers(0, 10**9), hashes, st.booleans(), sizes)).map(
+        tuple
+    ),
+)
 messages = st.one_of(
     st.builds(Register, node_ids, addrs),
     st.builds(Own, node_ids, addrs, st.lists(files, min_size=1, max_size=5).map(tuple)),
@@ -51,15 +59,13 @@ messages = st.one_of(
     st.builds(Exit, node_ids, st.none() | addrs),
     files,
     st.builds(RegisterAnswer, st.floats(0.01, 1e6), st.booleans(), st.integers(0, 10**6)),
-    st.builds(
-        NeedAnswer,
-        node_ids,
-        st.none() | names,
-        st.lists(
-            st.builds(OwnerEntry, node_ids, addrs, st.integers(0, 10**9), hashes, st.booleans(), sizes)
-        ).map(tuple),
-    ),
+    need_answers,
 )
+
+
+@given(need_answers)
+def test_the_text_of_an_answer_is_what_json_would_make_of_it(answer: NeedAnswer) -> None:
+    assert answer.to_text() == json.dumps(answer.to_json())
 
 
 @given(messages)

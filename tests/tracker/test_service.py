@@ -59,7 +59,7 @@ class Tracker:
         self.service.sweep()
 
     def owners(self, filename: str = "f", info_hash: str | None = None) -> list[tuple[int, int]]:
-        answer = self.service.search_file(Need(99, filename, info_hash))
+        answer = self.service.search_file(Need(99, filename, info_hash)).to_json()
         return [(entry["node_id"], uploads) for entry, uploads in answer["search_result"]]
 
 
@@ -80,7 +80,7 @@ def test_need_ranks_by_uploads_and_tells_what_is_known_of_each(tracker: Tracker)
     tracker.service.add_file_owner(Own(1, A, (OwnedFile("f", HASH, 9),)))
     tracker.service.add_file_owner(Own(2, B, (OwnedFile("f"),)))
     tracker.service.update_db(Update(2, "f"))
-    assert tracker.service.search_file(Need(7, "f")) == {
+    assert tracker.service.search_file(Need(7, "f")).to_json() == {
         "dest_node_id": 7,
         "filename": "f",
         "search_result": [
@@ -88,8 +88,8 @@ def test_need_ranks_by_uploads_and_tells_what_is_known_of_each(tracker: Tracker)
             [{"node_id": 1, "addr": ["127.0.0.1", 4001], "info_hash": HASH, "complete": True, "size": 9}, 0],
         ],
     }
-    assert tracker.service.search_file(Need(7, None, HASH))["filename"] == "f"
-    assert tracker.service.search_file(Need(7, "nobody's"))["search_result"] == []
+    assert tracker.service.search_file(Need(7, None, HASH)).filename == "f"
+    assert tracker.service.search_file(Need(7, "nobody's")).owners == ()
 
 
 def test_need_names_no_more_owners_than_it_is_told_to() -> None:

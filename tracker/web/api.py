@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
-from werkzeug.datastructures import Headers
 
 from common.errors import MessageError
-from common.messages import Exit, Mode, Need, Own, Register, Update
+from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update
 from tracker.identity import Presented, bearer
 from tracker.service import TrackerService
 from tracker.web.front import KIND, REMOTE
 from tracker.web.gate import Gate
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 Message = Register | Own | Need | Update | Exit
 
@@ -33,7 +35,7 @@ COMES_IN = (Mode.REGISTER, Mode.OWN)  # a node is in after these
 def create_api(service: TrackerService, gate: Gate) -> Blueprint:
     """The blueprint that speaks for ``service``, after the ``gate`` let a request through."""
     api = Blueprint("api", __name__)
-    acts: dict[Mode, Callable[[Any, Presented], dict[str, Any]]] = {
+    acts: dict[Mode, Callable[[Any, Presented], dict[str, Any] | NeedAnswer]] = {
         Mode.REGISTER: service.register_node,
         Mode.OWN: service.add_file_owner,
         Mode.NEED: service.search_file,
@@ -41,46 +43,54 @@ def create_api(service: TrackerService, gate: Gate) -> Blueprint:
         Mode.EXIT: service.remove_node,
     }
 
-    def carry_out(mode: Mode, fields: Mapping[str, Any]) -> Response:
-        request.environ[KIND] = KINDS[mode]
-        message, remote = MESSAGES[mode].from_json(fields), request.environ[REMOTE]
-        by = presented(request.headers, fields, remote)
+    def carry_out(environ: WSGIEnvironment, mode: Mode, fields: Mapping[str, Any]) -> Response:
+        environ[KIND] = KINDS[mode]
+        message, remote = MESSAGES[mode].from_json(fields), environ[REMOTE]
+        by = presented(environ, fields)
         gate.call(remote, message.node_id, by.secret, mode in COMES_IN)
         answer = acts[mode](message, by)
         if mode in COMES_IN:
             gate.came(remote, message.node_id)
         elif mode is Mode.EXIT:
             gate.left(message.node_id)
-        return Response(json.dumps(answer), mimetype="application/json")
+        text = answer.to_text() if isinstance(answer, NeedAnswer) else json.dumps(answer)
+        return Response(text, mimetype="application/json")
 
     @api.post("/tracker")
     def handle_node_request() -> Response:
         """Call what the mode asks for (the report's ``handle_node_request``)."""
-        fields = _fields()
-        return carry_out(Mode.from_json(fields.get("mode")), fields)
+        asked, fields = _asked()
+        return carry_out(asked, Mode.from_json(fields.get("mode")), fields)
 
     def endpoint(mode: Mode) -> Callable[[], Response]:
-        return lambda: carry_out(mode, _fields())
+        def answer() -> Response:
+            asked, fields = _asked()
+            return carry_out(asked, mode, fields)
+
+        return answer
 
     for mode, name in KINDS.items():
         api.add_url_rule(f"/{name}", name, endpoint(mode), methods=["POST"])
     return api
 
 
-def presented(headers: Headers, fields: Mapping[str, Any], remote: str) -> Presented:
+def presented(environ: WSGIEnvironment, fields: Mapping[str, Any]) -> Presented:
     """What a request shows of who makes it, in its headers or, the swarm key, in a field."""
-    key = headers.get("X-Swarm-Key", fields.get("swarm_key"))
-    return Presented(bearer(headers.get("Authorization")), key if isinstance(key, str) else None, remote)
+    key = environ.get("HTTP_X_SWARM_KEY", fields.get("swarm_key"))
+    secret = bearer(environ.get("HTTP_AUTHORIZATION"))
+    return Presented(secret, key if isinstance(key, str) else None, environ[REMOTE])
 
 
-def _fields() -> dict[str, Any]:
-    return read_object(request.get_data(cache=False))
+def _asked() -> tuple[WSGIEnvironment, dict[str, Any]]:
+    """The environment of the request at hand, and the object in its body."""
+    asked = request._get_current_object()  # type: ignore[attr-defined]  # once: naming it costs a look each time
+    return asked.environ, read_object(asked.get_data(cache=False))
 
 
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object in a request's body; MessageError if it is none."""
     try:
-        value = json.loads(body.decode("utf-8-sig"), parse_int=_integer, parse_constant=_no_number)
+        value = _DECODER.decode(body.decode("utf-8-sig"))
     except RecursionError:
         raise MessageError("the body is nested too deeply", "body") from None
     except ValueError as error:
@@ -97,3 +107,6 @@ def _integer(digits: str) -> int | float:
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is not a number")
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_no_number)  # json.loads makes one each time

@@ -19,6 +19,7 @@ import selectors
 import threading
 import time
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Any
 
 from waitress import wasyncore
@@ -26,6 +27,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import build_http_date
 
 from tracker.admission import one_owner
 from tracker.web.guard import HEADERS, NOTHING
@@ -42,6 +44,9 @@ QUIET = 0.1  # seconds without anything asked, at the end, after which nobody is
 POLL = 0.02  # seconds between two looks at whether all is answered, at the end
 
 
+_http_date = lru_cache(4)(build_http_date)  # by the second
+
+
 class _Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     def __init__(self, adjustments: Any) -> None:
         super().__init__(adjustments)
@@ -56,8 +61,20 @@ class _Answer(WSGITask):  # type: ignore[misc]
         """At the end, each answer is its connection's last."""
         if self.channel.server.ending:
             self.set_close_on_finish()
-        header: bytes = super().build_response_header()
+        header: bytes = self._usual_header() or super().build_response_header()
         return header
+
+    def _usual_header(self) -> bytes | None:
+        """A body of known length, and the connection stays: no need to sort and respell a dozen headers."""
+        connection = self.request.headers.get("CONNECTION", "")
+        known = self.has_body and self.content_length is not None
+        if self.version != "1.1" or self.close_on_finish or not known or connection.lower() == "close":
+            return None
+        said = "".join([f"{name}: {value}\r\n" for name, value in self.response_headers])
+        if "Content-Length: " not in said or "Server: " in said or "Date: " in said:
+            return None
+        ident, date = self.channel.server.adj.ident, _http_date(int(self.start_time))
+        return f"HTTP/1.1 {self.status}\r\n{said}Server: {ident}\r\nDate: {date}\r\n\r\n".encode("latin-1")
 
     def write(self, data: bytes) -> None:
         """Head and body in one packet and one system call, where the length is known."""

@@ -32,6 +32,8 @@ class Gate:
 
     def came(self, address: str, node_id: int) -> None:
         """The node is in."""
+        if self._admission.is_home(address, node_id):  # nearly always, and no lock to wait for
+            return
         with self._lock:
             self._admission.came(address, node_id, self._clock())
 

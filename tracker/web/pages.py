@@ -15,7 +15,7 @@ from tracker.service import TrackerService
 from tracker.web.api import presented
 from tracker.web.cached import Cached
 from tracker.web.docs_page import render
-from tracker.web.front import REMOTE, UNLIMITED
+from tracker.web.front import UNLIMITED
 from tracker.web.metrics import CONTENT_TYPE, renderer
 from tracker.web.openapi import document
 from tracker.web.traffic import Traffic
@@ -39,7 +39,7 @@ def create_pages(service: TrackerService, traffic: Traffic) -> Blueprint:
     def ask_for_the_key() -> None:
         """All but /health want it, in the header or, for people with a browser, as ``?swarm_key=``."""
         if request.path not in UNLIMITED:
-            service.check_key(presented(request.headers, request.args, request.environ[REMOTE]))
+            service.check_key(presented(request.environ, request.args))
 
     add("/", lambda: _json({"about": ABOUT, **service.overview(MAX_LISTED)}))
     add("/stats", _view(Cached(lambda: _dumped(_stats(service, traffic)), FRESH), JSON))
