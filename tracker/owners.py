@@ -183,9 +183,10 @@ class RankedOwners:
 class FileOwners:
     """Who has a file: all of it, or a part."""
 
-    __slots__ = ("whole", "partial")
+    __slots__ = ("whole", "partial", "standing")
 
     def __init__(self) -> None:
+        self.standing = 0  # how many there were when ``Largest`` was told last
         self.whole: RankedOwners | None = None
         self.partial: RankedOwners | None = None
 

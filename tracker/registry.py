@@ -17,7 +17,6 @@ monotonic seconds and must not decrease from call to call.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import random
 from collections import OrderedDict
@@ -42,6 +41,7 @@ from tracker.decisions import (
     SwarmView,
 )
 from tracker.identity import proves
+from tracker.largest import SMALLEST, Largest
 from tracker.nodes import Node, Owned, node_from
 from tracker.owners import FileOwners
 from tracker.pace import stretch
@@ -77,6 +77,7 @@ class Registry:
         self._nodes: OrderedDict[int, Node] = OrderedDict()  # in the order of their deadlines
         self._files: dict[FileKey, FileOwners] = {}
         self._names: dict[str, FileOwners] = {}  # file name -> all who own a file of this name
+        self._largest = Largest()
         self._owned = self._claimed = 0
         self._latest = 0.0  # deadline that was given
         self._spared = 0.0  # nobody's deadline comes before this
@@ -198,8 +199,12 @@ class Registry:
 
     def swarms(self, limit: int) -> list[SwarmView]:
         """Up to ``limit`` files, those with the most owners."""
-        most = heapq.nlargest(limit, self._files.values(), key=len)
-        return [_view(owners) for owners in most]
+        most = list(itertools.islice(self._largest, limit))
+        some = itertools.islice(
+            self._files.values(), len(most) + limit
+        )  # whatever is there: that many at most
+        single = (owners for owners in some if len(owners) < SMALLEST)
+        return [_view(owners) for owners in (*most, *itertools.islice(single, limit - len(most)))]
 
     def node_ids(self) -> list[int]:
         """All nodes."""
@@ -352,6 +357,7 @@ class Registry:
         entry = Owned(node, owners.described(file))
         node.files[owners] = entry
         owners.add(entry)
+        self._largest.note(owners)
         self._names.setdefault(file.filename, FileOwners()).add(entry)
 
     def _restore_owners(self, file: OwnedFile, node_ids: Iterable[int]) -> None:
@@ -368,6 +374,7 @@ class Registry:
                 entries.append(entry)
         self._owned += len(entries)
         owners.extend(entries)
+        self._largest.note(owners)
         self._names.setdefault(file.filename, FileOwners()).extend(entries)
 
     def _drop_name(self, entry: Owned) -> None:
@@ -384,6 +391,7 @@ class Registry:
         for owners, entry in node.files.items():
             file = entry.file
             owners.mourn(entry)
+            self._largest.note(owners)
             if not owners:
                 del self._files[file_key(file.filename, file.info_hash)]
             names = self._names[file.filename]
