@@ -12,8 +12,7 @@ import gc
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -80,6 +79,20 @@ class Forgetful:
         """Nothing to let go of."""
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """What ``contextmanager`` makes of two functions, in a fifth of its time: each request enters it."""
+
+    begin: Callable[[], float]
+    end: Callable[[], None]
+
+    def __enter__(self) -> float:
+        return self.begin()
+
+    def __exit__(self, *failure: object) -> None:
+        self.end()
+
+
 class InProcess:
     """Implements Storage, and SnapshotSource for its keeper."""
 
@@ -94,6 +107,7 @@ class InProcess:
         self._keeper: Keeper = keeper or Forgetful()
         self._clock = clock
         self._lock = threading.Lock()
+        self._deciding = _Turn(self._begin, self._end)
         self._registry = Registry(rules, self._keeper.check_writable, rng)
         self._half_life = rules.half_life
         self._gone: list[Gone] = []  # since the last sweep
@@ -128,33 +142,33 @@ class InProcess:
 
     def register(self, caller: Caller, claim: str | None = None) -> Registered:
         """REGISTER."""
-        with self._deciding() as now:
+        with self._deciding as now:
             decided, changes = self._registry.register_node(caller, claim, now)
             ticket = self._note(caller, changes)
         return self._kept(caller, decided, ticket)
 
     def own(self, caller: Caller, files: Sequence[OwnedFile]) -> Announced:
         """OWN."""
-        with self._deciding() as now:
+        with self._deciding as now:
             decided, changes = self._registry.add_file_owner(caller, files, now)
             ticket = self._note(caller, changes)
         return self._kept(caller, decided, ticket)
 
     def need(self, caller: Caller, filename: str | None, info_hash: str | None, limit: int) -> Found:
         """NEED."""
-        with self._deciding() as now:
+        with self._deciding as now:
             return self._registry.search_file(caller, filename, info_hash, limit, now)
 
     def update(self, caller: Caller, receipt: Receipt) -> Credited:
         """UPDATE."""
-        with self._deciding() as now:
+        with self._deciding as now:
             decided, changes = self._registry.update_db(caller, receipt, now)
             ticket = self._note(caller, changes)
         return self._kept(caller, decided, ticket)
 
     def exit(self, caller: Caller) -> bool:
         """EXIT."""
-        with self._deciding():
+        with self._deciding:
             decided, changes = self._registry.remove_node(caller)
             ticket = self._note(caller, changes)
         return self._kept(caller, decided, ticket)
@@ -163,22 +177,29 @@ class InProcess:
 
     def sweep(self) -> Swept:
         """Remove who is due; also tells who was removed before a request."""
-        with self._deciding() as now:
+        with self._deciding as now:
             due = self._registry.next_deadline()
             wait = self.silence if due is None else max(due - now, 0.0)
             swept = Swept(wait, tuple(self._gone), self._stood_still)
             self._gone, self._stood_still = [], 0.0
         return swept
 
-    @contextmanager
-    def _deciding(self) -> Iterator[float]:
-        """Hold the lock, at a time when nobody is due; gives that time."""
+    def _begin(self) -> float:
+        """Take the lock, at a time when nobody is due; that time."""
         while True:
-            with self._lock:
+            self._lock.__enter__()
+            try:
                 now = self._clock()
-                if not self._remove_silent(now):
-                    yield now
-                    return
+                more = self._remove_silent(now)
+            except BaseException:
+                self._end()
+                raise
+            if not more:
+                return now
+            self._end()
+
+    def _end(self) -> None:
+        self._lock.__exit__(None, None, None)
 
     def _remove_silent(self, now: float) -> bool:
         """Remove some of those who are due; whether there may be more."""

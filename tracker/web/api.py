@@ -84,7 +84,13 @@ def presented(environ: WSGIEnvironment, fields: Mapping[str, Any]) -> Presented:
 def _asked() -> tuple[WSGIEnvironment, dict[str, Any]]:
     """The environment of the request at hand, and the object in its body."""
     asked = request._get_current_object()  # type: ignore[attr-defined]  # once: naming it costs a look each time
-    return asked.environ, read_object(asked.get_data(cache=False))
+    environ: WSGIEnvironment = asked.environ
+    length, limit = environ.get("CONTENT_LENGTH", ""), asked.max_content_length
+    if length.isdecimal() and len(length) < MAX_DIGITS and (limit is None or int(length) <= limit):
+        return environ, read_object(
+            environ["wsgi.input"].read(int(length))
+        )  # Flask makes a stream of it first
+    return environ, read_object(asked.get_data(cache=False))
 
 
 def read_object(body: bytes) -> dict[str, Any]:
