@@ -10,7 +10,7 @@ from common.errors import MalformedInput, MessageError, StorageFault
 from faults.disk import MemoryDisk
 from fuzz.parsers import ADDR, HEX, JSON_WORDS
 from fuzz.target import Target, outcome
-from tracker.storage.entries import change_text, read_change, read_owners_line
+from tracker.storage.entries import change_text, read_change, read_owners_lines
 from tracker.storage.lines import decode_line, encode_line
 from tracker.storage.manifest import Text, decode_manifest, encode_manifest
 from tracker.storage.reading import read_folder
@@ -83,13 +83,13 @@ def run_changes(data: bytes) -> str:
 
 
 def run_manifest(data: bytes) -> str:
-    """snapshot.json; and a line of files.json."""
+    """snapshot.json; and lines of files.json."""
     try:
         said = str(min(len(decode_manifest(data)), 3))
     except MalformedInput as error:
         said = outcome(error)
     try:
-        return f"{said} {min(len(read_owners_line(data)), 3)}"
+        return f"{said} {min(len(read_owners_lines(data.split(b'\n'))), 3)}"
     except (ValueError, RecursionError, MessageError) as error:
         return f"{said} {type(error).__name__}"
 

@@ -37,12 +37,15 @@ class RankedOwners:
 
     __slots__ = ("_blocks", "_size", "_gone", "_in_order", "_turn")
 
-    def __init__(self) -> None:
+    def __init__(self, entries: list[Owned] | None = None) -> None:
+        """``entries``: those that are there at first."""
         self._blocks: list[list[Owned]] = [[]]  # none empty but the only one
         self._size = 0  # entries, gone ones too
         self._gone = 0
         self._in_order = True  # if there is one block
         self._turn = 0  # which block is looked through next for those that are gone
+        if entries:
+            self.extend(entries)
 
     def __len__(self) -> int:
         return self._size - self._gone
@@ -66,7 +69,7 @@ class RankedOwners:
     def extend(self, entries: list[Owned]) -> None:
         """Many more, at once."""
         self._size += len(entries)
-        together = [*chain.from_iterable(self._blocks), *entries]
+        together = [*chain.from_iterable(self._blocks), *entries] if self._blocks[0] else entries.copy()
         if len(together) >= 2 * BLOCK:
             together.sort(key=_rank)
             self._blocks = [together[start : start + BLOCK] for start in range(0, len(together), BLOCK)]
@@ -195,22 +198,23 @@ class FileOwners:
 
     def add(self, entry: Owned) -> None:
         """One more."""
-        self._made_side(entry).add(entry)
+        side = self.side(entry)
+        if side is not None:
+            side.add(entry)
+        else:
+            self.extend([entry])
 
     def extend(self, entries: list[Owned]) -> None:
         """Many more, that all have the whole file or all a part of it."""
-        if entries:
-            self._made_side(entries[0]).extend(entries)
-
-    def _made_side(self, entry: Owned) -> RankedOwners:
-        side = self.side(entry)
-        if side is None:
-            side = RankedOwners()
-            if entry.file.complete:
-                self.whole = side
-            else:
-                self.partial = side
-        return side
+        if not entries:
+            return
+        side = self.side(entries[0])
+        if side is not None:
+            side.extend(entries)
+        elif entries[0].file.complete:
+            self.whole = RankedOwners(entries)
+        else:
+            self.partial = RankedOwners(entries)
 
     def drop(self, entry: Owned) -> None:
         """One less."""

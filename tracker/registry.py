@@ -360,22 +360,30 @@ class Registry:
         self._largest.note(owners)
         self._names.setdefault(file.filename, FileOwners()).add(entry)
 
-    def _restore_owners(self, file: OwnedFile, node_ids: Iterable[int]) -> None:
+    def _restore_owners(self, file: OwnedFile, node_ids: Sequence[int]) -> None:
         """``_add`` for many nodes, at the start."""
-        owners = self._files.setdefault(file_key(file.filename, file.info_hash), FileOwners())
-        file = owners.described(file)
-        entries = []
-        for node_id in node_ids:
-            node = self._nodes[node_id]
-            if owners in node.files:  # said twice: only in files that people wrote
-                self._add(node, file)
-            else:
-                entry = node.files[owners] = Owned(node, file)
-                entries.append(entry)
+        key, nodes = file_key(file.filename, file.info_hash), self._nodes
+        owners = self._files.get(key)
+        if owners is None and len(set(node_ids)) == len(node_ids):  # nearly always
+            owners = self._files[key] = FileOwners()
+            entries = [Owned(nodes[node_id], file) for node_id in node_ids]
+        else:  # some have all and some a part; or it is said twice, in a file that people wrote
+            owners, entries = owners or FileOwners(), []
+            self._files[key] = owners
+            for node_id in dict.fromkeys(node_ids):
+                if owners in nodes[node_id].files:
+                    self._add(nodes[node_id], file)
+                else:
+                    entries.append(Owned(nodes[node_id], file))
+        for entry in entries:
+            entry.node.files[owners] = entry
         self._owned += len(entries)
         owners.extend(entries)
         self._largest.note(owners)
-        self._names.setdefault(file.filename, FileOwners()).extend(entries)
+        names = self._names.get(file.filename)
+        if names is None:
+            names = self._names[file.filename] = FileOwners()
+        names.extend(entries)
 
     def _drop_name(self, entry: Owned) -> None:
         names = self._names[entry.file.filename]

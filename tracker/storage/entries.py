@@ -35,6 +35,8 @@ MAX_RATE = 1e18  # uploads
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"(?:[1-9]|[1-9]\d|1\d\d|2[01]\d|22[0-3])(?:\.{_BYTE}){{3}}\Z", re.ASCII)  # of one node
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
+_PLAIN_HASH = re.compile(r"[0-9a-f]{40}\Z")
+_PLAIN_NAME = re.compile(r"[ -~]{1,255}\Z")  # printable ASCII: nothing that a name may not have
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -139,25 +141,31 @@ def read_owners(name: str, entries: object) -> list[Owners]:
     return [(_file(name, *about), node_ids) for about, node_ids in groups.items()]
 
 
-def read_owners_line(line: bytes) -> list[Owners]:
-    """The owners in a line as ``owners_text`` made it, with its name; the same as ``read_owners``, faster.
+def read_owners_lines(lines: Iterable[bytes]) -> list[Owners]:
+    """The owners in lines as ``owners_text`` made them, with their names; as ``read_owners``, but faster.
 
     Most files are one and the same to all their owners. Then what stands between two node ids is always the
-    same, too, and need not be decoded for each: text cannot hold it, for its quotes would be escaped.
-    ValueError if it is no such line.
+    same, too, and need not be decoded for each: text cannot hold it, for its quotes would be escaped. And
+    what is left of all lines is decoded at once. ValueError if one is no such line.
     """
-    head, _, rest = line.partition(_FIRST)
-    about, _, _ = rest.partition(b", ")[2].partition(b"}")
-    node_ids = rest.removesuffix(b", " + about + b"}]").split(b", " + about + b"}, " + _OWNER)
-    if rest and all(map(bytes.isdigit, node_ids)):
-        one = head + _FIRST + node_ids[0] + b", " + about + b"}]"
-        return [(file, list(map(int, node_ids))) for file, _ in read_owners(*_entry(one))]
-    return read_owners(*_entry(line))
-
-
-def _entry(line: bytes) -> tuple[str, Any]:
-    ((name, entry),) = json.loads(b"{%b}" % line).items()
-    return name, entry
+    texts: list[bytes] = []
+    listed: list[list[int] | None] = []  # who stands in a line, if it is shortened to the first of them
+    for line in lines:
+        head, _, rest = line.partition(_FIRST)
+        about, _, _ = rest.partition(b", ")[2].partition(b"}")
+        node_ids = rest.removesuffix(b", " + about + b"}]").split(b", " + about + b"}, " + _OWNER)
+        alike = rest and all(map(bytes.isdigit, node_ids))
+        texts.append(head + _FIRST + node_ids[0] + b", " + about + b"}]" if alike else line)
+        listed.append(list(map(int, node_ids)) if alike else None)
+    owned: list[Owners] = []
+    entries = json.loads(b"{%b}" % b",".join(texts))
+    for (name, entry), node_ids_of in zip(entries.items(), listed, strict=True):
+        groups = read_owners(name, entry)
+        if node_ids_of is not None:
+            ((file, _),) = groups  # ValueError unless there is just one
+            groups = [(file, node_ids_of)]
+        owned += groups
+    return owned
 
 
 def read_change(entry: object) -> Change:
@@ -183,6 +191,11 @@ def _files(entries: object) -> tuple[OwnedFile, ...]:
 
 
 def _file(name: str, info_hash: Any, size: Any, complete: Any) -> OwnedFile:
+    usual = type(info_hash) is str and type(size) is int and 0 <= size <= read.MAX_SIZE
+    if usual and _PLAIN_NAME.match(name) and _PLAIN_HASH.match(info_hash) and type(complete) is bool:
+        return OwnedFile(
+            name, info_hash, size, complete
+        )  # of most: the start of a large tracker waits for this
     fields = {"filename": name, "info_hash": info_hash, "size": size, "complete": complete}
     return OwnedFile.from_json(fields)
 

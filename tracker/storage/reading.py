@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from common.errors import MalformedInput, MessageError, StorageFault
 from tracker.records import NodeRecord, Owners
 from tracker.storage.disk import Disk
-from tracker.storage.entries import read_node, read_node_id, read_owners, read_owners_line
+from tracker.storage.entries import read_node, read_node_id, read_owners, read_owners_lines
 from tracker.storage.journal import journal_name
 from tracker.storage.manifest import (
     FILES,
@@ -187,8 +187,12 @@ class _Reading:
         return self._read_part(source, nodes, _node)
 
     def _read_owners(self, source: Source) -> Iterator[Owners]:
-        groups = self._read_part(source, lambda path: map(read_owners_line, self._lines(path)), read_owners)
-        return itertools.chain.from_iterable(groups)
+        def owned(path: Path) -> Iterator[list[Owners]]:
+            lines = self._lines(path)
+            while batch := list(itertools.islice(lines, BATCH)):
+                yield read_owners_lines(batch)
+
+        return itertools.chain.from_iterable(self._read_part(source, owned, read_owners))
 
     def _read_part(
         self, source: Source, ours: Callable[[Path], Iterator[Entry]], read: Callable[[str, Any], Entry]
