@@ -89,9 +89,10 @@ def run_manifest(data: bytes) -> str:
     except MalformedInput as error:
         said = outcome(error)
     try:
-        return f"{said} {min(len(read_owners_lines(data.split(b'\n'))), 3)}"
+        owned = read_owners_lines(data.splitlines())
     except (ValueError, RecursionError, MessageError) as error:
         return f"{said} {type(error).__name__}"
+    return f"{said} {min(len(owned), 3)}"
 
 
 def resealed(data: bytes) -> bytes:
