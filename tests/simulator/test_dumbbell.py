@@ -73,19 +73,25 @@ def run(
     seconds: float = math.inf,
     seed: int = 1,
     tcp: bool = False,
+    nodes: int = 1,
 ) -> Outcome:
-    """Fetch ``size`` bytes, or for so many ``seconds``, from owners that begin one after the other."""
+    """Fetch ``size`` bytes, or for so many ``seconds``, from owners that begin one after the other.
+
+    ``nodes`` that know nothing of each other ask each of the owners.
+    """
     clock = Clock()
-    bell = Dumbbell(clock, Supply(size))
+    bells = [Dumbbell(clock, Supply(size)) for _ in range(nodes)]
+    bell = bells[0]
     shared = shared_path(faults, seed)
-    for turn in range(owners):
-        bell.add(Path(shared.down, shared.up, 0.001 * turn), controller, 0.01 * turn)
+    for turn in range(owners * nodes):
+        bells[turn % nodes].add(Path(shared.down, shared.up, 0.001 * turn), controller, 0.01 * turn)
     company = TcpSender(clock, shared.down, shared.up)
     if tcp:
         company.start(0.0)
     clock.run_until(lambda: bell.supply.done or clock.now >= seconds, 120.0, MOST_EVENTS)
     overflowed = shared.down.counters.overflowed
-    return Outcome(clock.now, bell.flows, bell.failures, overflowed, company.arrivals)
+    flows = [flow for each in bells for flow in each.flows]
+    return Outcome(clock.now, flows, bell.failures, overflowed, company.arrivals)
 
 
 # ---- the default controller's figures
@@ -179,13 +185,14 @@ def test_tcp_keeps_its_part_beside_four_bbr_owners() -> None:
 
 def test_nobody_gains_by_being_farther_away() -> None:
     """The link takes what comes in the order of its coming, so one TCP beside two has a third, about."""
-    share = run("cubic", 2, link(rate=10 * MEGABIT), seconds=15, tcp=True).tcp_share(5)
+    share = run("cubic", 1, link(rate=10 * MEGABIT), seconds=15, tcp=True, nodes=2).tcp_share(5)
     assert share == pytest.approx(1 / 3, abs=0.12)
 
 
-def test_one_cubic_owner_and_tcp_share_alike() -> None:
+@pytest.mark.parametrize("owners", [1, 4])
+def test_cubic_and_tcp_share_alike_however_many_owners_there_are(owners: int) -> None:
     """Jain's index: (a + b)² / 2 (a² + b²)."""
-    share = run("cubic", 1, link(rate=10 * MEGABIT), seconds=20, tcp=True).tcp_share(8)
+    share = run("cubic", owners, link(rate=10 * MEGABIT), seconds=20, tcp=True).tcp_share(8)
     assert 1 / (2 * (share**2 + (1 - share) ** 2)) >= 0.9
 
 

@@ -23,6 +23,7 @@ PACING_GAIN = 1.25  # as Linux paces: enough to fill the window in every round t
 SHORTEST_TRIP = 0.0001  # seconds; nothing is paced by shorter ones
 INITIAL_SEGMENTS = 10  # RFC 6928
 MINIMUM_SEGMENTS = 2
+TOGETHER_ROUNDS = 4  # rounds after a reduction in which others' losses are the same trouble
 
 
 class View(NamedTuple):
@@ -90,3 +91,43 @@ class CongestionController(ABC):
     @abstractmethod
     def on_persistent_congestion(self, now: float) -> None:
         """Nothing at all came through for several timeouts in a row."""
+
+
+class LossBased(CongestionController):
+    """What ``reno`` and ``cubic`` have in common: the connections of a node together behave like one flow.
+
+    n flows of a node would take n times a stranger's share. So each grows by an n-th of what a flow by itself
+    would, and a loss that one of them meets shrinks all, once (the aim of RFC 6356, for one access link).
+    """
+
+    def __init__(self, segment_size: int) -> None:
+        super().__init__(segment_size)
+        self._connections = 1  # of this node, at the last look
+        self._slow_start_until = float("inf")  # bytes (ssthresh)
+        self._recovery_from = float("-inf")  # losses asked for before this are part of the last reduction
+        self._rounds = TOGETHER_ROUNDS  # since the last reduction
+        self._lost = False  # anything since the last round
+
+    def on_lost(self, size: int, sent_at: float, now: float) -> None:
+        """Shrink once for all that was outstanding."""
+        if sent_at > self._recovery_from:
+            self._lost = True
+            self._shrink(now)
+
+    def on_round(self, ended: Round, share: Share, now: float) -> None:
+        """Tell the others of losses, and hear of theirs."""
+        self._rounds += 1
+        view = share.report(0.0, ended.delivered, False, self._lost, now)
+        self._connections = view.connections
+        if view.congested and not self._lost and self._rounds > TOGETHER_ROUNDS:
+            self._shrink(now)
+        self._lost = False
+
+    def _shrink(self, now: float) -> None:
+        self._recovery_from, self._rounds = now, 0
+        self.window = max(self._reduced(), self.minimum_window)
+        self._slow_start_until = self.window
+
+    @abstractmethod
+    def _reduced(self) -> float:
+        """The window after a loss, in bytes."""

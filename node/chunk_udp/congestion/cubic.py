@@ -6,7 +6,7 @@ on time, not on round trips, so connections of different round-trip times share 
 
 from __future__ import annotations
 
-from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.congestion.base import LossBased
 from node.chunk_udp.recovery import RoundTripTime
 
 C = 0.4  # segments per second cubed: how steep the curve is (RFC 9438, 5)
@@ -14,13 +14,11 @@ BETA = 0.7  # what is left of the window after a loss
 ALPHA = 3 * (1 - BETA) / (1 + BETA)  # additive increase that matches Reno's share with this BETA
 
 
-class Cubic(CongestionController):
+class Cubic(LossBased):
     """Window in bytes inside; the curve is computed in segments, as the RFC writes it."""
 
     def __init__(self, segment_size: int) -> None:
         super().__init__(segment_size)
-        self._slow_start_until = float("inf")  # bytes (ssthresh)
-        self._recovery_from = float("-inf")  # losses asked for before this are part of the last reduction
         self._epoch: float | None = None  # when the current curve began
         self._w_max = 0.0  # segments: the window before the last reduction
         self._w_prior = 0.0  # segments: the window at the last reduction
@@ -38,12 +36,13 @@ class Cubic(CongestionController):
             self._start_curve(now)
         assert self._epoch is not None
         segments = self.window / self.segment_size
-        target = C * (now - self._epoch + rtt.smoothed - self._k) ** 3 + self._w_max
+        steepness = C / self._connections  # so that the sum of all is the curve of one
+        target = steepness * (now - self._epoch + rtt.smoothed - self._k) ** 3 + self._w_max
         target = min(max(target, segments), 1.5 * segments)
         alpha = (
             ALPHA if self._w_est < self._w_prior else 1.0
         )  # all made good: on as Reno does (RFC 9438, 4.3)
-        self._w_est += alpha * size / self.window
+        self._w_est += alpha * size / self.window / self._connections
         grown = segments + (target - segments) / segments * (size / self.segment_size)
         self.window = max(grown, self._w_est) * self.segment_size
 
@@ -54,20 +53,16 @@ class Cubic(CongestionController):
         if self._w_max <= segments:
             self._w_max, self._k = segments, 0.0
         else:
-            self._k = ((self._w_max - segments) / C) ** (1 / 3)
+            self._k = ((self._w_max - segments) * self._connections / C) ** (1 / 3)
 
-    def on_lost(self, size: int, sent_at: float, now: float) -> None:
-        """Shrink once for all that was outstanding, and remember where it was too much."""
-        if sent_at <= self._recovery_from:
-            return
-        self._recovery_from = now
+    def _reduced(self) -> float:
+        """Remember where it was too much."""
         segments = self.window / self.segment_size
         self._w_prior = segments
         # Fast convergence: lost below the last peak, so somebody else came; leave room (RFC 9438, 4.7).
         self._w_max = segments * (1 + BETA) / 2 if segments < self._w_max else segments
-        self.window = max(self.window * BETA, self.minimum_window)
-        self._slow_start_until = self.window
         self._epoch = None
+        return self.window * BETA
 
     def on_persistent_congestion(self, now: float) -> None:
         """Begin again from the smallest window, in slow start up to half of where it was."""

@@ -6,19 +6,14 @@ root of the loss rate (Mathis: about 1.2 segments / (rtt * sqrt(loss))).
 
 from __future__ import annotations
 
-from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.congestion.base import LossBased
 from node.chunk_udp.recovery import RoundTripTime
 
 LEFT_AFTER_LOSS = 0.5  # of the window
 
 
-class Reno(CongestionController):
+class Reno(LossBased):
     """Slow start until the first loss, additive increase and multiplicative decrease afterwards."""
-
-    def __init__(self, segment_size: int) -> None:
-        super().__init__(segment_size)
-        self._slow_start_until = float("inf")  # bytes (ssthresh)
-        self._recovery_from = float("-inf")  # losses asked for before this are part of the last reduction
 
     def on_received(self, size: int, sent_at: float, rtt: RoundTripTime, now: float, limited: bool) -> None:
         """Grow by what arrived in slow start, else by a segment for each window that arrived."""
@@ -27,15 +22,10 @@ class Reno(CongestionController):
         if self.window < self._slow_start_until:
             self.window += size
         else:
-            self.window += self.segment_size * size / self.window
+            self.window += self.segment_size * size / self.window / self._connections
 
-    def on_lost(self, size: int, sent_at: float, now: float) -> None:
-        """Halve, once for all that was outstanding."""
-        if sent_at <= self._recovery_from:
-            return
-        self._recovery_from = now
-        self.window = max(self.window * LEFT_AFTER_LOSS, self.minimum_window)
-        self._slow_start_until = self.window
+    def _reduced(self) -> float:
+        return self.window * LEFT_AFTER_LOSS
 
     def on_persistent_congestion(self, now: float) -> None:
         """Begin again from the smallest window, in slow start up to half of where it was."""
