@@ -8,7 +8,7 @@ MINUTES ?= 10
 SEED ?= 1
 NODES ?= 200
 
-.PHONY: chaos kills help venv demo test lint types layers bench bench-network interop check fuzz soak clean
+.PHONY: chaos kills help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak clean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
@@ -18,6 +18,7 @@ help:
 	@echo "make fuzz     10 million inputs for all parsers and state machines, or as many as asked: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
 	@echo "make bench-network  the same over bad links, beside TCP, QUIC and libtorrent (Linux, as root)"
+	@echo "make bench-tracker  those of the tracker; with BENCH=--long also what takes long (siege, kills)"
 	@echo "make chaos    every fault on real processes for MINUTES=10, then a table of what was measured; SEED=1"
 	@echo "make kills    kill -9 of a tracker under load, KILLS=1000 times: what was acknowledged must be there"
 	@echo "make interop  install libtorrent and aioquic for the tests and benches that compare with it (aria2: your package manager)"
@@ -70,6 +71,10 @@ bench: .venv/dev.stamp
 bench-network: .venv/dev.stamp
 	@$(MAKE) --no-print-directory interop || echo "libtorrent cannot be installed: going on without it"
 	$(BIN)/python -m bench network $(BENCH)
+
+# Without redis-server (your package manager has it) its figures are skipped.
+bench-tracker: .venv/dev.stamp
+	$(BIN)/python -m bench tracker $(BENCH)
 
 # A run that breaks says its seed: python -m simulator --seed N repeats it, event by event.
 soak: .venv/dev.stamp

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bench import machine, report
 from bench.figures import figures
-from bench.judging import Figure
+from bench.judging import exit_code
 from bench.measurements import NAMES, Bench, Plan
 from bench.network.cli import main as network
 from bench.processes import ROOT, BenchError
@@ -80,6 +80,10 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     if words[:1] == ["network"]:
         return network(words[1:])
+    if words[:1] == ["tracker"]:  # which wants what the rest does without
+        from bench.tracker.cli import main as tracker
+
+        return tracker(words[1:])
     plan, out = parse(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it, too, ends every child
     talk = Console(stderr=True, highlight=False)
@@ -96,23 +100,11 @@ def main(words: list[str] | None = None) -> int:
         talk.print(f"{error}", markup=False, style="red")
         return 1
     rows = figures(bench.measured)
-    show(rows, bench, facts)
+    title = f"{plan.size / (1 << 30):.4g} GiB over loopback, median of {len(bench.measured.ours) or 1}"
+    report.show(rows, title, facts, [f"skipped: {line}" for line in bench.measured.skipped])
     report.save(report.document(rows, bench.measured, facts, started), out)
     print(f"saved: {out}")
-    return 1 if any(row.ok is False for row in rows) else 0
-
-
-def show(rows: list[Figure], bench: Bench, facts: dict[str, str | int]) -> None:
-    """The table and what one must know to read it."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
-    count = len(bench.measured.ours) or 1
-    title = f"{bench.measured.size / (1 << 30):.4g} GiB over loopback, median of {count}"
-    console.print(report.table(rows, title))
-    console.print("; ".join(f"{name} {value}" for name, value in facts.items()), markup=False)
-    for line in bench.measured.skipped:
-        console.print(f"skipped: {line}", markup=False)
+    return exit_code(rows)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of the table. ``unit`` is B/s, B, s, s/GiB or files/s."""
+    """One row of the table. ``unit`` is B/s, B, s, ms, s/GiB, "" for a ratio, /s, or what is counted."""
 
     name: str
     value: float | None
@@ -33,6 +34,7 @@ class Figure:
     reference: float | None = None
     bounds: tuple[Bound, ...] = ()
     note: str = ""
+    rounds: tuple[float, ...] = ()  # the values that ``value`` is the median of, if they are kept
 
     @property
     def ratio(self) -> float | None:
@@ -60,4 +62,20 @@ class Figure:
             "bounds": [{"of": b.of, "at_least": b.at_least, "limit": b.limit} for b in self.bounds],
             "ok": self.ok,
             "note": self.note,
+            "rounds": list(self.rounds),
         }
+
+
+def at_least(limit: float) -> tuple[Bound, ...]:
+    """The value must be so large."""
+    return (Bound("value", True, limit),)
+
+
+def at_most(limit: float) -> tuple[Bound, ...]:
+    """The value must be so small."""
+    return (Bound("value", False, limit),)
+
+
+def exit_code(rows: Iterable[Figure]) -> int:
+    """0 if nothing that was judged is short, else 1."""
+    return 1 if any(row.ok is False for row in rows) else 0

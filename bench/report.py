@@ -8,12 +8,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from bench.judging import Bound, Figure
 from bench.records import Measured
 
 FORMAT = 1  # of the JSON
+COUNTED = ("bytes", "nodes", "requests", "writes")  # units of whole numbers
+WIDTH = 160  # characters, where the output is no terminal
+
+
+def show(
+    rows: Sequence[Figure],
+    title: str,
+    facts: Mapping[str, str | int] | None = None,
+    remarks: Sequence[str] = (),
+) -> None:
+    """Print the table and what one must know to read it: facts of the machine, what was left out."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
+    console.print(table(rows, title))
+    if facts:
+        console.print("; ".join(f"{name} {value}" for name, value in facts.items()), markup=False)
+    for line in remarks:
+        console.print(line, markup=False)
 
 
 def table(rows: Sequence[Figure], title: str) -> Table:
@@ -45,7 +65,9 @@ def amount(value: float | None, unit: str) -> str:
         return f"{value / (1 << 20):.1f} MiB"
     if unit == "files/s":
         return f"{value:,.0f} files/s"
-    return f"{value:.2f} {unit}"
+    if unit == "/s" or unit in COUNTED:
+        return f"{value:,.0f}{'' if unit == '/s' else ' '}{unit}"
+    return f"{value:,.2f} {unit}".rstrip()
 
 
 def reference(row: Figure) -> str:

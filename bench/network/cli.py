@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from bench import machine, report
-from bench.judging import Figure
+from bench.judging import Figure, exit_code
 from bench.network import namespaces
 from bench.network.figures import figures
 from bench.network.measurements import CONTENDERS, Bench, Wishes
@@ -61,6 +61,34 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def wishes(given: argparse.Namespace) -> Wishes:
+    """What the options ask for."""
+    return Wishes(
+        tuple(BY_NAME[name] for name in given.only or BY_NAME),
+        tuple(given.contenders or CONTENDERS),
+        tuple(given.cc or (None,)),
+        tuple(given.owners or ()),
+        given.runs or (1 if given.quick else RUNS),
+        given.seed,
+        bool(given.quick or given.runs),
+        QUICK_DIVISOR if given.quick else 1,
+        given.limit,
+    )
+
+
+def run(bench: Bench, talk: Console) -> int:
+    """Measure: 0, or 1 with a word if it broke off; what was measured until then is kept."""
+    try:
+        bench.run()
+    except KeyboardInterrupt:
+        talk.print("interrupted")
+        return 1
+    except (BenchError, SwarmError, OSError) as error:
+        talk.print(f"{error}", markup=False, style="red")
+        return 1
+    return 0
+
+
 def main(words: list[str] | None = None) -> int:
     """Measure, print, save."""
     given = parse(words)
@@ -72,49 +100,21 @@ def main(words: list[str] | None = None) -> int:
     talk = Console(stderr=True, highlight=False)
     begun = time.monotonic()
     started = datetime.now().astimezone().isoformat(timespec="seconds")
-    wishes = Wishes(
-        tuple(BY_NAME[name] for name in given.only or BY_NAME),
-        tuple(given.contenders or CONTENDERS),
-        tuple(given.cc or (None,)),
-        tuple(given.owners or ()),
-        given.runs or (1 if given.quick else RUNS),
-        given.seed,
-        bool(given.quick or given.runs),
-        QUICK_DIVISOR if given.quick else 1,
-        given.limit,
-    )
+    asked = wishes(given)
     bench = Bench(
-        wishes,
+        asked,
         lambda text: talk.print(f"{time.monotonic() - begun:6.1f} s  {text}", markup=False, soft_wrap=True),
     )
     facts = machine.facts(bench.folder)
-    code = 0
-    try:
-        bench.run()
-    except KeyboardInterrupt:
-        talk.print("interrupted")
-        code = 1
-    except (BenchError, SwarmError, OSError) as error:
-        talk.print(f"{error}", markup=False, style="red")
-        code = 1
-    rows = figures(bench.runs, wishes.scenarios)
+    code = run(bench, talk)
+    rows = figures(bench.runs, asked.scenarios)
     if rows:
-        show(rows, bench, facts)
+        remarks = [f"skipped: {line}" for line in bench.skipped]
+        report.show(rows, "over emulated links, medians", facts, remarks)
         out = given.out or ROOT / "bench" / "results" / f"network-{datetime.now():%Y-%m-%d-%H%M%S}.json"
         report.save(document(rows, bench, facts, started), out)
         print(f"saved: {out}")
-    return code or (1 if any(row.ok is False for row in rows) else 0)
-
-
-def show(rows: list[Figure], bench: Bench, facts: dict[str, str | int]) -> None:
-    """The table and what one must know to read it."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
-    console.print(report.table(rows, "over emulated links, medians"))
-    console.print("; ".join(f"{name} {value}" for name, value in facts.items()), markup=False)
-    for line in bench.skipped:
-        console.print(f"skipped: {line}", markup=False)
+    return code or exit_code(rows)
 
 
 def document(rows: list[Figure], bench: Bench, facts: dict[str, str | int], started: str) -> dict[str, Any]:

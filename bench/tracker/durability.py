@@ -10,12 +10,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from bench import report
+from bench.judging import Bound, Figure, at_least, at_most, exit_code
 from bench.tracker.clients import Load, announcing, ask, load
+from bench.tracker.effort import FULL, Effort
 from bench.tracker.kills import ROOT, tracker_in
 from common.messages import OwnedFile
 from tracker.records import NodeRecord, Owners
@@ -26,23 +28,10 @@ from tracker.storage.snapshot import Snapshots
 from tracker.storage.upkeep import Still
 
 CLIENTS = 32
-SECONDS = 4.0
-ROUNDS = 3
-NODES, FILES, OWNERS = 99_900, 100_000, 5  # OWNERS of each file; room for those who announce
+OWNERS = 5  # of each file
+ROOM = 100  # fewer nodes than there may be: for those who announce
+FIRST = 1000  # node_id of those who are there already
 LARGE = "large-{}.mp4"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A figure, and what it must reach."""
-
-    name: str
-    value: float
-    unit: str
-    must: str
-
-    def __str__(self) -> str:
-        return f"{self.name:<66}{self.value:>10,.2f} {self.unit:<6}{self.must}"
 
 
 @contextmanager
@@ -52,57 +41,68 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def owning(folder: Path, settings: Mapping[str, str], seconds: float = SECONDS) -> Load:
+def owning(folder: Path, settings: Mapping[str, str], seconds: float) -> Load:
     """CLIENTS nodes that announce as fast as they are answered, at a new tracker."""
     with tracker_in(folder, **settings) as (_, port):
         return load(port, [announcing(node_id) for node_id in range(1, CLIENTS + 1)], seconds)
 
 
-def own() -> list[Row]:
+def rates(loads: Iterable[Load]) -> tuple[float, ...]:
+    """Answers a second of each."""
+    return tuple(one.rate for one in loads)
+
+
+def p99(name: str, loads: Iterable[Load], bounds: tuple[Bound, ...] = ()) -> Figure:
+    """The row beside a rate."""
+    waits = tuple(one.quantile(0.99) for one in loads)
+    return Figure(f"{name}: p99", statistics.median(waits), "ms", bounds=bounds, rounds=waits)
+
+
+def own(effort: Effort = FULL) -> Iterator[Figure]:
     """OWN with the journal against OWN without, alternating."""
     kinds = {"memory": {"TRACKER_STORAGE": "memory"}, "json": {"STORAGE": "json"}, "os": {"SYNC": "os"}}
     loads: dict[str, list[Load]] = {kind: [] for kind in kinds}
-    for _ in range(ROUNDS):
+    for _ in range(effort.rounds):
         for kind, settings in kinds.items():
             with scratch() as folder:
-                loads[kind].append(owning(folder, settings))
-    rate = {kind: statistics.median(one.rate for one in of) for kind, of in loads.items()}
-    p99 = {kind: statistics.median(one.quantile(0.99) for one in of) for kind, of in loads.items()}
-    return [
-        Row(f"OWN, {CLIENTS} clients, memory", rate["memory"], "/s", ""),
-        Row(f"OWN, {CLIENTS} clients, memory: p99", p99["memory"], "ms", ""),
-        Row("OWN acknowledged durable (SYNC=full)", rate["json"], "/s", "about 1,500"),
-        Row("OWN acknowledged durable: p99", p99["json"], "ms", "<= 50"),
-        Row("OWN durable / OWN without journal", rate["json"] / rate["memory"], "", ">= 0.6"),
-        Row("OWN with SYNC=os", rate["os"], "/s", ""),
-    ]
+                loads[kind].append(owning(folder, settings, effort.seconds))
+    memory, durable, relaxed = (rates(loads[kind]) for kind in kinds)
+    base = statistics.median(memory)
+    bounds = (Bound("ratio", True, 0.6), *at_least(1500))
+    yield Figure("OWN without a journal", base, "/s", note=f"{CLIENTS} clients", rounds=memory)
+    yield p99("OWN without a journal", loads["memory"])
+    yield Figure("OWN durable", statistics.median(durable), "/s", "no journal", base, bounds, rounds=durable)
+    yield p99("OWN durable", loads["json"], at_most(50))
+    note = "SYNC=os"
+    yield Figure(
+        "OWN journalled", statistics.median(relaxed), "/s", "no journal", base, note=note, rounds=relaxed
+    )
 
 
-def threads() -> list[Row]:
+def threads(effort: Effort = FULL) -> Iterator[Figure]:
     """OWN durable by the number of threads that answer."""
-    rows = []
-    for number in (4, 8, 12, 16, 24, 32):
+    for number in effort.threads:
         loads = []
-        for _ in range(ROUNDS):
+        for _ in range(effort.rounds):
             with scratch() as folder:
-                loads.append(owning(folder, {"TRACKER_THREADS": str(number)}, 3.0))
-        rate = statistics.median(one.rate for one in loads)
-        p99 = statistics.median(one.quantile(0.99) for one in loads)
-        rows.append(Row(f"OWN durable, {number} threads (p99 {p99:.1f} ms)", rate, "/s", ""))
-    return rows
+                loads.append(owning(folder, {"TRACKER_THREADS": str(number)}, effort.seconds))
+        name = f"OWN durable, {number} threads"
+        yield Figure(name, statistics.median(rates(loads)), "/s", rounds=rates(loads))
+        yield p99(name, loads)
 
 
-def large(folder: Path) -> None:
-    """Records of NODES nodes and FILES * OWNERS ownerships."""
+def large(folder: Path, count: int) -> None:
+    """Records of nearly ``count`` nodes and of as many files, each with OWNERS owners."""
     rng = random.Random(1)
+    ids = range(FIRST, FIRST + count - ROOM)
     nodes = [
         NodeRecord(node_id, (f"10.{node_id >> 16}.{node_id >> 8 & 255}.{node_id & 255}", 30_000), node_id % 7)
-        for node_id in range(1000, 1000 + NODES)
+        for node_id in ids
     ]
     owned: list[Owners] = []
-    for number in range(FILES):
+    for number in range(count):
         file = OwnedFile(LARGE.format(number), f"{number:040x}", 1000 * number)
-        owned.append((file, rng.sample(range(1000, 1000 + NODES), OWNERS)))
+        owned.append((file, rng.sample(ids, OWNERS)))
     disk = SystemDisk()
     disk.make_folder(folder)
     journal = Journal(disk, folder, durable=True)
@@ -121,43 +121,49 @@ def first_need(folder: Path) -> float:
     return taken
 
 
-def start() -> list[Row]:
+def start(effort: Effort = FULL) -> Iterator[Figure]:
     """The first NEED after a clean end; and after a kill, with a journal to replay."""
     with scratch() as folder:
-        large(folder / "db")
-        clean = statistics.median(first_need(folder) for _ in range(ROUNDS))
+        large(folder / "db", effort.nodes)
+        clean = tuple(first_need(folder) for _ in range(effort.rounds))
         with tracker_in(folder, TRACKER_SAVE_INTERVAL="3600") as (_, port):
-            records = load(port, [announcing(node_id) for node_id in range(1, CLIENTS + 1)], 20.0)
+            bodies = [announcing(node_id) for node_id in range(1, CLIENTS + 1)]
+            records = load(port, bodies, effort.replay_seconds)
         killed = first_need(folder)
-    return [
-        Row(f"start, {NODES:,} nodes + {FILES * OWNERS:,} ownerships, first NEED", clean, "s", "<= 3"),
-        Row(f"the same after a kill, {len(records.times):,} records to replay", killed, "s", ""),
-    ]
+    size = f"{effort.nodes - ROOM:,} nodes, {effort.nodes * OWNERS:,} ownerships"
+    yield Figure(
+        "start to first NEED", statistics.median(clean), "s", bounds=at_most(3), note=size, rounds=clean
+    )
+    yield Figure("  after a kill", killed, "s", note=f"{len(records.times):,} records to replay")
 
 
-def snapshot() -> list[Row]:
-    """OWN while snapshots of NODES nodes are taken, against OWN while none is."""
-    with scratch() as folder:
-        large(folder / "db")
-        quiet = owning(folder, {"TRACKER_SAVE_INTERVAL": "3600"})
-    with scratch() as folder:
-        large(folder / "db")
-        busy = owning(folder, {"TRACKER_SAVE_INTERVAL": "0.1"})
-    return [
-        Row("OWN durable at this size, no snapshot", quiet.rate, "/s", ""),
-        Row("OWN durable at this size, no snapshot: p99", quiet.quantile(0.99), "ms", ""),
-        Row("OWN durable while a snapshot is taken", busy.rate, "/s", ""),
-        Row("OWN durable while a snapshot is taken: p99", busy.quantile(0.99), "ms", ""),
-    ]
+def snapshot(effort: Effort = FULL) -> Iterator[Figure]:
+    """OWN while snapshots of very many nodes are taken, against OWN while none is."""
+    loads = {}
+    for interval in ("3600", "0.1"):
+        with scratch() as folder:
+            large(folder / "db", effort.nodes)
+            loads[interval] = owning(folder, {"TRACKER_SAVE_INTERVAL": interval}, effort.seconds)
+    quiet, busy = loads.values()
+    yield Figure("OWN durable, no snapshot", quiet.rate, "/s", note=f"{effort.nodes - ROOM:,} nodes")
+    yield p99("OWN durable, no snapshot", [quiet])
+    yield Figure("OWN durable, snapshots", busy.rate, "/s", "no snapshot", quiet.rate)
+    yield p99("OWN durable, snapshots", [busy])
+
+
+FIGURES: dict[str, Callable[[], Iterator[Figure]]] = {
+    "own": own,
+    "start": start,
+    "snapshot": snapshot,
+    "threads": threads,
+}
 
 
 def main() -> int:
-    """Print the rows that are asked for, or all."""
-    kinds = {"own": own, "start": start, "snapshot": snapshot, "threads": threads}
-    for name in sys.argv[1:] or kinds:
-        for row in kinds[name]():
-            print(row, flush=True)
-    return 0
+    """Print the rows that are asked for, or all; 1 if one is short."""
+    rows = [row for name in sys.argv[1:] or FIGURES for row in FIGURES[name]()]
+    report.show(rows, "answers that survive")
+    return exit_code(rows)
 
 
 if __name__ == "__main__":

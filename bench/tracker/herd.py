@@ -23,9 +23,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench import report
+from bench.judging import Bound, Figure, at_most, exit_code
+from bench.tracker.effort import FULL, Effort
 from bench.tracker.kills import HOST, PATIENCE, tracker_in
 from node.discovery.schedule import Schedule
 
@@ -54,25 +58,20 @@ class Herd:
         """Calls a second of plain heartbeats."""
         return self.nodes / self.interval
 
-    @property
-    def peak(self) -> float:
-        """The busiest second's calls, as a multiple of the pace."""
-        return max(self.calls.values()) / self.pace
-
-    @property
-    def good(self) -> bool:
-        """Whether all are back in time."""
-        return len(self.back) == self.nodes and max(self.back) <= ALLOWED * self.interval
-
-    def __str__(self) -> str:
-        half = sorted(self.back)[len(self.back) // 2] if self.back else float("nan")
-        return (
-            f"{self.nodes:,} nodes, tracker gone for {self.gone:g} s, interval {self.interval:.1f} s: "
-            f"{len(self.back):,} back, half after {half:.1f} s, all after {max(self.back):.1f} s "
-            f"({max(self.back) / self.interval:.2f} intervals; {ALLOWED} allowed); "
-            f"busiest second {max(self.calls.values()):,} calls, {self.peak:.2f} times the mean of "
-            f"{self.pace:,.0f}"
-        )
+    def figures(self) -> list[Figure]:
+        """What must be reached; the busiest second stands beside the pace of plain heartbeats."""
+        last = max(self.back, default=None)
+        note = f"tracker gone for {self.gone:g} s"
+        if self.back:
+            note += f"; half are back after {sorted(self.back)[len(self.back) // 2]:.1f} s"
+        in_time = (Bound("ratio", False, ALLOWED),)
+        missing, busiest = self.nodes - len(self.back), max(self.calls.values(), default=0)
+        seconds = tuple(float(self.calls[at]) for at in sorted(self.calls))
+        return [
+            Figure(f"{self.nodes:,} nodes: all back", last, "s", "interval", self.interval, in_time, note),
+            Figure("  not back", missing, "nodes", bounds=at_most(0)),
+            Figure("  busiest second's calls", busiest, "/s", "mean", self.pace, rounds=seconds),
+        ]
 
 
 class Line:
@@ -232,18 +231,25 @@ def stampede(folder: Path, count: int, gone: float, seed: int) -> Herd:
     return result
 
 
+def lost_tracker(effort: Effort = FULL) -> Iterator[Figure]:
+    """All of it, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from stampede(Path(folder), effort.herd, effort.gone, effort.seed).figures()
+
+
 def main() -> int:
     """Print what came of it; 1 if not all were back in time."""
     parser = argparse.ArgumentParser(prog="python -m bench.tracker.herd")
-    parser.add_argument("--nodes", type=int, default=10_000)
-    parser.add_argument("--gone", type=float, default=60.0, help="seconds")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nodes", type=int, default=FULL.herd)
+    parser.add_argument("--gone", type=float, default=FULL.gone, help="seconds")
+    parser.add_argument("--seed", type=int, default=FULL.seed)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        result = stampede(Path(folder), options.nodes, options.gone, options.seed)
-    print(result)
-    print("calls in each second:", " ".join(str(result.calls[second]) for second in sorted(result.calls)))
-    return 0 if result.good else 1
+    effort = replace(FULL, herd=options.nodes, gone=options.gone, seed=options.seed)
+    rows = list(lost_tracker(effort))
+    report.show(rows, "a tracker that was away")
+    calls = " ".join(f"{count:g}" for count in rows[-1].rounds)
+    print(f"calls in each second: {calls}")
+    return exit_code(rows)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bench import report
+from bench.judging import Figure, at_most, exit_code
+from bench.tracker.effort import FULL, Effort
 from tracker.storage.disk import SystemDisk
 from tracker.storage.reading import read_folder
 
@@ -33,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 PATIENCE = 30.0  # seconds for one answer, or a start
 NODES = 3  # of a worker
+MOST_SAID = 20  # lines about what was lost
 MAX_OWNED = 40  # files of a node; then it leaves and comes back
 SETTINGS = {  # no limit on what one address may do: all the load comes from one
     "TRACKER_TIME_INTERVAL": "3600",
@@ -59,11 +63,14 @@ class Result:
     lost: list[str] = field(default_factory=list)  # a line each
     slowest_start: float = 0.0  # seconds until a tracker said that it had started
 
-    def __str__(self) -> str:
-        return (
-            f"{self.kills} kills, {self.acknowledged:,} writes acknowledged, {len(self.lost)} lost; "
-            f"slowest start {self.slowest_start:.2f} s"
-        )
+    def figures(self, killed: str) -> list[Figure]:
+        """What must be reached by ``killed``, whatever that was."""
+        note = f"{self.acknowledged:,} acknowledged, {self.kills:,} kills"
+        lost = f"{killed}: writes lost"
+        return [
+            Figure(lost, len(self.lost), "writes", bounds=at_most(0), note=note),
+            Figure(f"{killed}: slowest start", self.slowest_start, "s"),
+        ]
 
 
 class Worker:
@@ -185,18 +192,24 @@ def tracker_in(folder: Path, at: str = "0", **settings: str) -> Iterator[tuple[s
             process.kill()
 
 
+def kills(effort: Effort = FULL) -> Iterator[Figure]:
+    """On a real disk, not in memory; what was lost is said on standard error."""
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".bench-") as folder:
+        result = kill_often(Path(folder), effort.kills, effort.seed)
+    for line in result.lost[:MOST_SAID]:
+        print(line, file=sys.stderr)
+    yield from result.figures("tracker killed")
+
+
 def main() -> int:
     """Print the result; 1 if anything is lost."""
     parser = argparse.ArgumentParser(prog="python -m bench.tracker.kills")
-    parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=FULL.kills)
+    parser.add_argument("--seed", type=int, default=FULL.seed)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=ROOT) as folder:  # on a real disk, not in memory
-        result = kill_often(Path(folder), options.kills, options.seed)
-    for line in result.lost[:20]:
-        print(line)
-    print(result)
-    return 1 if result.lost else 0
+    rows = list(kills(replace(FULL, kills=options.kills, seed=options.seed)))
+    report.show(rows, "kill -9 under load")
+    return exit_code(rows)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +21,10 @@ from pathlib import Path
 
 import psutil
 
+from bench import report
+from bench.judging import Bound, Figure, exit_code
+from bench.processes import ROOT
+from bench.tracker.effort import FULL, Effort
 from bench.tracker.kills import tracker_in
 from bench.tracker.several import on_redis, redis_running
 from bench.wsgi import WARM_UP, load
@@ -29,11 +33,11 @@ from faults.redis_server import RedisServer
 from tracker.decisions import Caller, Receipt, Rules
 from tracker.storage.redis_store import RedisStore
 
-ROUNDS = 3
-SECONDS = 5.0  # of load
-LOADERS = 2  # processes that make it
+LOADERS = 2  # processes that make the load
+CORES = 2 + LOADERS + 1  # that two trackers, the load and Redis keep busy
 FILES = 5  # of a node
-OWNERS = 50_000
+CALLS = 5000  # of NEED
+BEST = 50  # owners that it names
 THREADS = 4  # that fill Redis
 UNSYNCED = ("--appendonly", "no")
 FOR_EVER = Rules(silence=1e6)
@@ -48,7 +52,7 @@ class Speed:
     redis: float  # the same of Redis
 
 
-def measure(storages: Sequence[dict[str, str]], server: RedisServer) -> Speed:
+def measure(storages: Sequence[dict[str, str]], server: RedisServer, seconds: float) -> Speed:
     """LOADERS processes load as many trackers as there are settings."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         ports, trackers = [], []
@@ -60,15 +64,17 @@ def measure(storages: Sequence[dict[str, str]], server: RedisServer) -> Speed:
             trackers.append(process.pid)
         assert server.process is not None
         before = _cpu(trackers), _cpu([server.process.pid])
-        rates = [float(told) for told in _load(ports * (LOADERS // len(ports)))]
+        rates = [float(told) for told in _load(ports * (LOADERS // len(ports)), seconds)]
         after = _cpu(trackers), _cpu([server.process.pid])
-        answers = sum(rates) * (SECONDS + WARM_UP)
+        answers = sum(rates) * (seconds + WARM_UP)
         return Speed(sum(rates), (after[0] - before[0]) / answers, (after[1] - before[1]) / answers)
 
 
-def _load(ports: Sequence[int]) -> list[str]:
-    command = [sys.executable, "-m", "bench.tracker.on_redis", "--load"]
-    loads = [subprocess.Popen([*command, str(port)], stdout=subprocess.PIPE, text=True) for port in ports]
+def _load(ports: Sequence[int], seconds: float) -> list[str]:
+    command = [sys.executable, "-m", "bench.tracker.on_redis", "--seconds", str(seconds), "--load"]
+    loads = [
+        subprocess.Popen([*command, str(port)], stdout=subprocess.PIPE, text=True, cwd=ROOT) for port in ports
+    ]
     return [process.communicate()[0] for process in loads]
 
 
@@ -77,8 +83,8 @@ def _cpu(pids: Sequence[int]) -> float:
     return float(sum(times.user + times.system for times in used))
 
 
-def speeds() -> dict[str, Speed]:
-    """The median round of each set-up."""
+def speeds(effort: Effort) -> dict[str, list[Speed]]:
+    """The rounds of each set-up, in the order of their rates."""
     with redis_running() as server:
         setups: dict[str, list[dict[str, str]]] = {
             "1 process, json": [{}],
@@ -86,79 +92,88 @@ def speeds() -> dict[str, Speed]:
             "2 processes, redis": [on_redis(server), on_redis(server)],
         }
         measured: dict[str, list[Speed]] = {name: [] for name in setups}
-        for _ in range(ROUNDS):
+        for _ in range(effort.rounds):
             for name, storages in setups.items():
-                measured[name].append(measure(storages, server))
-    middle = ROUNDS // 2
-    return {name: sorted(all_, key=lambda speed: speed.rate)[middle] for name, all_ in measured.items()}
+                measured[name].append(measure(storages, server, effort.seconds))
+    return {name: sorted(rounds, key=lambda speed: speed.rate) for name, rounds in measured.items()}
 
 
-def speed() -> Iterator[str]:
-    """A line each."""
-    found = speeds()
-    for name, one in found.items():
-        yield (
-            f"{name:<20}{one.rate:>8,.0f} REGISTER/s; each takes {1e6 * one.tracker:,.0f} us in a tracker, "
-            f" {1e6 * one.redis:,.0f} us in Redis"
-        )
-    json, alone, two = found.values()
-    yield (
-        f"2 processes ÷ 1: {two.rate / alone.rate:.2f} on {os.cpu_count()} cores with Redis and load, "
-        f"{min(2 * alone.tracker / two.tracker, 2):.2f} by processor time where there are more; "
-        f"1 on redis ÷ 1 on json: {alone.rate / json.rate:.2f}"
-    )
+def compared(speeds: Mapping[str, Sequence[Speed]], cores: int) -> Iterator[Figure]:
+    """Each set-up beside the one before. Two processes are judged only where there are cores for them."""
+    before: Speed | None = None
+    before_name = ""
+    for name, rounds in speeds.items():
+        middle = rounds[len(rounds) // 2]
+        note = f"{1e6 * middle.tracker:,.0f} us of a core in a tracker, {1e6 * middle.redis:,.0f} in Redis"
+        bounds: tuple[Bound, ...] = ()
+        if name.startswith("2"):
+            assert before is not None
+            note += f"; {min(2 * before.tracker / middle.tracker, 2):.2f} by processor time; {cores} cores"
+            bounds = (Bound("ratio", True, 1.6),) if cores >= CORES else ()
+        rates = tuple(one.rate for one in rounds)
+        reference = before.rate if before else None
+        figure = f"REGISTER, {name}"
+        yield Figure(figure, middle.rate, "/s", before_name, reference, bounds, note, rates)
+        before, before_name = middle, name
 
 
-def memory(sizes: Sequence[int] = (10_000, 100_000)) -> Iterator[str]:
+def speed(effort: Effort = FULL) -> Iterator[Figure]:
+    """Heartbeats a second."""
+    yield from compared(speeds(effort), os.cpu_count() or 1)
+
+
+def memory(effort: Effort = FULL) -> Iterator[Figure]:
     """Nodes alone, then with FILES each: every file has about a hundred owners."""
     with redis_running(*UNSYNCED) as server:
-        store = RedisStore(FOR_EVER, server.url)
-        store.open()
-        for nodes in sizes:
+        for nodes in effort.redis_nodes:
             server.client.flushall()
+            store = RedisStore(FOR_EVER, server.url)
             store.open()
-            empty = _used(server)
-            begin = time.perf_counter()
-            _in_threads(lambda n: store.register(_node(n), _node(n).proof), range(nodes))
-            bare = _used(server)
-            files = max(nodes * FILES // 100, 1)
-            _in_threads(lambda n: store.own(_node(n), _files(n, files)), range(nodes))  # noqa: B023
-            full = _used(server)
-            seconds = time.perf_counter() - begin
-            keys = ["{tracker}:node:7", "{tracker}:has:7"]
-            sample = [server.client.memory_usage(key) for key in keys]
-            yield (
-                f"{nodes:>8,} nodes: {(bare - empty) / nodes:,.0f} bytes a node, "
-                f"{(full - bare) / nodes / FILES:,.0f} a file of one, {(full - empty) >> 20:,} MiB in all "
-                f"(MEMORY USAGE of node 7, and of its files: {sample}); {2 * nodes / seconds:,.0f} writes/s"
-            )
-        store.close()
+            yield from _filled(server, store, nodes)
+            store.close()
 
 
-def need() -> Iterator[str]:
+def _filled(server: RedisServer, store: RedisStore, nodes: int) -> Iterator[Figure]:
+    empty = _used(server)
+    begin = time.perf_counter()
+    _in_threads(lambda n: store.register(_node(n), _node(n).proof), range(nodes))
+    bare = _used(server)
+    files = max(nodes * FILES // 100, 1)
+    _in_threads(lambda n: store.own(_node(n), _files(n, files)), range(nodes))
+    full = _used(server)
+    seconds = time.perf_counter() - begin
+    about = f"{nodes:,} nodes"
+    yield Figure(f"Redis, {about}", full - empty, "B", note=f"{FILES} files each")
+    yield Figure(f"Redis, {about}: a node", (bare - empty) / nodes, "bytes")
+    yield Figure(f"Redis, {about}: an ownership", (full - bare) / nodes / FILES, "bytes")
+    yield Figure(f"Redis, {about}: REGISTER and OWN", 2 * nodes / seconds, "/s", note=f"{THREADS} threads")
+
+
+def need(effort: Effort = FULL) -> Iterator[Figure]:
     """The storage alone: one caller, one request after the other."""
+    owners = effort.redis_owners
     with redis_running(*UNSYNCED) as server:
         store = RedisStore(FOR_EVER, server.url)
         store.open()
         file = OwnedFile("lecture.mp4", "ab" * 20, 9)
-        _in_threads(lambda n: store.own(_node(n), [file]), range(OWNERS))
-        for n in range(0, OWNERS, 7):
+        _in_threads(lambda n: store.own(_node(n), [file]), range(owners))
+        for n in range(0, owners - 1, 7):
             store.update(_node(n + 1), Receipt(file.filename, n, file.info_hash, 1, 1))
         server.client.config_resetstat()
-        times = []
-        for n in range(5000):
-            begin = time.perf_counter()
-            found = store.need(_node(n), None, file.info_hash, 50)
-            times.append(time.perf_counter() - begin)
-        assert found.total == OWNERS and len(found.owners) == 50
-        times.sort()
-        stats = server.client.info("commandstats")["cmdstat_evalsha"]
-        yield (
-            f"NEED, {OWNERS:,} owners: {1e3 * times[len(times) // 2]:.2f} ms, "
-            f"p99 {1e3 * times[len(times) * 99 // 100]:.2f} ms, of which Redis "
-            f"{stats['usec_per_call'] / 1e3:.2f} ms on average"
-        )
+        times = sorted(_timed_need(store, n, file, owners) for n in range(CALLS))
+        in_redis = server.client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"] / 1e3
         store.close()
+    note = f"of which Redis {in_redis:.2f} ms on average; without HTTP"
+    yield Figure(f"NEED on Redis, {owners:,} owners", 1e3 * times[CALLS // 2], "ms", note=note)
+    yield Figure(f"NEED on Redis, {owners:,} owners: p99", 1e3 * times[CALLS * 99 // 100], "ms")
+
+
+def _timed_need(store: RedisStore, number: int, file: OwnedFile, owners: int) -> float:
+    begin = time.perf_counter()
+    found = store.need(_node(number), None, file.info_hash, BEST)
+    seconds = time.perf_counter() - begin
+    assert found.total == owners and len(found.owners) == BEST
+    return seconds
 
 
 def _used(server: RedisServer) -> int:
@@ -181,24 +196,24 @@ def _in_threads(act: Callable[[int], object], numbers: range) -> None:
             pass
 
 
-FIGURES = {"speed": speed, "memory": memory, "need": need}
+FIGURES: dict[str, Callable[[], Iterator[Figure]]] = {"speed": speed, "memory": memory, "need": need}
 
 
 def main() -> int:
-    """Print the figures that are asked for, or all."""
+    """Print the figures that are asked for, or all; 1 if one is short."""
     parser = argparse.ArgumentParser(prog="python -m bench.tracker.on_redis")
     parser.add_argument("figures", nargs="*", help=", ".join(FIGURES))
     parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
-        print(load(options.load, SECONDS)[0])
+        print(load(options.load, options.seconds)[0])
         return 0
     if unknown := {*options.figures} - {*FIGURES}:
         parser.error(f"no figure: {', '.join(sorted(unknown))}")
-    for name in options.figures or FIGURES:
-        for line in FIGURES[name]():
-            print(line, flush=True)
-    return 0
+    rows = [row for name in options.figures or FIGURES for row in FIGURES[name]()]
+    report.show(rows, "storage redis")
+    return exit_code(rows)
 
 
 if __name__ == "__main__":

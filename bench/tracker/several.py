@@ -15,11 +15,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import redis
 
-from bench.tracker.kills import HOST, Known, Result, Worker, tracker_in
+from bench import report
+from bench.judging import Figure, exit_code
+from bench.tracker.effort import FULL, Effort
+from bench.tracker.kills import HOST, MOST_SAID, Known, Result, Worker, tracker_in
 from faults.redis_server import RedisServer
 
 PATIENCE = 20.0  # seconds
@@ -125,18 +129,24 @@ def found_in(client: redis.Redis) -> dict[int, Known]:
     return found
 
 
+def several(effort: Effort = FULL) -> Iterator[Figure]:
+    """One of two trackers is killed, again and again; what was lost is said on standard error."""
+    with tempfile.TemporaryDirectory() as folder, redis_running() as server:
+        result = kill_one_of_two(Path(folder), server, effort.redis_kills, effort.seed)
+    for line in result.lost[:MOST_SAID]:
+        print(line, file=sys.stderr)
+    yield from result.figures("one of two on Redis killed")
+
+
 def main() -> int:
     """Print the result; 1 if anything is lost."""
     parser = argparse.ArgumentParser(prog="python -m bench.tracker.several")
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=FULL.redis_kills)
+    parser.add_argument("--seed", type=int, default=FULL.seed)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, redis_running() as server:
-        result = kill_one_of_two(Path(folder), server, options.kills, options.seed)
-    for line in result.lost[:20]:
-        print(line)
-    print(result)
-    return 1 if result.lost else 0
+    rows = list(several(replace(FULL, redis_kills=options.kills, seed=options.seed)))
+    report.show(rows, "kill -9 of one tracker of two on Redis")
+    return exit_code(rows)
 
 
 if __name__ == "__main__":

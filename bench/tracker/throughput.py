@@ -9,6 +9,7 @@ ours. The server is a process of its own; this one is the load, on kept connecti
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import resource
 import statistics
@@ -16,14 +17,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from flask import Flask, Response
 
+from bench import report
+from bench.judging import Bound, Figure, at_least, at_most, exit_code
+from bench.processes import ROOT
 from bench.tracker.clients import HOST, Body, Load, load
-from bench.tracker.durability import Row
+from bench.tracker.effort import FULL, Effort
 from common.messages import OwnedFile
 from tracker.admission import Limits
 from tracker.assembly import make_service
@@ -35,24 +40,24 @@ from tracker.web.server import WebServer, listening_socket
 from tracker.web.settings import WebSettings
 
 CLIENTS, THREADS = 32, 8
-SECONDS, ROUNDS = 3.0, 3
-NODES, CROWD = 100_000, 50_000  # nodes; of these, owners of one file
 FILES = 2_000  # that the others share
-CROWDED = "c" * 40  # info hash of the file that CROWD nodes own
+FEW, MANY = 5, 9  # files of a node: half a million ownerships, and nearly the million that there may be
+CROWDED = "c" * 40  # info hash of the file that half of the nodes own
 CALM = Rules(silence=3600.0)  # nobody falls silent meanwhile
+PROGRAM = (sys.executable, "-m", "bench.tracker.throughput")
 UNLIMITED = WebSettings(limits=Limits(1e9, 1e9, 1 << 30))
 
 
-def fill(storage: InProcess, ids: range, each: int) -> None:
-    """So many files for each node; the CROWD lowest ids own one and the same, among others."""
+def fill(storage: InProcess, ids: range, each: int, crowd_size: int) -> None:
+    """So many files for each node; the ids below ``crowd_size`` own one and the same, among others."""
     rng = random.Random(1)
     crowd = OwnedFile("lecture.mp4", CROWDED, 1 << 30)
     for node_id in ids:
         addr = (f"10.{node_id >> 16 & 255}.{node_id >> 8 & 255}.{node_id & 255}", 4000)
         caller = Caller(node_id, addr, proof=f"{node_id:064x}")
-        numbers = rng.sample(range(FILES), each - (node_id < CROWD))
+        numbers = rng.sample(range(FILES), each - (node_id < crowd_size))
         files = [OwnedFile(f"file-{number}", f"{number:040x}", 1 << 20) for number in numbers]
-        storage.own(caller, [crowd, *files] if node_id < CROWD else files)
+        storage.own(caller, [crowd, *files] if node_id < crowd_size else files)
 
 
 def constant() -> Flask:
@@ -68,28 +73,22 @@ def constant() -> Flask:
     return app
 
 
-def tracker(crowded: bool) -> Flask:
-    """The tracker with its records in memory."""
+def tracker(nodes: int) -> Flask:
+    """The tracker with so many nodes in memory."""
     storage = InProcess(CALM)
     storage.open()
-    if crowded:
-        fill(storage, range(NODES), 2)
+    fill(storage, range(nodes), 2, nodes // 2)
     settings = TrackerSettings(rules=CALM, storage="memory", web=UNLIMITED)
     return create_app(make_service(settings, storage), UNLIMITED)
 
 
-APPLICATIONS: dict[str, Callable[[], Flask]] = {
-    "constant": constant,
-    "tracker": lambda: tracker(False),
-    "crowded": lambda: tracker(True),
-}
-
-
 @contextmanager
-def serving(name: str) -> Iterator[int]:
-    """A process that serves one of APPLICATIONS; its port."""
-    command = [sys.executable, "-m", "bench.tracker.throughput", "--serve", name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
+def serving(nodes: int | None) -> Iterator[int]:
+    """A process that serves a tracker with so many nodes, or the constant route; its port."""
+    command = [*PROGRAM, "--serve", "constant" if nodes is None else str(nodes)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
         assert process.stdout is not None
         try:
             yield int(process.stdout.readline())
@@ -99,7 +98,8 @@ def serving(name: str) -> Iterator[int]:
 
 def serve(name: str) -> None:
     """Until standard input ends."""
-    server = WebServer(APPLICATIONS[name](), listening_socket(HOST, 0), THREADS)
+    application = constant() if name == "constant" else tracker(int(name))
+    server = WebServer(application, listening_socket(HOST, 0), THREADS)
     server.start()
     print(server.url.rpartition(":")[2], flush=True)
     sys.stdin.read()
@@ -110,37 +110,51 @@ def heartbeat(node_id: int) -> Body:
     return {"mode": 0, "node_id": node_id, "addr": [HOST, 10_000 + node_id]}
 
 
-def question(node_id: int) -> Body:
-    """NEED of what CROWD nodes own."""
-    return {"mode": 2, "node_id": NODES + node_id, "info_hash": CROWDED}
+def question(number: int) -> Body:
+    """NEED of what very many own, from somebody who is not in."""
+    return {"mode": 2, "node_id": (1 << 30) + number, "info_hash": CROWDED}
 
 
-def compared(name: str, application: str, body: Callable[[int], Body], must: str) -> Iterator[Row]:
-    """Rounds of the constant route and of ours, in turn; the medians."""
+@dataclass(frozen=True)
+class Compared:
+    """Rounds of load on the constant route and on the tracker, in turn."""
+
+    plain: Sequence[Load]
+    ours: Sequence[Load]
+
+    def rows(self, name: str, share: float, least: float | None, p99: float | None) -> Iterator[Figure]:
+        """The medians; ``share`` of the constant route, ``least`` a second and ``p99`` (ms) are asked for."""
+        base = tuple(load.rate for load in self.plain)
+        rates = tuple(load.rate for load in self.ours)
+        waits = tuple(load.quantile(0.99) for load in self.ours)
+        middle = statistics.median(rates)
+        bounds = (Bound("ratio", True, share), *(at_least(least) if least else ()))
+        note = f"{CLIENTS} clients"
+        yield Figure(name, middle, "/s", "constant route", statistics.median(base), bounds, note, rates)
+        most = at_most(p99) if p99 else ()
+        yield Figure(f"{name}: p99", statistics.median(waits), "ms", bounds=most, rounds=waits)
+
+
+def compare(nodes: int, body: Callable[[int], Body], effort: Effort) -> Compared:
+    """The same clients at the constant route and at a tracker with so many nodes."""
 
     def asked(port: int) -> Load:
-        return load(port, [partial(body, node_id) for node_id in range(CLIENTS)], SECONDS)
+        return load(port, [partial(body, number) for number in range(CLIENTS)], effort.seconds)
 
-    with serving("constant") as plain, serving(application) as ours:
-        pairs = [(asked(plain), asked(ours)) for _ in range(ROUNDS)]
-    base = statistics.median(plainly.rate for plainly, _ in pairs)
-    rate = statistics.median(loaded.rate for _, loaded in pairs)
-    yield Row("a constant route", base, "/s", "")
-    yield Row(name, rate, "/s", "")
-    yield Row(f"{name}, p99", statistics.median(loaded.quantile(0.99) for _, loaded in pairs), "ms", "")
-    yield Row(f"{name} ÷ a constant route", rate / base, "", must)
+    with serving(None) as plain, serving(nodes) as ours:
+        pairs = [(asked(plain), asked(ours)) for _ in range(effort.rounds)]
+    return Compared([plain for plain, _ in pairs], [ours for _, ours in pairs])
 
 
-def register() -> Iterator[Row]:
+def register(effort: Effort = FULL) -> Iterator[Figure]:
     """Heartbeats."""
-    yield from compared("REGISTER", "tracker", heartbeat, ">= 0.7")
+    yield from compare(0, heartbeat, effort).rows("REGISTER", 0.7, None, None)
 
 
-def need() -> Iterator[Row]:
+def need(effort: Effort = FULL) -> Iterator[Figure]:
     """The best owners of very many."""
-    yield from compared(
-        f"NEED, {CROWD:,} owners among {NODES:,}", "crowded", question, ">= 0.6; p99 <= 30 ms"
-    )
+    name = f"NEED, {effort.nodes // 2:,} owners"
+    yield from compare(effort.nodes, question, effort).rows(name, 0.6, 3000, 30)
 
 
 class TimedLock:
@@ -160,40 +174,65 @@ class TimedLock:
         self._lock.release()
 
 
-def sweep() -> Iterator[Row]:
-    """NODES with two files each are in, and one of a hundred falls silent."""
-    now, silent = [0.0], NODES // 100
+def sweep(effort: Effort = FULL) -> Iterator[Figure]:
+    """All nodes with two files each are in, and one of a hundred falls silent."""
+    now, nodes, silent = [0.0], effort.nodes, effort.nodes // 100
     storage = InProcess(Rules(silence=1000.0), clock=lambda: now[0])
     storage.open()
-    fill(storage, range(silent), 2)
+    fill(storage, range(silent), 2, nodes // 2)
     now[0] = 500.0
-    fill(storage, range(silent, NODES), 2)
+    fill(storage, range(silent, nodes), 2, nodes // 2)
     now[0] += storage.sweep().wait
     lock = storage._lock = TimedLock()  # type: ignore[assignment]
     begin = time.perf_counter()
     swept = storage.sweep()
     seconds = time.perf_counter() - begin
-    yield Row(f"sweep of {NODES:,} nodes, {len(swept.gone):,} expired", seconds * 1e3, "ms", "< 10")
-    yield Row("lock held at a time", lock.longest * 1e3, "ms", "<= 1")
+    note = f"{nodes:,} nodes, {len(swept.gone):,} expired"
+    yield Figure("sweep", seconds * 1e3, "ms", bounds=at_most(10), note=note)
+    yield Figure("sweep: lock held at a time", lock.longest * 1e3, "ms", bounds=at_most(1))
 
 
-def memory(each: int = 5, must: str = "<= 300") -> Iterator[Row]:
-    """Resident memory, and what a node and an ownership add to it."""
+@dataclass(frozen=True)
+class Grown:
+    """Resident bytes of a process as its tracker fills."""
+
+    empty: int
+    nodes: int  # with all nodes in, with a file each
+    full: int  # with all ownerships
+    owned: int  # ownerships
+
+
+def grow(nodes: int, each: int) -> Grown:
+    """Fill a tracker in this process, which should be a new one: what it ever had counts."""
     storage = InProcess(CALM)
     storage.open()
     empty = resident()
-    fill(storage, range(NODES), 1)
-    nodes = resident()
-    fill(storage, range(NODES), each)
-    full, owned = resident(), storage.counts().owned
-    yield Row(f"memory, {NODES:,} nodes and {owned:,} ownerships", full / 1e6, "MB", must)
-    yield Row("a node with one file", (nodes - empty) / NODES, "bytes", "")
-    yield Row("another ownership", (full - nodes) / (owned - NODES), "bytes", "")
+    fill(storage, range(nodes), 1, nodes // 2)
+    single = resident()
+    fill(storage, range(nodes), each, nodes // 2)
+    return Grown(empty, single, resident(), storage.counts().owned)
 
 
-def million() -> Iterator[Row]:
+def growth(nodes: int, each: int, limit: float) -> Iterator[Figure]:
+    """Resident memory, and what a node and an ownership add to it; ``limit``: megabytes."""
+    told = subprocess.run(
+        [*PROGRAM, "--grow", str(nodes), str(each)], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+    )
+    grown = Grown(**json.loads(told.stdout))
+    note = f"{nodes:,} nodes, {grown.owned:,} ownerships"
+    yield Figure(f"memory, {each} files a node", grown.full / 1e6, "MB", bounds=at_most(limit), note=note)
+    yield Figure("  a node with one file", (grown.nodes - grown.empty) / nodes, "bytes")
+    yield Figure("  another ownership", (grown.full - grown.nodes) / (grown.owned - nodes), "bytes")
+
+
+def memory(effort: Effort = FULL) -> Iterator[Figure]:
+    """At half of the ownerships that there may be."""
+    yield from growth(effort.nodes, FEW, 300)
+
+
+def million(effort: Effort = FULL) -> Iterator[Figure]:
     """The same at the limit of ownerships."""
-    yield from memory(each=9, must="< 1074")
+    yield from growth(effort.nodes, MANY, 1074)
 
 
 def resident() -> int:
@@ -201,7 +240,7 @@ def resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-FIGURES: dict[str, Callable[[], Iterator[Row]]] = {
+FIGURES: dict[str, Callable[[], Iterator[Figure]]] = {
     "register": register,
     "need": need,
     "sweep": sweep,
@@ -211,18 +250,21 @@ FIGURES: dict[str, Callable[[], Iterator[Row]]] = {
 
 
 def main() -> int:
-    """Print the rows that are asked for."""
+    """Print the rows that are asked for; 1 if one is short."""
     parser = argparse.ArgumentParser(prog="python -m bench.tracker.throughput")
     parser.add_argument("names", nargs="*", choices=[*FIGURES, []], help="which figures; all of them without")
-    parser.add_argument("--serve", choices=APPLICATIONS, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--grow", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.serve)
         return 0
-    for name in options.names or ("register", "need", "sweep", "memory"):
-        for row in FIGURES[name]():
-            print(row, flush=True)
-    return 0
+    if options.grow:
+        print(json.dumps(asdict(grow(*options.grow))))
+        return 0
+    rows = [row for name in options.names or FIGURES for row in FIGURES[name]()]
+    report.show(rows, "requests, sweeps and memory")
+    return exit_code(rows)
 
 
 if __name__ == "__main__":
