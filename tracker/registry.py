@@ -6,9 +6,8 @@ given in order, none before one that was given earlier, so nodes in the order in
 in the order of their deadlines: a heartbeat moves a node to the end, and the expired ones are at the
 front. A heartbeat costs O(1) and a sweep O(expired), however many nodes there are.
 
-A file is known by its info hash, or by its name where its owner gave no hash; each owner is listed under
-that key and under the name, both in order of merit (``owners``), and each node knows what it owns. Nothing
-takes time that grows with all nodes, or with all owners of a file.
+Who owns what is the ``catalogue``'s. Nothing takes time that grows with all nodes, or with all owners of a
+file.
 
 Each method returns what it decided and the changes that must outlive a restart. ``may_change`` is called
 before anything of that kind is touched, and may raise; a method that raises has changed nothing. ``now`` is
@@ -24,6 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from common.messages import OwnedFile
 from tracker import crediting, refusals
+from tracker.catalogue import Catalogue
 from tracker.decisions import (
     MAX_FILES_PER_NODE,
     MAX_NODES,
@@ -41,9 +41,7 @@ from tracker.decisions import (
     SwarmView,
 )
 from tracker.identity import proves
-from tracker.largest import SMALLEST, Largest
 from tracker.nodes import Node, Owned, node_from
-from tracker.owners import FileOwners
 from tracker.pace import stretch
 from tracker.ranking import STRATEGIES
 from tracker.records import (
@@ -75,10 +73,8 @@ class Registry:
         self._rng = rng or random.Random()
         self._salt = self._rng.getrandbits(32)
         self._nodes: OrderedDict[int, Node] = OrderedDict()  # in the order of their deadlines
-        self._files: dict[FileKey, FileOwners] = {}
-        self._names: dict[str, FileOwners] = {}  # file name -> all who own a file of this name
-        self._largest = Largest()
-        self._owned = self._claimed = 0
+        self._catalogue = Catalogue()
+        self._claimed = 0
         self._latest = 0.0  # deadline that was given
         self._spared = 0.0  # nobody's deadline comes before this
 
@@ -117,7 +113,7 @@ class Registry:
             changes += self._take_over(node, caller, None, now)
             self._hear(node, now)
         for file in news:
-            self._add(node, file)
+            self._catalogue.add(node, file)
         if news:
             changes.append(FilesOwned(node.node_id, tuple(news)))
         return Announced(known, len(node.files), tuple(news), node.secret is not None), changes
@@ -129,7 +125,8 @@ class Registry:
         node = self._nodes.get(caller.node_id)
         if node is not None and self._is_speaker(node, caller):
             self._hear(node, now)
-        owners = self._files.get((info_hash, "")) if info_hash else self._names.get(filename or "")
+        catalogue = self._catalogue
+        owners = catalogue.files.get((info_hash, "")) if info_hash else catalogue.names.get(filename or "")
         if owners is None:
             return Found()
         best = owners.choose(limit, self._strategy.drawn, self._rng)
@@ -191,7 +188,7 @@ class Registry:
 
     def counts(self) -> Counts:
         """How much there is."""
-        return Counts(len(self._nodes), self._claimed, len(self._names), self._owned)
+        return Counts(len(self._nodes), self._claimed, len(self._catalogue.names), self._catalogue.owned)
 
     def nodes(self, limit: int) -> list[NodeView]:
         """Up to ``limit`` nodes, those that fall due first at the front."""
@@ -199,12 +196,7 @@ class Registry:
 
     def swarms(self, limit: int) -> list[SwarmView]:
         """Up to ``limit`` files, those with the most owners."""
-        most = list(itertools.islice(self._largest, limit))
-        some = itertools.islice(
-            self._files.values(), len(most) + limit
-        )  # whatever is there: that many at most
-        single = (owners for owners in some if len(owners) < SMALLEST)
-        return [_view(owners) for owners in (*most, *itertools.islice(single, limit - len(most)))]
+        return self._catalogue.largest(limit)
 
     def node_ids(self) -> list[int]:
         """All nodes."""
@@ -217,11 +209,11 @@ class Registry:
 
     def file_names(self) -> list[str]:
         """All names that files are owned under."""
-        return list(self._names)
+        return list(self._catalogue.names)
 
     def owners_of(self, name: str) -> list[Owned]:
         """Who owns files of this name, and some who did (``node.gone``)."""
-        owners = self._names.get(name)
+        owners = self._catalogue.names.get(name)
         return owners.entries() if owners else []
 
     def restore(self, nodes: Iterable[NodeRecord], owned: Iterable[Owners], now: float) -> None:
@@ -236,7 +228,7 @@ class Registry:
             self._claimed += node.secret is not None
             self._rank(node)
         for file, node_ids in owned:
-            self._restore_owners(file, node_ids)
+            self._catalogue.restore(file, [self._nodes[node_id] for node_id in dict.fromkeys(node_ids)])
 
     # ---- who may
 
@@ -290,12 +282,12 @@ class Registry:
         """What a node says that was not known yet; RateLimited or TrackerFull if that is too much."""
         news, more = [], 0
         for key, file in wanted.items():
-            owners = self._files.get(key)
+            owners = self._catalogue.files.get(key)
             owned = node.files.get(owners) if node is not None and owners is not None else None
             if owned is None or owned.file != file:
                 news.append(file)
                 more += owned is None
-        if self._owned + more > MAX_OWNERSHIPS:
+        if self._catalogue.owned + more > MAX_OWNERSHIPS:
             raise refusals.full_of_files(MAX_OWNERSHIPS)
         if (len(node.files) if node is not None else 0) + more > MAX_FILES_PER_NODE:
             raise refusals.too_many_files(MAX_FILES_PER_NODE, self.silence)
@@ -309,7 +301,7 @@ class Registry:
         if owner is None:
             raise refusals.unknown(credited, "node_id" if receipt.owner is None else "owner")
         if reporter is not None and reporter.secret is not None:
-            owners = self._files.get(file_key(receipt.filename, receipt.info_hash))
+            owners = self._catalogue.files.get(file_key(receipt.filename, receipt.info_hash))
             owned = owner.files.get(owners) if owners is not None else None
             crediting.check_amount(receipt, owned.file if owned else None)
         return owner
@@ -331,7 +323,7 @@ class Registry:
         """Carry out a change after which the node may rank differently."""
         lifted = []
         for owners, entry in node.files.items():
-            for owner_list in (owners, self._names[entry.file.filename]):
+            for owner_list in (owners, self._catalogue.names[entry.file.filename]):
                 side = owner_list.side(entry)
                 if side is not None and side.lift(entry):
                     lifted.append((side, entry))
@@ -345,67 +337,11 @@ class Registry:
         tie = (node.node_id * 0x9E3779B1 + self._salt) & 0xFFFFFFFF
         node.rank = (*self._strategy.rank(node, self.rules.half_life), tie)
 
-    def _add(self, node: Node, file: OwnedFile) -> None:
-        """Note that a node has a file, in place of what it said before of the same."""
-        owners = self._files.setdefault(file_key(file.filename, file.info_hash), FileOwners())
-        before = node.files.get(owners)
-        if before is not None:
-            owners.drop(before)
-            self._drop_name(before)
-        else:
-            self._owned += 1
-        entry = Owned(node, owners.described(file))
-        node.files[owners] = entry
-        owners.add(entry)
-        self._largest.note(owners)
-        self._names.setdefault(file.filename, FileOwners()).add(entry)
-
-    def _restore_owners(self, file: OwnedFile, node_ids: Sequence[int]) -> None:
-        """``_add`` for many nodes, at the start."""
-        key, nodes = file_key(file.filename, file.info_hash), self._nodes
-        owners = self._files.get(key)
-        if owners is None and len(set(node_ids)) == len(node_ids):  # nearly always
-            owners = self._files[key] = FileOwners()
-            entries = [Owned(nodes[node_id], file) for node_id in node_ids]
-        else:  # some have all and some a part; or it is said twice, in a file that people wrote
-            owners, entries = owners or FileOwners(), []
-            self._files[key] = owners
-            for node_id in dict.fromkeys(node_ids):
-                if owners in nodes[node_id].files:
-                    self._add(nodes[node_id], file)
-                else:
-                    entries.append(Owned(nodes[node_id], file))
-        for entry in entries:
-            entry.node.files[owners] = entry
-        self._owned += len(entries)
-        owners.extend(entries)
-        self._largest.note(owners)
-        names = self._names.get(file.filename)
-        if names is None:
-            names = self._names[file.filename] = FileOwners()
-        names.extend(entries)
-
-    def _drop_name(self, entry: Owned) -> None:
-        names = self._names[entry.file.filename]
-        names.drop(entry)
-        if not names:
-            del self._names[entry.file.filename]
-
     def _remove(self, node: Node) -> None:
         del self._nodes[node.node_id]
         node.gone = True
         self._claimed -= node.secret is not None
-        self._owned -= len(node.files)
-        for owners, entry in node.files.items():
-            file = entry.file
-            owners.mourn(entry)
-            self._largest.note(owners)
-            if not owners:
-                del self._files[file_key(file.filename, file.info_hash)]
-            names = self._names[file.filename]
-            names.mourn(entry)
-            if not names:
-                del self._names[file.filename]
+        self._catalogue.forget(node)
 
     # ---- small
 
@@ -419,10 +355,3 @@ class Registry:
 
     def _record(self, node: Node, now: float) -> NodeRecord:
         return node.record(now, self.rules.half_life)
-
-
-def _view(owners: FileOwners) -> SwarmView:
-    file = owners.any_file()
-    return SwarmView(
-        file.filename, file.info_hash, file.size, len(owners.whole or ()), len(owners.partial or ())
-    )
