@@ -71,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _who_and_where(parser)
+    _what(parser)
+    _how(parser)
+    return parser
+
+
+def _who_and_where(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "-node_id",
@@ -94,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDR",
         help="IPv4 address to listen on and to announce",
     )
+
+
+def _what(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "-setMode",
         "--set-mode",
@@ -104,14 +115,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--setMode", dest="mode", nargs=2, help=argparse.SUPPRESS)
     add("-d", "--dir", type=Path, metavar="DIR", help="folder of its files (node_files/node<N>)")
+
+
+def _how(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("-up", "--up", type=rate, metavar="RATE", help="upload limit, like 4MB or 500kB, a second; or none")
     add("-down", "--down", type=rate, metavar="RATE", help="download limit")
     add("-cc", "--cc", choices=CONGESTION_CONTROLS, help="congestion control")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("-progress", "--progress", action="store_true", help="show how far downloads are")
-    how.add_argument("-verbose", "--verbose", action="store_true", help="print every event as a line")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("-progress", "--progress", action="store_true", help="show how far downloads are")
+    shown.add_argument("-verbose", "--verbose", action="store_true", help="print every event as a line")
     add("-json", "--json", action="store_true", help="print every event as a JSON object, for programs")
-    return parser
 
 
 def node_id(text: str) -> int:
