@@ -231,7 +231,7 @@ class Node:
         )
         download = Download(metainfo, around)
         with self._lock:
-            if any(d.info_hash == metainfo.info_hash and not d.done.is_set() for d in self._downloads):
+            if any(d.info_hash == metainfo.info_hash and not d.over for d in self._downloads):
                 raise CommandError(f"{metainfo.name} is being downloaded already")
             self._downloads = [d for d in self._downloads if d.info_hash != metainfo.info_hash] + [download]
         download.start()

@@ -85,6 +85,7 @@ class Download:
         self.info_hash = metainfo.info_hash
         self.size = metainfo.size
         self.done = threading.Event()
+        self.over = False  # whether its part is closed; what is left to do is to tell
         self.error: SwarmError | None = None
         self.board = Board(metainfo.geometry, Bitfield(metainfo.geometry.piece_count))
         self._around = surroundings
@@ -129,7 +130,7 @@ class Download:
         sources = source_rows(self._known(), self.board, self._settings.max_owners, self.board.complete)
         rate = sum(source.rate for source in sources)
         received = self.board.received
-        no_room = self._place.reason if self._place is not None and not self.done.is_set() else ""
+        no_room = self._place.reason if self._place is not None and not self.over else ""
         return events.DownloadStatus(
             filename=self.metainfo.name,
             info_hash=self.metainfo.info_hash_hex,
@@ -160,27 +161,37 @@ class Download:
     # ---- the story
 
     def _run(self) -> None:
+        fault: SwarmError | None = DownloadFailed(
+            f"{self.metainfo.name}: stopped by a fault of this program"  # and a trace is on its way
+        )
         try:
             with self._turn():
                 path = self._fetch_into_place()
-            self._state = State.COMPLETED
+            self._state, fault = State.COMPLETED, None
             seconds = time.monotonic() - self._started_at
             fetching = self._fetched_at - self._fetching_since
             self._tell.completed(path, seconds, fetching, self.status().sources)
             self._offer(path)
         except SwarmError as error:
-            self._failed(error)
+            fault = error
         except OSError as error:
-            self._failed(FileFault(f"{self.metainfo.name}: {error.strerror or error}"))
+            fault = FileFault(f"{self.metainfo.name}: {error.strerror or error}")
         finally:
-            self.board.stop()
-            self._crew.join(JOIN_LIMIT)  # after the file is in place: nothing is written once all is verified
-            if self._part is not None:
-                self._part.close()
-            self._pool = BufferPool(0, 0)  # a node may keep hundreds of downloads to show; not their buffers
-            if self.error is None and self._state is not State.COMPLETED:  # and a trace is on its way
-                self._failed(DownloadFailed(f"{self.metainfo.name}: stopped by a fault of this program"))
+            if fault is not None:
+                self._around.part_ended(self)  # while the part is open: others may be reading it
+            self._let_go()
+            if fault is not None:
+                self._failed(fault)
             self.done.set()
+
+    def _let_go(self) -> None:
+        """End the owners' threads and close the part: from now on another download may have it."""
+        self.board.stop()
+        self._crew.join(JOIN_LIMIT)  # after the file is in place: nothing is written once all is verified
+        if self._part is not None:
+            self._part.close()
+        self._pool = BufferPool(0, 0)  # a node may keep hundreds of downloads to show; not their buffers
+        self.over = True
 
     def _offer(self, path: Path) -> None:
         """Share what is complete; it stays complete if that cannot be (moved away at once, node leaving)."""
@@ -196,10 +207,9 @@ class Download:
             self._around.part_begun(self, self._part)
 
     def _failed(self, error: SwarmError) -> None:
-        self._around.part_ended(self)
         self.error = error
         self._state = State.CANCELLED if self._cancelled.is_set() else State.FAILED
-        self._tell.failed(str(error))
+        self._tell.failed(str(error))  # the last of all: whoever reads it may begin anew at once
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

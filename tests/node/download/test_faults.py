@@ -74,6 +74,32 @@ def test_what_the_system_refuses_is_the_downloads_end_with_its_reason(
     assert failed.status().state == "failed"
 
 
+def test_who_reads_that_it_failed_may_begin_anew_at_once(
+    metainfo: Metainfo, around: Callable[..., Surroundings]
+) -> None:
+    """The part is closed by then, and was offered to nobody any more before it was."""
+    story: list[str] = []
+    done = threading.Event()
+
+    def tell(event: Any) -> None:
+        if event.name == "failed":
+            story.append(f"told, {failed.over}, {failed.status().state}")
+            again.start()
+
+    def ended(failing: Download) -> None:
+        story.append(f"withdrawn, {failing.over}")
+
+    first = around([], part_ended=ended)
+    failed = Download(metainfo, replace(first, emit=tell))
+    again = Download(
+        metainfo, replace(first, emit=lambda event: done.set() if event.name == "failed" else None)
+    )
+    failed.start()
+    assert failed.done.wait(20) and done.wait(20) and again.done.wait(20)
+    assert story[:2] == ["withdrawn, False", "told, True, failed"]
+    assert "no owner" in str(again.error)  # and not that its part is in use
+
+
 def test_a_fault_of_ours_is_no_success(
     metainfo: Metainfo,
     around: Callable[..., Surroundings],
