@@ -1,5 +1,5 @@
-"""A real redis-server (or valkey-server) of one's own: on a Unix socket in a folder of its own, that can be
-killed, frozen and started again with what it kept.
+"""A real redis-server (or valkey-server) of one's own: on a Unix socket in a folder of its own, on loopback
+too if wanted, that can be killed, frozen and started again with what it kept.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +17,7 @@ import redis
 from redis.exceptions import RedisError
 
 PROGRAMS = ("redis-server", "valkey-server")
+ONLY_HERE = ("--port", "0", "--bind", "127.0.0.1")
 MEMORY = Path("/dev/shm")
 PATIENCE = 20.0  # seconds for it to start
 POLL = 0.02  # seconds
@@ -46,7 +48,7 @@ class RedisServer:
         (self._folder / "socket").unlink(missing_ok=True)
         with (self._folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [found, "--port", "0", "--unixsocket", "socket", "--save", "", *self._options],
+                [found, *ONLY_HERE, "--unixsocket", "socket", "--save", "", *self._options],
                 cwd=self._folder,
                 stdout=log,
                 stderr=log,
@@ -60,6 +62,14 @@ class RedisServer:
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     raise AssertionError((self._folder / "log").read_text(encoding="utf-8")) from None
             time.sleep(POLL)
+
+    def listen(self) -> str:
+        """Listen on a free port of loopback as well, until it is started again: the URL there."""
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+        self.client.config_set("port", port)
+        return f"redis://127.0.0.1:{port}/0"
 
     def kill(self) -> None:
         """kill -9."""

@@ -157,9 +157,9 @@ class Swarm:
         process.folder = self.folder / "files" / f"node{number}"
         return process
 
-    def share(self, path: Path, **others: Any) -> tuple[NodeProcess, Path]:
+    def share(self, path: Path, *words: str, **others: Any) -> tuple[NodeProcess, Path]:
         """A new node that shares ``path``, and the tracker knows: the node and the torrent."""
-        owner = self.node(**others)
+        owner = self.node(*words, **others)
         return owner, self.share_also(owner, path)
 
     @staticmethod

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from common.metainfo import decode_metainfo
+import pytest
 
+from common.metainfo import decode_metainfo
+from faults import redis_server
+from faults.redis_server import RedisServer
+
+MB = 10**6
 MIB = 1 << 20
 QUICK = {"TRACKER_TIME_INTERVAL": "2"}
 
@@ -55,6 +60,46 @@ def test_the_first_dies_in_the_middle_of_a_download_and_comes_back(
     for node in (owner, fetcher):
         node.wait_for("tracker_moved", url=first.url, before=second.url, reason="")
         assert not node.seen("tracker_lost")
+
+
+@pytest.fixture
+def on_one_redis() -> Iterator[dict[str, str]]:
+    """Settings of trackers that share a Redis, over TCP."""
+    if redis_server.program() is None:
+        pytest.skip("neither redis-server nor valkey-server is installed")
+    server = RedisServer("--appendonly", "yes", "--appendfsync", "always")
+    server.start()
+    yield {"TRACKER_STORAGE": "redis", "REDIS_URL": server.listen()}
+    server.close()
+
+
+def test_of_two_on_one_redis_the_one_in_use_is_killed_in_the_middle_of_a_download(
+    make_swarm: Any, start_tracker: Any, on_one_redis: dict[str, str]
+) -> None:
+    """Nobody has to say anything again: what the dead one was told, the other one knows."""
+    first, second = (start_tracker(**on_one_redis) for _ in range(2))
+    both = f"{first.url},{second.url}"
+    swarm = make_swarm(second)
+    path = swarm.file("x.bin", 5 * MB)
+    owner, torrent = swarm.share(path, "-up", "1MB", tracker=both)
+    fetcher = swarm.node(tracker=both)
+    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher.wait_for("piece")
+    for node in (owner, fetcher):
+        (row,) = node.ask("peers")["trackers"]
+        assert row["url"] == first.url
+    first.kill()
+    assert not fetcher.seen("completed"), "too fast for the tracker to be killed in the middle"
+    assert (owner.number, 0) in swarm.owners(torrent)
+    fetcher.wait_for("completed")
+    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    swarm.wait_for_uploads(torrent, {owner.number: 1, fetcher.number: 0})
+    assert fetcher.seen("tracker_moved", url=second.url, before=first.url)
+    assert not fetcher.seen("tracker_lost")
+    assert [node.stop() for node in (fetcher, owner)] == [0, 0]
+    assert (
+        swarm.owners(torrent) == []
+    )  # EXIT reached the survivor, of the owner that never spoke to it before
 
 
 def test_only_when_none_answers_it_is_lost(make_swarm: Any, start_tracker: Any) -> None:

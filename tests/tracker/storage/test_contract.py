@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import Forbidden, MessageError, NodeConflict
+from common.errors import Forbidden, MessageError, NodeConflict, TrackerFull
 from common.messages import OwnedFile, OwnerEntry
 from tests.tracker.storage.places import KINDS, RULES, SILENCE, Place
+from tracker import registry
 from tracker.decisions import (
     MAX_CREDIT_PER_PAIR,
     MAX_RECEIPTS_PER_PAIR,
@@ -23,6 +24,7 @@ from tracker.decisions import (
     Registered,
     Rules,
 )
+from tracker.storage import redis_store
 from tracker.storage.base import Storage
 
 A, B, C = (("127.0.0.1", port) for port in (4001, 4002, 4003))
@@ -65,6 +67,13 @@ def field_of(attempt: Callable[[], object], kind: type[MessageError | Forbidden]
     with pytest.raises(kind) as caught:
         attempt()
     return str(caught.value.field)
+
+
+@pytest.fixture
+def room_for_two_and_one_with_a_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (registry, redis_store):
+        monkeypatch.setattr(module, "MAX_NODES", 3)
+        monkeypatch.setattr(module, "MAX_UNCLAIMED", 2)
 
 
 # ---- who is in
@@ -167,6 +176,37 @@ def test_who_is_in_may_claim_from_its_own_address_and_begins_anew(storage: Stora
 def test_who_owns_with_proof_is_claimed_by_it(storage: Storage) -> None:
     assert storage.own(Caller(1, A, S), [F]).claimed
     assert field_of(lambda: storage.register(Caller(1, A)), Forbidden) == "secret"
+
+
+@pytest.mark.usefixtures("room_for_two_and_one_with_a_claim")
+def test_who_has_no_claim_cannot_take_the_last_places(storage: Storage) -> None:
+    storage.register(Caller(1, A))
+    storage.own(Caller(2, B), [F])
+    for refused in (lambda: storage.register(Caller(3, C)), lambda: storage.own(Caller(3, C), [F])):
+        with pytest.raises(TrackerFull, match="claim yours"):
+            refused()
+    assert storage.register(Caller(1, A)).known  # who is in stays, and goes on
+    assert storage.own(Caller(3, C, S), [F]).claimed
+    with pytest.raises(TrackerFull, match="knows 3 nodes, its limit"):
+        storage.register(Caller(4, C, T), T)
+    assert storage.counts() == Counts(3, 1, 1, 2)
+
+
+@pytest.mark.usefixtures("room_for_two_and_one_with_a_claim")
+def test_a_place_without_a_claim_is_free_again_when_one_claims_or_leaves(place: Place) -> None:
+    for node_id, addr in ((1, A), (2, B)):
+        place.storage.register(Caller(node_id, addr))
+    place.storage.register(Caller(1, A, S), S)  # takes one of the places that are kept
+    assert not place.storage.register(Caller(3, C)).known
+    with pytest.raises(TrackerFull):
+        place.storage.register(Caller(4, C))
+    place.crash()  # what is counted is there again
+    place.storage.exit(Caller(1, A, S))
+    with pytest.raises(TrackerFull, match="claim yours"):
+        place.storage.register(Caller(4, C))
+    place.storage.exit(Caller(2, B))
+    assert not place.storage.register(Caller(4, C)).known
+    assert place.storage.counts() == Counts(2, 0, 0, 0)
 
 
 def test_where_claims_are_required_nobody_else_may_share(make_place: Callable[..., Place]) -> None:

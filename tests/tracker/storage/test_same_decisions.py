@@ -103,11 +103,14 @@ def test_python_and_lua_decide_the_same(tmp_path: Path, ranking: str, require_cl
     rules = Rules(ranking=ranking, half_life=100.0, require_claim=require_claim)
     here, there = Place("memory", tmp_path, rules), Place("redis", tmp_path, rules)
     rng = random.Random(f"{ranking} {require_claim}")
+    decided = []
     try:
         for _ in range(CALLS):
             call = a_call(rng)
-            assert outcome(there, call) == outcome(here, call), call
+            decided.append(outcome(there, call))
+            assert decided[-1] == outcome(here, call), call
             assert state(there) == state(here), call
     finally:
         here.storage.close()
         there.storage.close()
+    assert ("wants claims" if require_claim else "claim yours") in str(decided), "limits that were never met"
