@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import resource
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 from flask import Flask, Response
 
@@ -236,7 +238,15 @@ def million(effort: Effort = FULL) -> Iterator[Figure]:
 
 
 def resident() -> int:
-    """Bytes of this process in memory, at most until now."""
+    """Bytes of this process in memory, at most until now.
+
+    ``ru_maxrss`` would have what the process that started this one had, too (see proc_pid_status(5)).
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"))
+        if found is not None:
+            return int(found[1]) << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
