@@ -1,13 +1,50 @@
-"""A real Redis for the storage that is in one."""
+"""Each kind of storage, and a real Redis for the one that is in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from faults import redis_server as server
 from faults.redis_server import RedisServer
+from tests.tracker.storage.contract import A, B, F, S, T
+from tests.tracker.storage.places import KINDS, RULES, Place
+from tracker.decisions import Caller, Rules
+from tracker.storage.base import Storage
+
+
+@pytest.fixture(params=KINDS)
+def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Place]]:
+    made: list[Place] = []
+
+    def make(rules: Rules = RULES) -> Place:
+        made.append(Place(request.param, tmp_path / str(len(made)), rules))
+        return made[-1]
+
+    yield make
+    for place in made:
+        place.storage.close()
+
+
+@pytest.fixture
+def place(make_place: Callable[..., Place]) -> Place:
+    return make_place()
+
+
+@pytest.fixture
+def storage(place: Place) -> Storage:
+    return place.storage
+
+
+@pytest.fixture
+def owner_and_reporter(storage: Storage) -> Caller:
+    """The reporter, node 2; the owner is node 1, and both are claimed."""
+    storage.register(Caller(1, A, S), S)
+    storage.own(Caller(1, A, S), [F])
+    storage.register(Caller(2, B, T), T)
+    return Caller(2, B, T)
 
 
 @pytest.fixture(scope="session")

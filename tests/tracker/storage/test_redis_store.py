@@ -1,5 +1,5 @@
 """What only the storage in Redis can meet: a server that is killed, stands still, fills up, forgets its
-scripts or serves other trackers as well. What it shares with all storages is in test_contract.py.
+scripts or serves other trackers as well. What it shares with all storages is in test_contract*.py.
 """
 
 from __future__ import annotations
