@@ -98,6 +98,18 @@ def test_a_place_without_a_claim_is_free_again_when_one_claims_or_leaves(place: 
     assert place.storage.counts() == Counts(2, 0, 0, 0)
 
 
+@pytest.mark.usefixtures("room_for_two_and_one_with_a_claim")
+def test_a_request_that_finds_somebody_silent_counts_places_without_it(place: Place) -> None:
+    place.storage.register(Caller(1, A, S), S)
+    place.pass_time(10.0)
+    for node_id, addr in ((2, B), (3, C)):
+        place.storage.register(Caller(node_id, addr))
+    place.clock.now += SILENCE - 9.8  # nothing sweeps before the request does
+    with pytest.raises(TrackerFull, match="claim yours"):
+        place.storage.register(Caller(4, ("127.0.0.1", 4004)))
+    assert [gone.node_id for gone in place.storage.sweep().gone] == [1]
+
+
 def test_where_claims_are_required_nobody_else_may_share(make_place: Callable[..., Place]) -> None:
     storage = make_place(Rules(SILENCE, require_claim=True)).storage
     for attempt in (

@@ -16,7 +16,7 @@ local facts = redis.call('HMGET', meta, 'salt', 'spared', 'expired_at', 'claimed
 local salt = tonumber(facts[1] or 0)
 local spared = tonumber(facts[2] or 0) -- nobody's deadline comes before this
 local expired_at = tonumber(facts[3] or 0) -- when silent nodes were last removed
-local claimed, owned = tonumber(facts[4] or 0), tonumber(facts[5] or 0)
+local totals = { claimed = tonumber(facts[4] or 0), owned = tonumber(facts[5] or 0) }
 
 -- As Redis takes it, with nothing of a double lost.
 local function exact(number)
@@ -33,6 +33,6 @@ end
 
 local function add_to_total(field, amount)
   if amount ~= 0 then
-    redis.call('HINCRBY', meta, field, amount)
+    totals[field] = redis.call('HINCRBY', meta, field, amount)
   end
 end

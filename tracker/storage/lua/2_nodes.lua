@@ -71,7 +71,7 @@ local function refuse_newcomer(secret)
   if redis.call('ZCARD', deadlines) >= rules.max_nodes then
     return { kind = 'full_of_nodes' }
   end
-  if not secret and redis.call('ZCARD', deadlines) - claimed >= rules.max_unclaimed then
+  if not secret and redis.call('ZCARD', deadlines) - totals.claimed >= rules.max_unclaimed then
     return { kind = 'full_of_unclaimed' }
   end
   return nil

@@ -1,6 +1,6 @@
 return reply({
   nodes = redis.call('ZCARD', deadlines),
-  claimed = claimed,
+  claimed = totals.claimed,
   files = redis.call('HLEN', names),
-  owned = owned,
+  owned = totals.owned,
 })

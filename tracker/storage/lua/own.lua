@@ -20,7 +20,7 @@ for at, file in ipairs(request.files) do
   end
 end
 local files = redis.call('HLEN', has_key(id)) + more
-if owned + more > rules.max_ownerships then
+if totals.owned + more > rules.max_ownerships then
   return refuse({ kind = 'full_of_files' })
 elseif files > rules.max_files then
   return refuse({ kind = 'too_many_files' })
