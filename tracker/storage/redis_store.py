@@ -46,7 +46,7 @@ from tracker.storage.redis_remarks import remarks_on
 
 FORMAT = "1"  # of the keys and what is in them
 STOPPED_FOR = 1.0  # seconds; a sweep later than this means that nobody could be heard
-SLICE = 500  # nodes and files that one script removes, about: a few milliseconds
+SLICE = 200  # nodes and files that one script removes, about: some milliseconds
 SALTS = 1 << 20  # what the order among equals begins with
 
 

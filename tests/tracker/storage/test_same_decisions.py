@@ -27,6 +27,7 @@ LIMITS = {
     "MAX_CREDIT_PER_PAIR": 12,
     "MAX_PAIRS": 2,
 }
+SLICE = 2  # what one script removes: what is left over stays there for others
 HASHES = ["ab" * 20, "cd" * 20]
 CALLS = 400  # of one history
 NODES = 7  # that want to come in, some with a claim
@@ -40,6 +41,7 @@ def small_limits() -> Iterator[None]:
             for name, value in LIMITS.items():
                 if hasattr(module, name):
                     patch.setattr(module, name, value)
+        patch.setattr(redis_store, "SLICE", SLICE)
         yield
 
 

@@ -12,7 +12,8 @@ local deadlines, meta, names, swarms = KEYS[1], base .. ':meta', base .. ':names
 local clock = redis.call('TIME')
 local now = rules.now or tonumber(clock[1]) + tonumber(clock[2]) / 1e6
 
-local facts = redis.call('HMGET', meta, 'salt', 'spared', 'expired_at', 'claimed', 'owned')
+local facts = redis.call('HMGET', meta, 'salt', 'spared', 'expired_at', 'claimed', 'owned', 'left', 'cleared',
+  'cursor')
 local salt = tonumber(facts[1] or 0)
 local spared = tonumber(facts[2] or 0) -- nobody's deadline comes before this
 local expired_at = tonumber(facts[3] or 0) -- when silent nodes were last removed

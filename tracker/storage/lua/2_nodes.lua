@@ -58,7 +58,7 @@ local function refuse_speaker(node, claim)
 end
 
 -- A sign of life. Nobody's deadline comes earlier by it. Where Redis refuses to write (its memory or disk is
--- full), the request goes on all the same; nobody is removed then, either (see 5_sweeping.lua).
+-- full), the request goes on all the same; nobody is removed then, either (see 6_sweeping.lua).
 local function hear(id)
   redis.pcall('ZADD', deadlines, 'GT', exact(now + rules.silence), id)
 end

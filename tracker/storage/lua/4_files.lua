@@ -22,10 +22,14 @@ local function places(id, file, about)
   }, said.name
 end
 
-local function leave_places(id, file, about)
+-- again: what the node says of the file since it came back, or false; where that puts it, it stays.
+local function leave_places(id, file, about, again)
   local both, name = places(id, file, about)
-  for _, place in ipairs(both) do
-    redis.call('ZREM', place[1], place[2])
+  local kept = again and places(id, file, again)
+  for at, place in ipairs(both) do
+    if not kept or kept[at][1] ~= place[1] or kept[at][2] ~= place[2] then
+      redis.call('ZREM', place[1], place[2])
+    end
   end
   if redis.call('HINCRBY', names, name, -1) == 0 then
     redis.call('HDEL', names, name)
@@ -35,7 +39,7 @@ end
 -- The node has the file, in place of what it said of it before (false: nothing).
 local function own(node, score, file, about, before)
   if before then
-    leave_places(node.id, file, before)
+    leave_places(node.id, file, before, false)
   else
     redis.call('ZINCRBY', swarms, 1, file)
   end
@@ -47,8 +51,8 @@ local function own(node, score, file, about, before)
   redis.call('HSET', has_key(node.id), file, about)
 end
 
-local function disown(id, file, about)
-  leave_places(id, file, about)
+local function disown(id, file, about, again)
+  leave_places(id, file, about, again)
   if tonumber(redis.call('ZINCRBY', swarms, -1, file)) <= 0 then
     redis.call('ZREM', swarms, file)
   end
@@ -66,21 +70,6 @@ local function place_anew(node, before)
       redis.call('ZADD', place[1], 'XX', score, place[2])
     end
   end
-end
-
--- How many files it had.
-local function remove_node(id)
-  local all = redis.call('HGETALL', has_key(id))
-  for at = 1, #all, 2 do
-    disown(id, all[at], all[at + 1])
-  end
-  if redis.call('HEXISTS', node_key(id), 'secret') == 1 then
-    add_to_total('claimed', -1)
-  end
-  add_to_total('owned', -#all / 2)
-  redis.call('ZREM', deadlines, id)
-  redis.call('DEL', node_key(id), has_key(id), pairs_key(id))
-  return #all / 2
 end
 
 -- After a request that moved the node, or gave it a secret (nil: it did neither).

@@ -1,3 +1,6 @@
+if untidy() then
+  return reply({ again = true })
+end
 return reply({
   nodes = redis.call('ZCARD', deadlines),
   claimed = totals.claimed,

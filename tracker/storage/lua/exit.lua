@@ -7,4 +7,5 @@ if refusal then
   return refuse(refusal)
 end
 remove_node(node.id)
+clear()
 return reply({ was_in = true })

@@ -1,3 +1,6 @@
+if untidy() then
+  return reply({ again = true })
+end
 local caller = read_node(request.node_id)
 if caller and is_speaker(caller, false) then
   hear(caller.id)
@@ -21,16 +24,18 @@ if #found < request.limit then
 end
 
 local owners = {}
-for at, member in ipairs(found) do
+for _, member in ipairs(found) do
   local id, hash = string.match(member, '^%x+:(%d+):?(%x*)$')
   if request.info_hash then
     hash = request.info_hash
   end
   local file = hash ~= '' and hash or ':' .. what
   local node = redis.call('HMGET', node_key(id), 'addr', 'uploads', 'receipts')
-  owners[at] = {
-    tonumber(id), node[1], tonumber(node[2] or 0) + tonumber(node[3] or 0), file,
-    redis.call('HGET', has_key(id), file),
-  }
+  local about = redis.call('HGET', has_key(id), file)
+  if node[1] and about then -- or it is gone, and Redis refuses to take it out
+    owners[#owners + 1] = {
+      tonumber(id), node[1], tonumber(node[2] or 0) + tonumber(node[3] or 0), file, about,
+    }
+  end
 end
 return reply({ owners = owners, total = redis.call('ZCARD', whole) + redis.call('ZCARD', part) })

@@ -32,14 +32,10 @@ local function expire()
     spare_all()
     return false
   end
-  local work = 0
   local silent = redis.call('ZRANGE', deadlines, '-inf', exact(now), 'BYSCORE', 'LIMIT', 0, rules.slice)
   for _, id in ipairs(silent) do
-    if work >= rules.slice then
-      return true
-    end
     gone[#gone + 1] = { tonumber(id), redis.call('HGET', node_key(id), 'addr') }
-    work = work + 1 + remove_node(id)
+    remove_node(id)
   end
   return #silent == rules.slice
 end

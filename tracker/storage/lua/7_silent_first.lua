@@ -2,3 +2,4 @@
 if expire() then
   return reply({ again = true })
 end
+clear()
