@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from node.chunk_udp.tokens import Address
 
 IDLE = 2.0  # seconds without a REQUEST after which a slot is free again
-RESERVED = 1.0  # seconds for which a slot waits for the REQUEST of the one whose turn it is
+RESERVED = (
+    2.0  # seconds for which a slot waits for the REQUEST of the one whose turn it is: a long round trip
+)
 SLICE = 5.0  # seconds after which a holder makes room for whoever waits
 PLACE_KEPT = 3.5  # seconds: three questions may get lost, and the place is kept
 MAX_LINE = 1024  # that wait; who comes then is told BUSY without a place

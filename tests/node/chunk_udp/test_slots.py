@@ -57,6 +57,18 @@ def test_questions_take_no_slot_but_keep_a_place_and_are_let_in_in_turn() -> Non
     assert ask(slots, 2, 3.0 + IDLE + 0.2 + RESERVED) == SERVED  # but not for long
 
 
+def test_a_slot_waits_for_a_request_from_far_away_though_others_ask_meanwhile() -> None:
+    """1.7 s there and back. When it waited for a second, one that had lost its owner and had come back from
+    another port could take its own slot away for ever.
+    """
+    slots = Slots(1)
+    ask(slots, 1, 0.0)
+    ask(slots, 2, 0.5)
+    assert ask(slots, 2, IDLE + 0.1, bytes_too=False) == SERVED
+    assert ask(slots, 1, IDLE + 1.5).place == 1
+    assert ask(slots, 2, IDLE + 1.8) == SERVED
+
+
 def test_a_place_that_is_not_asked_for_is_lost() -> None:
     slots = Slots(1)
     for second in range(5):
