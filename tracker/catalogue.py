@@ -80,8 +80,8 @@ class Catalogue:
                 del self.names[file.filename]
 
     def largest(self, limit: int) -> list[SwarmView]:
-        """Up to ``limit`` files, those with the most owners."""
-        most = list(itertools.islice(self._largest, limit))
+        """Up to ``limit`` files, those with the most owners, about."""
+        most = sorted(itertools.islice(self._largest, limit), key=len, reverse=True)
         some = itertools.islice(self.files.values(), len(most) + limit)  # that many at most are looked at
         single = (owners for owners in some if len(owners) < SMALLEST)
         return [_view(owners) for owners in (*most, *itertools.islice(single, limit - len(most)))]

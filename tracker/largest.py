@@ -1,9 +1,9 @@
 """Which files have the most owners, known at any time without looking through all files. Pure.
 
-Files with as many owners as each other stand in one group, and the groups' numbers in one sorted list. One
-owner more or less takes a file to the next group, which costs the same however many files there are. There
-are few groups: N ownerships make at most some sqrt(2 N), because a group of n costs n. Files with a single
-owner, by far the most, stand in none.
+Files with about as many owners as each other stand in one group, and the groups' numbers in one sorted list.
+An eighth more or fewer owners take a file to another group, at the same cost however many files there are.
+There are few groups: N ownerships make at most some sqrt(2 N), because a group of n costs n. Files with a
+single owner, by far the most, stand in none.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from tracker.owners import FileOwners
 
 SMALLEST = 2  # owners; a file with fewer is in no group
+COARSE = (
+    8  # a file changes its group when its owners are more or fewer by an eighth: the order is about right
+)
 
 
 class Largest:
@@ -24,9 +27,9 @@ class Largest:
         self._numbers: list[int] = []  # of owners, for which there is a group, lowest first
 
     def note(self, owners: FileOwners) -> None:
-        """Whenever there may be more or fewer of them than at the last time."""
+        """Whenever there may be more or fewer of them than at the last time; mostly it does nothing."""
         before, now = owners.standing, len(owners)
-        if before == now:
+        if abs(now - before) * COARSE < before and now >= SMALLEST:
             return
         owners.standing = now
         if before >= SMALLEST:
@@ -42,6 +45,6 @@ class Largest:
             self._groups[now][owners] = None
 
     def __iter__(self) -> Iterator[FileOwners]:
-        """Those with ``SMALLEST`` owners or more, the most first."""
+        """Those with ``SMALLEST`` owners or more, those with the most first, about."""
         for number in reversed(self._numbers):
             yield from self._groups[number]

@@ -33,7 +33,6 @@ from tracker.decisions import (
     Caller,
     Counts,
     Credited,
-    Found,
     NodeView,
     Receipt,
     Registered,
@@ -120,18 +119,16 @@ class Registry:
 
     def search_file(
         self, caller: Caller, filename: str | None, info_hash: str | None, limit: int, now: float
-    ) -> Found:
-        """NEED; see ``Storage.need``."""
+    ) -> tuple[list[Owned], int]:
+        """NEED; see ``Storage.need``: the best owners, and how many there are."""
         node = self._nodes.get(caller.node_id)
         if node is not None and self._is_speaker(node, caller):
             self._hear(node, now)
         catalogue = self._catalogue
         owners = catalogue.files.get((info_hash, "")) if info_hash else catalogue.names.get(filename or "")
         if owners is None:
-            return Found()
-        best = owners.choose(limit, self._strategy.drawn, self._rng)
-        named = best[0].file.filename if best else None
-        return Found(tuple([entry.entry() for entry in best]), len(owners), named)
+            return [], 0
+        return owners.choose(limit, self._strategy.drawn, self._rng), len(owners)
 
     def update_db(self, caller: Caller, receipt: Receipt, now: float) -> tuple[Credited, Changes]:
         """UPDATE; see ``Storage.update``."""

@@ -133,10 +133,11 @@ def test_many_owners_of_one_file_stay_in_order_whatever_they_do(registry: Regist
         else:
             registry.remove_node(Caller(node_id))
             del uploads[node_id]
-    found = registry.search_file(Caller(9), None, HASH, 50, 3000.0)
-    assert [owner.uploads for owner in found.owners] == sorted(uploads.values(), reverse=True)[:50]
-    assert all(uploads[owner.node_id] == owner.uploads for owner in found.owners)
-    assert found.total == len(uploads)
+    best, total = registry.search_file(Caller(9), None, HASH, 50, 3000.0)
+    owners = [entry.entry() for entry in best]
+    assert [owner.uploads for owner in owners] == sorted(uploads.values(), reverse=True)[:50]
+    assert all(uploads[owner.node_id] == owner.uploads for owner in owners)
+    assert total == len(uploads)
 
 
 def test_the_stated_bounds_are_the_ones_in_use() -> None:

@@ -157,7 +157,9 @@ class InProcess:
     def need(self, caller: Caller, filename: str | None, info_hash: str | None, limit: int) -> Found:
         """NEED."""
         with self._deciding as now:
-            return self._registry.search_file(caller, filename, info_hash, limit, now)
+            best, total = self._registry.search_file(caller, filename, info_hash, limit, now)
+        named = best[0].file.filename if best else None  # the longest part, and others need not wait for it
+        return Found(tuple([entry.entry() for entry in best]), total, named)
 
     def update(self, caller: Caller, receipt: Receipt) -> Credited:
         """UPDATE."""

@@ -2,13 +2,20 @@
 if untidy() then
   return reply({ again = true })
 end
+local LOOK = 32 -- owners of a file, in search of one that is not gone: where Redis refuses to take those out
+local function told(file, list)
+  for _, entry in ipairs(redis.call('ZRANGE', list, 0, LOOK - 1)) do
+    local about = redis.call('HGET', has_key(string.match(entry, '^%x+:(%d+)$')), file)
+    if about then
+      return about
+    end
+  end
+end
 local views = {}
 for _, file in ipairs(redis.call('ZREVRANGE', swarms, 0, request.limit - 1)) do
   local whole, part = list_key('w', 'file', file), list_key('p', 'file', file)
-  local any = redis.call('ZRANGE', whole, 0, 0)[1] or redis.call('ZRANGE', part, 0, 0)[1]
-  local id = string.match(any, '^%x+:(%d+)$')
-  local about = redis.call('HGET', has_key(id), file)
-  if about then -- or it is gone, and Redis refuses to take it out
+  local about = told(file, whole) or told(file, part)
+  if about then
     views[#views + 1] = { file, about, redis.call('ZCARD', whole), redis.call('ZCARD', part) }
   end
 end
