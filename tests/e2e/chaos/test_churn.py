@@ -209,6 +209,36 @@ def ended_up(used: list[Used]) -> str:
     )
 
 
+def assert_right(swarm: Any, crowd: Any, digests: dict[str, bytes]) -> None:
+    """Who is still there has every file that it wanted, and no part."""
+    for member in crowd.live:
+        for torrent in member.wants:
+            name = torrent.name.removesuffix(".torrent")
+            folder = swarm.folder / "files" / f"node{member.number}"
+            assert hashlib.sha1((folder / name).read_bytes()).digest() == digests[name], member.number
+            assert not (folder / f"{name}.part").exists()
+
+
+def tell(note: Any, fresh: Used, steady: list[Used], after: list[Used], survivors: list[Used]) -> None:
+    """What processes use; the tracker's stands first in ``steady`` and ``after``, then the first owners'."""
+    note("... a fresh owner uses", it=ended_up([fresh]))
+    note("... the first owners, at the end", most=ended_up(after[1:]), after_a_third=ended_up(steady[1:]))
+    note("... the tracker, at the end", it=ended_up(after[:1]), after_a_third=ended_up(steady[:1]))
+    note(
+        "... those who stayed", most=ended_up(survivors), together_MiB=sum(u.memory for u in survivors) >> 20
+    )
+
+
+def assert_nothing_leaked(fresh: Used, steady: list[Used], after: list[Used], survivors: list[Used]) -> None:
+    """Nobody uses more than a fresh owner, about; and memory stays what it was after a third of the time."""
+    for used in [*after[1:], *survivors]:
+        assert used.threads <= fresh.threads + MORE_THREADS, used
+        assert used.sockets <= fresh.sockets + MORE_SOCKETS, used
+        assert used.files <= fresh.files + MORE_FILES, used
+    for before, later in zip(steady, after, strict=True):
+        assert later.memory < before.memory + MORE_MEMORY, (before, later)
+
+
 def test_nodes_come_and_go(
     start_tracker: Any, make_swarm: Any, scale: Any, chance: Any, crowd_of: Any, watch: Any, note: Any
 ) -> None:
@@ -242,26 +272,11 @@ def test_nodes_come_and_go(
         then_all_had_all_after=settling.seconds,
     )
 
-    for member in crowd.live:
-        for torrent in member.wants:
-            name = torrent.name.removesuffix(".torrent")
-            folder = swarm.folder / "files" / f"node{member.number}"
-            assert hashlib.sha1((folder / name).read_bytes()).digest() == digests[name], member.number
-            assert not (folder / f"{name}.part").exists()
+    assert_right(swarm, crowd, digests)
     after = [Used.by(process.pid) for process in (swarm.tracker.process, seeds[0].process, seeds[1].process)]
     survivors = [Used.by(member.process.pid) for member in crowd.live]
-    note("... a fresh owner uses", it=ended_up([fresh]))
-    note("... the first owners, at the end", most=ended_up(after[1:]), after_a_third=ended_up(steady[1:]))
-    note("... the tracker, at the end", it=ended_up(after[:1]), after_a_third=ended_up(steady[:1]))
-    note(
-        "... those who stayed", most=ended_up(survivors), together_MiB=sum(u.memory for u in survivors) >> 20
-    )
-    for used in [*after[1:], *survivors]:
-        assert used.threads <= fresh.threads + MORE_THREADS, used
-        assert used.sockets <= fresh.sockets + MORE_SOCKETS, used
-        assert used.files <= fresh.files + MORE_FILES, used
-    for before, later in zip(steady, after, strict=True):
-        assert later.memory < before.memory + MORE_MEMORY, (before, later)
+    tell(note, fresh, steady, after, survivors)
+    assert_nothing_leaked(fresh, steady, after, survivors)
     assert all(member.end(signal.SIGTERM) == 0 for member in crowd.live)
     for member in crowd.live:
         swarm.wait_for_exit(member.number)
