@@ -14,12 +14,11 @@ from pathlib import Path
 from types import FrameType
 
 from common.errors import LocalFault, SettingError
-from common.logs import clean, log
+from common.logs import log
 from configs import CFG
 from tracker import upkeep
 from tracker.assembly import make_service
-from tracker.cli_settings import open_access_log, open_tracker_log, settings_from_configs
-from tracker.liveness import Liveness
+from tracker.cli_settings import begin, open_access_log, settings_from_configs
 from tracker.settings import TrackerSettings
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
@@ -75,14 +74,7 @@ def _run(settings: TrackerSettings, stop: threading.Event) -> None:
     with contextlib.ExitStack() as cleanup:
         sock = listening_socket(host, port)
         cleanup.callback(sock.close)
-        open_tracker_log(settings)
-        for remark in [*service.open(), *_warnings(settings)]:
-            print(clean(remark), file=sys.stderr)
-            log(remark)
-        cleanup.callback(service.close)
-        liveness = Liveness(service)
-        liveness.start()
-        cleanup.callback(liveness.stop)
+        begin(service, settings, cleanup, *_warnings(settings))
         app = create_app(service, settings.web, open_access_log(settings, cleanup))
         web = WebServer(app, sock, settings.threads)
         web.start()

@@ -1,17 +1,20 @@
-"""The tracker's settings as ``configs`` has them, and the logs that they name: for what starts a tracker."""
+"""The tracker's settings as ``configs`` has them, the logs that they name, and how every tracker begins."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
 from common.errors import SettingError, StorageFault
-from common.logs import open_log
+from common.logs import clean, log, open_log
 from configs import CFG
 from tracker.admission import Limits
 from tracker.decisions import Rules
+from tracker.liveness import Liveness
 from tracker.ranking import STRATEGIES
+from tracker.service import TrackerService
 from tracker.settings import STORAGES, TrackerSettings
 from tracker.web.access_log import AccessLog
 from tracker.web.settings import WebSettings, names
@@ -81,6 +84,23 @@ def open_access_log(settings: TrackerSettings, cleanup: contextlib.ExitStack) ->
         raise StorageFault(f"cannot write {path}: {error.strerror or error} (setting ACCESS_LOG)") from None
     cleanup.callback(access_log.close)
     return access_log
+
+
+def begin(
+    service: TrackerService, settings: TrackerSettings, cleanup: contextlib.ExitStack, *more: str
+) -> None:
+    """Open the log and the records, tell of them (and ``more``), and sweep from now on.
+
+    ``cleanup`` ends it all again.
+    """
+    open_tracker_log(settings)
+    for remark in [*service.open(), *more]:
+        print(clean(remark), file=sys.stderr)
+        log(remark)
+    cleanup.callback(service.close)
+    liveness = Liveness(service)
+    liveness.start()
+    cleanup.callback(liveness.stop)
 
 
 def open_tracker_log(settings: TrackerSettings) -> None:

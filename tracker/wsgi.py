@@ -17,10 +17,8 @@ import sys
 from flask import Flask
 
 from common.errors import LocalFault, SettingError
-from common.logs import clean, log
 from tracker.assembly import make_service
-from tracker.cli_settings import open_access_log, open_tracker_log, settings_from_configs
-from tracker.liveness import Liveness
+from tracker.cli_settings import begin, open_access_log, settings_from_configs
 from tracker.settings import TrackerSettings
 from tracker.web.app import create_app
 
@@ -46,14 +44,7 @@ def _started(settings: TrackerSettings) -> Flask:
         os.register_at_fork(after_in_child=_end_forked)
     cleanup = contextlib.ExitStack()
     service = make_service(settings)
-    open_tracker_log(settings)
-    for remark in service.open():
-        print(clean(remark), file=sys.stderr)
-        log(remark)
-    cleanup.callback(service.close)
-    liveness = Liveness(service)
-    liveness.start()
-    cleanup.callback(liveness.stop)
+    begin(service, settings, cleanup)
     app = create_app(service, settings.web, open_access_log(settings, cleanup))
     atexit.register(cleanup.close)
     return app
