@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 from urllib.parse import urlsplit
 
-from rich.console import Console
-
 from common.errors import SettingError, SwarmError
 from common.logs import clean, log, open_log
 from configs import CFG
@@ -27,13 +25,11 @@ from node.settings import NodeSettings, TransferSettings
 from node.shell.actions import unfinished
 from node.shell.one_shot import interrupted, run_once
 from node.shell.pipe import read_bytes, run_pipe, split_lines
-from node.shell.prompt import run_prompt
 from node.shell.stop import attend, ignore_signals, stop_on_signals
 from node.show.json_lines import JsonScreen
 from node.show.lines import sentence
 from node.show.plain import PlainScreen
 from node.show.queued import AnyScreen, QueuedScreen
-from node.show.terminal import TerminalScreen
 from node.show.toolbar import Toolbar
 
 Checked = TypeVar("Checked")
@@ -129,6 +125,8 @@ class Launch:
         return run_pipe(node, self._screen, split_lines(typed, self._screen), self._stop)
 
     def _prompt(self, node: Node) -> int:
+        from node.shell.prompt import run_prompt  # a third of all that is imported: only a terminal needs it
+
         def toolbar() -> str:
             return self._toolbar.text(node.status())
 
@@ -230,10 +228,9 @@ def choose_screen(given: Options, at_prompt: bool) -> AnyScreen:
     if given.json:
         return JsonScreen(sys.stdout, sys.stderr)
     if at_prompt or (given.command is not None and is_terminal(sys.stdout)):
-        live = not at_prompt and not given.verbose
-        return TerminalScreen(
-            Console(highlight=False), Console(stderr=True, highlight=False), given.verbose, live
-        )
+        from node.show.terminal import terminal_screen  # imported here for the prompt's reason
+
+        return terminal_screen(given.verbose, live=not at_prompt and not given.verbose)
     return PlainScreen(sys.stdout, sys.stderr, given.verbose, given.progress)
 
 

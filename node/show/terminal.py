@@ -42,6 +42,11 @@ def style_of(event: Event) -> str:
     return "yellow" if isinstance(event, lines.WARNINGS) else ""
 
 
+def terminal_screen(verbose: bool, live: bool) -> TerminalScreen:
+    """A screen on standard output and standard error."""
+    return TerminalScreen(Console(highlight=False), Console(stderr=True, highlight=False), verbose, live)
+
+
 class TerminalScreen:
     """Sentences to ``out``, what went wrong to ``err`` (both may be the same terminal).
 

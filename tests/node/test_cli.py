@@ -125,6 +125,14 @@ def test_the_screen_fits(
     assert type(cli.choose_screen(parse_options(["-node_id", "7", *words.split()]), at_prompt)) is kind
 
 
+def test_what_draws_on_a_terminal_is_imported_for_a_terminal_only() -> None:
+    """Both libraries take as long to import as everything of ours: a class of thirty nodes would notice."""
+    question = "import sys, node.cli; print(sorted({'prompt_toolkit', 'rich.console'} & set(sys.modules)))"
+    command = [sys.executable, "-c", question]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    assert said.stdout.strip() == "[]"
+
+
 def test_events_that_would_not_be_shown_are_not_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     def ignored(words: str, at_prompt: bool = False) -> set[type[events.Event]]:
         return set(cli.ignored_events(parse_options(["-node_id", "7", *words.split()]), at_prompt))
