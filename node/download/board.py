@@ -21,6 +21,7 @@ from node.strategy.plan import Plan
 
 RATE_MEMORY = 1.0  # seconds over which a rate is smoothed
 HELPLESS = 2.0  # seconds without anything to ask for, after which even doubted owners may help
+FRUITLESS = 8.0  # seconds in which nothing came, whoever was asked; the same follows
 LATE_CHECK = 0.2  # seconds after which an idle source looks whether another one is late with something
 
 
@@ -61,7 +62,7 @@ class Board:
         self._verified_from: dict[Source, int] = {}
         self._dismissed: set[Source] = set()
         self._released: set[Source] = set()
-        self._asking_at = self._clock()
+        self._asking_at = self._landed_at = self._clock()
         self._ticked = self._clock()
         self._stopped = False
         self._fault: SwarmError | None = None
@@ -215,7 +216,10 @@ class Board:
                 self._plan.give_back([(start, end)], source)
                 self.changed.notify_all()
                 return ()
-            return self._plan.accept(source, start, end, self._clock())
+            taken = self._plan.accept(source, start, end, now := self._clock())
+            if taken:
+                self._landed_at = now
+            return taken
 
     def arrived(self, source: Source, start: int, end: int, checked: bool = True) -> Sequence[int]:
         """Bytes ``[start, end)`` are in place: the pieces that are now complete and to be verified."""
@@ -299,11 +303,13 @@ class Board:
         return self._plan.probation.trusts(source)
 
     def helpless(self, now: float) -> bool:
-        """Whether nobody has been asked for anything for a while, although something is missing."""
+        """Whether nobody has been asked for anything for a while, although something is missing; or nothing
+        has come for a longer one from whoever was asked.
+        """
         with self.changed:
             if self._plan.outstanding:
                 self._asking_at = now
-            return now - self._asking_at > HELPLESS
+            return now - self._asking_at > HELPLESS or now - self._landed_at > FRUITLESS
 
     @property
     def suspects(self) -> int:

@@ -98,7 +98,8 @@ class Candidates:
         """The best ``amount`` complete (or ``partial``) ones that can be asked now; they become active.
 
         Those in doubt only if no other one works or can be asked, or if those who work are ``helpless``.
-        While nobody works, those who failed rest for ``LONELY_REST`` at most: there is nothing to lose.
+        While nobody works, those who failed rest for ``LONELY_REST`` at most: there is nothing to lose. But
+        who is helpless asks those in doubt first: else the others could fail in turn for ever.
         """
         alone = not any(candidate.active for candidate in self._known.values())
         fit = [
@@ -107,9 +108,13 @@ class Candidates:
             if not (candidate.active or candidate.blamed or self._rests(candidate, alone, now))
             and candidate.partial == partial
         ]
-        chosen = [candidate for candidate in fit if not candidate.doubt][:amount]
+        chosen = [
+            candidate
+            for candidate in fit
+            if not (candidate.doubt or (helpless and self._rests(candidate, False, now)))
+        ][:amount]
         if not chosen and (helpless or alone):
-            chosen = fit[:amount]
+            chosen = sorted(fit, key=lambda candidate: not candidate.doubt)[:amount]
         for candidate in chosen:
             candidate.active = True
         return chosen

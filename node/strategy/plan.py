@@ -201,7 +201,10 @@ class Plan:
 
     def accept(self, source: Source, start: int, end: int, now: float) -> Sequence[Span]:
         """``source`` delivered ``[start, end)``: what of it shall be written and counted."""
-        return self.outstanding.accept(source, start, end, now)
+        taken = self.outstanding.accept(source, start, end, now)
+        if taken:
+            self.probation.arrived(source, taken[0][0], now)
+        return taken
 
     def give_back(self, spans: Iterable[Span], source: Source | None = None) -> None:
         """Ranges that were asked of ``source`` and will not come from it; None: they came, and were wrong."""

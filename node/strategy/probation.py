@@ -8,7 +8,8 @@ could deliver instead, and on a path of long round trips the wait would end the 
 
 A piece that several sources delivered and that was wrong (``blame``) is handed out whole as well, to a
 *witness*: a source that delivered none of it. Until it is right, or until the witness took too long, those
-who delivered it wait, and then they are new again. Both kinds of piece are *trials*.
+who delivered it wait, and then they are new again. If one of them delivers it after all, nobody helps while
+it gets on: its own bytes shall judge it. Both kinds of piece are *trials*.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Span: TypeAlias = tuple[int, int]
 Restart: TypeAlias = Callable[[int], Iterable[Span]]
 
 TRIAL_SECONDS = 2.0  # for which nobody else helps with a piece that one shall deliver whole
-STALLED = 4.0  # seconds without progress, after which one who delivered it wrongly before takes it over
+STALLED = 4.0  # seconds without progress, after which a suspect takes a piece over, or anybody a suspect's
 MAX_TAKEOVERS = 4  # that double both times
 LONGEST_TRIAL = 30.0  # seconds after which one does in any case; both doubled for each time that one did
 
@@ -64,17 +65,21 @@ class Trial:
     helped_from: float  # when others may help, monotonic seconds
     holder: Source | None = None
     suspects: Collection[Source] = ()  # who delivered it wrongly together; they pause until ``helped_from``
-    suspects_from: float = 0.0  # when even they may take it over: later while the holder gets on
+    suspects_from: float = 0.0  # when even they may take it over, or others theirs: later while it gets on
     ends_at: float = 0.0  # but not later than this
     begun_by: Source | None = None  # who held it first of those whose bytes are here
     takeovers: int = 0
 
-    def take(self, source: Source, limit: int, now: float) -> Span | None:
-        """At most ``limit`` bytes for ``source``."""
-        if source == self.holder:
-            stalled_at = now + STALLED * 2**self.takeovers
-            self.suspects_from = max(self.suspects_from, min(stalled_at, self.ends_at))
-        return self.todo.take_first(limit)
+    def gets_on(self, now: float) -> None:
+        """Its holder begins, or has delivered some. To be asked is nothing: who has none is asked as well."""
+        stalled_at = now + STALLED * 2**self.takeovers
+        self.suspects_from = max(self.suspects_from, min(stalled_at, self.ends_at))
+
+    def judges(self, now: float) -> bool:
+        """Whether a suspect delivers it and gets on: all its bytes shall be that one's, to convict or clear
+        it, so nobody helps.
+        """
+        return self.begun_by in self.suspects and now < self.suspects_from
 
 
 class Probation:
@@ -96,7 +101,10 @@ class Probation:
 
     def waiting(self, now: float) -> bool:
         """Whether time alone will let somebody take more."""
-        return any(trial.helped_from > now for trial in self._trials.values())
+        return any(
+            trial.helped_from > now or (trial.suspects and trial.suspects_from > now)
+            for trial in self._trials.values()
+        )
 
     def suspects(self, sources: Collection[Source]) -> int:
         """How many of ``sources`` delivered a piece together that was wrong, and has not come right yet."""
@@ -114,7 +122,7 @@ class Probation:
             if span is not None:
                 return span
             trial = self._in_need(source, now)
-        return trial.take(source, limit, now) if trial is not None else None
+        return trial.todo.take_first(limit) if trial is not None else None
 
     def refill(self, source: Source, now: float) -> bool:
         """Whether ``take`` would find some."""
@@ -127,7 +135,9 @@ class Probation:
     def may_double(self, source: Source, piece: int, now: float) -> bool:
         """Whether ``source`` may be asked for bytes of ``piece`` that another one was asked for, too."""
         trial = self._trials.get(piece)
-        if trial is not None and source in trial.suspects and now < trial.suspects_from:
+        if trial is not None and (
+            trial.judges(now) or (source in trial.suspects and now < trial.suspects_from)
+        ):
             return False
         known = source in self._trusted or self._piece.get(source, piece) == piece
         return known and not self._paused(source, now)
@@ -150,7 +160,8 @@ class Probation:
         own = self._trials.get(self._piece.get(source, -1))
         if own is not None:  # it is new, and busy with this one: nothing else is for it
             may = own.holder in (None, source) or now >= own.helped_from
-            return own if own.todo and may else None
+            judges = own.begun_by != source and own.judges(now)  # a suspect has taken it over meanwhile
+            return own if own.todo and may and not judges else None
         paused = self._paused(source, now)
         for trial in self._trials.values():
             if (trial.holder == source and trial.todo) or (not paused and self._may_hold(source, trial, now)):
@@ -165,6 +176,8 @@ class Probation:
         if not self._work.holds(source, trial.piece):
             return False
         if source not in trial.suspects:
+            if trial.begun_by in trial.suspects:  # it may come again, and have lost nothing
+                return not trial.judges(now)
             return trial.holder is None and bool(trial.todo)
         if trial.begun_by in (None, source) and trial.holder is None:
             return now >= trial.helped_from and bool(trial.todo)
@@ -175,6 +188,7 @@ class Probation:
         before, trial.holder = trial.begun_by, source
         if before is None:
             trial.begun_by = source
+            trial.gets_on(now)
         elif before != source and (before in trial.suspects or source in trial.suspects):
             for span in self._restart(trial.piece):
                 trial.todo.add(*span)
@@ -198,8 +212,8 @@ class Probation:
     def _in_need(self, source: Source, now: float) -> Trial | None:
         """A trial that takes long, for who has nothing else to do."""
         for trial in self._trials.values():
-            late = source not in trial.suspects and now >= trial.helped_from
-            if trial.todo and late and self._work.holds(source, trial.piece):
+            late = now >= trial.helped_from and not trial.judges(now)
+            if trial.todo and late and source not in trial.suspects and self._work.holds(source, trial.piece):
                 return trial
         return None
 
@@ -209,6 +223,12 @@ class Probation:
         return trial
 
     # ---- what became of it
+
+    def arrived(self, source: Source, start: int, now: float) -> None:
+        """``source`` delivered bytes from ``start`` on."""
+        trial = self._trials.get(start // self._geometry.piece_length)
+        if trial is not None and trial.holder == source:
+            trial.gets_on(now)
 
     def give_back(self, spans: Iterable[Span]) -> None:
         """Ranges that were taken and will not come from whoever took them."""
@@ -222,6 +242,8 @@ class Probation:
                 trial = self._trials.get(piece)
                 if trial is not None:
                     trial.todo.add(*part)
+                    if trial.holder is None:
+                        self._let_go(trial)
                 else:
                     self._work.give_back([part])
 

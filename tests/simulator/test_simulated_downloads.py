@@ -31,6 +31,20 @@ def test_every_download_ends_identical_and_nobody_is_wronged(batch: int) -> None
     assert summary.factor >= LEAST_FACTOR, f"{summary.factor:.0f} times real time"
 
 
+@pytest.mark.parametrize(
+    ("seed", "banned"),
+    [
+        (4095, 3),  # four liars, and who is honest is away for a while: nobody helps one on whom all waits
+        (11634, 1),  # one honest owner and one liar, both far away: who still delivers gets on
+        (29, 2),  # a suspect at a busy owner begins again and again, since two that have nothing take over
+        (11376, 0),  # the only honest one is in doubt, the others tell that they have all, and give nothing
+        (13255, 0),  # the same, and one owner at a time
+    ],
+)
+def test_what_once_went_on_for_ever_or_cost_too_much(seed: int, banned: int) -> None:
+    assert run(Scenario.of(seed)).banned == banned
+
+
 def test_all_kinds_of_trouble_come_up_in_the_thousand() -> None:
     scenarios = [Scenario.of(seed) for seed in range(RUNS)]
     owners = [owner for scenario in scenarios for owner in scenario.owners]

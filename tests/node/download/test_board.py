@@ -7,7 +7,7 @@ import threading
 from common.bitfield import Bitfield
 from common.errors import FileFault
 from common.geometry import Geometry
-from node.download.board import Board, Meter
+from node.download.board import FRUITLESS, HELPLESS, Board, Meter
 from node.strategy import Source
 from node.strategy.blame import Evidence
 
@@ -131,3 +131,16 @@ def test_one_that_was_dismissed_may_come_again() -> None:
     shared.arrived(A, 0, 10)
     shared.right(0)
     assert drain(shared, A) == 90
+
+
+def test_a_download_is_helpless_when_nobody_can_be_asked_or_nothing_comes_from_whoever_is_asked() -> None:
+    now = 0.0
+    shared = Board(Geometry(100, 10), Bitfield(10), clock=lambda: now)
+    shared.start([A])
+    assert not shared.helpless(HELPLESS) and shared.helpless(HELPLESS + 0.1)
+    span = shared.take(A, 10)
+    assert span is not None
+    assert not shared.helpless(FRUITLESS) and shared.helpless(FRUITLESS + 0.1)
+    now = FRUITLESS
+    shared.accept(A, span[0], span[1] - 1)
+    assert not shared.helpless(FRUITLESS + 0.1)

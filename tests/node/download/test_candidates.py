@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common.messages import OwnerEntry
 from node.download.candidates import FIRST_REST, LONELY_REST, LONGEST_REST, Candidates
+from node.strategy.blame import Charge
 
 
 def owners(*ids: int, complete: bool = True) -> list[OwnerEntry]:
@@ -150,3 +151,19 @@ def test_while_another_one_works_the_rest_is_long() -> None:
         known.failed(first, "silent", 100.0)
     assert known.choose(1, 100.0 + LONGEST_REST - 0.1) == []
     assert known.choose(1, 100.0 + LONGEST_REST) == [first]
+
+
+def test_who_gets_nothing_asks_one_in_doubt_before_those_that_fail_in_turn() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(1, 2))
+    doubted, failing = (known.find(n, ("127.0.0.1", 1000 + n)) for n in (1, 2))
+    assert doubted is not None and failing is not None
+    known.choose(2, 0.0)
+    known.released(doubted)
+    known.charged(Charge((1, doubted.addr), 0, proof=False))
+    for _ in range(6):
+        known.failed(failing, "silent", 100.0)
+    now = 100.0 + LONELY_REST
+    assert known.choose(1, now, helpless=False) == [failing]
+    known.failed(failing, "silent", now)
+    assert known.choose(1, now + LONELY_REST, helpless=True) == [doubted]

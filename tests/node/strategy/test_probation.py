@@ -134,8 +134,10 @@ def test_suspects_do_not_meddle_while_the_holder_gets_on() -> None:
     now = 0.0
     while now < LONGEST_TRIAL - STALLED:
         assert probation.take(C, 10, now) is not None
+        probation.arrived(C, 0, now)
         now += STALLED / 2
         assert not probation.refill(B, now)
+        assert probation.waiting(now)
     assert probation.refill(B, now + STALLED)
 
 
@@ -146,6 +148,8 @@ def test_a_witness_that_drips_holds_nobody_up_for_ever() -> None:
     probation.wrong(0, {A, B}, witness=True, now=0.0)
     for second in range(int(LONGEST_TRIAL)):
         assert probation.take(C, 1, float(second)) is not None
+        probation.arrived(C, second, float(second))
+        assert not probation.refill(B, float(second))
     assert probation.refill(B, LONGEST_TRIAL)
 
 
@@ -229,3 +233,79 @@ def test_a_suspect_that_takes_over_delivers_all_of_it() -> None:
     probation.leave(C)
     assert not probation.refill(B, STALLED - 0.1)
     assert drain(probation, B, STALLED) == piece(0)
+
+
+def test_nobody_helps_a_suspect_whose_bytes_shall_judge_it_while_it_gets_on() -> None:
+    geometry = Geometry(PIECE, PIECE)
+    whole = Plan(geometry, [(0, PIECE)], lambda source: 0.0, restart=lambda piece: [(0, 500)])
+    whole.work.start([A, B, C])
+    probation = whole.probation
+    probation.right(0, [A, B, C])
+    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
+    probation.wrong(0, {A, B}, witness=True, now=0.0)
+    assert probation.take(A, 500, TRIAL_SECONDS) == (0, 500)
+    stalled = TRIAL_SECONDS + STALLED
+    for now in (TRIAL_SECONDS, stalled - 0.1):
+        assert not probation.refill(C, now) and probation.take(C, PIECE, now) is None
+        assert not probation.may_double(C, 0, now)
+        assert probation.waiting(now)
+    assert probation.may_double(C, 0, stalled)
+    assert drain(probation, C, stalled) == piece(0)
+
+
+def test_a_suspect_that_is_dismissed_with_nothing_done_keeps_no_other_waiting() -> None:
+    probation = plan(1, A, B)
+    probation.right(0, [A, B])
+    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
+    probation.wrong(0, {A, B}, witness=True, now=0.0)
+    assert probation.take(A, PIECE, TRIAL_SECONDS) == (0, PIECE)
+    probation.distrust(A)
+    assert not probation.refill(B, TRIAL_SECONDS)
+    probation.give_back([(0, PIECE)])  # once its connection has ended
+    assert probation.take(B, PIECE, TRIAL_SECONDS) == (0, PIECE)
+
+
+def test_a_holder_that_was_asked_for_all_gets_on_as_long_as_it_delivers() -> None:
+    geometry = Geometry(PIECE, PIECE)
+    whole = Plan(geometry, [(0, PIECE)], lambda source: 0.0)
+    whole.work.start([A, B])
+    whole.probation.right(0, [A, B])
+    assert whole.take(A, PIECE, 0.0) == (0, PIECE)
+    whole.accept(A, 0, PIECE, 0.0)
+    whole.probation.wrong(0, {A, B}, witness=False, now=0.0)
+    assert whole.take(A, PIECE, 0.0) == (0, PIECE)
+    for at in range(3):
+        now = at * STALLED / 2
+        assert whole.accept(A, 100 * at, 100 * (at + 1), now) == [(100 * at, 100 * (at + 1))]
+    assert not whole.has_work(B, now + STALLED - 0.1)
+    assert whole.has_work(B, now + STALLED)
+
+
+def test_a_suspect_that_left_in_the_middle_loses_nothing_to_one_that_gives_nothing() -> None:
+    geometry = Geometry(PIECE, PIECE)
+    whole = Plan(geometry, [(0, PIECE)], lambda source: 0.0, restart=lambda piece: [(0, 500)])
+    whole.work.start([A, B, C])
+    probation = whole.probation
+    probation.right(0, [A, B, C])
+    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
+    probation.wrong(0, {A, B}, witness=False, now=0.0)
+    assert probation.take(A, 600, 0.0) == (0, 600)
+    probation.arrived(A, 0, 1.0)
+    probation.give_back([(500, 600)])
+    probation.leave(A)  # its slot is another's for a while
+    assert not probation.refill(C, 1.0)
+    assert drain(probation, A, 2.0) == RangeSet([(500, PIECE)])
+    assert probation.refill(C, 1.0 + STALLED)
+
+
+def test_a_new_one_that_a_suspect_took_over_from_does_not_go_on_beside_it() -> None:
+    geometry = Geometry(PIECE, PIECE)
+    whole = Plan(geometry, [(0, PIECE)], lambda source: 0.0, restart=lambda piece: [(0, 300)])
+    whole.work.start([A, B, C])
+    probation = whole.probation
+    probation.right(0, [A, B])
+    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
+    probation.wrong(0, {A, B}, witness=True, now=0.0)
+    assert probation.take(C, 300, 0.0) == (0, 300)
+    assert probation.take(A, 100, STALLED) == (0, 100)
+    assert not probation.refill(C, STALLED)
