@@ -63,9 +63,11 @@ class Register:
         return {"node_id": self.node_id, "addr": list(self.addr), **claim}
 
 
-@dataclass(frozen=True)
-class OwnedFile:
-    """One file that a node serves, wholly (``complete``) or in part."""
+class OwnedFile(NamedTuple):
+    """One file that a node serves, wholly (``complete``) or in part.
+
+    A named tuple, because a tracker that starts makes a hundred thousand of them.
+    """
 
     filename: str
     info_hash: str | None = None

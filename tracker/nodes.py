@@ -67,7 +67,7 @@ class Node:
         record = self.record(now, half_life)
         if self.pairs:
             pairs = tuple(Pair(reporter, *amounts) for reporter, amounts in self.pairs.items())
-            object.__setattr__(record, "pairs", pairs)  # made here just now, and nobody has seen it
+            return record._replace(pairs=pairs)
         return record
 
     def view(self) -> NodeView:

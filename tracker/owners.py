@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, islice
 from operator import attrgetter
 
@@ -37,15 +37,14 @@ class RankedOwners:
 
     __slots__ = ("_blocks", "_size", "_gone", "_in_order", "_turn")
 
-    def __init__(self, entries: list[Owned] | None = None) -> None:
+    def __init__(self, entries: Sequence[Owned] = ()) -> None:
         """``entries``: those that are there at first."""
-        self._blocks: list[list[Owned]] = [[]]  # none empty but the only one
-        self._size = 0  # entries, gone ones too
+        self._blocks: list[list[Owned]] = [[*entries]]  # none empty but the only one
+        self._size = len(entries)  # entries, gone ones too
         self._gone = 0
-        self._in_order = True  # if there is one block
+        self._in_order = False  # if there is one block
         self._turn = 0  # which block is looked through next for those that are gone
-        if entries:
-            self.extend(entries)
+        self._spread()
 
     def __len__(self) -> int:
         return self._size - self._gone
@@ -69,13 +68,9 @@ class RankedOwners:
     def extend(self, entries: list[Owned]) -> None:
         """Many more, at once."""
         self._size += len(entries)
-        together = [*chain.from_iterable(self._blocks), *entries] if self._blocks[0] else entries.copy()
-        if len(together) >= 2 * BLOCK:
-            together.sort(key=_rank)
-            self._blocks = [together[start : start + BLOCK] for start in range(0, len(together), BLOCK)]
-        else:
-            self._blocks = [together]
+        self._blocks = [[*chain.from_iterable(self._blocks), *entries]]
         self._in_order = False
+        self._spread()
 
     def remove(self, entry: Owned) -> None:
         """One less; its rank is what it was when it came."""
@@ -142,6 +137,13 @@ class RankedOwners:
         if not self._in_order and len(self._blocks) == 1:
             self._blocks[0].sort(key=_rank)
         self._in_order = True
+
+    def _spread(self) -> None:
+        """Make blocks of a single one that is too long."""
+        together = self._blocks[0]
+        if len(together) >= 2 * BLOCK:
+            together.sort(key=_rank)
+            self._blocks = [together[start : start + BLOCK] for start in range(0, len(together), BLOCK)]
 
     def _cut(self, index: int) -> None:
         """Halve a block that has grown too long."""

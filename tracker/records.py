@@ -5,6 +5,7 @@ not by how much they differ: so changes may be carried out again, from any earli
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from common.fields import Addr
 from common.messages import OwnedFile
@@ -30,9 +31,11 @@ class Pair:
     credit: int  # bytes
 
 
-@dataclass(frozen=True)
-class NodeRecord:
-    """What outlives a restart of a node's entry: its place, identity and merits, not when it was heard."""
+class NodeRecord(NamedTuple):
+    """What outlives a restart of a node's entry: its place, identity and merits, not when it was heard.
+
+    A named tuple, because a tracker that starts makes a hundred thousand of them.
+    """
 
     node_id: int
     addr: Addr

@@ -160,11 +160,12 @@ def read_owners_lines(lines: Iterable[bytes]) -> list[Owners]:
     owned: list[Owners] = []
     entries = json.loads(b"{%b}" % b",".join(texts))
     for (name, entry), node_ids_of in zip(entries.items(), listed, strict=True):
-        groups = read_owners(name, entry)
-        if node_ids_of is not None:
-            ((file, _),) = groups  # ValueError unless there is just one
-            groups = [(file, node_ids_of)]
-        owned += groups
+        if node_ids_of is None:
+            owned += read_owners(name, entry)
+        else:
+            (one,) = entry  # ValueError unless there is just one
+            file = _file(name, one.get("info_hash"), one.get("size"), one.get("complete"))
+            owned.append((file, node_ids_of))
     return owned
 
 

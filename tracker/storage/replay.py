@@ -71,6 +71,9 @@ class Replay:
 
     def nodes(self, snapshot: Iterable[NodeRecord]) -> Iterator[NodeRecord]:
         """All nodes, given those of the snapshot."""
+        if not self._touched:  # as after a clean end: nothing to look up
+            yield from snapshot
+            return
         rest = dict(self._touched)
         for node in snapshot:
             touched = rest.pop(node.node_id, None)
@@ -84,6 +87,9 @@ class Replay:
 
     def owned(self, snapshot: Iterable[Owners]) -> Iterator[Owners]:
         """All ownerships, given those of the snapshot."""
+        if not self._touched:
+            yield from snapshot
+            return
         for file, node_ids in snapshot:
             if self._touched.keys().isdisjoint(node_ids):
                 yield file, node_ids
@@ -117,12 +123,7 @@ def _merged(before: NodeRecord | None, touched: Touched) -> NodeRecord | None:
 
 
 def _with_pairs(node: NodeRecord, pairs: tuple[Pair, ...]) -> NodeRecord:
-    if node.pairs == pairs:
-        return node
-    return NodeRecord(
-        node.node_id, node.addr, node.uploads, node.score, node.secret, node.receipts, node.credit,
-        node.last_receipt, pairs,
-    )  # fmt: skip
+    return node if node.pairs == pairs else node._replace(pairs=pairs)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from common.messages import OwnedFile
 from tracker.records import (
@@ -40,7 +39,7 @@ class Notebook(Forgetful):
 
     def state(self) -> State:
         """A copy of what is kept: nodes without their scores, which change with time, and who owns what."""
-        nodes = {node_id: replace(node, score=0.0) for node_id, node in self._nodes.items()}
+        nodes = {node_id: node._replace(score=0.0) for node_id, node in self._nodes.items()}
         return nodes, dict(self._owned)
 
     def _apply(self, change: Change) -> None:
@@ -51,7 +50,7 @@ class Notebook(Forgetful):
             pairs = {pair.reporter: pair for pair in self._nodes[change.node.node_id].pairs}
             if change.pair:
                 pairs[change.pair.reporter] = change.pair
-            self._nodes[change.node.node_id] = replace(change.node, pairs=tuple(pairs.values()))
+            self._nodes[change.node.node_id] = change.node._replace(pairs=tuple(pairs.values()))
         else:
             node_id = change.node.node_id if isinstance(change, NodeJoined) else change.node_id
             self._nodes.pop(node_id, None)
@@ -62,7 +61,7 @@ class Notebook(Forgetful):
 
 def snapshot(source: SnapshotSource) -> State:
     """All that a storage holds, as it tells its keeper, in the same form."""
-    nodes = {node.node_id: replace(node, score=0.0) for node in source.node_records(source.node_ids())}
+    nodes = {node.node_id: node._replace(score=0.0) for node in source.node_records(source.node_ids())}
     owned = owned_by(
         (file, node_ids) for _, groups in source.owners_of(source.file_names()) for file, node_ids in groups
     )

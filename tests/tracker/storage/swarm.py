@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from common.messages import OwnedFile
@@ -45,7 +44,7 @@ class Swarm:
             pairs = {pair.reporter: pair for pair in self._nodes[change.node.node_id].pairs}
             if change.pair:
                 pairs[change.pair.reporter] = change.pair
-            self._nodes[change.node.node_id] = replace(change.node, pairs=tuple(pairs.values()))
+            self._nodes[change.node.node_id] = change.node._replace(pairs=tuple(pairs.values()))
         else:
             node_id = change.node.node_id if isinstance(change, NodeJoined) else change.node_id
             self._nodes.pop(node_id, None)
