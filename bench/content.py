@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import machine
 from node.content.torrents import create_torrent
 
 BLOCK = 1 << 20
@@ -55,6 +57,20 @@ def _with_torrent(path: Path, size: int) -> Content:
     torrent = path.with_name(path.name + ".torrent")
     create_torrent(path, torrent, "")
     return Content(path, torrent, size)
+
+
+def touch_memory(folder: Path, size: int) -> None:
+    """Have the system hold ``size`` bytes of memory in ``folder`` ready, if files there are in memory.
+
+    A virtual machine gives memory that has been free for some seconds back to its host, and what comes anew
+    is several times slower to touch: who begins later after the last file was removed would pay more of that.
+    """
+    if machine.file_system(folder) not in machine.RAM_FILE_SYSTEMS:
+        return
+    block = bytes(BLOCK)
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        for start in range(0, size, BLOCK):
+            file.write(memoryview(block)[: size - start])
 
 
 def same(one: Path, other: Path) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.content import Content, same
+from bench.content import Content, same, touch_memory
 from bench.processes import BenchError, Child, Children
 from bench.records import ManyFiles, Transfer, Usage
 
@@ -89,6 +89,7 @@ def fetch(folder: Path, content: Content, owners: int = 1) -> Transfer:
     """Move ``content`` from ``owners`` owner processes into a new file below ``folder``."""
     with swarm(folder, max(3, owners)) as ours:
         serving = [ours.owner(number, content) for number in range(1, owners + 1)]
+        touch_memory(ours.folder, content.size)
         child = ours.node(DOWNLOADER, content.size, "-setMode", "download", str(torrent_of(ours, content)))
         completed = child.event("completed")
         downloader = child.finish()

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench.content import Content, same
+from bench.content import Content, same, touch_memory
 from bench.ours import patience
 from bench.processes import BenchError, Children
 from bench.records import TheirTransfer, Usage
@@ -31,6 +31,7 @@ def fetch(folder: Path, content: Content, tuned: bool = False) -> TheirTransfer:
             where = [str(content.torrent), str(content.path.parent), "--cc", CONGESTION_CONTROL]
             seeder = children.start([*PEER, "seed", *where, *common], limit)
             ready = seeder.event("ready")
+            touch_memory(below, content.size)
             where = [str(content.torrent), str(below), "--peer", f"127.0.0.1:{ready['port']}"]
             leecher = children.start([*PEER, "leech", *where, *common], limit)
             completed = leecher.event("completed")

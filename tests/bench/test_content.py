@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.content import BLOCK, HEADER, REPEATED, make_content, make_repeated_content, same
+from bench import machine
+from bench.content import (
+    BLOCK,
+    HEADER,
+    REPEATED,
+    make_content,
+    make_repeated_content,
+    same,
+    touch_memory,
+)
 from node.content.torrents import parse_torrent_file
 
 SIZE = 2 * BLOCK + 5
@@ -40,3 +49,31 @@ def test_files_are_compared_to_the_last_byte(other: bytes, equal: bool, tmp_path
     changed = data[:-1] + other if other == b"x" else data + other
     (tmp_path / "b").write_bytes(changed)
     assert same(tmp_path / "a", tmp_path / "b") is equal
+
+
+@pytest.mark.parametrize(("kind", "written"), [("tmpfs", 2 * BLOCK + 5), ("ext4", 0)])
+def test_memory_is_touched_where_files_are_in_memory_and_nothing_remains(
+    kind: str, written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    class Counted:
+        def __init__(self, **where: object) -> None:
+            assert where == {"dir": tmp_path, "buffering": 0}
+
+        def __enter__(self) -> Counted:
+            return self
+
+        def __exit__(self, *why: object) -> None:
+            pass
+
+        def write(self, block: memoryview) -> None:
+            sizes.append(len(block))
+
+    monkeypatch.setattr(machine, "file_system", lambda folder: kind)
+    monkeypatch.setattr("bench.content.tempfile.TemporaryFile", Counted)
+    touch_memory(tmp_path, 2 * BLOCK + 5)
+    assert sum(sizes) == written
+    monkeypatch.undo()
+    touch_memory(tmp_path, BLOCK)
+    assert not list(tmp_path.iterdir())
