@@ -7,14 +7,18 @@ that key and under the name, both in order of merit (``owners``), and each node 
 from __future__ import annotations
 
 import itertools
+import random
+from collections import deque
 from collections.abc import Sequence
 
 from common.messages import OwnedFile
-from tracker.decisions import SwarmView
+from tracker.decisions import Found, SwarmView
 from tracker.largest import SMALLEST, Largest
 from tracker.nodes import Node, Owned
 from tracker.owners import FileOwners
 from tracker.records import FileKey, file_key
+
+MAX_TOLD = 256  # files whose last answer is kept: 4 MB, if each has 50 owners
 
 
 class Catalogue:
@@ -25,6 +29,7 @@ class Catalogue:
         self.names: dict[str, FileOwners] = {}  # file name -> all who own a file of this name
         self.owned = 0  # ownerships
         self._largest = Largest()
+        self._told: deque[FileOwners] = deque()
 
     def add(self, node: Node, file: OwnedFile) -> None:
         """Note that a node has a file, in place of what it said before of the same."""
@@ -78,6 +83,16 @@ class Catalogue:
             names.mourn(entry)
             if not names:
                 del self.names[file.filename]
+
+    def tell(self, owners: FileOwners, limit: int, drawn: bool, rng: random.Random) -> Found:
+        """``FileOwners.tell``; of MAX_TOLD files the answer is kept, those asked for lately."""
+        before = owners.told
+        found = owners.tell(limit, drawn, rng)
+        if owners.told is not before:
+            self._told.append(owners)
+            if len(self._told) > MAX_TOLD:
+                self._told.popleft().told = None
+        return found
 
     def largest(self, limit: int) -> list[SwarmView]:
         """Up to ``limit`` files, those with the most owners, about."""

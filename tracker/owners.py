@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, islice
 from operator import attrgetter
 
-from common.messages import OwnedFile
+from common.messages import OwnedFile, OwnerList
+from tracker.decisions import Found
 from tracker.nodes import Owned
 from tracker.ranking import Rank
 
@@ -188,9 +189,10 @@ class RankedOwners:
 class FileOwners:
     """Who has a file: all of it, or a part."""
 
-    __slots__ = ("whole", "partial", "standing")
+    __slots__ = ("whole", "partial", "standing", "told")
 
     def __init__(self) -> None:
+        self.told: tuple[int, Found] | None = None  # limit and answer, until anything in it may have changed
         self.standing = 0  # how many there were when ``Largest`` was told last
         self.whole: RankedOwners | None = None
         self.partial: RankedOwners | None = None
@@ -200,6 +202,7 @@ class FileOwners:
 
     def add(self, entry: Owned) -> None:
         """One more."""
+        self.told = None
         side = self.side(entry)
         if side is not None:
             side.add(entry)
@@ -210,6 +213,7 @@ class FileOwners:
         """Many more, that all have the whole file or all a part of it."""
         if not entries:
             return
+        self.told = None
         side = self.side(entries[0])
         if side is not None:
             side.extend(entries)
@@ -220,12 +224,14 @@ class FileOwners:
 
     def drop(self, entry: Owned) -> None:
         """One less."""
+        self.told = None
         side = self.side(entry)
         if side is not None:
             side.remove(entry)
 
     def mourn(self, entry: Owned) -> None:
         """The entry's node is gone."""
+        self.told = None
         side = self.side(entry)
         if side is not None:
             side.mourn()
@@ -260,4 +266,15 @@ class FileOwners:
             found = self.whole.draw(limit, rng) if drawn else self.whole.best(limit)
         if len(found) < limit and self.partial:
             found = found + self.partial.draw(limit - len(found), rng)
+        return found
+
+    def tell(self, limit: int, drawn: bool, rng: random.Random) -> Found:
+        """What NEED is answered; ``told`` has it where nothing is left to chance."""
+        if self.told is not None and self.told[0] == limit:
+            return self.told[1]
+        best = self.choose(limit, drawn, rng)
+        name = best[0].file.filename if best else None
+        found = Found(OwnerList([entry.entry() for entry in best]), len(self), name)
+        if not drawn and (not self.partial or len(self.whole or ()) >= limit):
+            self.told = limit, found
         return found

@@ -33,6 +33,7 @@ from tracker.decisions import (
     Caller,
     Counts,
     Credited,
+    Found,
     NodeView,
     Receipt,
     Registered,
@@ -119,16 +120,16 @@ class Registry:
 
     def search_file(
         self, caller: Caller, filename: str | None, info_hash: str | None, limit: int, now: float
-    ) -> tuple[list[Owned], int]:
-        """NEED; see ``Storage.need``: the best owners, and how many there are."""
+    ) -> Found:
+        """NEED; see ``Storage.need``."""
         node = self._nodes.get(caller.node_id)
         if node is not None and self._is_speaker(node, caller):
             self._hear(node, now)
         catalogue = self._catalogue
         owners = catalogue.files.get((info_hash, "")) if info_hash else catalogue.names.get(filename or "")
         if owners is None:
-            return [], 0
-        return owners.choose(limit, self._strategy.drawn, self._rng), len(owners)
+            return Found()
+        return catalogue.tell(owners, limit, self._strategy.drawn, self._rng)
 
     def update_db(self, caller: Caller, receipt: Receipt, now: float) -> tuple[Credited, Changes]:
         """UPDATE; see ``Storage.update``."""
@@ -269,6 +270,8 @@ class Registry:
         assert caller.addr is not None
         self._may_change()
         node.addr = caller.addr
+        for owners, entry in node.files.items():
+            owners.told = self._catalogue.names[entry.file.filename].told = None
         if claim is not None:
             node.secret = claim
             self._claimed += 1
@@ -321,6 +324,7 @@ class Registry:
         lifted = []
         for owners, entry in node.files.items():
             for owner_list in (owners, self._catalogue.names[entry.file.filename]):
+                owner_list.told = None
                 side = owner_list.side(entry)
                 if side is not None and side.lift(entry):
                     lifted.append((side, entry))

@@ -10,9 +10,10 @@ import pytest
 
 from common.errors import RateLimited, TrackerFull
 from common.messages import OwnedFile
+from tracker import catalogue as catalogue_module
 from tracker import decisions
 from tracker import registry as registry_module
-from tracker.decisions import Caller, Counts, Receipt, Rules
+from tracker.decisions import Caller, Counts, Found, Receipt, Rules
 from tracker.records import FilesOwned, NodeChanged, NodeJoined, NodeLeft, Pair
 from tracker.registry import Registry
 
@@ -125,6 +126,10 @@ def test_many_owners_of_one_file_stay_in_order_whatever_they_do(registry: Regist
     for node_id in uploads:
         registry.add_file_owner(Caller(node_id, ("127.0.0.1", 4001)), [OwnedFile("f", HASH)], float(node_id))
     registry.silence = 10_000.0
+
+    def asked() -> Found:
+        return registry.search_file(Caller(9), None, HASH, 50, 3000.0)
+
     for step in range(3000):
         node_id = rng.choice(list(uploads)) if step % 10 else max(uploads, key=uploads.__getitem__)
         if step % 25:
@@ -133,11 +138,24 @@ def test_many_owners_of_one_file_stay_in_order_whatever_they_do(registry: Regist
         else:
             registry.remove_node(Caller(node_id))
             del uploads[node_id]
-    best, total = registry.search_file(Caller(9), None, HASH, 50, 3000.0)
-    owners = [entry.entry() for entry in best]
-    assert [owner.uploads for owner in owners] == sorted(uploads.values(), reverse=True)[:50]
-    assert all(uploads[owner.node_id] == owner.uploads for owner in owners)
-    assert total == len(uploads)
+        if step % 3 == 0:
+            asked()  # an answer that was kept for others must not outlive what it says
+    found = asked()
+    assert [owner.uploads for owner in found.owners] == sorted(uploads.values(), reverse=True)[:50]
+    assert all(uploads[owner.node_id] == owner.uploads for owner in found.owners)
+    assert found.total == len(uploads)
+
+
+def test_what_is_told_of_few_files_is_kept_and_of_all_others_made_anew(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue_module, "MAX_TOLD", 2)
+    registry.add_file_owner(A, [OwnedFile(name) for name in "fgh"], 0.0)
+    told = {name: registry.search_file(Caller(9), name, None, 50, 1.0) for name in "fgh"}
+    assert registry.search_file(Caller(9), "h", None, 50, 2.0) is told["h"]
+    assert registry.search_file(Caller(9), "g", None, 50, 2.0) is told["g"]
+    assert registry.search_file(Caller(9), "f", None, 50, 2.0) is not told["f"]
+    assert registry.search_file(Caller(9), "f", None, 50, 2.0) == told["f"]
 
 
 def test_the_stated_bounds_are_the_ones_in_use() -> None:

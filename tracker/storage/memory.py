@@ -157,9 +157,7 @@ class InProcess:
     def need(self, caller: Caller, filename: str | None, info_hash: str | None, limit: int) -> Found:
         """NEED."""
         with self._deciding as now:
-            best, total = self._registry.search_file(caller, filename, info_hash, limit, now)
-        named = best[0].file.filename if best else None  # the longest part, and others need not wait for it
-        return Found(tuple([entry.entry() for entry in best]), total, named)
+            return self._registry.search_file(caller, filename, info_hash, limit, now)
 
     def update(self, caller: Caller, receipt: Receipt) -> Credited:
         """UPDATE."""

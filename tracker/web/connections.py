@@ -14,6 +14,7 @@ requests reach the worker threads. So a slow client holds no thread. What it doe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import selectors
 import threading
@@ -81,7 +82,7 @@ class _Answer(WSGITask):  # type: ignore[misc]
         if self.wrote_header or not (self.complete and self.has_body and self.content_length == len(data)):
             super().write(data)
             return
-        self.channel.write_soon(self.build_response_header() + data)
+        self.channel.write_now(self.build_response_header() + data)
         self.wrote_header = True
         self.content_bytes_written = len(data)
 
@@ -122,6 +123,20 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             self.asked, self.since = True, time.monotonic()
             self.server.was_of_use(self)
         return taken
+
+    def write_now(self, data: bytes) -> None:
+        """From a worker: an answer goes straight to the system, which has room for it nearly always. What it
+        does not take, or an error, is the buffers' business: of a long answer they make a file in memory.
+        """
+        sent = 0
+        with self.outbuf_lock:
+            if self.connected and not self.total_outbufs_len:
+                with contextlib.suppress(OSError):  # comes again as soon as the buffers are sent
+                    sent = self.send(data, do_close=False)
+        if sent < len(data):
+            self.write_soon(data[sent:])
+        else:
+            self.last_activity = time.time()
 
     @property
     def weight(self) -> float:

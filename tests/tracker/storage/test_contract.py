@@ -54,6 +54,35 @@ def test_two_files_of_one_name_are_told_apart_by_info_hash(storage: Storage) -> 
     assert storage.need(Caller(9), "nobody's", None, 50) == Found()
 
 
+def test_what_need_says_keeps_up_with_whatever_changes(storage: Storage) -> None:
+    part, whole = OwnedFile("f", HASH, 9, complete=False), OwnedFile("f", HASH, 9)
+
+    def told() -> list[tuple[tuple[OwnerEntry, ...], int]]:
+        """By hash and by name, twice: the second may be a repetition of the first."""
+        found = [storage.need(Caller(9), *asked, 50) for asked in ((None, HASH), ("f", None)) * 2]
+        for first, second in zip(found[:2], found[2:], strict=True):
+            assert first == second
+        return [(entry.owners, entry.total) for entry in found[:2]]
+
+    def both(*entries: OwnerEntry) -> list[tuple[tuple[OwnerEntry, ...], int]]:
+        return [(entries, len(entries))] * 2
+
+    storage.own(Caller(1, A, S), [whole])
+    assert told() == both(OwnerEntry(1, A, 0, HASH, True, 9))
+    storage.register(Caller(1, C, S))  # at another address
+    assert told() == both(OwnerEntry(1, C, 0, HASH, True, 9))
+    storage.own(Caller(2, B), [part])
+    assert told() == both(OwnerEntry(1, C, 0, HASH, True, 9), OwnerEntry(2, B, 0, HASH, False, 9))
+    storage.own(Caller(2, B), [whole])
+    storage.update(Caller(2), Receipt("f"))
+    assert told() == both(OwnerEntry(2, B, 1, HASH, True, 9), OwnerEntry(1, C, 0, HASH, True, 9))
+    assert storage.need(Caller(9), None, HASH, 1).owners == (OwnerEntry(2, B, 1, HASH, True, 9),)
+    storage.register(Caller(2, B), "e" * 64)  # a claim begins anew
+    assert sorted(told()[0][0]) == [OwnerEntry(1, C, 0, HASH, True, 9), OwnerEntry(2, B, 0, HASH, True, 9)]
+    storage.exit(Caller(1, None, S))
+    assert told() == both(OwnerEntry(2, B, 0, HASH, True, 9))
+
+
 def test_a_node_id_that_lives_elsewhere_is_refused(storage: Storage) -> None:
     storage.own(Caller(1, A), [F])
     for attempt in (

@@ -111,6 +111,13 @@ def test_who_stops_in_the_middle_is_dropped(short_deadlines: None, web: WebServe
     assert is_served(web)
 
 
+def test_an_answer_that_the_system_takes_only_in_parts_arrives_whole(web: WebServer) -> None:
+    with connect(web) as sock:
+        for _ in range(2):
+            sock.sendall(GET.replace(b"/ ", b"/large "))
+            assert answer(sock).partition(b"\r\n\r\n")[2] == b"x" * LARGE
+
+
 def test_who_sends_byte_by_byte_is_dropped_and_others_are_served(
     short_deadlines: None, web: WebServer
 ) -> None:
