@@ -32,16 +32,27 @@ class _OneLine(logging.Formatter):
 
 def open_log(path: Path, max_bytes: int) -> logging.Handler:
     """Send the program's log records to ``path``; made with its folder, rotated at ``max_bytes``, 3 kept."""
+    handler = log_file(path, max_bytes)
+    send_log_to(handler)
+    return handler
+
+
+def log_file(path: Path, max_bytes: int) -> logging.Handler:
+    """What ``open_log`` writes with. OSError if the folder cannot be made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(
         path, maxBytes=max_bytes, backupCount=3, encoding="utf-8", delay=True
     )
     handler.setFormatter(_OneLine("[%(asctime)s]  %(message)s", datefmt="%H:%M:%S"))
+    return handler
+
+
+def send_log_to(handler: logging.Handler) -> None:
+    """The program's log records go there, too."""
     root = logging.getLogger("swarm")
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False
-    return handler
 
 
 def log(content: str) -> None:

@@ -85,7 +85,7 @@ def shares(names: list[str], inputs: int) -> Iterator[tuple[Target, int]]:
     """How many of ``inputs`` each target gets."""
     whole = sum(TARGETS[name].share for name in names)
     for name in names:
-        yield TARGETS[name], max(1, inputs * TARGETS[name].share // whole)
+        yield TARGETS[name], -(-inputs * TARGETS[name].share // whole)  # all together at least as many
 
 
 def kept(name: str) -> list[bytes]:

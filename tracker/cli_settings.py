@@ -8,11 +8,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from common.errors import SettingError, StorageFault
-from common.logs import clean, log, open_log
+from common.logs import clean, log, log_file, send_log_to
 from configs import CFG
 from tracker.admission import Limits
 from tracker.decisions import Rules
 from tracker.liveness import Liveness
+from tracker.log_writer import LogWriter
 from tracker.ranking import STRATEGIES
 from tracker.service import TrackerService
 from tracker.settings import STORAGES, TrackerSettings
@@ -93,7 +94,7 @@ def begin(
 
     ``cleanup`` ends it all again.
     """
-    open_tracker_log(settings)
+    open_tracker_log(settings, cleanup)
     for remark in [*service.open(), *more]:
         print(clean(remark), file=sys.stderr)
         log(remark)
@@ -103,11 +104,13 @@ def begin(
     cleanup.callback(liveness.stop)
 
 
-def open_tracker_log(settings: TrackerSettings) -> None:
-    """StorageFault if it cannot be written."""
+def open_tracker_log(settings: TrackerSettings, cleanup: contextlib.ExitStack) -> None:
+    """StorageFault if it cannot be written; ``cleanup`` writes the last of it."""
     try:
-        open_log(settings.log, settings.log_bytes)
+        writer = LogWriter(log_file(settings.log, settings.log_bytes))
     except OSError as error:
         raise StorageFault(
             f"cannot write the log {settings.log}: {error.strerror or error} (setting LOGS_DIR)"
         ) from None
+    send_log_to(writer)
+    cleanup.callback(writer.close)
