@@ -135,8 +135,6 @@ class Connection(HTTPChannel):  # type: ignore[misc]
                     sent = self.send(data, do_close=False)
         if sent < len(data):
             self.write_soon(data[sent:])
-        else:
-            self.last_activity = time.time()
 
     @property
     def weight(self) -> float:
