@@ -78,21 +78,16 @@ class Node:
 class Owned:
     """One node has one file, and describes it so. Never changed: a node that says otherwise gets another."""
 
-    __slots__ = ("node", "file", "_told")
+    __slots__ = ("node", "file")
 
     def __init__(self, node: Node, file: OwnedFile) -> None:
         self.node = node
         self.file = file  # shared by all who describe it alike
-        self._told: OwnerEntry | None = None
 
     def entry(self) -> OwnerEntry:
-        """For the answer to NEED: what was told last time, if it is still so. From any thread."""
-        node, told = self.node, self._told
-        if told is None or told.uploads != node.receipts + node.uploads or told.addr is not node.addr:
-            file = self.file
-            told = OwnerEntry(node.node_id, node.addr, node.shown, file.info_hash, file.complete, file.size)
-            self._told = told
-        return told
+        """For the answer to NEED."""
+        node, file = self.node, self.file
+        return OwnerEntry(node.node_id, node.addr, node.shown, file.info_hash, file.complete, file.size)
 
 
 def node_from(record: NodeRecord, now: float, deadline: float) -> Node:

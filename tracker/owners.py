@@ -45,7 +45,8 @@ class RankedOwners:
         self._gone = 0
         self._in_order = False  # if there is one block
         self._turn = 0  # which block is looked through next for those that are gone
-        self._spread()
+        if len(entries) >= 2 * BLOCK:
+            self._spread()
 
     def __len__(self) -> int:
         return self._size - self._gone
@@ -71,7 +72,8 @@ class RankedOwners:
         self._size += len(entries)
         self._blocks = [[*chain.from_iterable(self._blocks), *entries]]
         self._in_order = False
-        self._spread()
+        if len(self._blocks[0]) >= 2 * BLOCK:
+            self._spread()
 
     def remove(self, entry: Owned) -> None:
         """One less; its rank is what it was when it came."""
@@ -142,9 +144,8 @@ class RankedOwners:
     def _spread(self) -> None:
         """Make blocks of a single one that is too long."""
         together = self._blocks[0]
-        if len(together) >= 2 * BLOCK:
-            together.sort(key=_rank)
-            self._blocks = [together[start : start + BLOCK] for start in range(0, len(together), BLOCK)]
+        together.sort(key=_rank)
+        self._blocks = [together[start : start + BLOCK] for start in range(0, len(together), BLOCK)]
 
     def _cut(self, index: int) -> None:
         """Halve a block that has grown too long."""
@@ -198,7 +199,8 @@ class FileOwners:
         self.partial: RankedOwners | None = None
 
     def __len__(self) -> int:
-        return len(self.whole or ()) + len(self.partial or ())
+        whole, partial = self.whole, self.partial  # no ``or``: it would ask for their lengths as well
+        return (0 if whole is None else len(whole)) + (0 if partial is None else len(partial))
 
     def add(self, entry: Owned) -> None:
         """One more."""

@@ -17,7 +17,6 @@ escaping. What is read is checked as strictly as a request's fields are: Message
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -215,9 +214,11 @@ def _count(entry: Mapping[str, Any], name: str) -> int:
 
 
 def _rate(value: object) -> float:
-    if type(value) not in (int, float) or not 0 <= value < MAX_RATE or not math.isfinite(value):  # type: ignore[operator,arg-type]
-        raise MessageError("rate must be a positive number", "rate")
-    return float(value)  # type: ignore[arg-type]
+    if isinstance(value, float) and 0.0 <= value < MAX_RATE:  # NaN is not
+        return value
+    if type(value) is int and 0 <= value < MAX_RATE:
+        return float(value)
+    raise MessageError("rate must be a positive number", "rate")
 
 
 def _secret(value: object) -> str | None:
@@ -227,21 +228,11 @@ def _secret(value: object) -> str | None:
 
 
 def _addr(value: object) -> Addr:
-    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int:
-        return _host(value[0]), _port(value[1])
+    if isinstance(value, list) and len(value) == 2:
+        host, port = value
+        if type(port) is int and 0 < port <= 65535 and isinstance(host, str) and _IPV4.match(host):
+            return host, port  # what most are, and just as it is written
     return read.addr({"addr": value})
-
-
-def _port(value: int) -> int:
-    if not 1 <= value <= 65535:
-        raise MessageError("addr: the port must be a whole number from 1 to 65535", "addr")
-    return value
-
-
-def _host(host: str) -> str:
-    if _IPV4.match(host):  # what most are, and just as it is written
-        return host
-    return read.addr({"addr": [host, 1]})[0]
 
 
 def _pairs(values: object) -> tuple[Pair, ...]:
