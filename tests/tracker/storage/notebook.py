@@ -5,27 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from common.messages import OwnedFile
-from tracker.records import (
-    Change,
-    FileKey,
-    FilesOwned,
-    NodeChanged,
-    NodeJoined,
-    NodeRecord,
-    file_key,
-)
+from tests.tracker.storage.facts import Facts, State
+from tracker.records import Change, FileKey, file_key
 from tracker.storage.base import Records, SnapshotSource
 from tracker.storage.memory import Forgetful, NoRecords
 
-State = tuple[dict[int, NodeRecord], dict[tuple[int, FileKey], OwnedFile]]
 
-
-class Notebook(Forgetful):
+class Notebook(Facts, Forgetful):
     """Keeps all for as long as it lives itself."""
-
-    def __init__(self) -> None:
-        self._nodes: dict[int, NodeRecord] = {}
-        self._owned: dict[tuple[int, FileKey], OwnedFile] = {}
 
     def load(self) -> Records:
         return NoRecords(
@@ -41,22 +28,6 @@ class Notebook(Forgetful):
         """A copy of what is kept: nodes without their scores, which change with time, and who owns what."""
         nodes = {node_id: node._replace(score=0.0) for node_id, node in self._nodes.items()}
         return nodes, dict(self._owned)
-
-    def _apply(self, change: Change) -> None:
-        if isinstance(change, FilesOwned):
-            for file in change.files:
-                self._owned[change.node_id, file_key(file.filename, file.info_hash)] = file
-        elif isinstance(change, NodeChanged):
-            pairs = {pair.reporter: pair for pair in self._nodes[change.node.node_id].pairs}
-            if change.pair:
-                pairs[change.pair.reporter] = change.pair
-            self._nodes[change.node.node_id] = change.node._replace(pairs=tuple(pairs.values()))
-        else:
-            node_id = change.node.node_id if isinstance(change, NodeJoined) else change.node_id
-            self._nodes.pop(node_id, None)
-            self._owned = {key: file for key, file in self._owned.items() if key[0] != node_id}
-            if isinstance(change, NodeJoined):
-                self._nodes[node_id] = change.node
 
 
 def snapshot(source: SnapshotSource) -> State:

@@ -7,24 +7,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from common.messages import OwnedFile
+from tests.tracker.storage.facts import Facts, State
 from tracker.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Owners, Pair
-from tracker.registry import FileKey, file_key
+from tracker.registry import file_key
 from tracker.storage.disk import Disk
 from tracker.storage.folder import FolderKeeper
 from tracker.storage.reading import Contents
 
 FOLDER = Path("/db")
 HASHES = ["ab" * 20, "cd" * 20]
-State = tuple[dict[int, NodeRecord], dict[tuple[int, FileKey], OwnedFile]]
 
 
-class Swarm:
+class Swarm(Facts):
     """The source of snapshots, and the model that what is read back is compared with."""
 
     def __init__(self, contents: Contents | None = None) -> None:
         self._lock = threading.Lock()
-        self._nodes: dict[int, NodeRecord] = {}
-        self._owned: dict[tuple[int, FileKey], OwnedFile] = {}
+        super().__init__()
         if contents is not None:
             self._nodes, self._owned = state_of(contents)
 
@@ -35,22 +34,6 @@ class Swarm:
             for change in changes:
                 self._apply(change)
             return keeper.note(changes) if keeper else 0
-
-    def _apply(self, change: Change) -> None:
-        if isinstance(change, FilesOwned):
-            for file in change.files:
-                self._owned[change.node_id, file_key(file.filename, file.info_hash)] = file
-        elif isinstance(change, NodeChanged):
-            pairs = {pair.reporter: pair for pair in self._nodes[change.node.node_id].pairs}
-            if change.pair:
-                pairs[change.pair.reporter] = change.pair
-            self._nodes[change.node.node_id] = change.node._replace(pairs=tuple(pairs.values()))
-        else:
-            node_id = change.node.node_id if isinstance(change, NodeJoined) else change.node_id
-            self._nodes.pop(node_id, None)
-            self._owned = {key: file for key, file in self._owned.items() if key[0] != node_id}
-            if isinstance(change, NodeJoined):
-                self._nodes[node_id] = change.node
 
     @property
     def state(self) -> State:
