@@ -90,6 +90,8 @@ def load(port: int, bodies: Sequence[Callable[[], Body]], seconds: float, warm_u
                     client.ask()
     for client in clients:
         client.sock.close()
+    if not times:
+        raise ConnectionError(f"none of {refused} requests was answered with 200")
     return Load(len(times) / seconds, sorted(times), refused)
 
 

@@ -92,11 +92,19 @@ def threads(effort: Effort = FULL) -> Iterator[Figure]:
 
 
 def large(folder: Path, count: int) -> None:
-    """Records of nearly ``count`` nodes and of as many files, each with OWNERS owners."""
+    """Records of nearly ``count`` nodes and of as many files, each with OWNERS owners.
+
+    Every other node is claimed: there would be no room for so many without a claim.
+    """
     rng = random.Random(1)
     ids = range(FIRST, FIRST + count - ROOM)
     nodes = [
-        NodeRecord(node_id, (f"10.{node_id >> 16}.{node_id >> 8 & 255}.{node_id & 255}", 30_000), node_id % 7)
+        NodeRecord(
+            node_id,
+            (f"10.{node_id >> 16}.{node_id >> 8 & 255}.{node_id & 255}", 30_000),
+            uploads=node_id % 7,
+            secret=f"{node_id:064x}" if node_id % 2 else None,
+        )
         for node_id in ids
     ]
     owned: list[Owners] = []

@@ -29,7 +29,7 @@ from tracker.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLef
 
 _OWNER = b'{"node_id": '
 _FIRST = b": [" + _OWNER
-_USUAL = {"addr", "uploads", "rate"}  # fields of a node's entry
+_USUAL = {"addr", "uploads", "rate", "secret"}  # fields of a node's entry
 MAX_RATE = 1e18  # uploads
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"(?:[1-9]|[1-9]\d|1\d\d|2[01]\d|22[0-3])(?:\.{_BYTE}){{3}}\Z", re.ASCII)  # of one node
@@ -99,9 +99,8 @@ def read_node(node_id: int, entry: object) -> NodeRecord:
     if not isinstance(entry, dict):
         raise MessageError("an object is wanted", "node")
     if entry.keys() <= _USUAL:  # of most: the start of a large tracker waits for this
-        return NodeRecord(
-            node_id, _addr(entry.get("addr")), _count(entry, "uploads"), _rate(entry.get("rate", 0))
-        )
+        addr, uploads = _addr(entry.get("addr")), _count(entry, "uploads")
+        return NodeRecord(node_id, addr, uploads, _rate(entry.get("rate", 0)), _secret(entry.get("secret")))
     receipts = _count(entry, "receipts")
     return NodeRecord(
         node_id,
