@@ -35,9 +35,7 @@ class LogWriter(logging.Handler):
         self._news = threading.Event()
         self._ended = False
         self._writing = threading.Lock()  # held by whoever writes
-        self._guard = (
-            threading.Lock()
-        )  # of the lines. ``Handler.lock`` is not ours: logging holds it at the end
+        self._guard = threading.Lock()  # of the lines: logging holds ``Handler.lock`` when the process ends
         self._thread = threading.Thread(target=self._write_on, name="log", daemon=True)
         self._thread.start()
 

@@ -106,21 +106,12 @@ def test_killed_again_and_again_nothing_verified_is_fetched_twice(
         runs.append((fetcher, set(sent_to) - before))
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
 
-    piece = runs[0][0].seen("download_started")[0]["piece_length"]
-    verified: set[int] = set()
-    again: list[int] = []
-    for node, addresses in runs:
-        fetched = [sent_to[addr] for addr in addresses]
-        these = [n for n in verified if any(any(sent[n * piece : (n + 1) * piece]) for sent in fetched)]
-        assert len(these) <= len(owners), f"verified pieces {these} were fetched again"
-        assert node.seen("download_started")[0]["verified"] >= (len(verified) - 1) * piece
-        again += these
-        verified |= {event["index"] for event in node.seen("piece")}
+    again = fetched_again(runs, sent_to, len(owners))
     received = sum(latest(node, "received") - began(node) for node, _ in runs)
     wire = sum(sum(sent) for sent in sent_to.values())
     note(
         f"downloader killed {scale.kills} times",
-        verified_pieces_fetched_again=len(again),
+        verified_pieces_fetched_again=again,
         received_again=f"{max(0.0, received / scale.size - 1):.1%}",
         sent_beyond_the_file=f"{wire / scale.size - 1:.1%}",
     )
@@ -129,6 +120,21 @@ def test_killed_again_and_again_nothing_verified_is_fetched_twice(
     assert wire - received < scale.kills * len(owners) * unheard
     # Not yet verified when it was killed: what each owner's run in memory holds, and unfinished pieces.
     assert received - scale.size < scale.kills * len(owners) * 2 * MIB
+
+
+def fetched_again(runs: list[tuple[Any, set[Any]]], sent_to: dict[Any, bytearray], owners: int) -> int:
+    """How many verified pieces later runs fetched once more: one an owner in each run, at most."""
+    piece = runs[0][0].seen("download_started")[0]["piece_length"]
+    verified: set[int] = set()
+    again = 0
+    for node, addresses in runs:
+        fetched = [sent_to[addr] for addr in addresses]
+        these = [n for n in verified if any(any(sent[n * piece : (n + 1) * piece]) for sent in fetched)]
+        assert len(these) <= owners, f"verified pieces {these} were fetched again"
+        assert node.seen("download_started")[0]["verified"] >= (len(verified) - 1) * piece
+        again += len(these)
+        verified |= {event["index"] for event in node.seen("piece")}
+    return again
 
 
 def latest(node: Any, what: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from common.bitfield import Bitfield
 from common.geometry import Geometry
 from common.ranges import RangeSet
@@ -218,15 +220,19 @@ def test_a_witness_that_leaves_with_nothing_done_keeps_nobody_waiting() -> None:
     assert probation.take(A, ALL, TRIAL_SECONDS) == (0, PIECE)
 
 
-def test_a_suspect_that_takes_over_delivers_all_of_it() -> None:
-    geometry = Geometry(PIECE, PIECE)
-    come: list[tuple[int, int]] = []
-    whole = Plan(geometry, [(0, PIECE)], lambda source: 0.0, restart=lambda piece: come)
+def suspected(restart: Callable[[int], Sequence[tuple[int, int]]], witness: bool) -> Probation:
+    """The only piece has come wrong from A and B; ``restart`` says what has come of it since then."""
+    whole = Plan(Geometry(PIECE, PIECE), [(0, PIECE)], lambda source: 0.0, restart=restart)
     whole.work.start([A, B, C])
-    probation = whole.probation
-    probation.right(0, [A, B, C])
-    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
-    probation.wrong(0, {A, B}, witness=True, now=0.0)
+    whole.probation.right(0, [A, B, C])
+    assert whole.probation.take(A, PIECE, 0.0) == (0, PIECE)
+    whole.probation.wrong(0, {A, B}, witness=witness, now=0.0)
+    return whole.probation
+
+
+def test_a_suspect_that_takes_over_delivers_all_of_it() -> None:
+    come: list[tuple[int, int]] = []
+    probation = suspected(lambda piece: come, witness=True)
     assert probation.take(C, 600, 0.0) == (0, 600)
     come = [(0, 500)]
     probation.give_back([(500, 600)])
@@ -236,13 +242,7 @@ def test_a_suspect_that_takes_over_delivers_all_of_it() -> None:
 
 
 def test_nobody_helps_a_suspect_whose_bytes_shall_judge_it_while_it_gets_on() -> None:
-    geometry = Geometry(PIECE, PIECE)
-    whole = Plan(geometry, [(0, PIECE)], lambda source: 0.0, restart=lambda piece: [(0, 500)])
-    whole.work.start([A, B, C])
-    probation = whole.probation
-    probation.right(0, [A, B, C])
-    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
-    probation.wrong(0, {A, B}, witness=True, now=0.0)
+    probation = suspected(lambda piece: [(0, 500)], witness=True)
     assert probation.take(A, 500, TRIAL_SECONDS) == (0, 500)
     stalled = TRIAL_SECONDS + STALLED
     for now in (TRIAL_SECONDS, stalled - 0.1):
@@ -282,13 +282,7 @@ def test_a_holder_that_was_asked_for_all_gets_on_as_long_as_it_delivers() -> Non
 
 
 def test_a_suspect_that_left_in_the_middle_loses_nothing_to_one_that_gives_nothing() -> None:
-    geometry = Geometry(PIECE, PIECE)
-    whole = Plan(geometry, [(0, PIECE)], lambda source: 0.0, restart=lambda piece: [(0, 500)])
-    whole.work.start([A, B, C])
-    probation = whole.probation
-    probation.right(0, [A, B, C])
-    assert probation.take(A, PIECE, 0.0) == (0, PIECE)
-    probation.wrong(0, {A, B}, witness=False, now=0.0)
+    probation = suspected(lambda piece: [(0, 500)], witness=False)
     assert probation.take(A, 600, 0.0) == (0, 600)
     probation.arrived(A, 0, 1.0)
     probation.give_back([(500, 600)])
