@@ -49,6 +49,8 @@ class AccessLink:
         self._lock = threading.Lock()
         self._limit = RateLimit(limit, now)
         self._shares: dict[int, Share] = {}
+        self._believed = 0.0  # bytes a second, by all of them together
+        self._queues = 0  # how many of them met a queue in their last round
         self._joined = 0
         self._arrived = 0
         self._congested = 0  # how often somebody met congestion
@@ -69,12 +71,24 @@ class AccessLink:
 
     def _leave(self, key: int) -> None:
         with self._lock:
-            self._shares.pop(key, None)
+            share = self._shares.pop(key, None)
+            if share is not None:
+                self._believe(share, 0.0, False)
             if self._prober and self._prober[0] == key:
                 self._prober = None
 
-    def _report(self, share: Share, arrived: int, congested: bool, now: float) -> View:
+    def _believe(self, share: Share, rate: float, queue: bool) -> None:
+        """The sums are kept, not made anew: with a dozen owners that would cost more than all the rest."""
+        self._believed += rate - share.believed
+        self._queues += queue - share.queue
+        share.believed, share.queue = rate, queue
+
+    def _report(
+        self, share: Share, believed: float, arrived: int, queue: bool, congested: bool, now: float
+    ) -> View:
         with self._lock:
+            if share.key in self._shares:
+                self._believe(share, believed, queue)
             self._arrived += arrived
             self._measure(now)
             if congested:
@@ -88,15 +102,11 @@ class AccessLink:
             return View(self._fits(), len(self._shares), others_met_it, resting, wasted)
 
     def _fits(self) -> float:
-        total = max((rate for _, rate in self._rates), default=0.0)
-        beliefs = sum(share.believed for share in self._shares.values())
-        if len(self._shares) < 2 or not total or not beliefs:
+        shares = len(self._shares)
+        if shares < 2 or 2 * self._queues < shares or self._believed < 1 or not self._rates:
             return 1.0
-        queues = sum(share.queue for share in self._shares.values())
-        if 2 * queues < len(self._shares):
-            return 1.0
-        fits = total * DRAINING / beliefs
-        return max(1 / len(self._shares), min(1.0, fits))  # at worst, each believes it has the link to itself
+        fits = max(rate for _, rate in self._rates) * DRAINING / self._believed
+        return max(1 / shares, min(1.0, fits))  # at worst, each believes it has the link to itself
 
     def _measure(self, now: float) -> None:
         if self._slice_since is None:
@@ -170,7 +180,7 @@ class Share:
         self.largest_request = (  # bytes to ask for at once, at most, so that it is kept
             link.largest_datagram if link.limited else float("inf")
         )
-        self._key = key
+        self.key = key
         self.believed = 0.0  # bytes a second
         self.queue = False  # whether one was met in the last round
         self.congested = 0  # how often somebody had met congestion at the last report
@@ -181,8 +191,7 @@ class Share:
 
         ``queue``: they met a queue all the time; ``congested``: so much was lost that it was full.
         """
-        self.believed, self.queue = believed, queue
-        return self._link._report(self, arrived, congested, now)
+        return self._link._report(self, believed, arrived, queue, congested, now)
 
     def begin_rest(self, round_trip: float, now: float) -> None:
         """Have everybody ask for less for some round trips (of so many seconds), and see what it costs."""
@@ -190,11 +199,11 @@ class Share:
 
     def may_probe(self, now: float) -> bool:
         """Whether it is this connection's turn to probe for more; it has the turn then."""
-        return self._link._probe(self._key, now)
+        return self._link._probe(self.key, now)
 
     def end_probe(self) -> None:
         """Somebody else's turn."""
-        self._link._end_probe(self._key)
+        self._link._end_probe(self.key)
 
     def spend(self, size: int, now: float) -> None:
         """``size`` bytes were asked for."""
@@ -206,4 +215,4 @@ class Share:
 
     def leave(self) -> None:
         """The connection has ended."""
-        self._link._leave(self._key)
+        self._link._leave(self.key)

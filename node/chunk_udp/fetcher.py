@@ -7,6 +7,7 @@ Everything that needs thought is in ``connection``; everything about the file is
 from __future__ import annotations
 
 import errno
+import random
 import secrets
 import selectors
 import socket
@@ -92,6 +93,9 @@ class Fetcher:
         self._next_question = float("inf")
         self._dry = True  # the socket had nothing more when it was last asked
         self._next_page = 0  # the first piece that it is about
+        # The first wait is longer, by chance: else all that joined together would ask at the same moments, and
+        # between them nobody would know of anything new.
+        self._news_wait = NEWS_INTERVAL * random.uniform(1.0, 2.0)
 
     def _connect(self, addr: Address, info_hash: bytes, settings: TransferSettings) -> FetchConnection:
         """What the path to ``addr`` is like, and a connection made for it."""
@@ -218,7 +222,9 @@ class Fetcher:
         """Who has not all yet is asked again: for the next page at once, from the start after a second."""
         next_page = len(told.bitfield) == wire.MAX_BITFIELD
         self._next_page = told.first_piece + 8 * wire.MAX_BITFIELD if next_page else 0
-        wait = 0.0 if next_page else NEWS_INTERVAL
+        wait = 0.0 if next_page else self._news_wait
+        if not next_page:
+            self._news_wait = NEWS_INTERVAL
         self._next_question = float("inf") if told.complete else now + wait
 
     def _ask_for_news(self, now: float) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from node.chunk_udp import wire
 
 BURST = 0.03  # seconds' worth of bytes that may go at once; 0.05 are promised, headers of IP and UDP included
-SHARE_OF_BURST = 4  # datagrams that fit into the depth, at least where that does not make them too small
+SHARE_OF_BURST = 3  # datagrams that fit into the depth, at least where that does not make them too small
 SMALLEST_LIMIT = 16_000  # bytes a second; of less, one datagram of MIN_SEGMENT would be more than BURST
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections.abc import Collection, Iterable, Iterator
@@ -30,6 +31,7 @@ class Candidate:
     failed_at: float = float("inf")  # monotonic seconds; the last time
     reason: str = ""  # why it is not used, or was not the last time
     named: bool = True  # by the tracker's last answer
+    tried: bool = False  # was asked before
     partial: bool = False  # had only a part when it was named or chosen: another limit holds for it
     held: int | None = None  # pieces that it holds, as it told; None: all, or not known
     place: int = 0  # where we are in its line; 0: in none
@@ -54,7 +56,7 @@ class Candidates:
     def named(self, owners: Iterable[OwnerEntry]) -> None:
         """Take the tracker's answer, best first; those it no longer names are asked last, if at all."""
         before, self._known = self._known, {}
-        for owner in self._shuffled(owners):
+        for owner in self._in_order(owners):
             if owner.node_id == self._own_id:
                 continue
             key = (owner.node_id, (owner.addr[0], owner.addr[1]))
@@ -70,15 +72,28 @@ class Candidates:
             if candidate.active or candidate.failures or candidate.blamed or candidate.doubt:
                 self._known[key] = candidate
 
-    def _shuffled(self, owners: Iterable[OwnerEntry]) -> Iterator[OwnerEntry]:
-        """Complete ones by their uploads, as the tracker ranks them; equals, and partial ones, by chance."""
+    def _in_order(self, owners: Iterable[OwnerEntry]) -> Iterator[OwnerEntry]:
+        """Complete ones by their uploads, as the tracker ranks them, equals by chance; partial ones by
+        affinity.
+        """
         complete: list[OwnerEntry] = []
         partial: list[OwnerEntry] = []
         for owner in owners:
             (complete if owner.complete else partial).append(owner)
         for _, equals in itertools.groupby(complete, key=lambda owner: owner.uploads):
             yield from self._rng.sample(alike := list(equals), len(alike))
-        yield from self._rng.sample(partial, len(partial))
+        yield from sorted(partial, key=lambda owner: self.affinity(owner.node_id))
+
+    def affinity(self, node_id: int) -> bytes:
+        """Where ``node_id`` comes in our order of partial owners, the lowest first: by chance, but always at
+        the same place. So whom we ask does not depend on who was there first, and all are asked by about as many.
+        """
+        return hashlib.sha1(b"%d %d" % (self._own_id, node_id), usedforsecurity=False).digest()
+
+    def newcomer(self, now: float) -> Candidate | None:
+        """The partial owner of the lowest affinity that was never asked and can be."""
+        fresh = (c for c in self._known.values() if c.partial and not c.tried and self._free(c, now))
+        return min(fresh, key=lambda candidate: self.affinity(candidate.node_id), default=None)
 
     def partial_ids(self) -> list[int]:
         """The node ids of the partial owners that the tracker names."""
@@ -87,10 +102,12 @@ class Candidates:
     def are_there(self, partial: bool, now: float) -> bool:
         """Whether there is a partial (or complete) owner that could be asked and is not."""
         return any(
-            not (candidate.active or candidate.blamed or candidate.doubt or candidate.rest_until > now)
-            for candidate in self._known.values()
-            if candidate.partial == partial
+            self._free(candidate, now) for candidate in self._known.values() if candidate.partial == partial
         )
+
+    @staticmethod
+    def _free(candidate: Candidate, now: float) -> bool:
+        return not (candidate.active or candidate.blamed or candidate.doubt or candidate.rest_until > now)
 
     def choose(
         self, amount: int, now: float, helpless: bool = False, partial: bool = False
@@ -116,7 +133,7 @@ class Candidates:
         if not chosen and (helpless or alone):
             chosen = sorted(fit, key=lambda candidate: not candidate.doubt)[:amount]
         for candidate in chosen:
-            candidate.active = True
+            candidate.active = candidate.tried = True
         return chosen
 
     @staticmethod

@@ -54,7 +54,7 @@ class Crew:
         self._make = make
         self._clock = clock
         self._sources: dict[Source, SourceThread] = {}
-        self._rotate_at = time.monotonic() + ROTATION
+        self._rotate_at = clock() + ROTATION
         self._divided = False  # the first owners have got their equal chunks
 
     @property
@@ -90,19 +90,29 @@ class Crew:
         return self._candidates.choose(free, now, helpless, partial) if free > 0 else []
 
     def _make_room(self, board: Board, working: list[SourceThread], now: float) -> None:
-        """If there is anybody else to try, one that has had nothing useful for a while leaves, or else, now
-        and then, the slowest: so who is asked by many loses some to those who are asked by few.
+        """If there is anybody else to try, one leaves."""
+        if working and self._candidates.are_there(True, now):
+            leaving = self._superfluous(board, working, now)
+            if leaving is not None:
+                leaving.candidate.rest_until = now + IDLE_LIMIT
+                board.release(leaving.key)
+
+    def _superfluous(self, board: Board, working: list[SourceThread], now: float) -> SourceThread | None:
+        """One for whom a newcomer is; else one that has had nothing useful for a while; else, now and then,
+        the slowest: so who is asked by many loses some to those who are asked by few.
         """
-        if not self._candidates.are_there(True, now):
-            return
+        newcomer, affinity = self._candidates.newcomer(now), self._candidates.affinity
+        if newcomer is not None:
+            last = max(working, key=lambda thread: affinity(thread.candidate.node_id))
+            if affinity(newcomer.node_id) < affinity(last.candidate.node_id):
+                return last
         idle = [thread for thread in working if now - thread.idle_since > IDLE_LIMIT]
-        leaving = min(idle, key=lambda thread: thread.idle_since, default=None)
-        if leaving is None and now >= self._rotate_at:
-            leaving = min(working, key=lambda thread: board.meter(thread.key).rate)
-        if leaving is not None:
-            self._rotate_at = now + ROTATION
-            leaving.candidate.rest_until = now + IDLE_LIMIT
-            board.release(leaving.key)
+        if not idle and now < self._rotate_at:
+            return None
+        self._rotate_at = now + ROTATION
+        if idle:
+            return min(idle, key=lambda thread: thread.idle_since)
+        return min(working, key=lambda thread: board.meter(thread.key).rate)
 
     def _begin(self, board: Board, threads: list[SourceThread]) -> None:
         if not self._divided:
