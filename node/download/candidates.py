@@ -86,7 +86,8 @@ class Candidates:
 
     def affinity(self, node_id: int) -> bytes:
         """Where ``node_id`` comes in our order of partial owners, the lowest first: by chance, but always at
-        the same place. So whom we ask does not depend on who was there first, and all are asked by about as many.
+        the same place. So whom we ask does not depend on who was there first, and all are asked by about as
+        many.
         """
         return hashlib.sha1(b"%d %d" % (self._own_id, node_id), usedforsecurity=False).digest()
 

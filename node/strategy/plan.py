@@ -26,7 +26,7 @@ from node.strategy.turns import turns
 Span = tuple[int, int]
 Pace = Callable[[Source], float]  # bytes a second that came from a source lately
 
-HORIZON = 0.25  # seconds of a source's rate that it may be asked for in advance, while pieces are picked
+HORIZON = 0.5  # seconds of a source's rate that it may be asked for in advance, while pieces are picked
 SHORTEST_HORIZON = 1 << 17  # bytes; the same for slow sources, and to begin with
 
 

@@ -14,6 +14,7 @@ import pytest
 from common.errors import FileFault, PassingFault
 from node.chunk_udp import kernel_filter, sockets, wire
 from node.chunk_udp import owner as owner_module
+from node.chunk_udp.limits import SHARE_OF_BURST
 from node.chunk_udp.marks import MarkKeys
 from node.chunk_udp.owner import Owner
 from node.chunk_udp.strangers import FLOOD
@@ -159,7 +160,10 @@ def test_under_a_limit_segments_are_smaller_than_asked_for(
     fetcher = peer(serve(upload_limit=1_000_000))
     fetcher.request(0, 20_000, 20_000)
     message = fetcher.hear()
-    assert isinstance(message, wire.Data) and wire.MIN_SEGMENT <= len(message.payload) <= 30_000 // 4
+    assert (
+        isinstance(message, wire.Data)
+        and wire.MIN_SEGMENT <= len(message.payload) <= 30_000 // SHARE_OF_BURST
+    )
 
 
 def test_two_who_ask_at_once_are_served_in_turn(serve: Serve, peer: Callable[[Owner], Peer]) -> None:

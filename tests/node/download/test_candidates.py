@@ -167,3 +167,32 @@ def test_who_gets_nothing_asks_one_in_doubt_before_those_that_fail_in_turn() -> 
     assert known.choose(1, now, helpless=False) == [failing]
     known.failed(failing, "silent", now)
     assert known.choose(1, now + LONELY_REST, helpless=True) == [doubted]
+
+
+def test_partial_owners_spread_evenly_however_the_tracker_orders_them() -> None:
+    """With everybody asking 8 of 29, nobody is asked by none, and nobody by nearly all."""
+    everybody = [OwnerEntry(n, ("10.0.0.1", n), 0, None, False) for n in range(1, 31)]
+    asked = dict.fromkeys(range(1, 31), 0)
+    for own_id in range(1, 31):
+        choices = []
+        for order in (everybody, everybody[::-1]):
+            candidates = Candidates(own_id)
+            candidates.named(order)
+            choices.append([c.node_id for c in candidates.choose(8, 0.0, partial=True)])
+        assert choices[0] == choices[1]
+        for node_id in choices[0]:
+            asked[node_id] += 1
+    assert min(asked.values()) >= 1
+    assert max(asked.values()) <= 16
+
+
+def test_a_newcomer_is_one_that_was_never_asked() -> None:
+    candidates = Candidates(1)
+    candidates.named([OwnerEntry(2, ("10.0.0.1", 2), 0, None, False)])
+    (chosen,) = candidates.choose(8, 0.0, partial=True)
+    assert candidates.newcomer(0.0) is None
+    candidates.released(chosen)
+    assert candidates.newcomer(0.0) is None  # tried already
+    candidates.named([OwnerEntry(n, ("10.0.0.1", n), 0, None, False) for n in (2, 3, 4)])
+    newcomer = candidates.newcomer(0.0)
+    assert newcomer is not None and newcomer.node_id == min((3, 4), key=candidates.affinity)
