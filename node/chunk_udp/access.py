@@ -78,7 +78,7 @@ class AccessLink:
                 self._prober = None
 
     def _believe(self, share: Share, rate: float, queue: bool) -> None:
-        """The sums are kept, not made anew: with a dozen owners that would cost more than all the rest."""
+        """The sums are kept, not made anew: with a dozen owners that costs more than the rest of a report."""
         self._believed += rate - share.believed
         self._queues += queue - share.queue
         share.believed, share.queue = rate, queue
@@ -103,9 +103,12 @@ class AccessLink:
 
     def _fits(self) -> float:
         shares = len(self._shares)
-        if shares < 2 or 2 * self._queues < shares or self._believed < 1 or not self._rates:
+        if shares < 2 or 2 * self._queues < shares or self._believed < 1:  # rounding leaves a crumb
             return 1.0
-        fits = max(rate for _, rate in self._rates) * DRAINING / self._believed
+        total = max((rate for _, rate in self._rates), default=0.0)
+        if not total:  # nothing came for a while: that says nothing of what fits
+            return 1.0
+        fits = total * DRAINING / self._believed
         return max(1 / shares, min(1.0, fits))  # at worst, each believes it has the link to itself
 
     def _measure(self, now: float) -> None:
@@ -180,7 +183,7 @@ class Share:
         self.largest_request = (  # bytes to ask for at once, at most, so that it is kept
             link.largest_datagram if link.limited else float("inf")
         )
-        self.key = key
+        self.key = key  # its name in the link
         self.believed = 0.0  # bytes a second
         self.queue = False  # whether one was met in the last round
         self.congested = 0  # how often somebody had met congestion at the last report
