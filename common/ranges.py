@@ -64,20 +64,27 @@ class RangeSet:
         """Remove ``[start, end)`` if it is just the beginning of the first range; whether it was."""
         if not self._starts or start != self._starts[0] or end > self._ends[0]:
             return False
-        if end == self._ends[0]:
-            del self._starts[0], self._ends[0]
-        else:
-            self._starts[0] = end
+        self._set_start(0, end)
         return True
+
+    def _set_start(self, at: int, start: int) -> None:
+        """Range number ``at`` begins at ``start`` from now on, which may be its end."""
+        if start == self._ends[at]:
+            del self._starts[at], self._ends[at]
+        else:
+            self._starts[at] = start
 
     def cut(self, start: int, end: int) -> list[tuple[int, int]]:
         """Remove ``[start, end)`` and return the ranges that really were in the set."""
         if start >= end:
             return []
         low = bisect_right(self._ends, start)  # the first range that overlaps
-        high = bisect_left(self._starts, end)  # past the last one
-        if low >= high:
+        if low == len(self._ends) or self._starts[low] >= end:
             return []
+        if self._starts[low] == start and end <= self._ends[low]:  # nearly always
+            self._set_start(low, end)
+            return [(start, end)]
+        high = bisect_left(self._starts, end)  # past the last one
         removed = [
             (max(start, s), min(end, e))
             for s, e in zip(self._starts[low:high], self._ends[low:high], strict=True)
@@ -101,10 +108,7 @@ class RangeSet:
             return None
         start = self._starts[0]
         end = min(self._ends[0], start + limit)
-        if end == self._ends[0]:
-            del self._starts[0], self._ends[0]
-        else:
-            self._starts[0] = end
+        self._set_start(0, end)
         return start, end
 
     def take_last(self, amount: int) -> list[tuple[int, int]]:

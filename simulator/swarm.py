@@ -64,8 +64,12 @@ class _Hashing:
         self._clock, self._longest = clock, longest
         self._chance = random.Random(seed)
 
+    def at_once(self, size: int) -> bool:
+        """However few bytes it is about, it is done later: a thread may be held up."""
+        return False
+
     def run(self, job: Callable[[memoryview], None], size: int = 0) -> bool:
-        """Have it done: later, however small it is, since a thread may be held up."""
+        """Have it done."""
         delay = self._chance.random() * self._longest
         self._clock.at(self._clock.now + delay, lambda: job(_SCRATCH))
         return True

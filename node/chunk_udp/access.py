@@ -59,6 +59,7 @@ class AccessLink:
         self._wasted = False  # what the last one showed
         self._slice_since: tuple[float, int] | None = None
         self._rates: list[tuple[float, float]] = []  # (when, bytes a second in all), oldest first
+        self._best = 0.0  # of them
         self._prober: tuple[int, float] | None = None  # who probes, and until when at most
 
     def join(self) -> Share:
@@ -105,10 +106,9 @@ class AccessLink:
         shares = len(self._shares)
         if shares < 2 or 2 * self._queues < shares or self._believed < 1:  # rounding leaves a crumb
             return 1.0
-        total = max((rate for _, rate in self._rates), default=0.0)
-        if not total:  # nothing came for a while: that says nothing of what fits
+        if not self._best:  # nothing came for a while: that says nothing of what fits
             return 1.0
-        fits = total * DRAINING / self._believed
+        fits = self._best * DRAINING / self._believed
         return max(1 / shares, min(1.0, fits))  # at worst, each believes it has the link to itself
 
     def _measure(self, now: float) -> None:
@@ -119,6 +119,7 @@ class AccessLink:
         if now - since >= SLICE:
             rate = (self._arrived - before) / (now - since)
             self._rates = [(t, r) for t, r in self._rates if t > now - MEMORY] + [(now, rate)]
+            self._best = max(r for _, r in self._rates)
             self._slice_since = now, self._arrived
         self._judge_rest(now)
 

@@ -156,15 +156,14 @@ class Fetcher:
         if connection.idle:
             timeout = self._next_question - now
             return self._supply.wait_for_work(None if timeout == float("inf") else max(0.0, timeout))
+        wake_at = self._next_timer()
         if self._dry:
-            wake_at = self._next_timer()
             selector.select(None if wake_at == float("inf") else max(0.0, wake_at - now))
         for _ in range(RECEIVES_PER_STEP):
             self._dry = not self._receive(time.monotonic())
             if self._dry:
                 break
-        timer = connection.next_timer()
-        if timer is not None and timer <= (now := time.monotonic()):
+        if wake_at <= (now := time.monotonic()):
             connection.on_timer(now)
         return True
 

@@ -15,7 +15,6 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from common.errors import FileFault, PassingFault
@@ -166,7 +165,7 @@ class Owner:
             sent = self.send_chunk(portion)
             if not self._sender.blocked:
                 return
-            request = replace(request, offset=request.offset + sent, length=request.length - sent)
+            request = request._replace(offset=request.offset + sent, length=request.length - sent)
         added = self._serving.add(request, addr, path_limit, now)
         if added is not Added.WAITING:
             self.counts[added.value] += 1

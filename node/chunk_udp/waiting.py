@@ -135,10 +135,10 @@ class ServingQueue:
             allowed = line.deficit if budget is None else min(budget, line.deficit)
             if allowed < cost:
                 return None
-            length = max(1, allowed // (first.segment + wire.HEADER_SIZE)) * first.segment
-            rest = first.request.length - first.done
-            offset = first.request.offset + first.done
-            return Portion(addr, first.request, offset, min(length, rest), first.segment)
+            length = rest = first.request.length - first.done
+            if allowed < _datagrams(first):
+                length = min(rest, max(1, allowed // (first.segment + wire.HEADER_SIZE)) * first.segment)
+            return Portion(addr, first.request, first.request.offset + first.done, length, first.segment)
         return None
 
     def next_turn(self) -> int:
@@ -147,9 +147,7 @@ class ServingQueue:
             return 0
         line = next(iter(self._lines.values()))
         first = line.requests[0]
-        rest = first.request.length - first.done
-        whole = rest + -(-rest // first.segment) * wire.HEADER_SIZE
-        return max(_next_datagram(first), min(line.deficit, self._quantum, whole))
+        return max(_next_datagram(first), min(line.deficit, self._quantum, _datagrams(first)))
 
     def sent(self, portion: Portion, length: int) -> None:
         """The first ``length`` bytes of ``portion``, which ``next`` has just given, are on their way."""
@@ -188,6 +186,12 @@ class ServingQueue:
 
 def _key(request: wire.Request) -> Key:
     return request.transfer_id, request.offset, request.length
+
+
+def _datagrams(waiting: _Waiting) -> int:
+    """Bytes of all datagrams that ``waiting`` still takes, their headers included."""
+    rest = waiting.request.length - waiting.done
+    return rest + -(-rest // waiting.segment) * wire.HEADER_SIZE
 
 
 def _next_datagram(waiting: _Waiting) -> int:

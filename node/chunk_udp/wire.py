@@ -118,8 +118,7 @@ class Refuse:
     place: int = 0  # BUSY: our place in the waiting line, from 1; 0 if there is none
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):  # like Data made again and again, at both ends
     """The bytes ``[offset, offset + length)`` of a torrent, in segments of ``segment_size``."""
 
     transfer_id: int

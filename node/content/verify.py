@@ -89,9 +89,9 @@ class PieceVerifier:
         """Have ``job(buffer)`` called on a hashing thread; ``buffer`` is the thread's own, to read through.
 
         Waits while MAX_WAITING others wait. False: closed, it will not be called. It must not raise. One that
-        is about few bytes (``size``) is done at once, by this thread: to wake another one takes longer.
+        is about few bytes (``size``) is done ``at_once``.
         """
-        if size <= SMALL:
+        if self.at_once(size):
             if self._closed:
                 return False
             job(self._small_buffer())
@@ -103,6 +103,11 @@ class PieceVerifier:
             self._jobs.append(job)
             self._work_there.notify()
         return True
+
+    @staticmethod
+    def at_once(size: int) -> bool:
+        """Whether ``run`` does it itself: for so few bytes, to wake another thread takes longer."""
+        return size <= SMALL
 
     def _small_buffer(self) -> memoryview:
         """One for each thread that has work done at once."""

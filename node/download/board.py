@@ -54,7 +54,8 @@ class Board:
         self._geometry = geometry
         self._held = held
         self._snapshot = held.copy()  # for others to read; never changed, only replaced
-        self.changed = threading.Condition()  # notified on whatever somebody may wait for
+        self._lock = threading.RLock()  # guards what follows; entering it costs less than the condition's
+        self.changed = threading.Condition(self._lock)  # notified on whatever somebody may wait for
         self._ledger = PieceLedger(geometry, held)
         self._plan = Plan(geometry, self._ledger.missing(), self._pace, seed, self._ledger.restart)
         self._blame = Blame()
@@ -64,7 +65,7 @@ class Board:
         self._released: set[Source] = set()
         self._asking_at = self._landed_at = self._clock()
         self._ticked = self._clock()
-        self._stopped = False
+        self._over = self._ledger.complete
         self._fault: SwarmError | None = None
 
     # ---- for the coordinator
@@ -87,7 +88,7 @@ class Board:
     @property
     def over(self) -> bool:
         """Whether nobody need work any more: complete, stopped, or hopeless."""
-        return self._stopped or self._fault is not None or self._ledger.complete
+        return self._over
 
     @property
     def fault(self) -> SwarmError | None:
@@ -96,7 +97,7 @@ class Board:
 
     def held(self) -> Bitfield:
         """The verified pieces, as they are now."""
-        with self.changed:
+        with self._lock:
             if self._snapshot.count != self._held.count:
                 self._snapshot = self._held.copy()
             return self._snapshot
@@ -107,36 +108,36 @@ class Board:
 
     def start(self, sources: Sequence[Source]) -> None:
         """Divide the missing bytes equally among ``sources``; later ones ``join``."""
-        with self.changed:
+        with self._lock:
             self._plan.work.start(sources)
 
     def join(self, source: Source) -> None:
         """A further source, or one that was dismissed and has a second chance."""
-        with self.changed:
+        with self._lock:
             self._dismissed.discard(source)
             self._released.discard(source)
             self._plan.work.join(source)
 
     def leave(self, source: Source) -> None:
         """``source`` works no more; the others get its rest."""
-        with self.changed:
+        with self._lock:
             self._plan.leave(source)
             self.changed.notify_all()
 
     def told(self, source: Source, held: Bitfield | None) -> None:
         """``source`` holds these pieces; None: all."""
-        with self.changed:
+        with self._lock:
             self._plan.work.told(source, held)
             self.changed.notify_all()
 
     def members(self, node_ids: Iterable[int]) -> None:
         """The partial owners that are known of."""
-        with self.changed:
+        with self._lock:
             self._plan.work.members(node_ids)
 
     def sole(self, source: Source | None) -> None:
         """``source`` is the only owner that is known of; None: there are others, or there is none."""
-        with self.changed:
+        with self._lock:
             if source != self._plan.probation.sole:
                 self._plan.probation.sole = source
                 self.changed.notify_all()
@@ -148,14 +149,14 @@ class Board:
 
     def release(self, source: Source) -> None:
         """``source`` makes room for another one; what it still sends is welcome."""
-        with self.changed:
+        with self._lock:
             self._released.add(source)
             self._plan.leave(source)
             self.changed.notify_all()
 
     def dismiss(self, source: Source) -> None:
         """``source`` shall stop in mid-transfer: what it sends is wrong."""
-        with self.changed:
+        with self._lock:
             self._dismissed.add(source)
             self._plan.leave(source)
             self._plan.probation.distrust(source)
@@ -164,25 +165,25 @@ class Board:
 
     def stop(self, fault: SwarmError | None = None) -> None:
         """End all work; ``fault`` says why it is hopeless."""
-        with self.changed:
-            self._stopped = True
+        with self._lock:
+            self._over = True
             self._fault = self._fault or fault
             self.changed.notify_all()
 
     def wait(self, timeout: float) -> None:
         """Until something changes that the coordinator acts on, at most ``timeout`` seconds."""
-        with self.changed:
+        with self._lock:
             if not self.over:
                 self.changed.wait(timeout)
 
     def meter(self, source: Source) -> Meter:
         """What came from ``source``."""
-        with self.changed:
+        with self._lock:
             return self._meters.setdefault(source, Meter())
 
     def tick(self) -> None:
         """Bring the rates up to date."""
-        with self.changed:
+        with self._lock:
             now = self._clock()
             for meter in self._meters.values():
                 meter.tick(now - self._ticked)
@@ -192,7 +193,7 @@ class Board:
 
     def take(self, source: Source, limit: int) -> tuple[int, int] | None:
         """Bytes for ``source`` to ask for now, at most ``limit``; None if there are none."""
-        with self.changed:
+        with self._lock:
             return None if self.over_for(source) else self._plan.take(source, limit, self._clock())
 
     def _pace(self, source: Source) -> float:
@@ -202,7 +203,7 @@ class Board:
     def give_back(self, spans: Sequence[tuple[int, int]], source: Source | None = None) -> None:
         """Ranges that were taken by ``source`` and will not come from it."""
         if spans:
-            with self.changed:
+            with self._lock:
                 self._plan.give_back(spans, source)
                 self.changed.notify_all()
 
@@ -211,7 +212,7 @@ class Board:
 
         The rest is here already, or another source is writing it.
         """
-        with self.changed:
+        with self._lock:
             if source in self._dismissed:
                 self._plan.give_back([(start, end)], source)
                 self.changed.notify_all()
@@ -223,7 +224,7 @@ class Board:
 
     def arrived(self, source: Source, start: int, end: int, checked: bool = True) -> Sequence[int]:
         """Bytes ``[start, end)`` are in place: the pieces that are now complete and to be verified."""
-        with self.changed:
+        with self._lock:
             meter = self._meters.get(source)
             if meter is None:
                 meter = self._meters.setdefault(source, Meter())
@@ -236,7 +237,7 @@ class Board:
         False once there will be nothing any more.
         """
         until = float("inf") if timeout is None else self._clock() + timeout
-        with self.changed:
+        with self._lock:
             while not self.over_for(source):
                 now = self._clock()
                 if self._plan.has_work(source, now) or now >= until:
@@ -249,24 +250,23 @@ class Board:
 
     def over_for(self, source: Source) -> bool:
         """Whether ``source`` need work no more."""
-        return source in self._dismissed or source in self._released or self.over
+        return self._over or source in self._dismissed or source in self._released
 
     # ---- for the hashing threads
 
     def shares(self, index: int) -> Sequence[Share]:
         """Who delivered what of piece ``index``, which is complete and not judged."""
-        with self.changed:
+        with self._lock:
             return self._ledger.shares(index)
 
     def case(self, index: int) -> Sequence[Share]:
         """What ``right`` wants digests of: the shares of piece ``index`` when it was wrong."""
-        with self.changed:
-            case = self._blame.case(index)
-            return case.shares if case is not None else ()
+        case = self._blame.case(index)  # one step of the interpreter, and a case is only ever replaced
+        return case.shares if case is not None else ()
 
     def right(self, index: int, digests: Sequence[bytes] = ()) -> Judgement:
         """Piece ``index`` is what its hash says; ``digests``: the SHA-1 of each share in ``case``."""
-        with self.changed:
+        with self._lock:
             case = self._blame.case(index)
             charges = self._blame.right(index, digests)
             deliverers = self._ledger.right(index)
@@ -274,7 +274,8 @@ class Board:
                 self._verified_from[source] = self._verified_from.get(source, 0) + amount
             cleared = case.suspects.difference(charge.source for charge in charges) if case else ()
             more = self._plan.probation.right(index, {*deliverers, *cleared} if cleared else deliverers)
-            if more or self._ledger.complete:
+            self._over = self._over or self._ledger.complete
+            if more or self._over:
                 self.changed.notify_all()
             return Judgement(deliverers, charges)
 
@@ -286,7 +287,7 @@ class Board:
         ``evidence``: what each of its shares was; needed if there are several deliverers. Then one owner
         shall deliver it whole, and that is another one if there is one (``witness``).
         """
-        with self.changed:
+        with self._lock:
             if evidence is None:
                 evidence = [Evidence(share, b"") for share in self._ledger.shares(index)]
                 assert len({item.share.source for item in evidence}) <= 1, "several deliverers"
@@ -306,7 +307,7 @@ class Board:
         """Whether nobody has been asked for anything for a while, although something is missing; or nothing
         has come for a longer one from whoever was asked.
         """
-        with self.changed:
+        with self._lock:
             if self._plan.outstanding:
                 self._asking_at = now
             return now - self._asking_at > HELPLESS or now - self._landed_at > FRUITLESS
@@ -314,10 +315,10 @@ class Board:
     @property
     def suspects(self) -> int:
         """How many of those who work wait for others to find out which of them sent wrong bytes."""
-        with self.changed:
+        with self._lock:
             return self._plan.suspects()
 
     def verified_from(self, source: Source) -> int:
         """Bytes of verified pieces that ``source`` delivered."""
-        with self.changed:
+        with self._lock:
             return self._verified_from.get(source, 0)

@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from common.messages import OwnerEntry
 from node.strategy import Source
@@ -14,7 +15,13 @@ from node.strategy.blame import Charge
 
 FIRST_REST = 1.0  # seconds that an owner is left alone after it failed; doubled each time
 LONGEST_REST = 30.0  # seconds
+MAX_DOUBLINGS = 16  # of the rest: an owner may fail for days
 LONELY_REST = 1.0  # seconds that it is left alone at most while there is nobody else
+
+
+@lru_cache(maxsize=4096)  # asked for again and again, of a few hundred
+def _affinity(own_id: int, node_id: int) -> bytes:
+    return hashlib.sha1(b"%d %d" % (own_id, node_id), usedforsecurity=False).digest()
 
 
 @dataclass
@@ -89,7 +96,7 @@ class Candidates:
         the same place. So whom we ask does not depend on who was there first, and all are asked by about as
         many.
         """
-        return hashlib.sha1(b"%d %d" % (self._own_id, node_id), usedforsecurity=False).digest()
+        return _affinity(self._own_id, node_id)
 
     def newcomer(self, now: float) -> Candidate | None:
         """The partial owner of the lowest affinity that was never asked and can be."""
@@ -172,7 +179,8 @@ class Candidates:
         candidate.active = False
         candidate.failures += 1
         candidate.failed_at = now
-        candidate.rest_until = now + min(FIRST_REST * 2 ** (candidate.failures - 1), LONGEST_REST)
+        doublings = min(candidate.failures - 1, MAX_DOUBLINGS)
+        candidate.rest_until = now + min(FIRST_REST * 2**doublings, LONGEST_REST)
         candidate.reason = reason
 
     @staticmethod

@@ -105,7 +105,8 @@ class Landing:
         self._clock = clock
         self.began = False  # whether anything came
         self.checked = True  # whether checksums protect what is delivered
-        self._buffer: memoryview | None = None
+        self._buffer: memoryview | None = None  # that the run is gathered in
+        self._kept: memoryview | None = None  # one for the next run
         self._start = self._end = 0  # the run gathered so far: bytes [start, end) of the content
         self._limit = 0  # where its block ends
         self._since = 0.0
@@ -117,7 +118,7 @@ class Landing:
             self._buffer[offset - self._start : end - self._start] = payload
             self._end = end
             if self._clock() - self._since > MAX_AGE:
-                self.flush()
+                self._hand_over()
         else:
             self._deliver_across(offset, payload)
 
@@ -125,7 +126,7 @@ class Landing:
         """Take bytes that begin a run, or end one."""
         while payload:
             if offset != self._end or self._buffer is None:
-                self.flush()
+                self._hand_over()
                 if not self._begin(offset):  # over, for this source at least: somebody else shall fetch them
                     self._site.board.give_back([(offset, offset + len(payload))], self._source)
                     return
@@ -137,12 +138,12 @@ class Landing:
             offset = self._end = offset + len(payload)
             payload = rest
             if offset == self._limit or self._clock() - self._since > MAX_AGE:
-                self.flush()
+                self._hand_over()
 
     def _begin(self, offset: int) -> bool:
         self.began = True
         board, source = self._site.board, self._source
-        self._buffer = self._pool.take(lambda: board.over_for(source))
+        self._buffer, self._kept = self._kept or self._pool.take(lambda: board.over_for(source)), None
         length = self._pool.length
         self._start = self._end = offset
         if board.picking:  # a piece is passed on as soon as it is verified: it does not wait for the next one
@@ -152,12 +153,24 @@ class Landing:
         return self._buffer is not None
 
     def flush(self) -> None:
-        """Have what was gathered written, counted and, where it completes pieces, hashed."""
+        """Have what was gathered written, counted and, where it completes pieces, hashed; keep no buffer."""
+        self._hand_over()
+        if self._kept is not None:
+            self._pool.give(self._kept)
+            self._kept = None
+
+    def _hand_over(self) -> None:
+        """The run ends here. What is done at once leaves its buffer to the next run."""
         buffer, self._buffer = self._buffer, None
         if buffer is None:
             return
-        self._pool.full(buffer)
         start, end, checked = self._start, self._end, self.checked  # now: later they are the next run's
+        size = max(end - start, self._site.metainfo.piece_length)  # all of a piece may have to be hashed
+        at_once = self._verifier.at_once(size)
+        if at_once:
+            self._kept = buffer
+        else:
+            self._pool.full(buffer)
 
         def job(scratch: memoryview) -> None:
             fault: SwarmError | None = DownloadFailed("stopped by a fault of this program")
@@ -165,12 +178,12 @@ class Landing:
                 self._land(start, end, checked, buffer[: end - start], scratch)
                 fault = None
             finally:  # whatever happened: the buffer goes round, and nobody waits for bytes that never land
-                self._pool.give(buffer)
+                if not at_once:
+                    self._pool.give(buffer)
                 if fault is not None:
                     self._site.board.stop(fault)
 
-        piece_length = self._site.metainfo.piece_length  # all of one may have to be read and hashed
-        if not self._verifier.run(job, max(end - start, piece_length)):
+        if not self._verifier.run(job, size) and not at_once:
             self._pool.give(buffer)
 
     def _land(self, start: int, end: int, checked: bool, run: memoryview, scratch: memoryview) -> None:

@@ -158,7 +158,7 @@ class Picker:
 
     def _any_of(self, pieces: int) -> int:
         """One of ``pieces``, by chance: the first one behind a random place."""
-        behind = pieces & ((1 << self._rng.randint(1, self._pieces)) - 1)
+        behind = pieces & ((1 << int(self._rng.random() * self._pieces) + 1) - 1)
         return self._pieces - (behind or pieces).bit_length()
 
     # ---- theft

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from node.chunk_udp import wire
@@ -149,7 +147,7 @@ def test_data_of_another_transfer_is_dropped() -> None:
     connection = told(connect(), owner)
     connection.request(0, 1000, 1.0)
     (request,) = requests_of(connection.datagrams_to_send())
-    strange = dataclasses.replace(request, transfer_id=request.transfer_id ^ 1)
+    strange = request._replace(transfer_id=request.transfer_id ^ 1)
     assert take(connection, segments(strange), 1.1) == []
     assert connection.counters.stale == 1
     assert connection.in_flight == 1000

@@ -133,6 +133,15 @@ def test_an_owner_named_twice_is_one_candidate() -> None:
     assert ids(known.choose(3, 0.0)) == [2]
 
 
+def test_one_may_fail_for_days() -> None:
+    known = Candidates(own_id=9)
+    known.named(owners(1))
+    (only,) = known.choose(1, 0.0)
+    for _ in range(2000):
+        known.failed(only, "silent", 100.0)
+    assert only.rest_until == 100.0 + LONGEST_REST
+
+
 def test_the_only_one_rests_for_a_short_while_however_often_it_failed() -> None:
     known = Candidates(own_id=9)
     known.named(owners(1))
