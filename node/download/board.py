@@ -127,8 +127,8 @@ class Board:
     def told(self, source: Source, held: Bitfield | None) -> None:
         """``source`` holds these pieces; None: all."""
         with self._lock:
-            self._plan.work.told(source, held)
-            self.changed.notify_all()
+            if self._plan.work.told(source, held):  # else it is news for ``source`` alone, who is here
+                self.changed.notify_all()
 
     def members(self, node_ids: Iterable[int]) -> None:
         """The partial owners that are known of."""
@@ -202,7 +202,7 @@ class Board:
 
     def give_back(self, spans: Sequence[tuple[int, int]], source: Source | None = None) -> None:
         """Ranges that were taken by ``source`` and will not come from it."""
-        if spans:
+        if any(start < end for start, end in spans):
             with self._lock:
                 self._plan.give_back(spans, source)
                 self.changed.notify_all()

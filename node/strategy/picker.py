@@ -57,13 +57,16 @@ class Picker:
         self._chunks.setdefault(source, RangeSet())
         self._held.setdefault(source, None)
 
-    def told(self, source: Source, held: Bitfield | None) -> None:
-        """What ``source`` holds; None: everything. What it was given and does not hold is nobody's again."""
+    def told(self, source: Source, held: Bitfield | None) -> bool:
+        """What ``source`` holds; None: everything. What it was given and does not hold is nobody's again:
+        whether that is anything.
+        """
         self._held[source] = None if held is None else self._set_of(held)
         self._rarities = None
         chunk = self._chunks.get(source)
-        if chunk:
-            self.give_back(self._not_held(source, chunk))
+        wrong = self._not_held(source, chunk) if chunk else []
+        self.give_back(wrong)
+        return bool(wrong)
 
     def take_turns(self, turns: Sequence[int]) -> None:
         """The order among pieces that only complete owners hold: sets of pieces, first things first."""

@@ -71,14 +71,14 @@ class Work:
         self._sources.pop(source, None)
         self._strategy.leave(source)
 
-    def told(self, source: Source, held: Bitfield | None) -> None:
-        """What ``source`` holds; None: everything."""
+    def told(self, source: Source, held: Bitfield | None) -> bool:
+        """What ``source`` holds; None: everything. Whether others have more to choose from than before."""
         if source not in self._sources:
-            return
-        if held is not None and self._picker is None:
+            return False
+        begins = held is not None and self._picker is None
+        if begins:
             self._picker = self._strategy = self._begin_to_pick()
-        if self._picker is not None:
-            self._picker.told(source, held)
+        return (self._picker is not None and self._picker.told(source, held)) or begins
 
     def members(self, node_ids: Iterable[int]) -> None:
         """The partial owners known: with them we take turns at what only complete ones hold."""
