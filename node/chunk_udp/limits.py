@@ -25,6 +25,7 @@ class RateLimit:
             raise ValueError(f"{rate} bytes a second, less than {SMALLEST_LIMIT}")
         self.rate = rate
         self.depth = 0 if rate is None else max(int(rate * BURST), wire.MIN_SEGMENT + wire.HEADER_SIZE)
+        self.largest_datagram = self._largest_datagram()  # bytes, so that it fits well into the depth
         self._saved = float(self.depth)  # bytes; below 0 after what could not wait
         self._at = now
 
@@ -48,9 +49,7 @@ class RateLimit:
         self._save(now)
         return max(0.0, (min(size, self.depth) - self._saved) / self.rate)
 
-    @property
-    def largest_datagram(self) -> int:
-        """Bytes that a datagram may have, so that it fits well into the depth."""
+    def _largest_datagram(self) -> int:
         if self.rate is None:
             return wire.MAX_DATAGRAM
         usual = min(self.depth, wire.SMALL_SEGMENT + wire.HEADER_SIZE)
