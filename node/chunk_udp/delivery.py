@@ -22,7 +22,7 @@ class Sent(Protocol):
     first_sent_at: float  # when what arrived then had been sent
 
 
-class Round(NamedTuple):  # made up to a thousand times a second
+class Round(NamedTuple):  # made for nearly every request
     """What one round trip brought."""
 
     delivered: int  # bytes

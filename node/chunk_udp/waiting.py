@@ -135,9 +135,9 @@ class ServingQueue:
             allowed = line.deficit if budget is None else min(budget, line.deficit)
             if allowed < cost:
                 return None
-            length = rest = first.request.length - first.done
+            length = first.request.length - first.done
             if allowed < _datagrams(first):
-                length = min(rest, max(1, allowed // (first.segment + wire.HEADER_SIZE)) * first.segment)
+                length = allowed // (first.segment + wire.HEADER_SIZE) * first.segment
             return Portion(addr, first.request, first.request.offset + first.done, length, first.segment)
         return None
 

@@ -54,7 +54,7 @@ class Board:
         self._geometry = geometry
         self._held = held
         self._snapshot = held.copy()  # for others to read; never changed, only replaced
-        self._lock = threading.RLock()  # guards what follows; entering it costs less than the condition's
+        self._lock = threading.RLock()  # guards all this; to enter it costs less than to enter the condition
         self.changed = threading.Condition(self._lock)  # notified on whatever somebody may wait for
         self._ledger = PieceLedger(geometry, held)
         self._plan = Plan(geometry, self._ledger.missing(), self._pace, seed, self._ledger.restart)
@@ -117,6 +117,7 @@ class Board:
             self._dismissed.discard(source)
             self._released.discard(source)
             self._plan.work.join(source)
+            self.changed.notify_all()
 
     def leave(self, source: Source) -> None:
         """``source`` works no more; the others get its rest."""
@@ -127,7 +128,7 @@ class Board:
     def told(self, source: Source, held: Bitfield | None) -> None:
         """``source`` holds these pieces; None: all."""
         with self._lock:
-            if self._plan.work.told(source, held):  # else it is news for ``source`` alone, who is here
+            if self._plan.work.told(source, held):  # else it is news for ``source`` alone, whose thread knows
                 self.changed.notify_all()
 
     def members(self, node_ids: Iterable[int]) -> None:
@@ -166,8 +167,8 @@ class Board:
     def stop(self, fault: SwarmError | None = None) -> None:
         """End all work; ``fault`` says why it is hopeless."""
         with self._lock:
+            self._fault = self._fault or fault  # first: whoever sees that it is over finds why
             self._over = True
-            self._fault = self._fault or fault
             self.changed.notify_all()
 
     def wait(self, timeout: float) -> None:
@@ -261,7 +262,9 @@ class Board:
 
     def case(self, index: int) -> Sequence[Share]:
         """What ``right`` wants digests of: the shares of piece ``index`` when it was wrong."""
-        case = self._blame.case(index)  # one step of the interpreter, and a case is only ever replaced
+        case = self._blame.case(
+            index
+        )  # nobody else changes it: a piece is complete, and judged, once at a time
         return case.shares if case is not None else ()
 
     def right(self, index: int, digests: Sequence[bytes] = ()) -> Judgement:

@@ -289,6 +289,7 @@ class Download:
             raise self.board.fault
         if not self.board.complete:
             self._check_cancelled()
+            raise DownloadFailed(f"{self.metainfo.name}: stopped")
 
     def _look_for_owners(self, patience: Patience, now: float) -> None:
         """Nobody delivers: wait, ask again, or give up."""

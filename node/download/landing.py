@@ -31,8 +31,8 @@ MAX_AGE = 0.2  # seconds that a byte may wait to be written and counted
 class BufferPool:
     """Buffers of one length, made when first needed, a bounded number of them.
 
-    Once ``most_full`` (None: any number) wait to be written and hashed, whoever wants a buffer waits, too:
-    more of them would make nothing faster, but push each other out of the processor's cache.
+    Once ``most_full`` (None: any number) wait to be written and hashed by other threads, whoever wants a
+    buffer waits, too: more would make nothing faster, but push each other out of the processor's cache.
     """
 
     def __init__(self, length: int, count: int, most_full: int | None = None) -> None:

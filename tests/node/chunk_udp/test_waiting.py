@@ -62,6 +62,16 @@ def test_a_small_budget_cuts_between_datagrams() -> None:
     assert portion is not None and portion.length == 500
 
 
+def test_a_request_goes_in_one_turn_if_its_last_short_datagram_fits_too() -> None:
+    queue = ServingQueue()
+    queue.add(request(length=1600), address(1), 1000, MUCH, NOW)
+    needed = 1600 + 2 * HEADER
+    assert queue.next_turn() == needed
+    for budget, length in ((needed - 1, 1000), (needed, 1600), (MUCH, 1600)):
+        portion = queue.next(budget, NOW)
+        assert portion is not None and portion.length == length
+
+
 DEMANDS = st.lists(st.lists(st.integers(1, 64_000), min_size=1, max_size=20), min_size=2, max_size=6)
 
 

@@ -50,6 +50,24 @@ def test_an_idle_source_wakes_when_a_wrong_piece_comes_back() -> None:
     assert shared.take(B, 1000) == (0, 10)
 
 
+def test_news_that_is_one_sources_alone_wakes_nobody_and_what_becomes_free_wakes_all() -> None:
+    shared = board(10_000, 1000)
+    shared.start([A, B])
+    shared.told(A, Bitfield(10))
+    woken: list[bool] = []
+    shared.changed.notify_all = lambda: woken.append(True)  # type: ignore[method-assign]
+    shared.told(A, Bitfield.from_bytes(b"\xc0\x00", 10))  # pieces 0 and 1
+    assert shared.take(A, 1) is not None  # and the rest of them is meant for A
+    shared.give_back([(5, 5)], A)
+    assert not woken
+    shared.told(A, Bitfield(10))
+    assert len(woken) == 1
+    shared.give_back([(0, 10)], A)
+    assert len(woken) == 2
+    shared.join(B)  # it serves us: another one may have to go
+    assert len(woken) == 3
+
+
 def test_an_idle_source_wakes_when_another_dies() -> None:
     shared = board()
     shared.start([A, B])

@@ -131,6 +131,21 @@ def test_whatever_the_order_and_whoever_sends_it_all_lands(make_site, seed: int)
     assert site.content() == CONTENT
 
 
+def test_runs_that_are_done_at_once_share_one_buffer_and_a_pause_gives_it_back(make_site) -> None:
+    site = make_site(CONTENT, 64 * 1024)
+    site.board.told(A, Bitfield(site.metainfo.geometry.piece_count))  # from now on it is picked by piece
+    pool = BufferPool(BLOCK, 1)
+    landing, other = site.landing(A, pool), site.landing(B, pool)
+    for at in range(0, 1 << 18, 1 << 16):
+        landing.deliver(at, CONTENT[at : at + (1 << 16)])
+        assert len(site.verdicts) == 1 + (at >> 16)
+    assert not pool._free
+    landing.flush()
+    assert len(pool._free) == 1
+    other.deliver(1 << 18, CONTENT[1 << 18 : 5 << 16])
+    assert set(site.verdicts) == set(range(5)) and set(site.verdicts.values()) == {True}
+
+
 def test_one_wrong_byte_is_one_wrong_piece(make_site) -> None:
     site = make_site(CONTENT, 64 * 1024)
     take_everything(site, A)
@@ -157,7 +172,7 @@ def test_a_pause_lands_what_is_there(make_site) -> None:
 
 def test_bytes_that_came_without_checksums_stay_so_whatever_comes_with_them_later(make_site) -> None:
     """Written later, by another thread: else an honest owner would be convicted for its path."""
-    site = make_site(CONTENT, 16 * 1024)
+    site = make_site(CONTENT, 1 << 18)  # too long to be hashed at once
     take_everything(site, A)
     jobs: list[Callable[[memoryview], None]] = []
     landing = site.landing(A)
@@ -171,6 +186,7 @@ def test_bytes_that_came_without_checksums_stay_so_whatever_comes_with_them_late
     for job in jobs:
         job(memoryview(bytearray(1 << 20)))
     assert [(share.checked, share.amount) for share in site.board.shares(0)] == [(False, 100), (True, 200)]
+    assert site.content()[:300] == CONTENT[:300]
 
 
 def test_bytes_of_a_dismissed_source_that_find_no_buffer_are_fetched_again(make_site) -> None:

@@ -84,11 +84,11 @@ def test_nodes_that_know_the_same_do_not_all_choose_the_same() -> None:
 def test_a_source_that_tells_of_more_gets_more_and_one_that_tells_of_less_loses_what_it_was_given() -> None:
     picker = made(8, {A: set(), B: set()})
     assert not picker.refill(A, even)
-    picker.told(A, bits(8, {1, 2}))
+    assert not picker.told(A, bits(8, {1, 2}))
     assert picker.refill(A, even)
-    picker.told(A, bits(8, {2}))
+    assert picker.told(A, bits(8, {2}))  # piece 1 is there for others again
     assert picker.take(A, 8 * PIECE, even) == (2 * PIECE, 3 * PIECE)
-    picker.told(B, bits(8, {1}))
+    assert not picker.told(B, bits(8, {1}))
     assert picker.take(B, 8 * PIECE, even) == (PIECE, 2 * PIECE)
 
 
