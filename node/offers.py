@@ -37,6 +37,11 @@ class SharedTorrent:
         return self.metainfo.size
 
     @property
+    def piece_length(self) -> int:
+        """Bytes of a piece."""
+        return self.metainfo.piece_length
+
+    @property
     def offered(self) -> bool:
         """Whether it is still served."""
         return not self.reason
@@ -73,6 +78,11 @@ class SharedPart:
     def size(self) -> int:
         """Bytes of content."""
         return self.metainfo.size
+
+    @property
+    def piece_length(self) -> int:
+        """Bytes of a piece."""
+        return self.metainfo.piece_length
 
     @property
     def offered(self) -> bool:

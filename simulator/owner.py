@@ -30,6 +30,7 @@ class SimulatedOwner:
     ) -> None:
         self.plan = plan
         self.offered = True
+        self.piece_length = geometry.piece_length
         self.size = len(content) + (plan.nature is Nature.OTHER_SIZE)
         self.held: Bitfield | None = None
         self.alive = True
@@ -54,7 +55,7 @@ class SimulatedOwner:
         slots = Slots(plan.slots) if plan.slots is not None else None
         self._serving = Serving(plan.upload_limit, self._clock.now)
         self._answerer = Answerer(
-            TokenMint(self._chance.randbytes(32)), {self._info_hash: self}, slots, self._displaced
+            TokenMint(self._chance.randbytes(32)), {self._info_hash: self}, slots, self._displaced, self._serving.is_crowded
         )
         self._slots = slots
         if slots is not None:
@@ -111,7 +112,10 @@ class SimulatedOwner:
 
     def _displaced(self, addr: Address) -> None:
         assert self._slots is not None
-        for request in self._serving.queue.forget(addr)[-1:]:
+        forgotten = self._serving.queue.forget(addr)
+        for request in forgotten:
+            self._answerer.not_sent(request, addr)
+        for request in forgotten[-1:]:
             place = self._slots.place_of(addr)
             refusal = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.BUSY, place)
             self._senders[addr](wire.encode(refusal))

@@ -19,7 +19,7 @@ from node.chunk_udp import wire
 from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection
-from node.chunk_udp.facts import Arrived, Fact, NotHeld, Queued, Terms, Told
+from node.chunk_udp.facts import Arrived, Fact, NotHeld, NotRare, Queued, Terms, Told
 from node.chunk_udp.fetcher import NEWS_INTERVAL
 from node.chunk_udp.tokens import Address
 from node.download.board import LATE_CHECK, Board
@@ -148,12 +148,15 @@ class SimulatedSource(SourceThread):
             self._next_question = now + NEWS_INTERVAL
             link.ask_what_it_holds(now)
         while size := link.may_request(now):
-            span = link.take_lost(size) or self._more(size)
+            span, rare_only = link.take_lost(size), False
             if span is None:
-                link.out_of_work()
-                break
+                span = self._more(size)
+                if span is None:
+                    link.out_of_work()
+                    break
+                rare_only = self.wants_rare(span[0])
             assert 0 < span[1] - span[0] <= wire.MAX_REQUEST
-            link.request(*span, now)
+            link.request(*span, now, rare_only)
         for datagram in link.datagrams_to_send():
             for when, arriving in self._there.send(datagram, now):
                 self._virtual.at(when, partial(self._reaches_owner, arriving))
@@ -230,11 +233,13 @@ class SimulatedSource(SourceThread):
         if isinstance(fact, Told):
             self._next_question = math.inf if fact.complete else self._virtual.now + NEWS_INTERVAL
             self.told(fact.size, fact.complete, fact.first_piece, fact.bitfield)
-        elif isinstance(fact, (NotHeld, Queued)):
+        elif isinstance(fact, (NotHeld, NotRare, Queued)):
             for span in fact.spans:
                 self._asked.cut(*span)
             if isinstance(fact, NotHeld):
                 self.not_held(fact.spans)
+            elif isinstance(fact, NotRare):
+                self.not_rare(fact.spans)
             else:
                 self.give_back(fact.spans)
                 self.queued(fact.place)

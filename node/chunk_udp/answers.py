@@ -17,6 +17,7 @@ from common.errors import WireError
 from node.chunk_udp import wire
 from node.chunk_udp.copies import Copies
 from node.chunk_udp.marks import MARK_SIZE
+from node.chunk_udp.recipients import Piece, Recipients
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.strangers import Strangers
 from node.chunk_udp.tokens import Address, TokenMint
@@ -32,6 +33,11 @@ class Shared(Protocol):
     @property
     def size(self) -> int:
         """Bytes of content."""
+        ...
+
+    @property
+    def piece_length(self) -> int:
+        """Bytes of a piece."""
         ...
 
     @property
@@ -63,6 +69,7 @@ class Answerer:
     """Decides what each datagram gets. ``shared``: info hash to torrent, kept current by the caller.
 
     ``slots``: who is served; without, everybody is. ``displaced`` is called with whoever loses a slot.
+    ``crowded(now)``: whether requests have to wait, so that whom they are for makes a difference.
     """
 
     def __init__(
@@ -71,12 +78,15 @@ class Answerer:
         shared: Mapping[bytes, Shared],
         slots: Slots | None = None,
         displaced: Callable[[Address], None] = lambda addr: None,
+        crowded: Callable[[float], bool] = lambda now: False,
     ) -> None:
         self._mint = mint
         self._shared = shared
         self._slots = slots
         self._displaced = displaced
+        self._crowded = crowded
         self._copies = Copies()
+        self._recipients = Recipients()
         self.strangers = Strangers(0.0)
         self._expired = Strangers(0.0)  # those whose token was good once: a flood keeps none for them
         self.counts: Counter[str] = Counter()  # datagrams by what became of them
@@ -108,8 +118,25 @@ class Answerer:
         if self._copies.is_copy(message, addr):
             self.counts["copy"] += 1
             return None
+        if shared.held is None and not self._spreads(message, shared.piece_length, addr, now):
+            return self._refuse(message, wire.Refusal.NOT_RARE)
         self.counts["request"] += 1
         return SendChunk(message)
+
+    def _spreads(self, request: wire.Request, piece_length: int, addr: Address, now: float) -> bool:
+        """Whether it is as rare as ``request`` wants it; then ``addr`` will have it."""
+        pieces, recipients = _pieces(request, piece_length), self._recipients
+        if request.rare_only and recipients.somebody_else(pieces[0], addr, now) and self._crowded(now):
+            return False
+        for piece in pieces:
+            recipients.sent(piece, addr, now)
+        return True
+
+    def not_sent(self, request: wire.Request, addr: Address) -> None:
+        """``request`` of ``addr``, which was to be answered, is not."""
+        shared = self._shared.get(request.info_hash)
+        for piece in _pieces(request, shared.piece_length) if shared is not None else ():
+            self._recipients.not_sent(piece, addr)
 
     def _is_worthless(self, datagram: bytes | memoryview, addr: Address, now: float) -> bool:
         """Whether ``datagram`` is not worth decoding; then it is counted. This is what a flood costs us."""
@@ -172,6 +199,12 @@ class Answerer:
         first_piece = ask.first_piece // 8 * 8  # a page begins with a byte
         page = held.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
         return wire.Tell(ask.transfer_id, ask.sequence, shared.size, False, first_piece, page)
+
+
+def _pieces(request: wire.Request, piece_length: int) -> list[Piece]:
+    """The pieces that ``request`` is for, or for parts of."""
+    first, last = request.offset // piece_length, (request.offset + request.length - 1) // piece_length
+    return [(request.info_hash, index) for index in range(first, last + 1)]
 
 
 def _in_bounds(request: wire.Request, shared: Shared) -> bool:

@@ -28,7 +28,7 @@ from common.errors import OwnerFault, WireError
 from node.chunk_udp import wire
 from node.chunk_udp.access import AccessLink, Share
 from node.chunk_udp.congestion.base import CongestionController
-from node.chunk_udp.facts import Counters, Fact, NotHeld, Queued, Terms, Told
+from node.chunk_udp.facts import Counters, Fact, NotHeld, NotRare, Queued, Terms, Told
 from node.chunk_udp.reception import Order, Reception
 from node.chunk_udp.recovery import RoundTripTime
 
@@ -164,14 +164,16 @@ class FetchConnection:
         """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
         return self._bytes.take_lost(limit)
 
-    def request(self, start: int, end: int, now: float) -> None:
-        """Ask for bytes ``[start, end)``, at most ``wire.MAX_REQUEST`` of them."""
+    def request(self, start: int, end: int, now: float, rare_only: bool = False) -> None:
+        """Ask for bytes ``[start, end)``, at most ``wire.MAX_REQUEST`` of them. ``rare_only``: a NotRare may
+        follow instead.
+        """
         if not self._bytes.flight.requests:
             self._silent_since = self._timer_from = now
         for order in self._bytes.request(start, end, now):
-            self._send(order)
+            self._send(order, rare_only)
 
-    def _send(self, order: Order) -> None:
+    def _send(self, order: Order, rare_only: bool = False) -> None:
         terms, length = self.terms, order.end - order.start
         request = wire.Request(
             terms.transfer_id,
@@ -182,6 +184,7 @@ class FetchConnection:
             self._token,
             order.segment_size,
             terms.checked,
+            rare_only,
         )
         self._to_send.append(wire.encode(request))
 
@@ -241,18 +244,19 @@ class FetchConnection:
         return ()
 
     def _refuse_received(self, message: wire.Refuse, now: float) -> Fact:
-        """NOT_HELD and BUSY are news; every other refusal ends it."""
+        """NOT_HELD, NOT_RARE and BUSY are news; every other refusal ends it."""
         request = self._bytes.flight.requests.get(message.sequence)
-        if message.reason is wire.Refusal.NOT_HELD and request is not None:
+        if message.reason in (wire.Refusal.NOT_HELD, wire.Refusal.NOT_RARE) and request is not None:
             self._heard(now)
-            return NotHeld(tuple(self._bytes.take_back(request)))
+            spans = tuple(self._bytes.take_back(request))
+            return NotHeld(spans) if message.reason is wire.Refusal.NOT_HELD else NotRare(spans)
         if message.reason is not wire.Refusal.BUSY:
             raise OwnerFault(str(message.reason))
         self._heard(now)
         self._asked.clear()
-        spans = self._bytes.take_all_back()
+        back = self._bytes.take_all_back()
         self.state, self._ask_again_at = State.QUEUED, now + BUSY_WAIT
-        return Queued(message.place, tuple(spans))
+        return Queued(message.place, tuple(back))
 
     def _tell_received(self, message: wire.Tell, now: float) -> Told:
         asked_at = self._asked[message.sequence]

@@ -46,6 +46,13 @@ class NotHeld:
 
 
 @dataclass(frozen=True)
+class NotRare:
+    """The owner has just sent ``spans`` to somebody else, who will pass them on: something else, please."""
+
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class Queued:
     """The owner serves others first: we are ``place``-th in line. ``spans`` had been asked for in vain."""
 
@@ -53,7 +60,7 @@ class Queued:
     spans: tuple[tuple[int, int], ...]
 
 
-Fact = Told | Arrived | NotHeld | Queued
+Fact = Told | Arrived | NotHeld | NotRare | Queued
 
 
 @dataclass

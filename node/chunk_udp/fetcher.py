@@ -20,7 +20,7 @@ from node.chunk_udp import sockets, wire
 from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection
-from node.chunk_udp.facts import Arrived, Fact, NotHeld, Queued, Terms, Told
+from node.chunk_udp.facts import Arrived, Fact, NotHeld, NotRare, Queued, Terms, Told
 from node.chunk_udp.tokens import Address
 from node.settings import TransferSettings
 
@@ -39,6 +39,12 @@ class Supply(Protocol):
         """At most ``limit`` bytes that this owner shall be asked for, or a crumb more; None: nothing now."""
         ...
 
+    def wants_rare(self, start: int) -> bool:
+        """Whether the owner shall refuse what ``next_span`` has just given, from ``start`` on, if somebody else
+        was sent it lately; ``not_rare`` follows.
+        """
+        ...
+
     def deliver(self, offset: int, payload: bytes | memoryview) -> None:
         """Bytes that were asked for; the view is valid during the call only."""
         ...
@@ -49,6 +55,10 @@ class Supply(Protocol):
 
     def not_held(self, spans: Sequence[tuple[int, int]]) -> None:
         """These were handed out by ``next_span``, and the owner does not hold them after all."""
+        ...
+
+    def not_rare(self, spans: Sequence[tuple[int, int]]) -> None:
+        """These were handed out by ``next_span``, and somebody else has just got them from this owner."""
         ...
 
     def queued(self, place: int) -> None:
@@ -176,11 +186,14 @@ class Fetcher:
         """Turn room in the window into requests; what was lost goes first."""
         connection = self.connection
         while size := connection.may_request(now):
-            span = connection.take_lost(size) or self._supply.next_span(size)
+            span, rare_only = connection.take_lost(size), False
             if span is None:
-                connection.out_of_work()
-                break
-            connection.request(*span, now)
+                span = self._supply.next_span(size)
+                if span is None:
+                    connection.out_of_work()
+                    break
+                rare_only = self._supply.wants_rare(span[0])
+            connection.request(*span, now, rare_only)
         for datagram in connection.datagrams_to_send():
             try:
                 self._sock.send(datagram)
@@ -213,6 +226,8 @@ class Fetcher:
             self._supply.told(fact.size, fact.complete, fact.first_piece, fact.bitfield)
         elif isinstance(fact, NotHeld):
             self._supply.not_held(fact.spans)
+        elif isinstance(fact, NotRare):
+            self._supply.not_rare(fact.spans)
         elif isinstance(fact, Queued):
             self._supply.give_back(fact.spans)
             self._supply.queued(fact.place)

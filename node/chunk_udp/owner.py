@@ -68,7 +68,9 @@ class Owner:
         self._mint = TokenMint(secret)
         self.slots = Slots(settings.upload_slots)
         self._serving = Serving(settings.upload_limit, time.monotonic())
-        self._answerer = Answerer(self._mint, shared, self.slots, self._displace)
+        self._answerer = Answerer(
+            self._mint, shared, self.slots, self._displace, self._serving.is_crowded
+        )
         self._on_fault = on_fault
         self._stopped = threading.Event()
         self._sender = SegmentSender(sock, self.counts)
@@ -180,7 +182,10 @@ class Owner:
 
     def _displace(self, addr: Address) -> None:
         """The slice of ``addr`` is over: what it asked for is not sent, and it is told so."""
-        for request in self._serving.queue.forget(addr)[-1:]:
+        forgotten = self._serving.queue.forget(addr)
+        for request in forgotten:
+            self._answerer.not_sent(request, addr)
+        for request in forgotten[-1:]:
             self._refuse(request, wire.Refusal.BUSY, addr, self.slots.place_of(addr))
 
     def _guard(self, now: float) -> None:

@@ -11,6 +11,7 @@ MAX_BACKLOG = 4 << 20  # bytes that may wait of one address; more than a fetcher
 LONGEST_BACKLOG = 0.25  # seconds that it takes to send an address what waits of it, under a limit
 FEWEST_SEGMENTS = 4  # that may wait of an address in any case, or it could never have two requests under way
 ALONE_AFTER = 1.0  # seconds without a request from anybody else, after which nobody is waited for
+CROWDED = 0.1  # seconds
 TURN_OF_BURST = 0.6  # of the limit's depth: who waits for a whole turn may come late, and loses nothing
 
 
@@ -58,6 +59,10 @@ class Serving:
         """The first ``length`` bytes of ``portion``, which ``next`` has just given, went out."""
         self.queue.sent(portion, length)
         self.limit.spend(length + -(-length // portion.segment) * wire.HEADER_SIZE, now)
+
+    def is_crowded(self, now: float) -> bool:
+        """Whether who is next has waited for longer than it takes to come by chance."""
+        return self.queue.waited(now) > CROWDED
 
     def wait(self, now: float) -> float | None:
         """Seconds until ``next`` may have something; None: until something is added.

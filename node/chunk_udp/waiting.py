@@ -89,6 +89,12 @@ class ServingQueue:
         """How many have something waiting."""
         return len(self._lines)
 
+    def waited(self, now: float) -> float:
+        """Seconds that the oldest request of whoever is next has waited; 0 if nothing waits."""
+        for line in self._lines.values():
+            return now - line.requests[0].since if line.requests else 0.0
+        return 0.0
+
     def add(self, request: wire.Request, addr: Address, segment: int, most: int, now: float) -> Added:
         """``request``, to be sent in segments of ``segment`` bytes.
 

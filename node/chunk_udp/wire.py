@@ -43,6 +43,7 @@ MAX_BITFIELD = 1024  # bytes of bitfield in one TELL
 
 CHECKED = 0x01  # flag: the check of a DATA covers its payload too, or (in REQUEST) shall do so
 COMPLETE = 0x02  # flag in TELL: the owner holds every piece, no bitfield follows
+RARE_ONLY = 0x04  # flag in REQUEST: refuse it if somebody else has just been sent this piece
 
 
 class Kind(enum.IntEnum):
@@ -66,6 +67,7 @@ class Refusal(enum.IntEnum):
     CHANGED = 2
     NOT_HELD = 3
     BUSY = 4
+    NOT_RARE = 5
 
     def __str__(self) -> str:
         return {
@@ -73,6 +75,7 @@ class Refusal(enum.IntEnum):
             2: "its copy has changed",
             3: "does not hold this range",
             4: "busy",
+            5: "has just sent this range to somebody else",
         }[self]
 
 
@@ -129,6 +132,7 @@ class Request(NamedTuple):  # like Data made again and again, at both ends
     token: bytes
     segment_size: int
     checked: bool = False
+    rare_only: bool = False  # we would rather have something that nobody else was sent lately
 
 
 class Data(NamedTuple):  # made for every segment, and three times as fast to make as a frozen dataclass
@@ -162,7 +166,7 @@ def encode(message: Message) -> bytes:
     transfer, sequence = message.transfer_id, message.sequence
     if isinstance(message, Request):
         body = _REQUEST.pack(message.info_hash, message.token, message.segment_size)
-        flags = CHECKED if message.checked else 0
+        flags = (CHECKED if message.checked else 0) | (RARE_ONLY if message.rare_only else 0)
         return _seal(Kind.REQUEST, flags, message.length, transfer, message.offset, sequence, body)
     if isinstance(message, Data):
         header = bytearray(HEADER_SIZE)
@@ -228,8 +232,9 @@ def _decode_body(
 ) -> Message:
     if kind == Kind.REQUEST and len(body) == _REQUEST.size:
         info_hash, token, segment_size = _REQUEST.unpack(body)
+        checked, rare_only = bool(flags & CHECKED), bool(flags & RARE_ONLY)
         return Request(
-            transfer, sequence, offset, length, info_hash, token, segment_size, bool(flags & CHECKED)
+            transfer, sequence, offset, length, info_hash, token, segment_size, checked, rare_only
         )
     if length != len(body):
         raise WireError("body of another length than it says")

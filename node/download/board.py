@@ -208,6 +208,16 @@ class Board:
                 self._plan.give_back(spans, source)
                 self.changed.notify_all()
 
+    def wants_rare(self, source: Source, start: int) -> bool:
+        """Whether ``source``, who holds all, shall give what ``take`` has just said only if it is rare."""
+        return self._plan.wants_rare(source, start)
+
+    def passed_on(self, source: Source, spans: Sequence[tuple[int, int]]) -> None:
+        """Ranges that ``source`` has just sent to somebody else: they are likely to come from there."""
+        with self._lock:
+            self._plan.passed_on(source, spans, self._clock())
+            self.changed.notify_all()
+
     def accept(self, source: Source, start: int, end: int) -> Sequence[tuple[int, int]]:
         """``source`` delivered ``[start, end)``: what of it is to be written, and then ``arrived``.
 
@@ -243,7 +253,7 @@ class Board:
                 now = self._clock()
                 if self._plan.has_work(source, now) or now >= until:
                     return True
-                time_helps = self._plan.outstanding or self._plan.probation.waiting(now)
+                time_helps = self._plan.time_helps(now)
                 check = LATE_CHECK if time_helps else float("inf")
                 nap = min(until - now, check)
                 self.changed.wait(None if nap == float("inf") else nap)

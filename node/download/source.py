@@ -148,6 +148,10 @@ class SourceThread:
         self._in_hand = until, end
         return start, until
 
+    def wants_rare(self, start: int) -> bool:
+        """Whether an owner of all is asked for what only it may have."""
+        return self._complete and self._board.wants_rare(self.key, start)
+
     def _take_work(self, limit: int) -> tuple[int, int] | None:
         if self._unchecked_if_trusted and self._board.trusts(self.key) == self._landing.checked:
             self._check_payloads(not self._landing.checked)
@@ -183,6 +187,11 @@ class SourceThread:
                 self._pages[piece // 8] &= ~(0x80 >> piece % 8)
         self._tell_board()
         self.give_back(spans)
+
+    def not_rare(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Somebody else has them and will pass them on: something else from this owner for a while."""
+        self._landing.flush()
+        self._board.passed_on(self.key, spans)
 
     def queued(self, place: int) -> None:
         """The owner serves others first: what was meant for it is for others meanwhile."""

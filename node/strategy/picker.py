@@ -14,6 +14,7 @@ So to look at a thousand pieces, or at a million, is one operation.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from common.bitfield import Bitfield
@@ -23,6 +24,7 @@ from node.strategy.split import SMALLEST_THEFT
 
 SPAN = 1 << 18  # bytes that a source is given at a time, in whole pieces
 CRUMB = 256  # bytes: a rest of a piece that small is asked for with what comes before it
+ASIDE = 1.0  # seconds for which what an owner of all has sent to others is left to them
 RARITIES = 8  # held by this many partial owners, or more, is all the same
 
 
@@ -42,6 +44,9 @@ class Picker:
         self._held: dict[Source, int | None] = {}  # None: everything
         self._all = (1 << self._pieces) - 1
         self._turns = [self._all]
+        self.aside = 0  # pieces that owners of all have just sent to others
+        self._aside_until: deque[tuple[float, int]] = deque()
+        self._insisted = 0  # pieces that were refused for that reason once
         self._rarities: list[int] | None = None  # pieces by how many hold them; None: to be found out
         self.give_back(missing)
 
@@ -84,6 +89,25 @@ class Picker:
             self._pool.add(start, end)
             self._look_at(start, end)
 
+    def wants_rare(self, start: int) -> bool:
+        """Whether the owner of all that is asked for the piece at ``start`` shall refuse it if it is not rare."""
+        piece, within = divmod(start, self._length)
+        return not (within or self._insisted & self._bit(piece))
+
+    def passed_on(self, spans: Iterable[tuple[int, int]], now: float) -> None:
+        """An owner of all has just sent these to somebody else."""
+        pieces = 0
+        for start, _ in self._by_piece(spans):
+            pieces |= self._bit(start // self._length)
+        self.aside |= pieces
+        self._insisted |= pieces
+        self._aside_until.append((now + ASIDE, pieces))
+
+    def look_at_clock(self, now: float) -> None:
+        """What was left to others for long enough is for everybody again."""
+        while self._aside_until and self._aside_until[0][0] <= now:
+            self.aside &= ~self._aside_until.popleft()[1]
+
     def claim(self, start: int, end: int) -> list[tuple[int, int]]:
         """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
         spans = self._pool.cut(start, end)
@@ -124,7 +148,7 @@ class Picker:
         return bool(chunk)
 
     def _pick(self, source: Source, chunk: RangeSet) -> None:
-        useful = self._free & self._holdings(source)
+        useful = self._free & self._offers(source)
         for alike in self._by_preference(source) if useful else ():
             if best := useful & alike:
                 first = self._any_of(best)
@@ -144,8 +168,10 @@ class Picker:
         yield self._begun
         rarest, *others = self._rarity()
         if self._held[source] is None:
+            fresh = rarest & ~self._insisted
             for turn in self._turns:
-                yield rarest & turn
+                yield fresh & turn
+            yield rarest
         yield from others
 
     def _rarity(self) -> list[int]:
@@ -178,7 +204,7 @@ class Picker:
 
     def _loot(self, thief: Source, rest: RangeSet) -> list[tuple[int, int]]:
         """About half of what the thief holds of ``rest``, from its end: whole pieces if there are several."""
-        holdings = self._holdings(thief)
+        holdings = self._offers(thief)
         spans = [span for span in self._by_piece(rest) if holdings & self._bit(span[0] // self._length)]
         if len(spans) > 1:
             return spans[(len(spans) + 1) // 2 :]
@@ -199,6 +225,11 @@ class Picker:
     def _holdings(self, source: Source) -> int:
         held = self._held[source]
         return self._all if held is None else held
+
+    def _offers(self, source: Source) -> int:
+        """What of it ``source`` shall be asked for now."""
+        held = self._held[source]
+        return self._all & ~self.aside if held is None else held
 
     def _by_piece(self, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         """``spans``, cut between pieces."""

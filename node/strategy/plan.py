@@ -113,6 +113,25 @@ class Work:
     def _seconds_left(self, source: Source) -> float:
         return self._strategy.rest(source) / (self._pace(source) + 1)
 
+    def wants_rare(self, start: int) -> bool:
+        """Whether the piece that begins at ``start`` is only wanted from an owner of all if it is rare."""
+        return self._picker is not None and self._picker.wants_rare(start)
+
+    def passed_on(self, spans: Sequence[Span], now: float) -> None:
+        """Owners of all have just sent these to others: let them come from there for a while."""
+        if self._picker is not None:
+            self._picker.passed_on(spans, now)
+
+    @property
+    def aside(self) -> bool:
+        """Whether anything is left to others for a while."""
+        return self._picker is not None and bool(self._picker.aside)
+
+    def look_at_clock(self, now: float) -> None:
+        """That while may be over."""
+        if self._picker is not None and self._picker.aside:
+            self._picker.look_at_clock(now)
+
     def claim(self, start: int, end: int) -> list[Span]:
         """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
         return self._strategy.claim(start, end)
@@ -160,8 +179,25 @@ class Plan:
         """How many of those who work delivered a piece together that somebody else should deliver now."""
         return self.probation.suspects(self.work.sources)
 
+    def wants_rare(self, source: Source, start: int) -> bool:
+        """Whether ``source``, who holds all, shall refuse the piece that begins at ``start`` if it is not rare.
+
+        Once for each piece: who asks again means it. The first piece of a new owner is its trial.
+        """
+        return self.work.wants_rare(start) and self.probation.trusts(source)
+
+    def passed_on(self, source: Source, spans: Sequence[Span], now: float) -> None:
+        """``source`` has just sent these to somebody else."""
+        self.work.passed_on(spans, now)
+        self.give_back(spans, source)
+
+    def time_helps(self, now: float) -> bool:
+        """Whether there may be something to take later although nothing else happens."""
+        return bool(self.outstanding) or self.work.aside or self.probation.waiting(now)
+
     def take(self, source: Source, limit: int, now: float) -> Span | None:
         """At most ``limit`` bytes for ``source`` to be asked for now, None if there are none for it now."""
+        self.work.look_at_clock(now)
         limit = self._room(source, limit)
         if limit <= 0:
             return None
@@ -177,6 +213,7 @@ class Plan:
 
     def has_work(self, source: Source, now: float) -> bool:
         """Whether ``take`` would find anything."""
+        self.work.look_at_clock(now)
         return self._room(source, 1) > 0 and (
             self.probation.refill(source, now) or self._late(source, 1, now) is not None
         )
