@@ -105,7 +105,7 @@ class Fetcher:
         self._next_page = 0  # the first piece that it is about
         # The first wait is longer, by chance: else all that joined together would ask at the same moments,
         # and between them nobody would know of anything new.
-        self._news_wait = NEWS_INTERVAL * random.uniform(1.0, 2.0)
+        self._news_wait = NEWS_INTERVAL * random.uniform(0.3, 1.0)
 
     def _connect(self, addr: Address, info_hash: bytes, settings: TransferSettings) -> FetchConnection:
         """What the path to ``addr`` is like, and a connection made for it."""

@@ -12,7 +12,7 @@ from node.discovery.base import Discovery
 
 FIRST_WAIT = 0.5  # seconds between two searches while there is no owner; doubled each time
 LONGEST_WAIT = 8.0  # seconds
-FIRST_REFRESH = 0.5  # seconds between two searches for more owners while there are some, but too few:
+FIRST_REFRESH = 0.25  # seconds between two searches for more owners while there are some, but too few:
 REFRESH_GROWTH = 1.5  # those who began together with us will have something soon, and later ones are fewer
 LONGEST_REFRESH = 10.0  # seconds
 

@@ -44,8 +44,8 @@ class Picker:
         self._held: dict[Source, int | None] = {}  # None: everything
         self._all = (1 << self._pieces) - 1
         self._turns = [self._all]
-        self.aside = 0  # pieces that owners of all have just sent to others
-        self._aside_until: deque[tuple[float, int]] = deque()
+        self.aside: dict[Source, int] = {}  # pieces that an owner of all has just sent to others
+        self._aside_until: deque[tuple[float, Source, int]] = deque()
         self._insisted = 0  # pieces that were refused for that reason once
         self._rarities: list[int] | None = None  # pieces by how many hold them; None: to be found out
         self.give_back(missing)
@@ -68,8 +68,7 @@ class Picker:
         """
         self._held[source] = None if held is None else self._set_of(held)
         self._rarities = None
-        chunk = self._chunks.get(source)
-        wrong = self._not_held(source, chunk) if chunk else []
+        wrong = self._not_offered(source)
         self.give_back(wrong)
         return bool(wrong)
 
@@ -94,19 +93,23 @@ class Picker:
         piece, within = divmod(start, self._length)
         return not (within or self._insisted & self._bit(piece))
 
-    def passed_on(self, spans: Iterable[tuple[int, int]], now: float) -> None:
-        """An owner of all has just sent these to somebody else."""
+    def passed_on(self, source: Source, spans: Iterable[tuple[int, int]], now: float) -> None:
+        """``source``, an owner of all, has just sent these to somebody else."""
         pieces = 0
         for start, _ in self._by_piece(spans):
             pieces |= self._bit(start // self._length)
-        self.aside |= pieces
         self._insisted |= pieces
-        self._aside_until.append((now + ASIDE, pieces))
+        self.aside[source] = self.aside.get(source, 0) | pieces
+        self._aside_until.append((now + ASIDE, source, pieces))
+        self.give_back(self._not_offered(source))
 
     def look_at_clock(self, now: float) -> None:
-        """What was left to others for long enough is for everybody again."""
+        """What was left to others for long enough may be asked for again."""
         while self._aside_until and self._aside_until[0][0] <= now:
-            self.aside &= ~self._aside_until.popleft()[1]
+            _, source, pieces = self._aside_until.popleft()
+            self.aside[source] &= ~pieces
+            if not self.aside[source]:
+                del self.aside[source]
 
     def claim(self, start: int, end: int) -> list[tuple[int, int]]:
         """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
@@ -228,8 +231,7 @@ class Picker:
 
     def _offers(self, source: Source) -> int:
         """What of it ``source`` shall be asked for now."""
-        held = self._held[source]
-        return self._all & ~self.aside if held is None else held
+        return self._holdings(source) & ~self.aside.get(source, 0)
 
     def _by_piece(self, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         """``spans``, cut between pieces."""
@@ -241,10 +243,13 @@ class Picker:
                 start = boundary
         return cut
 
-    def _not_held(self, source: Source, chunk: RangeSet) -> list[tuple[int, int]]:
-        """Take out of ``chunk`` what ``source`` does not hold."""
-        holdings = self._holdings(source)
-        wrong = [span for span in self._by_piece(chunk) if not holdings & self._bit(span[0] // self._length)]
+    def _not_offered(self, source: Source) -> list[tuple[int, int]]:
+        """Take out of what ``source`` was given what it shall not be asked for after all."""
+        chunk = self._chunks.get(source)
+        if not chunk:
+            return []
+        offers = self._offers(source)
+        wrong = [span for span in self._by_piece(chunk) if not offers & self._bit(span[0] // self._length)]
         for span in wrong:
             chunk.cut(*span)
         return wrong

@@ -117,10 +117,10 @@ class Work:
         """Whether the piece that begins at ``start`` is only wanted from an owner of all if it is rare."""
         return self._picker is not None and self._picker.wants_rare(start)
 
-    def passed_on(self, spans: Sequence[Span], now: float) -> None:
-        """Owners of all have just sent these to others: let them come from there for a while."""
+    def passed_on(self, source: Source, spans: Sequence[Span], now: float) -> None:
+        """``source`` has just sent these to others: let them come from there for a while."""
         if self._picker is not None:
-            self._picker.passed_on(spans, now)
+            self._picker.passed_on(source, spans, now)
 
     @property
     def aside(self) -> bool:
@@ -188,7 +188,7 @@ class Plan:
 
     def passed_on(self, source: Source, spans: Sequence[Span], now: float) -> None:
         """``source`` has just sent these to somebody else."""
-        self.work.passed_on(spans, now)
+        self.work.passed_on(source, spans, now)
         self.give_back(spans, source)
 
     def time_helps(self, now: float) -> bool:
