@@ -30,7 +30,7 @@ HELD = 1 << 12  # bytes that are here of the one that is shared in part
 
 
 class _Shared:
-    size, offered, held = SIZE, True, None
+    size, piece_length, offered, held = SIZE, SIZE // 100, True, None
 
     def holds(self, start: int, end: int) -> bool:
         return True

@@ -54,9 +54,8 @@ class SimulatedOwner:
         plan = self.plan
         slots = Slots(plan.slots) if plan.slots is not None else None
         self._serving = Serving(plan.upload_limit, self._clock.now)
-        self._answerer = Answerer(
-            TokenMint(self._chance.randbytes(32)), {self._info_hash: self}, slots, self._displaced, self._serving.is_crowded
-        )
+        mint, crowded = TokenMint(self._chance.randbytes(32)), self._serving.is_crowded
+        self._answerer = Answerer(mint, {self._info_hash: self}, slots, self._displaced, crowded)
         self._slots = slots
         if slots is not None:
             self._clock.at(self._clock.now, lambda: self._stranger(slots))

@@ -39,6 +39,7 @@ class _Content:
     """What one owner serves: the content, or something like it."""
 
     data: bytes
+    piece_length: int
     offered: bool = True
     held: Bitfield | None = None
 
@@ -110,7 +111,12 @@ def _serve(
     """An owner on a socket of its own behind a relay of its own: where to ask for it."""
     sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     sock.bind(("127.0.0.1", 0))
-    owner = Owner(sock, {metainfo.info_hash: _Content(data)}, chance.randbytes(32), lambda *_: None)
+    owner = Owner(
+        sock,
+        {metainfo.info_hash: _Content(data, metainfo.piece_length)},
+        chance.randbytes(32),
+        lambda *_: None,
+    )
     thread = threading.Thread(target=owner.listen, name="soak owner", daemon=True)
     thread.start()
     stack.callback(thread.join)

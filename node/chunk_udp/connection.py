@@ -170,10 +170,10 @@ class FetchConnection:
         """
         if not self._bytes.flight.requests:
             self._silent_since = self._timer_from = now
-        for order in self._bytes.request(start, end, now):
-            self._send(order, rare_only)
+        for order in self._bytes.request(start, end, now, rare_only):
+            self._send(order)
 
-    def _send(self, order: Order, rare_only: bool = False) -> None:
+    def _send(self, order: Order) -> None:
         terms, length = self.terms, order.end - order.start
         request = wire.Request(
             terms.transfer_id,
@@ -184,7 +184,7 @@ class FetchConnection:
             self._token,
             order.segment_size,
             terms.checked,
-            rare_only,
+            order.rare_only,
         )
         self._to_send.append(wire.encode(request))
 
@@ -244,9 +244,12 @@ class FetchConnection:
         return ()
 
     def _refuse_received(self, message: wire.Refuse, now: float) -> Fact:
-        """NOT_HELD, NOT_RARE and BUSY are news; every other refusal ends it."""
+        """NOT_HELD, BUSY, and NOT_RARE where it was allowed, are news; every other refusal ends it."""
         request = self._bytes.flight.requests.get(message.sequence)
-        if message.reason in (wire.Refusal.NOT_HELD, wire.Refusal.NOT_RARE) and request is not None:
+        if request is not None and (
+            message.reason is wire.Refusal.NOT_HELD
+            or (message.reason is wire.Refusal.NOT_RARE and request.rare_only)
+        ):
             self._heard(now)
             spans = tuple(self._bytes.take_back(request))
             return NotHeld(spans) if message.reason is wire.Refusal.NOT_HELD else NotRare(spans)

@@ -40,8 +40,8 @@ class Supply(Protocol):
         ...
 
     def wants_rare(self, start: int) -> bool:
-        """Whether the owner shall refuse what ``next_span`` has just given, from ``start`` on, if somebody else
-        was sent it lately; ``not_rare`` follows.
+        """Whether the owner may refuse what ``next_span`` has just given, from ``start`` on, because somebody
+        else was sent it lately; then ``not_rare`` follows.
         """
         ...
 
@@ -103,8 +103,8 @@ class Fetcher:
         self._next_question = float("inf")
         self._dry = True  # the socket had nothing more when it was last asked
         self._next_page = 0  # the first piece that it is about
-        # The first wait is longer, by chance: else all that joined together would ask at the same moments,
-        # and between them nobody would know of anything new.
+        # Who has just begun holds little, and soon more. By chance, because all that joined together would
+        # ask at the same moments, and between them nobody would know of anything new.
         self._news_wait = NEWS_INTERVAL * random.uniform(0.3, 1.0)
 
     def _connect(self, addr: Address, info_hash: bytes, settings: TransferSettings) -> FetchConnection:

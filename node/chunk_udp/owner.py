@@ -68,9 +68,7 @@ class Owner:
         self._mint = TokenMint(secret)
         self.slots = Slots(settings.upload_slots)
         self._serving = Serving(settings.upload_limit, time.monotonic())
-        self._answerer = Answerer(
-            self._mint, shared, self.slots, self._displace, self._serving.is_crowded
-        )
+        self._answerer = Answerer(self._mint, shared, self.slots, self._displace, self._serving.is_crowded)
         self._on_fault = on_fault
         self._stopped = threading.Event()
         self._sender = SegmentSender(sock, self.counts)

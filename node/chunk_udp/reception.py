@@ -34,6 +34,7 @@ class Order(NamedTuple):
     start: int
     end: int
     segment_size: int
+    rare_only: bool = False
 
 
 class Reception:
@@ -110,28 +111,29 @@ class Reception:
         """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
         return self._lost.take_first(limit)
 
-    def request(self, start: int, end: int, now: float) -> list[Order]:
+    def request(self, start: int, end: int, now: float, rare_only: bool = False) -> list[Order]:
         """Bytes ``[start, end)`` are asked for: by which requests."""
         trial = self.search.wanted
         if trial is None or end - start < trial:
-            return [self._order(start, end, self.search.size, now)]
-        orders = [self._order(start, start + trial, trial, now)]
+            return [self._order(start, end, self.search.size, now, rare_only)]
+        orders = [self._order(start, start + trial, trial, now, rare_only)]
         self.search.tries(orders[0].sequence)
         self._sized_at = float("-inf")  # there is no other trial
         self._trial = start, start + trial
         if start + trial < end:
-            orders.append(self._order(start + trial, end, self.search.size, now))
+            orders.append(self._order(start + trial, end, self.search.size, now, rare_only))
         return orders
 
-    def _order(self, start: int, end: int, segment_size: int, now: float) -> Order:
+    def _order(self, start: int, end: int, segment_size: int, now: float, rare_only: bool = False) -> Order:
         size = end - start
         entry = self.flight.send(start, end, now)
+        entry.rare_only = rare_only
         self.deliveries.sent(entry, self.flight.bytes == size, now)
         self._pacer.spend(size, self._rate, now)
         if self.share.limited:
             self.share.spend(size + -(-size // segment_size) * wire.HEADER_SIZE, now)
         self.counters.requested_bytes += size
-        return Order(entry.sequence, start, end, segment_size)
+        return Order(entry.sequence, start, end, segment_size, rare_only)
 
     # ---- what came
 

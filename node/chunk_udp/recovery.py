@@ -70,6 +70,7 @@ class Outstanding:
     ranges: RangeSet | None = None  # what is missing, once anybody had to know
     answered: bool = False  # something of it arrived
     complete: bool = False  # nothing of it is awaited any more
+    rare_only: bool = False  # it may be refused because somebody else has just got it
     delivered: int = 0  # for the delivery rate: bytes that had arrived when it was sent,
     delivered_at: float = 0.0  # when the last of them had,
     first_sent_at: float = 0.0  # and when that had been asked for

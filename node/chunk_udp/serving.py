@@ -10,8 +10,8 @@ from node.chunk_udp.waiting import LARGEST_TURN, Added, Portion, ServingQueue
 MAX_BACKLOG = 4 << 20  # bytes that may wait of one address; more than a fetcher's buffer holds is not wanted
 LONGEST_BACKLOG = 0.25  # seconds that it takes to send an address what waits of it, under a limit
 FEWEST_SEGMENTS = 4  # that may wait of an address in any case, or it could never have two requests under way
+LONG_WAIT = 0.1  # seconds that a request waits when there is more to send than goes out
 ALONE_AFTER = 1.0  # seconds without a request from anybody else, after which nobody is waited for
-CROWDED = 0.1  # seconds
 TURN_OF_BURST = 0.6  # of the limit's depth: who waits for a whole turn may come late, and loses nothing
 
 
@@ -61,8 +61,8 @@ class Serving:
         self.limit.spend(length + -(-length // portion.segment) * wire.HEADER_SIZE, now)
 
     def is_crowded(self, now: float) -> bool:
-        """Whether who is next has waited for longer than it takes to come by chance."""
-        return self.queue.waited(now) > CROWDED
+        """Whether more is asked for than goes out, so that whatever is sent keeps somebody waiting."""
+        return self.queue.waited(now) > LONG_WAIT
 
     def wait(self, now: float) -> float | None:
         """Seconds until ``next`` may have something; None: until something is added.

@@ -233,9 +233,7 @@ def _decode_body(
     if kind == Kind.REQUEST and len(body) == _REQUEST.size:
         info_hash, token, segment_size = _REQUEST.unpack(body)
         checked, rare_only = bool(flags & CHECKED), bool(flags & RARE_ONLY)
-        return Request(
-            transfer, sequence, offset, length, info_hash, token, segment_size, checked, rare_only
-        )
+        return Request(transfer, sequence, offset, length, info_hash, token, segment_size, checked, rare_only)
     if length != len(body):
         raise WireError("body of another length than it says")
     if kind == Kind.ASK and len(body) == ASK_SIZE - HEADER_SIZE:

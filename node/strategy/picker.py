@@ -79,6 +79,7 @@ class Picker:
     def leave(self, source: Source) -> None:
         """``source`` works no more: its rest is nobody's."""
         self.give_back(self._chunks.pop(source, RangeSet()))
+        self.aside.pop(source, None)
         if self._held.pop(source, None) is not None:
             self._rarities = None
 
@@ -89,7 +90,7 @@ class Picker:
             self._look_at(start, end)
 
     def wants_rare(self, start: int) -> bool:
-        """Whether the owner of all that is asked for the piece at ``start`` shall refuse it if it is not rare."""
+        """Whether an owner of all may refuse the piece that begins at ``start`` if it is not rare: once."""
         piece, within = divmod(start, self._length)
         return not (within or self._insisted & self._bit(piece))
 
@@ -107,9 +108,9 @@ class Picker:
         """What was left to others for long enough may be asked for again."""
         while self._aside_until and self._aside_until[0][0] <= now:
             _, source, pieces = self._aside_until.popleft()
-            self.aside[source] &= ~pieces
-            if not self.aside[source]:
-                del self.aside[source]
+            left = self.aside.pop(source, 0) & ~pieces
+            if left:
+                self.aside[source] = left
 
     def claim(self, start: int, end: int) -> list[tuple[int, int]]:
         """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""

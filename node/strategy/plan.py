@@ -180,9 +180,9 @@ class Plan:
         return self.probation.suspects(self.work.sources)
 
     def wants_rare(self, source: Source, start: int) -> bool:
-        """Whether ``source``, who holds all, shall refuse the piece that begins at ``start`` if it is not rare.
+        """Whether ``source``, who holds all, may refuse the piece that begins at ``start`` if it is not rare.
 
-        Once for each piece: who asks again means it. The first piece of a new owner is its trial.
+        Once for each piece: who asks again means it. And not the first piece of a new owner: it is its trial.
         """
         return self.work.wants_rare(start) and self.probation.trusts(source)
 

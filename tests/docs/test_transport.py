@@ -36,8 +36,17 @@ WITH_CONSTANTS = [
     *("congestion/cubic.py", "congestion/fixed.py", "congestion/ledbat.py", "congestion/reno.py"),
 ]
 OWNERS_SIDE = [  # in docs/protocol.md
-    *("answers.py", "copies.py", "kernel_filter.py", "limits.py", "marks.py", "owner.py", "segments.py"),
-    *("serving.py", "slots.py", "sockets.py", "strangers.py", "tokens.py", "waiting.py", "wire.py"),
+    *("answers.py", "copies.py", "kernel_filter.py", "limits.py", "marks.py", "owner.py", "recipients.py"),
+    *(
+        "segments.py",
+        "serving.py",
+        "slots.py",
+        "sockets.py",
+        "strangers.py",
+        "tokens.py",
+        "waiting.py",
+        "wire.py",
+    ),
 ]
 MEGABIT = 125_000  # bytes
 

@@ -42,6 +42,7 @@ class Content:
     size: int = SIZE
     offered: bool = True
     partly: bool = False
+    piece_length: int = SIZE // PIECES
 
     @property
     def held(self) -> Bitfield | None:

@@ -43,6 +43,7 @@ class Content:
 
     size: int = len(CONTENT)
     offered: bool = True
+    piece_length: int = 1 << 16
     held = None
 
     def holds(self, start: int, end: int) -> bool:
@@ -105,10 +106,13 @@ class Download:
     def __init__(self) -> None:
         self.todo = RangeSet([(0, len(CONTENT))])
         self.data = bytearray(len(CONTENT))
-        self.told = self.not_held = self.queued = lambda *news: None
+        self.told = self.not_held = self.not_rare = self.queued = lambda *news: None
 
     def next_span(self, limit: int) -> tuple[int, int] | None:
         return self.todo.take_first(limit)
+
+    def wants_rare(self, start: int) -> bool:
+        return False
 
     def deliver(self, offset: int, payload: bytes | memoryview) -> None:
         self.data[offset : offset + len(payload)] = payload

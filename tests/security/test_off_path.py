@@ -33,7 +33,7 @@ SETTINGS = TransferSettings(owner_timeout=20.0, loopback_segment_size=1400, sock
 class Content:
     """A torrent in memory."""
 
-    size, offered, held = len(CONTENT), True, None
+    size, offered, held, piece_length = len(CONTENT), True, None, 1 << 16
 
     def holds(self, start: int, end: int) -> bool:
         return True
@@ -67,6 +67,12 @@ class Download:
     def give_back(self, spans: Sequence[tuple[int, int]]) -> None:
         for span in spans:
             self.todo.add(*span)
+
+    def wants_rare(self, start: int) -> bool:
+        return False
+
+    def not_rare(self, spans: object) -> None:
+        raise AssertionError("nothing was asked for on that condition")
 
     def not_held(self, spans: object) -> None:
         raise AssertionError("a forged REFUSE was believed")

@@ -25,7 +25,7 @@ FINE = {"PROGRESS_INTERVAL": "0.02", "SOCKET_BUFFER_SIZE": "262144"}  # little u
 class Content:
     """All of a file, in memory."""
 
-    offered, held = True, None
+    offered, held, piece_length = True, None, 1 << 16
 
     def __init__(self, content: bytes) -> None:
         self.size = len(content)

@@ -27,6 +27,7 @@ class Content:
     offered: bool = True
 
     held = None
+    piece_length = 10_000
 
     def holds(self, start: int, end: int) -> bool:
         return True

@@ -31,6 +31,7 @@ class Content:
     """A torrent in memory; ``broken`` makes every read fail as a changed file's does."""
 
     held = None
+    piece_length = 1 << 16
 
     def holds(self, start: int, end: int) -> bool:
         return True
@@ -76,6 +77,12 @@ class Download:
     def give_back(self, spans: Sequence[tuple[int, int]]) -> None:
         for span in spans:
             self.todo.add(*span)
+
+    def wants_rare(self, start: int) -> bool:
+        return False
+
+    def not_rare(self, spans: object) -> None:
+        raise AssertionError("nothing was asked for on that condition")
 
     def not_held(self, spans: object) -> None:
         pass

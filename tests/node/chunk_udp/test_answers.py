@@ -30,6 +30,7 @@ class Content:
     size: int = 100_000
     offered: bool = True
     held: Bitfield | None = None  # of pieces of PIECE bytes
+    piece_length: int = PIECE
 
     def holds(self, start: int, end: int) -> bool:
         return self.held is None or all(p in self.held for p in range(start // PIECE, -(-end // PIECE)))

@@ -10,7 +10,7 @@ from common.errors import OwnerFault
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import BUSY_WAIT, MAX_QUESTIONS, FetchConnection, State
-from node.chunk_udp.facts import Arrived, Fact, NotHeld, Queued, Terms, Told
+from node.chunk_udp.facts import Arrived, Fact, NotHeld, NotRare, Queued, Terms, Told
 
 TERMS = Terms(
     info_hash=b"h" * 20, transfer_id=0xC0FFEE, segment_size=1000, receive_limit=64_000, owner_timeout=2.0
@@ -146,3 +146,36 @@ def test_a_busy_owner_that_falls_silent_is_given_up() -> None:
             timer = connection.next_timer()
             assert timer is not None and timer < 10
             connection.on_timer(timer)
+
+
+def test_what_it_has_just_sent_to_somebody_else_comes_back_if_that_was_agreed() -> None:
+    connection = fetching()
+    connection.request(0, 2000, 1.0, rare_only=True)
+    connection.request(2000, 3000, 1.0)
+    first, second = sent(connection)
+    assert isinstance(first, wire.Request) and first.rare_only
+    assert isinstance(second, wire.Request) and not second.rare_only
+    refusal = wire.Refuse(first.transfer_id, first.sequence, wire.Refusal.NOT_RARE)
+    assert take(connection, refusal, 1.1) == [NotRare(((0, 2000),))]
+    assert connection.in_flight == 1000 and connection.state is State.FETCHING
+    assert take(connection, refusal, 1.2) == []  # a late copy of it is no news
+
+
+def test_an_owner_that_will_not_give_what_is_meant_is_given_up() -> None:
+    connection = fetching()
+    connection.request(0, 2000, 1.0)
+    (request,) = sent(connection)
+    refusal = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.NOT_RARE)
+    with pytest.raises(OwnerFault, match="somebody else"):
+        take(connection, refusal, 1.1)
+
+
+def test_what_is_asked_for_again_after_a_loss_is_meant() -> None:
+    connection = fetching()
+    connection.request(0, 1000, 1.0, rare_only=True)
+    (request,) = sent(connection)
+    assert isinstance(request, wire.Request) and request.rare_only
+    timer = connection.next_timer()
+    assert timer is not None
+    connection.on_timer(timer)
+    assert [m.rare_only for m in sent(connection) if isinstance(m, wire.Request)] == [False]

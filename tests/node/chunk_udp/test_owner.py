@@ -30,6 +30,7 @@ class Content:
     size = len(CONTENT)
     offered = True
     held = None
+    piece_length = 1 << 16
     fault: FileFault | None = None
 
     def holds(self, start: int, end: int) -> bool:

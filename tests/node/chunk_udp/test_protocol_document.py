@@ -19,6 +19,7 @@ from node.chunk_udp import (
     marks,
     owner,
     reception,
+    recipients,
     recovery,
     serving,
     slots,
@@ -79,7 +80,7 @@ def test_the_torrent_is_shown_as_it_is_written() -> None:
 
 def test_every_constant_has_its_value() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([\d.,/ ]+?) ", DOCUMENT, re.MULTILINE)
-    serving_modules = (copies, limits, marks, owner, serving, slots, strangers, waiting)
+    serving_modules = (copies, limits, marks, owner, recipients, serving, slots, strangers, waiting)
     modules = (wire, tokens, recovery, reception, connection, base, cubic, fixed, sockets, *serving_modules)
     assert len(rows) > 25
     for name, written in rows:

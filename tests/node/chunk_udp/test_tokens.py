@@ -73,6 +73,7 @@ class Content:
     """A small file."""
 
     size = 100_000
+    piece_length = 10_000
     offered = True
 
     held = None

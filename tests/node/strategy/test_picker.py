@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.bitfield import Bitfield
 from common.ranges import RangeSet
 from node.strategy import Source
-from node.strategy.picker import CRUMB, SPAN, Picker
+from node.strategy.picker import ASIDE, CRUMB, SPAN, Picker
 from node.strategy.turns import turns
 
 PIECE = 64 * 1024
@@ -181,3 +181,64 @@ def test_of_what_only_a_seed_has_each_node_takes_its_own_turn() -> None:
         picker.take_turns(turns(own, [1, 2, 3], 90))
         taken.append({first_piece(picker, A) for _ in range(10)})
     assert not (taken[0] & taken[1] or taken[0] & taken[2] or taken[1] & taken[2])
+
+
+def test_what_a_seed_has_just_sent_to_others_is_left_to_them_for_a_while() -> None:
+    picker = made(3, {A: None, B: set()})
+    taken = {first_piece(picker, A) for _ in range(3)}
+    assert taken == {0, 1, 2}
+    picker.give_back([(0, 2 * PIECE)])
+    picker.passed_on(A, [(0, PIECE)], 10.0)
+    assert first_piece(picker, A) == 1
+    assert picker.take(A, PIECE, even) is None
+    picker.look_at_clock(10.0 + ASIDE - 0.1)
+    assert picker.take(A, PIECE, even) is None
+    picker.look_at_clock(10.0 + ASIDE)
+    assert first_piece(picker, A) == 0 and not picker.aside
+
+
+def test_another_owner_may_be_asked_for_it_at_once() -> None:
+    picker = made(1, {A: None, B: {0}, C: None})
+    picker.passed_on(A, [(0, PIECE)], 10.0)
+    assert picker.take(A, PIECE, even) is None
+    assert first_piece(picker, B) == 0
+    picker.give_back([(0, PIECE)])
+    assert first_piece(picker, C) == 0
+
+
+def test_a_piece_is_refused_for_that_reason_once() -> None:
+    picker = made(2, {A: None, B: set()})
+    assert picker.wants_rare(0) and picker.wants_rare(PIECE)
+    assert not picker.wants_rare(PIECE // 2)  # it is begun
+    picker.passed_on(A, [(0, PIECE)], 10.0)
+    assert not picker.wants_rare(0) and picker.wants_rare(PIECE)
+
+
+def test_what_was_refused_once_comes_after_what_was_not() -> None:
+    for seed in range(10):
+        picker = made(20, {A: None, B: set()}, seed)
+        picker.passed_on(A, [(piece * PIECE, (piece + 1) * PIECE) for piece in range(19)], 10.0)
+        picker.look_at_clock(10.0 + ASIDE)
+        assert first_piece(picker, A) == 19
+
+
+def test_the_rest_of_a_refused_piece_goes_back_to_all() -> None:
+    picker = made(4, {A: None, B: {0, 1, 2, 3}})
+    start, end = picker.take(A, 1000, even) or (0, 0)
+    piece = start // PIECE
+    picker.passed_on(A, [(start, end)], 10.0)
+    picker.give_back([(start, end)])
+    rest = picker.claim(piece * PIECE, (piece + 1) * PIECE)
+    assert sum(e - s for s, e in rest) == PIECE
+    picker.give_back(rest)
+    assert all(first_piece(picker, B) is not None for _ in range(4))
+    assert sorted(RangeSet(rest)) == [(piece * PIECE, (piece + 1) * PIECE)]
+
+
+def test_a_seed_that_leaves_takes_with_it_what_was_left_to_others() -> None:
+    picker = made(1, {A: None, B: set()})
+    picker.passed_on(A, [(0, PIECE)], 10.0)
+    picker.leave(A)
+    picker.join(A)
+    assert first_piece(picker, A) == 0
+    picker.look_at_clock(10.0 + ASIDE)

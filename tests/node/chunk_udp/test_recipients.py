@@ -1,0 +1,119 @@
+"""What is rare goes first: who would rather have what nobody has is refused what somebody was just sent."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from node.chunk_udp import wire
+from node.chunk_udp.answers import Answerer, SendChunk
+from node.chunk_udp.recipients import LATELY, MAX_KNOWN, Recipients
+from node.chunk_udp.tokens import TokenMint
+
+HERE, THERE = ("192.0.2.7", 4000), ("192.0.2.8", 4000)
+INFO_HASH = b"i" * 20
+PIECE = 1000
+MINT = TokenMint(b"secret")
+
+
+@dataclasses.dataclass
+class Content:
+    """What is shared; ``held`` is a set of pieces where it is a part."""
+
+    size: int = 100_000
+    offered: bool = True
+    held: object = None
+    piece_length: int = PIECE
+
+    def holds(self, start: int, end: int) -> bool:
+        return True
+
+
+class Owner:
+    """An answerer that is ``crowded`` or not, and numbers the requests that it is given."""
+
+    def __init__(self, crowded: bool = True, held: object = None) -> None:
+        self.crowded = crowded
+        self.answerer = Answerer(MINT, {INFO_HASH: Content(held=held)}, crowded=lambda now: self.crowded)
+        self._sequence = 0
+
+    def asked(
+        self,
+        addr: tuple[str, int],
+        offset: int,
+        length: int = PIECE,
+        *,
+        rare_only: bool = True,
+        now: float = 1.0,
+    ) -> wire.Refusal | None:
+        """Why it refuses; None if it answers."""
+        self._sequence += 1
+        token = MINT.make(addr, now)
+        request = wire.Request(7, self._sequence, offset, length, INFO_HASH, token, 1000, rare_only=rare_only)
+        answer = self.answerer.handle_requests(wire.encode(request), addr, now)
+        if isinstance(answer, SendChunk):
+            return None
+        assert isinstance(answer, wire.Refuse) and answer.sequence == self._sequence
+        return answer.reason
+
+
+def test_what_somebody_else_was_just_sent_is_refused_while_others_wait() -> None:
+    owner = Owner()
+    assert owner.asked(HERE, 5 * PIECE) is None
+    assert owner.asked(THERE, 5 * PIECE) is wire.Refusal.NOT_RARE
+    assert owner.asked(THERE, 6 * PIECE) is None
+
+
+def test_who_means_it_is_served() -> None:
+    owner = Owner()
+    assert owner.asked(HERE, 0) is None
+    assert owner.asked(THERE, 0, rare_only=False) is None
+
+
+def test_who_got_it_may_have_it_again_and_the_rest_of_it() -> None:
+    owner = Owner()
+    assert owner.asked(HERE, 0, PIECE // 2) is None
+    assert owner.asked(HERE, 0) is None
+    assert owner.asked(HERE, PIECE // 2, PIECE // 2) is None
+
+
+def test_where_nobody_waits_nothing_is_refused() -> None:
+    owner = Owner(crowded=False)
+    assert owner.asked(HERE, 0) is None
+    assert owner.asked(THERE, 0) is None
+
+
+def test_after_a_while_whoever_asks_has_a_reason() -> None:
+    owner = Owner()
+    assert owner.asked(HERE, 0, now=1.0) is None
+    assert owner.asked(THERE, 0, now=1.0 + LATELY - 0.1) is wire.Refusal.NOT_RARE
+    assert owner.asked(THERE, 0, now=1.0 + LATELY + 0.1) is None
+
+
+def test_a_request_is_for_all_the_pieces_that_it_touches() -> None:
+    owner = Owner()
+    assert owner.asked(HERE, PIECE // 2, 3 * PIECE) is None
+    assert [owner.asked(THERE, piece * PIECE) for piece in range(5)] == [*4 * [wire.Refusal.NOT_RARE], None]
+
+
+def test_what_was_not_sent_after_all_is_rare_again() -> None:
+    owner = Owner()
+    assert owner.asked(HERE, 0) is None
+    owner.answerer.not_sent(wire.Request(7, 1, 0, PIECE, INFO_HASH, bytes(16), 1000), HERE)
+    assert owner.asked(THERE, 0) is None
+    assert owner.asked(HERE, 0) is wire.Refusal.NOT_RARE
+    owner.answerer.not_sent(wire.Request(7, 1, 0, PIECE, INFO_HASH, bytes(16), 1000), HERE)  # THERE has it
+    assert owner.asked(HERE, 0) is wire.Refusal.NOT_RARE
+
+
+def test_an_owner_of_a_part_gives_what_it_has() -> None:
+    owner = Owner(held=object())
+    assert owner.asked(HERE, 0) is None
+    assert owner.asked(THERE, 0) is None
+
+
+def test_only_so_many_pieces_are_remembered() -> None:
+    recipients = Recipients()
+    for index in range(2 * MAX_KNOWN):
+        recipients.sent((INFO_HASH, index), HERE, 1.0)
+    assert not recipients.somebody_else((INFO_HASH, MAX_KNOWN - 1), THERE, 1.0)
+    assert recipients.somebody_else((INFO_HASH, MAX_KNOWN), THERE, 1.0)
