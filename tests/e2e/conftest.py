@@ -55,6 +55,7 @@ class OwnerInTest:
     def __init__(self, content: bytes, metainfo: Metainfo, tracker: str, bend: Bend) -> None:
         self.node_id = next(_numbers)
         self.size, self.offered = len(content), True
+        self.piece_length = metainfo.piece_length
         self.requests = 0
         self.busy = False  # whether it says so to everybody
         self.sent = 0  # bytes of the file, or of what it says is the file
