@@ -64,11 +64,11 @@ class _Hashing:
         self._clock, self._longest = clock, longest
         self._chance = random.Random(seed)
 
-    def at_once(self, size: int) -> bool:
+    def at_once(self, size: int, hands: int = 1) -> bool:
         """However few bytes it is about, it is done later: a thread may be held up."""
         return False
 
-    def run(self, job: Callable[[memoryview], None], size: int = 0) -> bool:
+    def run(self, job: Callable[[memoryview], None], size: int = 0, hands: int = 1) -> bool:
         """Have it done."""
         delay = self._chance.random() * self._longest
         self._clock.at(self._clock.now + delay, lambda: job(_SCRATCH))

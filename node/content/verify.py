@@ -10,6 +10,7 @@ Every thread has one buffer and reads a piece through it, so memory does not gro
 from __future__ import annotations
 
 import hashlib
+import os
 import queue
 import threading
 from collections import deque
@@ -37,6 +38,13 @@ MAX_WAITING = 1024  # pieces that wait for a hashing thread; then submit waits
 _MAX_AHEAD = 64  # hashes that wait for whoever iterates
 
 
+def processors() -> int:
+    """How many this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def hash_range(read_into: ReadInto, start: int, end: int, buffer: memoryview) -> bytes:
     """SHA-1 of ``[start, end)``, read through ``buffer``."""
     digest = hashlib.sha1(usedforsecurity=False)
@@ -49,9 +57,14 @@ def hash_range(read_into: ReadInto, start: int, end: int, buffer: memoryview) ->
 
 
 class PieceVerifier:
-    """Hashing threads for any number of downloads, with one bounded queue before them."""
+    """Hashing threads for any number of downloads, with one bounded queue before them.
 
-    def __init__(self, threads: int) -> None:
+    Where as many threads bring work as there are ``processors``, each does its own: no processor is without
+    any, nobody has to be woken, and what has just come is still in the cache.
+    """
+
+    def __init__(self, threads: int, processors: int = processors()) -> None:
+        self._processors = processors
         self._jobs: deque[Job] = deque()
         lock = threading.Lock()
         self._work_there = threading.Condition(lock)  # two, so that one job wakes one thread
@@ -85,13 +98,14 @@ class PieceVerifier:
 
         return self.run(job)
 
-    def run(self, job: Job, size: int = BUFFER_LENGTH) -> bool:
+    def run(self, job: Job, size: int = BUFFER_LENGTH, hands: int = 1) -> bool:
         """Have ``job(buffer)`` called on a hashing thread; ``buffer`` is the thread's own, to read through.
 
-        Waits while MAX_WAITING others wait. False: closed, it will not be called. It must not raise. One that
-        is about few bytes (``size``) is done ``at_once``.
+        Waits while MAX_WAITING others wait. False: closed, it will not be called. It must not raise. What it
+        is about (``size`` bytes) and how many threads bring such work (``hands``, this one included) decide
+        whether it is done ``at_once``.
         """
-        if self.at_once(size):
+        if self.at_once(size, hands):
             if self._closed:
                 return False
             job(self._small_buffer())
@@ -104,10 +118,9 @@ class PieceVerifier:
             self._work_there.notify()
         return True
 
-    @staticmethod
-    def at_once(size: int) -> bool:
-        """Whether ``run`` does it itself: for so few bytes, to wake another thread takes longer."""
-        return size <= SMALL
+    def at_once(self, size: int, hands: int = 1) -> bool:
+        """Whether ``run`` does it itself: few bytes, to wake another thread takes longer; or hands enough."""
+        return size <= SMALL or (hands >= self._processors and size <= BUFFER_LENGTH)
 
     def _small_buffer(self) -> memoryview:
         """One for each thread that has work done at once."""

@@ -148,6 +148,11 @@ class Board:
         """Whether pieces are picked by rarity, because some source has only a part."""
         return self._plan.work.picking
 
+    @property
+    def hands(self) -> int:
+        """How many sources' threads work."""
+        return len(self._plan.work.sources)
+
     def release(self, source: Source) -> None:
         """``source`` makes room for another one; what it still sends is welcome."""
         with self._lock:

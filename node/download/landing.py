@@ -166,7 +166,8 @@ class Landing:
             return
         start, end, checked = self._start, self._end, self.checked  # now: later they are the next run's
         size = max(end - start, self._site.metainfo.piece_length)  # all of a piece may have to be hashed
-        at_once = self._verifier.at_once(size)
+        hands = self._site.board.hands
+        at_once = self._verifier.at_once(size, hands)
         if at_once:
             self._kept = buffer
         else:
@@ -183,7 +184,7 @@ class Landing:
                 if fault is not None:
                     self._site.board.stop(fault)
 
-        if not self._verifier.run(job, size) and not at_once:
+        if not self._verifier.run(job, size, hands) and not at_once:
             self._pool.give(buffer)
 
     def _land(self, start: int, end: int, checked: bool, run: memoryview, scratch: memoryview) -> None:

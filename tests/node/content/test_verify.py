@@ -14,7 +14,7 @@ from common.geometry import Geometry
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.content import verify
 from node.content.storage import PartFile
-from node.content.verify import SMALL, PieceVerifier, piece_hashes, verify_content
+from node.content.verify import BUFFER_LENGTH, SMALL, PieceVerifier, piece_hashes, verify_content
 
 PIECE = 32 << 10
 WAIT = 30  # seconds; a test that needs them has failed
@@ -273,6 +273,21 @@ def test_a_piece_that_is_not_there_is_the_callers_mistake() -> None:
     with pytest.raises(IndexError):
         verifier.submit(Memory(b"").read_into, Geometry(0, 1), 0, b"", lambda index, verdict: None)
     verifier.close()
+
+
+def test_with_as_many_hands_as_processors_each_does_its_own_but_for_very_large_pieces() -> None:
+    verifier = PieceVerifier(1, processors=3)
+    try:
+        assert [verifier.at_once(BUFFER_LENGTH, hands) for hands in (1, 2, 3, 4)] == [
+            False,
+            False,
+            True,
+            True,
+        ]
+        assert not verifier.at_once(BUFFER_LENGTH + 1, 3)
+        assert verifier.at_once(SMALL) and not verifier.at_once(SMALL + 1)
+    finally:
+        verifier.close()
 
 
 def test_what_is_small_is_done_at_once_until_the_verifier_is_closed() -> None:

@@ -37,7 +37,7 @@ def torrent(content: bytes, piece_length: int) -> Metainfo:
 class Site:
     """A download as landing sees it: a board, and verdicts to wait for."""
 
-    def __init__(self, content: bytes, piece_length: int, folder: Path) -> None:
+    def __init__(self, content: bytes, piece_length: int, folder: Path, processors: int) -> None:
         self.metainfo = torrent(content, piece_length)
         geometry = self.metainfo.geometry
         self.board = Board(geometry, Bitfield(geometry.piece_count))
@@ -46,7 +46,7 @@ class Site:
         for source in (A, B):  # what was not asked for would not land
             self.board._plan.outstanding.asked(source, 0, len(content), time.monotonic())
         self.part = PartFile.open(folder, self.metainfo)
-        self.verifier = PieceVerifier(2)
+        self.verifier = PieceVerifier(2, processors)
         self.verdicts: dict[int, Verdict] = {}
         self.heard = threading.Condition()
 
@@ -76,8 +76,8 @@ class Site:
 def make_site(tmp_path: Path) -> Iterator[Callable[[bytes, int], Site]]:
     made: list[Site] = []
 
-    def make(content: bytes, piece_length: int) -> Site:
-        made.append(Site(content, piece_length, tmp_path))
+    def make(content: bytes, piece_length: int, processors: int = 8) -> Site:
+        made.append(Site(content, piece_length, tmp_path, processors))
         return made[-1]
 
     yield make
@@ -96,8 +96,11 @@ CONTENT = random.Random(1).randbytes(3 * BLOCK + 12345)
 
 @pytest.mark.parametrize("piece_length", [16 * 1024, 64 * 1024, BLOCK, 2 * BLOCK, 4 * BLOCK])
 @pytest.mark.parametrize("segment", [1440, 65472])
-def test_bytes_in_order_are_written_and_verified(make_site, piece_length: int, segment: int) -> None:
-    site = make_site(CONTENT, piece_length)
+@pytest.mark.parametrize("processors", [2, 8])  # with two sources each does its own, or hashing threads do it
+def test_bytes_in_order_are_written_and_verified(
+    make_site, piece_length: int, segment: int, processors: int
+) -> None:
+    site = make_site(CONTENT, piece_length, processors)
     take_everything(site, A)
     landing = site.landing(A)
     for at in range(0, len(CONTENT), segment):
@@ -112,7 +115,7 @@ def test_bytes_in_order_are_written_and_verified(make_site, piece_length: int, s
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_the_order_and_whoever_sends_it_all_lands(make_site, seed: int) -> None:
     rng = random.Random(seed)
-    site = make_site(CONTENT, rng.choice([32 * 1024, BLOCK, 2 * BLOCK]))
+    site = make_site(CONTENT, rng.choice([32 * 1024, BLOCK, 2 * BLOCK]), rng.choice([2, 8]))
     take_everything(site, A)
     pool = pool_for(site.metainfo, 2)
     landings = [site.landing(A, pool), site.landing(B, pool)]
@@ -146,8 +149,21 @@ def test_runs_that_are_done_at_once_share_one_buffer_and_a_pause_gives_it_back(m
     assert set(site.verdicts) == set(range(5)) and set(site.verdicts.values()) == {True}
 
 
-def test_one_wrong_byte_is_one_wrong_piece(make_site) -> None:
-    site = make_site(CONTENT, 64 * 1024)
+def test_who_are_as_many_as_the_processors_hash_themselves_what_they_bring(make_site) -> None:
+    site = make_site(CONTENT, BLOCK, processors=2)
+    take_everything(site, A)
+    landing = site.landing(A)
+    landing.deliver(0, CONTENT[:BLOCK])
+    assert site.verdicts == {0: True}  # by now: nobody else was to do it
+    site.board.leave(B)
+    site.verifier.run = lambda job, size, hands: hands >= 2
+    landing.deliver(BLOCK, CONTENT[BLOCK : 2 * BLOCK])
+    assert site.verdicts == {0: True}  # alone, it leaves that to others
+
+
+@pytest.mark.parametrize("processors", [2, 8])
+def test_one_wrong_byte_is_one_wrong_piece(make_site, processors: int) -> None:
+    site = make_site(CONTENT, 64 * 1024, processors)
     take_everything(site, A)
     wrong = bytearray(CONTENT)
     wrong[70_000] ^= 1
@@ -176,7 +192,7 @@ def test_bytes_that_came_without_checksums_stay_so_whatever_comes_with_them_late
     take_everything(site, A)
     jobs: list[Callable[[memoryview], None]] = []
     landing = site.landing(A)
-    landing._verifier.run = lambda job, size: jobs.append(job) or True
+    landing._verifier.run = lambda job, size, hands: jobs.append(job) or True
     landing.checked = False
     landing.deliver(0, CONTENT[:100])
     landing.flush()
