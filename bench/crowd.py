@@ -1,8 +1,7 @@
 """A swarm as processes: one seed and N nodes that start together, every upload limited.
 
-Physics sets a bound that no protocol beats: the seed must send each byte once, and all uploads together must
-send it N times: ``max(F / u_s, F / d_min, N * F / (u_s + sum of u_i))`` (Kumar and Ross, 2006). Downloads are
-not limited here. What counts is when the last node has the file in place.
+Physics sets a bound that no protocol beats (``common.bounds``). Downloads are not limited. What counts is
+when the last node has the file in place.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from bench.content import Content, same
 from bench.ours import START_LIMIT, Swarm, swarm, torrent_of
 from bench.processes import BenchError, Child
 from bench.records import CrowdRun
+from common.bounds import distribution_time
 
 UPLOAD = 4_000_000  # bytes a second, of the seed and of every node
 CROWDS = (10, 30)  # nodes besides the seed
@@ -25,14 +25,9 @@ FIRST = 100
 PATIENCE = 20.0  # times the bound; what takes longer hangs
 
 
-def bound(size: int, nodes: int, upload: int) -> float:
-    """Seconds that it takes at least until ``nodes`` nodes have ``size`` bytes."""
-    return max(size / upload, nodes * size / (upload * (nodes + 1)))
-
-
 def run(folder: Path, content: Content, nodes: int, upload: int = UPLOAD) -> CrowdRun:
     """Let one seed and ``nodes`` nodes share ``content``; every copy is compared afterwards."""
-    limit = bound(content.size, nodes, upload)
+    limit = distribution_time(content.size, nodes, upload)
     with swarm(folder) as ours:
         seed = ours.node(SEED, content.size, "-up", str(upload), "-setMode", "send", str(content.path))
         seed.event("sharing")

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from node.content.verify import processors
+
 RAM_FILE_SYSTEMS = ("tmpfs", "ramfs")
 SHARED_MEMORY = Path("/dev/shm")  # Linux's RAM file system that everybody may write to
 SPARE = 512 << 20  # bytes that stay free
@@ -21,7 +23,7 @@ def facts(folder: Path) -> dict[str, str | int]:
     return {
         "system": f"{platform.system()} {platform.release()}",
         "processor": processor(),
-        "cores": cores(),
+        "cores": processors(),
         "memory_bytes": memory("MemTotal"),
         "load_average": load(),
         "python": platform.python_version(),
@@ -38,13 +40,6 @@ def processor() -> str:
     lines = _read("/proc/cpuinfo").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def load() -> str:

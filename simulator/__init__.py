@@ -4,7 +4,10 @@
     scenario   everything that decides a run, drawn from one number, the seed
     owner      an owner: the real answers and the real queue, and what it does besides (die, lie, be busy)
     source     an owner's thread without a thread: the real connection between two links
-    swarm      the download: the real board, crew, judge; and what must be so at the end of every run
+    fetching   the node that fetches: the real board, crew, judge, without threads and disk
+    swarm      a download by it, from owners of all kinds
+    outcome    what must be so at the end of every such run
+    crowd      many of it and one seed, that begin together and serve each other
     soak       many runs, with a summary; the same over real sockets
 
 A run that fails says its seed; ``python -m simulator --seed N`` repeats it, event by event.

@@ -1,6 +1,6 @@
 """``python -m simulator``: many simulated transfers, or one of them (--seed) event by event.
 
-With --sockets, transfers over real sockets as well.
+With --sockets, transfers over real sockets as well. With --crowd, one seed and so many others begin together.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from simulator import sockets
+from simulator.crowd import Crowd, CrowdPlan
 from simulator.outcome import Broken, run
 from simulator.scenario import Scenario
 from simulator.soak import LEAST_FACTOR, soak
@@ -22,7 +23,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first one's seed (default 0)")
     parser.add_argument("--sockets", type=int, default=0, help="transfers over real sockets (default 0)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    parser.add_argument(
+        "--crowd", type=int, metavar="NODES", help="64 MiB, -up 4MB: when has the last one all?"
+    )
     options = parser.parse_args()
+    if options.crowd is not None:
+        return spread(options.crowd, options.first)
     if options.seed is not None:
         return repeat(options.seed)
     summary = soak(options.first, options.runs, options.workers)
@@ -34,6 +40,18 @@ def main() -> int:
         )
     broken = sockets.soak(options.first, options.sockets) if options.sockets else 0
     return 1 if summary.broken or slow or broken else 0
+
+
+def spread(nodes: int, seed: int) -> int:
+    """One seed and ``nodes`` nodes, and how far from the best that can be they are."""
+    crowd = Crowd(CrowdPlan(nodes, 64 << 20, 4_000_000, seed=seed))
+    crowd.run()
+    last, bound = max(crowd.ended), crowd.plan.bound
+    print(
+        f"first {min(crowd.ended):.2f} s, last {last:.2f} s: {last / bound:.2f} times the least that it takes"
+    )
+    print(f"of {len(crowd.seeded):,} pieces the seed sent {crowd.again:,} again")
+    return 0
 
 
 def repeat(seed: int) -> int:

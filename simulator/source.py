@@ -20,7 +20,7 @@ from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.facts import Arrived, Fact, NotHeld, NotRare, Queued, Terms, Told
-from node.chunk_udp.fetcher import NEWS_INTERVAL
+from node.chunk_udp.fetcher import NEWS_INTERVAL, first_news_wait
 from node.chunk_udp.tokens import Address
 from node.download.board import LATE_CHECK, Board
 from node.download.candidates import Candidate
@@ -113,6 +113,7 @@ class SimulatedSource(SourceThread):
         self._asked = Asked()
         self._armed = math.inf
         self._next_question = math.inf
+        self._news_wait = first_news_wait(chance.random())
         self._gone = False
 
     # ---- instead of a thread
@@ -231,7 +232,8 @@ class SimulatedSource(SourceThread):
 
     def _hear(self, fact: Fact) -> None:
         if isinstance(fact, Told):
-            self._next_question = math.inf if fact.complete else self._virtual.now + NEWS_INTERVAL
+            self._next_question = math.inf if fact.complete else self._virtual.now + self._news_wait
+            self._news_wait = NEWS_INTERVAL
             self.told(fact.size, fact.complete, fact.first_piece, fact.bitfield)
         elif isinstance(fact, (NotHeld, NotRare, Queued)):
             for span in fact.spans:

@@ -1,38 +1,15 @@
-"""A whole download in virtual time, and what must be so at its end.
-
-The board, the crew, the candidates, the judge, the landing and the connections are the node's own. What is
-made up: the clock, the network, the owners, the disk (a bytearray) and the hashing threads (a delay).
-"""
+"""A whole download in virtual time among owners of all kinds, and what must be so at its end."""
 
 from __future__ import annotations
 
-import hashlib
-import random
-import threading
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
-
-from common.bitfield import Bitfield
-from common.errors import SwarmError
 from common.messages import OwnerEntry
-from common.metainfo import decode_metainfo, encode_metainfo
 from faults.link import Link
-from node.chunk_udp.access import AccessLink
-from node.content.verify import BUFFER_LENGTH, PieceVerifier, Verdict
-from node.download.board import Board
-from node.download.candidates import Candidate, Candidates
-from node.download.crew import Crew, Places
-from node.download.judging import Judge
-from node.download.landing import BLOCK, BufferPool, Landing
-from node.download.source import SourceThread
 from node.strategy import Source
 from simulator.clock import Clock
+from simulator.fetching import Fetching, content_of
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
-from simulator.source import SimulatedSource
 
-PROGRESS = 0.25  # seconds between two looks of the coordinator, if nothing happens
 TRACKER = 5.0  # seconds between two answers of the tracker
 MOST_SECONDS = 180.0  # of virtual time, and
 SLOWEST = (
@@ -40,78 +17,14 @@ SLOWEST = (
 )
 LIARS_COST = 3  # times as long: on the worst networks a piece takes minutes, and is fetched again
 MOST_EVENTS = 400_000
-PARTIAL_OWNERS = 4
 
 
-class _Changed(threading.Condition):
-    """The board's condition: what others would wait for, here is told."""
-
-    def __init__(self, told: Callable[[], None]) -> None:
-        super().__init__()
-        self._told = told
-
-    def notify_all(self) -> None:
-        self._told()
-
-
-_SCRATCH = memoryview(bytearray(BUFFER_LENGTH))  # one for all: nothing happens at the same time
-
-
-class _Hashing:
-    """The hashing threads: jobs are done some time later, not always in order."""
-
-    def __init__(self, clock: Clock, longest: float, seed: int) -> None:
-        self._clock, self._longest = clock, longest
-        self._chance = random.Random(seed)
-
-    def at_once(self, size: int, hands: int = 1) -> bool:
-        """However few bytes it is about, it is done later: a thread may be held up."""
-        return False
-
-    def run(self, job: Callable[[memoryview], None], size: int = 0, hands: int = 1) -> bool:
-        """Have it done."""
-        delay = self._chance.random() * self._longest
-        self._clock.at(self._clock.now + delay, lambda: job(_SCRATCH))
-        return True
-
-
-class SimulatedDownload:
+class SimulatedDownload(Fetching):
     """One run of ``scenario``. ``lines`` collects what happened, for people, if it is a list."""
 
     def __init__(self, scenario: Scenario, lines: list[str] | None = None) -> None:
-        self.scenario = scenario
-        self.clock = Clock(scenario.begins_at)
-        self.access = AccessLink(scenario.download_limit)
-        self._lines, self._trace = lines, hashlib.sha1(usedforsecurity=False)
-        self.happened: Counter[str] = Counter()
-        self.wrong: list[tuple[int, tuple[int, ...]]] = []  # pieces, and the node ids of their deliverers
-        content = self.content = random.Random(scenario.seed).randbytes(scenario.size)
-        length = scenario.piece_length
-        pieces = [hashlib.sha1(content[at : at + length]).digest() for at in range(0, len(content), length)]
-        torrent = encode_metainfo("x.bin", len(content), length, b"".join(pieces), "")
-        self.metainfo = decode_metainfo(torrent)
-        geometry = self.metainfo.geometry
-        self.got = bytearray(len(content))
-        self._hashing = _Hashing(self.clock, scenario.hashing, scenario.seed + 2)
-        self._pool = BufferPool(min(BLOCK // length * length or BLOCK, len(content)), 1 << 30)
-        self._chance = random.Random(scenario.seed + 1)
-        self.board = Board(geometry, Bitfield(geometry.piece_count), scenario.seed, self.clock.read)
-        self.board.changed = _Changed(self._board_changed)
-        self.candidates = Candidates(0)
-        self._lock = threading.Lock()
-        self._crew = Crew(
-            self.candidates,
-            self._lock,
-            Places(scenario.most_owners, PARTIAL_OWNERS),
-            self._source,
-            self.clock.read,
-        )
-        part: Any = self
-        self._judge = Judge(
-            self.board, part, self.candidates, self._lock, self, lambda: None, self.clock.read
-        )
-        self._sources: dict[Source, SimulatedSource] = {}
-        self._looking = False
+        self.content, metainfo = content_of(scenario)
+        super().__init__(scenario, Clock(scenario.begins_at), metainfo, lines=lines)
         self.owners = self._make_owners()
 
     def _make_owners(self) -> dict[Source, tuple[SimulatedOwner, tuple[Link, Link]]]:
@@ -125,17 +38,9 @@ class SimulatedDownload:
             owners[(number, (f"192.0.2.{100 + number}", 9))] = (owner, links)
         return owners
 
-    def note(self, what: str, *more: object) -> None:
-        """``what`` happens now: it becomes part of the trace."""
-        line = f"{self.clock.now:.6f} {what} {' '.join(map(str, more))}"
-        self._trace.update(line.encode())
-        if self._lines is not None:
-            self._lines.append(line)
-
-    @property
-    def trace(self) -> str:
-        """A hash of everything that happened."""
-        return self._trace.hexdigest()
+    def reach(self, source: Source) -> tuple[SimulatedOwner, tuple[Link, Link]]:
+        """See ``Fetching``."""
+        return self.owners[source]
 
     # ---- the coordinator
 
@@ -155,73 +60,3 @@ class SimulatedDownload:
         self.candidates.named(entries)
         self.board.members(self.candidates.partial_ids())
         self.clock.at(self.clock.now + TRACKER, self._ask_tracker)
-
-    def _look_again(self) -> None:
-        self._look()
-        self.board.tick()
-        self.clock.at(self.clock.now + PROGRESS, self._look_again)
-
-    def _look(self) -> None:
-        for candidate in self._crew.engage(self.board, self.clock.now):
-            self.note("engaged", candidate.node_id)
-
-    def _board_changed(self) -> None:
-        """Everybody who would wait looks now, once for all changes of this moment."""
-        if not self._looking:
-            self._looking = True
-            self.clock.at(self.clock.now, self._wake)
-
-    def _wake(self) -> None:
-        self._looking = False
-        self._look()
-        for source in list(self._sources.values()):
-            source.settle()
-
-    # ---- owners
-
-    def _source(self, candidate: Candidate) -> SourceThread:
-        key = (candidate.node_id, candidate.addr)
-        owner, links = self.owners[key]
-        verifier = cast(PieceVerifier, self._hashing)
-        part: Any = self
-        landing = Landing(key, self, part, verifier, self._pool, self.clock.read)
-        seed = self._chance.getrandbits(32)
-        source = SimulatedSource(candidate, self, landing, owner, links, self._ended, seed)
-        self._sources[key] = source
-        return source
-
-    def _ended(self, source: SourceThread, why: SwarmError | None) -> None:
-        self._sources.pop(source.key, None)
-        self._crew.ended(source, why)
-        self.happened["failures"] += why is not None
-        self._board_changed()
-
-    # ---- the disk and the hashing threads
-
-    def write(self, offset: int, buffers: Sequence[memoryview]) -> None:
-        """Onto the disk."""
-        for buffer in buffers:
-            self.got[offset : offset + len(buffer)] = buffer
-            offset += len(buffer)
-
-    def read_into(self, offset: int, buffer: memoryview) -> int:
-        """From the disk."""
-        buffer[:] = self.got[offset : offset + len(buffer)]
-        return len(buffer)
-
-    def judged(self, piece: int, verdict: Verdict) -> None:
-        """A piece was hashed."""
-        self._judge.judged(piece, verdict)
-
-    # ---- whom the judge tells
-
-    def piece(self, index: int, right: bool, deliverers: Mapping[Source, int]) -> None:
-        """A piece was right or wrong."""
-        ids = tuple(sorted(node_id for node_id, _ in deliverers))
-        self.note("right" if right else "wrong", index, ids)
-        if not right:
-            self.wrong.append((index, ids))
-
-    def lost(self, owner: Candidate) -> None:
-        """An owner is charged."""
-        self.note("charged", owner.node_id, owner.reason)

@@ -118,25 +118,23 @@ class Answerer:
         if self._copies.is_copy(message, addr):
             self.counts["copy"] += 1
             return None
-        if shared.held is None and not self._spreads(message, shared.piece_length, addr, now):
-            return self._refuse(message, wire.Refusal.NOT_RARE)
+        if shared.held is None:
+            piece = self._recipients.piece(message, shared.piece_length)
+            if message.rare_only and self._others_have(piece, addr, now):
+                return self._refuse(message, wire.Refusal.NOT_RARE)
+            self._recipients.sent(message, shared.piece_length, addr, now)
         self.counts["request"] += 1
         return SendChunk(message)
 
-    def _spreads(self, request: wire.Request, piece_length: int, addr: Address, now: float) -> bool:
-        """Whether it is as rare as ``request`` wants it; then ``addr`` will have it."""
-        pieces, recipients = _pieces(request, piece_length), self._recipients
-        if request.rare_only and recipients.somebody_else(pieces[0], addr, now) and self._crowded(now):
-            return False
-        for piece in pieces:
-            recipients.sent(piece, addr, now)
-        return True
+    def _others_have(self, piece: Piece, addr: Address, now: float) -> bool:
+        """Whether somebody else was just sent ``piece``, and to send it again would keep others waiting."""
+        return self._recipients.somebody_else(piece, addr, now) and self._crowded(now)
 
     def not_sent(self, request: wire.Request, addr: Address) -> None:
         """``request`` of ``addr``, which was to be answered, is not."""
         shared = self._shared.get(request.info_hash)
-        for piece in _pieces(request, shared.piece_length) if shared is not None else ():
-            self._recipients.not_sent(piece, addr)
+        if shared is not None:
+            self._recipients.not_sent(request, shared.piece_length, addr)
 
     def _is_worthless(self, datagram: bytes | memoryview, addr: Address, now: float) -> bool:
         """Whether ``datagram`` is not worth decoding; then it is counted. This is what a flood costs us."""
@@ -199,12 +197,6 @@ class Answerer:
         first_piece = ask.first_piece // 8 * 8  # a page begins with a byte
         page = held.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
         return wire.Tell(ask.transfer_id, ask.sequence, shared.size, False, first_piece, page)
-
-
-def _pieces(request: wire.Request, piece_length: int) -> list[Piece]:
-    """The pieces that ``request`` is for, or for parts of."""
-    first, last = request.offset // piece_length, (request.offset + request.length - 1) // piece_length
-    return [(request.info_hash, index) for index in range(first, last + 1)]
 
 
 def _in_bounds(request: wire.Request, shared: Shared) -> bool:

@@ -28,6 +28,15 @@ NEWS_INTERVAL = 1.0  # seconds between two questions what an owner holds that ha
 RECEIVES_PER_STEP = 8  # datagrams taken between two looks at what to ask for and at the timers
 
 
+def first_news_wait(chance: float) -> float:
+    """Seconds until an owner is asked for news the first time; ``chance``: from 0 to 1.
+
+    Who has just begun holds little, and soon more. By chance, because all that joined together would ask at
+    the same moments, and between them nobody would know of anything new.
+    """
+    return NEWS_INTERVAL * (0.3 + 0.7 * chance)
+
+
 class Supply(Protocol):
     """What a fetcher needs of the download that it works for; called from the fetcher's thread only."""
 
@@ -103,9 +112,7 @@ class Fetcher:
         self._next_question = float("inf")
         self._dry = True  # the socket had nothing more when it was last asked
         self._next_page = 0  # the first piece that it is about
-        # Who has just begun holds little, and soon more. By chance, because all that joined together would
-        # ask at the same moments, and between them nobody would know of anything new.
-        self._news_wait = NEWS_INTERVAL * random.uniform(0.3, 1.0)
+        self._news_wait = first_news_wait(random.random())
 
     def _connect(self, addr: Address, info_hash: bytes, settings: TransferSettings) -> FetchConnection:
         """What the path to ``addr`` is like, and a connection made for it."""

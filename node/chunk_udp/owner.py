@@ -169,6 +169,8 @@ class Owner:
         added = self._serving.add(request, addr, path_limit, now)
         if added is not Added.WAITING:
             self.counts[added.value] += 1
+        if added is Added.FULL:
+            self._answerer.not_sent(request, addr)
 
     def tell_file_size(self, answer: wire.Tell, addr: Address) -> None:
         """Answer ASK with the size, unless the file has changed since it was shared."""
@@ -209,6 +211,7 @@ class Owner:
             self._serving.sent(portion, sent, now)
         if sent < portion.length and not self._sender.blocked:
             self._serving.queue.drop(portion)  # it cannot be read, or the path does not take it
+            self._answerer.not_sent(portion.request, portion.addr)
         return True
 
     def send_chunk(self, portion: Portion) -> int:

@@ -232,6 +232,8 @@ class Reception:
 
     def take_back(self, request: Outstanding) -> list[tuple[int, int]]:
         """Stop waiting for ``request``; returns what of it is outstanding."""
+        if request.sequence == self.search.sequence:
+            self.search.unanswered()
         return self.flight.take_back(request.start, request.end)
 
     def ask_later(self, spans: Sequence[tuple[int, int]]) -> None:
@@ -241,6 +243,7 @@ class Reception:
 
     def take_all_back(self) -> list[tuple[int, int]]:
         """Stop waiting for anything; returns all that was outstanding or lost."""
+        self.search.unanswered()
         ranges = self.flight.abandon() + list(self._lost)
         self._lost = RangeSet()
         return ranges

@@ -11,10 +11,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from node.chunk_udp import wire
 from node.chunk_udp.tokens import Address
 
-LATELY = 3.0  # seconds: news that somebody has a piece takes two to travel; then whoever asks has a reason
+LATELY = (
+    3.0  # seconds: news that somebody has a piece takes one or two to travel; then whoever asks has a reason
+)
 MAX_KNOWN = 4096  # pieces
+LEAST = 4096  # bytes: who asks for less of a longer piece could keep many from others at little cost
+MOST_PIECES = 64  # of one request, where pieces are tiny
 
 Piece = tuple[bytes, int]  # info hash and index
 
@@ -25,17 +30,31 @@ class Recipients:
     def __init__(self) -> None:
         self._latest: OrderedDict[Piece, tuple[Address, float]] = OrderedDict()
 
-    def sent(self, piece: Piece, addr: Address, now: float) -> None:
-        """``piece``, or a part of it, goes to ``addr``."""
-        self._latest[piece] = addr, now
-        self._latest.move_to_end(piece)
-        if len(self._latest) > MAX_KNOWN:
+    @staticmethod
+    def piece(request: wire.Request, piece_length: int) -> Piece:
+        """The piece that ``request`` begins in: the one that it is about."""
+        return request.info_hash, request.offset // piece_length
+
+    def _pieces(self, request: wire.Request, piece_length: int) -> list[Piece]:
+        """All that it gives, or gives parts of."""
+        if request.length < min(LEAST, piece_length):
+            return []
+        first, last = request.offset // piece_length, (request.offset + request.length - 1) // piece_length
+        return [(request.info_hash, index) for index in range(first, min(last + 1, first + MOST_PIECES))]
+
+    def sent(self, request: wire.Request, piece_length: int, addr: Address, now: float) -> None:
+        """What ``request`` is for goes to ``addr``."""
+        for piece in self._pieces(request, piece_length):
+            self._latest[piece] = addr, now
+            self._latest.move_to_end(piece)
+        while len(self._latest) > MAX_KNOWN:
             self._latest.popitem(last=False)
 
-    def not_sent(self, piece: Piece, addr: Address) -> None:
-        """``addr`` will not get ``piece`` after all."""
-        if self._latest.get(piece, (None,))[0] == addr:
-            del self._latest[piece]
+    def not_sent(self, request: wire.Request, piece_length: int, addr: Address) -> None:
+        """``addr`` will not get it after all."""
+        for piece in self._pieces(request, piece_length):
+            if self._latest.get(piece, (None,))[0] == addr:
+                del self._latest[piece]
 
     def somebody_else(self, piece: Piece, addr: Address, now: float) -> bool:
         """Whether ``piece`` went to somebody other than ``addr`` lately."""

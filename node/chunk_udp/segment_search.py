@@ -58,6 +58,10 @@ class SegmentSearch:
         self.size, self._open, self._tries = size, [], 0
         return True
 
+    def unanswered(self) -> None:
+        """The trial will not be answered, for another reason than its size."""
+        self.sequence = None
+
     def lost(self) -> None:
         """The trial got lost."""
         self.sequence = None

@@ -90,10 +90,10 @@ class ServingQueue:
         return len(self._lines)
 
     def waited(self, now: float) -> float:
-        """Seconds that the oldest request of whoever is next has waited; 0 if nothing waits."""
-        for line in self._lines.values():
-            return now - line.requests[0].since if line.requests else 0.0
-        return 0.0
+        """Seconds that the oldest of all requests has waited; 0 if nothing waits."""
+        return now - min(
+            (line.requests[0].since for line in self._lines.values() if line.requests), default=now
+        )
 
     def add(self, request: wire.Request, addr: Address, segment: int, most: int, now: float) -> Added:
         """``request``, to be sent in segments of ``segment`` bytes.

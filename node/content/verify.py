@@ -59,12 +59,12 @@ def hash_range(read_into: ReadInto, start: int, end: int, buffer: memoryview) ->
 class PieceVerifier:
     """Hashing threads for any number of downloads, with one bounded queue before them.
 
-    Where as many threads bring work as there are ``processors``, each does its own: no processor is without
-    any, nobody has to be woken, and what has just come is still in the cache.
+    Where ``enough_hands`` bring work, by default as many as there are processors, each does its own: no
+    processor is without any, nobody has to be woken, and what has just come is still in the cache.
     """
 
-    def __init__(self, threads: int, processors: int = processors()) -> None:
-        self._processors = processors
+    def __init__(self, threads: int, enough_hands: int | None = None) -> None:
+        self._enough_hands = enough_hands or processors()
         self._jobs: deque[Job] = deque()
         lock = threading.Lock()
         self._work_there = threading.Condition(lock)  # two, so that one job wakes one thread
@@ -98,14 +98,13 @@ class PieceVerifier:
 
         return self.run(job)
 
-    def run(self, job: Job, size: int = BUFFER_LENGTH, hands: int = 1) -> bool:
+    def run(self, job: Job, at_once: bool = False) -> bool:
         """Have ``job(buffer)`` called on a hashing thread; ``buffer`` is the thread's own, to read through.
 
-        Waits while MAX_WAITING others wait. False: closed, it will not be called. It must not raise. What it
-        is about (``size`` bytes) and how many threads bring such work (``hands``, this one included) decide
-        whether it is done ``at_once``.
+        Waits while MAX_WAITING others wait. False: closed, it will not be called. It must not raise.
+        ``at_once``: on this thread instead, now.
         """
-        if self.at_once(size, hands):
+        if at_once:
             if self._closed:
                 return False
             job(self._small_buffer())
@@ -118,9 +117,11 @@ class PieceVerifier:
             self._work_there.notify()
         return True
 
-    def at_once(self, size: int, hands: int = 1) -> bool:
-        """Whether ``run`` does it itself: few bytes, to wake another thread takes longer; or hands enough."""
-        return size <= SMALL or (hands >= self._processors and size <= BUFFER_LENGTH)
+    def is_for_us(self, size: int, hands: Callable[[], int]) -> bool:
+        """Whether who brings ``size`` bytes should do it ``at_once``: to wake another thread takes longer for
+        a few, and nobody need for others if ``hands()`` threads, this one included, bring some just now.
+        """
+        return size <= SMALL or (size <= BUFFER_LENGTH and hands() >= self._enough_hands)
 
     def _small_buffer(self) -> memoryview:
         """One for each thread that has work done at once."""

@@ -1,6 +1,6 @@
 """What the threads of one download share, under one lock: who fetches what, what arrived, what was right.
 
-The owners' threads take work from it and report what came; the hashing threads report verdicts; the
+The owners' threads take work from it and report what came; who hashes reports verdicts; the
 coordinator waits on it. No method calls back while it holds the lock.
 """
 
@@ -148,10 +148,10 @@ class Board:
         """Whether pieces are picked by rarity, because some source has only a part."""
         return self._plan.work.picking
 
-    @property
     def hands(self) -> int:
-        """How many sources' threads work."""
-        return len(self._plan.work.sources)
+        """How many sources are about to deliver something."""
+        with self._lock:
+            return self._plan.outstanding.debtors
 
     def release(self, source: Source) -> None:
         """``source`` makes room for another one; what it still sends is welcome."""
@@ -214,11 +214,11 @@ class Board:
                 self.changed.notify_all()
 
     def wants_rare(self, source: Source, start: int) -> bool:
-        """Whether ``source``, who holds all, shall give what ``take`` has just said only if it is rare."""
+        """Whether ``source``, who holds all, gives what ``take`` said, at ``start``, only if it is rare."""
         return self._plan.wants_rare(source, start)
 
     def passed_on(self, source: Source, spans: Sequence[tuple[int, int]]) -> None:
-        """Ranges that ``source`` has just sent to somebody else: they are likely to come from there."""
+        """``source`` was asked for these, and has just sent the piece that they begin in to somebody else."""
         with self._lock:
             self._plan.passed_on(source, spans, self._clock())
             self.changed.notify_all()
@@ -268,7 +268,7 @@ class Board:
         """Whether ``source`` need work no more."""
         return self._over or source in self._dismissed or source in self._released
 
-    # ---- for the hashing threads
+    # ---- for whoever hashes
 
     def shares(self, index: int) -> Sequence[Share]:
         """Who delivered what of piece ``index``, which is complete and not judged."""

@@ -359,6 +359,6 @@ class Download:
     # ---- pieces
 
     def judged(self, piece: int, verdict: Verdict) -> None:
-        """On a hashing thread: the piece is right, wrong, or could not be read."""
+        """On the thread that hashed it: the piece is right, wrong, or could not be read."""
         assert self._judge is not None
         self._judge.judged(piece, verdict)

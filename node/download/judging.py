@@ -1,7 +1,7 @@
 """What follows from a piece being right or wrong: for the board, and for the owners that delivered it.
 
-Runs on hashing threads. A wrong piece is read back before anybody may write over it, so that it can be told
-who sent what (``node.strategy.blame``); that costs nothing while all is right.
+Runs on the threads that hash. A wrong piece is read back before anybody may write over it, so that it can be
+told who sent what (``node.strategy.blame``); that costs nothing while all is right.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Where one source's bytes land: gathered in memory into a run, then written and hashed in one go.
 
 A datagram is small; writing each one by itself, and reading a piece again to hash it, would cost more than
-all the rest. So what arrives in order is gathered into a buffer of bounded size, and a hashing thread writes
-it, has it counted, and hashes what pieces it completes, straight from memory where all of a piece is in it.
+all the rest. So what arrives in order is gathered into a buffer of bounded size. Then a hashing thread, or
+the owner's own, writes it, has it counted, and hashes what pieces it completes, straight from memory where
+all of a piece is in it.
 
 A run ends where its block does, where bytes arrive out of order, when it is ``MAX_AGE`` old, and when its
 source pauses. What has landed is counted only once it is in the file.
@@ -166,8 +167,7 @@ class Landing:
             return
         start, end, checked = self._start, self._end, self.checked  # now: later they are the next run's
         size = max(end - start, self._site.metainfo.piece_length)  # all of a piece may have to be hashed
-        hands = self._site.board.hands
-        at_once = self._verifier.at_once(size, hands)
+        at_once = self._verifier.is_for_us(size, self._site.board.hands)
         if at_once:
             self._kept = buffer
         else:
@@ -184,11 +184,11 @@ class Landing:
                 if fault is not None:
                     self._site.board.stop(fault)
 
-        if not self._verifier.run(job, size, hands) and not at_once:
+        if not self._verifier.run(job, at_once) and not at_once:
             self._pool.give(buffer)
 
     def _land(self, start: int, end: int, checked: bool, run: memoryview, scratch: memoryview) -> None:
-        """On a hashing thread: write, count, hash what of the run is still wanted."""
+        """On a hashing thread, or the owner's own: write, count, hash what of the run is still wanted."""
         board = self._site.board
         for first, last in board.accept(self._source, start, end):
             part = run[first - start : last - start]

@@ -43,7 +43,7 @@ class PatientPart:
         self._limit = limit
         self._wait = wait
         self._told = told
-        self._lock = threading.Lock()  # guards what follows; several hashing threads write
+        self._lock = threading.Lock()  # guards what follows; several threads write
         self._since: float | None = None  # when the disk became full; monotonic seconds
         self._reason = ""
 

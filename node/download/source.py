@@ -149,7 +149,7 @@ class SourceThread:
         return start, until
 
     def wants_rare(self, start: int) -> bool:
-        """Whether an owner of all is asked for what only it may have."""
+        """Whether this owner, who has all, shall give the piece around ``start`` only if it is rare."""
         return self._complete and self._board.wants_rare(self.key, start)
 
     def _take_work(self, limit: int) -> tuple[int, int] | None:
@@ -189,9 +189,9 @@ class SourceThread:
         self.give_back(spans)
 
     def not_rare(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Somebody else has them and will pass them on: something else from this owner for a while."""
-        self._landing.flush()
+        """Somebody else has that piece and will pass it on: another one from this owner for a while."""
         self._board.passed_on(self.key, spans)
+        self.give_back(())
 
     def queued(self, place: int) -> None:
         """The owner serves others first: what was meant for it is for others meanwhile."""

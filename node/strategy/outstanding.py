@@ -50,6 +50,11 @@ class Outstanding:
         account = self._asked.get(source)
         return account.total if account is not None else 0
 
+    @property
+    def debtors(self) -> int:
+        """How many sources owe something."""
+        return sum(map(bool, self._asked.values()))
+
     def __bool__(self) -> bool:
         return any(self._asked.values())
 

@@ -90,25 +90,29 @@ class Picker:
             self._look_at(start, end)
 
     def wants_rare(self, start: int) -> bool:
-        """Whether an owner of all may refuse the piece that begins at ``start`` if it is not rare: once."""
-        piece, within = divmod(start, self._length)
-        return not (within or self._insisted & self._bit(piece))
+        """Whether an owner of all may refuse the piece around ``start`` if it is not rare: once, and only if
+        somebody else is known who might have it.
+        """
+        others = any(held is not None for held in self._held.values())
+        return others and not self._insisted & self._bit(start // self._length)
 
-    def passed_on(self, source: Source, spans: Iterable[tuple[int, int]], now: float) -> None:
-        """``source``, an owner of all, has just sent these to somebody else."""
-        pieces = 0
-        for start, _ in self._by_piece(spans):
-            pieces |= self._bit(start // self._length)
-        self._insisted |= pieces
-        self.aside[source] = self.aside.get(source, 0) | pieces
-        self._aside_until.append((now + ASIDE, source, pieces))
+    def insist(self, start: int) -> None:
+        """The piece around ``start`` is wanted from whoever is asked."""
+        self._insisted |= self._bit(start // self._length)
+
+    def passed_on(self, source: Source, start: int, now: float) -> None:
+        """``source``, an owner of all, has just sent the piece around ``start`` to somebody else."""
+        self.insist(start)
+        piece = self._bit(start // self._length)
+        self.aside[source] = self.aside.get(source, 0) | piece
+        self._aside_until.append((now + ASIDE, source, piece))
         self.give_back(self._not_offered(source))
 
     def look_at_clock(self, now: float) -> None:
         """What was left to others for long enough may be asked for again."""
         while self._aside_until and self._aside_until[0][0] <= now:
-            _, source, pieces = self._aside_until.popleft()
-            left = self.aside.pop(source, 0) & ~pieces
+            _, source, piece = self._aside_until.popleft()
+            left = self.aside.pop(source, 0) & ~piece
             if left:
                 self.aside[source] = left
 

@@ -114,13 +114,18 @@ class Work:
         return self._strategy.rest(source) / (self._pace(source) + 1)
 
     def wants_rare(self, start: int) -> bool:
-        """Whether the piece that begins at ``start`` is only wanted from an owner of all if it is rare."""
+        """Whether the piece around ``start`` is only wanted from an owner of all if it is rare."""
         return self._picker is not None and self._picker.wants_rare(start)
 
-    def passed_on(self, source: Source, spans: Sequence[Span], now: float) -> None:
-        """``source`` has just sent these to others: let them come from there for a while."""
+    def passed_on(self, source: Source, start: int, now: float) -> None:
+        """``source`` has just sent the piece around ``start`` to somebody: it may come from there."""
         if self._picker is not None:
-            self._picker.passed_on(source, spans, now)
+            self._picker.passed_on(source, start, now)
+
+    def insist(self, start: int) -> None:
+        """The piece around ``start`` is wanted from whoever is asked, rare or not."""
+        if self._picker is not None:
+            self._picker.insist(start)
 
     @property
     def aside(self) -> bool:
@@ -180,15 +185,16 @@ class Plan:
         return self.probation.suspects(self.work.sources)
 
     def wants_rare(self, source: Source, start: int) -> bool:
-        """Whether ``source``, who holds all, may refuse the piece that begins at ``start`` if it is not rare.
+        """Whether ``source``, who holds all, may refuse the piece around ``start`` if it is not rare.
 
         Once for each piece: who asks again means it. And not the first piece of a new owner: it is its trial.
         """
         return self.work.wants_rare(start) and self.probation.trusts(source)
 
     def passed_on(self, source: Source, spans: Sequence[Span], now: float) -> None:
-        """``source`` has just sent these to somebody else."""
-        self.work.passed_on(source, spans, now)
+        """``source`` was asked for these, and has just sent the piece that they begin in to somebody else."""
+        if spans:
+            self.work.passed_on(source, spans[0][0], now)
         self.give_back(spans, source)
 
     def time_helps(self, now: float) -> bool:
@@ -208,6 +214,7 @@ class Plan:
         span = self._late(source, limit, now)
         if span is not None:
             self.outstanding.doubled(source, *span, now)
+            self.work.insist(span[0])
             self.probation.doubled(source, span[0] // self._geometry.piece_length, now)
         return span
 

@@ -179,3 +179,23 @@ def test_what_is_asked_for_again_after_a_loss_is_meant() -> None:
     assert timer is not None
     connection.on_timer(timer)
     assert [m.rare_only for m in sent(connection) if isinstance(m, wire.Request)] == [False]
+
+
+@pytest.mark.parametrize("reason", [wire.Refusal.NOT_HELD, wire.Refusal.NOT_RARE])
+def test_a_refused_trial_of_a_larger_segment_is_tried_again(reason: wire.Refusal) -> None:
+    terms = dataclasses.replace(TERMS, segment_size=wire.SMALL_SEGMENT, largest_segment=1440)
+    connection = FetchConnection(terms, make_controller("cubic", wire.SMALL_SEGMENT), 0.0)
+    (ask,) = sent(connection)
+    take(connection, wire.Token(ask.transfer_id, ask.sequence, b"t" * wire.TOKEN_SIZE), 0.01)
+    (ask,) = sent(connection)
+    take(connection, tell(ask, complete=True), 0.02)
+
+    def trials(start: int, now: float) -> list[wire.Request]:
+        connection.request(start, start + 4000, now, rare_only=True)
+        requests = [message for message in sent(connection) if isinstance(message, wire.Request)]
+        return [request for request in requests if request.segment_size == 1440]
+
+    (trial,) = trials(0, 1.0)
+    assert trial.rare_only
+    take(connection, wire.Refuse(trial.transfer_id, trial.sequence, reason), 1.1)
+    assert trials(4000, 1.2)

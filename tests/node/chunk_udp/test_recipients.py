@@ -6,12 +6,12 @@ import dataclasses
 
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
-from node.chunk_udp.recipients import LATELY, MAX_KNOWN, Recipients
+from node.chunk_udp.recipients import LATELY, LEAST, MAX_KNOWN, MOST_PIECES, Recipients
 from node.chunk_udp.tokens import TokenMint
 
 HERE, THERE = ("192.0.2.7", 4000), ("192.0.2.8", 4000)
 INFO_HASH = b"i" * 20
-PIECE = 1000
+PIECE = 10_000
 MINT = TokenMint(b"secret")
 
 
@@ -19,7 +19,7 @@ MINT = TokenMint(b"secret")
 class Content:
     """What is shared; ``held`` is a set of pieces where it is a part."""
 
-    size: int = 100_000
+    size: int = 1_000_000
     offered: bool = True
     held: object = None
     piece_length: int = PIECE
@@ -48,7 +48,7 @@ class Owner:
         """Why it refuses; None if it answers."""
         self._sequence += 1
         token = MINT.make(addr, now)
-        request = wire.Request(7, self._sequence, offset, length, INFO_HASH, token, 1000, rare_only=rare_only)
+        request = wire.Request(7, self._sequence, offset, length, INFO_HASH, token, 1200, rare_only=rare_only)
         answer = self.answerer.handle_requests(wire.encode(request), addr, now)
         if isinstance(answer, SendChunk):
             return None
@@ -98,10 +98,10 @@ def test_a_request_is_for_all_the_pieces_that_it_touches() -> None:
 def test_what_was_not_sent_after_all_is_rare_again() -> None:
     owner = Owner()
     assert owner.asked(HERE, 0) is None
-    owner.answerer.not_sent(wire.Request(7, 1, 0, PIECE, INFO_HASH, bytes(16), 1000), HERE)
+    owner.answerer.not_sent(wire.Request(7, 1, 0, PIECE, INFO_HASH, bytes(16), 1200), HERE)
     assert owner.asked(THERE, 0) is None
     assert owner.asked(HERE, 0) is wire.Refusal.NOT_RARE
-    owner.answerer.not_sent(wire.Request(7, 1, 0, PIECE, INFO_HASH, bytes(16), 1000), HERE)  # THERE has it
+    owner.answerer.not_sent(wire.Request(7, 1, 0, PIECE, INFO_HASH, bytes(16), 1200), HERE)  # THERE has it
     assert owner.asked(HERE, 0) is wire.Refusal.NOT_RARE
 
 
@@ -111,9 +111,27 @@ def test_an_owner_of_a_part_gives_what_it_has() -> None:
     assert owner.asked(THERE, 0) is None
 
 
+def test_a_little_of_a_piece_keeps_it_from_nobody() -> None:
+    owner = Owner()
+    assert owner.asked(HERE, 0, LEAST - 1) is None
+    assert owner.asked(THERE, 0) is None
+    assert owner.asked(THERE, PIECE, LEAST) is None
+    assert owner.asked(HERE, PIECE) is wire.Refusal.NOT_RARE
+
+
+def wanted(offset: int, length: int) -> wire.Request:
+    return wire.Request(7, 1, offset, length, INFO_HASH, bytes(16), 1200)
+
+
 def test_only_so_many_pieces_are_remembered() -> None:
     recipients = Recipients()
     for index in range(2 * MAX_KNOWN):
-        recipients.sent((INFO_HASH, index), HERE, 1.0)
+        recipients.sent(wanted(index * PIECE, PIECE), PIECE, HERE, 1.0)
     assert not recipients.somebody_else((INFO_HASH, MAX_KNOWN - 1), THERE, 1.0)
     assert recipients.somebody_else((INFO_HASH, MAX_KNOWN), THERE, 1.0)
+
+
+def test_a_request_for_very_many_tiny_pieces_costs_no_more_than_others() -> None:
+    recipients = Recipients()
+    recipients.sent(wanted(0, wire.MAX_REQUEST), 1, HERE, 1.0)
+    assert len(recipients._latest) == MOST_PIECES

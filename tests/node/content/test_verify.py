@@ -275,30 +275,26 @@ def test_a_piece_that_is_not_there_is_the_callers_mistake() -> None:
     verifier.close()
 
 
-def test_with_as_many_hands_as_processors_each_does_its_own_but_for_very_large_pieces() -> None:
-    verifier = PieceVerifier(1, processors=3)
+def test_with_enough_hands_each_does_its_own_but_for_very_large_pieces() -> None:
+    verifier = PieceVerifier(1, enough_hands=3)
     try:
-        assert [verifier.at_once(BUFFER_LENGTH, hands) for hands in (1, 2, 3, 4)] == [
-            False,
-            False,
-            True,
-            True,
-        ]
-        assert not verifier.at_once(BUFFER_LENGTH + 1, 3)
-        assert verifier.at_once(SMALL) and not verifier.at_once(SMALL + 1)
+        for hands in range(5):
+            assert verifier.is_for_us(BUFFER_LENGTH, lambda: hands) is (hands >= 3)  # noqa: B023
+        assert not verifier.is_for_us(BUFFER_LENGTH + 1, lambda: 3)
+        assert verifier.is_for_us(SMALL, lambda: 0) and not verifier.is_for_us(SMALL + 1, lambda: 0)
     finally:
         verifier.close()
 
 
-def test_what_is_small_is_done_at_once_until_the_verifier_is_closed() -> None:
+def test_what_is_done_at_once_is_until_the_verifier_is_closed() -> None:
     verifier, ran_on = PieceVerifier(1), list[tuple[str, int]]()
     here = threading.current_thread().name
     try:
         assert verifier.run(
-            lambda buffer: ran_on.append((threading.current_thread().name, len(buffer))), SMALL
+            lambda buffer: ran_on.append((threading.current_thread().name, len(buffer))), at_once=True
         )
         assert ran_on == [(here, SMALL)]
     finally:
         verifier.close()
-    assert not verifier.run(lambda buffer: ran_on.append(("late", 0)), SMALL)
+    assert not verifier.run(lambda buffer: ran_on.append(("late", 0)), at_once=True)
     assert len(ran_on) == 1

@@ -162,3 +162,35 @@ def test_a_download_is_helpless_when_nobody_can_be_asked_or_nothing_comes_from_w
     now = FRUITLESS
     shared.accept(A, span[0], span[1] - 1)
     assert not shared.helpless(FRUITLESS + 0.1)
+
+
+def test_who_has_left_all_to_others_looks_again_in_time() -> None:
+    """Nothing else happens by then that would wake it."""
+    shared = board(10, 10)
+    shared.start([A])
+    shared.join(B)
+    shared.told(B, Bitfield(1))
+    span = shared.take(A, 10)
+    assert span == (0, 10)
+    shared.passed_on(A, [span])
+    assert shared.take(A, 10) is None
+    thread, answers = waiting(shared, A)
+    thread.join(LIMIT)
+    assert answers == [True]
+    assert shared.take(A, 10) == (0, 10) and not shared.wants_rare(A, 0)
+
+
+def test_what_is_late_is_meant_by_whoever_is_asked_besides() -> None:
+    now = [0.0]
+    geometry = Geometry(20, 10)
+    shared = Board(geometry, Bitfield(2), clock=lambda: now[0])
+    shared._plan.probation.right(0, [A, B])
+    shared.start([A])
+    shared.join(B)
+    shared.told(B, Bitfield.full(2))
+    while shared.take(B, 10):
+        pass
+    now[0] = 10.0
+    span = shared.take(A, 10)
+    assert span is not None and shared._plan.outstanding._twice
+    assert not shared.wants_rare(A, span[0]) and shared.wants_rare(A, (span[0] + 10) % 20)

@@ -86,3 +86,44 @@ def test_what_is_in_hand_at_the_end_is_for_others_once(source: SourceThread, boa
         assert not taken.overlap(*span)
         taken.add(*span)
     assert list(taken) == [(0, PIECES * PIECE)]
+
+
+def told_all(source: SourceThread, board: Board) -> None:
+    """It has everything, and somebody else has a part."""
+    source.told(PIECES * PIECE, True, 0, b"")
+    board.join(OTHER)
+    board.told(OTHER, Bitfield(PIECES))
+
+
+def test_what_somebody_else_has_just_got_is_left_to_them_with_all_that_is_in_hand(
+    source: SourceThread, board: Board
+) -> None:
+    told_all(source, board)
+    board.meter(source.key).rate = 10e6  # so it may be asked for much in advance
+    start, end = source.next_span(LARGE_REQUEST) or (0, 0)
+    assert source.wants_rare(start) and source._in_hand[0] < source._in_hand[1]
+    source.not_rare([(start, end)])
+    assert not board._plan.outstanding and not source.wants_rare(start)
+    piece = start // PIECE
+    following = source.next_span(LARGE_REQUEST)
+    assert following is not None and following[0] // PIECE != piece
+    everything = Bitfield.full(PIECES)
+    board.told(OTHER, everything)  # who got it has told
+    taken = RangeSet()
+    while span := board.take(OTHER, PIECE):
+        taken.add(*span)
+    assert taken.overlap(piece * PIECE, (piece + 1) * PIECE) == [(piece * PIECE, (piece + 1) * PIECE)]
+
+
+def test_the_first_piece_of_a_new_owner_is_meant(source: SourceThread, board: Board) -> None:
+    told_all(source, board)
+    board._plan.probation.distrust(source.key)
+    board.join(source.key)
+    start, _ = source.next_span(LARGE_REQUEST) or (0, 0)
+    assert not source.wants_rare(start)
+
+
+def test_among_owners_of_all_nothing_need_be_rare(source: SourceThread) -> None:
+    source.told(PIECES * PIECE, True, 0, b"")
+    start, _ = source.next_span(LARGE_REQUEST) or (0, 0)
+    assert not source.wants_rare(start)

@@ -188,7 +188,7 @@ def test_what_a_seed_has_just_sent_to_others_is_left_to_them_for_a_while() -> No
     taken = {first_piece(picker, A) for _ in range(3)}
     assert taken == {0, 1, 2}
     picker.give_back([(0, 2 * PIECE)])
-    picker.passed_on(A, [(0, PIECE)], 10.0)
+    picker.passed_on(A, 0, 10.0)
     assert first_piece(picker, A) == 1
     assert picker.take(A, PIECE, even) is None
     picker.look_at_clock(10.0 + ASIDE - 0.1)
@@ -199,7 +199,7 @@ def test_what_a_seed_has_just_sent_to_others_is_left_to_them_for_a_while() -> No
 
 def test_another_owner_may_be_asked_for_it_at_once() -> None:
     picker = made(1, {A: None, B: {0}, C: None})
-    picker.passed_on(A, [(0, PIECE)], 10.0)
+    picker.passed_on(A, 0, 10.0)
     assert picker.take(A, PIECE, even) is None
     assert first_piece(picker, B) == 0
     picker.give_back([(0, PIECE)])
@@ -209,15 +209,23 @@ def test_another_owner_may_be_asked_for_it_at_once() -> None:
 def test_a_piece_is_refused_for_that_reason_once() -> None:
     picker = made(2, {A: None, B: set()})
     assert picker.wants_rare(0) and picker.wants_rare(PIECE)
-    assert not picker.wants_rare(PIECE // 2)  # it is begun
-    picker.passed_on(A, [(0, PIECE)], 10.0)
+    picker.passed_on(A, PIECE // 2, 10.0)
     assert not picker.wants_rare(0) and picker.wants_rare(PIECE)
+    picker.insist(PIECE + 5)
+    assert not picker.wants_rare(PIECE)
+
+
+def test_where_nobody_could_pass_it_on_nothing_is_refused() -> None:
+    picker = made(2, {A: None, B: set()})
+    picker.leave(B)
+    assert not picker.wants_rare(0)
 
 
 def test_what_was_refused_once_comes_after_what_was_not() -> None:
     for seed in range(10):
         picker = made(20, {A: None, B: set()}, seed)
-        picker.passed_on(A, [(piece * PIECE, (piece + 1) * PIECE) for piece in range(19)], 10.0)
+        for piece in range(19):
+            picker.passed_on(A, piece * PIECE, 10.0)
         picker.look_at_clock(10.0 + ASIDE)
         assert first_piece(picker, A) == 19
 
@@ -226,7 +234,7 @@ def test_the_rest_of_a_refused_piece_goes_back_to_all() -> None:
     picker = made(4, {A: None, B: {0, 1, 2, 3}})
     start, end = picker.take(A, 1000, even) or (0, 0)
     piece = start // PIECE
-    picker.passed_on(A, [(start, end)], 10.0)
+    picker.passed_on(A, start, 10.0)
     picker.give_back([(start, end)])
     rest = picker.claim(piece * PIECE, (piece + 1) * PIECE)
     assert sum(e - s for s, e in rest) == PIECE
@@ -237,7 +245,7 @@ def test_the_rest_of_a_refused_piece_goes_back_to_all() -> None:
 
 def test_a_seed_that_leaves_takes_with_it_what_was_left_to_others() -> None:
     picker = made(1, {A: None, B: set()})
-    picker.passed_on(A, [(0, PIECE)], 10.0)
+    picker.passed_on(A, 0, 10.0)
     picker.leave(A)
     picker.join(A)
     assert first_piece(picker, A) == 0
