@@ -107,8 +107,8 @@ def test_what_somebody_else_has_just_got_is_left_to_them_with_all_that_is_in_han
     piece = start // PIECE
     following = source.next_span(LARGE_REQUEST)
     assert following is not None and following[0] // PIECE != piece
-    everything = Bitfield.full(PIECES)
-    board.told(OTHER, everything)  # who got it has told
+    board.told(OTHER, Bitfield.full(PIECES))  # who got it has told
+    board.meter(OTHER).rate = 1e9
     taken = RangeSet()
     while span := board.take(OTHER, PIECE):
         taken.add(*span)
