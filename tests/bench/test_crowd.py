@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from bench.content import make_content
-from bench.crowd import bound, run
+from bench.crowd import run
+from common.bounds import distribution_time
 
 
 def test_the_bound_is_the_seed_alone_or_all_uploads_together() -> None:
-    assert bound(64_000_000, 10, 4_000_000) == 16.0
-    assert bound(64_000_000, 1, 4_000_000) == 16.0
-    assert bound(100, 10**6, 1) == pytest.approx(100, rel=1e-5)
+    assert distribution_time(64_000_000, 10, 4_000_000) == 16.0
+    assert distribution_time(64_000_000, 1, 4_000_000) == 16.0
+    assert distribution_time(100, 10**6, 1) == pytest.approx(100, rel=1e-5)
 
 
 def test_a_small_crowd_ends_with_whole_files(tmp_path: Path) -> None:

@@ -353,8 +353,13 @@ class LimitedServer(TcpWSGIServer):  # type: ignore[misc]
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._all_is_quiet():
             threading.Event().wait(POLL)
+        self.trigger.pull_trigger(self._finish)
+
+    def _finish(self) -> None:
+        """On the loop's own thread: else it might end, and its trigger's number be another file's, before that
+        is pulled.
+        """
         self._over = True
-        self.pull_trigger()
 
     def _stop_listening(self) -> None:
         self.ending = True

@@ -52,6 +52,20 @@ def web(application: Application) -> Iterator[WebServer]:
         web.stop()
 
 
+def test_the_loop_is_not_woken_after_it_has_ended(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By then the number of what wakes it may be another file's."""
+    server, pull = web._server, web._server.trigger._physical_pull
+
+    def pull_late() -> None:
+        if server._over:
+            web._thread.join(PATIENCE)
+        pull()
+
+    monkeypatch.setattr(server.trigger, "_physical_pull", pull_late)
+    web.stop()
+    assert not web._thread.is_alive()
+
+
 @pytest.fixture
 def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REQUEST_SECONDS", "ANSWER_SECONDS", "NEW_SECONDS"):
