@@ -356,9 +356,7 @@ class LimitedServer(TcpWSGIServer):  # type: ignore[misc]
         self.trigger.pull_trigger(self._finish)
 
     def _finish(self) -> None:
-        """On the loop's own thread: else it might end, and its trigger's number be another file's, before that
-        is pulled.
-        """
+        """On the loop's own thread: else that might end, and its trigger be closed, before it is pulled."""
         self._over = True
 
     def _stop_listening(self) -> None:
