@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from simulator import sockets
-from simulator.crowd import Crowd, CrowdPlan
+from simulator.crowd import MOST_NODES, Crowd, CrowdPlan
 from simulator.outcome import Broken, run
 from simulator.scenario import Scenario
 from simulator.soak import LEAST_FACTOR, soak
@@ -28,6 +28,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     if options.crowd is not None:
+        if not 1 <= options.crowd <= MOST_NODES:
+            parser.error(f"a crowd has 1 to {MOST_NODES} nodes")
         return spread(options.crowd, options.first)
     if options.seed is not None:
         return repeat(options.seed)

@@ -25,6 +25,7 @@ from simulator.scenario import Nature, OwnerPlan, Scenario
 SEED: Source = (1, ("192.0.2.1", 9))
 FIRST = 100  # node id of the first of the others
 PARTIAL, SLOTS = 8, 16  # as MAX_PARTIAL_OWNERS and UPLOAD_SLOTS
+MOST_NODES = 250  # each has an address of 192.0.2.0/24
 ROUND_TRIP = 0.001  # seconds, as on a classroom's network
 SEGMENT = 16_000  # bytes
 SLOWEST = 4.0  # times the bound, after which it is called hanging

@@ -215,7 +215,8 @@ class Board:
 
     def wants_rare(self, source: Source, start: int) -> bool:
         """Whether ``source``, who holds all, gives what ``take`` said, at ``start``, only if it is rare."""
-        return self._plan.wants_rare(source, start)
+        with self._lock:  # others may join or leave while it looks who there is
+            return self._plan.wants_rare(source, start)
 
     def passed_on(self, source: Source, spans: Sequence[tuple[int, int]]) -> None:
         """``source`` was asked for these, and has just sent the piece that they begin in to somebody else."""

@@ -194,3 +194,15 @@ def test_what_is_late_is_meant_by_whoever_is_asked_besides() -> None:
     span = shared.take(A, 10)
     assert span is not None and shared._plan.outstanding._twice
     assert not shared.wants_rare(A, span[0]) and shared.wants_rare(A, (span[0] + 10) % 20)
+
+
+def test_whether_it_need_be_rare_is_not_asked_while_somebody_joins() -> None:
+    shared = board()
+    shared.start([A])
+    asked = threading.Event()
+    thread = threading.Thread(target=lambda: (shared.wants_rare(A, 0), asked.set()))
+    with shared._lock:
+        thread.start()
+        assert not asked.wait(0.05)
+    assert asked.wait(LIMIT)
+    thread.join(LIMIT)
