@@ -6,11 +6,11 @@
     │   ├── CommandError           the user typed something that means nothing
     │   ├── FileFault              a file is missing, unreadable, changed, or in the way
     │   │   ├── DiskFull           no room left
-    │   │   └── PassingFault       not just now: too many files are open, or this one is being renamed
+    │   │   └── TransientFileFault       not just now: too many files are open, or this one is being renamed
     │   ├── StorageFault           the tracker cannot keep its records
-    │   │   ├── RecordsFull        no room left for them, for now
-    │   │   ├── RecordsReadOnly    the disk failed: nothing is written until somebody has looked
-    │   │   └── RecordsAway        the server that keeps them does not answer, for now
+    │   │   ├── StorageFull        no room left for them, for now
+    │   │   ├── StorageReadOnly    the disk failed: nothing is written until somebody has looked
+    │   │   └── StorageUnreachable        the server that keeps them does not answer, for now
     │   └── TrackerFull            the tracker holds as much as its limits allow
     └── RemoteFault                something that came from elsewhere: survive it
         ├── MalformedInput         bytes or fields that do not parse
@@ -24,7 +24,7 @@
         ├── TrackerUnavailable     no answer from the tracker
         │   └── TrackerBusy        it answers: not now (says when to ask again)
         ├── TrackerRefused         the tracker answered with an error
-        ├── OwnerFault             one owner failed us; others may not
+        ├── PeerFault             one owner failed us; others may not
         └── DownloadFailed         nobody is left who could help
 
 Every message is one line that names what and where; it is shown to people as it stands.
@@ -57,7 +57,7 @@ class DiskFull(FileFault):
     """The file system has no room left."""
 
 
-class PassingFault(FileFault):
+class TransientFileFault(FileFault):
     """A file cannot be opened or read just now, but nothing says that it is not what it was."""
 
 
@@ -65,15 +65,15 @@ class StorageFault(LocalFault):
     """The tracker cannot read or write its records."""
 
 
-class RecordsFull(StorageFault):
+class StorageFull(StorageFault):
     """The tracker's disk has no room for more records; it may have again."""
 
 
-class RecordsReadOnly(StorageFault):
+class StorageReadOnly(StorageFault):
     """The tracker's disk failed; its records can be read, and written only after a repair."""
 
 
-class RecordsAway(StorageFault):
+class StorageUnreachable(StorageFault):
     """The server that keeps the tracker's records does not answer; it may again."""
 
 
@@ -127,7 +127,7 @@ class TrackerRefused(RemoteFault):
         self.field = field
 
 
-class OwnerFault(RemoteFault):
+class PeerFault(RemoteFault):
     """One owner failed: silent, gone, refusing, or lying."""
 
 

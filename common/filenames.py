@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from common.errors import MetainfoError
-from common.logs import clean
+from common.text import sanitize
 
 TORRENT_SUFFIX = ".torrent"
 PART_SUFFIX = ".part"  # an unfinished download of NAME is NAME.part
@@ -71,7 +71,7 @@ def _why_not(name: str) -> str:
 
 
 def _refused(name: str, reason: str) -> MetainfoError:
-    shown = clean(_TEXT_DIRECTION.sub("\ufffd", name)).encode("utf-8", "replace").decode("utf-8")
+    shown = sanitize(_TEXT_DIRECTION.sub("\ufffd", name)).encode("utf-8", "replace").decode("utf-8")
     if len(shown) > 60:
         shown = shown[:57] + "..."
     return MetainfoError(f'file name "{shown}" cannot be used: {reason}')

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
-import re
 from pathlib import Path
 
-_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"  # also separators of lines, and half characters
-_DIRECTION = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # would show exe.gpj as jpg.exe
-# Take no room, so that two names look like one: soft hyphen, joiners, fillers, tags and their kin.
-_INVISIBLE = r"\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u3164"
-_INVISIBLE += r"\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
-_HARMFUL = re.compile(f"[{_CONTROL}{_DIRECTION}{_INVISIBLE}]")
-
-
-def clean(text: object) -> str:
-    """``text`` for the eye: without control characters, lone surrogates, and what is invisible or turns text.
-
-    No name can forge or colour a line, or look like another. Only what is shown is changed, never a name.
-    """
-    return _HARMFUL.sub("�", str(text))
+from common.text import sanitize
 
 
 class _OneLine(logging.Formatter):
     """Every record is one line, whatever was put into it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return clean(super().format(record))
+        return sanitize(super().format(record))
 
 
 def open_log(path: Path, max_bytes: int) -> logging.Handler:
@@ -57,4 +43,4 @@ def send_log_to(handler: logging.Handler) -> None:
 
 def log(content: str) -> None:
     """Write one event into this program's log (the report's ``log``)."""
-    logging.getLogger("swarm").info("%s", clean(content))  # whoever else listens gets it clean, too
+    logging.getLogger("swarm").info("%s", sanitize(content))  # whoever else listens gets it clean, too

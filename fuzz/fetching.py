@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from common.errors import OwnerFault
+from common.errors import PeerFault
 from common.ranges import RangeSet
 from fuzz.parsers import DATAGRAMS, HASH, resealed
 from fuzz.target import Script, Target, outcome
@@ -56,7 +56,7 @@ class FetchingRun:
                     break
                 self.operations[self.script.pick(len(self.operations))]()
                 self.look()
-        except OwnerFault as fault:
+        except PeerFault as fault:
             self.seen.add(outcome(fault))
         back = RangeSet()
         for start, end in self.connection.unreceived():

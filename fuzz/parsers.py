@@ -12,9 +12,9 @@ from common import bencode
 from common.bitfield import Bitfield
 from common.errors import BencodeError, CommandError, MalformedInput, MessageError, MetainfoError, WireError
 from common.filenames import check_name
-from common.logs import clean
 from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, RegisterAnswer, Update
 from common.metainfo import decode_metainfo, encode_metainfo
+from common.text import sanitize
 from fuzz.target import Target, outcome
 from node.chunk_udp import wire
 from node.commands import Nothing, parse_command
@@ -144,7 +144,7 @@ def run_metainfo(data: bytes) -> str:
         metainfo = decode_metainfo(data)
     except MalformedInput as error:
         return outcome(error)
-    assert clean(metainfo.name) == metainfo.name or "�" in clean(metainfo.name)
+    assert sanitize(metainfo.name) == metainfo.name or "�" in sanitize(metainfo.name)
     for entry in metainfo.files:
         assert not any(part in ("", ".", "..") or "/" in part or "\\" in part for part in entry.path)
     assert len(metainfo.pieces) == 20 * metainfo.geometry.piece_count
@@ -274,7 +274,7 @@ def _parsed(line: str, escapes: bool) -> str:
         command = parse_command(line, escapes)
     except CommandError as error:
         text = str(error)
-        assert "\n" not in text and clean(text) == text, "an error that is not one clean line"
+        assert "\n" not in text and sanitize(text) == text, "an error that is not one clean line"
         return outcome(error)
     return "" if isinstance(command, Nothing) else type(command).__name__
 
@@ -282,8 +282,8 @@ def _parsed(line: str, escapes: bool) -> str:
 def run_texts(data: bytes) -> str:
     """Names, addresses of trackers, bitfields, and what is cleaned for the eye."""
     text = data.decode("utf-8", "surrogateescape")
-    shown = clean(text)
-    assert clean(shown) == shown
+    shown = sanitize(text)
+    assert sanitize(shown) == shown
     assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in shown)
     said = [_checked(lambda: check_name(text)), _checked(lambda: tracker_url(text))]
     said.append(_checked(lambda: Bitfield.from_bytes(data[1:], data[0] if data else 0)))

@@ -15,7 +15,8 @@ from typing import TextIO, TypeVar
 from urllib.parse import urlsplit
 
 from common.errors import SettingError, SwarmError
-from common.logs import clean, log, open_log
+from common.logs import log, open_log
+from common.text import sanitize
 from configs import CFG
 from node import events, options
 from node.events import Event
@@ -45,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = settings_for(given)
         open_node_log(settings.node_id)
     except SettingError as error:
-        print(clean(error), file=sys.stderr)
+        print(sanitize(error), file=sys.stderr)
         return 2
     except OSError as error:
-        print(clean(f"logs cannot be written: {error.filename}: {error.strerror}"), file=sys.stderr)
+        print(sanitize(f"logs cannot be written: {error.filename}: {error.strerror}"), file=sys.stderr)
         return 1
     gc.freeze()  # what the imports have made stays: to look at it again and again costs a tenth
     stop = threading.Event()

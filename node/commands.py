@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from common.errors import CommandError
-from common.logs import clean
+from common.text import sanitize
 
 HELP = """\
 torrent -setMode send FILE               share FILE: write FILE.torrent, tell the tracker, serve it
@@ -190,4 +190,4 @@ def _shown(word: str) -> str:
 
 
 def _cut(text: str, limit: int = _SHOWN) -> str:
-    return clean(text if len(text) <= limit else text[:limit] + "…")
+    return sanitize(text if len(text) <= limit else text[:limit] + "…")

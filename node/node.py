@@ -11,9 +11,9 @@ from pathlib import Path
 
 from common.errors import CommandError, FileFault, MessageError, RemoteFault
 from common.filenames import TORRENT_SUFFIX
-from common.logs import clean
 from common.messages import OwnedFile
 from common.metainfo import Metainfo, single_file_only
+from common.text import sanitize
 from node import events
 from node.announcer import Announcer, Credit
 from node.chunk_udp.access import AccessLink
@@ -63,7 +63,7 @@ class Node:
         try:
             self._settings.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            where = clean(self._settings.folder)
+            where = sanitize(self._settings.folder)
             raise FileFault(f"folder {where} cannot be made: {error.strerror}") from None
         self._claims.open()
         settings = self._settings
@@ -191,7 +191,7 @@ class Node:
         sharing = self._entered()
         path = self._find(filename)
         if self._claims.holds(path):
-            raise FileFault(f"{clean(path)} holds a node's secrets; it is not shared")
+            raise FileFault(f"{sanitize(path)} holds a node's secrets; it is not shared")
         file = SharedFile.open(path)
         torrent = self._settings.folder / (path.name + TORRENT_SUFFIX)
         trackers = [f"{url}/announce" for url in self._own_announcer().client.urls]
@@ -215,7 +215,7 @@ class Node:
             raise FileFault(f"{metainfo.name} is not downloaded: a node's secrets have such a name")
         here = sharing.serves(metainfo.info_hash)
         if here is not None:
-            raise CommandError(f"{metainfo.name} is here already: {clean(here)}")
+            raise CommandError(f"{metainfo.name} is here already: {sanitize(here)}")
         trackers = self._trackers_of(metainfo)
         assert self._verifier is not None
         around = Surroundings(
@@ -289,7 +289,7 @@ class Node:
         for path in (Path(name), folder / name, Path(name + suffix), folder / (name + suffix)):
             if _may_be_there(path):
                 return path
-        raise FileFault(f"no such file: {clean(name)} (looked here and in {clean(folder)})")
+        raise FileFault(f"no such file: {sanitize(name)} (looked here and in {sanitize(folder)})")
 
     def _hashed(self, path: Path) -> Callable[[int, int], None]:
         """Tells how far hashing is, a few times a second."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.bitfield import Bitfield
-from common.errors import FileFault, PassingFault
-from common.logs import clean
+from common.errors import FileFault, TransientFileFault
 from common.metainfo import Metainfo
+from common.text import sanitize
 from node.content.storage import PartFile, SharedFile
 
 MAX_OPEN_FILES = 64  # the system allows a process 256 or 1,024; a node may share far more
@@ -56,7 +56,7 @@ class SharedTorrent:
         return True
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer``; FileFault if the file is not what was shared, PassingFault if not just now."""
+        """Fill ``buffer``; FileFault if the file changed, TransientFileFault if it cannot be read now."""
         self.open_files.of(self).read_into(offset, buffer)
 
 
@@ -105,11 +105,11 @@ class SharedPart:
         return all(piece in held for piece in pieces)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer``; PassingFault once the part is closed: it is getting its final name just then."""
+        """Fill ``buffer``; TransientFileFault once the part is closed to get its final name."""
         try:
             self.part.read_into(offset, buffer)
         except FileFault as fault:  # a disk that fails ends the download, and with it this
-            raise PassingFault(str(fault)) from None
+            raise TransientFileFault(str(fault)) from None
 
 
 class OpenFiles:
@@ -121,7 +121,7 @@ class OpenFiles:
     def of(self, shared: SharedTorrent) -> SharedFile:
         """``shared``'s file, opened if need be; FileFault if it is another one by now.
 
-        PassingFault if this process has too many files open: then those it can spare are closed.
+        TransientFileFault if this process has too many files open: then those it can spare are closed.
         """
         file = self._files.get(shared.metainfo.info_hash)
         if file is not None and file.identity == shared.identity:
@@ -133,7 +133,7 @@ class OpenFiles:
         file = self._open(shared.path)
         if file.identity != shared.identity:
             file.close()
-            raise FileFault(f"{clean(shared.path)} changed while it was shared")
+            raise FileFault(f"{sanitize(shared.path)} changed while it was shared")
         self._files[shared.metainfo.info_hash] = file
         if len(self._files) > MAX_OPEN_FILES:
             self._files.popitem(last=False)[1].close()
@@ -142,7 +142,7 @@ class OpenFiles:
     def _open(self, path: Path) -> SharedFile:
         try:
             return SharedFile.open(path)
-        except PassingFault:
+        except TransientFileFault:
             if not self._files:
                 raise
             self._files.popitem(last=False)[1].close()

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from common.bitfield import Bitfield
 from common.errors import FileFault
-from common.logs import clean
 from common.messages import OwnedFile
 from common.metainfo import Metainfo
+from common.text import sanitize
 from node import events
 from node.chunk_udp.owner import DEFAULTS, Owner
 from node.content.storage import PartFile, SharedFile, identity_of
@@ -110,9 +110,9 @@ class Sharing:
                 continue
             try:
                 if identity_of(os.stat(shared.path)) != shared.identity:
-                    self._stop_offering(shared, f"{clean(shared.path)} changed while it was shared")
+                    self._stop_offering(shared, f"{sanitize(shared.path)} changed while it was shared")
             except OSError as error:
-                self._stop_offering(shared, f"{clean(shared.path)} is gone: {error.strerror}")
+                self._stop_offering(shared, f"{sanitize(shared.path)} is gone: {error.strerror}")
 
     def files(self) -> list[events.FileStatus]:
         """Rows of -files."""

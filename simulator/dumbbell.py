@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from common.errors import OwnerFault, WireError
+from common.errors import PeerFault, WireError
 from common.ranges import RangeSet
 from faults.link import Link, LinkFaults
 from node.chunk_udp import wire
@@ -109,7 +109,7 @@ class _Runner:
     def _wake_or_fail(self) -> None:
         try:
             self._wake()
-        except OwnerFault:
+        except PeerFault:
             connection = self._flow.connection
             for span in connection.unreceived():
                 self._bell.supply.missing.add(*span)

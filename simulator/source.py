@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from common.errors import OwnerFault, SwarmError
+from common.errors import PeerFault, SwarmError
 from common.metainfo import Metainfo
 from common.ranges import RangeSet
 from faults.link import Link
@@ -132,7 +132,7 @@ class SimulatedSource(SourceThread):
             return
         try:
             goes_on = not self.stopping() and self._step()
-        except OwnerFault as fault:
+        except PeerFault as fault:
             self._finish(fault)
             return
         if goes_on:
@@ -192,12 +192,12 @@ class SimulatedSource(SourceThread):
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except OwnerFault as fault:
+        except PeerFault as fault:
             self._finish(fault)
         else:
             self.settle()
 
-    def _finish(self, why: OwnerFault | None) -> None:
+    def _finish(self, why: PeerFault | None) -> None:
         if self._gone:
             return
         self._gone = True

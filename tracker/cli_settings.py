@@ -8,7 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from common.errors import SettingError, StorageFault
-from common.logs import clean, log, log_file, send_log_to
+from common.logs import log, log_file, send_log_to
+from common.text import sanitize
 from configs import CFG
 from tracker.admission import Limits
 from tracker.decisions import Rules
@@ -96,7 +97,7 @@ def begin(
     """
     open_tracker_log(settings, cleanup)
     for remark in [*service.open(), *more]:
-        print(clean(remark), file=sys.stderr)
+        print(sanitize(remark), file=sys.stderr)
         log(remark)
     cleanup.callback(service.close)
     liveness = Liveness(service)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import StorageFault
-from common.logs import clean
+from common.text import sanitize
 from tracker.storage.disk import SystemDisk
 from tracker.storage.upkeep import check, export, import_
 
@@ -28,10 +28,10 @@ def main(words: Sequence[str], folder: Path) -> int:
         else:
             lines, code = [import_(disk, folder, options.file, options.replace)], 0
     except StorageFault as error:
-        print(clean(str(error)), file=sys.stderr)
+        print(sanitize(str(error)), file=sys.stderr)
         return 1
     for line in lines:
-        print(clean(line))
+        print(sanitize(line))
     return code
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from common.errors import OwnerFault, WireError
+from common.errors import PeerFault, WireError
 from node.chunk_udp import wire
 from node.chunk_udp.access import AccessLink, Share
 from node.chunk_udp.congestion.base import CongestionController
@@ -100,13 +100,13 @@ class FetchConnection:
         self._ask(now)
 
     def ask_what_it_holds(self, now: float, first_piece: int = 0) -> None:
-        """Ask again, while FETCHING goes on: a Told follows, unless it is lost. OwnerFault if nothing comes
+        """Ask again, while FETCHING goes on: a Told follows, unless it is lost. PeerFault if nothing comes
         from the owner any more, question after question.
         """
         if self.state is not State.FETCHING:
             return
         if len(self._asked) >= MAX_QUESTIONS:
-            raise OwnerFault("does not answer any more")
+            raise PeerFault("does not answer any more")
         self._first_piece = first_piece
         self._ask(now)
 
@@ -201,7 +201,7 @@ class FetchConnection:
     # ---- what came
 
     def datagram_received(self, datagram: bytes | memoryview, now: float) -> Sequence[Fact]:
-        """Take one datagram from the owner's address; OwnerFault if the owner refuses."""
+        """Take one datagram from the owner's address; PeerFault if the owner refuses."""
         try:
             message = wire.decode(datagram)
         except WireError:
@@ -254,7 +254,7 @@ class FetchConnection:
             spans = tuple(self._bytes.take_back(request))
             return NotHeld(spans) if message.reason is wire.Refusal.NOT_HELD else NotRare(spans)
         if message.reason is not wire.Refusal.BUSY:
-            raise OwnerFault(str(message.reason))
+            raise PeerFault(str(message.reason))
         self._heard(now)
         self._asked.clear()
         back = self._bytes.take_all_back()
@@ -292,7 +292,7 @@ class FetchConnection:
     def _count_token(self) -> None:
         self._tokens_in_a_row += 1
         if self._tokens_in_a_row > MAX_TOKENS_IN_A_ROW:
-            raise OwnerFault("does not accept the tokens it gives")
+            raise PeerFault("does not accept the tokens it gives")
 
     # ---- what the time brings
 
@@ -329,7 +329,7 @@ class FetchConnection:
         return max(self._silent_since + limit, self._timer_from + self._probe_wait(0))
 
     def on_timer(self, now: float) -> None:
-        """Do what is due; OwnerFault when the owner has been silent for too long."""
+        """Do what is due; PeerFault when the owner has been silent for too long."""
         if self.state is State.QUEUED and self._ask_again_at <= now:
             self.ask_file_size(now, self._first_piece)
         loss_time = self._bytes.flight.loss_time
@@ -338,15 +338,15 @@ class FetchConnection:
         if self.state is State.CLOSED or not self._waiting():
             return
         if self._give_up_at() <= now:
-            raise OwnerFault(f"silent for {now - self._silent_since:.1f} s")
+            raise PeerFault(f"silent for {now - self._silent_since:.1f} s")
         if self._probe_at() <= now:
             self._probe(now)
 
     def refused(self, now: float) -> None:
-        """The system says that nobody listens at the owner's port; OwnerFault when it says so repeatedly."""
+        """The system says that nobody listens at the owner's port; PeerFault when it says so repeatedly."""
         self._refusals += 1
         if self._refusals >= MAX_REFUSALS:
-            raise OwnerFault("nobody listens at its address")
+            raise PeerFault("nobody listens at its address")
         self._probe_by = now + REFUSAL_WAIT
 
     def _probe(self, now: float) -> None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from common.errors import OwnerFault
+from common.errors import PeerFault
 from node.chunk_udp import sockets, wire
 from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion import make_controller
@@ -41,7 +41,7 @@ class Supply(Protocol):
     """What a fetcher needs of the download that it works for; called from the fetcher's thread only."""
 
     def told(self, size: int, complete: bool, first_piece: int, bitfield: bytes) -> None:
-        """The owner says what it has, again and again while it is not complete; OwnerFault ends it."""
+        """The owner says what it has, again and again while it is not complete; PeerFault ends it."""
         ...
 
     def next_span(self, limit: int) -> tuple[int, int] | None:
@@ -102,7 +102,7 @@ class Fetcher:
         try:
             self._sock = sockets.udp_socket(here, 0, settings.socket_buffer_size)
         except OSError as error:
-            raise OwnerFault(f"no socket for it: {error.strerror}") from None
+            raise PeerFault(f"no socket for it: {error.strerror}") from None
         try:
             self.connection = self._connect(addr, info_hash, settings)
         except BaseException:
@@ -119,7 +119,7 @@ class Fetcher:
         try:
             self._sock.connect(addr)  # from now on the system drops what others send
         except OSError as error:
-            raise OwnerFault(f"cannot be reached: {error.strerror}") from None
+            raise PeerFault(f"cannot be reached: {error.strerror}") from None
         self._sock.setblocking(False)
         segment = sockets.path_segment_size(
             self._sock,
@@ -144,7 +144,7 @@ class Fetcher:
         return FetchConnection(terms, controller, time.monotonic(), self._access.join())
 
     def receive_chunk(self) -> None:
-        """Fetch until the supply is content; OwnerFault if the owner fails. Closes the socket."""
+        """Fetch until the supply is content; PeerFault if the owner fails. Closes the socket."""
         try:
             with self._sock, self._selector() as selector:
                 selector.register(self._sock, selectors.EVENT_READ)
@@ -159,7 +159,7 @@ class Fetcher:
         try:
             return selectors.DefaultSelector()
         except OSError as error:
-            raise OwnerFault(f"no socket for it: {error.strerror}") from None
+            raise PeerFault(f"no socket for it: {error.strerror}") from None
 
     def _step(self, selector: selectors.BaseSelector) -> bool:
         """Ask, receive, look at the clock; False when there is nothing more to do."""
@@ -258,5 +258,5 @@ class Fetcher:
         if isinstance(error, (BlockingIOError, InterruptedError)) or error.errno == errno.ENOBUFS:
             return  # no buffer for a request is as good as a lost one
         if not isinstance(error, ConnectionError):
-            raise OwnerFault(f"cannot be reached: {error.strerror}") from None
+            raise PeerFault(f"cannot be reached: {error.strerror}") from None
         self.connection.refused(time.monotonic())  # ICMP: nobody listens there (Windows: 10054)

@@ -17,7 +17,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from common.errors import FileFault, PassingFault
+from common.errors import FileFault, TransientFileFault
 from node.chunk_udp import kernel_filter, sockets, wire
 from node.chunk_udp.answers import Answerer, SendChunk, Shared
 from node.chunk_udp.segments import SegmentSender
@@ -43,7 +43,7 @@ class SharedContent(Shared, Protocol):
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer`` from ``offset`` on; FileFault if the content is not what was shared.
 
-        PassingFault if it cannot be read just now, and nothing says that it is not what was shared.
+        TransientFileFault if it cannot be read just now, and nothing says that it is not what was shared.
         """
         ...
 
@@ -231,7 +231,7 @@ class Owner:
             return False
         try:
             content.read_into(portion.offset, chunk)
-        except PassingFault:
+        except TransientFileFault:
             self.counts["unread"] += 1
             # A part that gets its final name is back at once, and a lost REQUEST costs less than a BUSY.
             if content.held is None:

@@ -7,8 +7,8 @@ import os
 import stat
 from pathlib import Path
 
-from common.errors import DiskFull, FileFault, PassingFault
-from common.logs import clean
+from common.errors import DiskFull, FileFault, TransientFileFault
+from common.text import sanitize
 
 PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # says nothing about the file itself
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
@@ -17,20 +17,22 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") els
 def file_fault(path: Path, error: OSError) -> FileFault:
     """What happened to ``path``, as a FileFault to raise."""
     if isinstance(error, FileNotFoundError):
-        return FileFault(f"{clean(path)}: no such file")
+        return FileFault(f"{sanitize(path)}: no such file")
     if isinstance(error, IsADirectoryError):
-        return FileFault(f"{clean(path)} is a folder; a file is wanted")
+        return FileFault(f"{sanitize(path)} is a folder; a file is wanted")
     if isinstance(error, PermissionError):
-        return FileFault(f"{clean(path)} cannot be opened: permission denied")
-    kind = PassingFault if error.errno in PASSING else FileFault
-    return kind(f"{clean(path)}: {error.strerror or os.strerror(error.errno or 0)}")
+        return FileFault(f"{sanitize(path)} cannot be opened: permission denied")
+    kind = TransientFileFault if error.errno in PASSING else FileFault
+    return kind(f"{sanitize(path)}: {error.strerror or os.strerror(error.errno or 0)}")
 
 
 def write_fault(path: Path, name: str, error: OSError) -> FileFault:
     """What kept bytes of ``name`` from being written to ``path``; DiskFull if there is no room."""
     if error.errno in NO_ROOM:
-        return DiskFull(f"no room left on {clean(path.parent)} for {clean(name)}; {clean(path.name)} is kept")
-    return FileFault(f"{clean(path)} cannot be written: {error.strerror or error}")
+        return DiskFull(
+            f"no room left on {sanitize(path.parent)} for {sanitize(name)}; {sanitize(path.name)} is kept"
+        )
+    return FileFault(f"{sanitize(path)} cannot be written: {error.strerror or error}")
 
 
 def check_plain(path: Path, follow: bool = True) -> None:
@@ -41,10 +43,10 @@ def check_plain(path: Path, follow: bool = True) -> None:
     try:
         mode = os.stat(path, follow_symlinks=follow).st_mode
     except ValueError:  # a NUL, or a character that the file system's encoding does not have
-        raise FileFault(f"{clean(path)}: no file can have this name") from None
+        raise FileFault(f"{sanitize(path)}: no file can have this name") from None
     if stat.S_ISDIR(mode):
-        raise FileFault(f"{clean(path)} is a folder; a file is wanted")
+        raise FileFault(f"{sanitize(path)} is a folder; a file is wanted")
     if stat.S_ISLNK(mode):
-        raise FileFault(f"{clean(path)} is a link; a file is wanted")
+        raise FileFault(f"{sanitize(path)} is a link; a file is wanted")
     if not stat.S_ISREG(mode):
-        raise FileFault(f"{clean(path)} is no plain file")
+        raise FileFault(f"{sanitize(path)} is no plain file")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from common.errors import FileFault
 from common.filenames import PART_SUFFIX
-from common.logs import clean
 from common.metainfo import Metainfo, single_file_only
+from common.text import sanitize
 from node.content.faults import check_plain, file_fault, write_fault
 from node.content.locking import try_lock
 from node.content.placing import place, sync_folder
@@ -54,7 +54,7 @@ class PartFile:
         path = folder / (metainfo.name + PART_SUFFIX)
         final_path = folder / metainfo.name
         if os.path.lexists(final_path):
-            raise FileFault(f"{clean(final_path)} exists; it is not overwritten")
+            raise FileFault(f"{sanitize(final_path)} exists; it is not overwritten")
         number = _open_part(path)
         try:
             _claim(number, path, metainfo)
@@ -109,14 +109,15 @@ class PartFile:
         try:
             self._file.sync()
             if _NUMBERED and os.path.lexists(self.path) and not _still_there(self.path, self._file.status()):
-                raise FileFault(f"{clean(self.path)} was replaced while it was downloaded")
+                raise FileFault(f"{sanitize(self.path)} was replaced while it was downloaded")
             if os.name == "nt":
                 self._file.close()  # Windows does not rename an open file
             place(self.path, self.final_path)
             sync_folder(self.path.parent)
         except FileExistsError:
             raise FileFault(
-                f"{clean(self.final_path)} exists; it is not overwritten, {clean(self.path.name)} is kept"
+                f"{sanitize(self.final_path)} exists; it is not overwritten, "
+                f"{sanitize(self.path.name)} is kept"
             ) from None
         except OSError as error:
             raise write_fault(self.path, self._name, error) from None
@@ -158,7 +159,7 @@ class SharedFile:
             raise file_fault(path, error) from None
         if size is not None and shared.size != size:
             file.close()
-            raise FileFault(f"{clean(path)} has {shared.size} bytes; its torrent says {size}")
+            raise FileFault(f"{sanitize(path)} has {shared.size} bytes; its torrent says {size}")
         return shared
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
@@ -175,7 +176,7 @@ class SharedFile:
         except OSError as error:
             raise file_fault(self.path, error) from None
         if status.st_mtime_ns != self._status.st_mtime_ns or status.st_size != self.size:
-            raise FileFault(f"{clean(self.path)} changed while it was shared")
+            raise FileFault(f"{sanitize(self.path)} changed while it was shared")
         return len(buffer)
 
     def check_unchanged(self) -> None:
@@ -189,9 +190,9 @@ class SharedFile:
         except OSError as error:
             raise file_fault(self.path, error) from None
         if os.name == "posix" and not os.path.samestat(status, self._status):
-            raise FileFault(f"{clean(self.path)} was replaced while it was shared")
+            raise FileFault(f"{sanitize(self.path)} was replaced while it was shared")
         if (status.st_mtime_ns, status.st_size) != (self._status.st_mtime_ns, self.size):
-            raise FileFault(f"{clean(self.path)} changed while it was shared")
+            raise FileFault(f"{sanitize(self.path)} changed while it was shared")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -210,7 +211,9 @@ def _read_all(file: PositionalFile, path: Path, offset: int, buffer: memoryview)
     except OSError as error:
         raise file_fault(path, error) from None
     if done != len(buffer):
-        raise FileFault(f"{clean(path)} became shorter while it was in use: nothing at byte {offset + done}")
+        raise FileFault(
+            f"{sanitize(path)} became shorter while it was in use: nothing at byte {offset + done}"
+        )
     return done
 
 
@@ -222,7 +225,7 @@ def _open_part(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS | _NO_WAITING | _BINARY, 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP:  # it became a link just now
-            raise FileFault(f"{clean(path)} is a link; a file is wanted") from None
+            raise FileFault(f"{sanitize(path)} is a link; a file is wanted") from None
         raise file_fault(path, error) from None
 
 
@@ -230,17 +233,17 @@ def _claim(descriptor: int, path: Path, metainfo: Metainfo) -> None:
     """Make the open part ours and as large as the content; FileFault if it is somebody else's."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise FileFault(f"{clean(path)} is not a plain file")
+        raise FileFault(f"{sanitize(path)} is not a plain file")
     if not try_lock(descriptor):
-        raise FileFault(f"{clean(path)} is in use by another download")
+        raise FileFault(f"{sanitize(path)} is in use by another download")
     if os.name == "posix" and not _still_there(path, status):
         # Whoever had it finished it between our opening and our locking: it has its final name now.
-        raise FileFault(f"{clean(path)} was just finished by another download")
+        raise FileFault(f"{sanitize(path)} was just finished by another download")
     if status.st_nlink > 1:
-        raise FileFault(f"{clean(path)} is also another file (a hard link); move it away")
+        raise FileFault(f"{sanitize(path)} is also another file (a hard link); move it away")
     if status.st_size not in (0, metainfo.size):
         raise FileFault(
-            f"{clean(path)} has {status.st_size} bytes, not {metainfo.size}: "
+            f"{sanitize(path)} has {status.st_size} bytes, not {metainfo.size}: "
             "it belongs to another torrent; move it away"
         )
     if status.st_size != metainfo.size:

@@ -11,7 +11,6 @@ from pathlib import Path
 from common.errors import DiskFull, FileFault, MetainfoError
 from common.filenames import check_name
 from common.geometry import Geometry
-from common.logs import clean
 from common.metainfo import (
     HASH_LENGTH,
     MAX_PIECES,
@@ -21,6 +20,7 @@ from common.metainfo import (
     decode_metainfo,
     encode_metainfo,
 )
+from common.text import sanitize
 from node.content.faults import NO_ROOM, check_plain, file_fault, write_fault
 from node.content.storage import SharedFile
 from node.content.verify import BUFFER_LENGTH, piece_hashes
@@ -48,7 +48,7 @@ def create_torrent(
         try:
             check_name(file_path.name)
         except MetainfoError as error:
-            raise FileFault(f"{clean(file_path)} cannot be shared: {error}") from None
+            raise FileFault(f"{sanitize(file_path)} cannot be shared: {error}") from None
         geometry = Geometry(shared.size, choose_piece_length(shared.size))
         pieces = _hash_pieces(shared, geometry, on_progress, threads)
         shared.check_unchanged()
@@ -79,18 +79,18 @@ def parse_torrent_file(path: Path) -> Metainfo:
         raise file_fault(path, error) from None
     if len(data) > MAX_TORRENT_BYTES:
         raise FileFault(
-            f"{clean(path)} is larger than a torrent may be ({MAX_TORRENT_BYTES} bytes){_hint(path)}"
+            f"{sanitize(path)} is larger than a torrent may be ({MAX_TORRENT_BYTES} bytes){_hint(path)}"
         )
     try:
         return decode_metainfo(data)
     except MetainfoError as error:
-        raise MetainfoError(f"{clean(path)}: {error}{_hint(path)}") from None
+        raise MetainfoError(f"{sanitize(path)}: {error}{_hint(path)}") from None
 
 
 def _hint(path: Path) -> str:
     """What was meant, if somebody named a file instead of the torrent beside it."""
     torrent = f"{path}.torrent"
-    return f"; did you mean {clean(torrent)}?" if os.path.isfile(torrent) else ""
+    return f"; did you mean {sanitize(torrent)}?" if os.path.isfile(torrent) else ""
 
 
 def calculate_file_hash(file_path: Path) -> str:
@@ -111,7 +111,7 @@ def _hash_pieces(
     shared: SharedFile, geometry: Geometry, on_progress: Callable[[int, int], None] | None, threads: int
 ) -> bytes:
     if geometry.piece_count > MAX_PIECES:
-        raise FileFault(f"{clean(shared.path)} is too large for a torrent")
+        raise FileFault(f"{sanitize(shared.path)} is too large for a torrent")
     pieces = bytearray(geometry.piece_count * HASH_LENGTH)
     done = 0
     for index, digest in piece_hashes(shared.read_into, geometry, threads):
@@ -138,5 +138,5 @@ def _replace_file(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         if error.errno in NO_ROOM:
-            raise DiskFull(f"no room left on {clean(path.parent)} for {clean(path.name)}") from None
+            raise DiskFull(f"no room left on {sanitize(path.parent)} for {sanitize(path.name)}") from None
         raise write_fault(path, path.name, error) from None

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.logs import clean, log
+from common.logs import log
+from common.text import sanitize
 from node.content.locking import try_lock
 from node.content.placing import sync_folder
 
@@ -59,14 +60,14 @@ class Claims:
             return
         self._taken = self._descriptor is None
         if self._taken:
-            log(f"{clean(self.path)} is in use: another process runs as this node; we claim nothing of it")
+            log(f"{sanitize(self.path)} is in use: another process runs as this node; we claim nothing of it")
             return
         try:
             kept = _read(self.path)
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
-            log(f"{clean(self.path)} cannot be read ({error}); this node makes new secrets")
+            log(f"{sanitize(self.path)} cannot be read ({error}); this node makes new secrets")
             return
         self._secrets, self._reserved = kept
         self._receipt = self._reserved
@@ -149,7 +150,8 @@ class Claims:
     def _complain(self, error: OSError) -> None:
         reason = error.strerror or type(error).__name__
         log(
-            f"{clean(self.path)} cannot be written ({reason}); after a crash trackers will not know this node"
+            f"{sanitize(self.path)} cannot be written ({reason}); "
+            "after a crash trackers will not know this node"
         )
 
 

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 from common.errors import MessageError, TrackerBusy, TrackerRefused, TrackerUnavailable
 from common.fields import Addr
-from common.logs import clean
 from common.messages import (
     MAX_FILES,
     Exit,
@@ -34,6 +33,7 @@ from common.messages import (
     RegisterAnswer,
     Update,
 )
+from common.text import sanitize
 from node.discovery.claims import Claim
 from node.discovery.exchange import HINT, Answer, Exchange, garbled
 from node.discovery.failover import FailOver
@@ -55,7 +55,7 @@ Moved = Callable[[str, str, str], None]  # (URL that answers, the one before, wh
 
 def tracker_url(url: str) -> str:
     """``http://HOST:PORT`` of a tracker's address, whatever its path; MessageError if it is none."""
-    wrong = MessageError(f"tracker {clean(url)[:MAX_REASON]!r} is no http://HOST:PORT address", "announce")
+    wrong = MessageError(f"tracker {sanitize(url)[:MAX_REASON]!r} is no http://HOST:PORT address", "announce")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", 80 if parts.port is None else parts.port
@@ -265,7 +265,7 @@ class TrackerClient:
             secret
         ) in headers.values():  # a tracker that repeats what it was told does not bring it into a log
             text = text.replace(secret.removeprefix("Bearer "), "...")
-        text = clean(text)[:MAX_REASON]
+        text = sanitize(text)[:MAX_REASON]
         if answer.status in (TOO_MANY, NOT_NOW, NO_ROOM):
             put_off = PUT_OFF if answer.retry_after is None else min(answer.retry_after, LONGEST_PUT_OFF)
             return TrackerBusy(f"tracker {url} asks us to come back later: {text}", answer.status, put_off)

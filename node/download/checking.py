@@ -9,8 +9,8 @@ from pathlib import Path
 
 from common.bitfield import Bitfield
 from common.errors import DiskFull, FileFault
-from common.logs import clean
 from common.metainfo import Metainfo
+from common.text import sanitize
 from node.content.storage import PartFile, SharedFile
 from node.content.verify import verify_content
 
@@ -21,7 +21,7 @@ def check_existing(
     path: Path, metainfo: Metainfo, threads: int, on_progress: Progress, cancelled: threading.Event
 ) -> Bitfield:
     """The pieces of the finished file ``path``: all of them, or FileFault because it is another file."""
-    wrong = FileFault(f"{clean(path)} exists and is another file; it is not overwritten: move it away")
+    wrong = FileFault(f"{sanitize(path)} exists and is another file; it is not overwritten: move it away")
     if path.is_file() and path.stat().st_size != metainfo.size:
         raise wrong
     shared = SharedFile.open(path, metainfo.size)
@@ -46,5 +46,5 @@ def check_room(folder: Path, name: str, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise DiskFull(
-            f"no room left in {clean(folder)} for {name}: {needed} bytes are wanted, {free} are free"
+            f"no room left in {sanitize(folder)} for {name}: {needed} bytes are wanted, {free} are free"
         )

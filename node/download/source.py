@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from common.bitfield import Bitfield
-from common.errors import LocalFault, OwnerFault, SwarmError
+from common.errors import LocalFault, PeerFault, SwarmError
 from common.metainfo import Metainfo
 from node.chunk_udp.access import AccessLink
 from node.chunk_udp.connection import FetchConnection
@@ -73,7 +73,7 @@ class SourceThread:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        why: SwarmError | None = OwnerFault("stopped by a fault of this program")  # then a trace tells more
+        why: SwarmError | None = PeerFault("stopped by a fault of this program")  # then a trace tells more
         try:
             fetcher = Fetcher(
                 self.candidate.addr, self._metainfo.info_hash, self._settings, self, self._access
@@ -81,7 +81,7 @@ class SourceThread:
             self._begin(fetcher.connection)
             fetcher.receive_chunk()
             why = None
-        except (OwnerFault, LocalFault) as error:
+        except (PeerFault, LocalFault) as error:
             why = error
         finally:  # whatever happened: nobody may wait for this thread
             self._end(why)
@@ -102,7 +102,7 @@ class SourceThread:
     def told(self, size: int, complete: bool, first_piece: int, bitfield: bytes) -> None:
         """The owner's file must be as large as the torrent says; of that it has all, or these pieces."""
         if size != self._metainfo.size:
-            raise OwnerFault(f"its file has {size} bytes, the torrent says {self._metainfo.size}")
+            raise PeerFault(f"its file has {size} bytes, the torrent says {self._metainfo.size}")
         back = self.candidate.place > 0
         if back:
             self.candidate.place = 0
@@ -181,7 +181,7 @@ class SourceThread:
         """The owner said that it holds these, and does not: it is not asked for them until it tells anew."""
         if self._complete:
             self.give_back(spans)  # nobody else will: for the connection they are done with
-            raise OwnerFault("does not hold what it said it holds")
+            raise PeerFault("does not hold what it said it holds")
         for start, end in spans:
             for piece in self._metainfo.geometry.pieces_touched(start, end):
                 self._pages[piece // 8] &= ~(0x80 >> piece % 8)

@@ -10,7 +10,7 @@ from pathlib import Path
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from common.logs import clean
+from common.text import sanitize
 from node.commands import MODES, OPTIONS, VERBS, option_name
 
 LIMIT = 200  # names offered at once
@@ -125,7 +125,7 @@ def _names(place: Path, prefix: str, suffix: str) -> dict[str, bool]:
                     break
                 if not entry.name.startswith(prefix) or (entry.name.startswith(".") and not prefix):
                     continue
-                if clean(entry.name) != entry.name:  # on the line it would not look like what it is
+                if sanitize(entry.name) != entry.name:  # on the line it would not look like what it is
                     continue
                 is_folder = entry.is_dir()
                 if is_folder or (entry.name.endswith(suffix) and not (not suffix and _is_ours(entry.name))):

@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from common.logs import clean
+from common.text import sanitize
 from node.events import Hashing, Progress, SourceProgress
 from node.show import units
 from node.show.lines import address
@@ -33,7 +33,7 @@ def grid(width: int) -> Table:
 def add_download(table: Table, event: Progress) -> None:
     """The file first, then its owners."""
     table.add_row(
-        Text(clean(event.filename), style="bold"),
+        Text(sanitize(event.filename), style="bold"),
         ProgressBar(max(1, event.size), event.verified if event.size else 1),
         units.percent(event.verified, event.size),
         units.rate(event.rate),
@@ -61,14 +61,14 @@ def _add_owner(table: Table, source: SourceProgress, size: int) -> None:
         ),
         units.size(source.received),
         units.rate(source.rate),
-        Text(clean(why), style=style),
+        Text(sanitize(why), style=style),
     )
 
 
 def add_hashing(table: Table, event: Hashing) -> None:
     """A file that is being hashed."""
     table.add_row(
-        Text(clean(event.filename), style="bold"),
+        Text(sanitize(event.filename), style="bold"),
         ProgressBar(max(1, event.size), event.done if event.size else 1),
         units.percent(event.done, event.size),
         "",

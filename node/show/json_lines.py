@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from common.logs import clean
+from common.text import sanitize
 from node.events import DownloadStatus, Event, FileStatus, PeerStatus, TrackerStatus, as_fields
 from node.show.plain import LineWriter
 
@@ -42,12 +42,12 @@ class JsonScreen:
 
     def say(self, text: str) -> None:
         """Words for people."""
-        self._err.write("\n".join(clean(line) for line in text.split("\n")))
+        self._err.write("\n".join(sanitize(line) for line in text.split("\n")))
 
     def error(self, text: str) -> None:
         """``{"event": "error", "error": text}``, and the same for people."""
         self._out.write(json_line({"event": "error", "error": text}))
-        self._err.write(clean(text))
+        self._err.write(sanitize(text))
 
     def status(self, rows: Sequence[DownloadStatus]) -> None:
         """``{"event": "status", "downloads": [...]}``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common.logs import clean
+from common.text import sanitize
 from node import events
 from node.events import Event, SourceProgress, TrackerStatus
 from node.show import units
@@ -42,7 +42,7 @@ def is_quiet(event: Event) -> bool:
 
 def sentence(event: Event) -> str:
     """``event`` as one line for people."""
-    return clean(_of_the_node(event) or _of_a_download(event) or f"{event.name} {event.as_json()}")
+    return sanitize(_of_the_node(event) or _of_a_download(event) or f"{event.name} {event.as_json()}")
 
 
 def completed(event: events.Completed) -> str:
@@ -71,7 +71,7 @@ def address(addr: Sequence[object]) -> str:
 def tracker(row: TrackerStatus) -> str:
     """``tracker http://h:1 answers (1 of 2)``."""
     which = f" ({row.urls.index(row.url) + 1} of {len(row.urls)})" if len(row.urls) > 1 else ""
-    return clean(f"tracker {row.url} {'answers' if row.answers else 'does not answer'}{which}")
+    return sanitize(f"tracker {row.url} {'answers' if row.answers else 'does not answer'}{which}")
 
 
 def _of_the_node(event: Event) -> str:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from rich.cells import cell_len
 
-from common.logs import clean
+from common.text import sanitize
 from node import events
 from node.events import DownloadStatus, Event, FileStatus, PeerStatus, TrackerStatus
 from node.show import lines, tables
@@ -108,11 +108,11 @@ class PlainScreen:
 
     def say(self, text: str) -> None:
         """Some lines for the user."""
-        self._out.write("\n".join(clean(line) for line in text.split("\n")))
+        self._out.write("\n".join(sanitize(line) for line in text.split("\n")))
 
     def error(self, text: str) -> None:
         """What went wrong, in one line."""
-        self._err.write(clean(text))
+        self._err.write(sanitize(text))
 
     def status(self, rows: Sequence[DownloadStatus]) -> None:
         """Answer to -status."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.logs import clean
+from common.text import sanitize
 from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress
 from node.show import units
 from node.show.lines import address
@@ -30,7 +30,7 @@ class Sheet:
 
 
 def _sheet(title: str, columns: Sequence[Column], cells: Sequence[Sequence[object]], empty: str) -> Sheet:
-    return Sheet(title, tuple(columns), tuple(tuple(clean(cell) for cell in row) for row in cells), empty)
+    return Sheet(title, tuple(columns), tuple(tuple(sanitize(cell) for cell in row) for row in cells), empty)
 
 
 def status_sheet(rows: Sequence[DownloadStatus]) -> Sheet:

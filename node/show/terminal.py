@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from common.logs import clean
+from common.text import sanitize
 from node import events
 from node.events import DownloadStatus, Event, FileStatus, PeerStatus, TrackerStatus
 from node.show import bars, lines, tables
@@ -104,7 +104,7 @@ class TerminalScreen:
     def _print(self, console: Console, text: str, style: str = "") -> None:
         if console is self._err:
             self._undraw()
-        console.print(Text(clean(text), style=style), soft_wrap=True)
+        console.print(Text(sanitize(text), style=style), soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Some lines for the user."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from common.logs import clean
+from common.text import sanitize
 from node import events
 from node.events import DownloadStatus, Event
 from node.show import units
@@ -24,7 +24,7 @@ def bar(done: int, whole: int, width: int = 16) -> str:
 
 def fitted(text: str, width: int) -> str:
     """``text`` in exactly ``width`` cells, cut with an ellipsis if it must be."""
-    text = clean(text)
+    text = sanitize(text)
     return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
@@ -37,7 +37,7 @@ def download_line(row: DownloadStatus, width: int) -> str:
         )
     else:
         tail = f"{row.state}{': ' + row.reason if row.reason else ''}"
-    head = f"{bar(row.verified, row.size)} {units.percent(row.verified, row.size):>6}  {clean(tail)}"
+    head = f"{bar(row.verified, row.size)} {units.percent(row.verified, row.size):>6}  {sanitize(tail)}"
     name = max(8, min(24, width - cell_len(head) - 2))
     return fitted(f"{fitted(row.filename, name)}  {head}", width).rstrip()
 

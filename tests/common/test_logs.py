@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from common.logs import clean, log, open_log
+from common.logs import log, open_log
+from common.text import sanitize
 
 
 @pytest.fixture
@@ -53,4 +54,4 @@ def test_percent_signs_are_text(log_file: Path) -> None:
 
 
 def test_clean_leaves_ordinary_names_alone() -> None:
-    assert clean("Übung 3 – Lösung.pdf") == "Übung 3 – Lösung.pdf"
+    assert sanitize("Übung 3 – Lösung.pdf") == "Übung 3 – Lösung.pdf"

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from common.errors import OwnerFault
+from common.errors import PeerFault
 from faults.link import LinkFaults
 from node.chunk_udp import congestion, wire
 from node.chunk_udp.congestion.base import CongestionController
@@ -191,7 +191,7 @@ def after(state: State, event: str) -> str:
     stale = connection.counters.stale
     try:
         EVENTS[event](connection)
-    except OwnerFault:
+    except PeerFault:
         return "fault"
     return "" if connection.counters.stale > stale else connection.state.name
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.bitfield import Bitfield
-from common.errors import FileFault, PassingFault
+from common.errors import FileFault, TransientFileFault
 from common.metainfo import decode_metainfo, encode_metainfo
 from node import events
 from node.chunk_udp.sockets import udp_socket
@@ -215,7 +215,7 @@ def test_a_finished_file_takes_the_parts_place(sharing: Sharing, unfinished: Unf
         unfinished.verify(piece)
     path = unfinished.part.finish()
     buffer = memoryview(bytearray(10))
-    with pytest.raises(PassingFault):  # it has its new name, and is not shared under it yet
+    with pytest.raises(TransientFileFault):  # it has its new name, and is not shared under it yet
         offer_of(sharing).read_into(0, buffer)
     sharing.share(unfinished.metainfo, SharedFile.open(path), path)
     offer_of(sharing).read_into(0, buffer)
@@ -249,7 +249,7 @@ def test_too_many_open_files_do_not_end_sharing(
 
     with monkeypatch.context() as patched:
         patched.setattr(storage.os, "open", no_more)
-        with pytest.raises(PassingFault):
+        with pytest.raises(TransientFileFault):
             offer_of(sharing).read_into(0, buffer)
     offer_of(sharing).read_into(0, buffer)
     assert buffer == b"hello" and sharing.serves(offer_of(sharing).metainfo.info_hash) == path

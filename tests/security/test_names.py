@@ -18,9 +18,10 @@ from rich.console import Console
 
 from common import bencode
 from common.errors import CommandError, MessageError, MetainfoError
-from common.logs import clean, log, open_log
+from common.logs import log, open_log
 from common.messages import OwnedFile
 from common.metainfo import decode_metainfo
+from common.text import sanitize
 from node import events
 from node.commands import parse_command
 from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress, TrackerStatus
@@ -114,7 +115,7 @@ def use(screen: Any) -> None:
 
 @each
 def test_clean_leaves_nothing_of_it(text: str) -> None:
-    assert harm_in(clean(text), lines=False) == []
+    assert harm_in(sanitize(text), lines=False) == []
 
 
 def test_clean_knows_every_character_that_unicode_calls_control_or_format() -> None:
@@ -123,7 +124,7 @@ def test_clean_knows_every_character_that_unicode_calls_control_or_format() -> N
     left = [
         hex(code)
         for code in range(0x110000)
-        if harm_in(chr(code), lines=False) and clean(chr(code)) == chr(code) and code not in visible
+        if harm_in(chr(code), lines=False) and sanitize(chr(code)) == chr(code) and code not in visible
     ]
     # Egyptian hieroglyphs', shorthand's and music's layout: they join signs of their own scripts
     assert [c for c in left if not 0x13430 <= int(c, 16) <= 0x1D17A] == []
@@ -202,7 +203,7 @@ def test_a_torrents_name_is_refused_or_shown_clean(text: str) -> None:
     except MetainfoError as error:
         assert harm_in(str(error), lines=False) == []
     else:
-        assert harm_in(clean(metainfo.name), lines=False) == []
+        assert harm_in(sanitize(metainfo.name), lines=False) == []
 
 
 @pytest.mark.parametrize("what", ["escape", "newline", "NUL", "half a character", "right-to-left override"])

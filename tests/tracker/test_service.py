@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import MessageError, NodeConflict, RecordsFull, RecordsReadOnly, StorageFault
+from common.errors import MessageError, NodeConflict, StorageFault, StorageFull, StorageReadOnly
 from common.messages import Exit, Need, Own, OwnedFile, Register, Update
 from tests.tracker.storage.notebook import Notebook
 from tracker.decisions import Counts, Rules
@@ -251,7 +251,7 @@ def test_it_answers_after_it_recorded_and_saves_no_heartbeat() -> None:
     assert keeper.happened == ["note", "wait"] * 4
 
 
-@pytest.mark.parametrize("fault", [RecordsFull("no room"), RecordsReadOnly("a bad disk")])
+@pytest.mark.parametrize("fault", [StorageFull("no room"), StorageReadOnly("a bad disk")])
 def test_what_could_not_be_kept_is_not_begun_and_all_else_goes_on(fault: StorageFault) -> None:
     keeper = Ordered()
     tracker = Tracker(keeper)

@@ -38,7 +38,7 @@ class Storage(Protocol):
       gives every node a whole deadline to be heard from. What was only heard (a heartbeat) may be
       forgotten, and what fell silent may be there again.
     - MessageError: about a field. NodeConflict: the node_id is live elsewhere. Forbidden: it belongs to
-      a secret that was not shown. TrackerFull: at a limit. RecordsFull, RecordsReadOnly: it cannot be
+      a secret that was not shown. TrackerFull: at a limit. StorageFull, StorageReadOnly: it cannot be
       kept; what needs nothing kept goes on.
     - Nothing takes time that grows with all nodes or with all owners of a file.
     """
@@ -160,13 +160,13 @@ class Keeper(Protocol):
         """From now on, ``source`` may be asked for all there is."""
 
     def check_writable(self) -> None:
-        """RecordsFull or RecordsReadOnly if what would be decided now could not be kept. Takes no time."""
+        """StorageFull or StorageReadOnly if what would be decided now could not be kept. Takes no time."""
 
     def note(self, changes: Sequence[Change]) -> int:
         """Take note of changes; the ticket is for ``wait``."""
 
     def wait(self, ticket: int) -> None:
-        """Return once the ticket's changes survive a crash; RecordsFull or RecordsReadOnly if they do not."""
+        """Return once the ticket's changes survive a crash; StorageFull or StorageReadOnly if they do not."""
 
     def health(self) -> str:
         """Why nothing can be kept just now; "" if it can."""

@@ -69,7 +69,7 @@ class FolderKeeper:
         return contents
 
     def check_writable(self) -> None:
-        """RecordsFull or RecordsReadOnly if what would happen now could not be kept."""
+        """StorageFull or StorageReadOnly if what would happen now could not be kept."""
         self._journal.check_writable()
 
     def note(self, changes: Sequence[Change]) -> int:
@@ -80,7 +80,7 @@ class FolderKeeper:
         return ticket
 
     def wait(self, ticket: int) -> None:
-        """Until it is kept; RecordsFull or RecordsReadOnly if it is not."""
+        """Until it is kept; StorageFull or StorageReadOnly if it is not."""
         self._journal.wait(ticket)
 
     def start(self, source: SnapshotSource) -> None:

@@ -12,9 +12,9 @@ a snapshot begins. Its first line says which record it follows:
     1234 1234 0c5d2b77 {"journal": 8, "format": 1}
 
 A disk that is full: what was written of the group is cut off again, its changes stay in the queue,
-whoever waits gets RecordsFull, and ``retry`` writes the queue when there is room. Any other error, and any
+whoever waits gets StorageFull, and ``retry`` writes the queue when there is room. Any other error, and any
 error of a sync, leaves it unknown what is on the disk, and to sync again would prove nothing: the system
-has forgotten by then what it could not write. So nothing more is written to that file; RecordsReadOnly for
+has forgotten by then what it could not write. So nothing more is written to that file; StorageReadOnly for
 everybody until a restart has read what there really is. (A sync that fails for lack of room does not stop
 everything: the queue, that group included, goes to a new file.)
 """
@@ -27,7 +27,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.errors import RecordsFull, RecordsReadOnly, StorageFault
+from common.errors import StorageFault, StorageFull, StorageReadOnly
 from common.logs import log
 from tracker.records import Change
 from tracker.storage.disk import Disk
@@ -85,20 +85,20 @@ class Journal:
         return self._fault
 
     def check_writable(self) -> None:
-        """RecordsFull or RecordsReadOnly, if what would be noted now would not be kept."""
+        """StorageFull or StorageReadOnly, if what would be noted now would not be kept."""
         if self._fault is not None:
             raise _again(self._fault)
 
     def note(self, changes: Sequence[Change]) -> int:
         """Queue what has happened at once, to be kept as one: after a crash all of it is there or nothing."""
         with self._lock:
-            if not isinstance(self._fault, RecordsReadOnly):
+            if not isinstance(self._fault, StorageReadOnly):
                 self._queue.append(changes)
             self._noted += 1
             return self._noted
 
     def wait(self, ticket: int) -> None:
-        """Until the ticket's changes are kept. RecordsFull or RecordsReadOnly if they are not."""
+        """Until the ticket's changes are kept. StorageFull or StorageReadOnly if they are not."""
         with self._lock:
             while self._kept < ticket:
                 if self._fault is not None:
@@ -111,7 +111,7 @@ class Journal:
     def retry(self) -> None:
         """Try to write what a full disk kept in the queue; nothing happens otherwise."""
         with self._lock:
-            if isinstance(self._fault, RecordsFull) and not self._leading:
+            if isinstance(self._fault, StorageFull) and not self._leading:
                 self._lead()
 
     def rotate(self) -> int:
@@ -135,7 +135,7 @@ class Journal:
             while self._leading:
                 self._turn.wait()
             if self._fault is None:
-                self._fault = RecordsReadOnly("the tracker's records are closed")
+                self._fault = StorageReadOnly("the tracker's records are closed")
             self._let_go()
 
     def _lead(self, rotate: bool = False) -> None:
@@ -145,7 +145,7 @@ class Journal:
         fault = self._fault
         self._lock.release()
         try:
-            if not isinstance(fault, RecordsReadOnly):
+            if not isinstance(fault, StorageReadOnly):
                 fault = self._broken(OSError("writing was broken off"))  # if anything unforeseen is raised
                 fault = self._keep(group)
             if fault is None and rotate:
@@ -158,7 +158,7 @@ class Journal:
             if fault is None:
                 self._kept = ticket
             else:
-                self._queue = [*group, *self._queue] if isinstance(fault, RecordsFull) else []
+                self._queue = [*group, *self._queue] if isinstance(fault, StorageFull) else []
             self._tell(fault)
             self._turn.notify_all()
 
@@ -243,11 +243,11 @@ class Journal:
                 self._disk.close(self._file)
             self._file = None
 
-    def _full(self, error: OSError) -> RecordsFull:
-        return RecordsFull(f"no room for the tracker's records in {self._folder}: {_why(error)}")
+    def _full(self, error: OSError) -> StorageFull:
+        return StorageFull(f"no room for the tracker's records in {self._folder}: {_why(error)}")
 
-    def _broken(self, error: OSError) -> RecordsReadOnly:
-        return RecordsReadOnly(
+    def _broken(self, error: OSError) -> StorageReadOnly:
+        return StorageReadOnly(
             f"the disk failed under {self._folder / journal_name(self._generation)}: {_why(error)}; "
             "records can be read only, until the disk is seen to and the tracker started again"
         )

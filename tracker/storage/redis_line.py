@@ -23,7 +23,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as TooLate
 from redis.retry import Retry
 
-from common.errors import RecordsAway, RecordsFull, RecordsReadOnly, SettingError
+from common.errors import SettingError, StorageFull, StorageReadOnly, StorageUnreachable
 
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
@@ -69,12 +69,12 @@ class RedisLine:
     def run(self, name: str, rules: str, request: Mapping[str, Any], again: bool) -> Any:
         """A script's answer. ``rules``: a JSON object. ``again``: whether it may be carried out twice.
 
-        RecordsAway without an answer; RecordsFull, RecordsReadOnly if Redis refuses to write.
+        StorageUnreachable without an answer; StorageFull, StorageReadOnly if Redis refuses to write.
         """
         if self._away_until is None:
             return self._ask(name, rules, request, again)
         if self._clock() < self._away_until or not self._probing.acquire(blocking=False):
-            raise RecordsAway(self._reason)
+            raise StorageUnreachable(self._reason)
         try:
             return self._ask(name, rules, request, again)
         finally:
@@ -92,7 +92,7 @@ class RedisLine:
         except (Broken, TooLate) as error:
             self._reason = f"Redis does not answer: {error}"
             self._away_until = self._clock() + REST
-            raise RecordsAway(self._reason) from None
+            raise StorageUnreachable(self._reason) from None
         except RedisError as error:
             self._away_until = None
             raise _refusal(error) from None
@@ -100,7 +100,7 @@ class RedisLine:
         return json.loads(answer)
 
 
-def _refusal(error: RedisError) -> RecordsFull | RecordsReadOnly:
+def _refusal(error: RedisError) -> StorageFull | StorageReadOnly:
     """In Redis' own words: out of memory, out of disk, a replica, too few replicas, no permission."""
     full = isinstance(error, OutOfMemoryError) or "No space left" in str(error)
-    return (RecordsFull if full else RecordsReadOnly)(f"Redis does not take records: {error}")
+    return (StorageFull if full else StorageReadOnly)(f"Redis does not take records: {error}")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from common.errors import RecordsAway, StorageFault, SwarmError
+from common.errors import StorageFault, StorageUnreachable, SwarmError
 from common.fields import Addr
 from common.messages import OwnedFile, OwnerEntry
 from tracker import refusals
@@ -78,7 +78,7 @@ class RedisStore:
             if (answer.get("ranking"), answer.get("half_life")) != wanted:
                 self._rank_anew()
             return remarks_on(self._line.client)
-        except RecordsAway as error:
+        except StorageUnreachable as error:
             raise StorageFault(f"{error} (setting REDIS_URL)") from None
 
     # ---- the five requests

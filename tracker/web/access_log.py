@@ -12,7 +12,7 @@ import logging.handlers
 from datetime import datetime, timezone
 from pathlib import Path
 
-from common.logs import clean
+from common.text import sanitize
 
 MAX_PATH = 200  # characters of a request's path that are written
 KEPT = 3  # rotated files
@@ -33,9 +33,9 @@ class AccessLog:
         line = json.dumps(
             {
                 "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-                "remote": clean(remote),
-                "method": clean(method)[:MAX_PATH],
-                "path": clean(path)[:MAX_PATH],
+                "remote": sanitize(remote),
+                "method": sanitize(method)[:MAX_PATH],
+                "path": sanitize(path)[:MAX_PATH],
                 "status": status,
                 "milliseconds": round(seconds * 1000, 3),
                 "bytes": size,

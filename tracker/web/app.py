@@ -17,13 +17,14 @@ from common.errors import (
     MessageError,
     NodeConflict,
     RateLimited,
-    RecordsAway,
-    RecordsFull,
-    RecordsReadOnly,
+    StorageFull,
+    StorageReadOnly,
+    StorageUnreachable,
     SwarmError,
     TrackerFull,
 )
-from common.logs import clean, log
+from common.logs import log
+from common.text import sanitize
 from tracker.admission import Admission
 from tracker.service import TrackerService
 from tracker.web.access_log import AccessLog
@@ -37,9 +38,9 @@ from tracker.web.traffic import Traffic
 STATUSES = {
     Forbidden: HTTPStatus.FORBIDDEN,
     TrackerFull: HTTPStatus.SERVICE_UNAVAILABLE,
-    RecordsFull: HTTPStatus.INSUFFICIENT_STORAGE,
-    RecordsReadOnly: HTTPStatus.SERVICE_UNAVAILABLE,
-    RecordsAway: HTTPStatus.SERVICE_UNAVAILABLE,
+    StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    StorageReadOnly: HTTPStatus.SERVICE_UNAVAILABLE,
+    StorageUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
@@ -76,7 +77,7 @@ def create_app(
 
 def _answer_errors_in_json(app: Flask) -> None:
     def failed(status: int, error: Exception, **more: Any) -> tuple[Response, int]:
-        return jsonify({"error": clean(error), **more}), status
+        return jsonify({"error": sanitize(error), **more}), status
 
     @app.errorhandler(MessageError)
     def bad_field(error: MessageError) -> tuple[Response, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from common.errors import OwnerFault
+from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.congestion import make_controller
@@ -106,7 +106,7 @@ def run_timers(connection: FetchConnection, until: float) -> float:
             return until
         try:
             connection.on_timer(timer)
-        except OwnerFault:
+        except PeerFault:
             return timer
     raise AssertionError("timers spin")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import OwnerFault
+from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.connection import ASK_INTERVAL, MAX_REFUSALS, State
 from node.chunk_udp.recovery import MAX_PROBE_TIMEOUT
@@ -25,7 +25,7 @@ from tests.node.chunk_udp.conversation import (
 def test_a_refusal_is_the_owners_fault_and_says_why(reason: wire.Refusal) -> None:
     connection = connect()
     ask = ask_of(connection.datagrams_to_send()[0])
-    with pytest.raises(OwnerFault, match=str(reason)):
+    with pytest.raises(PeerFault, match=str(reason)):
         take(connection, [wire.encode(wire.Refuse(ask.transfer_id, ask.sequence, reason))], 0.1)
 
 
@@ -83,7 +83,7 @@ def test_what_comes_twice_does_not_break_the_silence() -> None:
     connection.request(1000, 2000, 1.0)
     first, _ = owner.answers(connection.datagrams_to_send(), 1.0)
     take(connection, [first], 1.0)
-    with pytest.raises(OwnerFault, match="silent"):  # noqa: PT012
+    with pytest.raises(PeerFault, match="silent"):  # noqa: PT012
         for turn in range(200):
             connection.on_timer(1.0 + turn / 20)
             take(connection, [first], 1.0 + turn / 20)
@@ -100,7 +100,7 @@ def test_a_closed_port_is_a_fault_soon_but_not_at_once() -> None:
         connection.on_timer(timer)
         assert len(connection.datagrams_to_send()) == 1
         now = timer
-    with pytest.raises(OwnerFault, match="nobody listens"):
+    with pytest.raises(PeerFault, match="nobody listens"):
         connection.refused(now)
     assert now < 1.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import OwnerFault
+from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.connection import MAX_TOKENS_IN_A_ROW, State
 from node.chunk_udp.tokens import EPOCH, TokenMint
@@ -40,7 +40,7 @@ def test_an_owner_that_restarts_is_another_secret_and_no_byte_is_lost() -> None:
 
 def test_an_owner_that_asks_for_another_token_for_ever_is_left() -> None:
     connection = connect()
-    with pytest.raises(OwnerFault, match="tokens"):  # noqa: PT012  # which one raises is not the point
+    with pytest.raises(PeerFault, match="tokens"):  # noqa: PT012  # which one raises is not the point
         for number in range(MAX_TOKENS_IN_A_ROW + 1):
             sent = connection.datagrams_to_send()
             ask = ask_of(sent[-1])
@@ -54,7 +54,7 @@ def test_an_owner_that_refuses_the_very_token_it_gives_is_left() -> None:
     connection = told(connect(), owner)
     token = TokenMint(b"secret").make(HERE, 0.0)
     span: tuple[int, int] | None = (0, 1000)
-    with pytest.raises(OwnerFault, match="tokens"):  # noqa: PT012
+    with pytest.raises(PeerFault, match="tokens"):  # noqa: PT012
         for turn in range(100):
             now = 1 + 0.01 * turn
             assert span is not None

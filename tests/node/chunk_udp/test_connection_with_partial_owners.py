@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from common.errors import OwnerFault
+from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import BUSY_WAIT, MAX_QUESTIONS, FetchConnection, State
@@ -57,7 +57,7 @@ def test_a_lost_question_is_nobodys_fault_but_silence_is() -> None:
     connection = fetching()
     for turn in range(MAX_QUESTIONS):
         connection.ask_what_it_holds(1.0 + turn)
-    with pytest.raises(OwnerFault, match="does not answer"):
+    with pytest.raises(PeerFault, match="does not answer"):
         connection.ask_what_it_holds(9.0)
 
 
@@ -141,7 +141,7 @@ def test_a_busy_owner_that_falls_silent_is_given_up() -> None:
     connection.request(0, 2000, 1.0)
     (request,) = sent(connection)
     take(connection, wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.BUSY), 1.1)
-    with pytest.raises(OwnerFault, match="silent"):
+    with pytest.raises(PeerFault, match="silent"):
         for _ in range(50):
             timer = connection.next_timer()
             assert timer is not None and timer < 10
@@ -166,7 +166,7 @@ def test_an_owner_that_will_not_give_what_is_meant_is_given_up() -> None:
     connection.request(0, 2000, 1.0)
     (request,) = sent(connection)
     refusal = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.NOT_RARE)
-    with pytest.raises(OwnerFault, match="somebody else"):
+    with pytest.raises(PeerFault, match="somebody else"):
         take(connection, refusal, 1.1)
 
 

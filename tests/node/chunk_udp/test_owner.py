@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from common.errors import FileFault, PassingFault
+from common.errors import FileFault, TransientFileFault
 from node.chunk_udp import kernel_filter, sockets, wire
 from node.chunk_udp import owner as owner_module
 from node.chunk_udp.limits import SHARE_OF_BURST
@@ -216,7 +216,7 @@ def test_a_file_that_cannot_be_opened_just_now_is_served_later(
 ) -> None:
     owner = serve()
     fetcher = peer(owner)
-    content.fault = PassingFault("too many open files")
+    content.fault = TransientFileFault("too many open files")
     fetcher.request(0, 1000)
     assert fetcher.hear() == wire.Refuse(7, 1, wire.Refusal.BUSY, 0)
     content.fault = None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from common.errors import FileFault, OwnerFault
+from common.errors import FileFault, PeerFault
 from node.chunk_udp import sockets
 from node.chunk_udp.fetcher import Fetcher
 from node.settings import TransferSettings
@@ -19,7 +19,7 @@ def test_a_closed_port_is_found_out_quickly() -> None:
         addr = sock.getsockname()
     begin = time.monotonic()
     download = Download(1000)
-    with pytest.raises(OwnerFault, match="nobody listens|silent"):
+    with pytest.raises(PeerFault, match="nobody listens|silent"):
         download.fetch(addr, TransferSettings())
     if sockets.LINUX:
         assert time.monotonic() - begin < 2.0
@@ -30,7 +30,7 @@ def test_an_owner_that_falls_silent_in_mid_transfer_is_given_up_in_time() -> Non
         download = Download()
         download.on_bytes = lambda received: served.end() if received > 500_000 else None
         begin = time.monotonic()
-        with pytest.raises(OwnerFault, match="silent"):
+        with pytest.raises(PeerFault, match="silent"):
             download.fetch(served.addr, TransferSettings(owner_timeout=0.7, loopback_segment_size=9000))
         assert 0.7 <= time.monotonic() - begin < 10.0
         assert download.todo == download.missing  # all that did not come was given back
@@ -48,7 +48,7 @@ def test_an_owner_that_is_gone_in_mid_transfer_leaves_the_rest_to_others() -> No
                 sock.close()
 
         download.on_bytes = leave
-        with pytest.raises(OwnerFault):
+        with pytest.raises(PeerFault):
             download.fetch(served.addr, TransferSettings(owner_timeout=5.0, loopback_segment_size=9000))
         assert download.todo == download.missing
         download.fetch(other.addr)
@@ -74,7 +74,7 @@ def test_an_owner_that_restarts_in_mid_transfer_is_not_even_noticed() -> None:
 
 
 def test_a_file_that_is_not_shared_is_a_fault_that_says_so() -> None:
-    with serving() as served, pytest.raises(OwnerFault, match="does not share"):
+    with serving() as served, pytest.raises(PeerFault, match="does not share"):
         Fetcher(served.addr, b"?" * 20, PATIENT, Download(1000)).receive_chunk()
 
 
@@ -83,7 +83,7 @@ def test_a_file_that_changes_in_mid_transfer_is_a_fault_that_says_so() -> None:
     with serving(content=content) as served:
         download = Download()
         download.on_bytes = lambda received: setattr(content, "broken", True)
-        with pytest.raises(OwnerFault, match="has changed"):
+        with pytest.raises(PeerFault, match="has changed"):
             download.fetch(served.addr, replace(PATIENT, loopback_segment_size=9000))
         assert download.todo == download.missing
         assert {info_hash for info_hash, _ in served.faults} == {INFO_HASH}

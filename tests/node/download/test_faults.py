@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common.bitfield import Bitfield
-from common.errors import DownloadFailed, FileFault, OwnerFault
+from common.errors import DownloadFailed, FileFault, PeerFault
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.chunk_udp.fetcher import Fetcher
 from node.content.verify import PieceVerifier
@@ -133,7 +133,7 @@ def test_an_owners_thread_that_dies_is_not_waited_for(
     board.start([thread.key])
     thread.start()
     assert gone.wait(20)
-    assert isinstance(ended[0], OwnerFault)
+    assert isinstance(ended[0], PeerFault)
     other = (3, NOBODY)
     board.join(other)
     assert board.take(other, PIECE) == (0, PIECE)  # its work is free for others
@@ -153,7 +153,7 @@ def test_too_many_open_files_are_one_owners_fault(
     fetcher = Fetcher(NOBODY, metainfo.info_hash, TransferSettings(), supply)
     error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     monkeypatch.setattr("selectors.DefaultSelector", failing(error))
-    with pytest.raises(OwnerFault, match="open files"):
+    with pytest.raises(PeerFault, match="open files"):
         fetcher.receive_chunk()
 
 

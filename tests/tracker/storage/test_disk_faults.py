@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from common.errors import RecordsFull, RecordsReadOnly, StorageFault
+from common.errors import StorageFault, StorageFull, StorageReadOnly
 from faults.disk import MemoryDisk, Survivors
 from tests.tracker.storage.swarm import State, Swarm, history, needed_by, node, opened
 from tracker.records import NodeJoined, NodeLeft
@@ -61,7 +61,7 @@ class Trial:
             keeper.wait(ticket)
             self.acknowledged = len(self.states) - 1
         except StorageFault as error:
-            assert isinstance(error, (RecordsFull, RecordsReadOnly)) and "\n" not in str(error)
+            assert isinstance(error, (StorageFull, StorageReadOnly)) and "\n" not in str(error)
             self.refused.append(error)
 
     def _fail(self, call: str) -> None:
@@ -99,7 +99,7 @@ def test_after_a_full_disk_everything_goes_on_by_itself(times: int) -> None:
         if trial.keeper is None:
             continue
         where = f"call {at}, {trial.failed_call}"
-        assert not any(isinstance(error, RecordsReadOnly) for error in trial.refused), where
+        assert not any(isinstance(error, StorageReadOnly) for error in trial.refused), where
         assert opened(MemoryDisk(trial.disk.files(Survivors.NONE)))[1].state == trial.swarm.state, where
 
 
@@ -119,13 +119,13 @@ def failing(call: str, error: int) -> tuple[MemoryDisk, FolderKeeper, Swarm]:
 
 def test_after_a_failed_sync_nothing_is_written_to_that_file_again() -> None:
     disk, keeper, swarm = failing("sync", errno.EIO)
-    with pytest.raises(RecordsReadOnly, match=r"journal-1\.log.*no such luck"):
+    with pytest.raises(StorageReadOnly, match=r"journal-1\.log.*no such luck"):
         keeper.wait(swarm.apply([NodeJoined(node(2))], keeper))
     disk.before_call = lambda call: None
     calls = len(disk.calls)
-    with pytest.raises(RecordsReadOnly):
+    with pytest.raises(StorageReadOnly):
         keeper.check_writable()
-    with pytest.raises(RecordsReadOnly):
+    with pytest.raises(StorageReadOnly):
         keeper.wait(swarm.apply([NodeJoined(node(3))], keeper))
     keeper._source = swarm
     keeper._attempt(keeper._tend)
@@ -137,9 +137,9 @@ def test_after_a_failed_sync_nothing_is_written_to_that_file_again() -> None:
 
 def test_a_full_disk_takes_back_what_it_wrote_and_keeps_the_rest_for_later() -> None:
     disk, keeper, swarm = failing("write", errno.ENOSPC)
-    with pytest.raises(RecordsFull, match="no room"):
+    with pytest.raises(StorageFull, match="no room"):
         keeper.wait(swarm.apply([NodeJoined(node(2))], keeper))
-    with pytest.raises(RecordsFull):
+    with pytest.raises(StorageFull):
         keeper.check_writable()
     swarm.apply([NodeLeft(1)], keeper)  # a silent node's removal waits for nobody
     assert list(opened(MemoryDisk(disk.files()))[1].state[0]) == [1]
@@ -154,7 +154,7 @@ def test_a_full_disk_takes_back_what_it_wrote_and_keeps_the_rest_for_later() -> 
 
 def test_a_sync_for_which_there_is_no_room_is_made_good_in_another_file() -> None:
     disk, keeper, swarm = failing("sync", errno.ENOSPC)
-    with pytest.raises(RecordsFull):
+    with pytest.raises(StorageFull):
         keeper.wait(swarm.apply([NodeJoined(node(2))], keeper))
     disk.before_call = lambda call: None
     keeper._attempt(keeper._tend)

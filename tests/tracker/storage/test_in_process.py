@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from common.errors import RecordsFull, RecordsReadOnly
+from common.errors import StorageFull, StorageReadOnly
 from common.messages import OwnedFile
 from faults.disk import MemoryDisk, Survivors
 from tests.tracker.storage.swarm import FOLDER
@@ -38,7 +38,7 @@ def test_on_a_full_disk_writes_are_refused_and_all_else_goes_on() -> None:
     storage, keeper = opened(disk)
     storage.own(A, [F])
     fail(disk, "write", errno.ENOSPC)
-    with pytest.raises(RecordsFull):
+    with pytest.raises(StorageFull):
         storage.own(A, [G])
     for refused in (
         lambda: storage.register(B),
@@ -46,7 +46,7 @@ def test_on_a_full_disk_writes_are_refused_and_all_else_goes_on() -> None:
         lambda: storage.update(A, Receipt("f")),
         lambda: storage.exit(A),
     ):
-        with pytest.raises(RecordsFull):
+        with pytest.raises(StorageFull):
             refused()
     assert storage.need(B, "f", None, 9).total == 1
     assert storage.counts().nodes == 1 and "no room" in storage.health()
@@ -63,9 +63,9 @@ def test_a_repetition_of_what_could_not_be_kept_is_no_success() -> None:
     storage.own(B, [F])
     fail(disk, "write", errno.ENOSPC)
     for _ in range(3):
-        with pytest.raises(RecordsFull):
+        with pytest.raises(StorageFull):
             storage.own(A, [G])
-        with pytest.raises(RecordsFull):
+        with pytest.raises(StorageFull):
             storage.register(A)
     assert storage.register(B).known  # a heartbeat of one whose records are safe
     assert storage.own(B, [F]).news == ()
@@ -81,10 +81,10 @@ def test_after_a_disk_failed_nothing_is_recorded_and_all_that_was_can_be_read() 
     storage, _ = opened(disk)
     storage.own(A, [F])
     fail(disk, "sync", errno.EIO)
-    with pytest.raises(RecordsReadOnly):
+    with pytest.raises(StorageReadOnly):
         storage.own(A, [G])
     disk.before_call = lambda call: None
-    with pytest.raises(RecordsReadOnly):
+    with pytest.raises(StorageReadOnly):
         storage.exit(A)
     assert storage.need(A, "f", None, 9).total == 1
     storage.close()

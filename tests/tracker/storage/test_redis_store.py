@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from common.errors import RecordsAway, RecordsFull, RecordsReadOnly, SettingError, StorageFault
+from common.errors import SettingError, StorageFault, StorageFull, StorageReadOnly, StorageUnreachable
 from common.messages import OwnedFile
 from faults.redis_server import RedisServer
 from tracker.decisions import Caller, Counts, Receipt, Registered, Rules
@@ -68,7 +68,7 @@ def test_while_redis_is_away_each_request_is_refused_soon_and_then_goes_on(own_r
     store.open()
     own_redis.kill()
     begin = time.monotonic()
-    with pytest.raises(RecordsAway, match="Redis does not answer"):
+    with pytest.raises(StorageUnreachable, match="Redis does not answer"):
         store.register(caller(1))
     assert time.monotonic() - begin < 1
     assert "Redis does not answer" in store.health()
@@ -86,12 +86,12 @@ def test_a_redis_that_stands_still_holds_one_request_for_a_stated_time_and_the_o
     store.open()
     own_redis.freeze()
     begin = time.monotonic()
-    with pytest.raises(RecordsAway):
+    with pytest.raises(StorageUnreachable):
         store.register(caller(1))
     assert 0.3 <= time.monotonic() - begin < 2
     begin = time.monotonic()
     for node_id in range(100):
-        with pytest.raises(RecordsAway):
+        with pytest.raises(StorageUnreachable):
             store.register(caller(node_id))
     assert time.monotonic() - begin < 0.25
     own_redis.thaw()
@@ -126,9 +126,9 @@ def test_full_memory_refuses_what_is_new_and_nothing_else_and_drops_nobody(own_r
     store.register(caller(1))
     store.own(caller(1), [OwnedFile("f", HASH, 9)])
     own_redis.client.config_set("maxmemory", 1)
-    with pytest.raises(RecordsFull, match="Redis does not take records: .*maxmemory"):
+    with pytest.raises(StorageFull, match="Redis does not take records: .*maxmemory"):
         store.register(caller(2))
-    with pytest.raises(RecordsFull):
+    with pytest.raises(StorageFull):
         store.own(caller(1), [OwnedFile("g")])
     assert "maxmemory" in store.health()
     clock[0] = 22.5  # nobody could be heard: nobody goes
@@ -145,7 +145,7 @@ def test_a_replica_takes_no_records_and_says_so(own_redis, make) -> None:
     store = make(own_redis)
     store.open()
     own_redis.client.execute_command("REPLICAOF", "127.0.0.1", "1")
-    with pytest.raises(RecordsReadOnly, match="replica"):
+    with pytest.raises(StorageReadOnly, match="replica"):
         store.register(caller(1))
     assert "replica" in store.health()
 

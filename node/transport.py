@@ -1,0 +1,164 @@
+"""The transport interface: everything that a download, a served torrent and a transport know of each other.
+
+A node has one ``Transport`` of each kind. All of them serve the same torrents, and all of them fetch for the
+same downloads:
+
+    Transport        listens, serves the node's torrents, and connects to peers
+    ServedTorrent    one torrent as a transport sees it: which pieces are verified, and their bytes
+    PeerConnection   one connection that fetches; runs on a thread of its own
+    DownloadSession  the download's side of that connection: it decides what to request
+
+All ranges are half-open bytes of the torrent's content, ``[start, end)``.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from common.bitfield import Bitfield
+from common.metainfo import Metainfo
+from node.peer import Peer
+
+Range = tuple[int, int]
+
+
+class Reject(enum.Enum):
+    """Why a peer will not send a range that it was asked for."""
+
+    NOT_HELD = "not held"  # the peer does not have that piece
+    NOT_RARE = "not rare"  # the peer sent that piece to another peer a moment ago (RequestedRange.rare_only)
+
+
+class RequestedRange(NamedTuple):
+    """A range to request from a peer."""
+
+    start: int
+    end: int
+    rare_only: bool = False  # the peer may reject it with NOT_RARE
+
+
+class DownloadSession(Protocol):
+    """What a connection may ask of its download, and what it reports to it.
+
+    Called from the connection's thread only. Each range that ``next_range`` returned comes back once: by
+    ``on_data``, ``on_rejected`` or ``on_returned``.
+    """
+
+    @property
+    def closing(self) -> bool:
+        """True once the connection should end in mid-transfer."""
+
+    @property
+    def trusted(self) -> bool:
+        """True once a piece from this peer was verified and nothing speaks against the peer.
+
+        Until then a transport protects payloads with checksums wherever it can, so that a wrong piece
+        proves that the peer sent it.
+        """
+
+    def on_bitfield(self, pieces: Bitfield | None) -> None:
+        """The peer holds these pieces; None: all. May be called again, with more or fewer pieces."""
+
+    def on_have(self, piece: int) -> None:
+        """The peer holds one piece more."""
+
+    def on_blocked(self, queue_position: int | None) -> None:
+        """The peer will not send for now: it choked us, or queued us at this position (from 1)."""
+
+    def on_unblocked(self) -> None:
+        """The peer sends again."""
+
+    def next_range(self, max_length: int) -> RequestedRange | None:
+        """A range to request now, of about ``max_length`` bytes at most; None: nothing for this peer now.
+
+        A range may be a few bytes longer where that completes a piece.
+        """
+
+    def on_data(self, offset: int, data: bytes | memoryview) -> None:
+        """Requested bytes arrived. A memoryview is valid during the call only."""
+
+    def on_rejected(self, ranges: Sequence[Range], reason: Reject) -> None:
+        """The peer refused these requests. PeerFault if that contradicts what it announced."""
+
+    def on_returned(self, ranges: Sequence[Range]) -> None:
+        """These requests will not be answered by this connection."""
+
+    def wait_for_work(self, timeout: float | None) -> bool:
+        """Block until there may be a range to request, at most ``timeout`` seconds.
+
+        False once there will be none any more.
+        """
+
+
+class PeerConnection(Protocol):
+    """One connection to a peer that fetches for one download session."""
+
+    def run(self) -> None:
+        """Fetch until the session wants nothing more. Blocks the calling thread.
+
+        PeerFault if the peer failed; LocalFault if this machine did.
+        """
+
+    def cancel(self, ranges: Sequence[Range]) -> None:
+        """Another peer delivered these ranges first. May be called from any thread."""
+
+
+class ServedTorrent(Protocol):
+    """One torrent as a transport serves it."""
+
+    @property
+    def info(self) -> Metainfo:
+        """The torrent's metainfo."""
+
+    @property
+    def have(self) -> Bitfield:
+        """The verified pieces. A snapshot: replaced when a piece is verified, never changed."""
+
+    @property
+    def is_served(self) -> bool:
+        """False once the content is not what was hashed, or has been withdrawn."""
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` with verified bytes from ``offset`` on.
+
+        FileFault if the content changed; TransientFileFault if it cannot be read at the moment.
+        """
+
+
+@dataclass(frozen=True)
+class UploadStatus:
+    """A row of ``-peers`` about a peer that is being served, or was."""
+
+    peer: Peer
+    info_hash: bytes
+    uploaded: int  # bytes so far
+    rate: float  # bytes a second, over the last seconds
+    queue_position: int | None = None  # from 1; None: served
+
+
+class Transport(Protocol):
+    """One way to reach peers. Every method may be called from any thread.
+
+    Obligations: payload that a peer sends is handed to the session before ``run`` returns; only verified
+    bytes are served; the upload and download limits of the node hold for all transports together.
+    """
+
+    name: str  # as in Peer.transport
+
+    def start(self, torrents: Mapping[bytes, ServedTorrent]) -> None:
+        """Serve ``torrents``, by info hash, from now on. The caller adds to and removes from the mapping."""
+
+    def connect(self, peer: Peer, info: Metainfo, session: DownloadSession) -> PeerConnection:
+        """A connection that fetches from ``peer``. PeerFault if this machine has no socket for it."""
+
+    def uploads(self) -> Sequence[UploadStatus]:
+        """Every peer served so far, the latest last; then the queue, in order."""
+
+    def uploaded(self, info_hash: bytes) -> int:
+        """Bytes of this torrent sent so far."""
+
+    def stop(self) -> None:
+        """Serve nothing more, end all connections, close all sockets."""
