@@ -30,7 +30,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from node.content.torrents import calculate_file_hash
+from node.content.torrent_file import calculate_file_hash
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 120.0  # seconds without news from a process, after which the demo gives up

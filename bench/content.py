@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine
-from node.content.torrents import create_torrent
+from node.content.torrent_file import create_torrent
 
 BLOCK = 1 << 20
 REPEATED = 64 << 20  # bytes of randomness in a repeated file; a multiple of BLOCK

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from bench.content import Content
-from node.content.torrents import create_torrent
+from node.content.torrent_file import create_torrent
 
 BUFFER = 1 << 20
 ANNOUNCE = "http://127.0.0.1:12345/announce"

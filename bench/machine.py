@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from node.content.verify import processors
+from node.content.hashing import processors
 
 RAM_FILE_SYSTEMS = ("tmpfs", "ramfs")
 SHARED_MEMORY = Path("/dev/shm")  # Linux's RAM file system that everybody may write to

@@ -17,11 +17,11 @@ from common.text import sanitize
 from node import events
 from node.announcer import Announcer, Credit
 from node.chunk_udp.access import AccessLink
-from node.content.storage import PartFile, SharedFile
-from node.content.torrents import create_torrent, parse_torrent_file
-from node.content.verify import PieceVerifier
-from node.discovery.claims import Claims, is_claims_name
+from node.content.hashing import HashPool
+from node.content.store import PartFile, SharedFile
+from node.content.torrent_file import create_torrent, parse_torrent_file
 from node.discovery.classroom import TrackerClient, tracker_url
+from node.discovery.credentials import Claims, is_claims_name
 from node.download import MAX_DOWNLOADS, Download, Surroundings
 from node.listening import listening_socket
 from node.settings import NodeSettings
@@ -48,7 +48,7 @@ class Node:
         self._left = threading.Event()
         self._started = False
         self._sharing: Sharing | None = None
-        self._verifier: PieceVerifier | None = None
+        self._verifier: HashPool | None = None
         self._claims = Claims(settings.folder, settings.node_id)
         self.addr = (settings.host, 0)
 
@@ -75,7 +75,7 @@ class Node:
         except BaseException:
             sock.close()
             raise
-        self._verifier = PieceVerifier(self._settings.hash_threads)
+        self._verifier = HashPool(self._settings.hash_threads)
         self._sharing = Sharing(sock, self._emit, self._settings.transfer)
         self._sharing.start()
         self._start_thread(self._check_files_periodically, "file-check")

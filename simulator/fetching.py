@@ -18,7 +18,7 @@ from common.errors import SwarmError
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from faults.link import Link
 from node.chunk_udp.access import AccessLink
-from node.content.verify import BUFFER_LENGTH, PieceVerifier, Verdict
+from node.content.hashing import BUFFER_LENGTH, HashPool, Verdict
 from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
 from node.download.crew import Crew, Places
@@ -56,7 +56,7 @@ class _Hashing:
         self._clock, self._longest = clock, longest
         self._chance = random.Random(seed)
 
-    def is_for_us(self, size: int, hands: Callable[[], int]) -> bool:
+    def runs_inline(self, size: int, hands: Callable[[], int]) -> bool:
         """However few bytes it is about, it is done later: a thread may be held up."""
         return False
 
@@ -158,7 +158,7 @@ class Fetching:
     def _source(self, candidate: Candidate) -> SourceThread:
         key = (candidate.node_id, candidate.addr)
         owner, links = self.reach(key)
-        verifier = cast(PieceVerifier, self._hashing)
+        verifier = cast(HashPool, self._hashing)
         part: Any = self
         landing = Landing(key, self, part, verifier, self._pool, self.clock.read)
         seed = self._chance.getrandbits(32)

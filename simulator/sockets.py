@@ -24,7 +24,7 @@ from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from faults.link import LinkFaults
 from faults.relay import FaultyRelay
 from node.chunk_udp.owner import Owner
-from node.content.verify import PieceVerifier
+from node.content.hashing import HashPool
 from node.download import Download, Surroundings
 from node.settings import NodeSettings, TransferSettings
 
@@ -76,7 +76,7 @@ class _Tracker:
         return True
 
 
-def transfer(seed: int, verifier: PieceVerifier) -> str:
+def transfer(seed: int, verifier: HashPool) -> str:
     """One download among honest owners, liars and those that die: "" if all is well, else what is not."""
     chance = random.Random(seed)
     content = chance.randbytes(int(2 ** chance.uniform(8, 18.5)))
@@ -149,7 +149,7 @@ def _fetch(
     owners: Sequence[OwnerEntry],
     liars: set[int],
     folder: Path,
-    verifier: PieceVerifier,
+    verifier: HashPool,
 ) -> str:
     settings = NodeSettings(1000, folder, ("http://127.0.0.1:9",), search_limit=LONGEST, transfer=SETTINGS)
     around = Surroundings(settings, [_Tracker(owners)], verifier, lambda event: None, lambda *_: None)
@@ -169,7 +169,7 @@ def _fetch(
 
 def soak(first: int, runs: int) -> int:
     """``runs`` transfers, several at once; prints as it goes, and returns how many went wrong."""
-    verifier, began, broken = PieceVerifier(2), time.monotonic(), 0
+    verifier, began, broken = HashPool(2), time.monotonic(), 0
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             seeds = range(first, first + runs)

@@ -34,9 +34,9 @@ from common.messages import (
     Update,
 )
 from common.text import sanitize
-from node.discovery.claims import Claim
-from node.discovery.exchange import HINT, Answer, Exchange, garbled
+from node.discovery.credentials import Claim
 from node.discovery.failover import FailOver
+from node.discovery.http_client import HINT, Answer, Exchange, garbled
 from node.discovery.schedule import LONGEST_PUT_OFF
 
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 3600.0  # seconds between heartbeats, whatever a tracker says

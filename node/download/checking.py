@@ -11,8 +11,8 @@ from common.bitfield import Bitfield
 from common.errors import DiskFull, FileFault
 from common.metainfo import Metainfo
 from common.text import sanitize
-from node.content.storage import PartFile, SharedFile
-from node.content.verify import verify_content
+from node.content.hashing import verify_content
+from node.content.store import PartFile, SharedFile
 
 Progress = Callable[[int, int], None]  # bytes checked, bytes in all
 

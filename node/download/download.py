@@ -27,9 +27,9 @@ from common.messages import OwnerEntry
 from common.metainfo import Metainfo
 from node import events
 from node.chunk_udp.access import AccessLink
-from node.content.placing import finish_placing
-from node.content.storage import PartFile
-from node.content.verify import PieceVerifier, Verdict
+from node.content.atomic_rename import finish_rename
+from node.content.hashing import HashPool, Verdict
+from node.content.store import PartFile
 from node.discovery.base import Discovery
 from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
@@ -68,7 +68,7 @@ class Surroundings:
 
     settings: NodeSettings
     trackers: Sequence[Discovery]  # whom to ask for owners, in this order
-    verifier: PieceVerifier
+    verifier: HashPool
     emit: events.EventSink
     in_place: Callable[[Download, Path], None]  # the file is there: share it, tell the tracker
     part_begun: Callable[[Download, PartFile], None] = lambda download, part: None  # first verified pieces
@@ -231,7 +231,7 @@ class Download:
             held = check_existing(final_path, metainfo, threads, self._tell.hashed, self._cancelled)
             self._check_cancelled()
             self.board = Board(metainfo.geometry, held, self._settings.node_id)
-            finish_placing(part_path, final_path)
+            finish_rename(part_path, final_path)
             return final_path
         if not os.path.lexists(part_path):
             check_room(self._settings.folder, metainfo.name, self.size)  # and leave no empty part behind

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from common.errors import SwarmError
-from node.content.verify import BUFFER_LENGTH, Verdict
+from node.content.hashing import BUFFER_LENGTH, Verdict
 from node.download.board import Board
 from node.download.candidates import Candidate, Candidates
 from node.download.room import Part

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from common.errors import DownloadFailed, SwarmError
 from common.metainfo import Metainfo
-from node.content.verify import PieceVerifier, Verdict, hash_range
+from node.content.hashing import HashPool, Verdict, hash_range
 from node.download.board import Board
 from node.download.room import Part
 from node.strategy import Source
@@ -94,7 +94,7 @@ class Landing:
         source: Source,
         site: Site,
         part: Part,
-        verifier: PieceVerifier,
+        verifier: HashPool,
         pool: BufferPool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -167,7 +167,7 @@ class Landing:
             return
         start, end, checked = self._start, self._end, self.checked  # now: later they are the next run's
         size = max(end - start, self._site.metainfo.piece_length)  # all of a piece may have to be hashed
-        at_once = self._verifier.is_for_us(size, self._site.board.hands)
+        at_once = self._verifier.runs_inline(size, self._site.board.hands)
         if at_once:
             self._kept = buffer
         else:

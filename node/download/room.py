@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from common.errors import DiskFull
-from node.content.positional import Buffer
+from node.content.positional_file import Buffer
 
 ROOM_CHECK = 1.0  # seconds between two tries to write to a full disk
 

@@ -16,7 +16,7 @@ from bench.content import (
     same,
     touch_memory,
 )
-from node.content.torrents import parse_torrent_file
+from node.content.torrent_file import parse_torrent_file
 
 SIZE = 2 * BLOCK + 5
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from node.content.torrents import create_torrent, parse_torrent_file
+from node.content.torrent_file import create_torrent, parse_torrent_file
 
 pytestmark = [
     pytest.mark.interop,

@@ -16,7 +16,7 @@ from common import bencode
 from common.errors import MessageError, MetainfoError, TrackerRefused, TrackerUnavailable
 from common.metainfo import MAX_PIECES, decode_metainfo
 from node.discovery.classroom import MAX_OWNERS, MAX_REASON, TrackerClient, tracker_url
-from node.discovery.exchange import MAX_ANSWER
+from node.discovery.http_client import MAX_ANSWER
 
 PATIENCE = 20.0  # seconds for one answer; each of these tests takes a small part of one
 HASH = "ab" * 20

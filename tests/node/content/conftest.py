@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
-from node.content import positional
-from node.content.storage import PartFile
+from node.content import positional_file
+from node.content.store import PartFile
 
 SIZE = 100_000  # bytes of "x.bin"
 
@@ -46,8 +46,8 @@ def raising() -> Callable[[int], Callable[..., Any]]:
 def any_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of reading and writing at an offset."""
     if request.param == "with a lock":
-        monkeypatch.setattr(positional, "HAS_POSITIONAL", False)
-    elif not positional.HAS_POSITIONAL:
+        monkeypatch.setattr(positional_file, "HAS_POSITIONAL", False)
+    elif not positional_file.HAS_POSITIONAL:
         pytest.skip("this system has no pread and pwrite")
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from common.errors import FileFault, MetainfoError
 from common.metainfo import Metainfo, decode_metainfo
-from node.content import positional
-from node.content.storage import PartFile, SharedFile
+from node.content import positional_file
+from node.content.store import PartFile, SharedFile
 
 SIZE = 100_000
 
@@ -40,7 +40,7 @@ def test_what_is_written_in_any_order_and_shape_is_there(part: PartFile) -> None
     Random(2).shuffle(offsets)
     for number, offset in enumerate(offsets):
         segment = memoryview(content)[offset : offset + 7_216]
-        shapes: list[list[positional.Buffer]] = [
+        shapes: list[list[positional_file.Buffer]] = [
             [segment],
             [segment[:10], segment[10:]],
             [bytes(segment[:1]), bytearray(segment[1:]), b""],
@@ -127,7 +127,7 @@ def test_after_closing_every_call_is_a_fault(part: PartFile) -> None:
             call()
 
 
-@pytest.mark.skipif(not positional.HAS_POSITIONAL, reason="this system has no pread and pwrite")
+@pytest.mark.skipif(not positional_file.HAS_POSITIONAL, reason="this system has no pread and pwrite")
 def test_a_write_under_way_keeps_the_descriptor_from_being_another_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metainfo_of: MakeMetainfo
 ) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from common.errors import FileFault
 from common.metainfo import Metainfo
-from node.content import placing
-from node.content.storage import PartFile
+from node.content import atomic_rename
+from node.content.store import PartFile
 
 SIZE = 100_000
 ROOT = Path(__file__).parents[3]
@@ -99,7 +99,7 @@ def test_of_many_who_place_at_once_one_wins_and_all_others_keep_theirs(
         ) -> None:
             barrier.wait()
             try:
-                placing.place(source, target)
+                atomic_rename.rename_exclusive(source, target)
             except FileExistsError:
                 refused.append(source)
 
@@ -162,7 +162,7 @@ def test_the_same_part_is_not_opened_twice(part: PartFile, tmp_path: Path, metai
 
 def test_another_process_does_not_open_it_either(tmp_path: Path, metainfo_of: MakeMetainfo) -> None:
     program = (
-        "import sys, pathlib; from node.content.storage import PartFile\n"
+        "import sys, pathlib; from node.content.store import PartFile\n"
         "from common.errors import FileFault; from common.metainfo import *\n"
         "metainfo = decode_metainfo(encode_metainfo('x.bin', 0, 1, b'', ''))\n"
         "try: PartFile.open(pathlib.Path(sys.argv[1]), metainfo)\n"
@@ -202,9 +202,9 @@ def test_an_end_between_the_two_steps_of_placing_is_made_good(tmp_path: Path) ->
     source, target = tmp_path / "x.bin.part", tmp_path / "x.bin"
     source.write_bytes(b"content")
     os.link(source, target)  # and then kill -9
-    placing.finish_placing(source, target)
+    atomic_rename.finish_rename(source, target)
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.bin"]
-    placing.finish_placing(source, target)  # nothing left to do
+    atomic_rename.finish_rename(source, target)  # nothing left to do
     assert target.read_bytes() == b"content"
 
 
@@ -212,5 +212,5 @@ def test_a_part_that_is_another_file_is_left_alone(tmp_path: Path) -> None:
     source, target = tmp_path / "x.bin.part", tmp_path / "x.bin"
     source.write_bytes(b"content")
     target.write_bytes(b"content")
-    placing.finish_placing(source, target)
+    atomic_rename.finish_rename(source, target)
     assert source.exists() and target.exists()

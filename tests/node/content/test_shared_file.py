@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from common.errors import FileFault
-from node.content.storage import PartFile, SharedFile
+from node.content.store import PartFile, SharedFile
 
 SIZE = 100_000
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from common.errors import MessageError, TrackerRefused, TrackerUnavailable
 from common.messages import OwnedFile, OwnerEntry
-from node.discovery import exchange
+from node.discovery import http_client
 from node.discovery.base import Discovery
 from node.discovery.classroom import TrackerClient, tracker_url
 
@@ -118,8 +118,8 @@ def test_ten_thousand_files_are_announced_in_ten_requests(
     client = make_client(tracker_process.url)
     client.register(A)
     asked = []
-    real = exchange.Exchange._post
-    monkeypatch.setattr(exchange.Exchange, "_post", lambda *words: asked.append(1) or real(*words))
+    real = http_client.Exchange._post
+    monkeypatch.setattr(http_client.Exchange, "_post", lambda *words: asked.append(1) or real(*words))
     client.own([OwnedFile(f"file {n}", f"{n:040x}", n) for n in range(10_000)])
     assert len(asked) == 10
     assert client.register(A).files == 10_000
@@ -249,7 +249,7 @@ def test_nonsense_is_no_answer(
 def test_an_answer_without_end_is_cut_short(
     make_client: Callable[..., TrackerClient], serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(http_client, "MAX_ANSWER", 1000)
     with pytest.raises(TrackerUnavailable, match="longer than 1000 bytes"):
         make_client(serve(http(b" " * 200_000)).url).need("f")
 

@@ -17,7 +17,7 @@ from common.bitfield import Bitfield
 from common.errors import DownloadFailed, FileFault, PeerFault
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.chunk_udp.fetcher import Fetcher
-from node.content.verify import PieceVerifier
+from node.content.hashing import HashPool
 from node.download import Download, Surroundings, download, source
 from node.download.board import Board
 from node.download.candidates import Candidate
@@ -33,14 +33,14 @@ def metainfo() -> Metainfo:
 
 
 @pytest.fixture
-def verifier() -> Iterator[PieceVerifier]:
-    verifier = PieceVerifier(1)
+def verifier() -> Iterator[HashPool]:
+    verifier = HashPool(1)
     yield verifier
     verifier.close()
 
 
 @pytest.fixture
-def around(tmp_path: Path, verifier: PieceVerifier) -> Callable[..., Surroundings]:
+def around(tmp_path: Path, verifier: HashPool) -> Callable[..., Surroundings]:
     """``around(told, ...)``: a node that has no tracker and tells its events to a list."""
     settings = NodeSettings(1, tmp_path, "http://127.0.0.1:9", search_limit=0.1)
     return lambda told, **others: Surroundings(settings, [], verifier, told.append, lambda *_: None, **others)

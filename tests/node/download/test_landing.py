@@ -16,8 +16,8 @@ from common.bitfield import Bitfield
 from common.errors import DiskFull
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from common.ranges import RangeSet
-from node.content.storage import PartFile
-from node.content.verify import PieceVerifier, Verdict
+from node.content.hashing import HashPool, Verdict
+from node.content.store import PartFile
 from node.download.board import Board
 from node.download.landing import BLOCK, BufferPool, Landing, pool_for
 from node.strategy import Source
@@ -46,7 +46,7 @@ class Site:
         for source in (A, B):  # what was not asked for would not land
             self.board._plan.outstanding.asked(source, 0, len(content), time.monotonic())
         self.part = PartFile.open(folder, self.metainfo)
-        self.verifier = PieceVerifier(2, hands)
+        self.verifier = HashPool(2, hands)
         self.verdicts: dict[int, Verdict] = {}
         self.heard = threading.Condition()
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from common.errors import DiskFull
-from node.content.positional import Buffer
+from node.content.positional_file import Buffer
 from node.download.room import ROOM_CHECK, PatientPart
 
 

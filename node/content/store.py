@@ -16,10 +16,10 @@ from common.errors import FileFault
 from common.filenames import PART_SUFFIX
 from common.metainfo import Metainfo, single_file_only
 from common.text import sanitize
-from node.content.faults import check_plain, file_fault, write_fault
+from node.content.atomic_rename import rename_exclusive, sync_folder
 from node.content.locking import try_lock
-from node.content.placing import place, sync_folder
-from node.content.positional import Buffer, PositionalFile
+from node.content.os_errors import check_plain, file_fault, write_fault
+from node.content.positional_file import Buffer, PositionalFile
 
 _BLOCK = 512  # bytes; the unit of st_blocks, whatever the file system's own
 _NUMBERED = os.name == "posix"
@@ -32,7 +32,7 @@ class PartFile:
     """The bytes so far of a single-file torrent, in ``folder/NAME.part``, which is as large as NAME will be.
 
     What has not been written is a hole where the file system has holes, and reads as zeros. Nothing here
-    knows which bytes are good: verify them (``node.content.verify``). One PartFile at a time has the file.
+    knows which bytes are good: verify them (``node.content.hashing``). One PartFile at a time has the file.
     """
 
     def __init__(self, file: PositionalFile, path: Path, metainfo: Metainfo) -> None:
@@ -112,7 +112,7 @@ class PartFile:
                 raise FileFault(f"{sanitize(self.path)} was replaced while it was downloaded")
             if os.name == "nt":
                 self._file.close()  # Windows does not rename an open file
-            place(self.path, self.final_path)
+            rename_exclusive(self.path, self.final_path)
             sync_folder(self.path.parent)
         except FileExistsError:
             raise FileFault(

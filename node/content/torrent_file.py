@@ -21,9 +21,9 @@ from common.metainfo import (
     encode_metainfo,
 )
 from common.text import sanitize
-from node.content.faults import NO_ROOM, check_plain, file_fault, write_fault
-from node.content.storage import SharedFile
-from node.content.verify import BUFFER_LENGTH, piece_hashes
+from node.content.hashing import BUFFER_LENGTH, piece_hashes
+from node.content.os_errors import NO_ROOM, check_plain, file_fault, write_fault
+from node.content.store import SharedFile
 
 CREATED_BY = "classroom-swarm"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from node.discovery import claims as module
-from node.discovery.claims import MAX_SECRETS, RESERVED, Claims, is_claims_name
+from node.discovery import credentials as module
+from node.discovery.credentials import MAX_SECRETS, RESERVED, Claims, is_claims_name
 
 A, B, C = "http://127.0.0.1:1", "http://127.0.0.1:2", "http://10.0.0.1:1"
 ROOT = Path(__file__).resolve().parents[3]
@@ -146,7 +146,7 @@ def test_another_process_as_the_same_node_gets_no_secret(opened: Callable[..., C
 
 def test_the_lock_ends_with_the_process(tmp_path: Path, opened: Callable[..., Claims]) -> None:
     program = (
-        "import os, pathlib; from node.discovery.claims import Claims;"
+        "import os, pathlib; from node.discovery.credentials import Claims;"
         f"c = Claims(pathlib.Path({str(tmp_path)!r}), 5); c.open(); c.at([{A!r}]); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 9

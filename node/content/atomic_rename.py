@@ -14,7 +14,7 @@ _NO_HARD_LINKS = frozenset(
 )
 
 
-def place(source: Path, target: Path) -> None:
+def rename_exclusive(source: Path, target: Path) -> None:
     """Rename ``source`` to ``target`` in the same folder; FileExistsError if there is a ``target``.
 
     rename(2) replaces what is there, and looking first would leave a moment in between. link(2) fails
@@ -23,10 +23,10 @@ def place(source: Path, target: Path) -> None:
     if sys.platform == "win32":
         os.rename(source, target)  # fails if there is a target
     else:
-        _place_by_link(source, target)
+        _rename_by_link(source, target)
 
 
-def finish_placing(source: Path, target: Path) -> None:
+def finish_rename(source: Path, target: Path) -> None:
     """Take ``source`` away if it is ``target`` under its first name: kill -9 came between the two."""
     try:
         if os.path.samestat(os.lstat(source), os.lstat(target)):
@@ -49,19 +49,19 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _place_by_link(source: Path, target: Path) -> None:
+def _rename_by_link(source: Path, target: Path) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        _place_by_reserving(source, target)
+        _rename_by_reserving(source, target)
     else:
         with contextlib.suppress(FileNotFoundError):  # somebody who finished placing it was faster
             os.unlink(source)
 
 
-def _place_by_reserving(source: Path, target: Path) -> None:
+def _rename_by_reserving(source: Path, target: Path) -> None:
     """Reserve the name with an empty file of our own, which fails if it is taken, and replace that."""
     descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     os.close(descriptor)

@@ -20,8 +20,8 @@ from typing import Any
 
 from common.logs import log
 from common.text import sanitize
+from node.content.atomic_rename import sync_folder
 from node.content.locking import try_lock
-from node.content.placing import sync_folder
 
 MAX_SECRETS = 64  # trackers whose secrets are kept; the oldest are forgotten
 RESERVED = 100  # receipts' numbers that one write to the disk is good for

@@ -12,8 +12,8 @@ import pytest
 from common.errors import TrackerBusy, TrackerRefused, TrackerUnavailable
 from common.messages import OwnedFile
 from node.discovery import failover
-from node.discovery.claims import Claim, Claims
 from node.discovery.classroom import PUT_OFF, TrackerClient
+from node.discovery.credentials import Claim, Claims
 from node.discovery.schedule import LONGEST_PUT_OFF
 
 A = ("127.0.0.1", 4001)

@@ -12,8 +12,8 @@ from random import Random
 import pytest
 
 from common.errors import DiskFull, FileFault, MetainfoError
-from node.content import torrents
-from node.content.torrents import calculate_file_hash, create_torrent, parse_torrent_file
+from node.content import torrent_file
+from node.content.torrent_file import calculate_file_hash, create_torrent, parse_torrent_file
 
 ANNOUNCE = "http://127.0.0.1:12345/announce"
 PIECE = 32 << 10
@@ -126,13 +126,13 @@ def test_a_file_named_instead_of_its_torrent_gets_a_hint(
     create_torrent(tmp_path / "x.bin", tmp_path / "x.bin.torrent", ANNOUNCE)
     with pytest.raises(MetainfoError, match=r"not a torrent: .*; did you mean .*x\.bin\.torrent\?$"):
         parse_torrent_file(tmp_path / "x.bin")
-    monkeypatch.setattr(torrents, "MAX_TORRENT_BYTES", 5)
+    monkeypatch.setattr(torrent_file, "MAX_TORRENT_BYTES", 5)
     with pytest.raises(FileFault, match=r"larger .*; did you mean .*x\.bin\.torrent\?$"):
         parse_torrent_file(tmp_path / "x.bin")
 
 
 def test_torrents_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torrents, "MAX_TORRENT_BYTES", 10)
+    monkeypatch.setattr(torrent_file, "MAX_TORRENT_BYTES", 10)
     (tmp_path / "large.torrent").write_bytes(bytes(11))
     for path, says in [
         (tmp_path / "missing.torrent", "no such file"),

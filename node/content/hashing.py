@@ -2,7 +2,7 @@
 
 Every thread has one buffer and reads a piece through it, so memory does not grow with pieces or files.
 
-    PieceVerifier    pieces as they arrive, verdicts by callback: a download
+    HashPool    pieces as they arrive, verdicts by callback: a download
     verify_content   all that is on disk, in order: going on after a restart
     piece_hashes     the same, without an opinion: making a torrent
 """
@@ -56,15 +56,15 @@ def hash_range(read_into: ReadInto, start: int, end: int, buffer: memoryview) ->
     return digest.digest()
 
 
-class PieceVerifier:
+class HashPool:
     """Hashing threads for any number of downloads, with one bounded queue before them.
 
-    Where ``enough_hands`` bring work, by default as many as there are processors, each does its own: no
+    Where ``inline_from`` bring work, by default as many as there are processors, each does its own: no
     processor is without any, nobody has to be woken, and what has just come is still in the cache.
     """
 
-    def __init__(self, threads: int, enough_hands: int | None = None) -> None:
-        self._enough_hands = enough_hands or processors()
+    def __init__(self, threads: int, inline_from: int | None = None) -> None:
+        self._enough_hands = inline_from or processors()
         self._jobs: deque[Job] = deque()
         lock = threading.Lock()
         self._work_there = threading.Condition(lock)  # two, so that one job wakes one thread
@@ -98,13 +98,13 @@ class PieceVerifier:
 
         return self.run(job)
 
-    def run(self, job: Job, at_once: bool = False) -> bool:
+    def run(self, job: Job, inline: bool = False) -> bool:
         """Have ``job(buffer)`` called on a hashing thread; ``buffer`` is the thread's own, to read through.
 
         Waits while MAX_WAITING others wait. False: closed, it will not be called. It must not raise.
-        ``at_once``: on this thread instead, now.
+        ``inline``: on this thread instead, now.
         """
-        if at_once:
+        if inline:
             if self._closed:
                 return False
             job(self._small_buffer())
@@ -117,8 +117,8 @@ class PieceVerifier:
             self._work_there.notify()
         return True
 
-    def is_for_us(self, size: int, hands: Callable[[], int]) -> bool:
-        """Whether who brings ``size`` bytes should do it ``at_once``: to wake another thread takes longer for
+    def runs_inline(self, size: int, hands: Callable[[], int]) -> bool:
+        """Whether who brings ``size`` bytes should do it ``inline``: to wake another thread takes longer for
         a few, and nobody need for others if ``hands()`` threads, this one included, bring some just now.
         """
         return size <= SMALL or (size <= BUFFER_LENGTH and hands() >= self._enough_hands)

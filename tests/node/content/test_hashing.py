@@ -12,9 +12,9 @@ import pytest
 from common.errors import FileFault, SwarmError
 from common.geometry import Geometry
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
-from node.content import verify
-from node.content.storage import PartFile
-from node.content.verify import BUFFER_LENGTH, SMALL, PieceVerifier, piece_hashes, verify_content
+from node.content import hashing
+from node.content.hashing import BUFFER_LENGTH, SMALL, HashPool, piece_hashes, verify_content
+from node.content.store import PartFile
 
 PIECE = 32 << 10
 WAIT = 30  # seconds; a test that needs them has failed
@@ -61,7 +61,7 @@ def test_right_content_has_every_piece(size: int, threads: int) -> None:
 
 
 def test_pieces_larger_than_the_buffer(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    monkeypatch.setattr(verify, "BUFFER_LENGTH", 1_000)
+    monkeypatch.setattr(hashing, "BUFFER_LENGTH", 1_000)
     memory = Memory(Random(1).randbytes(3 * PIECE + 1))
     assert verify_content(memory.read_into, metainfo_of(memory.content), threads).all()
 
@@ -161,7 +161,7 @@ def test_the_verifier_gives_one_verdict_for_each_piece(threads: int) -> None:
     def unreadable(offset: int, buffer: memoryview) -> None:
         raise FileFault("gone")
 
-    verifier = PieceVerifier(threads)
+    verifier = HashPool(threads)
     try:
         for index in range(61):
             expected = metainfo.piece_hash(index if index % 2 else 0)
@@ -177,13 +177,13 @@ def test_the_verifier_gives_one_verdict_for_each_piece(threads: int) -> None:
 
 
 def test_submitting_waits_when_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "MAX_WAITING", 2)
+    monkeypatch.setattr(hashing, "MAX_WAITING", 2)
     go_on, third_is_in = threading.Event(), threading.Event()
 
     def slow(offset: int, buffer: memoryview) -> None:
         go_on.wait(WAIT)
 
-    verifier = PieceVerifier(1)
+    verifier = HashPool(1)
     begun = threading.Event()
     geometry = Geometry(10, 1)
     ended = threading.Semaphore(0)
@@ -215,7 +215,7 @@ def test_submitting_waits_when_too_much_waits(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_closing_forgets_what_waits_and_wakes_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "MAX_WAITING", 1)
+    monkeypatch.setattr(hashing, "MAX_WAITING", 1)
     begun, go_on = threading.Event(), threading.Event()
     ended: list[int] = []
     answers: list[bool] = []
@@ -224,7 +224,7 @@ def test_closing_forgets_what_waits_and_wakes_who_waits(monkeypatch: pytest.Monk
         begun.set()
         go_on.wait(WAIT)
 
-    verifier = PieceVerifier(1)
+    verifier = HashPool(1)
     geometry = Geometry(10, 1)
 
     def submit(index: int) -> None:
@@ -253,7 +253,7 @@ def test_callbacks_may_submit() -> None:
     geometry = Geometry(PIECE, PIECE)
     turns = 5
     finished = threading.Event()
-    verifier = PieceVerifier(1)
+    verifier = HashPool(1)
 
     def done(index: int, verdict: bool | SwarmError) -> None:
         nonlocal turns
@@ -269,32 +269,32 @@ def test_callbacks_may_submit() -> None:
 
 
 def test_a_piece_that_is_not_there_is_the_callers_mistake() -> None:
-    verifier = PieceVerifier(1)
+    verifier = HashPool(1)
     with pytest.raises(IndexError):
         verifier.submit(Memory(b"").read_into, Geometry(0, 1), 0, b"", lambda index, verdict: None)
     verifier.close()
 
 
 def test_with_enough_hands_each_does_its_own_but_for_very_large_pieces() -> None:
-    verifier = PieceVerifier(1, enough_hands=3)
+    verifier = HashPool(1, inline_from=3)
     try:
         for hands in range(5):
-            assert verifier.is_for_us(BUFFER_LENGTH, lambda: hands) is (hands >= 3)  # noqa: B023
-        assert not verifier.is_for_us(BUFFER_LENGTH + 1, lambda: 3)
-        assert verifier.is_for_us(SMALL, lambda: 0) and not verifier.is_for_us(SMALL + 1, lambda: 0)
+            assert verifier.runs_inline(BUFFER_LENGTH, lambda: hands) is (hands >= 3)  # noqa: B023
+        assert not verifier.runs_inline(BUFFER_LENGTH + 1, lambda: 3)
+        assert verifier.runs_inline(SMALL, lambda: 0) and not verifier.runs_inline(SMALL + 1, lambda: 0)
     finally:
         verifier.close()
 
 
 def test_what_is_done_at_once_is_until_the_verifier_is_closed() -> None:
-    verifier, ran_on = PieceVerifier(1), list[tuple[str, int]]()
+    verifier, ran_on = HashPool(1), list[tuple[str, int]]()
     here = threading.current_thread().name
     try:
         assert verifier.run(
-            lambda buffer: ran_on.append((threading.current_thread().name, len(buffer))), at_once=True
+            lambda buffer: ran_on.append((threading.current_thread().name, len(buffer))), inline=True
         )
         assert ran_on == [(here, SMALL)]
     finally:
         verifier.close()
-    assert not verifier.run(lambda buffer: ran_on.append(("late", 0)), at_once=True)
+    assert not verifier.run(lambda buffer: ran_on.append(("late", 0)), inline=True)
     assert len(ran_on) == 1
