@@ -9,12 +9,13 @@ MINUTES ?= 10
 SEED ?= 1
 NODES ?= 200
 
-.PHONY: chaos kills help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak clean
+.PHONY: chaos kills docs help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak clean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
 	@echo "make test     the whole test suite"
 	@echo "make check    lint, types and layers"
+	@echo "make docs     write docs/limits.md, settings.md and commands.md from the code"
 	@echo "make soak     10,000 simulated transfers and 1,000 over real sockets, or as asked: make soak N=500 SOCKETS=50"
 	@echo "make fuzz     10 million inputs for all parsers and state machines, or as many as asked: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
@@ -57,6 +58,10 @@ types: .venv/dev.stamp
 	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -p simulator -p labs -m configs -m demo
 	$(BIN)/mypy tracker.py
 	$(BIN)/mypy TorrentClient.py
+	$(BIN)/mypy docs/generate.py
+
+docs: .venv/dev.stamp
+	$(BIN)/python docs/generate.py
 
 layers: .venv/dev.stamp
 	$(BIN)/lint-imports

@@ -155,15 +155,6 @@ def strings_of_the_code() -> str:
     return "\n".join(pieces)
 
 
-def defaults() -> dict[str, dict[str, object]]:
-    """CFG as configs.py writes it, whatever the environment says."""
-    for node in ast.parse(text_of(ROOT / "configs.py")).body:
-        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == "CFG":
-            result: dict[str, dict[str, object]] = ast.literal_eval(node.value)
-            return result
-    raise AssertionError("configs.py has no CFG")
-
-
 # ---- links and images
 
 
@@ -240,53 +231,7 @@ def test_the_tracker_has_the_options_that_are_shown(capsys: pytest.CaptureFixtur
                     assert option in usage, f"{document.name} shows {line!r}"
 
 
-FILLED_IN = {
-    "N": "1",
-    "URL": "http://127.0.0.1:1",
-    "ADDR": "127.0.0.1",
-    "FILE": "f",
-    "DIR": "d",
-    "NAME": "fixed",
-    "RATE": "4MB",
-}
-
-
-def test_the_options_table_is_the_parsers(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = set()
-    for first, *_ in table_rows(README, "option of `TorrentClient.py`"):
-        words = [FILLED_IN.get(word, word) for word in first.strip("`").split()]
-        parse_options(words if words[0] == "-node_id" else ["-node_id", "1", *words])
-        shown.add(words[0].lstrip("-"))
-    with pytest.raises(SystemExit):
-        parse_options(["--help"])
-    usage = capsys.readouterr().out.partition("\n\n")[0]
-    assert shown == set(re.findall(r"(?<=[\[ ])-(\w+)", usage)) - {"h"}
-
-
-def test_the_commands_table_is_the_parsers() -> None:
-    for first, *_ in table_rows(README, "at the prompt, or through a pipe"):
-        assert not isinstance(parse_command(first.strip("`")), Nothing)
-
-
 # ---- settings and messages
-
-
-def _written(value: object) -> str:
-    """A default as the environment would say it."""
-    if isinstance(value, list):
-        return (":" if isinstance(value[0], str) else ",").join(map(str, value))
-    return str(value)
-
-
-def test_the_settings_table_is_complete_and_true() -> None:
-    told: dict[str, str] = {}
-    for first, default, *_ in table_rows(README, "setting"):
-        names = SPAN.findall(first)
-        values = default.strip("`").split() if len(names) > 1 else [default.strip("`")]
-        told.update(zip(names, values, strict=True))
-    assert told == {
-        name: _written(value) for section in defaults().values() for name, value in section.items()
-    }
 
 
 def test_the_error_messages_are_the_programs() -> None:
@@ -359,14 +304,6 @@ def test_every_name_of_the_report_is_told(name: str) -> None:
 def test_the_names_of_the_architecture_are_where_it_says() -> None:
     for name, target in re.findall(r"`([\w.]+)` in\s+\[[^\]]*\]\(([^)]+)\)", text_of(ARCHITECTURE)):
         _assert_defined(f"`{name}`", [(ARCHITECTURE.parent / target).resolve()], ARCHITECTURE)
-
-
-def test_the_limits_are_the_codes() -> None:
-    for first, value, _ in table_rows(ARCHITECTURE, "limit"):
-        (path,) = _linked([first], ARCHITECTURE)
-        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        (name,) = SPAN.findall(LINK.sub("", first))
-        assert getattr(module, name) == float(value.split()[0].replace(",", "")), first
 
 
 def test_the_links_of_the_readmes_story_name_what_is_there() -> None:

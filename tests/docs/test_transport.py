@@ -1,8 +1,7 @@
-"""docs/transport.md says what the code does: states, phases, times, constants, and an example that runs."""
+"""docs/transport.md says what the code does: states, phases, times, and an example that runs."""
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import inspect
@@ -29,25 +28,6 @@ from simulator.dumbbell import Dumbbell, Supply, shared_path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "transport.md").read_text(encoding="utf-8")
-PACKAGE = ROOT / "node" / "chunk_udp"
-WITH_CONSTANTS = [
-    *("access.py", "connection.py", "delivery.py", "fetcher.py", "pacing.py", "reception.py"),
-    *("recovery.py", "segment_search.py", "congestion/base.py", "congestion/bbr.py"),
-    *("congestion/cubic.py", "congestion/fixed.py", "congestion/ledbat.py", "congestion/reno.py"),
-]
-OWNERS_SIDE = [  # in docs/protocol.md
-    *("answers.py", "copies.py", "kernel_filter.py", "limits.py", "marks.py", "owner.py", "recipients.py"),
-    *(
-        "segments.py",
-        "serving.py",
-        "slots.py",
-        "sockets.py",
-        "strangers.py",
-        "tokens.py",
-        "waiting.py",
-        "wire.py",
-    ),
-]
 MEGABIT = 125_000  # bytes
 
 
@@ -68,7 +48,7 @@ def table(heading: str) -> list[list[str]]:
     return found[1:]
 
 
-# ---- names and constants
+# ---- names
 
 
 def test_what_is_named_is_where_the_page_says() -> None:
@@ -76,46 +56,6 @@ def test_what_is_named_is_where_the_page_says() -> None:
     assert len(named) >= 8
     for name, module in named:
         assert hasattr(importlib.import_module(module.replace("/", ".")), name), f"{name} is not in {module}"
-
-
-def constants_of(path: Path) -> dict[str, object]:
-    """The numbers (and tuples of numbers) that a module names in capitals."""
-    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    names = []
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        for target in node.targets if isinstance(node, ast.Assign) else ():
-            names += [name.id for name in ast.walk(target) if isinstance(name, ast.Name)]
-    values = {name: getattr(module, name) for name in names if re.fullmatch(r"[A-Z][A-Z_]*", name)}
-    return {name: value for name, value in values.items() if isinstance(value, (int, float, tuple))}
-
-
-def test_no_module_of_the_fetchers_side_is_left_out() -> None:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = path.relative_to(PACKAGE).as_posix()
-        assert name in WITH_CONSTANTS or name in OWNERS_SIDE or not constants_of(path), (
-            f"docs/transport.md has no table of the constants of {name}"
-        )
-
-
-@pytest.mark.parametrize("name", WITH_CONSTANTS)
-def test_every_constant_is_there_with_its_value_and_a_reason(name: str) -> None:
-    path = PACKAGE / name
-    told = {row[0].strip("`"): row for row in table(f"constant of [`{path.name}`](../node/chunk_udp/{name})")}
-    known = constants_of(path)
-    assert set(told) == set(known), f"{name}: docs/transport.md has others"
-    for constant, value in known.items():
-        _, written, reason = told[constant]
-        numbers = re.match(r"[\d.,/ ]*\d", written)
-        assert numbers and reason, constant
-        expected = value if isinstance(value, tuple) else (value,)
-        assert [_number(word) for word in numbers[0].split()] == pytest.approx(list(expected), rel=2e-3), (
-            f"{name}: docs/transport.md says {constant} is {written}, and it is {value}"
-        )
-
-
-def _number(word: str) -> float:
-    number, _, divisor = word.replace(",", "").partition("/")
-    return float(number) / float(divisor or 1)
 
 
 # ---- the states of a connection

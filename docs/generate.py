@@ -1,0 +1,279 @@
+"""``make docs``: write limits.md, settings.md and commands.md from the code that they describe."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+PACKAGES = ("common", "node", "tracker", "faults")
+NOTICE = "<!-- Written by `make docs`. Change the code that it describes instead. -->"
+
+
+# ---- limits.md
+
+
+def limits() -> str:
+    """The page of constants: a table for each package, a row for each constant."""
+    parts = [NOTICE, "# Limits and other constants", _LIMITS_INTRODUCTION]
+    for folder in sorted({path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}):
+        rows = [row for path in sorted(folder.glob("*.py")) for row in _constant_rows(path)]
+        if rows:
+            heading = f"## {folder.relative_to(ROOT).as_posix()}"
+            parts += [heading, _table(("constant", "value", "unit and meaning", "file"), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+_LIMITS_INTRODUCTION = """\
+Every buffer, count, queue and wait has a limit. Limits that a user may change are [settings](settings.md).
+All other limits, thresholds and time-outs are constants of the code. This page lists them with the comment
+that stands beside each of them."""
+
+
+def _constant_rows(path: Path) -> Iterator[tuple[str, ...]]:
+    name = path.relative_to(ROOT).as_posix()
+    for constant, value, comment in constants(path):
+        yield f"`{constant}`", value, comment, f"[{path.name}](../{name})"
+
+
+def constants(path: Path) -> Iterator[tuple[str, str, str]]:
+    """(name, value, comment) of each public number, or tuple of numbers, in the module at ``path``."""
+    source = path.read_text(encoding="utf-8")
+    names = [(name, node) for node in ast.parse(source).body for name in _assigned(node)]
+    if not any(re.fullmatch(r"[A-Z][A-Z0-9_]*", name) for name, _ in names):
+        return
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for name, node in names:
+        value = getattr(module, name, None)
+        if re.fullmatch(r"[A-Z][A-Z0-9_]*", name) and _is_number(value) and not _is_the_systems(node):
+            yield name, _written(value), _comment(source.splitlines(), node)
+
+
+def _assigned(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    else:
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else []
+    for target in targets:
+        yield from (name.id for name in ast.walk(target) if isinstance(name, ast.Name))
+
+
+def _is_the_systems(node: ast.stmt) -> bool:
+    """True if the value differs between operating systems."""
+    return bool(re.search(r"\b(errno|sys|os)\.", ast.unparse(node)))
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, tuple):
+        return bool(value) and all(_is_number(item) for item in value)
+    return type(value) in (int, float)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_written(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.12g}"
+
+
+def _comment(lines: list[str], node: ast.stmt) -> str:
+    """The comment behind a statement; else the comment lines directly above it."""
+    behind = re.search(r"#\s*(.*)", lines[(node.end_lineno or node.lineno) - 1][node.end_col_offset or 0 :])
+    if behind is None:
+        behind = re.search(r"[(\[{]\s*#\s*(.*)", lines[node.lineno - 1])
+    if behind:
+        return behind[1]
+    above: list[str] = []
+    for line in reversed(lines[: node.lineno - 1]):
+        if not line.startswith("#"):
+            break
+        above.insert(0, line.lstrip("# "))
+    return " ".join(above)
+
+
+# ---- settings.md
+
+AUDIENCES = {
+    "students": "TRACKER_ADDR NODE_HOST NODE_FILES_DIR MAX_SPLITTNES_RATE CONGESTION_CONTROL UPLOAD_LIMIT "
+    "DOWNLOAD_LIMIT SWARM_KEY",
+    "instructors": "RANKING RANKING_HALF_LIFE MAX_PARTIAL_OWNERS UPLOAD_SLOTS NODE_TIME_INTERVAL "
+    "TRACKER_TIME_INTERVAL OWNER_TIMEOUT OWNER_SEARCH_LIMIT REQUIRE_CLAIM LOGS_DIR",
+    "operators": "TRACKERS TRACKER_DB_DIR TRACKER_STORAGE REDIS_URL SYNC TRACKER_THREADS ADDRESS_RATE "
+    "NODE_RATE MAX_NODES_PER_ADDRESS ALLOWED_HOSTS TRUSTED_PROXIES ACCESS_LOG LOG_BYTES "
+    "AVAILABLE_PORTS_RANGE",
+    "the course report": "MAX_UDP_SEGMENT_DATA_SIZE BUFFER_SIZE CHUNK_PIECES_SIZE",
+}
+
+_SETTINGS_INTRODUCTION = """\
+Settings stand in [configs.py](../configs.py). To change a setting for one run, put its name in capitals
+into the environment: `MAX_SPLITTNES_RATE=5 python TorrentClient.py -node_id 3`. To change it for all runs,
+put the line `MAX_SPLITTNES_RATE=5` into a file `.env` beside `configs.py`. The environment wins over
+`.env`, and an option on the command line wins over both. A value that does not parse ends the program with
+one line that names it, exit code 2."""
+
+
+def settings() -> str:
+    """The page of settings: a table for each audience."""
+    rows = dict(_setting_rows())
+    parts = [NOTICE, "# Settings", _SETTINGS_INTRODUCTION]
+    for audience, names in AUDIENCES.items():
+        known = [rows.pop(name) for name in names.split() if name in rows]
+        parts += [f"## For {audience}", _table(("setting", "default", "unit and meaning"), known)]
+    if rows:
+        parts += ["## Others", _table(("setting", "default", "unit and meaning"), rows.values())]
+    parts += ["## Fixed numbers", _MODES]
+    return "\n\n".join(parts) + "\n"
+
+
+_MODES = """\
+`REGISTER`, `OWN`, `NEED`, `UPDATE` and `EXIT` are the numbers 0 to 4 of the tracker's requests. They are
+part of the [protocol](protocol.md) and cannot be changed."""
+
+
+def _setting_rows() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each setting of configs.py as the file has it, whatever the environment says."""
+    source = (ROOT / "configs.py").read_text(encoding="utf-8")
+    (table,) = (
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == "CFG"
+    )
+    assert isinstance(table, ast.Dict)
+    for section in table.values[:2]:
+        assert isinstance(section, ast.Dict)
+        for key, value in zip(section.keys, section.values, strict=True):
+            assert isinstance(key, ast.Constant)
+            name = str(key.value).upper()
+            line = source.splitlines()[value.lineno - 1]
+            comment = line[value.end_col_offset :].partition("#")[2].strip()
+            yield name, (f"`{name}`", f"`{as_environment(ast.literal_eval(value))}`", comment)
+
+
+def as_environment(value: Any) -> str:
+    """A default as an environment variable would give it."""
+    if isinstance(value, (list, tuple)):
+        return (":" if isinstance(value[0], str) else ",").join(map(str, value))
+    return str(value)
+
+
+# ---- commands.md
+
+
+class _Parser(Exception):
+    """Carries a program's parser out of its main function."""
+
+
+def parser_of(main: Callable[[], object]) -> argparse.ArgumentParser:
+    """The parser that ``main`` makes."""
+
+    def caught(self: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        raise _Parser(self)
+
+    with mock.patch.object(argparse.ArgumentParser, "parse_args", caught):
+        try:
+            main()
+        except _Parser as found:
+            return found.args[0]  # type: ignore[no-any-return]
+    raise AssertionError(f"{main} makes no parser")
+
+
+def commands() -> str:
+    """The page of commands: of make, at a node's prompt, and the options of each program."""
+    from node.commands import HELP
+    from node.options import parse_options
+    from simulator.__main__ import main as simulator
+    from tracker.cli import main as tracker
+
+    *prompt, note = [re.split(r"\s{2,}", line) for line in HELP.splitlines()]
+    parts = [
+        *(NOTICE, "# Commands", "## make", _table(("command", "what it does"), _make_rows())),
+        *("## At a node's prompt, or through a pipe", _table(("command", "what it does"), _spelled(prompt))),
+        *(" ".join(note), _COMMANDS_NOTE),
+        *("## `python TorrentClient.py`", _options(parser_of(lambda: parse_options([])))),
+        *(_EXIT_CODES, "## `python tracker.py`", _options(parser_of(lambda: tracker([])))),
+        *(
+            "### Its records, while no tracker runs",
+            _options(parser_of(lambda: tracker(["check"]))),
+        ),
+        *("## `python -m simulator`", _options(parser_of(simulator))),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_COMMANDS_NOTE = """\
+TAB completes commands and file names. Arrow-up brings back earlier commands. Pasted lines are carried out
+one after the other. Ctrl-D at the prompt, and Ctrl-C twice, leave like `torrent -setMode exit`."""
+
+_EXIT_CODES = """\
+Exit codes: 0 if all went well; 1 if not, with the reason in one line; 2 for wrong usage or a setting that
+does not parse."""
+
+
+def _make_rows() -> Iterator[tuple[str, ...]]:
+    for line in re.findall(r'@echo "(make [^"]*)"', (ROOT / "Makefile").read_text(encoding="utf-8")):
+        command, meaning = re.split(r"\s{2,}", line, maxsplit=1)
+        yield f"`{command}`", meaning
+
+
+def _spelled(rows: list[list[str]]) -> Iterator[tuple[str, ...]]:
+    for command, *meaning in rows:
+        yield f"`{command}`", " ".join(meaning)
+
+
+def _options(parser: argparse.ArgumentParser) -> str:
+    """A table of the options of ``parser``, or of each of its subcommands."""
+    rows: list[tuple[str, str]] = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                words = [name, *(_bracketed(each) for each in below._actions if each.dest != "help")]
+                meaning = next((each.help for each in action._choices_actions if each.dest == name), "")
+                rows.append((f"`{' '.join(words)}`", meaning or ""))
+        elif action.help != argparse.SUPPRESS and action.dest != "help":
+            rows.append((f"`{_usage(action)}`", (action.help or "") % vars(action)))
+    return _table(("option" if parser._actions[-1].option_strings else "command", "what it does"), rows)
+
+
+def _usage(action: argparse.Action) -> str:
+    """``-up RATE`` of an option, ``FILE`` of an argument."""
+    value = action.metavar or ("|".join(map(str, action.choices)) if action.choices else action.dest.upper())
+    shown = " ".join(value) if isinstance(value, tuple) else value
+    if not action.option_strings:
+        return shown
+    return action.option_strings[0] if action.nargs == 0 else f"{action.option_strings[0]} {shown}"
+
+
+def _bracketed(action: argparse.Action) -> str:
+    return f"[{_usage(action)}]" if action.option_strings and not action.required else _usage(action)
+
+
+# ---- all of them
+
+
+def _table(heading: tuple[str, ...], rows: Any) -> str:
+    lines = [heading, ("---",) * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
+
+
+PAGES = {"limits.md": limits, "settings.md": settings, "commands.md": commands}
+
+
+def main() -> None:
+    """Write each page that has changed, and name it."""
+    for name, make in PAGES.items():
+        path, text = DOCS / name, make()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8", newline="\n")
+            print(f"wrote docs/{name}")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()
