@@ -8,10 +8,10 @@ import os
 import sys
 from pathlib import Path
 
+from common.files import UNSUPPORTED
+
 # What link(2) says on file systems without hard links (FAT, exFAT, some network and user-space ones).
-_NO_HARD_LINKS = frozenset(
-    {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
-)
+_NO_HARD_LINKS = UNSUPPORTED | {errno.EPERM, errno.EACCES, errno.EMLINK}
 
 
 def rename_exclusive(source: Path, target: Path) -> None:
@@ -33,20 +33,6 @@ def finish_rename(source: Path, target: Path) -> None:
             os.unlink(source)
     except OSError:  # there is no source, as nearly always; or it cannot go now, which does no harm
         return
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new names in ``folder`` survive a power cut, where the system offers that (POSIX)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # a file system without it
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _rename_by_link(source: Path, target: Path) -> None:

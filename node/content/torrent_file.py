@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.errors import DiskFull, FileFault, MetainfoError
 from common.filenames import check_name
+from common.files import atomic_write
 from common.geometry import Geometry
 from common.metainfo import (
     HASH_LENGTH,
@@ -123,19 +123,9 @@ def _hash_pieces(
 
 
 def _replace_file(path: Path, content: bytes) -> None:
-    """Write ``path`` so that whoever looks sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    """Write ``path`` atomically: readers see the old file or the new one."""
     try:
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-        )
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        atomic_write(path, content)
     except OSError as error:
         if error.errno in NO_ROOM:
             raise DiskFull(f"no room left on {sanitize(path.parent)} for {sanitize(path.name)}") from None

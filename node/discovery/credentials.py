@@ -16,12 +16,10 @@ import secrets
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from common.files import FileLock, atomic_write, lock_file
 from common.logs import log
 from common.text import sanitize
-from node.content.atomic_rename import sync_folder
-from node.content.locking import try_lock
 
 MAX_SECRETS = 64  # trackers whose secrets are kept; the oldest are forgotten
 RESERVED = 100  # receipts' numbers that one write to the disk is good for
@@ -48,17 +46,17 @@ class Claims:
         self._secrets: dict[str, str] = {}  # by tracker URL
         self._receipt = 0  # the last one given out
         self._reserved = 0  # no receipt beyond this before it is written down
-        self._descriptor: int | None = None  # of the lock
+        self._file_lock: FileLock | None = None
         self._taken = False  # whether another process has them
 
     def open(self) -> None:
         """Read what an earlier run left."""
         try:
-            self._descriptor = _locked(self._lock_path)
+            self._file_lock = lock_file(self._lock_path)
         except OSError as error:
             self._complain(error)
             return
-        self._taken = self._descriptor is None
+        self._taken = self._file_lock is None
         if self._taken:
             log(f"{sanitize(self.path)} is in use: another process runs as this node; we claim nothing of it")
             return
@@ -121,10 +119,10 @@ class Claims:
     def close(self) -> None:
         """Leave no file behind that says nothing."""
         with self._lock:
-            if self._descriptor is not None:
+            if self._file_lock is not None:
                 self._write()
-                _unlock(self._lock_path, self._descriptor)
-                self._descriptor = None
+                self._file_lock.release()
+                self._file_lock = None
 
     def _put(self, urls: Sequence[str], secret: str) -> None:
         if all(self._secrets.get(url) == secret for url in urls):
@@ -137,11 +135,12 @@ class Claims:
         self._write()
 
     def _write(self) -> None:
-        if self._descriptor is None:  # another's, or the folder lets us write nothing
+        if self._file_lock is None:  # another's, or the folder lets us write nothing
             return
         try:
             if self._secrets:
-                _replace(self.path, {"trackers": self._secrets, "receipt": self._reserved})
+                kept = {"trackers": self._secrets, "receipt": self._reserved}
+                atomic_write(self.path, json.dumps(kept).encode(), mode=0o600)
             else:
                 self.path.unlink(missing_ok=True)
         except OSError as error:
@@ -180,34 +179,13 @@ class Claim:
         return self._claims.receipt()
 
 
-def _locked(path: Path) -> int | None:
-    """A descriptor of the lock file ``path``, which is ours alone; None if it is another process's."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _OPEN, 0o600)
-        if not try_lock(descriptor):
-            os.close(descriptor)
-            return None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return descriptor
-        os.close(descriptor)  # whoever had it took the file away in between
-
-
-def _unlock(path: Path, descriptor: int) -> None:
-    with contextlib.suppress(OSError):  # Windows: not while it is open
-        path.unlink()
-    os.close(descriptor)
-    if os.name != "posix":
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
 def _read(path: Path) -> tuple[dict[str, str], int]:
     """Secrets by URL, and the last receipt that may have been given out; ValueError: it is none of ours."""
     descriptor = os.open(path, os.O_RDONLY | _OPEN)
     with open(descriptor, "rb") as file:
         if os.name == "posix" and os.fstat(descriptor).st_mode & 0o077:
-            os.fchmod(descriptor, 0o600)
+            with contextlib.suppress(OSError):  # a mounted Windows disk knows no modes: read it all the same
+                os.fchmod(descriptor, 0o600)
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"larger than {MAX_BYTES} bytes")
@@ -221,20 +199,3 @@ def _read(path: Path) -> tuple[dict[str, str], int]:
         return dict(trackers), receipt
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("it is damaged") from None  # and nothing of it in what is said
-
-
-def _replace(path: Path, kept: dict[str, Any]) -> None:
-    """Whoever looks, after a power cut, too, sees the old file or the new one; nobody else may look."""
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(json.dumps(kept).encode())
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)

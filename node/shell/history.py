@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from prompt_toolkit.history import History
+
+from common.files import atomic_write
 
 LIMIT = 1000  # commands kept
 
@@ -39,7 +40,6 @@ class CommandHistory(History):
 
     def _forget(self) -> None:
         newest = self._path.read_text(encoding="utf-8", errors="replace").splitlines()[-LIMIT:]
-        fresh = self._path.with_name(self._path.name + ".new")
-        fresh.write_text("\n".join(newest) + "\n", encoding="utf-8")
-        os.replace(fresh, self._path)
+        content = "".join(line + "\n" for line in newest)
+        atomic_write(self._path, content.encode(errors="replace"), sync=False)
         self._count = len(newest)

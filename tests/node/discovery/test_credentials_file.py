@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -37,9 +38,10 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Claims]]:
 
 def crash(claims: Claims) -> None:
     """What kill -9 leaves: the files as they are, and no lock."""
-    assert claims._descriptor is not None
-    os.close(claims._descriptor)
-    claims._descriptor = None
+    lock = claims._file_lock
+    assert lock is not None and lock.descriptor is not None
+    os.close(lock.descriptor)
+    lock.descriptor = claims._file_lock = None
 
 
 def test_each_tracker_has_a_secret_of_its_own(opened: Callable[..., Claims]) -> None:
@@ -199,15 +201,30 @@ def test_a_disk_that_takes_nothing_stops_nothing(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("swarm"), "propagate", True)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     claims = opened()
-    monkeypatch.setattr(module, "_replace", full)
+    monkeypatch.setattr(module, "atomic_write", full)
     with caplog.at_level(logging.INFO):
         claim = claims.at([A])
     assert claim.secret and claim.receipt() == 1
     assert "No space left" in caplog.text and claim.secret not in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_disk_that_knows_no_permissions_stops_nothing(
+    opened: Callable[..., Claims], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # a Windows disk mounted in WSL
+
+    claims = opened()
+    secret = claims.at([A]).secret
+    crash(claims)
+    claims.path.chmod(0o777)
+    monkeypatch.setattr(os, "fchmod", refuse)
+    assert opened().at([A]).secret == secret
 
 
 def test_a_folder_that_is_not_there_stops_nothing(opened: Callable[..., Claims], tmp_path: Path) -> None:
