@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tracker.admission import Limits
-from tracker.decisions import Rules
+from tracker.model import Rules
+from tracker.rate_limits import Limits
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 from tracker.web.app import create_app

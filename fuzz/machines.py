@@ -15,8 +15,8 @@ from fuzz.target import Script, Target, outcome
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.tokens import TokenMint
-from tracker.decisions import Rules
-from tracker.identity import Presented
+from tracker.auth import Credentials
+from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 from tracker.web.api import read_object
@@ -92,7 +92,7 @@ def run_tracker(data: bytes) -> str:
     rules = Rules(30.0, 11.0)
     storage = InProcess(rules, clock=lambda: now[0], rng=random.Random(1))
     service = TrackerService(storage, rules, max_results=5, clock=lambda: now[0])
-    handlers: dict[Mode, tuple[Any, Callable[[Any, Presented], dict[str, Any] | NeedAnswer]]] = {
+    handlers: dict[Mode, tuple[Any, Callable[[Any, Credentials], dict[str, Any] | NeedAnswer]]] = {
         Mode.REGISTER: (Register, service.register_node),
         Mode.OWN: (Own, service.add_file_owner),
         Mode.NEED: (Need, service.search_file),
@@ -107,7 +107,7 @@ def run_tracker(data: bytes) -> str:
         try:
             fields = read_object(line)
             secret = fields.get("filename")  # any text will do
-            by = Presented(secret if len(line) % 2 and isinstance(secret, str) else None)
+            by = Credentials(secret if len(line) % 2 and isinstance(secret, str) else None)
             kind, handle = handlers[Mode.from_json(fields.get("mode"))]
             answer = handle(kind.from_json(fields), by)
             text = answer.to_text() if isinstance(answer, NeedAnswer) else json.dumps(answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.errors import SettingError
-from tracker.identity import SwarmKey
+from tracker.auth import SwarmKey
 from tracker.service import TrackerService
 from tracker.settings import TrackerSettings
 from tracker.storage.base import Storage

@@ -12,11 +12,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from common.messages import OwnedFile
-from tracker.decisions import Found, SwarmView
 from tracker.largest import SMALLEST, Largest
+from tracker.model import FileKey, Found, SwarmView, file_key
 from tracker.nodes import Node, Owned
 from tracker.owners import FileOwners
-from tracker.records import FileKey, file_key
 
 MAX_TOLD = 256  # files whose last answer is kept: 4 MB, if each has 50 owners
 

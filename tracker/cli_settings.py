@@ -11,11 +11,11 @@ from common.errors import SettingError, StorageFault
 from common.logs import log, log_file, send_log_to
 from common.text import sanitize
 from configs import CFG
-from tracker.admission import Limits
-from tracker.decisions import Rules
 from tracker.liveness import Liveness
 from tracker.log_writer import LogWriter
+from tracker.model import Rules
 from tracker.ranking import STRATEGIES
+from tracker.rate_limits import Limits
 from tracker.service import TrackerService
 from tracker.settings import STORAGES, TrackerSettings
 from tracker.web.access_log import AccessLog

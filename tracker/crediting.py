@@ -12,10 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.messages import OwnedFile
-from tracker import refusals
-from tracker.decisions import MAX_CREDIT_PER_PAIR, MAX_PAIRS, MAX_RECEIPTS_PER_PAIR, Receipt
+from tracker import errors
+from tracker.model import MAX_CREDIT_PER_PAIR, MAX_PAIRS, MAX_RECEIPTS_PER_PAIR, Pair, Receipt
 from tracker.nodes import Node
-from tracker.records import Pair
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,11 @@ def is_repetition(reporter: Node, receipt: Receipt) -> bool:
 def check_amount(receipt: Receipt, owned: OwnedFile | None) -> None:
     """MessageError if nobody can have received that from who owns the file as ``owned`` says (None: not)."""
     if owned is None:
-        raise refusals.no_such_file()
+        raise errors.no_such_file()
     if receipt.bytes is None:
-        raise refusals.no_bytes()
+        raise errors.no_bytes()
     if receipt.bytes < 1 or (owned.size is not None and receipt.bytes > owned.size):
-        raise refusals.wrong_bytes()
+        raise errors.wrong_bytes()
 
 
 def worth(reporter: Node | None, owner: Node, receipt: Receipt) -> Worth | None:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from common.fields import Addr
 from common.messages import OwnedFile, OwnerEntry
-from tracker.decisions import NodeView
+from tracker.model import NodeRecord, NodeView, Pair
 from tracker.ranking import Rank, decayed
-from tracker.records import NodeRecord, Pair
 
 if TYPE_CHECKING:
     from tracker.owners import FileOwners

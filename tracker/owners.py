@@ -19,7 +19,7 @@ from itertools import accumulate, chain, islice
 from operator import attrgetter
 
 from common.messages import OwnedFile, OwnerList
-from tracker.decisions import Found
+from tracker.model import Found
 from tracker.nodes import Owned
 from tracker.ranking import Rank
 

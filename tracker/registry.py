@@ -22,39 +22,37 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
 from common.messages import OwnedFile
-from tracker import crediting, refusals
+from tracker import crediting, errors
+from tracker.auth import verify
 from tracker.catalogue import Catalogue
-from tracker.decisions import (
+from tracker.heartbeat import interval_factor
+from tracker.model import (
     MAX_FILES_PER_NODE,
     MAX_NODES,
     MAX_OWNERSHIPS,
     MAX_UNCLAIMED,
     Announced,
     Caller,
+    Change,
     Counts,
     Credited,
-    Found,
-    NodeView,
-    Receipt,
-    Registered,
-    Rules,
-    SwarmView,
-)
-from tracker.identity import proves
-from tracker.nodes import Node, Owned, node_from
-from tracker.pace import stretch
-from tracker.ranking import STRATEGIES
-from tracker.records import (
-    Change,
     FileKey,
     FilesOwned,
+    Found,
     NodeChanged,
     NodeJoined,
     NodeLeft,
     NodeRecord,
+    NodeView,
     Owners,
+    Receipt,
+    Registered,
+    Rules,
+    SwarmView,
     file_key,
 )
+from tracker.nodes import Node, Owned, node_from
+from tracker.ranking import STRATEGIES
 
 Changes = Sequence[Change]
 NO_CHANGES: Changes = ()
@@ -137,7 +135,7 @@ class Registry:
         if reporter is not None:
             self._check_speaker(reporter, caller, None)
         elif self.rules.require_claim:
-            raise refusals.unclaimed(caller.node_id)
+            raise errors.unclaimed(caller.node_id)
         credited = caller.node_id if receipt.owner is None else receipt.owner
         if reporter is not None and crediting.is_repetition(reporter, receipt):
             if self._is_speaker(reporter, caller):
@@ -219,7 +217,7 @@ class Registry:
         the interval that so many nodes were told to call at may be.
         """
         nodes = list(nodes)
-        self.silence = self.rules.silence * stretch(self.rules.interval, len(nodes))
+        self.silence = self.rules.silence * interval_factor(self.rules.interval, len(nodes))
         for record in nodes:
             node = node_from(record, now, self._deadline(now))
             self._nodes[node.node_id] = node
@@ -234,27 +232,27 @@ class Registry:
         """NodeConflict or Forbidden if the caller is not the node; ``claim``: what it asks for with this."""
         if self._is_speaker(node, caller, caller.addr is None):
             if node.secret is None and claim is None and self.rules.require_claim:
-                raise refusals.unclaimed(node.node_id)
+                raise errors.unclaimed(node.node_id)
             return
         if caller.addr is not None and caller.addr != node.addr:
-            raise refusals.in_use(node.node_id, node.addr, self.silence)
-        raise refusals.secret_wanted(node.node_id)
+            raise errors.in_use(node.node_id, node.addr, self.silence)
+        raise errors.secret_wanted(node.node_id)
 
     @staticmethod
     def _is_speaker(node: Node, caller: Caller, anywhere: bool = False) -> bool:
         if node.secret is not None:
-            return proves(caller.proof, node.secret)
+            return verify(caller.proof, node.secret)
         return anywhere or caller.addr == node.addr
 
     # ---- what changes
 
     def _join(self, caller: Caller, claim: str | None, now: float) -> Node:
         if claim is None and self.rules.require_claim:
-            raise refusals.unclaimed(caller.node_id)
+            raise errors.unclaimed(caller.node_id)
         if len(self._nodes) >= MAX_NODES:
-            raise refusals.full_of_nodes(MAX_NODES)
+            raise errors.full_of_nodes(MAX_NODES)
         if claim is None and len(self._nodes) - self._claimed >= MAX_UNCLAIMED:
-            raise refusals.full_of_unclaimed(MAX_UNCLAIMED)
+            raise errors.full_of_unclaimed(MAX_UNCLAIMED)
         assert caller.addr is not None
         self._may_change()
         node = self._nodes[caller.node_id] = Node(caller.node_id, caller.addr, self._deadline(now))
@@ -288,18 +286,18 @@ class Registry:
                 news.append(file)
                 more += owned is None
         if self._catalogue.owned + more > MAX_OWNERSHIPS:
-            raise refusals.full_of_files(MAX_OWNERSHIPS)
+            raise errors.full_of_files(MAX_OWNERSHIPS)
         if (len(node.files) if node is not None else 0) + more > MAX_FILES_PER_NODE:
-            raise refusals.too_many_files(MAX_FILES_PER_NODE, self.silence)
+            raise errors.too_many_files(MAX_FILES_PER_NODE, self.silence)
         return news
 
     def _owner(self, reporter: Node | None, credited: int, receipt: Receipt) -> Node:
         """Whom an UPDATE is about; MessageError if there is nobody like that."""
         owner = self._nodes.get(credited)
         if reporter is not None and reporter.secret is not None and owner is reporter:
-            raise refusals.not_itself()
+            raise errors.not_itself()
         if owner is None:
-            raise refusals.unknown(credited, "node_id" if receipt.owner is None else "owner")
+            raise errors.unknown(credited, "node_id" if receipt.owner is None else "owner")
         if reporter is not None and reporter.secret is not None:
             owners = self._catalogue.files.get(file_key(receipt.filename, receipt.info_hash))
             owned = owner.files.get(owners) if owners is not None else None

@@ -14,10 +14,10 @@ from typing import Any
 
 from common.logs import log
 from common.messages import Exit, Need, NeedAnswer, Own, Register, RegisterAnswer, Update
-from tracker.decisions import Caller, Counts, Receipt, Rules, SwarmView
-from tracker.identity import NOTHING_SHOWN, Presented, SwarmKey, hashed, new_secret
-from tracker.pace import Rate, stretch
-from tracker.refusals import where
+from tracker.auth import ANONYMOUS, Credentials, SwarmKey, digest, new_secret
+from tracker.errors import where
+from tracker.heartbeat import Rate, interval_factor
+from tracker.model import Caller, Counts, Receipt, Rules, SwarmView
 from tracker.storage.base import Storage
 
 LOOK_AGAIN = 1.0  # seconds for which a count of all nodes is good enough to set the pace
@@ -52,20 +52,20 @@ class TrackerService:
         """
         return self._storage.open()
 
-    def check_key(self, by: Presented) -> None:
+    def check_key(self, by: Credentials) -> None:
         """Forbidden if there is a swarm key and the request did not show it. The five requests look
         themselves.
         """
         self._swarm_key.check(by)
 
-    def register_node(self, request: Register, by: Presented = NOTHING_SHOWN) -> dict[str, Any]:
+    def register_node(self, request: Register, by: Credentials = ANONYMOUS) -> dict[str, Any]:
         """REGISTER: a node comes in, or is still there; it may take its node_id for a secret of its own."""
         self.check_key(by)
         secret = by.secret
         if request.claim and secret is None:
             secret = new_secret()
         wants = secret is not None and (request.claim or self._rules.require_claim)
-        claim = hashed(secret) if secret is not None and wants else None
+        claim = digest(secret) if secret is not None and wants else None
         interval = self._heartbeat_interval()  # first: the deadline that goes with it is given with the next
         decided = self._storage.register(Caller(request.node_id, request.addr, by.proof), claim)
         if not decided.known or decided.granted:
@@ -74,7 +74,7 @@ class TrackerService:
         given = secret if decided.granted else None
         return RegisterAnswer(interval, decided.known, decided.files, decided.claimed, given).to_json()
 
-    def add_file_owner(self, request: Own, by: Presented = NOTHING_SHOWN) -> dict[str, Any]:
+    def add_file_owner(self, request: Own, by: Credentials = ANONYMOUS) -> dict[str, Any]:
         """OWN: a node serves files."""
         self._begin(by)
         decided = self._storage.own(Caller(request.node_id, request.addr, by.proof), request.files)
@@ -84,7 +84,7 @@ class TrackerService:
             log(f"OWN node {request.node_id} at {where(request.addr)}: {what}")
         return {"status": "File owner added", "files": decided.files}
 
-    def search_file(self, request: Need, by: Presented = NOTHING_SHOWN) -> NeedAnswer:
+    def search_file(self, request: Need, by: Credentials = ANONYMOUS) -> NeedAnswer:
         """NEED: who has a file, best first."""
         self._begin(by)
         caller = Caller(request.node_id, request.addr, by.proof)
@@ -93,7 +93,7 @@ class TrackerService:
         log(f"NEED node {request.node_id}: {filename or request.info_hash!r}, owners: {found.total}")
         return NeedAnswer(request.node_id, filename, found.owners)
 
-    def update_db(self, request: Update, by: Presented = NOTHING_SHOWN) -> dict[str, Any]:
+    def update_db(self, request: Update, by: Credentials = ANONYMOUS) -> dict[str, Any]:
         """UPDATE: a node has uploaded, by its own word or by a receipt."""
         self._begin(by)
         receipt = Receipt(request.filename, request.owner, request.info_hash, request.bytes, request.receipt)
@@ -102,7 +102,7 @@ class TrackerService:
             log(f"UPDATE node {decided.node_id}: {request.filename!r}, uploads: {decided.uploads}")
         return {"status": "Database updated", "uploads": decided.uploads, "counted": decided.counted}
 
-    def remove_node(self, request: Exit, by: Presented = NOTHING_SHOWN) -> dict[str, Any]:
+    def remove_node(self, request: Exit, by: Credentials = ANONYMOUS) -> dict[str, Any]:
         """EXIT: a node leaves. One that is not in has left already, which is as good."""
         self._begin(by)
         if self._storage.exit(Caller(request.node_id, request.addr, by.proof)):
@@ -151,7 +151,7 @@ class TrackerService:
         """Keep everything and stop."""
         self._storage.close()
 
-    def _begin(self, by: Presented) -> None:
+    def _begin(self, by: Credentials) -> None:
         """Whatever is no heartbeat."""
         self.check_key(by)
         with self._lock:
@@ -167,7 +167,7 @@ class TrackerService:
                 return self._interval
             self._look_again = now + LOOK_AGAIN
             others = self._others.at(now)
-        factor = stretch(self._rules.interval, self._storage.counts().nodes, others)
+        factor = interval_factor(self._rules.interval, self._storage.counts().nodes, others)
         self._storage.silence = self._rules.silence * factor
         with self._lock:
             self._interval = self._rules.interval * factor

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.fields import Addr
-from tracker.decisions import Rules
+from tracker.model import Rules
 from tracker.web.settings import WebSettings
 
 STORAGES = ("json", "memory", "redis")

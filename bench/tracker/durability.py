@@ -20,7 +20,7 @@ from bench.tracker.clients import Load, announcing, ask, load
 from bench.tracker.effort import FULL, Effort
 from bench.tracker.kills import ROOT, tracker_in
 from common.messages import OwnedFile
-from tracker.records import NodeRecord, Owners
+from tracker.model import NodeRecord, Owners
 from tracker.storage.disk import SystemDisk
 from tracker.storage.journal import Journal
 from tracker.storage.reading import Contents

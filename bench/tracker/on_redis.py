@@ -30,7 +30,7 @@ from bench.tracker.several import on_redis, redis_running
 from bench.wsgi import WARM_UP, load
 from common.messages import OwnedFile
 from faults.redis_server import RedisServer
-from tracker.decisions import Caller, Receipt, Rules
+from tracker.model import Caller, Receipt, Rules
 from tracker.storage.redis_store import RedisStore
 
 LOADERS = 2  # processes that make the load

@@ -32,9 +32,9 @@ from bench.processes import ROOT
 from bench.tracker.clients import HOST, Body, Load, load
 from bench.tracker.effort import FULL, Effort
 from common.messages import OwnedFile
-from tracker.admission import Limits
 from tracker.assembly import make_service
-from tracker.decisions import Caller, Rules
+from tracker.model import Caller, Rules
+from tracker.rate_limits import Limits
 from tracker.settings import TrackerSettings
 from tracker.storage.memory import InProcess
 from tracker.web.app import create_app

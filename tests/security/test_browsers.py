@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from tracker.decisions import Rules
+from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 from tracker.web.app import create_app

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from tracker.decisions import Rules
+from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 from tracker.web import front

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from common.messages import OwnedFile
-from tracker.decisions import Caller, Rules
+from tracker.model import Caller, Rules
 from tracker.registry import Registry
 
 NEVER = Rules(silence=1e9)

@@ -7,8 +7,8 @@ import threading
 import time
 
 from common.messages import Own, OwnedFile, Register
-from tracker.decisions import Counts, Rules
 from tracker.liveness import Liveness
+from tracker.model import Counts, Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 

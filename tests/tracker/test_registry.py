@@ -11,10 +11,20 @@ import pytest
 from common.errors import RateLimited, TrackerFull
 from common.messages import OwnedFile
 from tracker import catalogue as catalogue_module
-from tracker import decisions
+from tracker import model
 from tracker import registry as registry_module
-from tracker.decisions import Caller, Counts, Found, Receipt, Rules
-from tracker.records import FilesOwned, NodeChanged, NodeJoined, NodeLeft, Pair
+from tracker.model import (
+    Caller,
+    Counts,
+    FilesOwned,
+    Found,
+    NodeChanged,
+    NodeJoined,
+    NodeLeft,
+    Pair,
+    Receipt,
+    Rules,
+)
 from tracker.registry import Registry
 
 A, B = Caller(1, ("127.0.0.1", 4001)), Caller(2, ("127.0.0.1", 4002))
@@ -160,4 +170,4 @@ def test_what_is_told_of_few_files_is_kept_and_of_all_others_made_anew(
 
 def test_the_stated_bounds_are_the_ones_in_use() -> None:
     for name in ("MAX_NODES", "MAX_OWNERSHIPS", "MAX_FILES_PER_NODE"):
-        assert getattr(registry_module, name) == getattr(decisions, name)
+        assert getattr(registry_module, name) == getattr(model, name)

@@ -12,8 +12,7 @@ import pytest
 from common.errors import MessageError, NodeConflict, StorageFault, StorageFull, StorageReadOnly
 from common.messages import Exit, Need, Own, OwnedFile, Register, Update
 from tests.tracker.storage.notebook import Notebook
-from tracker.decisions import Counts, Rules
-from tracker.records import Change
+from tracker.model import Change, Counts, Rules
 from tracker.service import TrackerService
 from tracker.storage.base import Keeper
 from tracker.storage.memory import InProcess

@@ -10,19 +10,21 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from common.messages import OwnedFile
-from tracker.decisions import (
+from tracker.model import (
     Announced,
     Caller,
+    Change,
     Counts,
     Credited,
     Found,
+    NodeRecord,
     NodeView,
+    Owners,
     Receipt,
     Registered,
     SwarmView,
     Swept,
 )
-from tracker.records import Change, NodeRecord, Owners
 
 
 class Storage(Protocol):

@@ -25,7 +25,7 @@ from common import fields as read
 from common.errors import MessageError
 from common.fields import Addr
 from common.messages import OwnedFile
-from tracker.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Owners, Pair
+from tracker.model import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Owners, Pair
 
 _OWNER = b'{"node_id": '
 _FIRST = b": [" + _OWNER

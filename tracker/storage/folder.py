@@ -18,7 +18,7 @@ from pathlib import Path
 
 from common.errors import StorageFault
 from common.logs import log
-from tracker.records import Change
+from tracker.model import Change
 from tracker.storage.base import SnapshotSource
 from tracker.storage.disk import Disk, SystemDisk
 from tracker.storage.journal import Journal, journal_name

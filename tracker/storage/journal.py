@@ -29,7 +29,7 @@ from pathlib import Path
 
 from common.errors import StorageFault, StorageFull, StorageReadOnly
 from common.logs import log
-from tracker.records import Change
+from tracker.model import Change
 from tracker.storage.disk import Disk
 from tracker.storage.entries import change_text
 from tracker.storage.lines import encode_line

@@ -17,14 +17,18 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from common.messages import OwnedFile
-from tracker.decisions import (
+from tracker.model import (
     Announced,
     Caller,
+    Change,
     Counts,
     Credited,
     Found,
     Gone,
+    NodeLeft,
+    NodeRecord,
     NodeView,
+    Owners,
     Receipt,
     Registered,
     Rules,
@@ -32,7 +36,6 @@ from tracker.decisions import (
     Swept,
 )
 from tracker.nodes import Node
-from tracker.records import Change, NodeLeft, NodeRecord, Owners
 from tracker.registry import Registry
 from tracker.storage.base import Keeper, Records, SnapshotSource
 

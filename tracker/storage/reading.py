@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common.errors import MalformedInput, MessageError, StorageFault
-from tracker.records import NodeRecord, Owners
+from tracker.model import NodeRecord, Owners
 from tracker.storage.disk import Disk
 from tracker.storage.entries import read_node, read_node_id, read_owners, read_owners_lines
 from tracker.storage.journal import journal_name

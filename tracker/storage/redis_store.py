@@ -18,8 +18,8 @@ from typing import Any
 from common.errors import StorageFault, StorageUnreachable, SwarmError
 from common.fields import Addr
 from common.messages import OwnedFile, OwnerEntry
-from tracker import refusals
-from tracker.decisions import (
+from tracker import errors
+from tracker.model import (
     MAX_CREDIT_PER_PAIR,
     MAX_FILES_PER_NODE,
     MAX_NODES,
@@ -39,8 +39,8 @@ from tracker.decisions import (
     Rules,
     SwarmView,
     Swept,
+    file_key,
 )
-from tracker.records import file_key
 from tracker.storage.redis_line import RedisLine
 from tracker.storage.redis_remarks import remarks_on
 
@@ -223,21 +223,21 @@ class RedisStore:
                 self._stood_still += answer["stood_still"]
 
     def _error(self, refused: dict[str, Any], node_id: int) -> SwarmError:
-        errors: dict[str, Callable[[], SwarmError]] = {
-            "unclaimed": lambda: refusals.unclaimed(node_id),
-            "in_use": lambda: refusals.in_use(node_id, _addr(refused["addr"]), self.silence),
-            "secret": lambda: refusals.secret_wanted(node_id),
-            "full_of_nodes": lambda: refusals.full_of_nodes(MAX_NODES),
-            "full_of_unclaimed": lambda: refusals.full_of_unclaimed(MAX_UNCLAIMED),
-            "full_of_files": lambda: refusals.full_of_files(MAX_OWNERSHIPS),
-            "too_many_files": lambda: refusals.too_many_files(MAX_FILES_PER_NODE, self.silence),
-            "itself": refusals.not_itself,
-            "unknown": lambda: refusals.unknown(refused["node_id"], refused["field"]),
-            "no_such_file": refusals.no_such_file,
-            "no_bytes": refusals.no_bytes,
-            "bytes": refusals.wrong_bytes,
+        refused_by: dict[str, Callable[[], SwarmError]] = {
+            "unclaimed": lambda: errors.unclaimed(node_id),
+            "in_use": lambda: errors.in_use(node_id, _addr(refused["addr"]), self.silence),
+            "secret": lambda: errors.secret_wanted(node_id),
+            "full_of_nodes": lambda: errors.full_of_nodes(MAX_NODES),
+            "full_of_unclaimed": lambda: errors.full_of_unclaimed(MAX_UNCLAIMED),
+            "full_of_files": lambda: errors.full_of_files(MAX_OWNERSHIPS),
+            "too_many_files": lambda: errors.too_many_files(MAX_FILES_PER_NODE, self.silence),
+            "itself": errors.not_itself,
+            "unknown": lambda: errors.unknown(refused["node_id"], refused["field"]),
+            "no_such_file": errors.no_such_file,
+            "no_bytes": errors.no_bytes,
+            "bytes": errors.wrong_bytes,
         }
-        return errors[refused["kind"]]()
+        return refused_by[refused["kind"]]()
 
     def _rank_anew(self) -> None:
         """The owners in Redis are in another strategy's order, or in none yet."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from common.errors import MessageError, StorageFault
 from common.messages import OwnedFile
-from tracker.records import (
+from tracker.model import (
     Change,
     FileKey,
     FilesOwned,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import MessageError, StorageFault
-from tracker.records import NodeRecord, Owners
+from tracker.model import NodeRecord, Owners
 from tracker.storage.disk import Disk
 from tracker.storage.entries import read_node, read_node_id, read_owners
 from tracker.storage.folder import free_name, lock_folder

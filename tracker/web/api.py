@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from common.errors import MessageError
 from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update
-from tracker.identity import Presented, bearer
+from tracker.auth import Credentials, bearer
 from tracker.service import TrackerService
 from tracker.web.front import KIND, REMOTE
 from tracker.web.gate import Gate
@@ -35,7 +35,7 @@ COMES_IN = (Mode.REGISTER, Mode.OWN)  # a node is in after these
 def create_api(service: TrackerService, gate: Gate) -> Blueprint:
     """The blueprint that speaks for ``service``, after the ``gate`` let a request through."""
     api = Blueprint("api", __name__)
-    acts: dict[Mode, Callable[[Any, Presented], dict[str, Any] | NeedAnswer]] = {
+    acts: dict[Mode, Callable[[Any, Credentials], dict[str, Any] | NeedAnswer]] = {
         Mode.REGISTER: service.register_node,
         Mode.OWN: service.add_file_owner,
         Mode.NEED: service.search_file,
@@ -74,11 +74,11 @@ def create_api(service: TrackerService, gate: Gate) -> Blueprint:
     return api
 
 
-def presented(environ: WSGIEnvironment, fields: Mapping[str, Any]) -> Presented:
+def presented(environ: WSGIEnvironment, fields: Mapping[str, Any]) -> Credentials:
     """What a request shows of who makes it, in its headers or, the swarm key, in a field."""
     key = environ.get("HTTP_X_SWARM_KEY", fields.get("swarm_key"))
     secret = bearer(environ.get("HTTP_AUTHORIZATION"))
-    return Presented(secret, key if isinstance(key, str) else None, environ[REMOTE])
+    return Credentials(secret, key if isinstance(key, str) else None, environ[REMOTE])
 
 
 def _asked() -> tuple[WSGIEnvironment, dict[str, Any]]:

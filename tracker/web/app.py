@@ -25,7 +25,7 @@ from common.errors import (
 )
 from common.logs import log
 from common.text import sanitize
-from tracker.admission import Admission
+from tracker.rate_limits import Admission
 from tracker.service import TrackerService
 from tracker.web.access_log import AccessLog
 from tracker.web.api import create_api

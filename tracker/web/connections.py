@@ -30,7 +30,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import build_http_date
 
-from tracker.admission import one_owner
+from tracker.rate_limits import one_owner
 from tracker.web.guard import HEADERS, NOTHING
 
 REQUEST_SECONDS = 10.0  # from the first byte of a request to its last

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from common.errors import RateLimited
-from tracker.admission import one_owner
+from tracker.rate_limits import one_owner
 from tracker.web.access_log import AccessLog
 from tracker.web.gate import Gate
 from tracker.web.guard import HEADERS, NO_JSON, NOTHING, refusal

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tracker.admission import Admission
+from tracker.rate_limits import Admission
 
 
 class Gate:

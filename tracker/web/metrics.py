@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from tracker.decisions import Counts
+from tracker.model import Counts
 from tracker.web.traffic import BUCKETS, Tally, Traffic
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

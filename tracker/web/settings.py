@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracker.admission import Limits
+from tracker.rate_limits import Limits
 
 
 @dataclass(frozen=True)

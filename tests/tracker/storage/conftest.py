@@ -11,7 +11,7 @@ from faults import redis_server as server
 from faults.redis_server import RedisServer
 from tests.tracker.storage.contract import A, B, F, S, T
 from tests.tracker.storage.places import KINDS, RULES, Place
-from tracker.decisions import Caller, Rules
+from tracker.model import Caller, Rules
 from tracker.storage.base import Storage
 
 

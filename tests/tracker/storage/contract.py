@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import Forbidden, MessageError
 from common.messages import OwnedFile
-from tracker.decisions import Caller, Receipt
+from tracker.model import Caller, Receipt
 from tracker.storage.base import Storage
 
 A, B, C = (("127.0.0.1", port) for port in (4001, 4002, 4003))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.messages import OwnedFile
-from tracker.records import Change, FileKey, FilesOwned, NodeChanged, NodeJoined, NodeRecord, file_key
+from tracker.model import Change, FileKey, FilesOwned, NodeChanged, NodeJoined, NodeRecord, file_key
 
 State = tuple[dict[int, NodeRecord], dict[tuple[int, FileKey], OwnedFile]]
 

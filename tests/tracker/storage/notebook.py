@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from common.messages import OwnedFile
 from tests.tracker.storage.facts import Facts, State
-from tracker.records import Change, FileKey, file_key
+from tracker.model import Change, FileKey, file_key
 from tracker.storage.base import Records, SnapshotSource
 from tracker.storage.memory import Forgetful, NoRecords
 

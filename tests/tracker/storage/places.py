@@ -16,7 +16,7 @@ import pytest
 from faults import redis_server
 from faults.redis_server import RedisServer
 from tests.tracker.storage.notebook import Notebook
-from tracker.decisions import Rules
+from tracker.model import Rules
 from tracker.storage.base import Storage
 from tracker.storage.folder import FolderKeeper
 from tracker.storage.memory import InProcess

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.messages import OwnedFile
 from tests.tracker.storage.facts import Facts, State
-from tracker.records import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Owners, Pair
+from tracker.model import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Owners, Pair
 from tracker.registry import file_key
 from tracker.storage.disk import Disk
 from tracker.storage.folder import FolderKeeper

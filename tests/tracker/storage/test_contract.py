@@ -11,7 +11,7 @@ from common.errors import Forbidden, NodeConflict
 from common.messages import OwnedFile, OwnerEntry
 from tests.tracker.storage.contract import HASH, OTHER_HASH, A, B, C, F, G, S, field_of, owners, receipt
 from tests.tracker.storage.places import SILENCE, Place
-from tracker.decisions import Announced, Caller, Counts, Found, Receipt, Registered
+from tracker.model import Announced, Caller, Counts, Found, Receipt, Registered
 from tracker.storage.base import Storage
 
 # ---- who is in

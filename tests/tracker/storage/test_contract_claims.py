@@ -10,7 +10,7 @@ from common.errors import Forbidden, NodeConflict, TrackerFull
 from tests.tracker.storage.contract import A, B, C, F, S, T, field_of, owners
 from tests.tracker.storage.places import SILENCE, Place
 from tracker import registry
-from tracker.decisions import Caller, Counts, Receipt, Registered, Rules
+from tracker.model import Caller, Counts, Receipt, Registered, Rules
 from tracker.storage import redis_store
 from tracker.storage.base import Storage
 

@@ -10,7 +10,7 @@ from common.errors import MessageError
 from common.messages import OwnedFile
 from tests.tracker.storage.contract import HASH, OTHER_HASH, A, B, C, F, S, T, field_of, owners, receipt
 from tests.tracker.storage.places import SILENCE, Place
-from tracker.decisions import MAX_CREDIT_PER_PAIR, MAX_RECEIPTS_PER_PAIR, Caller, Credited, Receipt, Rules
+from tracker.model import MAX_CREDIT_PER_PAIR, MAX_RECEIPTS_PER_PAIR, Caller, Credited, Receipt, Rules
 from tracker.storage.base import Storage
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from faults.disk import MemoryDisk, Survivors
 from tests.tracker.storage.swarm import State, Swarm, history, needed_by, opened
-from tracker.records import Change, NodeRecord
+from tracker.model import Change, NodeRecord
 
 Files = dict[str, bytes]
 

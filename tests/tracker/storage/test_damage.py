@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.errors import StorageFault
 from faults.disk import MemoryDisk
 from tests.tracker.storage.swarm import FOLDER, State, history, node, opened, state_of
-from tracker.records import NodeJoined
+from tracker.model import NodeJoined
 from tracker.storage.lines import encode_line
 from tracker.storage.reading import read_folder
 from tracker.storage.upkeep import check

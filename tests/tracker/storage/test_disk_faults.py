@@ -10,7 +10,7 @@ import pytest
 from common.errors import StorageFault, StorageFull, StorageReadOnly
 from faults.disk import MemoryDisk, Survivors
 from tests.tracker.storage.swarm import State, Swarm, history, needed_by, node, opened
-from tracker.records import NodeJoined, NodeLeft
+from tracker.model import NodeJoined, NodeLeft
 from tracker.storage.folder import FolderKeeper
 
 LENGTH = 24  # requests

@@ -10,7 +10,7 @@ from common.errors import StorageFull, StorageReadOnly
 from common.messages import OwnedFile
 from faults.disk import MemoryDisk, Survivors
 from tests.tracker.storage.swarm import FOLDER
-from tracker.decisions import Caller, Receipt, Rules
+from tracker.model import Caller, Receipt, Rules
 from tracker.storage.folder import FolderKeeper
 from tracker.storage.memory import InProcess
 

@@ -17,8 +17,7 @@ from common.errors import Forbidden, MessageError, NodeConflict
 from common.fields import Addr
 from common.messages import OwnedFile
 from tests.tracker.storage.places import KINDS, SILENCE, Place, a_redis
-from tracker.decisions import MAX_RECEIPTS_PER_PAIR, Caller, Counts, Receipt
-from tracker.records import FileKey, file_key
+from tracker.model import MAX_RECEIPTS_PER_PAIR, Caller, Counts, FileKey, Receipt, file_key
 from tracker.storage import redis_store
 
 A, B = ("127.0.0.1", 4001), ("127.0.0.1", 4002)

@@ -14,7 +14,7 @@ from common.messages import OwnedFile
 from faults.redis_server import RedisServer
 from tests.tracker.storage.contract import A, B
 from tests.tracker.storage.places import SILENCE, Place, a_redis
-from tracker.decisions import MAX_FILES_PER_NODE, Caller, Counts, Found, Rules
+from tracker.model import MAX_FILES_PER_NODE, Caller, Counts, Found, Rules
 from tracker.storage import redis_store
 from tracker.storage.redis_store import RedisStore
 

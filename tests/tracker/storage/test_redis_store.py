@@ -14,7 +14,7 @@ import pytest
 from common.errors import SettingError, StorageFault, StorageFull, StorageReadOnly, StorageUnreachable
 from common.messages import OwnedFile
 from faults.redis_server import RedisServer
-from tracker.decisions import Caller, Counts, Receipt, Registered, Rules
+from tracker.model import Caller, Counts, Receipt, Registered, Rules
 from tracker.storage import redis_line
 from tracker.storage.redis_store import RedisStore
 

@@ -15,7 +15,7 @@ from common.errors import SwarmError
 from common.messages import OwnedFile
 from tests.tracker.storage.places import Place
 from tracker import crediting, registry
-from tracker.decisions import Caller, Found, Receipt, Rules
+from tracker.model import Caller, Found, Receipt, Rules
 from tracker.storage import redis_store
 
 LIMITS = {

@@ -9,7 +9,7 @@ import pytest
 
 from common.messages import OwnedFile
 from tests.tracker.storage.swarm import history, node, opened, state_of
-from tracker.records import FilesOwned, NodeJoined
+from tracker.model import FilesOwned, NodeJoined
 from tracker.storage.disk import SystemDisk
 from tracker.storage.reading import read_folder
 from tracker.upkeep import main

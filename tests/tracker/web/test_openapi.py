@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from common.errors import MessageError
 from common.fields import MAX_NAME_BYTES
 from common.messages import Mode, NeedAnswer, OwnedFile, OwnerEntry, RegisterAnswer
-from tracker.decisions import Rules
+from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 from tracker.web import schemas

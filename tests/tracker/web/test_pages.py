@@ -11,8 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from tracker.decisions import Rules
-from tracker.identity import SwarmKey
+from tracker.auth import SwarmKey
+from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 from tracker.web.access_log import AccessLog

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracker import registry as registry_module
-from tracker.admission import Limits
-from tracker.decisions import Rules
+from tracker.model import Rules
+from tracker.rate_limits import Limits
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 from tracker.web.app import create_app

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from common.errors import RateLimited
-from tracker import admission as module
-from tracker.admission import BURST, Admission, Buckets, Homes, Limits, one_owner
+from tracker import rate_limits as module
+from tracker.rate_limits import BURST, Admission, Buckets, Homes, Limits, one_owner
 
 HOME, ELSEWHERE = "127.0.0.1", "10.0.0.9"
 

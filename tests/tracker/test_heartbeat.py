@@ -6,21 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.pace import BUSY, HEARTBEATS, LONGEST_STRETCH, SPAN, Rate, stretch
+from tracker.heartbeat import BUSY, HEARTBEATS, LONGEST_STRETCH, SPAN, Rate, interval_factor
 
 
 def test_a_class_calls_as_often_as_ever() -> None:
-    assert stretch(11.0, 200) == stretch(11.0, 0) == stretch(11.0, int(HEARTBEATS * 11)) == 1.0
+    assert (
+        interval_factor(11.0, 200)
+        == interval_factor(11.0, 0)
+        == interval_factor(11.0, int(HEARTBEATS * 11))
+        == 1.0
+    )
 
 
 def test_many_nodes_call_so_seldom_that_all_are_heard() -> None:
-    longer = stretch(11.0, 100_000)
+    longer = interval_factor(11.0, 100_000)
     assert 100_000 / (11.0 * longer) == pytest.approx(HEARTBEATS)
 
 
 def test_other_requests_take_room_from_heartbeats_but_not_all() -> None:
-    assert stretch(11.0, 10_000, others=BUSY / 2) == pytest.approx(10_000 / 11 / (HEARTBEATS / 2))
-    assert stretch(11.0, 10_000, others=1e9) == pytest.approx(10_000 / 11 / (HEARTBEATS / 10))
+    assert interval_factor(11.0, 10_000, other_requests=BUSY / 2) == pytest.approx(
+        10_000 / 11 / (HEARTBEATS / 2)
+    )
+    assert interval_factor(11.0, 10_000, other_requests=1e9) == pytest.approx(10_000 / 11 / (HEARTBEATS / 10))
 
 
 @given(
@@ -29,8 +36,10 @@ def test_other_requests_take_room_from_heartbeats_but_not_all() -> None:
 def test_it_is_never_shorter_than_usual_and_grows_with_either_load(
     interval: float, nodes: int, others: float, more_nodes: int, more_others: float
 ) -> None:
-    now = stretch(interval, nodes, others)
-    assert 1.0 <= now <= stretch(interval, nodes + more_nodes, others + more_others) <= LONGEST_STRETCH
+    now = interval_factor(interval, nodes, others)
+    assert (
+        1.0 <= now <= interval_factor(interval, nodes + more_nodes, others + more_others) <= LONGEST_STRETCH
+    )
 
 
 def test_a_rate_is_that_of_the_last_span() -> None:

@@ -14,12 +14,12 @@ LONGEST_STRETCH = 60.0  # times the usual interval, at most
 SPAN = 5.0  # seconds over which requests are counted
 
 
-def stretch(interval: float, nodes: int, others: float = 0.0) -> float:
+def interval_factor(interval: float, nodes: int, other_requests: float = 0.0) -> float:
     """By how much intervals and deadlines are longer than usual now: from 1.0 to LONGEST_STRETCH.
 
     ``interval``: seconds between a node's heartbeats usually; ``others``: requests a second beside them.
     """
-    room = HEARTBEATS * max(1 - others / BUSY, LEAST_SHARE)
+    room = HEARTBEATS * max(1 - other_requests / BUSY, LEAST_SHARE)
     return min(max(nodes / interval / room, 1.0), LONGEST_STRETCH)
 
 

@@ -22,7 +22,7 @@ _BEARER = "bearer "
 
 
 @dataclass(frozen=True)
-class Presented:
+class Credentials:
     """What a request showed beside its fields."""
 
     secret: str | None = field(default=None, repr=False)  # from ``Authorization: Bearer``; see ``bearer``
@@ -32,10 +32,10 @@ class Presented:
     @property
     def proof(self) -> str | None:
         """What the secret is kept and compared as; None without one."""
-        return None if self.secret is None else hashed(self.secret)
+        return None if self.secret is None else digest(self.secret)
 
 
-NOTHING_SHOWN = Presented()
+ANONYMOUS = Credentials()
 
 
 def new_secret() -> str:
@@ -43,7 +43,7 @@ def new_secret() -> str:
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
-def hashed(secret: str) -> str:
+def digest(secret: str) -> str:
     """Hex SHA-256."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -61,7 +61,7 @@ def bearer(authorization: str | None) -> str | None:
     return secret
 
 
-def proves(proof: str | None, secret: str) -> bool:
+def verify(proof: str | None, secret: str) -> bool:
     """Whether ``proof`` is the hash that is kept as ``secret``, found out in constant time."""
     return proof is not None and hmac.compare_digest(proof, secret)
 
@@ -70,18 +70,18 @@ class SwarmKey:
     """The join code that every call must present; without one, everybody may call."""
 
     def __init__(self, key: str | None) -> None:
-        self._hash = None if key is None else hashed(key)
+        self._hash = None if key is None else digest(key)
 
     @property
     def wanted(self) -> bool:
         """Whether there is one."""
         return self._hash is not None
 
-    def check(self, by: Presented) -> None:
+    def check(self, by: Credentials) -> None:
         """Forbidden, field swarm_key, if the key is missing or wrong."""
         if self._hash is None:
             return
         shown = by.swarm_key
-        if shown is None or not hmac.compare_digest(hashed(shown), self._hash):
+        if shown is None or not hmac.compare_digest(digest(shown), self._hash):
             missing = "missing" if shown is None else "wrong"
             raise Forbidden(f"the swarm key is {missing}: ask whoever runs this tracker", "swarm_key")
