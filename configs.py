@@ -1,144 +1,331 @@
-"""Every setting, with its unit and the course report's values, overridable without editing this file.
+"""Every setting of both programs: name, default, unit, audience and description.
 
-An environment variable, or a line in ``.env`` beside this file, whose name is the setting's name in
-capitals replaces the value here: ``NODE_FILES_DIR=/x``, ``TRACKER_ADDR=127.0.0.1:0``,
-``MAX_SPLITTNES_RATE=5``. The environment wins over ``.env``. Only the ``cli`` modules import this.
+An environment variable, or a line in the file ``.env`` beside this one, replaces the default. Its name is the
+setting's name in capitals: ``NODE_FILES_DIR=/x``, ``TRACKER_ADDR=127.0.0.1:0``, ``MAX_SPLITTNES_RATE=5``. The
+environment wins over ``.env``. ``CFG`` holds the values in the course report's layout. Only the ``cli``
+modules import it.
 """
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dotenv import dotenv_values
 
 from common.errors import SettingError
 
-CFG: dict[str, dict[str, Any]] = {
-    "directory": {
-        "logs_dir": "logs/",
-        "node_files_dir": "node_files/",
-        "tracker_db_dir": "tracker_db/",
-    },
-    "constants": {
-        # The course report's own.
-        "AVAILABLE_PORTS_RANGE": [1024, 65535],  # a node's listening port lies in here
-        "TRACKER_ADDR": ["localhost", 12345],  # host, TCP port; "localhost" means 127.0.0.1
-        "MAX_UDP_SEGMENT_DATA_SIZE": 65527,  # bytes; what a UDP length field can say (IPv4 carries 65,507)
-        "BUFFER_SIZE": 9216,  # bytes; datagram limit where the system's is not known to be larger
-        "CHUNK_PIECES_SIZE": 7216,  # bytes of file in a segment, at most, on a real network
-        "MAX_SPLITTNES_RATE": 3,  # complete owners that one download fetches from at a time
-        "NODE_TIME_INTERVAL": 20,  # seconds between a node's REGISTERs, unless the tracker wants it otherwise
-        "TRACKER_TIME_INTERVAL": 22,  # seconds of silence after which the tracker drops a node
-        # The tracker's.
-        "RANKING": "uploads",  # how NEED ranks owners: uploads, rate, bytes or random
-        "RANKING_HALF_LIFE": 600.0,  # seconds; strategy "rate": an upload counts half after this
-        "TRACKER_STORAGE": "json",  # where the tracker's records are: json (TRACKER_DB_DIR), memory or redis
-        "REDIS_URL": "redis://127.0.0.1:6379/0",  # storage redis; also rediss:// and unix://
-        "SYNC": "full",  # what an answer waits for: full: the disk; os: the system, which a power cut undoes
-        "REQUIRE_CLAIM": "0",  # 1: only who has a secret may share; the report's client has none
-        "TRACKER_THREADS": 8,  # threads that answer requests
-        "MAX_REQUEST_BYTES": 1048576,  # bytes of a request's body; more is answered 413
-        "MAX_NEED_RESULTS": 50,  # owners in one NEED answer, at most
-        "ADDRESS_RATE": 1000.0,  # requests a second from one address, in the long run; more is answered 429
-        "NODE_RATE": 50.0,  # the same in the name of one node
-        "MAX_NODES_PER_ADDRESS": 5000,  # nodes that one address may keep in
-        "ALLOWED_HOSTS": "none",  # names, with commas, that a request may call the tracker by
-        "TRUSTED_PROXIES": "none",  # addresses, with commas, whose X-Forwarded-For says who asks
-        "ACCESS_LOG": "none",  # file for one JSON line an answer
-        "TRACKER_SAVE_INTERVAL": 1.0,  # seconds until nodes.json and files.json follow a change
-        # The node's and the tracker's.
-        "SWARM_KEY": "none",  # what the instructor writes on the board; none: everybody may come
-        # The node's.
-        "TRACKERS": "none",  # http://HOST:PORT, with commas: processes of one tracker; none: TRACKER_ADDR
-        "NODE_HOST": "127.0.0.1",  # address a node listens on and announces
-        "CONGESTION_CONTROL": "bbr",  # bbr, cubic, fixed, ledbat or reno
-        "LOOPBACK_SEGMENT_SIZE": 65472,  # bytes of file in a segment over loopback, at most
-        "SOCKET_BUFFER_SIZE": 4194304,  # bytes asked of the system for a UDP socket's receive buffer
-        "HASH_THREADS": 2,  # threads that verify pieces
-        "UPLOAD_LIMIT": "none",  # bytes a second that a node sends, like 4MB or 500kB; none: no limit
-        "DOWNLOAD_LIMIT": "none",  # the same for what its downloads fetch
-        "MAX_PARTIAL_OWNERS": 8,  # owners of a part that one download fetches from at a time, besides
-        "UPLOAD_SLOTS": 16,  # transfers that a node serves at a time; others wait in line
-        "OWNER_TIMEOUT": 1.8,  # seconds of silence after which an owner loses its rest to the others
-        "OWNER_SEARCH_LIMIT": 60.0,  # seconds a download looks for an owner before it fails
-        "DISK_FULL_LIMIT": 300.0,  # seconds a download waits for room on a full disk before it fails
-        "TRACKER_TIMEOUT": 5.0,  # seconds to wait for the tracker's answer
-        "PROGRESS_INTERVAL": 0.25,  # seconds between progress events
-        "LOG_BYTES": 5242880,  # bytes after which a log file is rotated; 3 old ones are kept
-    },
-    "tracker_requests_mode": {
-        "REGISTER": 0,
-        "OWN": 1,
-        "NEED": 2,
-        "UPDATE": 3,
-        "EXIT": 4,
-    },
-}
+Audience = Literal["student", "instructor", "operator", "report"]
+Settings = dict[str, dict[str, Any]]
+
+MAX_SECONDS = 10**7  # four months
+MAX_COUNT = 10**9
+MAX_BYTES = 2**40
+MAX_THREADS = 256
+MIN_DATAGRAM, MAX_DATAGRAM = 576, 65_527  # bytes; every IPv4 host accepts 576
+MIN_SEGMENT, MAX_SEGMENT = 512, 65_472  # bytes
 
 
-MAX_THREADS = 256  # of one kind; more would only wait for each other, or not start
+@dataclass(frozen=True)
+class Setting:
+    """One setting. ``parse`` raises ValueError with the reason if a text is no value of it."""
+
+    name: str
+    default: Any
+    parse: Callable[[str], Any]
+    unit: str  # "" if it has none
+    audience: Audience
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that replaces the default."""
+        return self.name.upper()
+
+    @property
+    def section(self) -> str:
+        """Its section of ``CFG``."""
+        return "directory" if self.name.islower() else "constants"
+
+    @property
+    def default_text(self) -> str:
+        """The default as an environment variable would write it."""
+        if isinstance(self.default, list):
+            return (":" if isinstance(self.default[0], str) else ",").join(map(str, self.default))
+        return str(self.default)
 
 
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("a whole number wanted") from None
+# ---- parsers
 
 
-def _like(example: Any, text: str) -> Any:
-    """``text`` as a value of ``example``'s kind; ValueError if it is none."""
-    if isinstance(example, int):
-        return _whole(text)
-    if isinstance(example, float):
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
         try:
-            return float(text)
+            value = int(text)
+        except ValueError:
+            raise ValueError("a whole number wanted") from None
+        _check_within(value, low, high)
+        return value
+
+    return parse
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
         except ValueError:
             raise ValueError("a number wanted") from None
-    if isinstance(example, list) and isinstance(example[0], str):  # host:port
-        host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise ValueError("HOST:PORT wanted")
-        return [host, int(port)]
-    if isinstance(example, list):  # a pair of numbers: 1024,65535 or 1024-65535 or [1024, 65535]
-        ports = [_whole(n) for n in text.strip("[] ").replace("-", ",").split(",")]
-        if len(ports) != 2 or not 0 <= ports[0] <= ports[1] <= 65535:
-            raise ValueError("two port numbers wanted, the lower one first")
-        return ports
+        _check_within(value, low, high)
+        return value
+
+    return parse
+
+
+def _check_within(value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # nan is not
+        raise ValueError(f"a number from {low:,} to {high:,} wanted")
+
+
+def _text(text: str) -> str:
     return text
 
 
-Settings = dict[str, dict[str, Any]]
+def _path(text: str) -> str:
+    if not text:
+        raise ValueError("a path wanted")
+    return os.path.expanduser(text)
 
 
-def overridden(defaults: Settings, environment: Mapping[str, str]) -> Settings:
-    """``defaults`` with each value that ``environment`` names replaced; SettingError names a bad one."""
-    result = {section: dict(values) for section, values in defaults.items()}
-    for section in ("directory", "constants"):
-        for name, example in defaults[section].items():
-            text = environment.get(name.upper())
-            if text is None:
-                continue
-            try:
-                value = _like(example, text.strip())
-                if isinstance(value, (int, float)) and not 0 < value < 2**40:
-                    raise ValueError("a positive number wanted")
-                if name.endswith("_THREADS") and value > MAX_THREADS:
-                    raise ValueError(f"at most {MAX_THREADS} threads")
-            except ValueError as error:
-                raise SettingError(f"setting {name.upper()}={text!r} does not parse: {error}") from None
-            result[section][name] = value
-    return result
+def _optional_path(text: str) -> str:
+    return text if text in ("", "none") else _path(text)
+
+
+def _address(text: str) -> list[Any]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("HOST:PORT wanted")
+    return [host, int(port)]
+
+
+def _ports(text: str) -> list[int]:
+    """``1024,65535``, ``1024-65535`` or ``[1024, 65535]``."""
+    whole = _whole(0, 65535)
+    ports = [whole(part.strip()) for part in text.strip("[] ").replace("-", ",").split(",")]
+    if len(ports) != 2 or ports[0] > ports[1]:
+        raise ValueError("two port numbers wanted, the lower one first")
+    return ports
+
+
+_seconds = _whole(1, MAX_SECONDS)
+_some_seconds = _number(0.01, MAX_SECONDS)
+_count = _whole(1, MAX_COUNT)
+_per_second = _number(0.001, MAX_COUNT)
+_datagram = _whole(MIN_DATAGRAM, MAX_DATAGRAM)
+
+
+# ---- settings
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("logs_dir", "logs/", _path, "", "instructor", "folder of both programs' logs"),
+    Setting("node_files_dir", "node_files/", _path, "", "student", "folder of the nodes' folders"),
+    Setting("tracker_db_dir", "tracker_db/", _path, "", "operator", "folder of the tracker's records"),
+    # The course report's constants.
+    Setting(
+        "AVAILABLE_PORTS_RANGE", [1024, 65535], _ports, "ports", "operator",
+        "UDP ports that a node may listen on: its preferred one (30000 + node id), else a free one",
+    ),
+    Setting(
+        "TRACKER_ADDR", ["localhost", 12345], _address, "", "student",
+        "address where the tracker listens and nodes look for it; localhost means 127.0.0.1",
+    ),
+    Setting(
+        "MAX_UDP_SEGMENT_DATA_SIZE", 65527, _datagram, "bytes", "report",
+        "maximum size of a loopback datagram (IPv4 carries 65,507)",
+    ),
+    Setting(
+        "BUFFER_SIZE", 9216, _datagram, "bytes", "report",
+        "maximum size of a loopback datagram on systems that do not tell their limit (not Linux)",
+    ),
+    Setting(
+        "CHUNK_PIECES_SIZE", 7216, _whole(MIN_SEGMENT, MAX_SEGMENT), "bytes", "report",
+        "maximum file bytes in a segment on a real network; the path's MTU may demand less",
+    ),
+    Setting(
+        "MAX_SPLITTNES_RATE", 3, _whole(1, 1000), "owners", "student",
+        "complete owners that one download fetches from at the same time",
+    ),
+    Setting(
+        "NODE_TIME_INTERVAL", 20, _seconds, "seconds", "instructor",
+        "time between two REGISTER requests of a node; a busy tracker asks for more",
+    ),
+    Setting(
+        "TRACKER_TIME_INTERVAL", 22, _seconds, "seconds", "instructor",
+        "silence after which the tracker removes a node",
+    ),
+    # The tracker's.
+    Setting(
+        "RANKING", "uploads", _text, "", "instructor",
+        "how the tracker ranks owners: uploads, rate, bytes or random",
+    ),
+    Setting(
+        "RANKING_HALF_LIFE", 600.0, _some_seconds, "seconds", "instructor",
+        "age at which an upload counts half (ranking rate)",
+    ),
+    Setting(
+        "TRACKER_STORAGE", "json", _text, "", "operator",
+        "where the tracker keeps its records: json (in TRACKER_DB_DIR), memory (lost at its end) or redis",
+    ),
+    Setting(
+        "REDIS_URL", "redis://127.0.0.1:6379/0", _text, "", "operator",
+        "address of Redis for TRACKER_STORAGE=redis; rediss:// and unix:// work too",
+    ),
+    Setting(
+        "SYNC", "full", _text, "", "operator",
+        "what an answer waits for: full (the disk) or os (the operating system; a power cut may lose it)",
+    ),
+    Setting(
+        "REQUIRE_CLAIM", "0", _text, "", "instructor",
+        "1: only nodes with a secret may share; the course report's own client has none",
+    ),
+    Setting(
+        "TRACKER_THREADS", 8, _whole(1, MAX_THREADS), "threads", "operator",
+        "threads of the tracker that answer requests",
+    ),
+    Setting(
+        "ADDRESS_RATE", 1000.0, _per_second, "requests/s", "operator",
+        "requests accepted from one address (sustained; burst 10 s); more are answered 429",
+    ),
+    Setting(
+        "NODE_RATE", 50.0, _per_second, "requests/s", "operator",
+        "requests accepted for one node id (sustained; burst 10 s); more are answered 429",
+    ),
+    Setting(
+        "MAX_NODES_PER_ADDRESS", 5000, _count, "nodes", "operator",
+        "registered nodes that one address may have",
+    ),
+    Setting(
+        "ALLOWED_HOSTS", "none", _text, "", "operator",
+        "host names, separated by commas, by which requests may call the tracker; numeric addresses and"
+        " localhost always work",
+    ),
+    Setting(
+        "TRUSTED_PROXIES", "none", _text, "", "operator",
+        "addresses, separated by commas, of proxies whose X-Forwarded-For names the client",
+    ),
+    Setting(
+        "ACCESS_LOG", "none", _optional_path, "", "operator",
+        "file that gets one JSON line for each answer of the tracker",
+    ),
+    # The tracker's and the node's.
+    Setting(
+        "SWARM_KEY", "none", _text, "", "student",
+        "join code, the same for the tracker and its nodes; none: any client is accepted",
+    ),
+    Setting(
+        "LOG_BYTES", 5242880, _whole(1024, MAX_BYTES), "bytes", "operator",
+        "size at which a log file is rotated; 3 old ones are kept",
+    ),
+    # The node's.
+    Setting(
+        "TRACKERS", "none", _text, "", "operator",
+        "http://HOST:PORT of each process of one tracker, separated by commas; none: TRACKER_ADDR",
+    ),
+    Setting(
+        "NODE_HOST", "127.0.0.1", _text, "", "student",
+        "IPv4 address that a node listens on and announces",
+    ),
+    Setting(
+        "CONGESTION_CONTROL", "bbr", _text, "", "student",
+        "congestion control: bbr, cubic, reno, ledbat (yields to other traffic) or fixed (the report's)",
+    ),
+    Setting(
+        "UPLOAD_LIMIT", "none", _text, "bytes/s", "student",
+        "maximum rate that a node sends at, like 4MB or 500kB; none: no limit",
+    ),
+    Setting(
+        "DOWNLOAD_LIMIT", "none", _text, "bytes/s", "student",
+        "maximum rate of all downloads of a node together",
+    ),
+    Setting(
+        "MAX_PARTIAL_OWNERS", 8, _whole(1, 1000), "owners", "instructor",
+        "partial owners that one download fetches from at the same time, in addition to the complete ones",
+    ),
+    Setting(
+        "UPLOAD_SLOTS", 16, _whole(1, 100_000), "transfers", "instructor",
+        "transfers that a node serves at the same time; further ones are queued",
+    ),
+    Setting(
+        "OWNER_TIMEOUT", 1.8, _number(0.1, 3600), "seconds", "instructor",
+        "silence after which an owner is given up and its ranges are requested from other owners",
+    ),
+    Setting(
+        "OWNER_SEARCH_LIMIT", 60.0, _some_seconds, "seconds", "instructor",
+        "time that a download looks for an owner before it fails",
+    ),
+)  # fmt: skip
+
+FORMER = (
+    "LOOPBACK_SEGMENT_SIZE", "SOCKET_BUFFER_SIZE", "HASH_THREADS", "PROGRESS_INTERVAL", "TRACKER_TIMEOUT",
+    "TRACKER_SAVE_INTERVAL", "DISK_FULL_LIMIT", "MAX_REQUEST_BYTES", "MAX_NEED_RESULTS",
+)  # fmt: skip
+"""Settings of earlier versions; constants now."""
+
+REQUEST_MODES = {"REGISTER": 0, "OWN": 1, "NEED": 2, "UPDATE": 3, "EXIT": 4}
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """``CFG`` with the values that ``environment`` names; SettingError names one that cannot be used."""
+    values: Settings = {"directory": {}, "constants": {}, "tracker_requests_mode": dict(REQUEST_MODES)}
+    for setting in SETTINGS:
+        text = environment.get(setting.variable)
+        values[setting.section][setting.name] = setting.default if text is None else _parsed(setting, text)
+    for name in FORMER:
+        if name in environment:
+            raise SettingError(f"{name}={environment[name]!r}: {name} is a constant now; remove this setting")
+    return values
+
+
+def _parsed(setting: Setting, text: str) -> Any:
+    try:
+        return setting.parse(text.strip())
+    except ValueError as error:
+        raise SettingError(f"setting {setting.variable}={text!r} does not parse: {error}") from None
+
+
+# ---- .env
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The lines of a ``.env`` file; empty if there is none. SettingError if it cannot be read as text.
+
+    UTF-8, or UTF-16 with a byte order mark: Windows PowerShell's ``>`` writes that.
+    """
+    try:
+        data = path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}") from None
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SettingError(f"{path}, line {line}, is not UTF-8: save the file as UTF-8") from None
+    if "\0" in text:  # UTF-16 without its mark
+        raise SettingError(f"{path} is not UTF-8: save the file as UTF-8")
+    values = dotenv_values(stream=io.StringIO(text))
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _load() -> Settings:
-    dotenv = {k: v for k, v in dotenv_values(Path(__file__).with_name(".env")).items() if v is not None}
     try:
-        return overridden(CFG, {**dotenv, **os.environ})
+        return settings_from({**read_env_file(Path(__file__).with_name(".env")), **os.environ})
     except SettingError as error:  # a program that imports its settings cannot go on without them
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -114,7 +114,6 @@ class Swarm:
             "LOGS_DIR": str(folder / "logs"),
             "TRACKER_DB_DIR": str(folder / "tracker_db"),
             "NODE_FILES_DIR": str(folder / "node_files"),
-            "PROGRESS_INTERVAL": "0.05",  # so that the bars move: it is over in a moment
         }
         self.url = self._start(["tracker.py", "--port", "0"]).line().rpartition(" ")[2]
 

@@ -14,6 +14,10 @@ from unittest import mock
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
+sys.path.insert(0, str(ROOT))
+
+import configs  # noqa: E402
+
 PACKAGES = ("common", "node", "tracker", "faults")
 NOTICE = "<!-- Written by `make docs`. Change the code that it describes instead. -->"
 
@@ -101,14 +105,10 @@ def _comment(lines: list[str], node: ast.stmt) -> str:
 # ---- settings.md
 
 AUDIENCES = {
-    "students": "TRACKER_ADDR NODE_HOST NODE_FILES_DIR MAX_SPLITTNES_RATE CONGESTION_CONTROL UPLOAD_LIMIT "
-    "DOWNLOAD_LIMIT SWARM_KEY",
-    "instructors": "RANKING RANKING_HALF_LIFE MAX_PARTIAL_OWNERS UPLOAD_SLOTS NODE_TIME_INTERVAL "
-    "TRACKER_TIME_INTERVAL OWNER_TIMEOUT OWNER_SEARCH_LIMIT REQUIRE_CLAIM LOGS_DIR",
-    "operators": "TRACKERS TRACKER_DB_DIR TRACKER_STORAGE REDIS_URL SYNC TRACKER_THREADS ADDRESS_RATE "
-    "NODE_RATE MAX_NODES_PER_ADDRESS ALLOWED_HOSTS TRUSTED_PROXIES ACCESS_LOG LOG_BYTES "
-    "AVAILABLE_PORTS_RANGE",
-    "the course report": "MAX_UDP_SEGMENT_DATA_SIZE BUFFER_SIZE CHUNK_PIECES_SIZE",
+    "student": "For students",
+    "instructor": "For instructors",
+    "operator": "For operators",
+    "report": "From the course report",
 }
 
 _SETTINGS_INTRODUCTION = """\
@@ -121,13 +121,15 @@ one line that names it, exit code 2."""
 
 def settings() -> str:
     """The page of settings: a table for each audience."""
-    rows = dict(_setting_rows())
+    heading = ("setting", "default", "unit", "meaning")
     parts = [NOTICE, "# Settings", _SETTINGS_INTRODUCTION]
-    for audience, names in AUDIENCES.items():
-        known = [rows.pop(name) for name in names.split() if name in rows]
-        parts += [f"## For {audience}", _table(("setting", "default", "unit and meaning"), known)]
-    if rows:
-        parts += ["## Others", _table(("setting", "default", "unit and meaning"), rows.values())]
+    for audience, title in AUDIENCES.items():
+        rows = [
+            (f"`{setting.variable}`", f"`{setting.default_text}`", setting.unit, setting.help)
+            for setting in configs.SETTINGS
+            if setting.audience == audience
+        ]
+        parts += [f"## {title}", _table(heading, rows)]
     parts += ["## Fixed numbers", _MODES]
     return "\n\n".join(parts) + "\n"
 
@@ -135,32 +137,6 @@ def settings() -> str:
 _MODES = """\
 `REGISTER`, `OWN`, `NEED`, `UPDATE` and `EXIT` are the numbers 0 to 4 of the tracker's requests. They are
 part of the [protocol](protocol.md) and cannot be changed."""
-
-
-def _setting_rows() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each setting of configs.py as the file has it, whatever the environment says."""
-    source = (ROOT / "configs.py").read_text(encoding="utf-8")
-    (table,) = (
-        node.value
-        for node in ast.parse(source).body
-        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == "CFG"
-    )
-    assert isinstance(table, ast.Dict)
-    for section in table.values[:2]:
-        assert isinstance(section, ast.Dict)
-        for key, value in zip(section.keys, section.values, strict=True):
-            assert isinstance(key, ast.Constant)
-            name = str(key.value).upper()
-            line = source.splitlines()[value.lineno - 1]
-            comment = line[value.end_col_offset :].partition("#")[2].strip()
-            yield name, (f"`{name}`", f"`{as_environment(ast.literal_eval(value))}`", comment)
-
-
-def as_environment(value: Any) -> str:
-    """A default as an environment variable would give it."""
-    if isinstance(value, (list, tuple)):
-        return (":" if isinstance(value[0], str) else ",").join(map(str, value))
-    return str(value)
 
 
 # ---- commands.md
@@ -275,5 +251,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()

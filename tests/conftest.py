@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.tuned_node import TUNABLE
+
 # The same examples in every run, and no time limit for each: the machine may be busy.
 settings.register_profile("swarm", deadline=None, derandomize=True)
 settings.load_profile("swarm")
@@ -104,7 +106,7 @@ class NodeProcess:
     ) -> None:
         """``before``: words to put before the interpreter, a program that starts programs, for example."""
         self.process = subprocess.Popen(
-            [*before, sys.executable, str(ROOT / "TorrentClient.py"), *words],
+            [*before, sys.executable, str(node_program(environment)), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -221,6 +223,11 @@ class NodeProcess:
     def told(self) -> str:
         """All it said, for a failing test."""
         return "\n".join([f"exit code {self.process.poll()}", *self.lines[-40:], *self.errors[-40:]])
+
+
+def node_program(environment: dict[str, str]) -> Path:
+    """TorrentClient.py, or the one that lets ``environment`` change constants if it names some."""
+    return ROOT / ("tests/tuned_node.py" if TUNABLE & set(environment) else "TorrentClient.py")
 
 
 Answer = tuple[int, dict[str, Any], dict[str, str]]

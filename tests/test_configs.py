@@ -1,9 +1,10 @@
-"""Settings: the report's values, and each overridden by its name in capitals."""
+"""Settings: the report's values, each replaced by its name in capitals, and the file ``.env``."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 import configs
 from common.errors import SettingError
-from configs import CFG, overridden
+from configs import CFG, SETTINGS, read_env_file, settings_from
 
 ROOT = Path(configs.__file__).parent
 
@@ -28,9 +29,9 @@ def test_the_reports_keys_and_values_are_there() -> None:
         "NODE_TIME_INTERVAL": 20,
         "TRACKER_TIME_INTERVAL": 22,
     }
-    constants = run({}, "CFG['constants']")
+    constants = settings_from({})["constants"]
     assert {name: constants[name] for name in report} == report
-    assert run({}, "CFG['directory']") == {
+    assert settings_from({})["directory"] == {
         "logs_dir": "logs/",
         "node_files_dir": "node_files/",
         "tracker_db_dir": "tracker_db/",
@@ -39,29 +40,28 @@ def test_the_reports_keys_and_values_are_there() -> None:
     assert CFG["tracker_requests_mode"] == modes
 
 
-def run(environment: dict[str, str], expression: str) -> object:
-    """``expression`` of configs, in a process of its own with just this environment."""
-    code = f"import json, configs; from configs import CFG; print(json.dumps({expression}))"
-    base = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**base, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_a_default_is_a_value_that_its_parser_accepts(setting: configs.Setting) -> None:
+    assert setting.parse(setting.default_text) == setting.default
+    assert setting.help and not setting.help.endswith(".")
 
 
 def test_the_environment_overrides() -> None:
-    assert run({"MAX_SPLITTNES_RATE": "5"}, "CFG['constants']['MAX_SPLITTNES_RATE']") == 5
+    code = "import json; from configs import CFG; print(json.dumps(CFG['constants']['MAX_SPLITTNES_RATE']))"
+    environment = {**os.environ, "MAX_SPLITTNES_RATE": "5"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True)
+    assert json.loads(done.stdout) == 5
 
 
 @pytest.mark.parametrize(
     ("name", "text", "section", "value"),
     [
         ("NODE_FILES_DIR", "/x", "directory", "/x"),
+        ("NODE_FILES_DIR", "~/x", "directory", str(Path.home() / "x")),
+        ("LOGS_DIR", "~", "directory", str(Path.home())),
+        ("TRACKER_DB_DIR", "a~b", "directory", "a~b"),
+        ("ACCESS_LOG", "~/log", "constants", str(Path.home() / "log")),
+        ("ACCESS_LOG", "none", "constants", "none"),
         ("TRACKER_ADDR", "127.0.0.1:0", "constants", ["127.0.0.1", 0]),
         ("TRACKER_TIME_INTERVAL", "2", "constants", 2),
         ("OWNER_TIMEOUT", "0.5", "constants", 0.5),
@@ -71,7 +71,7 @@ def test_the_environment_overrides() -> None:
     ],
 )
 def test_each_kind_of_value_parses(name: str, text: str, section: str, value: object) -> None:
-    settings = overridden(CFG, {name: text})
+    settings = settings_from({name: text})
     assert next(v for k, v in settings[section].items() if k.upper() == name) == value
 
 
@@ -82,13 +82,18 @@ def test_each_kind_of_value_parses(name: str, text: str, section: str, value: ob
         ("MAX_SPLITTNES_RATE", "0"),
         ("MAX_SPLITTNES_RATE", "-3"),
         ("MAX_SPLITTNES_RATE", ""),
-        ("HASH_THREADS", "257"),
+        ("MAX_SPLITTNES_RATE", "1000000"),
+        ("TRACKER_THREADS", "257"),
+        ("CHUNK_PIECES_SIZE", "12"),
+        ("BUFFER_SIZE", "12"),
+        ("OWNER_TIMEOUT", "0.0001"),
         ("OWNER_TIMEOUT", "soon"),
         ("OWNER_TIMEOUT", "nan"),
         ("OWNER_TIMEOUT", "inf"),
         ("TRACKER_ADDR", "12345"),
         ("TRACKER_ADDR", "host:port"),
         ("TRACKER_ADDR", "host:70000"),
+        ("NODE_FILES_DIR", " "),
         ("AVAILABLE_PORTS_RANGE", "1"),
         ("AVAILABLE_PORTS_RANGE", "3000-2000"),
         ("AVAILABLE_PORTS_RANGE", "0-99999"),
@@ -96,17 +101,64 @@ def test_each_kind_of_value_parses(name: str, text: str, section: str, value: ob
     ],
 )
 def test_a_value_that_does_not_parse_is_named(name: str, text: str) -> None:
-    with pytest.raises(SettingError, match=rf"^setting {name}=.* does not parse: .*(wanted|at most)"):
-        overridden(CFG, {name: text})
+    with pytest.raises(SettingError, match=rf"^setting {name}=.* does not parse: .*wanted"):
+        settings_from({name: text})
 
 
 @pytest.mark.parametrize("program", [["tracker.py"], ["TorrentClient.py", "-node_id", "1"]])
-def test_a_bad_setting_ends_a_program_with_one_line_and_code_2(program: list[str], tmp_path: Path) -> None:
-    environment = {**os.environ, "BUFFER_SIZE": "much", "LOGS_DIR": str(tmp_path)}
+@pytest.mark.parametrize(
+    ("name", "text"), [("BUFFER_SIZE", "much"), ("LOOPBACK_SEGMENT_SIZE", "12")], ids=["wrong", "former"]
+)
+def test_a_bad_setting_ends_a_program_with_one_line_and_code_2(
+    program: list[str], name: str, text: str, tmp_path: Path
+) -> None:
+    environment = {**os.environ, name: text, "LOGS_DIR": str(tmp_path)}
     words = [sys.executable, str(ROOT / program[0]), *program[1:]]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert "BUFFER_SIZE" in line
-    assert "much" in line
+    assert name in line and text in line
+
+
+# ---- .env
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "# größer\nRANKING=rate\n".encode(),
+        "\ufeff# größer\r\nRANKING=rate\r\n".encode(),
+        "\ufeffRANKING=rate\r\n".encode("utf-16-le"),  # PowerShell's >
+        "\ufeffRANKING='rate'\n".encode("utf-16-be"),
+        b'export RANKING="rate"  # with a comment',
+    ],
+)
+def test_an_env_file_in_any_encoding_that_tells_itself(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(data)
+    assert read_env_file(tmp_path / ".env") == {"RANKING": "rate"}
+
+
+@pytest.mark.parametrize(
+    "data", ["RANKING=rate\n# größer".encode("cp1252"), "RANKING=rate".encode("utf-16-le"), b"\xff\xfea"]
+)
+def test_an_env_file_in_another_encoding_is_named(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(data)
+    with pytest.raises(SettingError, match=r"\.env.* is not UTF-8: save the file as UTF-8$"):
+        read_env_file(tmp_path / ".env")
+
+
+def test_no_env_file_and_a_folder_of_that_name_are_no_settings(tmp_path: Path) -> None:
+    assert read_env_file(tmp_path / ".env") == {}
+    (tmp_path / ".env").mkdir()
+    assert read_env_file(tmp_path / ".env") == {}
+
+
+def test_a_program_beside_an_env_file_that_cannot_be_read_says_one_line(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "configs.py", tmp_path)
+    (tmp_path / ".env").write_bytes("# größer".encode("cp1252"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", "import configs"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{tmp_path / '.env'}, line 1, is not UTF-8: save the file as UTF-8\n"

@@ -21,6 +21,10 @@ from tracker.settings import STORAGES, TrackerSettings
 from tracker.web.access_log import AccessLog
 from tracker.web.settings import WebSettings, names
 
+SAVE_INTERVAL = 1.0  # seconds until nodes.json and files.json follow a change
+MAX_NEED_RESULTS = 50  # owners in one NEED answer
+MAX_REQUEST_BYTES = 1 << 20  # bytes of a request's body; more is answered 413
+
 
 def settings_from_configs(host: str, port: int) -> TrackerSettings:
     """Those of ``configs``; SettingError names one that is none of its words."""
@@ -39,10 +43,10 @@ def settings_from_configs(host: str, port: int) -> TrackerSettings:
         rules,
         _one_of("TRACKER_STORAGE", STORAGES),
         Path(folders["tracker_db_dir"]),
-        constants["TRACKER_SAVE_INTERVAL"],
+        SAVE_INTERVAL,
         _one_of("SYNC", ("full", "os")) == "full",
         constants["REDIS_URL"],
-        constants["MAX_NEED_RESULTS"],
+        MAX_NEED_RESULTS,
         _unless_none("SWARM_KEY"),
         constants["TRACKER_THREADS"],
         _web_settings(silence),
@@ -55,7 +59,7 @@ def settings_from_configs(host: str, port: int) -> TrackerSettings:
 def _web_settings(silence: float) -> WebSettings:
     constants = CFG["constants"]
     return WebSettings(
-        max_request_bytes=constants["MAX_REQUEST_BYTES"],
+        max_request_bytes=MAX_REQUEST_BYTES,
         allowed_hosts=names(constants["ALLOWED_HOSTS"]),
         trusted_proxies=names(constants["TRUSTED_PROXIES"]),
         limits=Limits(constants["ADDRESS_RATE"], constants["NODE_RATE"], constants["MAX_NODES_PER_ADDRESS"]),

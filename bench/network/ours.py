@@ -24,7 +24,6 @@ DOWNLOADER = 100  # its node id; owners have 1, 2, ...
 RIVAL = "cubic"  # congestion control of the competing TCP flow
 HEAD_START = 3.0  # seconds that it has the link for itself
 RIVAL_LAST = 10.0  # seconds that it would go on after our limit
-INTERVAL = 0.1  # seconds between progress events
 
 
 class Swarm:
@@ -86,7 +85,6 @@ def swarm(folder: Path, network: Network, owners: int) -> Iterator[Swarm]:
         "MAX_SPLITTNES_RATE": str(owners),
         "TRACKER_TIME_INTERVAL": "3600",  # heartbeats, too, are lost on a bad link; this is not about them
         "NODE_TIME_INTERVAL": "3600",
-        "PROGRESS_INTERVAL": str(INTERVAL),
     }
     try:
         with Children(environment) as children:

@@ -134,7 +134,7 @@ def start(effort: Effort = FULL) -> Iterator[Figure]:
     with scratch() as folder:
         large(folder / "db", effort.nodes)
         clean = tuple(first_need(folder) for _ in range(effort.rounds))
-        with tracker_in(folder, TRACKER_SAVE_INTERVAL="3600") as (_, port):
+        with tracker_in(folder, SAVE_INTERVAL="3600") as (_, port):
             bodies = [announcing(node_id) for node_id in range(1, CLIENTS + 1)]
             records = load(port, bodies, effort.replay_seconds)
         killed = first_need(folder)
@@ -151,7 +151,7 @@ def snapshot(effort: Effort = FULL) -> Iterator[Figure]:
     for interval in ("3600", "0.1"):
         with scratch() as folder:
             large(folder / "db", effort.nodes)
-            loads[interval] = owning(folder, {"TRACKER_SAVE_INTERVAL": interval}, effort.seconds)
+            loads[interval] = owning(folder, {"SAVE_INTERVAL": interval}, effort.seconds)
     quiet, busy = loads.values()
     yield Figure("OWN durable, no snapshot", quiet.rate, "/s", note=f"{effort.nodes - ROOM:,} nodes")
     yield p99("OWN durable, no snapshot", [quiet])

@@ -172,11 +172,12 @@ def found_in(folder: Path) -> dict[int, Known]:
 def tracker_in(folder: Path, at: str = "0", **settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A tracker process with its records and log in ``folder``, and its port (``at``; 0: a free one).
 
-    Killed in the end.
+    ``SAVE_INTERVAL`` beside the settings replaces the constant of that name. Killed in the end.
     """
     places = {"TRACKER_DB_DIR": str(folder / "db"), "LOGS_DIR": str(folder / "logs")}
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "tracker.py"), "--host", HOST, "--port", at],
+        [sys.executable, *_program(settings.pop("SAVE_INTERVAL", "")), "--host", HOST, "--port", at],
+        cwd=ROOT,
         env={**os.environ, **SETTINGS, **places, **settings},
         stdout=subprocess.PIPE,
         text=True,
@@ -190,6 +191,16 @@ def tracker_in(folder: Path, at: str = "0", **settings: str) -> Iterator[tuple[s
             yield process, int(line.rpartition(":")[2])
         finally:
             process.kill()
+
+
+def _program(save_interval: str) -> list[str]:
+    if not save_interval:
+        return [str(ROOT / "tracker.py")]
+    code = (
+        "import sys; from tracker import cli, cli_settings;"
+        f"cli_settings.SAVE_INTERVAL = {save_interval}; sys.exit(cli.main())"
+    )
+    return ["-c", code]
 
 
 def kills(effort: Effort = FULL) -> Iterator[Figure]:

@@ -34,7 +34,7 @@ class Terminal:
             "TERM": "xterm",
             **settings,
         }
-        command = [str(ROOT / "TorrentClient.py"), *words]
+        command = [str(ROOT / "tests/tuned_node.py"), *words]
         self.child = pexpect.spawn(
             sys.executable, command, cwd=str(folder), env=environment, dimensions=(LINES, COLUMNS)
         )

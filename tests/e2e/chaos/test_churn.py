@@ -61,7 +61,7 @@ class Member:
             (folder / f"{self.number}.err").open("ab") as err,
         ):
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "TorrentClient.py"), *words],
+                [sys.executable, str(ROOT / "tests/tuned_node.py"), *words],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=err,
