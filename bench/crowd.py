@@ -1,6 +1,6 @@
 """A swarm as processes: one seed and N nodes that start together, every upload limited.
 
-Physics sets a bound that no protocol beats (``common.bounds``). Downloads are not limited. What counts is
+Physics sets a bound that no protocol beats (``simulator.bounds``). Downloads are not limited. What counts is
 when the last node has the file in place.
 """
 
@@ -15,7 +15,7 @@ from bench.content import Content, same
 from bench.ours import START_LIMIT, Swarm, swarm, torrent_of
 from bench.processes import BenchError, Child
 from bench.records import CrowdRun
-from common.bounds import distribution_time
+from simulator.bounds import distribution_time
 
 UPLOAD = 4_000_000  # bytes a second, of the seed and of every node
 CROWDS = (10, 30)  # nodes besides the seed

@@ -18,7 +18,7 @@ from typing import Any
 class SourceProgress:
     """One source of a download so far."""
 
-    node_id: int
+    node_id: int | None
     addr: tuple[str, int]
     received: int  # bytes taken from it
     rate: float  # bytes a second, lately
@@ -144,8 +144,8 @@ class OwnersFound(Event):
 
     filename: str
     info_hash: str
-    owners: tuple[int, ...]
-    chosen: tuple[int, ...]
+    owners: tuple[int | None, ...]
+    chosen: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Piece(Event):
     filename: str
     info_hash: str
     index: int
-    sources: tuple[int, ...]  # node ids that delivered it
+    sources: tuple[int | None, ...]  # node ids that delivered it
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class PieceFailed(Event):
     filename: str
     info_hash: str
     index: int
-    sources: tuple[int, ...]
+    sources: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class OwnerLost(Event):
 
     filename: str
     info_hash: str
-    node_id: int
+    node_id: int | None
     addr: tuple[str, int]
     reason: str
     blamed: bool = False

@@ -24,6 +24,7 @@ from node.discovery.classroom import TrackerClient, tracker_url
 from node.discovery.credentials import Claims, is_claims_name
 from node.download import MAX_DOWNLOADS, Download, Surroundings
 from node.listening import listening_socket
+from node.peer import Peer
 from node.settings import NodeSettings
 from node.sharing import Sharing, owned_file
 
@@ -220,6 +221,7 @@ class Node:
         assert self._verifier is not None
         around = Surroundings(
             self._settings,
+            Peer(*self.addr, node_id=self._settings.node_id),
             [announcer.client for announcer in trackers],
             self._verifier,
             self._emit,

@@ -23,5 +23,19 @@ class Peer:
         """Host and port, as sockets take them."""
         return self.host, self.port
 
+    @property
+    def key(self) -> str:
+        """What tells it from all other peers, the same on every machine: what is hashed to rank peers."""
+        return f"{self.transport}:{self.host}:{self.port}"
+
     def __str__(self) -> str:
         return f"node {self.node_id}" if self.node_id is not None else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPeer:
+    """A peer that a tracker or another peer named, and what it said of it."""
+
+    peer: Peer
+    complete: bool = True  # False: it holds only some of the pieces
+    uploads: int = 0  # as the classroom's tracker counts them; peers of equal counts are equals

@@ -9,8 +9,8 @@ import argparse
 import sys
 
 from simulator import sockets
-from simulator.crowd import MOST_NODES, Crowd, CrowdPlan
-from simulator.outcome import Broken, run
+from simulator.flash_crowd import MOST_NODES, FlashCrowd, FlashCrowdPlan
+from simulator.outcome import InvariantViolated, run
 from simulator.scenario import Scenario
 from simulator.soak import LEAST_FACTOR, soak
 
@@ -46,7 +46,7 @@ def main() -> int:
 
 def spread(nodes: int, seed: int) -> int:
     """One seed and ``nodes`` nodes, and how far from the best that can be they are."""
-    crowd = Crowd(CrowdPlan(nodes, 64 << 20, 4_000_000, seed=seed))
+    crowd = FlashCrowd(FlashCrowdPlan(nodes, 64 << 20, 4_000_000, seed=seed))
     crowd.run()
     last, bound = max(crowd.ended), crowd.plan.bound
     print(
@@ -63,7 +63,7 @@ def repeat(seed: int) -> int:
     lines: list[str] = []
     try:
         outcome = run(scenario, lines)
-    except Broken as error:
+    except InvariantViolated as error:
         print("\n".join(lines))
         print(error, file=sys.stderr)
         return 1

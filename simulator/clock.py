@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable
 
 
-class Hangs(AssertionError):
+class Deadlock(AssertionError):
     """What should have happened has not, and will not."""
 
 
@@ -28,14 +28,14 @@ class Clock:
         heapq.heappush(self._events, (max(when, self.now), next(self._count), action))
 
     def run_until(self, done: Callable[[], bool], limit: float, most_events: int) -> int:
-        """Let things happen until ``done()``; how many did. Hangs if that takes longer than ``limit``."""
+        """Let things happen until ``done()``; how many did. Deadlock if that takes longer than ``limit``."""
         for happened in range(most_events):
             if done():
                 return happened
             if not self._events:
-                raise Hangs("hangs: nothing will ever happen again")
+                raise Deadlock("hangs: nothing will ever happen again")
             self.now, _, action = heapq.heappop(self._events)
             if self.now > limit:
-                raise Hangs(f"hangs: still not done at {self.now:.1f} s")
+                raise Deadlock(f"hangs: still not done at {self.now:.1f} s")
             action()
-        raise Hangs(f"hangs: {most_events} things happened, and it is not done")
+        raise Deadlock(f"hangs: {most_events} things happened, and it is not done")

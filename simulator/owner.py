@@ -14,7 +14,7 @@ from node.chunk_udp.slots import Slots
 from node.chunk_udp.tokens import Address, TokenMint
 from node.chunk_udp.waiting import Portion
 from simulator.clock import Clock
-from simulator.scenario import Nature, OwnerPlan
+from simulator.scenario import Behaviour, OwnerPlan
 
 NEW_PIECES = 0.5  # seconds after which an owner of a part has got some more pieces
 SOMETIMES = 0.05  # probability of a wrong segment, of those who lie now and then
@@ -31,7 +31,7 @@ class SimulatedOwner:
         self.plan = plan
         self.offered = True
         self.piece_length = geometry.piece_length
-        self.size = len(content) + (plan.nature is Nature.OTHER_SIZE)
+        self.size = len(content) + (plan.nature is Behaviour.OTHER_SIZE)
         self.held: Bitfield | None = None
         self.alive = True
         self.sent_wrong = 0  # segments
@@ -88,7 +88,7 @@ class SimulatedOwner:
 
     def holds(self, start: int, end: int) -> bool:
         """Whether it gives ``[start, end)``."""
-        if self.plan.nature is Nature.EMPTY:
+        if self.plan.nature is Behaviour.EMPTY:
             return False
         return self.held is None or all(p in self.held for p in self._geometry.pieces_touched(start, end))
 
@@ -100,7 +100,7 @@ class SimulatedOwner:
             return
         self._senders[addr] = send
         answer = self._answerer.handle_requests(datagram, addr, self._clock.now)
-        if self.plan.nature is Nature.BUSY and isinstance(answer, (SendChunk, wire.Tell)):
+        if self.plan.nature is Behaviour.BUSY and isinstance(answer, (SendChunk, wire.Tell)):
             asked = answer.request if isinstance(answer, SendChunk) else answer
             answer = wire.Refuse(asked.transfer_id, asked.sequence, wire.Refusal.BUSY, 1)
         if isinstance(answer, SendChunk):
@@ -142,7 +142,7 @@ class SimulatedOwner:
         for at in range(portion.offset, end, portion.segment):
             payload = self._content[at : min(at + portion.segment, end)]
             self._sent += len(payload)
-            if self.plan.nature is not Nature.MUTE:
+            if self.plan.nature is not Behaviour.MUTE:
                 payload = self._bend(payload)
                 data = wire.Data(request.transfer_id, request.sequence, at, payload, request.checked)
                 yield wire.encode(data)
@@ -151,9 +151,9 @@ class SimulatedOwner:
         """What it sends instead of ``payload``."""
         nature = self.plan.nature
         wrong = (
-            nature is Nature.POLLUTER
-            or (nature is Nature.LATE_POLLUTER and self._sent > 2 * self._geometry.piece_length)
-            or (nature is Nature.SOMETIMES and self._chance.random() < SOMETIMES)
+            nature is Behaviour.POLLUTER
+            or (nature is Behaviour.LATE_POLLUTER and self._sent > 2 * self._geometry.piece_length)
+            or (nature is Behaviour.SOMETIMES and self._chance.random() < SOMETIMES)
         )
         if not wrong:
             return payload

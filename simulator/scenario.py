@@ -11,7 +11,7 @@ from node.chunk_udp import wire
 from node.chunk_udp.congestion import CONTROLLERS
 
 
-class Nature(enum.Enum):
+class Behaviour(enum.Enum):
     """What an owner is like, whatever it says."""
 
     HONEST = "honest"
@@ -26,17 +26,23 @@ class Nature(enum.Enum):
     @property
     def lies(self) -> bool:
         """Whether it sends wrong bytes."""
-        return self in (Nature.POLLUTER, Nature.LATE_POLLUTER, Nature.SOMETIMES)
+        return self in (Behaviour.POLLUTER, Behaviour.LATE_POLLUTER, Behaviour.SOMETIMES)
 
 
-LIKELY = [*Nature, *3 * [Nature.HONEST], *2 * [Nature.POLLUTER], Nature.LATE_POLLUTER, Nature.SOMETIMES]
+LIKELY = [
+    *Behaviour,
+    *3 * [Behaviour.HONEST],
+    *2 * [Behaviour.POLLUTER],
+    Behaviour.LATE_POLLUTER,
+    Behaviour.SOMETIMES,
+]
 
 
 @dataclass(frozen=True)
 class OwnerPlan:
     """One owner and the way to it and back."""
 
-    nature: Nature
+    nature: Behaviour
     there: LinkFaults
     back: LinkFaults
     slots: int | None = None  # transfers that it serves at a time; strangers compete for them. None: all
@@ -80,7 +86,7 @@ class Scenario:
             download_limit=chance.choice([None, None, None, int(10 ** chance.uniform(4.8, 6.5))]),
             begins_at=chance.choice([0.0, 29.9, chance.uniform(0, 1000)]),
             hashing=chance.choice([0.0, 0.001, 0.2]),
-            owners=cast(chance, segment_size),
+            owners=draw_owners(chance, segment_size),
         )
 
     @property
@@ -89,7 +95,7 @@ class Scenario:
         return any(owner.nature.lies for owner in self.owners)
 
 
-def cast(chance: random.Random, segment_size: int) -> tuple[OwnerPlan, ...]:
+def draw_owners(chance: random.Random, segment_size: int) -> tuple[OwnerPlan, ...]:
     """One to five owners; the first is honest, has all, and if it dies it comes back."""
     network = (bad_network(chance, segment_size), bad_network(chance, segment_size))
     owners = [reliable(chance, *network)]
@@ -105,12 +111,14 @@ def reliable(chance: random.Random, there: LinkFaults, back: LinkFaults) -> Owne
     """An owner on whom a download can count in the end."""
     dies_at = chance.choice([None, None, chance.uniform(0, 1)])
     slots = chance.choice([None, None, None, 1, 2])
-    return OwnerPlan(Nature.HONEST, there, back, slots, dies_at=dies_at, back_after=chance.choice([0.0, 3.0]))
+    return OwnerPlan(
+        Behaviour.HONEST, there, back, slots, dies_at=dies_at, back_after=chance.choice([0.0, 3.0])
+    )
 
 
-def other(chance: random.Random, nature: Nature, there: LinkFaults, back: LinkFaults) -> OwnerPlan:
+def other(chance: random.Random, nature: Behaviour, there: LinkFaults, back: LinkFaults) -> OwnerPlan:
     """An owner that may do anything."""
-    honest = nature is Nature.HONEST
+    honest = nature is Behaviour.HONEST
     return OwnerPlan(
         nature,
         there,

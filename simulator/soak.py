@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
-from simulator.outcome import Broken, Outcome, run
+from simulator.outcome import InvariantViolated, Outcome, run
 from simulator.scenario import Scenario
 
 BATCH = 50  # runs between two lines of progress
@@ -77,7 +77,7 @@ def run_all(seeds: Iterable[int]) -> Summary:
         summary.runs += 1
         try:
             summary.count(run(Scenario.of(seed)))
-        except Broken as error:
+        except InvariantViolated as error:
             summary.broken.append(str(error))
     summary.processor = time.process_time() - began
     return summary

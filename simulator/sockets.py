@@ -26,6 +26,7 @@ from faults.relay import FaultyRelay
 from node.chunk_udp.owner import Owner
 from node.content.hashing import HashPool
 from node.download import Download, Surroundings
+from node.peer import Peer
 from node.settings import NodeSettings, TransferSettings
 
 AT_ONCE = 4  # transfers
@@ -152,7 +153,14 @@ def _fetch(
     verifier: HashPool,
 ) -> str:
     settings = NodeSettings(1000, folder, ("http://127.0.0.1:9",), search_limit=LONGEST, transfer=SETTINGS)
-    around = Surroundings(settings, [_Tracker(owners)], verifier, lambda event: None, lambda *_: None)
+    around = Surroundings(
+        settings,
+        Peer("127.0.0.1", 1, node_id=1000),
+        [_Tracker(owners)],
+        verifier,
+        lambda event: None,
+        lambda *_: None,
+    )
     download = Download(metainfo, around)
     download.start()
     if not download.done.wait(LONGEST):

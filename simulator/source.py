@@ -22,16 +22,16 @@ from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.facts import Arrived, Fact, NotHeld, NotRare, Queued, Terms, Told
 from node.chunk_udp.fetcher import NEWS_INTERVAL, first_news_wait
 from node.chunk_udp.tokens import Address
-from node.download.board import LATE_CHECK, Board
-from node.download.candidates import Candidate
-from node.download.landing import Landing
+from node.download.known_peers import Candidate
 from node.download.source import SourceThread
+from node.download.state import LATE_CHECK, DownloadState
+from node.download.write_buffer import WriteBuffer
 from node.settings import TransferSettings
 from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
 
-A_TURN = 1e-6  # seconds that the loop takes for one turn: what is due a rounding error ago is due by then
+EPSILON = 1e-6  # seconds that the loop takes for one turn: what is due a rounding error ago is due by then
 RECEIVE_SEGMENTS = 64  # that fit into our receive buffer
 
 
@@ -40,7 +40,7 @@ class Place(Protocol):
 
     scenario: Scenario
     metainfo: Metainfo
-    board: Board
+    board: DownloadState
     clock: Clock
     access: AccessLink
 
@@ -86,7 +86,7 @@ class SimulatedSource(SourceThread):
         self,
         candidate: Candidate,
         place: Place,
-        landing: Landing,
+        landing: WriteBuffer,
         owner: SimulatedOwner,
         links: tuple[Link, Link],
         ended: Callable[[SourceThread, SwarmError | None], None],
@@ -174,7 +174,7 @@ class SimulatedSource(SourceThread):
         due = min(self._next_question, math.inf if timer is None else timer)
         if self.link.idle:  # the board may have something for us by then
             due = min(due, self._virtual.now + LATE_CHECK)
-        due = max(due, self._virtual.now + A_TURN)
+        due = max(due, self._virtual.now + EPSILON)
         if due < self._armed:
             self._armed = due
             self._virtual.at(due, partial(self._on_time, due))
@@ -201,7 +201,7 @@ class SimulatedSource(SourceThread):
         if self._gone:
             return
         self._gone = True
-        self._place.note("ends", self.candidate.node_id, why)
+        self._place.note("ends", self.key, why)
         self.link.share.leave()
         self.give_back(self.link.unreceived())
         self._end(why)
@@ -209,7 +209,7 @@ class SimulatedSource(SourceThread):
     # ---- what comes and goes
 
     def _reaches_owner(self, datagram: bytes) -> None:
-        self._place.note("to", self.candidate.node_id, len(datagram))
+        self._place.note("to", self.key, len(datagram))
         self._owner.receive(datagram, self._here, self._send_back)
 
     def _send_back(self, datagram: bytes) -> None:
@@ -218,7 +218,7 @@ class SimulatedSource(SourceThread):
 
     def _reaches_us(self, datagram: bytes) -> None:
         if not self._gone:
-            self._place.note("from", self.candidate.node_id, len(datagram))
+            self._place.note("from", self.key, len(datagram))
             self._guarded(lambda: self._take(datagram))
 
     def _take(self, datagram: bytes) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from common.messages import OwnerEntry
 from faults.link import Link
-from node.strategy import Source
+from node.peer import FoundPeer, Peer
 from simulator.clock import Clock
-from simulator.fetching import Fetching, content_of
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
+from simulator.simulated_node import SimulatedNode, content_of
 
 TRACKER = 5.0  # seconds between two answers of the tracker
 MOST_SECONDS = 180.0  # of virtual time, and
@@ -19,15 +18,16 @@ LIARS_COST = 3  # times as long: on the worst networks a piece takes minutes, an
 MOST_EVENTS = 400_000
 
 
-class SimulatedDownload(Fetching):
+class SimulatedDownload(SimulatedNode):
     """One run of ``scenario``. ``lines`` collects what happened, for people, if it is a list."""
 
     def __init__(self, scenario: Scenario, lines: list[str] | None = None) -> None:
         self.content, metainfo = content_of(scenario)
-        super().__init__(scenario, Clock(scenario.begins_at), metainfo, lines=lines)
+        own = Peer(f"198.51.100.{scenario.seed % 250 + 1}", 1024 + scenario.seed // 250 % 60_000)
+        super().__init__(scenario, Clock(scenario.begins_at), metainfo, own, lines=lines)
         self.owners = self._make_owners()
 
-    def _make_owners(self) -> dict[Source, tuple[SimulatedOwner, tuple[Link, Link]]]:
+    def _make_owners(self) -> dict[Peer, tuple[SimulatedOwner, tuple[Link, Link]]]:
         owners = {}
         for number, plan in enumerate(self.scenario.owners, 1):
             seed = self.scenario.seed * 100 + number
@@ -35,17 +35,17 @@ class SimulatedDownload(Fetching):
                 plan, self.content, self.metainfo.geometry, self.metainfo.info_hash, self.clock, seed
             )
             links = (Link(plan.there, seed + 30), Link(plan.back, seed + 60))
-            owners[(number, (f"192.0.2.{100 + number}", 9))] = (owner, links)
+            owners[Peer(f"192.0.2.{100 + number}", 9, node_id=number)] = (owner, links)
         return owners
 
-    def reach(self, source: Source) -> tuple[SimulatedOwner, tuple[Link, Link]]:
-        """See ``Fetching``."""
+    def reach(self, source: Peer) -> tuple[SimulatedOwner, tuple[Link, Link]]:
+        """See ``SimulatedNode``."""
         return self.owners[source]
 
     # ---- the coordinator
 
     def run(self) -> None:
-        """Carry the scenario out; Hangs if it does not end."""
+        """Carry the scenario out; Deadlock if it does not end."""
         self._ask_tracker()
         self._look_again()
         rounds = 1 + self.scenario.someone_lies * LIARS_COST
@@ -54,9 +54,9 @@ class SimulatedDownload(Fetching):
 
     def _ask_tracker(self) -> None:
         entries = [
-            OwnerEntry(*source, uploads=0, complete=owner.held is None or owner.held.all())
+            FoundPeer(source, complete=owner.held is None or owner.held.all())
             for source, (owner, _) in self.owners.items()
         ]
-        self.candidates.named(entries)
-        self.board.members(self.candidates.partial_ids())
+        self.candidates.update(entries)
+        self.board.partial_peers(self.candidates.partial_peers())
         self.clock.at(self.clock.now + TRACKER, self._ask_tracker)

@@ -7,6 +7,6 @@ room         landing on a disk that is full: waiting for room
 download     the coordinator: check what is here, find owners, keep them busy, finish
 """
 
-from node.download.download import MAX_DOWNLOADS, Download, Surroundings
+from node.download.coordinator import MAX_DOWNLOADS, Download, Surroundings
 
 __all__ = ["MAX_DOWNLOADS", "Download", "Surroundings"]

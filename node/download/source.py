@@ -13,9 +13,9 @@ from common.metainfo import Metainfo
 from node.chunk_udp.access import AccessLink
 from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.fetcher import Fetcher
-from node.download.board import Board
-from node.download.candidates import Candidate
-from node.download.landing import Landing
+from node.download.known_peers import Candidate
+from node.download.state import DownloadState
+from node.download.write_buffer import WriteBuffer
 from node.settings import TransferSettings
 
 LARGE_REQUEST = 1 << 17  # bytes; who asks for as much at a time comes again within 4 ms
@@ -33,8 +33,8 @@ class SourceThread:
         self,
         candidate: Candidate,
         metainfo: Metainfo,
-        board: Board,
-        landing: Landing,
+        board: DownloadState,
+        landing: WriteBuffer,
         settings: TransferSettings,
         ended: Callable[[SourceThread, SwarmError | None], None],
         clock: Callable[[], float] = time.monotonic,
@@ -42,7 +42,7 @@ class SourceThread:
     ) -> None:
         self._access = access
         self.candidate = candidate
-        self.key = candidate.node_id, candidate.addr  # its name on the board
+        self.key = candidate.peer
         self._metainfo = metainfo
         self._board = board
         self._landing = landing
@@ -57,7 +57,7 @@ class SourceThread:
         self.idle_since = float("inf")  # since it has had nothing useful for us
         self._in_hand = 0, 0  # taken from the board and not asked for yet
         self._unchecked_if_trusted = False
-        self._thread = threading.Thread(target=self._run, name=f"owner-{candidate.node_id}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"owner-{candidate.peer}", daemon=True)
 
     @property
     def delivered(self) -> bool:
@@ -75,9 +75,7 @@ class SourceThread:
     def _run(self) -> None:
         why: SwarmError | None = PeerFault("stopped by a fault of this program")  # then a trace tells more
         try:
-            fetcher = Fetcher(
-                self.candidate.addr, self._metainfo.info_hash, self._settings, self, self._access
-            )
+            fetcher = Fetcher(self.key.addr, self._metainfo.info_hash, self._settings, self, self._access)
             self._begin(fetcher.connection)
             fetcher.receive_chunk()
             why = None

@@ -137,5 +137,5 @@ def progress(event: events.Progress) -> str:
     )
 
 
-def _ids(ids: Sequence[int]) -> str:
+def _ids(ids: Sequence[int | None]) -> str:
     return ", ".join(str(i) for i in ids) or "nobody"

@@ -8,7 +8,7 @@ import pytest
 
 from bench.content import make_content
 from bench.crowd import run
-from common.bounds import distribution_time
+from simulator.bounds import distribution_time
 
 
 def test_the_bound_is_the_seed_alone_or_all_uploads_together() -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.clock import Clock, Hangs
-from simulator.outcome import Broken, _check, run
-from simulator.scenario import Nature, Scenario
+from simulator.clock import Clock, Deadlock
+from simulator.outcome import InvariantViolated, _check, run
+from simulator.scenario import Behaviour, Scenario
+from simulator.simulated_node import number_of
 from simulator.soak import LEAST_FACTOR, run_all
 from simulator.swarm import SimulatedDownload
 
@@ -48,7 +49,7 @@ def test_what_once_went_on_for_ever_or_cost_too_much(seed: int, banned: int) -> 
 def test_all_kinds_of_trouble_come_up_in_the_thousand() -> None:
     scenarios = [Scenario.of(seed) for seed in range(RUNS)]
     owners = [owner for scenario in scenarios for owner in scenario.owners]
-    assert {owner.nature for owner in owners} == set(Nature)
+    assert {owner.nature for owner in owners} == set(Behaviour)
     for trouble in ("loss", "duplicate", "reorder", "corrupt"):
         assert any(getattr(owner.back, trouble) > 0 for owner in owners)
     assert any(owner.part < 1 for owner in owners) and any(owner.dies_at is not None for owner in owners)
@@ -59,7 +60,7 @@ def test_all_kinds_of_trouble_come_up_in_the_thousand() -> None:
 def liars(first: int) -> int:
     """The first seed from ``first`` on whose run has a polluter."""
     natures = ((seed, [owner.nature for owner in Scenario.of(seed).owners]) for seed in range(first, RUNS))
-    return next(seed for seed, found in natures if Nature.POLLUTER in found)
+    return next(seed for seed, found in natures if Behaviour.POLLUTER in found)
 
 
 def test_the_same_seed_gives_the_same_trace_in_any_process() -> None:
@@ -83,7 +84,7 @@ def test_a_run_that_breaks_says_its_seed_and_the_soak_counts_it(monkeypatch: pyt
         raise AssertionError("corrupt")
 
     monkeypatch.setattr("simulator.outcome._check", corrupt)
-    with pytest.raises(Broken, match=r"^seed 3: corrupt: Scenario\(seed=3, "):
+    with pytest.raises(InvariantViolated, match=r"^seed 3: corrupt: Scenario\(seed=3, "):
         run(Scenario.of(3))
     summary = run_all(range(3, 5))
     assert [reason.split(":")[0] for reason in summary.broken] == ["seed 3", "seed 4"]
@@ -94,7 +95,9 @@ def test_what_must_be_so_is_looked_at() -> None:
     download = SimulatedDownload(Scenario.of(liars(0)))
     download.run()
     _check(download)
-    honest = next(c for c in download.candidates if not download.scenario.owners[c.node_id - 1].nature.lies)
+    honest = next(
+        c for c in download.candidates if not download.scenario.owners[number_of(c.peer) - 1].nature.lies
+    )
     honest.blamed = True
     with pytest.raises(AssertionError, match="is banned"):
         _check(download)
@@ -114,17 +117,17 @@ def test_the_clock_does_things_in_order_and_notices_what_never_ends() -> None:
         clock.at(when, lambda name=name: seen.append((name, clock.now)))
     assert clock.run_until(lambda: len(seen) == 4, 10.0, 10) == 4
     assert seen == [("past", 5.0), ("a", 6.0), ("b", 7.0), ("c", 7.0)]
-    with pytest.raises(Hangs, match="ever happen"):
+    with pytest.raises(Deadlock, match="ever happen"):
         clock.run_until(lambda: False, 10.0, 10)
 
     def again() -> None:
         clock.at(clock.now, again)
 
     again()
-    with pytest.raises(Hangs, match="10 things"):
+    with pytest.raises(Deadlock, match="10 things"):
         clock.run_until(lambda: False, 10.0, 10)
     clock.at(11.0, again)
     late = Clock()
     late.at(11.0, again)
-    with pytest.raises(Hangs, match=r"11\.0 s"):
+    with pytest.raises(Deadlock, match=r"11\.0 s"):
         late.run_until(lambda: False, 10.0, 10)

@@ -15,7 +15,7 @@ from node.chunk_udp import sockets
 from node.chunk_udp.owner import Owner
 from node.chunk_udp.serving import LONGEST_BACKLOG
 from node.chunk_udp.waiting import Portion
-from node.download.landing import MAX_AGE
+from node.download.write_buffer import MAX_AGE
 from node.settings import TransferSettings
 
 MIB = 1 << 20

@@ -18,9 +18,10 @@ from common.errors import DownloadFailed, FileFault, PeerFault
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.chunk_udp.fetcher import Fetcher
 from node.content.hashing import HashPool
-from node.download import Download, Surroundings, download, source
-from node.download.board import Board
-from node.download.candidates import Candidate
+from node.download import Download, Surroundings, coordinator, source
+from node.download.known_peers import Candidate
+from node.download.state import DownloadState
+from node.peer import Peer
 from node.settings import NodeSettings, TransferSettings
 
 PIECE = 32 << 10
@@ -43,7 +44,10 @@ def verifier() -> Iterator[HashPool]:
 def around(tmp_path: Path, verifier: HashPool) -> Callable[..., Surroundings]:
     """``around(told, ...)``: a node that has no tracker and tells its events to a list."""
     settings = NodeSettings(1, tmp_path, "http://127.0.0.1:9", search_limit=0.1)
-    return lambda told, **others: Surroundings(settings, [], verifier, told.append, lambda *_: None, **others)
+    own = Peer("127.0.0.1", 1, node_id=1)
+    return lambda told, **others: Surroundings(
+        settings, own, [], verifier, told.append, lambda *_: None, **others
+    )
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def failing(error: Exception) -> Any:
 def test_what_the_system_refuses_is_the_downloads_end_with_its_reason(
     metainfo: Metainfo, around: Callable[..., Surroundings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "check_room", failing(OSError(errno.EIO, "the disk is on fire")))
+    monkeypatch.setattr(coordinator, "check_room", failing(OSError(errno.EIO, "the disk is on fire")))
     told: list[Any] = []
     failed = Download(metainfo, around(told))
     failed.start()
@@ -106,7 +110,7 @@ def test_a_fault_of_ours_is_no_success(
     monkeypatch: pytest.MonkeyPatch,
     traces: list[str],
 ) -> None:
-    monkeypatch.setattr(download, "check_room", failing(RuntimeError("a bug")))
+    monkeypatch.setattr(coordinator, "check_room", failing(RuntimeError("a bug")))
     told: list[Any] = []
     failed = Download(metainfo, around(told))
     failed.start()
@@ -119,7 +123,7 @@ def test_an_owners_thread_that_dies_is_not_waited_for(
     metainfo: Metainfo, monkeypatch: pytest.MonkeyPatch, traces: list[str]
 ) -> None:
     monkeypatch.setattr(source, "Fetcher", failing(RuntimeError("a bug")))
-    board = Board(metainfo.geometry, Bitfield(1))
+    board = DownloadState(metainfo.geometry, Bitfield(1))
     ended: list[Any] = []
     gone = threading.Event()
 
@@ -127,7 +131,7 @@ def test_an_owners_thread_that_dies_is_not_waited_for(
         ended.append(why)
         gone.set()
 
-    candidate = Candidate(2, NOBODY)
+    candidate = Candidate(Peer(*NOBODY, node_id=2))
     landing: Any = None
     thread = source.SourceThread(candidate, metainfo, board, landing, TransferSettings(), on_end)
     board.start([thread.key])

@@ -17,12 +17,11 @@ import pytest
 
 from common.bitfield import Bitfield
 from common.geometry import Geometry
-from common.messages import OwnerEntry
-from node.download.board import Board
-from node.download.candidates import Candidate, Candidates
-from node.download.crew import MAX_WITNESSES
-from node.download.judging import Judge
-from node.strategy import Source
+from node.download.known_peers import Candidate, KnownPeers
+from node.download.piece_results import PieceResults
+from node.download.source_pool import MAX_WITNESSES
+from node.download.state import DownloadState
+from node.peer import FoundPeer, Peer
 
 RUNS, BATCHES = 1000, 10
 MOST_STEPS = 50_000
@@ -32,7 +31,7 @@ MOST_STEPS = 50_000
 class Owner:
     """One owner: honest unless it lies, and its path."""
 
-    source: Source
+    source: Peer
     lies: float = 0.0  # probability that a span that it sends is wrong
     lies_after: int = 0  # bytes that it sends first, to be trusted
     spoils: float = 0.0  # probability that its path changes a byte without anybody noticing
@@ -55,21 +54,23 @@ class Download:
         )
         self.content = chance.randbytes(self.geometry.size)
         self.got = bytearray(self.geometry.size)
-        self.board = Board(self.geometry, Bitfield(self.geometry.piece_count), seed, lambda: self.now)
-        self.candidates = Candidates(99)
+        self.board = DownloadState(
+            self.geometry, Bitfield(self.geometry.piece_count), Peer("127.0.0.2", seed), lambda: self.now
+        )
+        self.candidates = KnownPeers(Peer("127.0.0.1", 1, node_id=99))
         self.most = chance.choice([1, 2, 3, 3, 5])
         self.owners = {owner.source: owner for owner in self._cast()}
-        self.judge = Judge(self.board, self, self.candidates, threading.Lock(), self, lambda: None)
-        self.wrong_pieces: list[tuple[int, set[Source]]] = []
-        self.wrong_bytes: dict[int, set[Source]] = {}  # who has put wrong bytes into a piece on its way
+        self.judge = PieceResults(self.board, self, self.candidates, threading.Lock(), self, lambda: None)
+        self.wrong_pieces: list[tuple[int, set[Peer]]] = []
+        self.wrong_bytes: dict[int, set[Peer]] = {}  # who has put wrong bytes into a piece on its way
         self.started = False
 
     def _cast(self) -> list[Owner]:
         """One honest owner that never dies at least, and all kinds of others."""
         chance = self.chance
-        cast = [Owner((1, ("127.0.0.1", 1001)))]
+        cast = [Owner(Peer("127.0.0.1", 1001, node_id=1))]
         for number in range(2, chance.randint(3, 7)):
-            owner = Owner((number, ("127.0.0.1", 1000 + number)), dies=chance.choice([0.0, 0.0, 0.05]))
+            owner = Owner(Peer("127.0.0.1", 1000 + number), dies=chance.choice([0.0, 0.0, 0.05]))
             kind = chance.choice(["honest", "liar", "late liar", "sometimes", "spoilt"])
             if kind != "honest":
                 owner.lies = {"liar": 1.0, "late liar": 1.0, "sometimes": 0.3, "spoilt": 0.0}[kind]
@@ -94,7 +95,7 @@ class Download:
     def write(self, offset: int, buffers: object) -> None:
         raise NotImplementedError
 
-    def piece(self, index: int, right: bool, deliverers: Mapping[Source, int]) -> None:
+    def piece(self, index: int, right: bool, deliverers: Mapping[Peer, int]) -> None:
         if not right:
             self.wrong_pieces.append((index, set(deliverers)))
 
@@ -104,12 +105,12 @@ class Download:
     # ---- what happens
 
     def engage(self) -> None:
-        entries = [OwnerEntry(*owner.source, uploads=0) for owner in self.owners.values()]
-        self.candidates.named(entries)
+        entries = [FoundPeer(owner.source) for owner in self.owners.values()]
+        self.candidates.update(entries)
         active = sum(candidate.active for candidate in self.candidates)
         wanted = self.most + min(self.board.suspects, MAX_WITNESSES) - active
         chosen = self.candidates.choose(wanted, self.now, self.board.helpless(self.now)) if wanted > 0 else []
-        sources = [(candidate.node_id, candidate.addr) for candidate in chosen]
+        sources = [candidate.peer for candidate in chosen]
         if sources and not self.started:
             self.started = True
             self.board.start(sources)
@@ -137,9 +138,9 @@ class Download:
         self.board.give_back(owner.under_way, owner.source)
         self.board.leave(owner.source)
         if why and not owner.candidate.blamed:
-            Candidates.failed(owner.candidate, why, self.now)
+            KnownPeers.failed(owner.candidate, why, self.now)
         else:
-            Candidates.released(owner.candidate)
+            KnownPeers.released(owner.candidate)
         owner.candidate = None
 
     def _deliver(self, owner: Owner) -> None:
@@ -191,7 +192,7 @@ def check(download: Download) -> Counter[str]:
     assert bytes(download.got) == download.content
     assert download.board.fault is None
     for owner in download.owners.values():
-        candidate = download.candidates.find(*owner.source)
+        candidate = download.candidates.find(owner.source)
         assert candidate is not None
         honest = owner.lies == 0.0
         assert not (honest and candidate.blamed), f"{owner} is banned, and is honest"

@@ -12,14 +12,15 @@ from common.bitfield import Bitfield
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from common.ranges import RangeSet
 from node.chunk_udp import wire
-from node.download.board import Board
-from node.download.candidates import Candidate
+from node.download.known_peers import Candidate
 from node.download.source import LARGE_REQUEST, PORTION, SourceThread
+from node.download.state import DownloadState
+from node.peer import Peer
 from node.settings import TransferSettings
 
 PIECE = 4 * 1024 * 1024
 PIECES = 3
-OTHER = (2, ("127.0.0.1", 2))
+OTHER = Peer("127.0.0.1", 2, node_id=2)
 
 
 class NoLanding:
@@ -38,22 +39,27 @@ def metainfo() -> Metainfo:
 
 
 @pytest.fixture
-def board(metainfo: Metainfo) -> Board:
-    return Board(metainfo.geometry, Bitfield(PIECES))
+def board(metainfo: Metainfo) -> DownloadState:
+    return DownloadState(metainfo.geometry, Bitfield(PIECES))
 
 
 @pytest.fixture
-def source(metainfo: Metainfo, board: Board, tmp_path: Path) -> SourceThread:
+def source(metainfo: Metainfo, board: DownloadState, tmp_path: Path) -> SourceThread:
     landing: Any = NoLanding()
     made = SourceThread(
-        Candidate(1, ("127.0.0.1", 1)), metainfo, board, landing, TransferSettings(), lambda *_: None
+        Candidate(Peer("127.0.0.1", 1, node_id=1)),
+        metainfo,
+        board,
+        landing,
+        TransferSettings(),
+        lambda *_: None,
     )
     board.start([made.key])
     board._plan.probation.right(0, [made.key, OTHER])  # both are known
     return made
 
 
-def test_large_requests_are_taken_by_the_portion(source: SourceThread, board: Board) -> None:
+def test_large_requests_are_taken_by_the_portion(source: SourceThread, board: DownloadState) -> None:
     size = wire.MAX_REQUEST
     spans = [source.next_span(size) for _ in range(PORTION)]
     assert spans == [(at * size, (at + 1) * size) for at in range(PORTION)]
@@ -62,7 +68,7 @@ def test_large_requests_are_taken_by_the_portion(source: SourceThread, board: Bo
     assert board._plan.outstanding.of(source.key) == 2 * PORTION * size
 
 
-def test_small_requests_are_taken_one_by_one(source: SourceThread, board: Board) -> None:
+def test_small_requests_are_taken_one_by_one(source: SourceThread, board: DownloadState) -> None:
     size = LARGE_REQUEST - 1
     assert source.next_span(size) == (0, size)
     assert board._plan.outstanding.of(source.key) == size
@@ -73,7 +79,7 @@ def test_who_slows_down_is_asked_for_no_more_at_a_time_than_fits(source: SourceT
     assert source.next_span(1000) == (wire.MAX_REQUEST, wire.MAX_REQUEST + 1000)
 
 
-def test_what_is_in_hand_at_the_end_is_for_others_once(source: SourceThread, board: Board) -> None:
+def test_what_is_in_hand_at_the_end_is_for_others_once(source: SourceThread, board: DownloadState) -> None:
     first = source.next_span(wire.MAX_REQUEST)
     assert first == (0, wire.MAX_REQUEST)
     source.give_back([first])
@@ -88,7 +94,7 @@ def test_what_is_in_hand_at_the_end_is_for_others_once(source: SourceThread, boa
     assert list(taken) == [(0, PIECES * PIECE)]
 
 
-def told_all(source: SourceThread, board: Board) -> None:
+def told_all(source: SourceThread, board: DownloadState) -> None:
     """It has everything, and somebody else has a part."""
     source.told(PIECES * PIECE, True, 0, b"")
     board.join(OTHER)
@@ -96,7 +102,7 @@ def told_all(source: SourceThread, board: Board) -> None:
 
 
 def test_what_somebody_else_has_just_got_is_left_to_them_with_all_that_is_in_hand(
-    source: SourceThread, board: Board
+    source: SourceThread, board: DownloadState
 ) -> None:
     told_all(source, board)
     board.meter(source.key).rate = 10e6  # so it may be asked for much in advance
@@ -115,7 +121,7 @@ def test_what_somebody_else_has_just_got_is_left_to_them_with_all_that_is_in_han
     assert taken.overlap(piece * PIECE, (piece + 1) * PIECE) == [(piece * PIECE, (piece + 1) * PIECE)]
 
 
-def test_the_first_piece_of_a_new_owner_is_meant(source: SourceThread, board: Board) -> None:
+def test_the_first_piece_of_a_new_owner_is_meant(source: SourceThread, board: DownloadState) -> None:
     told_all(source, board)
     board._plan.probation.distrust(source.key)
     board.join(source.key)

@@ -1,0 +1,364 @@
+"""The coordinator of one download, from the check of what is here to the file in place.
+
+    WAITING ─▶ CHECKING ─▶ SEARCHING ⇄ FETCHING ─▶ FINISHING ─▶ COMPLETED
+       │           │            │          │           │
+       └───────────┴────────────┴──────────┴───────────┴──────▶ FAILED, CANCELLED   (NAME.part is kept)
+
+It names no transport: owners' threads take spans from the board and report what arrived; hashing threads
+report what was right. This thread finds owners, keeps as many busy as the settings say, replaces those that
+fail, and tells what goes on.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from common.bitfield import Bitfield
+from common.errors import DownloadFailed, FileFault, SwarmError
+from common.filenames import PART_SUFFIX
+from common.metainfo import Metainfo
+from node import events
+from node.chunk_udp.access import AccessLink
+from node.content.atomic_rename import finish_rename
+from node.content.hashing import HashPool, Verdict
+from node.content.store import PartFile
+from node.discovery.base import Discovery
+from node.download.checking import check_existing, check_part, check_room
+from node.download.disk_full import RetryWhenFull
+from node.download.known_peers import Candidate, KnownPeers
+from node.download.peer_search import Next, PeerSearch, SearchBackoff
+from node.download.piece_results import PieceResults
+from node.download.reporting import DownloadReporter, source_rows
+from node.download.source import SourceThread
+from node.download.source_pool import SourceLimits, SourcePool
+from node.download.state import DownloadState
+from node.download.write_buffer import BufferPool, WriteBuffer, pool_for
+from node.peer import FoundPeer, Peer
+from node.settings import NodeSettings
+
+JOIN_LIMIT = 5.0  # seconds to wait for an owner's thread to end
+SHORTEST_NAP = 0.01  # seconds
+MAX_DOWNLOADS = 16  # of a node at a time: each has a file and, for each owner, a socket open
+TURN_CHECK = 0.1  # seconds after which one that waits for its turn looks whether it is cancelled
+
+
+class State(enum.Enum):
+    """Where a download is; the values are what -status shows."""
+
+    WAITING = "waiting"
+    CHECKING = "checking"
+    SEARCHING = "searching"
+    FETCHING = "fetching"
+    FINISHING = "finishing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a download needs of its node."""
+
+    settings: NodeSettings
+    own: Peer  # this node, as others reach it
+    trackers: Sequence[Discovery]  # whom to ask for owners, in this order
+    verifier: HashPool
+    emit: events.EventSink
+    in_place: Callable[[Download, Path], None]  # the file is there: share it, tell the tracker
+    part_begun: Callable[[Download, PartFile], None] = lambda download, part: None  # first verified pieces
+    part_ended: Callable[[Download], None] = lambda download: None  # and there will be no whole
+    access: AccessLink | None = None  # the node's own, which all its downloads share
+    turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_DOWNLOADS))
+
+
+class Download:
+    """Fetches ``metainfo``'s content; ``start`` it once, then watch ``done`` and ``error``."""
+
+    def __init__(self, metainfo: Metainfo, surroundings: Surroundings) -> None:
+        self.metainfo = metainfo
+        self.info_hash = metainfo.info_hash
+        self.size = metainfo.size
+        self.done = threading.Event()
+        self.over = False  # whether its part is closed; what is left to do is to tell
+        self.error: SwarmError | None = None
+        self.board = DownloadState(metainfo.geometry, Bitfield(metainfo.geometry.piece_count))
+        self._around = surroundings
+        self._settings = settings = surroundings.settings
+        self._tell = DownloadReporter(metainfo, surroundings.emit, settings.progress_interval)
+        self._state = State.WAITING
+        self._cancelled = threading.Event()
+        self._lock = threading.Lock()  # guards candidates and sources
+        self._candidates = KnownPeers(surroundings.own)
+        places = SourceLimits(settings.max_owners, settings.max_partial_owners)
+        self._crew = SourcePool(self._candidates, self._lock, places, self._source_thread)
+        self._search = PeerSearch(
+            surroundings.trackers, metainfo.name, metainfo.info_hash_hex, self._owners_found
+        )
+        self._no_owner_because = "the tracker knows no owner"
+        self._part: PartFile | None = None
+        self._place: RetryWhenFull | None = None  # the part, for those who write to it
+        self._part_offered = False
+        self._judge: PieceResults | None = None
+        self._pool = pool_for(metainfo, places.threads)
+        self._thread = threading.Thread(target=self._run, name=f"download-{metainfo.name}", daemon=True)
+        self._started_at = self._fetching_since = self._fetched_at = time.monotonic()
+
+    # ---- for the node
+
+    def start(self) -> None:
+        """Begin, in the background."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Stop; NAME.part is kept. Returns at once: wait for ``done``."""
+        self._cancelled.set()
+        self.board.stop()
+
+    def credits(self) -> list[tuple[int, int]]:
+        """``(node_id, bytes)``: who delivered how much of the verified pieces."""
+        amounts = ((c.peer.node_id, self.board.verified_from(c.peer)) for c in self._known())
+        return [(node_id, amount) for node_id, amount in amounts if amount and node_id is not None]
+
+    def status(self) -> events.DownloadStatus:
+        """A row of -status."""
+        sources = source_rows(self._known(), self.board, self._settings.max_owners, self.board.complete)
+        rate = sum(source.rate for source in sources)
+        received = self.board.received
+        no_room = self._place.reason if self._place is not None and not self.over else ""
+        return events.DownloadStatus(
+            filename=self.metainfo.name,
+            info_hash=self.metainfo.info_hash_hex,
+            state=State.WAITING.value if no_room else self._state.value,
+            size=self.size,
+            verified=self.board.verified,
+            received=received,
+            rate=rate,
+            eta=(self.size - received) / rate if rate > 0 else None,
+            reason=str(self.error) if self.error else no_room,
+            sources=sources,
+        )
+
+    def peers(self) -> list[events.PeerStatus]:
+        """Rows of -peers: every owner known, and why it is not used."""
+        name = self.metainfo.name
+        return [
+            events.PeerStatus(
+                s.node_id, s.addr, name, "from", s.received, s.rate, s.state, s.reason, s.complete, s.held
+            )
+            for s in self.status().sources
+        ]
+
+    def _known(self) -> list[Candidate]:
+        with self._lock:
+            return list(self._candidates)
+
+    # ---- the story
+
+    def _run(self) -> None:
+        fault: SwarmError | None = DownloadFailed(
+            f"{self.metainfo.name}: stopped by a fault of this program"  # and a trace is on its way
+        )
+        try:
+            with self._turn():
+                path = self._fetch_into_place()
+            self._state, fault = State.COMPLETED, None
+            seconds = time.monotonic() - self._started_at
+            fetching = self._fetched_at - self._fetching_since
+            self._tell.completed(path, seconds, fetching, self.status().sources)
+            self._offer(path)
+        except SwarmError as error:
+            fault = error
+        except OSError as error:
+            fault = FileFault(f"{self.metainfo.name}: {error.strerror or error}")
+        finally:
+            if fault is not None:
+                self._around.part_ended(self)  # while the part is open: others may be reading it
+            self._let_go()
+            if fault is not None:
+                self._failed(fault)
+            self.done.set()
+
+    def _let_go(self) -> None:
+        """End the owners' threads and close the part: from now on another download may have it."""
+        self.board.stop()
+        self._crew.join(JOIN_LIMIT)  # after the file is in place: nothing is written once all is verified
+        if self._part is not None:
+            self._part.close()
+        self._pool = BufferPool(0, 0)  # a node may keep hundreds of downloads to show; not their buffers
+        self.over = True
+
+    def _offer(self, path: Path) -> None:
+        """Contribution what is complete; it stays complete if that cannot be (moved away at once, node leaving)."""
+        try:
+            self._around.in_place(self, path)
+        except (SwarmError, OSError) as error:
+            self._tell.not_offered(str(error))
+
+    def _offer_part(self) -> None:
+        """As soon as a piece is verified others may have it."""
+        if not self._part_offered and self.board.verified and self._part is not None:
+            self._part_offered = True
+            self._around.part_begun(self, self._part)
+
+    def _failed(self, error: SwarmError) -> None:
+        self.error = error
+        self._state = State.CANCELLED if self._cancelled.is_set() else State.FAILED
+        self._tell.failed(str(error))  # the last of all: whoever reads it may begin anew at once
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until fewer than MAX_DOWNLOADS of this node go on, and be one of them."""
+        while not self._around.turns.acquire(timeout=TURN_CHECK):
+            self._check_cancelled()
+        try:
+            self._check_cancelled()
+            self._state, self._started_at = State.CHECKING, time.monotonic()
+            yield
+        finally:
+            self._around.turns.release()
+
+    def _fetch_into_place(self) -> Path:
+        metainfo, threads = self.metainfo, self._settings.hash_threads
+        final_path = self._settings.folder / metainfo.name
+        part_path = final_path.with_name(metainfo.name + PART_SUFFIX)
+        if os.path.lexists(final_path):
+            held = check_existing(final_path, metainfo, threads, self._tell.hashed, self._cancelled)
+            self._check_cancelled()
+            self.board = DownloadState(metainfo.geometry, held, self._around.own)
+            finish_rename(part_path, final_path)
+            return final_path
+        if not os.path.lexists(part_path):
+            check_room(self._settings.folder, metainfo.name, self.size)  # and leave no empty part behind
+        part = self._part = PartFile.open(self._settings.folder, metainfo)
+        self._place = RetryWhenFull(part, self._settings.room_limit, self._wait_for_room, self._tell.waiting)
+        held = check_part(part, metainfo, threads, self._tell.hashed, self._cancelled)
+        self.board = DownloadState(metainfo.geometry, held, self._around.own)
+        self._judge = PieceResults(
+            self.board, self._place, self._candidates, self._lock, self._tell, self._search.ask
+        )
+        self._check_cancelled()  # after the board is there: whoever cancels now stops this one
+        check_room(self._settings.folder, metainfo.name, self.size - max(self.board.verified, part.allocated))
+        self._tell.started(self.board.verified)
+        self._fetching_since = self._fetched_at = time.monotonic()
+        self._fetch()
+        self._fetched_at = time.monotonic()
+        return self.reassemble_file(part)
+
+    def reassemble_file(self, part: PartFile) -> Path:
+        """All pieces are verified and each is in its place already: make them safe, give them their name."""
+        self._state = State.FINISHING
+        self._tell.progress(self.status())
+        return part.finish()
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise DownloadFailed(f"{self.metainfo.name}: stopped; what is here of it is kept")
+
+    def _fetch(self) -> None:
+        """Keep owners at work until every piece is verified; raises why that cannot be."""
+        self._state = State.SEARCHING
+        self._search.ask()
+        last_tick = time.monotonic()
+        patience = SearchBackoff(self._settings.search_limit, last_tick)
+        while not self.board.over:
+            now = time.monotonic()
+            chosen = self._crew.engage(self.board, now)
+            if chosen:
+                self._tell.owners_found(self._known(), chosen)
+            self._offer_part()
+            patience.saw(self.board.received, now)
+            if self._crew.size:
+                self._state = State.FETCHING
+                if self._crew.has_room() and patience.wants_more(now):
+                    self._search.ask()
+            elif not self._search.asking and not (self._place and self._place.reason):
+                self._look_for_owners(patience, now)
+            nap = patience.seconds(now) or self._settings.progress_interval
+            self.board.wait(max(SHORTEST_NAP, min(nap, self._settings.progress_interval)))
+            if now - last_tick >= self._settings.progress_interval:
+                last_tick = now
+                self.board.tick()
+                self._tell.progress(self.status())
+        if self.board.fault is not None:
+            raise self.board.fault
+        if not self.board.complete:
+            self._check_cancelled()
+            raise DownloadFailed(f"{self.metainfo.name}: stopped")
+
+    def _look_for_owners(self, patience: SearchBackoff, now: float) -> None:
+        """Nobody delivers: wait, ask again, or give up."""
+        self._state = State.SEARCHING
+        what, new_wait = patience.nobody(now)
+        if what is Next.GIVE_UP:
+            name, limit = self.metainfo.name, self._settings.search_limit
+            reason = self._no_owner_because
+            raise DownloadFailed(f"{name}: no owner for {limit:g} s ({reason}); {name}.part is kept")
+        if what is Next.ASK:
+            self._search.ask()
+        elif new_wait:
+            self._tell.waiting(patience.seconds(now), self._no_owner_because)
+
+    def _wait_for_room(self, seconds: float) -> bool:
+        with self.board.changed:
+            return self.board.changed.wait_for(lambda: self.board.over, seconds)
+
+    # ---- owners
+
+    def _owners_found(self, owners: list[FoundPeer] | None, why: str) -> None:
+        """On the search's thread: the trackers have answered, or have not."""
+        if owners is None:
+            self._no_owner_because = why
+        else:
+            with self._lock:
+                self._candidates.update(owners)
+                partial = self._candidates.partial_peers()
+            self.board.partial_peers(partial)
+            others = any(owner.peer.node_id != self._settings.node_id for owner in owners)
+            self._no_owner_because = self._last_failure() if others else "the tracker knows no owner"
+        with self.board.changed:
+            self.board.changed.notify_all()
+
+    def _last_failure(self) -> str:
+        failed = [c for c in self._known() if c.reason]
+        return "; ".join(f"{c.peer}: {c.reason}" for c in failed) or "none of its owners can be used"
+
+    def _source_thread(self, candidate: Candidate) -> SourceThread:
+        assert self._place is not None
+        landing = WriteBuffer(candidate.peer, self, self._place, self._around.verifier, self._pool)
+        transfer = self._settings.transfer
+        if candidate.doubt:
+            transfer = replace(transfer, checked=True)
+        return SourceThread(
+            candidate,
+            self.metainfo,
+            self.board,
+            landing,
+            transfer,
+            self._source_ended,
+            access=self._around.access,
+        )
+
+    def _source_ended(self, source: SourceThread, why: SwarmError | None) -> None:
+        """On the source's thread: it works no more."""
+        self._crew.ended(source, why)
+        if isinstance(why, FileFault):
+            self.board.stop(why)
+        elif why is not None and not source.candidate.blamed and not self.board.over:
+            self._tell.lost(source.candidate)
+            self._search.ask()
+        with self.board.changed:
+            self.board.changed.notify_all()
+
+    # ---- pieces
+
+    def judged(self, piece: int, verdict: Verdict) -> None:
+        """On the thread that hashed it: the piece is right, wrong, or could not be read."""
+        assert self._judge is not None
+        self._judge.judged(piece, verdict)

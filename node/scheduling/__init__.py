@@ -1,0 +1,1 @@
+"""Who fetches which bytes: decisions without sockets, threads or clocks."""

@@ -1,0 +1,155 @@
+"""One seed and many nodes that begin together, each with an upload limit, in virtual time.
+
+Processors cost nothing here, so what is left is what the protocol costs: how soon each piece leaves the seed,
+how fast news of it travels, whose uplink idles. ``python -m simulator --crowd 30`` prints it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common.bitfield import Bitfield
+from faults.link import Link, LinkFaults
+from node.chunk_udp.slots import Slots
+from node.download.peer_search import SearchBackoff
+from node.peer import FoundPeer, Peer
+from simulator.bounds import distribution_time
+from simulator.clock import Clock
+from simulator.owner import SimulatedOwner
+from simulator.scenario import Behaviour, OwnerPlan, Scenario
+from simulator.simulated_node import SimulatedNode, content_of, number_of
+
+SEED = Peer("192.0.2.1", 9, node_id=1)
+FIRST = 100  # node id of the first of the others
+PARTIAL, SLOTS = 8, 16  # as MAX_PARTIAL_OWNERS and UPLOAD_SLOTS
+MOST_NODES = 250  # each has an address of 192.0.2.0/24
+ROUND_TRIP = 0.001  # seconds, as on a classroom's network
+SEGMENT = 16_000  # bytes
+SLOWEST = 4.0  # times the bound, after which it is called hanging
+MOST_EVENTS = 20_000_000
+
+
+@dataclass(frozen=True)
+class FlashCrowdPlan:
+    """``nodes`` nodes and a seed share ``size`` bytes; each sends ``upload`` bytes a second at most."""
+
+    nodes: int
+    size: int
+    upload: int
+    piece_length: int = 1 << 16
+    seed: int = 1  # of all that is left to chance
+
+    @property
+    def bound(self) -> float:
+        """Seconds that it takes at least."""
+        return distribution_time(self.size, self.nodes, self.upload)
+
+    def scenario(self) -> Scenario:
+        """What each node's part of it looks like: a clean network, and no owners but those of the crowd."""
+        return Scenario(
+            self.seed,
+            self.size,
+            self.piece_length,
+            SEGMENT,
+            checked=False,
+            controller="bbr",
+            most_owners=3,
+            download_limit=None,
+            begins_at=0.0,
+            hashing=0.0,
+            owners=(),
+        )
+
+
+class _Uplink(SimulatedOwner):
+    """What a node of the crowd serves. Nobody else comes for its slots."""
+
+    def _stranger(self, slots: Slots) -> None:
+        pass
+
+
+class FlashCrowd:
+    """One run of ``plan``."""
+
+    def __init__(self, plan: FlashCrowdPlan) -> None:
+        self.plan = plan
+        self.scenario = plan.scenario()
+        self.clock = Clock()
+        self.content, self.metainfo = content_of(self.scenario)
+        self.owners: dict[Peer, SimulatedOwner] = {SEED: self.uplink(SEED)}
+        self.known: set[Peer] = {SEED}  # to the tracker
+        self.seeded: Counter[int] = Counter()  # how often each piece came from the seed
+        self.ended: list[float] = []  # seconds until each node had everything
+        self.members = [_Member(self, FIRST + number) for number in range(plan.nodes)]
+
+    def uplink(self, source: Peer) -> SimulatedOwner:
+        """What ``source`` serves."""
+        clean = LinkFaults(delay=ROUND_TRIP / 2)
+        plan = OwnerPlan(Behaviour.HONEST, clean, clean, SLOTS, self.plan.upload)
+        geometry = self.metainfo.geometry
+        seed = self.plan.seed * 1000 + number_of(source)
+        return _Uplink(plan, self.content, geometry, self.metainfo.info_hash, self.clock, seed)
+
+    def run(self) -> None:
+        """Until all have everything; Deadlock if that does not come to pass."""
+        for member in self.members:
+            member.begin()
+        self.clock.run_until(
+            lambda: len(self.ended) == len(self.members), SLOWEST * self.plan.bound, MOST_EVENTS
+        )
+
+    @property
+    def again(self) -> int:
+        """How often the seed sent a piece that had left it before."""
+        return sum(times - 1 for times in self.seeded.values())
+
+
+class _Member(SimulatedNode):
+    """One of the nodes that fetch, and serve what they have."""
+
+    def __init__(self, crowd: FlashCrowd, node_id: int) -> None:
+        self.name = Peer(f"192.0.2.{node_id - FIRST + 2}", 9, node_id=node_id)
+        super().__init__(crowd.scenario, crowd.clock, crowd.metainfo, self.name, PARTIAL)
+        self._crowd = crowd
+        self._uplink = crowd.owners[self.name] = crowd.uplink(self.name)
+        self._uplink.held = Bitfield(crowd.metainfo.geometry.piece_count)
+        self._patience = SearchBackoff(1e9, crowd.clock.now)
+
+    def begin(self) -> None:
+        """Ask the tracker, and go on from there."""
+        self._ask_tracker()
+        self._look_again()
+
+    def reach(self, source: Peer) -> tuple[SimulatedOwner, tuple[Link, Link]]:
+        """See ``SimulatedNode``."""
+        owner = self._crowd.owners[source]
+        seed = number_of(self.name) * 1000 + number_of(source)
+        return owner, (Link(owner.plan.there, seed), Link(owner.plan.back, seed + 500))
+
+    def _ask_tracker(self) -> None:
+        owners = self._crowd.owners
+        entries = [
+            FoundPeer(source, complete=(held := owners[source].held) is None or held.all())
+            for source in sorted(self._crowd.known - {self.name})
+        ]
+        self.candidates.update(entries)
+        self.board.partial_peers(self.candidates.partial_peers())
+
+    def _look(self) -> None:
+        super()._look()
+        if not self.board.over and self._crew.has_room() and self._patience.wants_more(self.clock.now):
+            self._ask_tracker()
+
+    def piece(self, index: int, right: bool, deliverers: Mapping[Peer, int]) -> None:
+        """It was verified: others may have it."""
+        super().piece(index, right, deliverers)
+        assert right, "nobody here lies"
+        self._uplink.held = self.board.held()
+        self._crowd.known.add(self.name)
+        if SEED in deliverers:
+            self._crowd.seeded[index] += 1
+        if self.board.complete:
+            assert bytes(self.got) == self._crowd.content, "corrupt"
+            self._crowd.ended.append(self.clock.now)

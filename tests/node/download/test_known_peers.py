@@ -1,0 +1,214 @@
+"""Which owners are asked, in which order, and why others are not."""
+
+from __future__ import annotations
+
+from node.download.known_peers import FIRST_REST, LONELY_REST, LONGEST_REST, KnownPeers
+from node.peer import FoundPeer, Peer
+from node.scheduling.blame import Charge
+
+
+def peer(number: int) -> Peer:
+    return Peer("127.0.0.1", 1000 + number, node_id=number)
+
+
+OWN = peer(9)
+
+
+def owners(*ids: int, complete: bool = True) -> list[FoundPeer]:
+    return [FoundPeer(peer(n), complete) for n in ids]
+
+
+def ids(candidates) -> list[int]:
+    return [candidate.peer.node_id for candidate in candidates]
+
+
+def ranked(*pairs: tuple[int, int]) -> list[FoundPeer]:
+    return [FoundPeer(peer(n), uploads=uploads) for n, uploads in pairs]
+
+
+def test_the_best_are_chosen_in_the_trackers_order() -> None:
+    known = KnownPeers(OWN)
+    known.update(ranked((5, 9), (3, 8), (7, 4), (1, 0)))
+    assert ids(known.choose(3, 0.0)) == [5, 3, 7]
+    assert ids(known.choose(3, 0.0)) == [1]
+    assert ids(known.choose(3, 0.0)) == []
+
+
+def test_nodes_do_not_all_choose_the_same_among_equals_and_each_chooses_the_same_again() -> None:
+    def first(own_id: int) -> tuple[int, ...]:
+        known = KnownPeers(peer(own_id))
+        known.update(ranked((1, 7)) + owners(*range(2, 8)) + owners(*range(20, 30), complete=False))
+        return tuple(ids(known.choose(3, 0.0)) + ids(known.choose(3, 0.0, partial=True)))
+
+    choices = {first(own_id) for own_id in range(100, 120)}
+    assert len(choices) > 15
+    assert {choice[0] for choice in choices} == {1}
+    assert first(100) == first(100)
+
+
+def test_those_who_have_but_a_part_are_chosen_apart_and_we_do_not_ask_ourselves() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(9, 4) + owners(5, complete=False))
+    assert known.partial_peers() == [peer(5)]
+    assert ids(known.choose(3, 0.0)) == [4]
+    assert ids(known.choose(3, 0.0)) == []
+    assert known.are_there(True, 0.0)
+    assert ids(known.choose(3, 0.0, partial=True)) == [5]
+    assert not known.are_there(True, 0.0)
+
+
+def test_one_that_has_become_whole_meanwhile_keeps_the_place_that_it_has() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(5, complete=False))
+    (candidate,) = known.choose(1, 0.0, partial=True)
+    known.update(owners(5))
+    assert candidate.partial
+    known.released(candidate)
+    known.update(owners(5))
+    assert not candidate.partial
+
+
+def test_one_that_failed_rests_longer_each_time() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(1))
+    now, rests = 0.0, []
+    for _ in range(8):
+        (candidate,) = known.choose(1, now)
+        known.failed(candidate, "silent", now)
+        assert known.choose(1, now + FIRST_REST / 2) == []
+        rests.append(candidate.rest_until - now)
+        now = candidate.rest_until
+    assert rests[:3] == [FIRST_REST, 2 * FIRST_REST, 4 * FIRST_REST]
+    assert rests[-1] == LONGEST_REST
+
+
+def test_success_is_remembered_as_patience() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(1))
+    (candidate,) = known.choose(1, 0.0)
+    known.failed(candidate, "silent", 0.0)
+    (candidate,) = known.choose(1, FIRST_REST)
+    known.released(candidate)
+    (candidate,) = known.choose(1, FIRST_REST)
+    known.failed(candidate, "silent", 10.0)
+    assert candidate.rest_until == 10.0 + FIRST_REST
+
+
+def test_one_to_blame_is_never_asked_again_even_if_the_tracker_forgets_and_names_it_again() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(1))
+    (candidate,) = known.choose(1, 0.0)
+    candidate.blamed = True
+    known.released(candidate)
+    known.update([])
+    known.update(owners(1))
+    assert known.choose(1, 1e9) == []
+
+
+def test_a_node_that_came_back_elsewhere_is_a_new_owner() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(1))
+    (candidate,) = known.choose(1, 0.0)
+    known.failed(candidate, "gone", 0.0)
+    known.update([FoundPeer(Peer("127.0.0.1", 77, node_id=1))])
+    assert [c.peer.addr for c in known.choose(3, 0.0)] == [("127.0.0.1", 77)]
+
+
+def test_every_owner_not_used_has_a_reason() -> None:
+    known = KnownPeers(OWN)
+    known.update(ranked((1, 3), (2, 2), (3, 1)) + owners(4, complete=False))
+    used, failed = known.choose(2, 0.0)
+    known.failed(failed, "silent for 2.0 s", 0.0)
+    reasons = {candidate.peer.node_id: KnownPeers.why_not(candidate, 2) for candidate in known}
+    assert reasons == {
+        1: "",
+        2: "silent for 2.0 s",
+        3: "not needed: 2 owners at a time are enough (MAX_SPLITTNES_RATE)",
+        4: "not needed: enough owners of a part work already (MAX_PARTIAL_OWNERS)",
+    }
+    used.place = 7
+    assert KnownPeers.why_not(used, 2) == "place 7 in its line"
+
+
+def test_an_owner_named_twice_is_one_candidate() -> None:
+    """Two trackers name it: a second thread for it would work under the first one's name on the board."""
+    known = KnownPeers(OWN)
+    known.update(owners(1, 1))
+    (candidate,) = known.choose(3, 0.0)
+    known.update(owners(1, 2, 1))
+    assert known.find(candidate.peer) is candidate
+    assert ids(known.choose(3, 0.0)) == [2]
+
+
+def test_one_may_fail_for_days() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(1))
+    (only,) = known.choose(1, 0.0)
+    for _ in range(2000):
+        known.failed(only, "silent", 100.0)
+    assert only.rest_until == 100.0 + LONGEST_REST
+
+
+def test_the_only_one_rests_for_a_short_while_however_often_it_failed() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(1))
+    (only,) = known.choose(1, 0.0)
+    for _ in range(6):
+        known.failed(only, "silent", 100.0)
+    assert known.choose(1, 100.0 + LONELY_REST - 0.1) == []
+    assert known.choose(1, 100.0 + LONELY_REST) == [only]
+
+
+def test_while_another_one_works_the_rest_is_long() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(1, 2))
+    first, _ = known.choose(2, 0.0)
+    for _ in range(6):
+        known.failed(first, "silent", 100.0)
+    assert known.choose(1, 100.0 + LONGEST_REST - 0.1) == []
+    assert known.choose(1, 100.0 + LONGEST_REST) == [first]
+
+
+def test_who_gets_nothing_asks_one_in_doubt_before_those_that_fail_in_turn() -> None:
+    known = KnownPeers(OWN)
+    known.update(owners(1, 2))
+    doubted, failing = (known.find(peer(n)) for n in (1, 2))
+    assert doubted is not None and failing is not None
+    known.choose(2, 0.0)
+    known.released(doubted)
+    known.charged(Charge(doubted.peer, 0, proof=False))
+    for _ in range(6):
+        known.failed(failing, "silent", 100.0)
+    now = 100.0 + LONELY_REST
+    assert known.choose(1, now, helpless=False) == [failing]
+    known.failed(failing, "silent", now)
+    assert known.choose(1, now + LONELY_REST, helpless=True) == [doubted]
+
+
+def test_partial_owners_spread_evenly_however_the_tracker_orders_them() -> None:
+    """With everybody asking 8 of 29, nobody is asked by none, and nobody by nearly all."""
+    everybody = owners(*range(1, 31), complete=False)
+    asked = dict.fromkeys(range(1, 31), 0)
+    for own_id in range(1, 31):
+        choices = []
+        for order in (everybody, everybody[::-1]):
+            candidates = KnownPeers(peer(own_id))
+            candidates.update(order)
+            choices.append([c.peer.node_id for c in candidates.choose(8, 0.0, partial=True)])
+        assert choices[0] == choices[1]
+        for node_id in choices[0]:
+            asked[node_id] += 1
+    assert min(asked.values()) >= 1
+    assert max(asked.values()) <= 16
+
+
+def test_a_newcomer_is_one_that_was_never_asked() -> None:
+    candidates = KnownPeers(peer(1))
+    candidates.update(owners(2, complete=False))
+    (chosen,) = candidates.choose(8, 0.0, partial=True)
+    assert candidates.newcomer(0.0) is None
+    candidates.released(chosen)
+    assert candidates.newcomer(0.0) is None  # tried already
+    candidates.update(owners(2, 3, 4, complete=False))
+    newcomer = candidates.newcomer(0.0)
+    assert newcomer is not None and newcomer.peer == min((peer(3), peer(4)), key=candidates.weight)

@@ -1,0 +1,157 @@
+"""Who fetches what: equal chunks, then halves of the slowest one's rest. Nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.ranges import RangeSet
+from node.peer import Peer
+from node.scheduling.equal_chunks import SMALLEST_THEFT, EqualChunks, split_file_owners
+
+A = Peer("127.0.0.1", 1, node_id=1)
+B = Peer("127.0.0.1", 2, node_id=2)
+C = Peer("127.0.0.1", 3, node_id=3)
+PIECE = 64 * 1024
+
+
+def same_speed(division: EqualChunks):
+    return lambda source: float(division.rest(source))
+
+
+def take_all(division: EqualChunks, source: Peer, limit: int = 1 << 30) -> list[tuple[int, int]]:
+    spans = []
+    while (span := division.take(source, limit, same_speed(division))) is not None:
+        spans.append(span)
+    return spans
+
+
+def test_complete_owners_get_equal_chunks_cut_between_pieces() -> None:
+    chunks = split_file_owners(RangeSet([(0, 9 * PIECE)]), 3, PIECE)
+    assert [list(chunk) for chunk in chunks] == [
+        [(0, 3 * PIECE)],
+        [(3 * PIECE, 6 * PIECE)],
+        [(6 * PIECE, 9 * PIECE)],
+    ]
+
+
+def test_a_file_of_one_piece_goes_to_one_owner() -> None:
+    chunks = split_file_owners(RangeSet([(0, 10)]), 3, PIECE)
+    assert [chunk.total for chunk in chunks] == [10, 0, 0]
+
+
+def test_holes_are_not_fetched_again() -> None:
+    missing = RangeSet([(0, PIECE), (4 * PIECE, 5 * PIECE), (8 * PIECE, 8 * PIECE + 5)])
+    chunks = split_file_owners(missing, 2, PIECE)
+    assert sum(chunk.total for chunk in chunks) == missing.total
+    together = RangeSet(span for chunk in chunks for span in chunk)
+    assert together == missing
+
+
+@given(
+    pieces=st.sets(st.integers(0, 60)),
+    owners=st.integers(1, 7),
+    tail=st.integers(1, 1000),
+)
+def test_any_split_is_a_partition_that_divides_no_piece(pieces: set[int], owners: int, tail: int) -> None:
+    length = 1000
+    missing = RangeSet((p * length, p * length + (tail if p == 60 else length)) for p in pieces)
+    chunks = split_file_owners(missing, owners, length)
+    assert len(chunks) == owners
+    assert sum(chunk.total for chunk in chunks) == missing.total
+    assert RangeSet(span for chunk in chunks for span in chunk) == missing
+    touched = [{start // length for s, e in chunk for start in range(s, e, 1)} for chunk in chunks]
+    assert sum(map(len, touched)) == len(set().union(*touched))
+    if missing.total:
+        assert max(chunk.total for chunk in chunks) <= missing.total / owners + 2 * length
+
+
+def test_who_is_done_takes_half_of_the_slowest_ones_rest() -> None:
+    division = EqualChunks([(0, 8 * PIECE)], PIECE)
+    division.start([A, B])
+    assert take_all_own(division, A, 4 * PIECE)  # A has asked for all of its chunk; B for nothing
+    span = division.take(A, 1 << 30, same_speed(division))
+    assert span == (6 * PIECE, 8 * PIECE)
+    assert division.rest(B) == 2 * PIECE
+
+
+def take_all_own(division: EqualChunks, source: Peer, amount: int) -> bool:
+    return division.take(source, amount, same_speed(division)) == (0, amount)
+
+
+def test_the_slowest_is_the_one_with_most_time_left_not_most_bytes() -> None:
+    division = EqualChunks([(0, 9 * PIECE)], PIECE)
+    division.start([A, B, C])
+    division.take(A, 3 * PIECE, same_speed(division))
+    division.take(B, PIECE, same_speed(division))
+    rates = {A: 1.0, B: 1.0, C: 1000.0}  # B has fewer bytes left than C, and more seconds
+    span = division.take(A, 1 << 30, lambda source: division.rest(source) / rates[source])
+    assert span == (5 * PIECE, 6 * PIECE)
+
+
+def test_a_small_rest_changes_hands_whole() -> None:
+    division = EqualChunks([(0, 2 * SMALLEST_THEFT)], PIECE)
+    division.start([A, B])
+    division.take(A, SMALLEST_THEFT // 2, same_speed(division))
+    rest = division.rest(A)
+    assert 0 < rest < 2 * SMALLEST_THEFT
+    assert division.take(B, 1 << 30, same_speed(division)) == (SMALLEST_THEFT // 2, 2 * SMALLEST_THEFT)
+    assert division.rest(A) == 0
+
+
+def test_what_a_lost_owner_leaves_is_taken_before_anything_is_stolen() -> None:
+    division = EqualChunks([(0, 9 * PIECE)], PIECE)
+    division.start([A, B, C])
+    division.take(C, PIECE, same_speed(division))
+    division.leave(C)
+    division.give_back([(6 * PIECE, 7 * PIECE)])  # what C was asked for and did not send
+    division.take(A, 3 * PIECE, same_speed(division))
+    assert division.take(A, 1 << 30, same_speed(division)) == (
+        6 * PIECE,
+        8 * PIECE,
+    )  # half of it: B is there too
+    assert division.rest(B) == 3 * PIECE
+
+
+def test_a_source_that_left_gets_nothing() -> None:
+    division = EqualChunks([(0, PIECE)], PIECE)
+    division.start([A])
+    division.leave(A)
+    assert division.take(A, 10, same_speed(division)) is None
+    division.join(B)
+    assert take_all(division, B) == [(0, PIECE)]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happens_each_byte_is_handed_out_once_and_none_is_forgotten(seed: int) -> None:
+    rng = random.Random(seed)
+    size = rng.randrange(1, 60 * PIECE)
+    division = EqualChunks([(0, size)], PIECE)
+    sources: list[Peer] = [Peer("127.0.0.1", n, node_id=n) for n in range(rng.randrange(1, 5))]
+    division.start(sources)
+    out: dict[Peer, list[tuple[int, int]]] = {source: [] for source in sources}
+    delivered = RangeSet()
+    for _ in range(100_000):
+        if delivered.total == size:
+            break
+        source = rng.choice(list(out))
+        event = rng.random()
+        if event < 0.02 and len(out) > 1:  # it dies: what it was asked for goes back
+            division.leave(source)
+            division.give_back(out.pop(source))
+        elif event < 0.03:
+            newcomer = Peer("127.0.0.1", rng.randrange(1000, 9999))
+            division.join(newcomer)
+            out.setdefault(newcomer, [])
+        elif event < 0.6:
+            span = division.take(source, rng.randrange(1, 2 * PIECE), same_speed(division))
+            if span is not None:
+                out[source].append(span)
+        elif out[source]:
+            start, end = out[source].pop(0)
+            assert not delivered.cut(start, end), "handed out twice"
+            delivered.add(start, end)
+    assert delivered == RangeSet([(0, size)]), f"seed {seed}"

@@ -1,0 +1,39 @@
+"""One seed and ten nodes that begin together: nearly as fast as can be, in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.chunk_udp.serving import Serving
+from simulator.flash_crowd import FlashCrowd, FlashCrowdPlan
+
+PLAN = FlashCrowdPlan(nodes=10, size=16 << 20, upload=1_000_000)
+
+
+def ran(plan: FlashCrowdPlan) -> FlashCrowd:
+    crowd = FlashCrowd(plan)
+    crowd.run()
+    return crowd
+
+
+def test_all_have_everything_soon_after_the_seed_can_have_sent_it_once() -> None:
+    crowd = ran(PLAN)
+    assert len(crowd.ended) == PLAN.nodes
+    assert max(crowd.ended) <= 1.25 * PLAN.bound  # 1.16 when this was written
+    assert crowd.again <= 0.1 * len(crowd.seeded)  # 12 of 256
+
+
+def test_a_seed_that_does_not_look_whom_it_sent_what_sends_more_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = FlashCrowdPlan(nodes=10, size=4 << 20, upload=500_000)
+    looks = ran(plan)
+    monkeypatch.setattr(Serving, "is_crowded", lambda serving, now: False)
+    does_not = ran(plan)
+    assert looks.again < does_not.again
+    assert max(looks.ended) < max(does_not.ended)
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    plan = FlashCrowdPlan(nodes=3, size=1 << 20, upload=1_000_000)
+    assert ran(plan).ended == ran(plan).ended
