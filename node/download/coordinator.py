@@ -195,7 +195,7 @@ class Download:
         self.over = True
 
     def _offer(self, path: Path) -> None:
-        """Contribution what is complete; it stays complete if that cannot be (moved away at once, node leaving)."""
+        """Share what is complete; it stays complete if that cannot be (moved away at once, node leaving)."""
         try:
             self._around.in_place(self, path)
         except (SwarmError, OSError) as error:
