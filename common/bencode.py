@@ -1,40 +1,51 @@
-"""Bencoding (BEP 3), the format of torrents, tracker answers and DHT messages. Strict both ways.
+"""Bencoding (BEP 3), the format of torrents, tracker answers and DHT messages.
 
-Four kinds of value and nothing else:
+There are four kinds of value:
 
     integer     i42e        no leading zeros, no -0
-    bytes       5:hello     a length without leading zeros, then exactly so many bytes
+    bytes       5:hello     a length without leading zeros, then that many bytes
     list        l...e       any values
     dictionary  d...e       keys are bytes, in ascending order, each once
 
-Strict means that every value has exactly one encoding, so ``encode(decode(data)) == data``. A lenient
-parser would read the same torrent out of different bytes, and the info hash is a hash of the bytes.
+``encode`` and ``decode`` are strict: every value has exactly one encoding, so
+``encode(decode(data)) == data``. A lenient parser would read the same torrent from different bytes, and
+the info hash is a hash of the bytes. ``decode_with_spans`` is lenient in two points, and reports them.
 
-``decode`` recurses no deeper than MAX_DEPTH, makes no more than MAX_VALUES values (``le`` is 2 bytes of
-input and 64 of memory) and converts no number of more than MAX_DIGITS digits (conversion is quadratic).
+Parsing hostile input stays cheap. ``decode`` recurses at most MAX_DEPTH levels. It makes at most
+MAX_VALUES values, because ``le`` is 2 bytes of input and 64 of memory. It converts at most MAX_DIGITS
+digits, because conversion takes quadratic time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from common.errors import BencodeError
 
 Value: TypeAlias = int | bytes | list["Value"] | dict[bytes, "Value"]
 
-MAX_DEPTH = 64  # lists and dictionaries inside each other
-MAX_DIGITS = 40  # of an integer, or of a length
-MAX_VALUES = 1_000_000  # values, and keys, in one message; a torrent of 150,000 files stays below
+MAX_DEPTH = 64  # nested lists and dictionaries
+MAX_DIGITS = 40  # digits of an integer or of a length
+MAX_VALUES = 1_000_000  # values and keys in one message; a torrent of 150,000 files has fewer
+
+
+class SpannedDictionary(NamedTuple):
+    """The dictionary at the start of some bytes, and where its parts are."""
+
+    values: dict[bytes, Value]
+    spans: dict[bytes, tuple[int, int]]  # each value's offsets, [start, end)
+    unsorted: tuple[int, ...]  # offsets of keys that are out of order, on any level
+    end: int  # offset after the dictionary
 
 
 def encode(value: Value) -> bytes:
-    """The one encoding of ``value``; TypeError for anything but int, bytes, list and dict with bytes keys."""
+    """The encoding of ``value``. TypeError unless it is int, bytes, list, or dict with bytes keys."""
     return b"".join(_encoded(value, MAX_DEPTH))
 
 
 def decode(data: bytes) -> Value:
-    """The value that ``data`` encodes, all of it; BencodeError names the offset of what is wrong."""
+    """The value that the whole of ``data`` encodes. BencodeError names the offset of the error."""
     value, end = decode_prefix(data)
     if end != len(data):
         raise BencodeError(f"bytes after the end of the value at offset {end}")
@@ -42,24 +53,23 @@ def decode(data: bytes) -> Value:
 
 
 def decode_prefix(data: bytes) -> tuple[Value, int]:
-    """The value at the start of ``data`` and the offset of its end (BEP 9 puts raw bytes behind one)."""
+    """The value at the start of ``data`` and the offset after it (in BEP 9, raw bytes follow a value)."""
     reader = _Reader(data)
     return reader.value(MAX_DEPTH), reader.position
 
 
-def decode_with_spans(data: bytes) -> tuple[dict[bytes, Value], dict[bytes, tuple[int, int]]]:
-    """A dictionary, and for each key where its value lies in ``data`` as ``[start, end)``.
+def decode_with_spans(data: bytes) -> SpannedDictionary:
+    """The dictionary at the start of ``data``, with the offsets of its values.
 
-    The info hash is the SHA-1 of such a span. Encoding the parsed value again would hash what this
-    parser understood, not what the torrent's author wrote.
+    Keys out of order and bytes after the dictionary are accepted and reported. The info hash is the SHA-1 of
+    a span. To encode the parsed value again would hash the parser's result instead of the author's bytes.
+    BencodeError if no dictionary is there.
     """
-    reader = _Reader(data)
     if data[:1] != b"d":
-        raise BencodeError("a dictionary is wanted at offset 0")
+        raise BencodeError("expected a dictionary at offset 0")
+    reader = _Reader(data, sorted_keys=False)
     values, spans = reader.dictionary(MAX_DEPTH)
-    if reader.position != len(data):
-        raise BencodeError(f"bytes after the end of the value at offset {reader.position}")
-    return values, spans
+    return SpannedDictionary(values, spans, tuple(reader.unsorted), reader.position)
 
 
 def _encoded(value: Value, depth: int) -> Iterator[bytes]:
@@ -94,15 +104,18 @@ def _encoded_items(value: list[Value] | dict[bytes, Value], depth: int) -> Itera
 
 
 class _Reader:
-    """Reads values one after the other from ``data``; ``position`` is where the next one starts."""
+    """Reads values one after the other. ``position`` is the offset in ``data`` of the next value."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, sorted_keys: bool = True) -> None:
+        """``sorted_keys``: a key out of order is an error. If not, ``unsorted`` collects the offsets."""
         self.data = data
         self.position = 0
+        self.unsorted: list[int] = []
+        self._sorted_keys = sorted_keys
         self._values_left = MAX_VALUES
 
     def value(self, depth: int) -> Value:
-        """The value at ``position``; ``depth`` more levels may open."""
+        """Read the value at ``position``, with at most ``depth`` nested levels."""
         self._values_left -= 1
         if self._values_left < 0:
             raise BencodeError(f"more than {MAX_VALUES} values at offset {self.position}")
@@ -118,7 +131,6 @@ class _Reader:
         raise self._unexpected("a value")
 
     def integer(self) -> int:
-        """``i42e``."""
         start = self.position + 1
         text = self._up_to(b"e", start)
         digits = text[1:] if text[:1] == b"-" else text
@@ -128,20 +140,18 @@ class _Reader:
         return int(text)
 
     def byte_string(self) -> bytes:
-        """``5:hello``."""
         start = self.position
         digits = self._up_to(b":", start)
         if not digits.isdigit() or (digits[:1] == b"0" and digits != b"0"):
             raise BencodeError(f"not a canonical length at offset {start}")
         end = self.position + int(digits)
         if end > len(self.data):
-            raise BencodeError(f"truncated: {int(digits)} bytes are announced at offset {start}")
+            raise BencodeError(f"truncated: a string of {int(digits)} bytes at offset {start}")
         content = self.data[self.position : end]
         self.position = end
         return content
 
     def list(self, depth: int) -> list[Value]:
-        """``l`` values ``e``."""
         self._open(depth)
         items: list[Value] = []
         while not self._closed():
@@ -149,7 +159,7 @@ class _Reader:
         return items
 
     def dictionary(self, depth: int) -> tuple[dict[bytes, Value], dict[bytes, tuple[int, int]]]:
-        """``d`` key value key value ``e``, and where each value lies."""
+        """Read a dictionary; returns its items and the span of each value."""
         self._open(depth)
         items: dict[bytes, Value] = {}
         spans: dict[bytes, tuple[int, int]] = {}
@@ -159,13 +169,18 @@ class _Reader:
             if not self.data[key_at : key_at + 1].isdigit():
                 raise self._unexpected("a dictionary key")
             key = self.byte_string()
-            if last is not None and key <= last:
-                raise BencodeError(f"dictionary key out of order or twice at offset {key_at}")
+            if last is not None and (key < last or key in items):
+                self._check_out_of_order(key in items, key_at)
             start = self.position
             items[key] = self.value(depth - 1)
             spans[key] = (start, self.position)
             last = key
         return items, spans
+
+    def _check_out_of_order(self, twice: bool, key_at: int) -> None:
+        if twice or self._sorted_keys:
+            raise BencodeError(f"dictionary key out of order or twice at offset {key_at}")
+        self.unsorted.append(key_at)
 
     def _open(self, depth: int) -> None:
         if depth == 0:
@@ -179,7 +194,7 @@ class _Reader:
         return True
 
     def _up_to(self, mark: bytes, start: int) -> bytes:
-        """The bytes from ``start`` to the next ``mark``, which must be near; moves behind the mark."""
+        """The bytes from ``start`` to the next ``mark``; moves behind the mark. A far mark is an error."""
         end = self.data.find(mark, start, start + MAX_DIGITS + 2)
         if end < 0:
             far = len(self.data) - start > MAX_DIGITS
@@ -191,5 +206,5 @@ class _Reader:
         if self.position >= len(self.data):
             return BencodeError(f"truncated: {wanted} is missing at offset {self.position}")
         return BencodeError(
-            f"{wanted} is wanted, not byte {self.data[self.position]:#04x}, at offset {self.position}"
+            f"expected {wanted}, not byte {self.data[self.position]:#04x}, at offset {self.position}"
         )

@@ -1,8 +1,8 @@
-"""Which file names are safe: on every system, not only on the one this runs on.
+"""Which file names are safe on every system, not only on this one.
 
-A torrent names the file it will become, and anybody may have written the torrent. A name that leaves
-the folder, that a system treats as a device, or that looks like another on a terminal is refused; it
-is never repaired, because a repaired name may be one that exists.
+A torrent names the file that a download becomes, and anyone may have written the torrent. A name is
+refused if it leaves the folder, names a device on some system, or looks like another name on a terminal.
+A bad name is never repaired, because the repaired name may belong to an existing file.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from common.text import sanitize
 
 TORRENT_SUFFIX = ".torrent"
 PART_SUFFIX = ".part"  # an unfinished download of NAME is NAME.part
-MAX_COMPONENT_BYTES = 255  # UTF-8; what ext4, APFS, NTFS and the rest store in one component
-MAX_NAME_BYTES = MAX_COMPONENT_BYTES - len(PART_SUFFIX)
+MAX_COMPONENT_BYTES = 255  # UTF-8; ext4, APFS, NTFS and others store as much in one component
+MAX_NAME_BYTES = MAX_COMPONENT_BYTES - len(TORRENT_SUFFIX)  # NAME.torrent must fit, too
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_TEXT_DIRECTION = re.compile(r"[\u202a-\u202e\u2066-\u2069]")  # make exe.gpj read as jpg.exe
+_TEXT_DIRECTION = re.compile(r"[\u202a-\u202e\u2066-\u2069]")  # these show exe.gpj as jpg.exe
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 _DEVICE = re.compile(
     r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE | re.DOTALL
@@ -26,9 +26,10 @@ _DEVICE = re.compile(
 
 
 def check_name(name: str) -> str:
-    """``name``, if a torrent may have it everywhere; MetainfoError says what is wrong with it.
+    """``name`` if a torrent may have it; MetainfoError names the reason otherwise.
 
-    It leaves room for ``.part`` and does not end in it: NAME.part is the unfinished download of NAME.
+    The name leaves room for ``.torrent`` and ``.part``. It does not end in ``.part``, because NAME.part is
+    the unfinished download of NAME.
     """
     check_component(name)
     if len(name.encode("utf-8")) > MAX_NAME_BYTES:
@@ -39,7 +40,7 @@ def check_name(name: str) -> str:
 
 
 def check_component(name: str) -> str:
-    """``name``, if it is safe as one component of a path on every system; else MetainfoError."""
+    """``name`` if it is safe as one component of a path on every system; MetainfoError otherwise."""
     reason = _why_not(name)
     if reason:
         raise _refused(name, reason)
@@ -51,14 +52,14 @@ def _why_not(name: str) -> str:
         return "names no file"
     try:
         length = len(name.encode("utf-8"))
-    except UnicodeEncodeError:  # a lone surrogate: how Python shows a local name that is not UTF-8
+    except UnicodeEncodeError:  # a lone surrogate: Python decodes local names that are not UTF-8 to it
         return "not valid UTF-8"
     if "/" in name or "\\" in name:
-        return "has a slash or backslash; a path is no name"
+        return "has a slash or backslash; a name is not a path"
     if _CONTROL.search(name):
         return "has a control character"
     if _TEXT_DIRECTION.search(name):
-        return "has a character that turns the direction of text"
+        return "has a character that changes the direction of text"
     if _FORBIDDEN.search(name):
         return 'has one of < > : " | ? *, which Windows does not store'
     if name[-1] in ". ":

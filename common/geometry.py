@@ -1,7 +1,7 @@
-"""How a torrent's bytes divide into pieces: all the offset arithmetic there is, in one place.
+"""How the bytes of a torrent divide into pieces: all offset arithmetic, in one place.
 
 Ranges are half-open, ``[start, end)``, in bytes from the start of the content. The last piece may be
-shorter, and is never empty: 32 bytes in pieces of 16 are two pieces, and 0 bytes are none.
+shorter and is never empty: 32 bytes in pieces of 16 are two pieces, and 0 bytes are no piece.
 """
 
 from __future__ import annotations
@@ -24,26 +24,19 @@ class Geometry:
 
     @property
     def piece_count(self) -> int:
-        """How many pieces there are."""
         return -(-self.size // self.piece_length)
 
     def piece_range(self, index: int) -> tuple[int, int]:
-        """Where piece ``index`` lies; IndexError if there is no such piece."""
+        """The bytes ``[start, end)`` of piece ``index``; IndexError if there is no such piece."""
         start = index * self.piece_length
         if not 0 <= start < self.size:
             raise IndexError(f"piece {index} of {self.piece_count}")
         return start, min(start + self.piece_length, self.size)
 
     def piece_length_of(self, index: int) -> int:
-        """Bytes in piece ``index``, 1 or more; IndexError if there is no such piece."""
+        """The length of piece ``index`` in bytes, 1 or more; IndexError if there is no such piece."""
         start, end = self.piece_range(index)
         return end - start
-
-    def piece_at(self, offset: int) -> int:
-        """The piece that the byte at ``offset`` is in; IndexError outside the content."""
-        if not 0 <= offset < self.size:
-            raise IndexError(f"offset {offset} of {self.size}")
-        return offset // self.piece_length
 
     def pieces_touched(self, start: int, end: int) -> range:
         """The pieces with at least one byte in ``[start, end)``; ValueError outside the content."""
@@ -51,15 +44,6 @@ class Geometry:
         if start == end:
             return range(0)
         return range(start // self.piece_length, -(-end // self.piece_length))
-
-    def pieces_within(self, start: int, end: int) -> range:
-        """The pieces whose every byte is in ``[start, end)``; ValueError outside the content."""
-        self.check_range(start, end)
-        if start == end:
-            return range(0)
-        first = -(-start // self.piece_length)
-        last = self.piece_count if end == self.size else end // self.piece_length
-        return range(first, max(first, last))
 
     def check_range(self, start: int, end: int) -> None:
         """ValueError unless ``0 <= start <= end <= size``."""

@@ -1,19 +1,26 @@
-"""What a ``.torrent`` says (BEP 3): a file's name, its size, its pieces' hashes and where to ask for it.
+"""The content of a ``.torrent`` file (BEP 3).
 
     d
-      8:announce    the tracker's URL
-      13:announce-list    more of them, in tiers that are tried one after the other (BEP 12)
-      4:info        d  4:name  6:length  12:piece length  6:pieces  e     (a folder has 5:files for 6:length)
+      8:announce         the tracker's URL
+      13:announce-list   lists of URLs, one list per tier; clients try the tiers in order (BEP 12)
+      4:info             d  4:name  6:length  12:piece length  6:pieces  e    (a folder: 5:files, no 6:length)
     e
 
-The torrent's identity, the info hash, is the SHA-1 of the bytes of ``info`` exactly as they stand.
-A torrent comes from anywhere: whatever parses here is safe to store under ``name`` and consistent in
-itself; everything else is a MetainfoError.
+The info hash is the SHA-1 of the bytes of ``info`` as they stand in the file. It is the torrent's identity.
+
+A torrent may come from anyone. ``decode_metainfo`` accepts a torrent only if its names are safe to store
+on every system and its fields are consistent. It raises MetainfoError otherwise.
+
+Inside ``info`` the bencoding must be strict, because these bytes are hashed. Outside, other clients accept
+more, and nothing there decides what is downloaded. So keys out of order, line breaks after the end and
+trackers that are not URLs are accepted; each adds a line to ``Metainfo.warnings``.
+
+Some old programs write ``name`` and ``path`` in a local encoding, and the same text in UTF-8 under
+``name.utf-8`` and ``path.utf-8``. The UTF-8 text is used where it is present.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import re
@@ -27,23 +34,24 @@ from common.filenames import check_component, check_name
 from common.geometry import Geometry
 
 HASH_LENGTH = 20  # bytes of a SHA-1
-MAX_TORRENT_BYTES = 64 << 20  # of a .torrent
-MAX_SIZE = 1 << 53  # bytes of content; every integer up to here is exact in JSON and in JavaScript
-MAX_PIECE_LENGTH = 1 << 29  # bytes; nobody makes larger ones, and a piece is the least that can be verified
+MAX_TORRENT_BYTES = 64 << 20  # size of a .torrent file
+MAX_SIZE = 1 << 53  # bytes of content; integers up to here are exact in JSON and JavaScript
+MAX_PIECE_LENGTH = 1 << 29  # bytes; a piece is the smallest unit that can be verified
 MAX_PIECES = 1 << 21
-MAX_PATH_DEPTH = 32  # components of one file's path
-MAX_ANNOUNCE_BYTES = 2048
-MAX_TRACKERS = 16  # of an announce-list that are looked at
-MIN_CHOSEN_PIECE_LENGTH = 32 << 10
-MAX_CHOSEN_PIECE_LENGTH = 16 << 20
-_PIECES_WANTED = 2048
+MAX_PATH_DEPTH = 32  # components of a file's path
+MAX_ANNOUNCE_BYTES = 2048  # length of a tracker's URL
+MAX_TRACKERS = 16  # URLs of an announce-list that are used
+MIN_CHOSEN_PIECE_LENGTH = 32 << 10  # bytes
+MAX_CHOSEN_PIECE_LENGTH = 16 << 20  # bytes
+_MAX_CHOSEN_PIECES = 2048
 
+_LINE_BREAKS = b"\r\n \t\0"  # editors and downloads put these after the end
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file: its path below the folder that the content is stored in, and its length in bytes."""
+    """A file of a torrent: its path below the download folder, and its length in bytes."""
 
     path: tuple[str, ...]
     length: int
@@ -53,9 +61,10 @@ class FileEntry:
 class Metainfo:
     """A torrent that passed every check.
 
-    ``files`` has one entry, ``(name,)``, or, for a folder, one for each file, ``(name, ..., file)``.
-    ``raw_info`` are the original bytes that ``info_hash`` is the SHA-1 of. ``announce`` may be "";
-    ``announce_list`` are the URLs of all tiers (BEP 12), one after the other.
+    ``files``: one entry with the path ``(name,)``, or for a folder one per file, ``(name, ..., file)``.
+    ``raw_info``: the original bytes of ``info``, whose SHA-1 is ``info_hash``. ``announce`` is "" if the
+    torrent names no tracker there. ``announce_list``: the URLs of all tiers (BEP 12), in order.
+    ``warnings``: deviations from BEP 3 outside ``info``, one line each, for people.
     """
 
     name: str
@@ -66,22 +75,22 @@ class Metainfo:
     announce: str
     raw_info: bytes = field(repr=False)
     is_single_file: bool = True
-    private: bool = False  # BEP 27: only the tracker may tell who else is there
+    private: bool = False  # BEP 27: peers come only from the torrent's own trackers
     announce_list: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def size(self) -> int:
-        """Bytes of content, all files together."""
+        """Bytes of content in all files."""
         return sum(entry.length for entry in self.files)
 
     @cached_property
     def geometry(self) -> Geometry:
-        """How the content divides into pieces."""
         return Geometry(self.size, self.piece_length)
 
     @property
     def trackers(self) -> tuple[str, ...]:
-        """Every URL that is named, each once, ``announce`` first."""
+        """The URLs of all trackers, each once, ``announce`` first."""
         return tuple(dict.fromkeys(filter(None, (self.announce, *self.announce_list))))
 
     @property
@@ -90,20 +99,20 @@ class Metainfo:
         return self.info_hash.hex()
 
     def piece_hash(self, index: int) -> bytes:
-        """The SHA-1 that piece ``index`` must have; IndexError if there is no such piece."""
+        """The expected SHA-1 of piece ``index``; IndexError if there is no such piece."""
         if not 0 <= index < len(self.pieces) // HASH_LENGTH:
             raise IndexError(f"piece {index} of {len(self.pieces) // HASH_LENGTH}")
         return self.pieces[index * HASH_LENGTH : (index + 1) * HASH_LENGTH]
 
 
 def choose_piece_length(size: int) -> int:
-    """The piece length for ``size`` bytes: a power of two that gives 1,024 to 2,047 pieces, if it can.
+    """The piece length for ``size`` bytes: a power of two from 32 KiB to 16 MiB.
 
-    Fewer pieces would make a mistake cost more to repair, more would make the torrent large. It stays
-    between 32 KiB and 16 MiB, as with other tools: 1 GiB has pieces of 1 MiB.
+    If these bounds allow it, the content has 1,024 to 2,047 pieces: 1 GiB has pieces of 1 MiB. With fewer
+    pieces a wrong byte costs more to repair. With more pieces the torrent grows large.
     """
     piece_length = MIN_CHOSEN_PIECE_LENGTH
-    while piece_length < MAX_CHOSEN_PIECE_LENGTH and size >= _PIECES_WANTED * piece_length:
+    while piece_length < MAX_CHOSEN_PIECE_LENGTH and size >= _MAX_CHOSEN_PIECES * piece_length:
         piece_length *= 2
     return piece_length
 
@@ -118,10 +127,10 @@ def encode_metainfo(
     creation_date: int | None = None,
     announce_list: Sequence[str] = (),
 ) -> bytes:
-    """The ``.torrent`` of a single file. ``creation_date`` is in seconds of Unix time.
+    """The bytes of a ``.torrent`` for a single file. ``creation_date``: seconds of Unix time.
 
-    Each URL of ``announce_list`` is a tier of its own: clients ask them in this order. The result is not
-    checked; ``decode_metainfo`` does that.
+    Each URL of ``announce_list`` becomes a tier, so clients ask the URLs in this order. The result is not
+    checked; ``decode_metainfo`` checks it.
     """
     info: dict[bytes, bencode.Value] = {
         b"length": length,
@@ -142,35 +151,51 @@ def encode_metainfo(
 
 
 def decode_metainfo(data: bytes) -> Metainfo:
-    """The torrent in ``data``; MetainfoError, and nothing else, if it is not one that is safe and whole."""
+    """The torrent that ``data`` encodes. MetainfoError if it is not safe, whole and consistent."""
     if len(data) > MAX_TORRENT_BYTES:
         raise MetainfoError(f"larger than a torrent may be ({MAX_TORRENT_BYTES} bytes)")
     try:
-        torrent, spans = bencode.decode_with_spans(data)
+        torrent, spans, unsorted, end = bencode.decode_with_spans(data)
     except BencodeError as error:
         raise MetainfoError(f"not a torrent: {error}") from None
     info = torrent.get(b"info")
     if not isinstance(info, dict):
         raise MetainfoError("not a torrent: no info dictionary")
-    start, end = spans[b"info"]
-    raw_info = data[start:end]
-    listed = tuple(itertools.islice(_announce_list(torrent), MAX_TRACKERS))
-    return replace(_checked_info(info, raw_info, _announce(torrent)), announce_list=listed)
+    info_start, info_end = spans[b"info"]
+    warnings = _check_encoding(data[end:], end, unsorted, range(info_start, info_end))
+    announce, listed = _announce(torrent, warnings), tuple(_announce_list(torrent))
+    metainfo = _checked_info(info, data[info_start:info_end])
+    return replace(metainfo, announce=announce, announce_list=listed, warnings=tuple(warnings))
 
 
 def single_file_only(metainfo: Metainfo) -> Metainfo:
-    """``metainfo``, if it is of a single file; MetainfoError otherwise."""
+    """``metainfo`` if it describes a single file; MetainfoError otherwise."""
     if not metainfo.is_single_file:
         raise MetainfoError(
-            f'torrent "{metainfo.name}" is of a folder; only torrents of one file are supported'
+            f'torrent "{metainfo.name}" describes a folder; only torrents of one file are supported'
         )
     return metainfo
 
 
-def _checked_info(info: Mapping[bytes, bencode.Value], raw_info: bytes, announce: str) -> Metainfo:
+def _check_encoding(rest: bytes, end: int, unsorted: Sequence[int], info: range) -> list[str]:
+    """Warnings about the bencoding outside ``info``; MetainfoError if the deviation is not harmless."""
+    warnings = []
+    if rest.strip(_LINE_BREAKS):
+        raise MetainfoError(f"not a torrent: bytes after the end of the value at offset {end}")
+    if rest:
+        warnings.append("line breaks or blanks after the end of the torrent")
+    for offset in unsorted:
+        if offset in info:
+            raise MetainfoError(f"not a torrent: dictionary key out of order at offset {offset}, inside info")
+    if unsorted:
+        warnings.append("keys outside info are not in order")
+    return warnings
+
+
+def _checked_info(info: Mapping[bytes, bencode.Value], raw_info: bytes) -> Metainfo:
     if b"pieces" not in info and b"meta version" in info:
         raise MetainfoError("a torrent of version 2 only (BEP 52) is not supported")
-    name = check_name(_text(info, b"name"))
+    name = check_name(_text(info, _utf8_key(info, b"name")))
     piece_length = _integer(info, b"piece length", 1, MAX_PIECE_LENGTH)
     files = _files(info, name)
     size = sum(entry.length for entry in files)
@@ -182,35 +207,39 @@ def _checked_info(info: Mapping[bytes, bencode.Value], raw_info: bytes, announce
         piece_length=piece_length,
         pieces=_pieces(info, Geometry(size, piece_length).piece_count),
         info_hash=hashlib.sha1(raw_info, usedforsecurity=False).digest(),
-        announce=announce,
+        announce="",
         raw_info=raw_info,
         is_single_file=b"files" not in info,
-        private=info.get(b"private") == 1,
+        private=info.get(b"private") not in (None, 0),
     )
 
 
-def _announce(torrent: Mapping[bytes, bencode.Value]) -> str:
-    if b"announce" not in torrent:
-        return ""
-    announce = _text(torrent, b"announce")
-    if len(announce) > MAX_ANNOUNCE_BYTES or _NOT_IN_A_URL.search(announce):
-        raise MetainfoError("announce is not a URL")
-    return announce
+def _announce(torrent: Mapping[bytes, bencode.Value], warnings: list[str]) -> str:
+    announce = _url(torrent.get(b"announce", b""))
+    if announce is None:
+        warnings.append("announce is not a URL; it is ignored")
+    return announce or ""
 
 
 def _announce_list(torrent: Mapping[bytes, bencode.Value]) -> Iterator[str]:
-    """The URLs of all tiers; what is none is passed over, as other clients do: nothing depends on it."""
+    """The first MAX_TRACKERS URLs of all tiers. Other values are ignored."""
     tiers = torrent.get(b"announce-list")
-    for tier in tiers if isinstance(tiers, list) else ():
-        for url in tier if isinstance(tier, list) else ():
-            with contextlib.suppress(MetainfoError):
-                if announce := _announce({b"announce": url}):
-                    yield announce
+    urls = (_url(url) for tier in _as_list(tiers) for url in _as_list(tier))
+    return itertools.islice((url for url in urls if url), MAX_TRACKERS)
+
+
+def _url(value: bencode.Value) -> str | None:
+    """The URL in ``value`` without blanks around it; None if it cannot be one."""
+    try:
+        url = _as_text(value, "URL").strip()
+    except MetainfoError:
+        return None
+    return None if len(url) > MAX_ANNOUNCE_BYTES or _NOT_IN_A_URL.search(url) else url
 
 
 def _files(info: Mapping[bytes, bencode.Value], name: str) -> tuple[FileEntry, ...]:
     if (b"length" in info) == (b"files" in info):
-        raise MetainfoError("exactly one of length and files is wanted")
+        raise MetainfoError("exactly one of length and files is needed")
     if b"length" in info:
         return (FileEntry((name,), _integer(info, b"length", 0, MAX_SIZE)),)
     listed = info[b"files"]
@@ -224,7 +253,7 @@ def _files(info: Mapping[bytes, bencode.Value], name: str) -> tuple[FileEntry, .
 def _file_entry(item: bencode.Value, name: str) -> FileEntry:
     if not isinstance(item, dict):
         raise MetainfoError("an entry of files is not a dictionary")
-    path = item.get(b"path")
+    path = item.get(_utf8_key(item, b"path"))
     if not isinstance(path, list) or not 0 < len(path) < MAX_PATH_DEPTH:
         raise MetainfoError(f"path of a file is not a list of 1 to {MAX_PATH_DEPTH - 1} names")
     components = tuple(check_component(_as_text(component, "path of a file")) for component in path)
@@ -232,7 +261,7 @@ def _file_entry(item: bencode.Value, name: str) -> FileEntry:
 
 
 def _check_distinct(files: tuple[FileEntry, ...]) -> None:
-    """MetainfoError if a path is there twice, or is also the folder of another."""
+    """MetainfoError if two files have the same path, or a file's path is the folder of another file."""
     paths = {entry.path for entry in files}
     folders = {entry.path[:depth] for entry in files for depth in range(1, len(entry.path))}
     if len(paths) != len(files) or paths & folders:
@@ -250,6 +279,11 @@ def _pieces(info: Mapping[bytes, bencode.Value], count: int) -> bytes:
             f"pieces has {len(pieces)} bytes, where {count} pieces take {count * HASH_LENGTH}"
         )
     return pieces
+
+
+def _utf8_key(source: Mapping[bytes, bencode.Value], key: bytes) -> bytes:
+    """The key of the UTF-8 version of ``key`` if there is one, else ``key``."""
+    return key + b".utf-8" if key + b".utf-8" in source else key
 
 
 def _value(source: Mapping[bytes, bencode.Value], key: bytes) -> bencode.Value:
@@ -278,3 +312,7 @@ def _as_text(value: bencode.Value, what: str) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         raise MetainfoError(f"{what} is not UTF-8") from None
+
+
+def _as_list(value: bencode.Value | None) -> list[bencode.Value]:
+    return value if isinstance(value, list) else []

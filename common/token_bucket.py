@@ -7,7 +7,7 @@ been used for ``depth / rate`` seconds is full, so it need not be remembered.
 
 from __future__ import annotations
 
-_ROUNDING = 1e-9  # of the depth: tokens that rounding errors may hide
+_ROUNDING = 1e-9  # seconds; clocks and floats are not more exact
 
 
 class TokenBucket:
@@ -41,7 +41,7 @@ class TokenBucket:
     def take(self, amount: float, now: float) -> float:
         """Take ``amount`` tokens and return 0.0, or take none and return the seconds to wait."""
         wait = self.wait(amount, now)
-        if wait * self.rate > _ROUNDING * self.depth:
+        if wait > _ROUNDING:
             return wait
         self.spend(amount, now)
         return 0.0

@@ -132,8 +132,8 @@ def run_bencode(data: bytes) -> str:
         return outcome(error)
     assert bencode.encode(value) == data, "not canonical"
     if isinstance(value, dict):
-        spanned, spans = bencode.decode_with_spans(data)
-        assert spanned == value
+        values, spans, unsorted, end = bencode.decode_with_spans(data)
+        assert values == value and not unsorted and end == len(data)
         assert all(bencode.decode(data[start:end]) == value[key] for key, (start, end) in spans.items())
     return type(value).__name__
 
@@ -147,6 +147,7 @@ def run_metainfo(data: bytes) -> str:
     assert sanitize(metainfo.name) == metainfo.name or "�" in sanitize(metainfo.name)
     for entry in metainfo.files:
         assert not any(part in ("", ".", "..") or "/" in part or "\\" in part for part in entry.path)
+    assert bencode.encode(bencode.decode(metainfo.raw_info)) == metainfo.raw_info, "info is not canonical"
     assert len(metainfo.pieces) == 20 * metainfo.geometry.piece_count
     assert metainfo.size == sum(entry.length for entry in metainfo.files) >= 0
     return f"taken, {len(metainfo.files)} files"

@@ -134,16 +134,24 @@ def test_a_prefix_ends_where_its_value_ends() -> None:
 
 def test_spans_are_the_original_bytes_of_the_outermost_values() -> None:
     data = b"d4:infod4:infoi1ee1:zl1:aee"
-    values, spans = bencode.decode_with_spans(data)
+    values, spans, unsorted, end = bencode.decode_with_spans(data)
     assert values == {b"info": {b"info": 1}, b"z": [b"a"]}
     assert {key: data[start:end] for key, (start, end) in spans.items()} == {
         b"info": b"d4:infoi1ee",
         b"z": b"l1:ae",
     }
+    assert unsorted == () and end == len(data)
 
 
-@pytest.mark.parametrize("data", [b"", b"i1e", b"le", b"4:info", b"d4:info", b"dei1e"])
-def test_spans_are_of_one_whole_dictionary(data: bytes) -> None:
+def test_keys_out_of_order_and_bytes_after_the_end_are_reported() -> None:
+    data = b"d1:bd1:yi1e1:xi2ee1:ai3e1:ci4ee\n"
+    values, _, unsorted, end = bencode.decode_with_spans(data)
+    assert values == {b"b": {b"y": 1, b"x": 2}, b"a": 3, b"c": 4}
+    assert unsorted == (data.index(b"1:x"), data.index(b"1:a")) and data[end:] == b"\n"
+
+
+@pytest.mark.parametrize("data", [b"", b"i1e", b"le", b"4:info", b"d4:info", b"d1:bi1e1:ai1e1:bi1ee"])
+def test_spans_are_of_one_dictionary_whose_keys_are_there_once(data: bytes) -> None:
     with pytest.raises(BencodeError):
         bencode.decode_with_spans(data)
 

@@ -27,24 +27,22 @@ def test_pieces_cover_every_byte_once(geometry: Geometry) -> None:
         offset for index in range(geometry.piece_count) for offset in range(*geometry.piece_range(index))
     ]
     assert covered == list(range(geometry.size))
-    assert all(offset in range(*geometry.piece_range(geometry.piece_at(offset))) for offset in covered)
 
 
 @given(SMALL, st.data())
-def test_touched_and_within_agree_with_counting(geometry: Geometry, data: st.DataObject) -> None:
+def test_touched_pieces_agree_with_counting(geometry: Geometry, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, geometry.size))
     end = data.draw(st.integers(start, geometry.size))
     asked = set(range(start, end))
     pieces = [(index, set(range(*geometry.piece_range(index)))) for index in range(geometry.piece_count)]
     assert list(geometry.pieces_touched(start, end)) == [index for index, its in pieces if its & asked]
-    assert list(geometry.pieces_within(start, end)) == [index for index, its in pieces if its <= asked]
 
 
 def test_huge_contents_are_exact() -> None:
     geometry = Geometry(2**53 + 1, 2**24)
     assert geometry.piece_count == 2**29 + 1
     assert geometry.piece_length_of(2**29) == 1
-    assert geometry.piece_at(2**53) == 2**29
+    assert geometry.pieces_touched(2**53, 2**53 + 1) == range(2**29, 2**29 + 1)
 
 
 @pytest.mark.parametrize("index", [-1, 3, 10**9])
@@ -55,18 +53,11 @@ def test_pieces_that_are_not_there(index: int) -> None:
             ask(index)
 
 
-@pytest.mark.parametrize("offset", [-1, 40])
-def test_offsets_outside(offset: int) -> None:
-    with pytest.raises(IndexError):
-        Geometry(40, 16).piece_at(offset)
-
-
 @pytest.mark.parametrize(("start", "end"), [(-1, 3), (3, 2), (0, 41), (41, 41)])
 def test_ranges_outside(start: int, end: int) -> None:
     geometry = Geometry(40, 16)
-    for ask in (geometry.pieces_touched, geometry.pieces_within):
-        with pytest.raises(ValueError, match="range"):
-            ask(start, end)
+    with pytest.raises(ValueError, match="range"):
+        geometry.pieces_touched(start, end)
 
 
 @pytest.mark.parametrize(("size", "piece_length"), [(-1, 16), (1, 0), (1, -16), (0, 0)])

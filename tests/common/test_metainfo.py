@@ -102,7 +102,7 @@ def test_a_folder_parses_but_is_not_a_single_file() -> None:
         FileEntry(("x.bin", "empty"), 0),
     )
     assert parsed.size == 40_000 and not parsed.is_single_file
-    with pytest.raises(MetainfoError, match='"x.bin" is of a folder'):
+    with pytest.raises(MetainfoError, match='"x.bin" describes a folder'):
         single_file_only(parsed)
 
 
@@ -117,7 +117,10 @@ def test_a_folder_parses_but_is_not_a_single_file() -> None:
         (b"d4:infoi1ee", "no info"),
         (torrent()[:-1], "truncated"),
         (torrent()[:50], "truncated"),
-        (torrent() + b"\n", "after the end"),
+        (torrent() + b"\nx", "after the end"),
+        (torrent() + torrent(), "after the end"),
+        (torrent().replace(b"4:name5:x.bin", b"").replace(b"6:pieces", b"4:name5:x.bin6:pieces"), "order"),
+        (torrent().replace(b"4:info", b"8:announce1:x4:info"), "twice"),
         (torrent().replace(b"i40000e", b"i-0e"), "canonical integer"),
         (torrent().replace(b"i40000e", b"i040000e"), "canonical integer"),
         (b"d4:info" + b"l" * 100_000, "nested"),
@@ -156,7 +159,7 @@ def test_a_folder_parses_but_is_not_a_single_file() -> None:
         (torrent(name=b"a\\b"), "backslash"),
         (torrent(name=b"NUL"), "device"),
         (torrent(name=b"nul.txt"), "device"),
-        (torrent(name=b"a" * 251), "longer than 250"),
+        (torrent(name=b"a" * 248), "longer than 247"),
         (torrent(length=None, files=[]), "files is not"),
         (torrent(length=None, files=b"a"), "files is not"),
         (folder(b"a"), "entry of files"),
@@ -172,17 +175,79 @@ def test_a_folder_parses_but_is_not_a_single_file() -> None:
         (folder(entry(20_000, b"a"), entry(20_000, b"a")), "one path"),
         (folder(entry(20_000, b"a"), entry(20_000, b"a", b"b")), "one path"),
         (torrent(pieces=None, meta_version=2), "version 2"),
-        (bencode.encode({b"announce": 3, b"info": info()}), "announce is not"),
-        (bencode.encode({b"announce": b"\xff", b"info": info()}), "announce is not UTF-8"),
-        (bencode.encode({b"announce": b"http://a/\n", b"info": info()}), "not a URL"),
-        (bencode.encode({b"announce": b"http://a b/", b"info": info()}), "not a URL"),
-        (bencode.encode({b"announce": b"h" * 2049, b"info": info()}), "not a URL"),
+        (torrent(**{"name.utf-8": b"../x"}), "slash"),
+        (torrent(**{"name.utf-8": b"\xff"}), "name.utf-8 is not UTF-8"),
+        (folder({b"length": 40_000, b"path": [b"a"], b"path.utf-8": [b"..", b"a"]}), "no file"),
     ],
 )
 def test_what_is_no_good_torrent_is_refused_with_the_reason(data: bytes, says: str) -> None:
     with pytest.raises(MetainfoError, match=says) as caught:
         decode_metainfo(data)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("announce", "url"),
+    [
+        (b"http://a/announce\n", "http://a/announce"),
+        (b" http://a/announce\r\n\t", "http://a/announce"),
+        (b"", ""),
+        (3, ""),
+        ([b"http://a/announce"], ""),
+        ({}, ""),
+        (b"\xff", ""),
+        (b"http://a b/", ""),
+        (b"h" * 2049, ""),
+    ],
+)
+def test_blanks_around_announce_are_dropped_and_other_odd_values_are_ignored(
+    announce: bencode.Value, url: str
+) -> None:
+    parsed = decode_metainfo(
+        bencode.encode(
+            {b"announce": announce, b"announce-list": [[announce], [b"udp://b:1"]], b"info": info()}
+        )
+    )
+    assert parsed.announce == url
+    assert parsed.trackers == tuple(filter(None, (url, "udp://b:1")))
+    assert parsed.info_hash == decode_metainfo(torrent()).info_hash
+    odd = not url and announce != b""
+    assert parsed.warnings == (("announce is not a URL; it is ignored",) if odd else ())
+
+
+@pytest.mark.parametrize("listed", [3, b"http://a/", {}, [3], [[3]], [[[b"http://a/"]]], [{}]])
+def test_an_odd_announce_list_is_ignored(listed: bencode.Value) -> None:
+    parsed = decode_metainfo(bencode.encode({b"announce-list": listed, b"info": info()}))
+    assert parsed.trackers == ()
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\0", b" \n\n"])
+def test_line_breaks_after_the_end_are_accepted_with_a_warning(ending: bytes) -> None:
+    parsed = decode_metainfo(torrent() + ending)
+    assert parsed.info_hash == decode_metainfo(torrent()).info_hash
+    assert parsed.warnings == ("line breaks or blanks after the end of the torrent",)
+
+
+def test_unsorted_keys_outside_info_are_accepted_with_a_warning() -> None:
+    raw = bencode.encode(info())
+    parsed = decode_metainfo(b"d4:info" + raw + b"8:announce1:x1:zd1:b0:1:a0:ee")
+    assert (parsed.info_hash, parsed.announce) == (hashlib.sha1(raw).digest(), "x")
+    assert parsed.warnings == ("keys outside info are not in order",)
+    assert decode_metainfo(torrent()).warnings == ()
+
+
+def test_a_name_in_utf_8_is_preferred_to_one_in_a_local_encoding() -> None:
+    name = "\u8bfe\u7a0b.bin"
+    parsed = decode_metainfo(torrent(**{"name": name.encode("gbk"), "name.utf-8": name.encode()}))
+    assert (parsed.name, parsed.files) == (name, (FileEntry((name,), 40_000),))
+    path, utf8 = [name.encode("gbk")], [name.encode()]
+    parsed = decode_metainfo(folder({b"length": 40_000, b"path": path, b"path.utf-8": utf8}))
+    assert parsed.files == (FileEntry(("x.bin", name), 40_000),)
+
+
+@pytest.mark.parametrize(("value", "private"), [(None, False), (0, False), (1, True), (2, True)])
+def test_private_is_anything_but_zero(value: int | None, private: bool) -> None:
+    assert decode_metainfo(torrent(private=value)).private is private
 
 
 def test_the_size_of_a_torrent_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
