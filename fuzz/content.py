@@ -13,7 +13,7 @@ from common.errors import FileFault
 from common.metainfo import decode_metainfo, encode_metainfo
 from common.ranges import RangeSet
 from fuzz.target import Script, Target, outcome
-from node.content.store import PartFile
+from node.content.part_file import PartFile
 from node.download.checking import check_part
 
 PIECE = 1 << 15

@@ -18,7 +18,8 @@ from node import events
 from node.announcer import Announcer, Credit
 from node.chunk_udp.access import AccessLink
 from node.content.hashing import HashPool
-from node.content.store import PartFile, SharedFile
+from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile
 from node.content.torrent_file import create_torrent, parse_torrent_file
 from node.discovery.classroom import TrackerClient, tracker_url
 from node.discovery.credentials import Claims, is_claims_name

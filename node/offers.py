@@ -15,7 +15,8 @@ from common.bitfield import Bitfield
 from common.errors import FileFault, TransientFileFault
 from common.metainfo import Metainfo
 from common.text import sanitize
-from node.content.store import PartFile, SharedFile
+from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile
 
 MAX_OPEN_FILES = 64  # the system allows a process 256 or 1,024; a node may share far more
 

@@ -21,7 +21,8 @@ from common.metainfo import Metainfo
 from common.text import sanitize
 from node import events
 from node.chunk_udp.owner import DEFAULTS, Owner
-from node.content.store import PartFile, SharedFile, identity_of
+from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile, identity_of
 from node.offers import OpenFiles, SharedPart, SharedTorrent
 from node.settings import TransferSettings
 

@@ -11,7 +11,12 @@ import errno
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeAlias
+
+from common.errors import FileFault
+from common.text import sanitize
+from node.content.os_errors import file_fault
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -112,6 +117,19 @@ class _Descriptor:
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self.number)
+
+
+def read_exactly(file: PositionalFile, path: Path, offset: int, buffer: memoryview) -> int:
+    """Fill ``buffer`` and return its length. FileFault, naming ``path``, if the file ends before."""
+    try:
+        done = file.read_into(offset, buffer)
+    except OSError as error:
+        raise file_fault(path, error) from None
+    if done != len(buffer):
+        raise FileFault(
+            f"{sanitize(path)} became shorter while it was in use: nothing at byte {offset + done}"
+        )
+    return done
 
 
 def _closed() -> _Descriptor:

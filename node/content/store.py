@@ -1,257 +1,151 @@
-"""Content on disk: PartFile, which a download fills, and SharedFile, which others are served from.
+"""A torrent's content on disk, from the first byte that a download writes to the file that others fetch.
 
-Neither holds content in memory. Both are for many threads at once; after ``close`` every call is a
-FileFault, and what was under way on another thread still ends well.
+    missing ──open_part──▶ unfinished (NAME.part) ──finish──▶ finished (NAME)
+       └───────────────────────adopt (a file that is complete already)──▲
+
+No content is held in memory. A reader does not notice when an unfinished content is finished: a read that
+meets the closed part file is repeated on the finished file.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.bitfield import Bitfield
 from common.errors import FileFault
 from common.filenames import PART_SUFFIX
-from common.files import sync_folder, try_lock
 from common.metainfo import Metainfo, single_file_only
 from common.text import sanitize
-from node.content.atomic_rename import rename_exclusive
-from node.content.os_errors import check_plain, file_fault, write_fault
-from node.content.positional_file import Buffer, PositionalFile
-
-_BLOCK = 512  # bytes; the unit of st_blocks, whatever the file system's own
-_NUMBERED = os.name == "posix"
-_BINARY = getattr(os, "O_BINARY", 0)
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # following one would write outside the folder
-_NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # for the other end of a pipe, for ever
+from node.content.part_file import PartFile
+from node.content.positional_file import Buffer
+from node.content.shared_file import Identity, OpenFiles, SharedFile, check_identity
 
 
-class PartFile:
-    """The bytes so far of a single-file torrent, in ``folder/NAME.part``, which is as large as NAME will be.
+class ContentStore:
+    """The content of ``info`` in ``folder``, and which of its pieces are verified. Implements Content.
 
-    What has not been written is a hole where the file system has holes, and reads as zeros. Nothing here
-    knows which bytes are good: verify them (``node.content.hashing``). One PartFile at a time has the file.
+    ``open_files`` is shared by all contents of a node. Torrents of a folder are refused with MetainfoError:
+    ``node.content.layout`` says where their bytes would be.
     """
 
-    def __init__(self, file: PositionalFile, path: Path, metainfo: Metainfo) -> None:
-        self._file = file
-        self._size = metainfo.size
-        self._name = metainfo.name
-        self.path = path
-        self.final_path = path.with_name(metainfo.name)
-
-    @classmethod
-    def open(cls, folder: Path, metainfo: Metainfo) -> PartFile:
-        """Open ``folder/NAME.part``, made if missing; an existing one keeps its bytes.
-
-        Raises FileFault if NAME exists, if the part is not a plain file, is in use, or has another size
-        than this torrent's content; MetainfoError if the torrent is of a folder.
-        """
-        single_file_only(metainfo)
-        folder = Path(folder)
-        path = folder / (metainfo.name + PART_SUFFIX)
-        final_path = folder / metainfo.name
-        if os.path.lexists(final_path):
-            raise FileFault(f"{sanitize(final_path)} exists; it is not overwritten")
-        number = _open_part(path)
-        try:
-            _claim(number, path, metainfo)
-        except OSError as error:
-            os.close(number)
-            raise write_fault(path, metainfo.name, error) from None
-        except FileFault:
-            os.close(number)
-            raise
-        file = PositionalFile(number)
-        return cls(file, path, metainfo)
-
-    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Write ``buffers``, one behind the other, at ``offset``. DiskFull, FileFault; ValueError outside."""
-        length = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
-        if offset < 0 or offset + length > self._size:
-            raise ValueError(f"range [{offset}, {offset + length}) of {self._size} bytes")
-        try:
-            self._file.write(offset, buffers)
-        except OSError as error:
-            raise write_fault(self.path, self._name, error) from None
-
-    def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Fill ``buffer`` from ``offset`` and return its length. FileFault; ValueError outside."""
-        if offset < 0 or offset + len(buffer) > self._size:
-            raise ValueError(f"range [{offset}, {offset + len(buffer)}) of {self._size} bytes")
-        return _read_all(self._file, self.path, offset, buffer)
+    def __init__(self, info: Metainfo, folder: Path, open_files: OpenFiles) -> None:
+        single_file_only(info)
+        self.info = info
+        self.final_path = Path(folder) / info.name
+        self._open_files = open_files
+        self._finishing = threading.Lock()  # held while the part file is renamed
+        self._lock = threading.Lock()  # guards what follows
+        self._part: PartFile | None = None
+        self._identity: Identity | None = None  # of the finished file
+        self._verified = Bitfield(info.geometry.piece_count)
+        self._have = self._verified.copy()
 
     @property
-    def allocated(self) -> int:
-        """Bytes of the disk that it has already, at most its size; where files have no holes, that is all."""
-        try:
-            status = self._file.status()
-        except OSError as error:
-            raise file_fault(self.path, error) from None
-        return min(self._size, getattr(status, "st_blocks", self._size) * _BLOCK)
+    def path(self) -> Path:
+        """The file that holds the content at present."""
+        if self.is_finished:
+            return self.final_path
+        return self.final_path.with_name(self.final_path.name + PART_SUFFIX)
 
-    def is_hole(self, start: int, end: int) -> bool:
-        """Whether nothing was ever written in ``[start, end)``, as far as the file system can tell."""
-        try:
-            data_at = self._file.next_data(start)
-        except OSError as error:
-            raise file_fault(self.path, error) from None
-        return start < end and (data_at is None or data_at >= end)
+    @property
+    def is_finished(self) -> bool:
+        """True if the content is complete and has its final name."""
+        return self._identity is not None
+
+    @property
+    def have(self) -> Bitfield:
+        """The verified pieces. A snapshot: replaced when a piece is verified, never changed."""
+        if self._have.count != self._verified.count:
+            with self._lock:
+                self._have = self._verified.copy()
+        return self._have
+
+    def set_verified(self, pieces: Bitfield) -> None:
+        """These pieces are verified, and no others."""
+        with self._lock:
+            self._verified = pieces.copy()
+            self._have = pieces.copy()
+
+    def mark_verified(self, piece: int) -> None:
+        """One more piece is verified."""
+        with self._lock:
+            self._verified.set(piece)
+
+    # ---- unfinished
+
+    def open_part(self) -> PartFile:
+        """Open NAME.part, created if missing, with no piece verified. Raises as ``PartFile.open``."""
+        part = PartFile.open(self.final_path.parent, self.info)
+        with self._lock:
+            self._part = part
+        self.set_verified(Bitfield(self.info.geometry.piece_count))
+        return part
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        """Write ``buffers`` in sequence from ``offset`` on. DiskFull, FileFault; ValueError outside."""
+        self._unfinished().write(offset, buffers)
 
     def finish(self) -> Path:
-        """Make the bytes safe on disk, and NAME.part into NAME; closes it. Returns the path of NAME.
-
-        Raises FileFault, with NAME.part kept, if NAME exists by now, if NAME.part is another file (or a link)
-        by now, or if the disk fails.
-        """
-        try:
-            self._file.sync()
-            if _NUMBERED and os.path.lexists(self.path) and not _still_there(self.path, self._file.status()):
-                raise FileFault(f"{sanitize(self.path)} was replaced while it was downloaded")
-            if os.name == "nt":
-                self._file.close()  # Windows does not rename an open file
-            rename_exclusive(self.path, self.final_path)
-            sync_folder(self.path.parent)
-        except FileExistsError:
-            raise FileFault(
-                f"{sanitize(self.final_path)} exists; it is not overwritten, "
-                f"{sanitize(self.path.name)} is kept"
-            ) from None
-        except OSError as error:
-            raise write_fault(self.path, self._name, error) from None
-        finally:
-            self._file.close()
+        """Sync to disk and rename NAME.part to NAME. FileFault, with NAME.part kept, if that fails."""
+        part = self._unfinished()
+        with self._finishing:
+            part.finish()
+            with self._lock:
+                self._identity = part.identity
+                self._part = None
         return self.final_path
 
     def close(self) -> None:
-        """Let go of the file; NAME.part stays for another time."""
-        self._file.close()
+        """Close an unfinished file. NAME.part stays, and none of its pieces is served any more."""
+        with self._lock:
+            part, self._part = self._part, None
+        if part is not None:
+            self.set_verified(Bitfield(self.info.geometry.piece_count))
+            part.close()
 
+    # ---- finished
 
-class SharedFile:
-    """A file that is served to others, read only, for as long as it stays what it was when it was opened.
-
-    Open it before hashing it, and call ``check_unchanged`` after: then what is served is what was hashed.
-    """
-
-    def __init__(self, file: PositionalFile, path: Path, status: os.stat_result) -> None:
-        self._file = file
-        self._status = status
-        self.path = path
-        self.size = status.st_size
-
-    @property
-    def identity(self) -> tuple[int, int, int, int]:
-        """Device, file number, bytes and time of change: the same again only if it is the same file."""
-        return identity_of(self._status)
-
-    @classmethod
-    def open(cls, path: Path, size: int | None = None) -> SharedFile:
-        """Open the plain file ``path``; FileFault if that fails, or if it does not have ``size`` bytes."""
-        path = Path(path)
+    def adopt(self, file: SharedFile) -> None:
+        """``file``, verified since it was opened, is the content. Closes it; FileFault if it changed."""
         try:
-            check_plain(path)
-            file = PositionalFile(os.open(path, os.O_RDONLY | _NO_WAITING | _BINARY))
-            shared = cls(file, path, file.status())
-        except OSError as error:
-            raise file_fault(path, error) from None
-        if size is not None and shared.size != size:
+            file.check_unchanged()
+        finally:
             file.close()
-            raise FileFault(f"{sanitize(path)} has {shared.size} bytes; its torrent says {size}")
-        return shared
-
-    def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Fill ``buffer`` from ``offset`` and return its length. ValueError outside the file.
-
-        Raises FileFault if the file is not what it was: looked at after the bytes were read, so that no
-        bytes of a changed file get out (as far as the system's clock of file times can tell).
-        """
-        if offset < 0 or offset + len(buffer) > self.size:
-            raise ValueError(f"range [{offset}, {offset + len(buffer)}) of {self.size} bytes")
-        _read_all(self._file, self.path, offset, buffer)
-        try:
-            status = self._file.status()  # 0.6 µs, where copying 60 KiB takes 5
-        except OSError as error:
-            raise file_fault(self.path, error) from None
-        if status.st_mtime_ns != self._status.st_mtime_ns or status.st_size != self.size:
-            raise FileFault(f"{sanitize(self.path)} changed while it was shared")
-        return len(buffer)
+        with self._lock:
+            self.final_path = file.path
+            self._identity = file.identity
+        self.set_verified(Bitfield.full(self.info.geometry.piece_count))
 
     def check_unchanged(self) -> None:
-        """FileFault unless the path still leads to this very file, unchanged. Cheap enough for every second.
+        """FileFault if the finished file is not the one that was verified."""
+        identity = self._identity
+        if identity is not None:
+            check_identity(self.final_path, identity)
 
-        ``read_into`` looks at the open file only, which goes on existing when its name is deleted or given
-        to another file; this looks at the name.
-        """
-        try:
-            status = os.stat(self.path)
-        except OSError as error:
-            raise file_fault(self.path, error) from None
-        if os.name == "posix" and not os.path.samestat(status, self._status):
-            raise FileFault(f"{sanitize(self.path)} was replaced while it was shared")
-        if (status.st_mtime_ns, status.st_size) != (self._status.st_mtime_ns, self.size):
-            raise FileFault(f"{sanitize(self.path)} changed while it was shared")
+    # ---- both
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` from ``offset`` on. FileFault, TransientFileFault; ValueError outside."""
+        part = self._part
+        if part is not None:
+            try:
+                part.read_into(offset, buffer)
+                return
+            except FileFault:
+                if not part.closed:
+                    raise
+                with self._finishing:  # for the moment between closing the part and knowing its new name
+                    if not self.is_finished:
+                        raise
+        identity = self._identity
+        if identity is None:
+            raise FileFault(f"{sanitize(self.path)} is closed")
+        self._open_files.get(self.final_path, identity).read_into(offset, buffer)
 
-
-def identity_of(status: os.stat_result) -> tuple[int, int, int, int]:
-    """Device, file number, bytes and time of change; Windows numbers an open file otherwise than a path."""
-    numbers = (status.st_dev, status.st_ino) if _NUMBERED else (0, 0)
-    return *numbers, status.st_size, status.st_mtime_ns
-
-
-def _read_all(file: PositionalFile, path: Path, offset: int, buffer: memoryview) -> int:
-    try:
-        done = file.read_into(offset, buffer)
-    except OSError as error:
-        raise file_fault(path, error) from None
-    if done != len(buffer):
-        raise FileFault(
-            f"{sanitize(path)} became shorter while it was in use: nothing at byte {offset + done}"
-        )
-    return done
-
-
-def _open_part(path: Path) -> int:
-    """A descriptor of ``path``, made if missing; FileFault if it is a link or no plain file."""
-    try:
-        if os.path.lexists(path):
-            check_plain(path, follow=False)
-        return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS | _NO_WAITING | _BINARY, 0o666)
-    except OSError as error:
-        if error.errno == errno.ELOOP:  # it became a link just now
-            raise FileFault(f"{sanitize(path)} is a link; a file is wanted") from None
-        raise file_fault(path, error) from None
-
-
-def _claim(descriptor: int, path: Path, metainfo: Metainfo) -> None:
-    """Make the open part ours and as large as the content; FileFault if it is somebody else's."""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise FileFault(f"{sanitize(path)} is not a plain file")
-    if not try_lock(descriptor):
-        raise FileFault(f"{sanitize(path)} is in use by another download")
-    if os.name == "posix" and not _still_there(path, status):
-        # Whoever had it finished it between our opening and our locking: it has its final name now.
-        raise FileFault(f"{sanitize(path)} was just finished by another download")
-    if status.st_nlink > 1:
-        raise FileFault(f"{sanitize(path)} is also another file (a hard link); move it away")
-    if status.st_size not in (0, metainfo.size):
-        raise FileFault(
-            f"{sanitize(path)} has {status.st_size} bytes, not {metainfo.size}: "
-            "it belongs to another torrent; move it away"
-        )
-    if status.st_size != metainfo.size:
-        os.ftruncate(descriptor, metainfo.size)
-
-
-def _still_there(path: Path, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.lstat(path), status)
-    except FileNotFoundError:
-        return False
+    def _unfinished(self) -> PartFile:
+        part = self._part
+        if part is None:
+            raise FileFault(f"{sanitize(self.path)} is closed")
+        return part

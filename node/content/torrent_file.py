@@ -23,7 +23,7 @@ from common.metainfo import (
 from common.text import sanitize
 from node.content.hashing import BUFFER_LENGTH, piece_hashes
 from node.content.os_errors import NO_ROOM, check_plain, file_fault, write_fault
-from node.content.store import SharedFile
+from node.content.shared_file import SharedFile
 
 CREATED_BY = "classroom-swarm"
 

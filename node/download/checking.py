@@ -12,7 +12,8 @@ from common.errors import DiskFull, FileFault
 from common.metainfo import Metainfo
 from common.text import sanitize
 from node.content.hashing import verify_content
-from node.content.store import PartFile, SharedFile
+from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile
 
 Progress = Callable[[int, int], None]  # bytes checked, bytes in all
 

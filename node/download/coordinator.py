@@ -28,7 +28,7 @@ from node import events
 from node.chunk_udp.access import AccessLink
 from node.content.atomic_rename import finish_rename
 from node.content.hashing import HashPool, Verdict
-from node.content.store import PartFile
+from node.content.part_file import PartFile
 from node.discovery.base import Discovery
 from node.download.checking import check_existing, check_part, check_room
 from node.download.disk_full import RetryWhenFull

@@ -15,8 +15,9 @@ from common.errors import FileFault, TransientFileFault
 from common.metainfo import decode_metainfo, encode_metainfo
 from node import events
 from node.chunk_udp.sockets import udp_socket
-from node.content import store
-from node.content.store import PartFile, SharedFile
+from node.content import shared_file
+from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile
 from node.content.torrent_file import create_torrent
 from node.offers import MAX_OPEN_FILES
 from node.sharing import Sharing
@@ -133,7 +134,7 @@ def test_what_changed_and_is_shared_anew_is_served_anew(sharing: Sharing, share)
 def test_where_files_have_no_reliable_numbers_their_size_and_time_must_do(
     sharing: Sharing, share, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_NUMBERED", False)
+    monkeypatch.setattr(shared_file, "_HAS_INODES", False)
     path = share("a.bin", b"hello")
     status = os.stat(path)
     same = path.with_name("same")
@@ -248,7 +249,7 @@ def test_too_many_open_files_do_not_end_sharing(
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patched:
-        patched.setattr(store.os, "open", no_more)
+        patched.setattr(shared_file.os, "open", no_more)
         with pytest.raises(TransientFileFault):
             offer_of(sharing).read_into(0, buffer)
     offer_of(sharing).read_into(0, buffer)

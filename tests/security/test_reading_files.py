@@ -18,7 +18,8 @@ from common.errors import FileFault, MetainfoError
 from common.metainfo import Metainfo, decode_metainfo
 from node import events
 from node.chunk_udp import wire
-from node.content.store import PartFile, SharedFile
+from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile
 from node.content.torrent_file import create_torrent
 from node.sharing import Sharing
 

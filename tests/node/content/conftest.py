@@ -11,7 +11,7 @@ import pytest
 
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.content import positional_file
-from node.content.store import PartFile
+from node.content.part_file import PartFile
 
 SIZE = 100_000  # bytes of "x.bin"
 

@@ -14,7 +14,7 @@ from common.geometry import Geometry
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.content import hashing
 from node.content.hashing import BUFFER_LENGTH, SMALL, HashPool, piece_hashes, verify_content
-from node.content.store import PartFile
+from node.content.part_file import PartFile
 
 PIECE = 32 << 10
 WAIT = 30  # seconds; a test that needs them has failed

@@ -14,7 +14,8 @@ import pytest
 from common.errors import FileFault, MetainfoError
 from common.metainfo import Metainfo, decode_metainfo
 from node.content import positional_file
-from node.content.store import PartFile, SharedFile
+from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile
 
 SIZE = 100_000
 

@@ -16,7 +16,7 @@ import pytest
 from common.errors import FileFault
 from common.metainfo import Metainfo
 from node.content import atomic_rename
-from node.content.store import PartFile
+from node.content.part_file import PartFile
 
 SIZE = 100_000
 ROOT = Path(__file__).parents[3]
@@ -162,7 +162,7 @@ def test_the_same_part_is_not_opened_twice(part: PartFile, tmp_path: Path, metai
 
 def test_another_process_does_not_open_it_either(tmp_path: Path, metainfo_of: MakeMetainfo) -> None:
     program = (
-        "import sys, pathlib; from node.content.store import PartFile\n"
+        "import sys, pathlib; from node.content.part_file import PartFile\n"
         "from common.errors import FileFault; from common.metainfo import *\n"
         "metainfo = decode_metainfo(encode_metainfo('x.bin', 0, 1, b'', ''))\n"
         "try: PartFile.open(pathlib.Path(sys.argv[1]), metainfo)\n"

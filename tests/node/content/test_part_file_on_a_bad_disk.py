@@ -15,7 +15,8 @@ import pytest
 
 from common.errors import DiskFull, FileFault
 from common.metainfo import Metainfo
-from node.content.store import PartFile, SharedFile
+from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile
 
 SIZE = 100_000
 ROOT = Path(__file__).parents[3]
@@ -106,7 +107,7 @@ _ON_A_SMALL_DISK = """
 import pathlib, sys
 from common.errors import DiskFull
 from common.metainfo import decode_metainfo, encode_metainfo
-from node.content.store import PartFile
+from node.content.part_file import PartFile
 folder = pathlib.Path(sys.argv[1])
 part = PartFile.open(folder, decode_metainfo(encode_metainfo("x", 8 << 20, 8 << 20, bytes(20), "")))
 segment, offset = b"s" * 61_440, 0

@@ -11,7 +11,8 @@ from random import Random
 import pytest
 
 from common.errors import FileFault
-from node.content.store import PartFile, SharedFile
+from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile
 
 SIZE = 100_000
 

@@ -17,7 +17,7 @@ from common.errors import DiskFull
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from common.ranges import RangeSet
 from node.content.hashing import HashPool, Verdict
-from node.content.store import PartFile
+from node.content.part_file import PartFile
 from node.download.state import DownloadState
 from node.download.write_buffer import BLOCK, BufferPool, WriteBuffer, pool_for
 from node.peer import Peer
