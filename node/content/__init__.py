@@ -1,1 +1,13 @@
-"""A torrent's bytes on disk: kept (storage), checked (verify), and described for others (torrents)."""
+"""A torrent's bytes on disk.
+
+base             Content: the interface to them
+store            ContentStore: one content, from the part file to the finished file
+part_file        NAME.part, which a download fills
+shared_file      a complete file that must stay unchanged
+layout           ranges of the content in one file or many (pure)
+hashing          SHA-1 of pieces on threads
+torrent_file     .torrent files: created, read, and never lost
+positional_file  reading and writing at an offset, on every system
+atomic_rename    giving a finished file its name
+os_errors        the system's errors about files, as one line for the user
+"""

@@ -1,4 +1,4 @@
-"""What the rest of the node may do with a torrent's bytes."""
+"""The interface to a torrent's bytes."""
 
 from __future__ import annotations
 

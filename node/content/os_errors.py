@@ -1,4 +1,4 @@
-"""The system's errors about files as one line that people understand."""
+"""The system's errors about files, as one line for the user."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from pathlib import Path
 from common.errors import DiskFull, FileFault, TransientFileFault
 from common.text import sanitize
 
-PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # says nothing about the file itself
+TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # say nothing about the file itself
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
 
 
 def file_fault(path: Path, error: OSError) -> FileFault:
-    """What happened to ``path``, as a FileFault to raise."""
+    """The FileFault to raise for ``error`` at ``path``."""
     if isinstance(error, FileNotFoundError):
+        if os.path.islink(path):
+            return FileFault(f"{sanitize(path)} is a link that leads to no file")
         return FileFault(f"{sanitize(path)}: no such file")
     if isinstance(error, IsADirectoryError):
         return FileFault(f"{sanitize(path)} is a folder; a file is wanted")
     if isinstance(error, PermissionError):
         return FileFault(f"{sanitize(path)} cannot be opened: permission denied")
-    kind = TransientFileFault if error.errno in PASSING else FileFault
+    kind = TransientFileFault if error.errno in TRANSIENT else FileFault
     return kind(f"{sanitize(path)}: {error.strerror or os.strerror(error.errno or 0)}")
 
 
 def write_fault(path: Path, name: str, error: OSError) -> FileFault:
-    """What kept bytes of ``name`` from being written to ``path``; DiskFull if there is no room."""
+    """The FileFault to raise if bytes of ``name`` cannot be written to ``path``; DiskFull without room."""
     if error.errno in NO_ROOM:
         return DiskFull(
             f"no room left on {sanitize(path.parent)} for {sanitize(name)}; {sanitize(path.name)} is kept"
@@ -36,9 +38,9 @@ def write_fault(path: Path, name: str, error: OSError) -> FileFault:
 
 
 def check_plain(path: Path, follow: bool = True) -> None:
-    """FileFault unless ``path`` is a plain file; OSError if it cannot be looked at.
+    """FileFault unless ``path`` is a plain file; OSError if the system cannot say.
 
-    Looked at before opening, because opening a folder fails in another way on each system.
+    Call it before opening: to open a folder fails in another way on each system.
     """
     try:
         mode = os.stat(path, follow_symlinks=follow).st_mode

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from common.errors import FileFault
 from common.filenames import PART_SUFFIX
+from common.files import sync_folder, try_lock
 from common.metainfo import Metainfo, single_file_only
 from common.text import sanitize
-from node.content.atomic_rename import rename_exclusive, sync_folder
-from node.content.locking import try_lock
+from node.content.atomic_rename import rename_exclusive
 from node.content.os_errors import check_plain, file_fault, write_fault
 from node.content.positional_file import Buffer, PositionalFile, read_exactly
 from node.content.shared_file import Identity, identity_of

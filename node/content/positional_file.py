@@ -1,7 +1,7 @@
 """Reading and writing at an offset, by several threads at once, on every system.
 
-Where the system has ``pread`` and ``pwrite``, an offset travels with each call and threads need no lock.
-Windows has neither: there one lock per open file keeps the seek and what follows it together.
+With ``pread`` and ``pwrite`` each call has its own offset, and threads need no lock. Windows has neither:
+there a lock for each open file keeps a seek and the read or write after it together.
 """
 
 from __future__ import annotations
@@ -15,34 +15,35 @@ from pathlib import Path
 from typing import TypeAlias
 
 from common.errors import FileFault
+from common.files import sync_file
 from common.text import sanitize
 from node.content.os_errors import file_fault
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 HAS_POSITIONAL = hasattr(os, "preadv") and hasattr(os, "pwritev")
-MAX_BUFFERS = 1024  # in one gathered write; IOV_MAX of Linux and macOS
+MAX_BUFFERS = 1024  # of one gathered write: IOV_MAX of Linux and macOS
 
 
 class PositionalFile:
-    """An open file, owned. Offsets are in bytes; a memoryview is of bytes (format B).
+    """Owns an open file. Offsets are in bytes; a memoryview is of bytes (format B).
 
-    Every method raises OSError as the system does, EBADF once closed. ``close`` may come at any time: a
-    call in flight on another thread keeps the descriptor until it is done. Were the descriptor closed
-    under it, its number could already belong to another file, and bytes would go there or come from there.
+    Every method raises OSError as the system does, EBADF once closed. ``close`` may be called at any time: a
+    call in progress on another thread keeps the descriptor until it returns. Otherwise the number of the
+    descriptor could already belong to another file, which would then be read or written.
     """
 
     def __init__(self, number: int) -> None:
         self._descriptor: _Descriptor | None = _Descriptor(number)
-        self._lock = threading.Lock()  # taken only where there is no positional reading
+        self._lock = threading.Lock()  # used only without positional reading
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called."""
+        """True after ``close``."""
         return self._descriptor is None
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Fill ``buffer`` from ``offset``; returns less than its length only at the end of the file."""
+        """Fill ``buffer`` from ``offset`` on. Returns less than its length only at the end of the file."""
         descriptor = self._descriptor or _closed()
         try:
             if HAS_POSITIONAL:
@@ -51,10 +52,10 @@ class PositionalFile:
                 os.lseek(descriptor.number, offset, os.SEEK_SET)
                 return _read_here(descriptor.number, buffer)
         finally:
-            del descriptor  # or an exception's traceback would keep the file open
+            del descriptor  # the traceback of an exception would keep the file open
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Write ``buffers``, one behind the other, from ``offset``; all of them, or OSError."""
+        """Write all of ``buffers``, in sequence, from ``offset`` on."""
         descriptor = self._descriptor or _closed()
         try:
             if HAS_POSITIONAL:
@@ -68,13 +69,13 @@ class PositionalFile:
             del descriptor
 
     def next_data(self, offset: int) -> int | None:
-        """Where the first byte at or behind ``offset`` is that was ever written; None if there is none.
+        """The offset of the first byte, from ``offset`` on, that was ever written; None if there is none.
 
-        Without support from the system that is ``offset`` itself.
+        Without support from the system: ``offset``.
         """
         descriptor = self._descriptor or _closed()
         try:
-            if not HAS_POSITIONAL or not hasattr(os, "SEEK_DATA"):  # do not move what others read from
+            if not HAS_POSITIONAL or not hasattr(os, "SEEK_DATA"):  # a seek would disturb other threads
                 return offset
             return os.lseek(descriptor.number, offset, os.SEEK_DATA)
         except OSError as error:
@@ -85,7 +86,7 @@ class PositionalFile:
             del descriptor
 
     def status(self) -> os.stat_result:
-        """What the system says of the open file, whatever its name leads to by now."""
+        """The status of the open file, even if its name leads to another file by now."""
         descriptor = self._descriptor or _closed()
         try:
             return os.fstat(descriptor.number)
@@ -93,21 +94,21 @@ class PositionalFile:
             del descriptor
 
     def sync(self) -> None:
-        """Return when what was written is on the disk."""
+        """Return once all written bytes are on the disk."""
         descriptor = self._descriptor or _closed()
         try:
-            os.fsync(descriptor.number)
+            sync_file(descriptor.number)
         finally:
             del descriptor
 
     def close(self) -> None:
-        """No more reading and writing; a second time does nothing."""
+        """End reading and writing. A second call does nothing."""
         with self._lock:
             self._descriptor = None
 
 
 class _Descriptor:
-    """A descriptor that is closed when nobody refers to it any more."""
+    """A descriptor that is closed with the last reference to it."""
 
     __slots__ = ("number",)
 
@@ -133,7 +134,7 @@ def read_exactly(file: PositionalFile, path: Path, offset: int, buffer: memoryvi
 
 
 def _closed() -> _Descriptor:
-    raise OSError(errno.EBADF, "it is closed")
+    raise OSError(errno.EBADF, "the file is closed")
 
 
 def _read_at(number: int, offset: int, buffer: memoryview) -> int:
@@ -147,7 +148,7 @@ def _read_at(number: int, offset: int, buffer: memoryview) -> int:
 
 
 def _write_at(number: int, offset: int, buffers: Sequence[Buffer]) -> None:
-    if len(buffers) == 1:  # nearly always
+    if len(buffers) == 1:  # the usual case
         written = os.pwrite(number, buffers[0], offset)
         if written != len(buffers[0]):
             _write_rest(number, offset, buffers, written)
@@ -162,7 +163,7 @@ def _write_at(number: int, offset: int, buffers: Sequence[Buffer]) -> None:
 
 
 def _write_rest(number: int, offset: int, buffers: Sequence[Buffer], written: int) -> None:
-    """Go on after a short write of ``buffers`` to ``offset``. What kept it short shows in the next call."""
+    """Continue after a short write of ``buffers`` to ``offset``. The next call shows the reason for it."""
     for buffer in buffers:
         done = min(written, len(buffer))
         written -= done

@@ -30,7 +30,7 @@ def identity_of(status: os.stat_result) -> Identity:
 
 
 class SharedFile:
-    """An open file that others are served from, as long as it stays unchanged. Thread-safe.
+    """An open file that peers are served from, as long as it stays unchanged. Thread-safe.
 
     Open it before hashing, and call ``check_unchanged`` afterwards: then the served bytes are the hashed
     ones. Every call after ``close`` is a FileFault.

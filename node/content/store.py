@@ -1,4 +1,4 @@
-"""A torrent's content on disk, from the first byte that a download writes to the file that others fetch.
+"""A torrent's content on disk, from the first byte that a download writes to the file that peers fetch.
 
     missing ──open_part──▶ unfinished (NAME.part) ──finish──▶ finished (NAME)
        └───────────────────────adopt (a file that is complete already)──▲
@@ -18,6 +18,7 @@ from common.errors import FileFault
 from common.filenames import PART_SUFFIX
 from common.metainfo import Metainfo, single_file_only
 from common.text import sanitize
+from node.content.lookalike import find_lookalike
 from node.content.part_file import PartFile
 from node.content.positional_file import Buffer
 from node.content.shared_file import Identity, OpenFiles, SharedFile, check_identity
@@ -33,7 +34,8 @@ class ContentStore:
     def __init__(self, info: Metainfo, folder: Path, open_files: OpenFiles) -> None:
         single_file_only(info)
         self.info = info
-        self.final_path = Path(folder) / info.name
+        final_path = Path(folder) / info.name
+        self.final_path = find_lookalike(final_path) or final_path
         self._open_files = open_files
         self._finishing = threading.Lock()  # held while the part file is renamed
         self._lock = threading.Lock()  # guards what follows
@@ -63,7 +65,7 @@ class ContentStore:
         return self._have
 
     def set_verified(self, pieces: Bitfield) -> None:
-        """These pieces are verified, and no others."""
+        """Replace the verified pieces."""
         with self._lock:
             self._verified = pieces.copy()
             self._have = pieces.copy()
@@ -98,7 +100,7 @@ class ContentStore:
         return self.final_path
 
     def close(self) -> None:
-        """Close an unfinished file. NAME.part stays, and none of its pieces is served any more."""
+        """Close an unfinished file. NAME.part stays, and its pieces are not served any more."""
         with self._lock:
             part, self._part = self._part, None
         if part is not None:

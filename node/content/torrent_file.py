@@ -1,14 +1,17 @@
-"""Torrents as files: making one of a file, and reading one."""
+"""``.torrent`` files: created from a file, read, and stored without losing another torrent."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 
-from common.errors import DiskFull, FileFault, MetainfoError
-from common.filenames import check_name
+from common.errors import DiskFull, FileFault, MetainfoError, SwarmError
+from common.filenames import MAX_COMPONENT_BYTES, TORRENT_SUFFIX, check_name
 from common.files import atomic_write
 from common.geometry import Geometry
 from common.metainfo import (
@@ -21,41 +24,57 @@ from common.metainfo import (
     encode_metainfo,
 )
 from common.text import sanitize
+from node.content.atomic_rename import rename_exclusive
 from node.content.hashing import BUFFER_LENGTH, piece_hashes
 from node.content.os_errors import NO_ROOM, check_plain, file_fault, write_fault
 from node.content.shared_file import SharedFile
 
 CREATED_BY = "classroom-swarm"
+OnProgress = Callable[[int, int], None]  # bytes done, bytes in all; called on the hashing caller's thread
 
 
 def create_torrent(
     file_path: Path,
     output_path: Path,
     announce: str,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
     threads: int = 2,
     announce_list: Sequence[str] = (),
 ) -> Metainfo:
-    """Hash ``file_path`` and write its torrent to ``output_path``, replacing what is there.
+    """Hash ``file_path`` and write its torrent to ``output_path``, replacing an existing file.
 
-    The same file and the same URLs always give the same bytes. ``on_progress(bytes done, size)`` is called
-    after each piece, on the calling thread. Raises FileFault, with nothing written, if the file cannot be
-    read, changes meanwhile, or has a name that not every system can store.
+    Raises as ``encode_torrent`` does; then nothing is written.
     """
-    file_path, output_path = Path(file_path), Path(output_path)
-    shared = SharedFile.open(file_path)
+    file = SharedFile.open(Path(file_path))
     try:
-        try:
-            check_name(file_path.name)
-        except MetainfoError as error:
-            raise FileFault(f"{sanitize(file_path)} cannot be shared: {error}") from None
-        geometry = Geometry(shared.size, choose_piece_length(shared.size))
-        pieces = _hash_pieces(shared, geometry, on_progress, threads)
-        shared.check_unchanged()
+        data = encode_torrent(file, announce, on_progress, threads, announce_list)
     finally:
-        shared.close()
-    torrent = encode_metainfo(
-        file_path.name,
+        file.close()
+    _replace(Path(output_path), data)
+    return decode_metainfo(data)
+
+
+def encode_torrent(
+    file: SharedFile,
+    announce: str,
+    on_progress: OnProgress | None = None,
+    threads: int = 2,
+    announce_list: Sequence[str] = (),
+) -> bytes:
+    """The torrent of ``file``. The same file and URLs always give the same bytes.
+
+    FileFault if the file cannot be read, changes meanwhile, or has a name that not every system can store;
+    the name is checked before the file is hashed.
+    """
+    try:
+        check_name(file.path.name)
+    except MetainfoError as error:
+        raise FileFault(f"{sanitize(file.path)} cannot be shared: {error}") from None
+    geometry = Geometry(file.size, choose_piece_length(file.size))
+    pieces = _hash_pieces(file, geometry, on_progress, threads)
+    file.check_unchanged()
+    return encode_metainfo(
+        file.path.name,
         geometry.size,
         geometry.piece_length,
         pieces,
@@ -63,13 +82,23 @@ def create_torrent(
         CREATED_BY,
         announce_list=announce_list,
     )
-    metainfo = decode_metainfo(torrent)  # what we write is what everybody else's checks accept
-    _replace_file(output_path, torrent)
-    return metainfo
 
 
 def parse_torrent_file(path: Path) -> Metainfo:
-    """The torrent in the file ``path``. FileFault: it cannot be read; MetainfoError: it is not a good one."""
+    """The torrent in the file ``path``. FileFault if it cannot be read; MetainfoError if it is invalid."""
+    return decode_torrent(path, read_torrent_file(path))
+
+
+def decode_torrent(path: Path, data: bytes) -> Metainfo:
+    """The torrent ``data``, which was read from ``path``; MetainfoError names the file."""
+    try:
+        return decode_metainfo(data)
+    except MetainfoError as error:
+        raise MetainfoError(f"{sanitize(path)}: {error}{_hint(Path(path))}") from None
+
+
+def read_torrent_file(path: Path) -> bytes:
+    """The bytes of the torrent ``path``; FileFault if it cannot be read or is too large for a torrent."""
     path = Path(path)
     try:
         check_plain(path)
@@ -81,40 +110,54 @@ def parse_torrent_file(path: Path) -> Metainfo:
         raise FileFault(
             f"{sanitize(path)} is larger than a torrent may be ({MAX_TORRENT_BYTES} bytes){_hint(path)}"
         )
-    try:
-        return decode_metainfo(data)
-    except MetainfoError as error:
-        raise MetainfoError(f"{sanitize(path)}: {error}{_hint(path)}") from None
+    return data
 
 
-def _hint(path: Path) -> str:
-    """What was meant, if somebody named a file instead of the torrent beside it."""
-    torrent = f"{path}.torrent"
-    return f"; did you mean {sanitize(torrent)}?" if os.path.isfile(torrent) else ""
+def store_torrent(data: bytes, folder: Path, may_replace: Callable[[Path, Metainfo], bool]) -> Path:
+    """Write the torrent ``data`` to ``folder/NAME.torrent`` and return its path.
+
+    An existing file is replaced only if it is a torrent with the same info hash, or a torrent that
+    ``may_replace(path, metainfo)`` allows. Else the torrent is stored as NAME.2.torrent, NAME.3.torrent, ...
+    FileFault, DiskFull if it cannot be written.
+    """
+    info = decode_metainfo(data)
+    for number in count(1):
+        path = folder / _torrent_name(info, number)
+        if not os.path.lexists(path):
+            if _write_new(path, data):
+                return path
+        elif _is_replaceable(path, info, may_replace):
+            _replace(path, data)
+            return path
+    raise AssertionError("count() does not end")
 
 
 def calculate_file_hash(file_path: Path) -> str:
-    """SHA-1 of a whole file in 40 hexadecimal digits, for people to compare; FileFault if unreadable."""
+    """SHA-1 of a whole file in 40 hexadecimal digits, for users to compare; FileFault if unreadable."""
     digest = hashlib.sha1(usedforsecurity=False)
     buffer = memoryview(bytearray(BUFFER_LENGTH))
     try:
         check_plain(Path(file_path))
         with open(file_path, "rb", buffering=0) as file:
-            while count := file.readinto(buffer):
-                digest.update(buffer[:count])
+            while size := file.readinto(buffer):
+                digest.update(buffer[:size])
     except OSError as error:
         raise file_fault(Path(file_path), error) from None
     return digest.hexdigest()
 
 
-def _hash_pieces(
-    shared: SharedFile, geometry: Geometry, on_progress: Callable[[int, int], None] | None, threads: int
-) -> bytes:
+def _hint(path: Path) -> str:
+    """A question for a user who named a file instead of the torrent beside it."""
+    torrent = f"{path}{TORRENT_SUFFIX}"
+    return f"; did you mean {sanitize(torrent)}?" if os.path.isfile(torrent) else ""
+
+
+def _hash_pieces(file: SharedFile, geometry: Geometry, on_progress: OnProgress | None, threads: int) -> bytes:
     if geometry.piece_count > MAX_PIECES:
-        raise FileFault(f"{sanitize(shared.path)} is too large for a torrent")
+        raise FileFault(f"{sanitize(file.path)} is too large for a torrent")
     pieces = bytearray(geometry.piece_count * HASH_LENGTH)
     done = 0
-    for index, digest in piece_hashes(shared.read_into, geometry, threads):
+    for index, digest in piece_hashes(file.read_into, geometry, threads):
         pieces[index * HASH_LENGTH : (index + 1) * HASH_LENGTH] = digest
         done += geometry.piece_length_of(index)
         if on_progress is not None:
@@ -122,11 +165,51 @@ def _hash_pieces(
     return bytes(pieces)
 
 
-def _replace_file(path: Path, content: bytes) -> None:
+def _torrent_name(info: Metainfo, number: int) -> str:
+    """The ``number``-th name to try, from 1."""
+    if number == 1:
+        return info.name + TORRENT_SUFFIX
+    name = f"{info.name}.{number}{TORRENT_SUFFIX}"
+    if len(name.encode("utf-8")) <= MAX_COMPONENT_BYTES:
+        return name
+    return f"{info.info_hash_hex}.{number}{TORRENT_SUFFIX}"
+
+
+def _is_replaceable(path: Path, info: Metainfo, may_replace: Callable[[Path, Metainfo], bool]) -> bool:
+    try:
+        present = parse_torrent_file(path)
+    except SwarmError:
+        return False
+    return present.info_hash == info.info_hash or may_replace(path, present)
+
+
+def _replace(path: Path, data: bytes) -> None:
     """Write ``path`` atomically: readers see the old file or the new one."""
     try:
-        atomic_write(path, content)
+        atomic_write(path, data)
     except OSError as error:
-        if error.errno in NO_ROOM:
-            raise DiskFull(f"no room left on {sanitize(path.parent)} for {sanitize(path.name)}") from None
-        raise write_fault(path, path.name, error) from None
+        raise _cannot_write(path, error) from None
+
+
+def _write_new(path: Path, data: bytes) -> bool:
+    """Write ``path`` atomically; False if a file of that name appeared meanwhile."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        atomic_write(temporary, data)
+        try:
+            rename_exclusive(temporary, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    return True
+
+
+def _cannot_write(path: Path, error: OSError) -> FileFault:
+    if error.errno in NO_ROOM:
+        return DiskFull(f"no room left on {sanitize(path.parent)} for {sanitize(path.name)}")
+    return write_fault(path, path.name, error)

@@ -17,6 +17,7 @@ from common.errors import FileFault
 from common.metainfo import Metainfo
 from node.content import atomic_rename
 from node.content.part_file import PartFile
+from node.content.shared_file import SharedFile
 
 SIZE = 100_000
 ROOT = Path(__file__).parents[3]
@@ -123,6 +124,13 @@ def test_a_link_is_not_followed(tmp_path: Path, name: str, metainfo_of: MakeMeta
     with pytest.raises(FileFault, match="is a link|exists"):
         PartFile.open(tmp_path, metainfo_of())
     assert precious.read_bytes() == b""
+
+
+@posix
+def test_a_link_to_nothing_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "x.bin").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileFault, match=r"x\.bin is a link that leads to no file"):
+        SharedFile.open(tmp_path / "x.bin")
 
 
 @posix

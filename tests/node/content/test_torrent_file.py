@@ -12,8 +12,16 @@ from random import Random
 import pytest
 
 from common.errors import DiskFull, FileFault, MetainfoError
+from common.metainfo import Metainfo
 from node.content import torrent_file
-from node.content.torrent_file import calculate_file_hash, create_torrent, parse_torrent_file
+from node.content.shared_file import SharedFile
+from node.content.torrent_file import (
+    calculate_file_hash,
+    create_torrent,
+    encode_torrent,
+    parse_torrent_file,
+    store_torrent,
+)
 
 ANNOUNCE = "http://127.0.0.1:12345/announce"
 PIECE = 32 << 10
@@ -177,3 +185,93 @@ def test_a_torrent_that_finds_no_room_is_not_said_to_be_kept(
         create_torrent(tmp_path / "x", tmp_path / "x.torrent", "")
     assert str(caught.value) == f"no room left on {tmp_path} for x.torrent"
     assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+# ---- torrents that are in the way
+
+
+def torrent_of(path: Path, content: bytes, announce: str = ANNOUNCE) -> bytes:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    file = SharedFile.open(path)
+    try:
+        return encode_torrent(file, announce)
+    finally:
+        file.close()
+
+
+def never(path: Path, present: Metainfo) -> bool:
+    return False
+
+
+def test_a_torrent_of_another_content_is_kept(tmp_path: Path) -> None:
+    first = torrent_of(tmp_path / "week1" / "slides.pdf", b"one")
+    second = torrent_of(tmp_path / "week2" / "slides.pdf", b"two")
+    third = torrent_of(tmp_path / "week3" / "slides.pdf", b"three")
+    names = [store_torrent(data, tmp_path, never).name for data in (first, second, third, second)]
+    assert names == [
+        "slides.pdf.torrent",
+        "slides.pdf.2.torrent",
+        "slides.pdf.3.torrent",
+        "slides.pdf.2.torrent",
+    ]
+    assert (tmp_path / "slides.pdf.torrent").read_bytes() == first
+
+
+def test_a_torrent_of_the_same_content_is_replaced(tmp_path: Path) -> None:
+    old = torrent_of(tmp_path / "x", b"hello", "http://127.0.0.1:1/announce")
+    new = torrent_of(tmp_path / "x", b"hello")
+    assert store_torrent(old, tmp_path, never) == store_torrent(new, tmp_path, never)
+    assert (tmp_path / "x.torrent").read_bytes() == new
+
+
+def test_the_caller_may_allow_to_replace_a_torrent(tmp_path: Path) -> None:
+    store_torrent(torrent_of(tmp_path / "x", b"old"), tmp_path, never)
+    new = torrent_of(tmp_path / "x", b"new")
+    assert store_torrent(new, tmp_path, lambda path, present: present.size == 3) == tmp_path / "x.torrent"
+    assert (tmp_path / "x.torrent").read_bytes() == new
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "dangling link"])
+def test_a_file_that_is_no_torrent_is_kept(tmp_path: Path, kind: str) -> None:
+    taken = tmp_path / "notes.torrent"
+    if kind == "text":
+        taken.write_text("my own notes")
+    elif kind == "folder":
+        taken.mkdir()
+    else:
+        taken.symlink_to(tmp_path / "nowhere")
+    data = torrent_of(tmp_path / "notes", b"hello")
+    assert store_torrent(data, tmp_path, lambda path, present: True).name == "notes.2.torrent"
+    assert os.path.lexists(taken) and not (tmp_path / "nowhere").exists()
+
+
+def test_a_torrent_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = torrent_of(tmp_path / "x", b"hello")
+    (tmp_path / "x.torrent").write_text("just now")
+    real, calls = os.path.lexists, []
+
+    def lexists(path: object) -> bool:
+        calls.append(path)
+        return len(calls) > 1 and real(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os.path, "lexists", lexists)
+    assert store_torrent(data, tmp_path, never).name == "x.2.torrent"
+    assert (tmp_path / "x.torrent").read_text() == "just now"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "x.2.torrent", "x.torrent"]
+
+
+def test_the_longest_name_leaves_room_for_its_torrent(tmp_path: Path) -> None:
+    """A name of 247 bytes is shared; a longer one is refused before its file is read."""
+    longest = "n" * 247
+    first = torrent_of(tmp_path / longest, b"one")
+    assert store_torrent(first, tmp_path, never).name == longest + ".torrent"
+    other = torrent_of(tmp_path / longest, b"two")
+    stored = store_torrent(other, tmp_path, never)
+    assert stored.name == f"{parse_torrent_file(stored).info_hash_hex}.2.torrent"
+    path = tmp_path / ("n" * 248)
+    path.write_bytes(b"hello")
+    file = SharedFile.open(path)
+    file.close()  # so that to hash it would fail in another way
+    with pytest.raises(FileFault, match="longer than 247 bytes"):
+        encode_torrent(file, ANNOUNCE)
