@@ -18,7 +18,7 @@ from node.content.os_errors import check_plain, file_fault, write_fault
 from node.content.positional_file import Buffer, PositionalFile, read_exactly
 from node.content.shared_file import Identity, identity_of
 
-ST_BLOCKS_UNIT = 512  # bytes; POSIX leaves it open, every system uses this
+_ST_BLOCKS_UNIT = 512  # bytes; POSIX leaves it open, every system uses this
 _BINARY = getattr(os, "O_BINARY", 0)
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # a link could lead out of the folder
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for its other end
@@ -91,7 +91,7 @@ class PartFile:
             status = self._file.status()
         except OSError as error:
             raise file_fault(self.path, error) from None
-        return min(self._size, getattr(status, "st_blocks", self._size) * ST_BLOCKS_UNIT)
+        return min(self._size, getattr(status, "st_blocks", self._size) * _ST_BLOCKS_UNIT)
 
     def is_hole(self, start: int, end: int) -> bool:
         """True if no byte of ``[start, end)`` was ever written, as far as the file system knows."""
