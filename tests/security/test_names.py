@@ -79,10 +79,12 @@ def all_events() -> list[events.Event]:
     values: dict[str, Any] = {
         "str": EVIL,
         "int": 5,
+        "int | None": None,
         "float": 1.0,
         "float | None": None,
         "bool": True,
         "tuple[int, ...]": (1, 2),
+        "tuple[int | None, ...]": (1, None),
         "tuple[str, int]": ("127.0.0.1", 4000),
         "tuple[SourceProgress, ...]": (SOURCE,),
     }
