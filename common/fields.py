@@ -10,15 +10,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from common.addresses import MAX_HOST_LENGTH as MAX_IP_TEXT
+from common.addresses import Addr
 from common.errors import MessageError
-
-Addr = tuple[str, int]
-"""A numeric IPv4 or IPv6 address and a port, 1..65535."""
-
-MAX_NODE_ID = 2**31 - 1
-MAX_SIZE = 2**63 - 1  # bytes; what a signed 64-bit file offset can say
-MAX_IP_TEXT = 64  # characters; the longest numeric address has 45
-MAX_NAME_BYTES = 255  # bytes of UTF-8; the longest name that the usual file systems take
+from common.messages import MAX_NAME_BYTES, MAX_NODE_ID, MAX_SIZE
 
 _INFO_HASH = re.compile(r"[0-9a-fA-F]{40}\Z")
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control, line ends, lone surrogates

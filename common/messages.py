@@ -1,31 +1,84 @@
-"""The classroom tracker's messages: five requests and their answers, as frozen values.
+"""The classroom tracker's messages: five requests and their answers, as frozen structs.
 
-``from_json`` takes a decoded JSON object and returns the message or raises MessageError, which names the
-field that is wrong; fields it does not know are ignored. ``to_json`` gives an object that ``from_json``
-reads back. The five are the course report's REGISTER, OWN, NEED, UPDATE and EXIT; beyond the report OWN
-may carry many files, and UPDATE may credit the owner that delivered instead of its sender.
+The five are the course report's REGISTER, OWN, NEED, UPDATE and EXIT. Beyond the report, OWN may carry many
+files, and UPDATE may credit the owner that delivered instead of its sender.
+
+Each limit is written once, in the annotated types below. ``from_json`` checks a decoded JSON object against
+them and returns the message, or raises MessageError, which names the field. The same types give the JSON
+Schemas of ``tracker.web.openapi``. Three rules hold for every message:
+
+* fields that the message does not know are ignored;
+* a field that is null counts as absent;
+* numbers, booleans and strings are never converted into each other, and 1.0 is not a whole number.
 """
 
 from __future__ import annotations
 
 import enum
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from common import fields as read
+import msgspec
+from msgspec import Meta, Struct
+
+from common.addresses import MAX_HOST_LENGTH, Addr, unicast_host
 from common.errors import MessageError
-from common.fields import Addr
 
+MAX_NODE_ID = 2**31 - 1
+MAX_SIZE = 2**63 - 1  # bytes; the largest signed 64-bit file offset
+MAX_NAME_BYTES = 255  # bytes of UTF-8; the longest name that the usual file systems take
 MAX_FILES = 1000  # entries in one OWN; a node with more sends several
-MAX_HOST = 255  # characters of a bare host string in NEED
+MAX_BARE_HOST = 255  # characters of a bare host string in NEED
+
+# Descriptions complete the sentence "FIELD must be ...": error messages and schemas share them.
+NodeId = Annotated[int, Meta(ge=0, le=MAX_NODE_ID, description=f"a whole number from 0 to {MAX_NODE_ID}")]
+Host = Annotated[
+    str,
+    Meta(
+        max_length=MAX_HOST_LENGTH,
+        description="a numeric IPv4 or IPv6 address of one host, or localhost, which means 127.0.0.1",
+        extra_json_schema={
+            "anyOf": [
+                {"const": "localhost"},
+                {
+                    "format": "ipv4",
+                    "pattern": r"^(?!0\.0\.0\.0$|255\.255\.255\.255$|22[4-9]\.|23\d\.)\d+(\.\d+){3}$",
+                },
+                {"format": "ipv6", "pattern": r"^(?![fF][fF]|[0:]+$)[0-9a-fA-F:]+$"},
+            ]
+        },
+    ),
+]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Address = Annotated[
+    tuple[Host, Port], Meta(description="[ip, port]: a numeric address and a port from 1 to 65535")
+]
+Filename = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_NAME_BYTES,
+        pattern="^(?![\\s\\S]*[\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029])",
+        description=f"a name of 1 to {MAX_NAME_BYTES} bytes of UTF-8 without control characters",
+    ),
+]
+InfoHash = Annotated[
+    str,
+    Meta(max_length=40, pattern="^[0-9a-fA-F]{40}$", description="40 hexadecimal digits, a SHA-1"),
+]
+Size = Annotated[int, Meta(ge=0, le=MAX_SIZE, description="a whole number of bytes")]
+Count = Annotated[int, Meta(ge=0, le=MAX_SIZE, description="a whole number, at least 0")]
+ReceiptNumber = Annotated[int, Meta(ge=1, le=MAX_SIZE, description="a whole number, at least 1")]
+Flag = Annotated[bool, Meta(description="true or false")]
+Seconds = Annotated[float, Meta(gt=0, le=sys.float_info.max, description="a positive number of seconds")]
+
+T = TypeVar("T", bound=Struct)
 
 
 class Mode(enum.IntEnum):
-    """What a request to ``/tracker`` asks for."""
+    """The kind of a request to ``/tracker``."""
 
     REGISTER = 0
     OWN = 1
@@ -44,68 +97,68 @@ class Mode(enum.IntEnum):
         raise MessageError(f"mode must be one of {names}", "mode")
 
 
-@dataclass(frozen=True)
-class Register:
-    """A node is in, at first and as a heartbeat."""
+class Register(Struct, frozen=True):
+    """A node comes in, or is still there (its heartbeat)."""
 
-    node_id: int
-    addr: Addr
-    claim: bool = False  # whether the node_id shall belong to a secret from now on
+    node_id: NodeId
+    addr: Address
+    claim: Flag = False  # the node_id shall belong to a secret from now on
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Register:
-        """node_id and addr are needed."""
-        return cls(read.node_id(fields), read.addr(fields), read.boolean(fields, "claim", False))
+        """node_id and addr are required."""
+        return _with_canonical_addr(_checked(cls, fields))
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that json.dumps takes."""
         claim = {"claim": True} if self.claim else {}
         return {"node_id": self.node_id, "addr": list(self.addr), **claim}
 
 
-class OwnedFile(NamedTuple):
-    """One file that a node serves, wholly (``complete``) or in part.
+class OwnedFile(Struct, frozen=True, order=True, gc=False):
+    """One file that a node serves, wholly (``complete``) or in part."""
 
-    A named tuple, because a tracker that starts makes a hundred thousand of them.
-    """
-
-    filename: str
-    info_hash: str | None = None
-    size: int | None = None  # bytes
-    complete: bool = True
+    filename: Filename
+    info_hash: InfoHash | None = None
+    size: Size | None = None  # bytes
+    complete: Flag = True
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> OwnedFile:
-        """Only the name is needed."""
-        return cls(
-            read.filename(fields),
-            read.info_hash(fields),
-            read.size(fields, "size"),
-            read.boolean(fields, "complete", True),
-        )
+        """Only the name is required."""
+        return _canonical_file(_checked(cls, fields))
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that json.dumps takes."""
-        return _without_none(
-            filename=self.filename, info_hash=self.info_hash, size=self.size, complete=self.complete
-        )
+        return _without_none(msgspec.structs.asdict(self))
 
 
-@dataclass(frozen=True)
-class Own:
-    """A node serves these: one file as in the report, or up to MAX_FILES in ``files``."""
+class OwnOneFile(OwnedFile, frozen=True, kw_only=True):
+    """A node serves one file: the course report's form of OWN."""
 
-    node_id: int
-    addr: Addr
-    files: tuple[OwnedFile, ...]
+    node_id: NodeId
+    addr: Address
+    files: None = None  # else the message is an Own, and the fields of the one file are ignored
+
+
+class Own(Struct, frozen=True):
+    """A node serves up to 1,000 files. The tracker takes all of them, or none."""
+
+    node_id: NodeId
+    addr: Address
+    files: Annotated[
+        tuple[OwnedFile, ...],
+        Meta(min_length=1, max_length=MAX_FILES, description=f"a list of 1 to {MAX_FILES} files"),
+    ]
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Own:
         """``files`` if it is there, else the fields of one file beside node_id and addr."""
-        node_id, addr = read.node_id(fields), read.addr(fields)
         if fields.get("files") is None:
-            return cls(node_id, addr, (OwnedFile.from_json(fields),))
-        return cls(node_id, addr, _files(fields["files"]))
+            one = _with_canonical_addr(_checked(OwnOneFile, fields))
+            file = OwnedFile(one.filename, one.info_hash, one.size, one.complete)
+            return cls(one.node_id, one.addr, (_canonical_file(file),))
+        own = _with_canonical_addr(_checked(cls, {**fields, "files": _present_in_all(fields["files"])}))
+        files = tuple(_canonical_file(file, f"files[{i}].") for i, file in enumerate(own.files))
+        return cls(own.node_id, own.addr, files)
 
     def to_json(self) -> dict[str, Any]:
         """The report's form for one file, ``files`` for any other number."""
@@ -115,151 +168,103 @@ class Own:
         return {**start, "files": [file.to_json() for file in self.files]}
 
 
-def _files(entries: object) -> tuple[OwnedFile, ...]:
-    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_FILES:
-        raise MessageError(f"files must be a list of 1 to {MAX_FILES} files", "files")
-    files = []
-    for index, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise MessageError(f"files[{index}] must be an object", f"files[{index}]")
-        try:
-            files.append(OwnedFile.from_json(entry))
-        except MessageError as error:
-            raise MessageError(f"files[{index}]: {error}", f"files[{index}].{error.field}") from None
-    return tuple(files)
+class Need(Struct, frozen=True):
+    """Which nodes own this file? By info hash alone if there is one, else by name; at least one is set."""
 
-
-@dataclass(frozen=True)
-class Need:
-    """Who has this file? By info hash alone if there is one, else by name; at least one is set."""
-
-    node_id: int
-    filename: str | None = None
-    info_hash: str | None = None
-    addr: Addr | None = None
+    node_id: NodeId
+    filename: Filename | None = None
+    info_hash: InfoHash | None = None
+    addr: Address | None = None
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Need:
-        """``addr`` may be a bare host string, which tells nothing and is ignored."""
-        node_id, info_hash = read.node_id(fields), read.info_hash(fields)
-        filename = None
-        if info_hash is None or fields.get("filename") is not None:
-            filename = read.filename(fields)
+        """``addr`` may be a bare host string as in the report; it says nothing and is ignored."""
         host = fields.get("addr")
-        if isinstance(host, str) and 0 < len(host) <= MAX_HOST:
-            return cls(node_id, filename, info_hash)
-        return cls(node_id, filename, info_hash, _optional_addr(fields))
+        if isinstance(host, str) and 0 < len(host) <= MAX_BARE_HOST:
+            fields = {**fields, "addr": None}
+        need = _with_canonical_addr(_checked(cls, fields))
+        if need.filename is None and need.info_hash is None:
+            raise MessageError("filename is missing", "filename")
+        if need.filename is not None:
+            _check_name_bytes(need.filename)
+        return need if need.info_hash is None else _replace(need, info_hash=need.info_hash.lower())
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that json.dumps takes."""
-        return _without_none(
-            node_id=self.node_id,
-            filename=self.filename,
-            info_hash=self.info_hash,
-            addr=list(self.addr) if self.addr else None,
-        )
+        return _without_none(msgspec.structs.asdict(self))
 
 
-@dataclass(frozen=True)
-class Update:
-    """One more upload: of ``node_id`` itself as in the report, or of ``owner``, said by who received it."""
+class Update(Struct, frozen=True):
+    """One more upload: of ``node_id`` itself as in the report, or of ``owner``, as its receiver says."""
 
-    node_id: int
-    filename: str
-    owner: int | None = None
-    info_hash: str | None = None
-    bytes: int | None = None  # verified bytes that the owner delivered
-    addr: Addr | None = None  # the sender's
-    receipt: int | None = None  # the sender's number for this, larger than its last: a repetition counts once
+    node_id: NodeId
+    filename: Filename
+    owner: NodeId | None = None
+    info_hash: InfoHash | None = None
+    bytes: Size | None = None  # verified bytes that the owner delivered
+    addr: Address | None = None  # the sender's
+    receipt: ReceiptNumber | None = None  # larger than the sender's last: a repetition counts once
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Update:
-        """node_id and filename are needed."""
-        return cls(
-            read.node_id(fields),
-            read.filename(fields),
-            None if fields.get("owner") is None else read.node_id(fields, "owner"),
-            read.info_hash(fields),
-            read.size(fields, "bytes"),
-            _optional_addr(fields),
-            None if fields.get("receipt") is None else read.integer(fields, "receipt", 1, read.MAX_SIZE),
-        )
+        """node_id and filename are required."""
+        update = _with_canonical_addr(_checked(cls, fields))
+        _check_name_bytes(update.filename)
+        return update if update.info_hash is None else _replace(update, info_hash=update.info_hash.lower())
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that json.dumps takes."""
-        return _without_none(
-            node_id=self.node_id,
-            filename=self.filename,
-            owner=self.owner,
-            info_hash=self.info_hash,
-            bytes=self.bytes,
-            addr=list(self.addr) if self.addr else None,
-            receipt=self.receipt,
-        )
+        return _without_none(msgspec.structs.asdict(self))
 
 
-@dataclass(frozen=True)
-class Exit:
-    """A node is out. With ``addr``, only the node at that address is removed."""
+class Exit(Struct, frozen=True):
+    """A node leaves. With ``addr``, only the node at that address is removed."""
 
-    node_id: int
-    addr: Addr | None = None
+    node_id: NodeId
+    addr: Address | None = None
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Exit:
-        """Only node_id is needed."""
-        return cls(read.node_id(fields), _optional_addr(fields))
+        """Only node_id is required."""
+        return _with_canonical_addr(_checked(cls, fields))
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that json.dumps takes."""
-        return _without_none(node_id=self.node_id, addr=list(self.addr) if self.addr else None)
+        return _without_none(msgspec.structs.asdict(self))
 
 
-@dataclass(frozen=True)
-class RegisterAnswer:
-    """The answer to REGISTER."""
+class RegisterAnswer(Struct, frozen=True):
+    """The answer to REGISTER. The report's tracker says only ``status``: it is believed to know the node."""
 
-    interval: float  # seconds until the tracker wants to hear from the node again
-    known: bool = True  # False: the tracker had no record of the node, so it must announce its files again
-    files: int = 0  # how many files the tracker knows the node to serve
-    claimed: bool = False  # whether the node_id belongs to a secret
-    secret: str | None = field(default=None, repr=False)  # that one, if it was given or taken just now
+    interval: Seconds  # until the node's next REGISTER
+    known: Flag = True  # False: the tracker had no record of the node; it must announce its files again
+    files: Count = 0  # how many files the tracker knows the node to serve
+    claimed: Flag = False  # the node_id belongs to a secret
+    secret: str | None = None  # that secret, if it was given or taken with this REGISTER
+    status: str = "Node registered"
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> RegisterAnswer:
-        """A tracker that says only what the report's says is believed to know the node."""
-        interval = fields.get("interval")
-        if isinstance(interval, bool) or not isinstance(interval, (int, float)):
-            raise MessageError("interval must be a number", "interval")
-        if not (math.isfinite(interval) and interval > 0):
-            raise MessageError("interval must be a positive number of seconds", "interval")
-        files = 0 if fields.get("files") is None else read.integer(fields, "files", 0, read.MAX_SIZE)
-        secret = fields.get("secret")
-        return cls(
-            float(interval),
-            read.boolean(fields, "known", True),
-            files,
-            read.boolean(fields, "claimed", False),
-            secret if isinstance(secret, str) else None,
-        )
+        """Only ``interval`` is required."""
+        return _checked(cls, fields)
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that json.dumps takes."""
-        return _without_none(
-            status="Node registered",
-            interval=self.interval,
-            known=self.known,
-            files=self.files,
-            claimed=self.claimed,
-            secret=self.secret,
-        )
+        return _without_none(msgspec.structs.asdict(self))
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"RegisterAnswer({self.interval}, {self.known}, {self.files}, {self.claimed})"
 
 
-class OwnerEntry(NamedTuple):
-    """One owner in the answer to NEED: where it is, what it has, how often it has uploaded.
+class Owner(Struct, frozen=True, gc=False):
+    """An owner as NEED's answer spells it, beside its count of uploads."""
 
-    A named tuple, because an answer has 50 of them, and these are made in a quarter of a dataclass's time.
-    """
+    node_id: NodeId
+    addr: Address
+    info_hash: InfoHash | None = None
+    complete: Flag = True
+    size: Size | None = None  # bytes
+
+
+class OwnerEntry(Struct, frozen=True, order=True, gc=False):
+    """One owner in the answer to NEED: where it is, what it has, how often it has uploaded."""
 
     node_id: int
     addr: Addr
@@ -268,23 +273,8 @@ class OwnerEntry(NamedTuple):
     complete: bool = True
     size: int | None = None  # bytes
 
-    @classmethod
-    def from_json(cls, pair: object) -> OwnerEntry:
-        """From ``[{"node_id": n, "addr": [ip, port], ...}, upload_count]``."""
-        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], dict):
-            raise MessageError("an owner must be [{...}, upload count]", "search_result")
-        owner = {**pair[0], "uploads": pair[1]}
-        return cls(
-            read.node_id(owner),
-            read.addr(owner),
-            read.integer(owner, "uploads", 0, read.MAX_SIZE),
-            read.info_hash(owner),
-            read.boolean(owner, "complete", True),
-            read.size(owner, "size"),
-        )
-
     def to_json(self) -> list[Any]:
-        """The pair that ``from_json`` reads."""
+        """``[{"node_id": n, "addr": [ip, port], ...}, upload_count]``."""
         owner: dict[str, Any] = {"node_id": self.node_id, "addr": list(self.addr)}
         if self.info_hash is not None:
             owner["info_hash"] = self.info_hash
@@ -293,67 +283,184 @@ class OwnerEntry(NamedTuple):
             owner["size"] = self.size
         return [owner, self.uploads]
 
-    def to_text(self) -> str:
-        """What json.dumps makes of ``to_json``."""
-        node_id, (host, port), uploads, info_hash, complete, size = self
-        hashed = "" if info_hash is None else f'"info_hash": {_quoted(info_hash)}, '
-        sized = "" if size is None else f', "size": {size}'
-        whole = "true" if complete else "false"
-        return (
-            f'[{{"node_id": {node_id}, "addr": [{_quoted(host)}, {port}], '
-            f'{hashed}"complete": {whole}{sized}}}, {uploads}]'
-        )
+
+class NeedResult(Struct, frozen=True):
+    """The answer to NEED as it is spelled in JSON."""
+
+    search_result: list[tuple[Owner, Count]]  # best first
+    dest_node_id: NodeId = 0  # the node that asked
+    filename: str | None = None
 
 
-class OwnerList(tuple[OwnerEntry, ...]):
-    """Owners, best first, that become text once, however many ask for them."""
-
-    @cached_property
-    def text(self) -> str:
-        """What json.dumps makes of them, without the brackets."""
-        return ", ".join([_text_of(owner) for owner in self])
-
-
-@dataclass(frozen=True)
-class NeedAnswer:
+class NeedAnswer(Struct, frozen=True):
     """The answer to NEED: owners, best first."""
 
-    dest_node_id: int  # who asked
+    dest_node_id: int  # the node that asked
     filename: str | None
     owners: tuple[OwnerEntry, ...]
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> NeedAnswer:
-        """Only ``search_result`` must be there."""
+        """Only ``search_result`` is required."""
         result = fields.get("search_result")
-        if not isinstance(result, list):
-            raise MessageError("search_result must be a list", "search_result")
-        asker = 0 if fields.get("dest_node_id") is None else read.node_id(fields, "dest_node_id")
-        name = fields.get("filename")
-        owners = tuple(OwnerEntry.from_json(pair) for pair in result)
-        return cls(asker, name if isinstance(name, str) else None, owners)
+        if isinstance(result, list):
+            fields = {**fields, "search_result": list(map(_present_in_pair, result))}
+        read = _checked(NeedResult, fields)
+        return cls(read.dest_node_id, read.filename, tuple(map(_entry, read.search_result)))
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that json.dumps takes."""
         result = [owner.to_json() for owner in self.owners]
         return {"dest_node_id": self.dest_node_id, "filename": self.filename, "search_result": result}
 
-    def to_text(self) -> str:
-        """What json.dumps makes of ``to_json``, in a tenth of the time: NEED is asked often, and its answer
-        is the longest.
-        """
-        owners = self.owners if isinstance(self.owners, OwnerList) else OwnerList(self.owners)
-        start = f'"dest_node_id": {self.dest_node_id}, "filename": {json.dumps(self.filename)}'
-        return f'{{{start}, "search_result": [{owners.text}]}}'
+
+class OwnAnswer(Struct, frozen=True):
+    """The answer to OWN."""
+
+    files: Count  # how many files the node serves now
+    status: str = "File owner added"
 
 
-_quoted = lru_cache(4096)(json.dumps)  # the same hosts and info hashes again and again
-_text_of = lru_cache(8192)(OwnerEntry.to_text)  # and the best owners, too; at most 4 MB
+class UpdateAnswer(Struct, frozen=True):
+    """The answer to UPDATE."""
+
+    uploads: Count  # of the credited node, as NEED shows them
+    counted: Flag  # False: this receipt was counted before, or is beyond the limits of counting
+    status: str = "Database updated"
 
 
-def _optional_addr(fields: Mapping[str, Any]) -> Addr | None:
-    return None if fields.get("addr") is None else read.addr(fields)
+class ExitAnswer(Struct, frozen=True):
+    """The answer to EXIT."""
+
+    status: str = "Node removed"
 
 
-def _without_none(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+# ---- checking
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body, with or without a byte order mark; MessageError if there is none."""
+    try:
+        value = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except RecursionError:
+        raise MessageError("the body is nested too deeply", "body") from None
+    except ValueError as error:  # also msgspec's: malformed, not UTF-8, a number out of range
+        raise MessageError(f"the body is not JSON: {error}", "body") from None
+    if not isinstance(value, dict):
+        raise MessageError("the body must be a JSON object", "body")
+    return value
+
+
+def _checked(kind: type[T], fields: Mapping[str, Any]) -> T:
+    try:
+        return msgspec.convert(_present(fields), kind)
+    except msgspec.ValidationError as error:
+        raise _named(str(error)) from None
+
+
+def _named(text: str) -> MessageError:
+    """msgspec's ``Expected `int`, got `str` - at `$.addr[1]` `` as an error that names the field."""
+    text, _, place = text.partition(" - at ")
+    missing = _MISSING.search(text)
+    path = ".".join(filter(None, [place.strip("`").lstrip("$").lstrip("."), missing[1] if missing else ""]))
+    field = re.sub(r"addr\[\d\]$", "addr", path)  # an address is one field
+    if missing:
+        return MessageError(f"{field} is missing", field)
+    description = _DESCRIPTIONS.get(field.rpartition(".")[2])
+    if description is None:
+        text = text.replace("`", "")
+        return MessageError(f"{field}: {text[:1].lower()}{text[1:]}" if field else text, field or "body")
+    return MessageError(f"{field} must be {description}", field)
+
+
+_MISSING = re.compile("missing required field `(.*)`")
+
+
+def _present(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    if None not in fields.values():
+        return fields
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _present_in_all(entries: Any) -> Any:
+    if not isinstance(entries, list):
+        return entries
+    return [_present(entry) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def _present_in_pair(pair: Any) -> Any:
+    return _present_in_all(pair) if isinstance(pair, list) else pair
+
+
+# ---- canonical spellings
+
+
+_Placed = TypeVar("_Placed", Register, OwnOneFile, Own, Need, Update, Exit)
+
+
+def _with_canonical_addr(message: _Placed) -> _Placed:
+    if message.addr is None:
+        return message
+    addr = _canonical(message.addr)
+    return message if addr == message.addr else _replace(message, addr=addr)
+
+
+def _canonical(addr: Addr) -> Addr:
+    host, port = addr
+    try:
+        return unicast_host(host), port
+    except ValueError as error:
+        raise MessageError(f"addr: {error}", "addr") from None
+
+
+def _canonical_file(file: OwnedFile, place: str = "") -> OwnedFile:
+    _check_name_bytes(file.filename, place)
+    if file.info_hash is None or file.info_hash == (lower := file.info_hash.lower()):
+        return file
+    return _replace(file, info_hash=lower)
+
+
+def _check_name_bytes(name: str, place: str = "") -> None:
+    """A schema counts characters; a file system counts bytes."""
+    try:
+        if len(name.encode()) <= MAX_NAME_BYTES:
+            return
+    except UnicodeEncodeError:  # half a character, as JSON can spell it
+        pass
+    field = f"{place}filename"
+    raise MessageError(f"{field} must be {_DESCRIPTIONS['filename']}", field)
+
+
+def _entry(pair: tuple[Owner, int]) -> OwnerEntry:
+    owner, uploads = pair
+    info_hash = None if owner.info_hash is None else owner.info_hash.lower()
+    addr = _canonical(owner.addr)
+    return OwnerEntry(owner.node_id, addr, uploads, info_hash, owner.complete, owner.size)
+
+
+def _replace(message: T, **changes: Any) -> T:
+    return msgspec.structs.replace(message, **changes)
+
+
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _descriptions(*kinds: type[Struct]) -> dict[str, str]:
+    """The description of each field's type, by the field's name."""
+    found = {}
+    for kind in kinds:
+        for name, hint in get_type_hints(kind, include_extras=True).items():
+            for meta in _metas(hint):
+                found[name] = meta.description
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _metas(hint: Any) -> Iterator[Meta]:
+    if hasattr(hint, "__metadata__"):
+        yield from hint.__metadata__
+    else:
+        for inner in get_args(hint):
+            yield from _metas(inner)
+
+
+_DESCRIPTIONS = _descriptions(OwnOneFile, Own, Register, Need, Update, RegisterAnswer)

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.bitfield import Bitfield
 from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, TrackerFull
-from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update
+from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update, decode_object
 from fuzz.parsers import DATAGRAMS, HASH, JSON_WORDS, REQUESTS, resealed
 from fuzz.target import Script, Target, outcome
 from node.chunk_udp import wire
@@ -19,7 +19,6 @@ from tracker.auth import Credentials
 from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
-from tracker.web.api import read_object
 
 MAX_OPERATIONS = 300  # of one script
 SIZE = 1 << 20  # bytes of the content that is shared
@@ -105,13 +104,13 @@ def run_tracker(data: bytes) -> str:
         if gone := storage.sweep().gone:
             seen.add(f"expired {min(len(gone), 2)}")
         try:
-            fields = read_object(line)
+            fields = decode_object(line)
             secret = fields.get("filename")  # any text will do
             by = Credentials(secret if len(line) % 2 and isinstance(secret, str) else None)
             kind, handle = handlers[Mode.from_json(fields.get("mode"))]
             answer = handle(kind.from_json(fields), by)
-            text = answer.to_text() if isinstance(answer, NeedAnswer) else json.dumps(answer)
-            read_object(text.encode())
+            fields = answer.to_json() if isinstance(answer, NeedAnswer) else answer
+            decode_object(json.dumps(fields).encode())
             seen.add(kind.__name__)
         except (MessageError, NodeConflict, Forbidden, RateLimited, TrackerFull) as error:
             seen.add(outcome(error)[:40])

@@ -12,7 +12,7 @@ from common import bencode
 from common.bitfield import Bitfield
 from common.errors import BencodeError, CommandError, MalformedInput, MessageError, MetainfoError, WireError
 from common.filenames import check_name
-from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, RegisterAnswer, Update
+from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, RegisterAnswer, Update, decode_object
 from common.metainfo import decode_metainfo, encode_metainfo
 from common.text import sanitize
 from fuzz.target import Target, outcome
@@ -20,7 +20,6 @@ from node.chunk_udp import wire
 from node.commands import Nothing, parse_command
 from node.discovery.classroom import tracker_url
 from node.shell.completion import quoted, typed
-from tracker.web.api import read_object
 
 HASH = bytes(range(20))
 HEX = HASH.hex().encode()
@@ -224,7 +223,7 @@ _TOLD: tuple[FromJson, ...] = (RegisterAnswer, NeedAnswer)
 def run_requests(data: bytes) -> str:
     """What a tracker reads: a body, its mode, and each of the five messages out of it."""
     try:
-        fields = read_object(data)
+        fields = decode_object(data)
     except MessageError as error:
         return outcome(error)
     return "; ".join([_mode(fields), *(_read(kind, fields) for kind in _KINDS)])
@@ -233,7 +232,7 @@ def run_requests(data: bytes) -> str:
 def run_answers(data: bytes) -> str:
     """What a node reads of a tracker's answer."""
     try:
-        fields = read_object(data)
+        fields = decode_object(data)
     except MessageError as error:
         return outcome(error)
     return "; ".join(_read(kind, fields) for kind in _TOLD)

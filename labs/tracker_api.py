@@ -1,7 +1,7 @@
 """The tracker's HTTP API for lab exercises: one class, a method for each request, typed answers.
 
 This file needs nothing but ``requests``: copy it beside your program. Over and above, ``docs/tracker.md``
-tells the rules, and a running tracker describes itself at /docs. A whole life:
+tells the rules, and a running tracker describes itself at /openapi.json. A whole life:
 
     >>> with Tracker("http://127.0.0.1:12345", node_id=1, addr=("127.0.0.1", 4001)) as one:
     ...     one.register(claim=True)                  # node_id 1 is mine from now on: others need my secret

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from common.addresses import Addr
 from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, TrackerFull
-from common.fields import Addr
 
 
 def in_use(node_id: int, addr: Addr, silence: float) -> NodeConflict:

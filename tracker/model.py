@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from common.fields import Addr
+from common.addresses import Addr
 from common.messages import OwnedFile, OwnerEntry
 
 MAX_NODES = 100_000

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.fields import Addr
+from common.addresses import Addr
 from common.messages import OwnedFile, OwnerEntry
 from tracker.model import NodeRecord, NodeView, Pair
 from tracker.ranking import Rank, decayed

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, islice
 from operator import attrgetter
 
-from common.messages import OwnedFile, OwnerList
+from common.messages import OwnedFile
 from tracker.model import Found
 from tracker.nodes import Owned
 from tracker.ranking import Rank
@@ -276,7 +276,7 @@ class FileOwners:
             return self.told[1]
         best = self.choose(limit, drawn, rng)
         name = best[0].file.filename if best else None
-        found = Found(OwnerList([entry.entry() for entry in best]), len(self), name)
+        found = Found(tuple([entry.entry() for entry in best]), len(self), name)
         if not drawn and (not self.partial or len(self.whole or ()) >= limit):
             self.told = limit, found
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.fields import Addr
+from common.addresses import Addr
 from tracker.model import Rules
 from tracker.web.settings import WebSettings
 

@@ -121,8 +121,13 @@ def _go_on(
 # ---- slow clients
 
 BODY = HEAD.replace("register", "own").encode() + b"900000\r\n\r\n"
-DOCS = b"GET /docs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-BEGINNINGS = (b"", b"GET / HTTP/1.1\r\nX: ", BODY, DOCS * 8)  # half open; slow head; slow body; never reads
+OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+BEGINNINGS = (
+    b"",
+    b"GET / HTTP/1.1\r\nX: ",
+    BODY,
+    OPENAPI * 8,
+)  # half open; slow head; slow body; never reads
 DRIPS = (b"", b"x", b"x", b"")
 
 

@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
+from common.addresses import Addr
 from common.errors import MessageError, TrackerBusy, TrackerRefused, TrackerUnavailable
-from common.fields import Addr
 from common.messages import (
     MAX_FILES,
     Exit,
@@ -135,7 +136,9 @@ class TrackerClient:
         if told.secret is not None and self._claim is not None:
             self._claim.keep(told.secret)
         self._counts_once = told.claimed
-        return replace(told, interval=min(max(told.interval, SHORTEST_INTERVAL), LONGEST_INTERVAL))
+        return msgspec.structs.replace(
+            told, interval=min(max(told.interval, SHORTEST_INTERVAL), LONGEST_INTERVAL)
+        )
 
     def own(self, files: Sequence[OwnedFile]) -> None:
         """OWN: we serve these, in as few requests as their number takes. Only after ``register``."""

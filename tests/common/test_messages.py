@@ -63,11 +63,6 @@ messages = st.one_of(
 )
 
 
-@given(need_answers)
-def test_the_text_of_an_answer_is_what_json_would_make_of_it(answer: NeedAnswer) -> None:
-    assert answer.to_text() == json.dumps(answer.to_json())
-
-
 @given(messages)
 def test_every_message_survives_json(message: Any) -> None:
     text = json.dumps(message.to_json())

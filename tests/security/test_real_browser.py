@@ -113,8 +113,3 @@ def test_a_name_that_leads_to_our_address_meanwhile_gets_nowhere(
     page = shown(f"http://rebound.example:{tracker_process.port}/stats", tmp_path / "profile", rule)
     assert "names no address of this tracker" in page
     assert "minutes" not in page
-
-
-def test_the_trackers_own_page_shows_in_it(tracker_process: Any, tmp_path: Path) -> None:
-    page = shown(f"{tracker_process.url}/docs", tmp_path / "profile")
-    assert "The classroom tracker" in page

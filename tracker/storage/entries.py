@@ -22,9 +22,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from common import fields as read
+from common.addresses import Addr
 from common.errors import MessageError
-from common.fields import Addr
-from common.messages import OwnedFile
+from common.messages import MAX_NODE_ID, MAX_SIZE, OwnedFile
 from tracker.model import Change, FilesOwned, NodeChanged, NodeJoined, NodeLeft, NodeRecord, Owners, Pair
 
 _OWNER = b'{"node_id": '
@@ -190,7 +190,7 @@ def _files(entries: object) -> tuple[OwnedFile, ...]:
 
 
 def _file(name: str, info_hash: Any, size: Any, complete: Any) -> OwnedFile:
-    usual = type(info_hash) is str and type(size) is int and 0 <= size <= read.MAX_SIZE
+    usual = type(info_hash) is str and type(size) is int and 0 <= size <= MAX_SIZE
     if usual and _PLAIN_NAME.match(name) and _PLAIN_HASH.match(info_hash) and type(complete) is bool:
         return OwnedFile(
             name, info_hash, size, complete
@@ -200,15 +200,15 @@ def _file(name: str, info_hash: Any, size: Any, complete: Any) -> OwnedFile:
 
 
 def _node_id(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= read.MAX_NODE_ID:
-        raise MessageError(f"node_id must be a whole number from 0 to {read.MAX_NODE_ID}", "node_id")
+    if type(value) is not int or not 0 <= value <= MAX_NODE_ID:
+        raise MessageError(f"node_id must be a whole number from 0 to {MAX_NODE_ID}", "node_id")
     return value
 
 
 def _count(entry: Mapping[str, Any], name: str) -> int:
     value = entry.get(name, 0)
-    if type(value) is not int or not 0 <= value <= read.MAX_SIZE:
-        raise MessageError(f"{name} must be a whole number from 0 to {read.MAX_SIZE}", name)
+    if type(value) is not int or not 0 <= value <= MAX_SIZE:
+        raise MessageError(f"{name} must be a whole number from 0 to {MAX_SIZE}", name)
     return value
 
 

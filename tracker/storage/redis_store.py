@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from common.addresses import Addr
 from common.errors import StorageFault, StorageUnreachable, SwarmError
-from common.fields import Addr
 from common.messages import OwnedFile, OwnerEntry
 from tracker import errors
 from tracker.model import (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from flask import Blueprint, Response, request
 
-from common.errors import MessageError
-from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update
+from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update, decode_object
 from tracker.auth import Credentials, bearer
 from tracker.service import TrackerService
 from tracker.web.front import KIND, REMOTE
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 Message = Register | Own | Need | Update | Exit
 
-MAX_DIGITS = 20  # of a number; no field takes more, and converting very long ones takes very long
+MAX_DIGITS = 20  # of a Content-Length
 MESSAGES: dict[Mode, type[Message]] = {
     Mode.REGISTER: Register,
     Mode.OWN: Own,
@@ -53,8 +52,8 @@ def create_api(service: TrackerService, gate: Gate) -> Blueprint:
             gate.came(remote, message.node_id)
         elif mode is Mode.EXIT:
             gate.left(message.node_id)
-        text = answer.to_text() if isinstance(answer, NeedAnswer) else json.dumps(answer)
-        return Response(text, mimetype="application/json")
+        fields_of_answer = answer.to_json() if isinstance(answer, NeedAnswer) else answer
+        return Response(msgspec.json.encode(fields_of_answer), mimetype="application/json")
 
     @api.post("/tracker")
     def handle_node_request() -> Response:
@@ -87,32 +86,7 @@ def _asked() -> tuple[WSGIEnvironment, dict[str, Any]]:
     environ: WSGIEnvironment = asked.environ
     length, limit = environ.get("CONTENT_LENGTH", ""), asked.max_content_length
     if length.isdecimal() and len(length) < MAX_DIGITS and (limit is None or int(length) <= limit):
-        return environ, read_object(
+        return environ, decode_object(
             environ["wsgi.input"].read(int(length))
         )  # Flask makes a stream of it first
-    return environ, read_object(asked.get_data(cache=False))
-
-
-def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a request's body; MessageError if it is none."""
-    try:
-        value = _DECODER.decode(body.decode("utf-8-sig"))
-    except RecursionError:
-        raise MessageError("the body is nested too deeply", "body") from None
-    except ValueError as error:
-        raise MessageError(f"the body is not JSON: {error}", "body") from None
-    if not isinstance(value, dict):
-        raise MessageError("the body must be a JSON object", "body")
-    return value
-
-
-def _integer(digits: str) -> int | float:
-    """One with more digits than any field takes is no whole number to them; elsewhere it does no harm."""
-    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
-
-
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_no_number)  # json.loads makes one each time
+    return environ, decode_object(asked.get_data(cache=False))

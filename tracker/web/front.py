@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 KIND = "tracker.kind"  # in the environment: what kind of request it turned out to be, for the count
 REMOTE = "tracker.remote"  # in the environment: the address as which the client counts
 KINDS = {  # of pages, by their paths; no POST does anything there
-    path: path.strip("/") or "index"
-    for path in ("/", "/stats", "/metrics", "/health", "/docs", "/openapi.json")
+    path: path.strip("/") or "index" for path in ("/", "/stats", "/metrics", "/health", "/openapi.json")
 }
 UNLIMITED = ("/health",)  # who watches the tracker is answered even when its address asks too much
 

@@ -1,14 +1,33 @@
-"""The OpenAPI 3.1 document of the tracker's HTTP API. Pure; built once."""
+"""The OpenAPI 3.1 document of the tracker's HTTP API.
+
+The schemas are derived from the structs of ``common.messages``, so that a limit is written once.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from common.messages import Mode
-from tracker.web import schemas
-from tracker.web.schemas import Schema, ref
+import msgspec
 
-VERSION = "1.0.0"  # of the API: the last number for words, the middle one for what is added
+from common.messages import (
+    MAX_BARE_HOST,
+    Exit,
+    ExitAnswer,
+    Mode,
+    Need,
+    NeedResult,
+    Own,
+    OwnAnswer,
+    OwnOneFile,
+    Register,
+    RegisterAnswer,
+    Update,
+    UpdateAnswer,
+)
+
+Schema = dict[str, Any]
+
+VERSION = "1.0.0"  # of the API: the last number for words, the middle one for additions
 JSON = "application/json"
 HASH = "0123456789abcdef0123456789abcdef01234567"
 
@@ -56,8 +75,36 @@ POST_REFUSALS = {
 }
 
 
+REQUESTS: dict[Mode, tuple[type[msgspec.Struct], ...]] = {
+    Mode.REGISTER: (Register,),
+    Mode.OWN: (OwnOneFile, Own),
+    Mode.NEED: (Need,),
+    Mode.UPDATE: (Update,),
+    Mode.EXIT: (Exit,),
+}
+ANSWERS: dict[Mode, type[msgspec.Struct]] = {
+    Mode.REGISTER: RegisterAnswer,
+    Mode.OWN: OwnAnswer,
+    Mode.NEED: NeedResult,
+    Mode.UPDATE: UpdateAnswer,
+    Mode.EXIT: ExitAnswer,
+}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+TEXT: Schema = {"type": "string"}
+NULL: Schema = {"type": "null"}
+BARE_HOST: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_BARE_HOST,
+    "description": "a bare host, as in the course report; it is ignored",
+}
+SWARM_KEY: Schema = {
+    "description": "the swarm key, if the tracker wants one and no X-Swarm-Key header has it"
+}
+
+
 def document() -> Schema:
-    """The whole of it."""
+    """The whole document."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,12 +122,7 @@ def document() -> Schema:
         ],
         "paths": _paths(),
         "components": {
-            "schemas": {
-                "Error": schemas.ERROR,
-                "OwnedFile": schemas.OWNED_FILE,
-                "Owner": schemas.OWNER,
-                **{f"{mode.name.title()}Answer": schema for mode, schema in schemas.ANSWERS.items()},
-            },
+            "schemas": _components(),
             "securitySchemes": {
                 "secret": {
                     "type": "http", "scheme": "bearer",
@@ -88,11 +130,74 @@ def document() -> Schema:
                 },
                 "swarmKey": {
                     "type": "apiKey", "in": "header", "name": "X-Swarm-Key",
-                    "description": "the join code, if the tracker wants one (setting SWARM_KEY)",
+                    "description": "the swarm key, if the tracker wants one (setting SWARM_KEY)",
                 },
             },
         },
     }  # fmt: skip
+
+
+# ---- schemas
+
+
+def ref(name: str) -> Schema:
+    """A schema by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def record(required: Schema, **others: Schema) -> Schema:
+    """An object with these fields and any others."""
+    return {"type": "object", "properties": {**required, **others}, "required": list(required)}
+
+
+def _components() -> Schema:
+    kinds = [kind for forms in REQUESTS.values() for kind in forms]
+    _, schemas = msgspec.json.schema_components(
+        [*kinds, *ANSWERS.values()], ref_template="#/components/schemas/{name}"
+    )
+    for name in ["OwnedFile", *(kind.__name__ for kind in kinds)]:
+        _accept_null(schemas[name])
+    for kind in kinds:
+        schemas[kind.__name__]["properties"]["swarm_key"] = SWARM_KEY
+    _describe_need(schemas["Need"])
+    return {**schemas, "Error": record({"error": TEXT}, field=TEXT)}
+
+
+def _accept_null(schema: Schema) -> None:
+    """A field that is null counts as absent, so each optional field may be null."""
+    for name, field in schema["properties"].items():
+        if name not in schema["required"] and NULL not in field.get("anyOf", [field]):
+            schema["properties"][name] = {"anyOf": [field, NULL]}
+
+
+def _describe_need(schema: Schema) -> None:
+    """NEED's addr may be a bare host, and one of filename and info_hash is required."""
+    fields = schema["properties"]
+    fields["addr"]["anyOf"].append(BARE_HOST)
+    schema["anyOf"] = [
+        {"required": [name], "properties": {name: {"not": NULL}}} for name in ("filename", "info_hash")
+    ]
+
+
+def _with_mode(mode: Mode, schema: Schema) -> Schema:
+    """The schema of a request to /tracker, whose mode says which of the five it is."""
+    field = {
+        "enum": [mode.value, mode.name, mode.name.lower()],
+        "description": f"{mode.value} or {mode.name}",
+    }
+    return {
+        **schema,
+        "title": mode.name,
+        "properties": {"mode": field, **schema["properties"]},
+        "required": ["mode", *schema["required"]],
+    }
+
+
+def _any_of(schemas: list[Schema]) -> Schema:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+# ---- paths
 
 
 def _paths() -> Schema:
@@ -109,18 +214,24 @@ def _post(mode: Mode) -> Schema:
         "security": [{}, {"secret": []}, {"swarmKey": []}, {"secret": [], "swarmKey": []}],
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": schemas.REQUESTS[mode], "example": EXAMPLES[mode]}},
+            "content": {
+                JSON: {
+                    "schema": _any_of([ref(kind.__name__) for kind in REQUESTS[mode]]),
+                    "example": EXAMPLES[mode],
+                }
+            },
         },
         "responses": {
-            "200": _answer("done", ref(f"{mode.name.title()}Answer")),
+            "200": _answer("done", ref(ANSWERS[mode].__name__)),
             **_refusals(POST_REFUSALS),
         },
     }
 
 
 def _any_post() -> Schema:
-    requests = [schemas.with_mode(mode, schema) for mode, schema in schemas.REQUESTS.items()]
-    answers = [ref(f"{mode.name.title()}Answer") for mode in Mode]
+    schemas = _components()
+    requests = [_with_mode(mode, schemas[kind.__name__]) for mode in Mode for kind in REQUESTS[mode]]
+    answers = [ref(ANSWERS[mode].__name__) for mode in Mode]
     example = {"mode": Mode.REGISTER.value, **EXAMPLES[Mode.REGISTER]}
     return {
         **_post(Mode.REGISTER),
@@ -130,35 +241,32 @@ def _any_post() -> Schema:
         "are that one's.",
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": schemas.either(*requests), "example": example}},
+            "content": {JSON: {"schema": _any_of(requests), "example": example}},
         },
-        "responses": {"200": _answer("done", schemas.either(*answers)), **_refusals(POST_REFUSALS)},
+        "responses": {"200": _answer("done", _any_of(answers)), **_refusals(POST_REFUSALS)},
     }
 
 
 def _pages() -> Schema:
-    counts: Schema = {"nodes": schemas.COUNT, "files": schemas.COUNT, "owned": schemas.COUNT}
+    counts: Schema = {"nodes": COUNT, "files": COUNT, "owned": COUNT}
     listing = {"type": "array", "items": {"type": "object"}}
     moments = {"type": "array", "items": {"type": "object"}}
     return {
-        "/": _get(
-            "index", "what this is, and some of the nodes", schemas.record({**counts, "some_nodes": listing})
-        ),
+        "/": _get("index", "what this is, and some of the nodes", record({**counts, "some_nodes": listing})),
         "/stats": _get(
             "stats",
             "counts, the largest swarms, requests, the last hour by minutes and the last day by hours",
-            schemas.record({**counts, "swarms": listing, "minutes": moments, "hours": moments}),
+            record({**counts, "swarms": listing, "minutes": moments, "hours": moments}),
             "Made anew at most once a second; with `If-None-Match` an unchanged one is answered 304.",
         ),
         "/health": _health(),
         "/metrics": _get("metrics", "the same for Prometheus", None, "In its text format.", "text/plain"),
-        "/openapi.json": _get("openapi", "this document", schemas.record({"openapi": schemas.TEXT})),
-        "/docs": _get("docs", "this document for people", None, "", "text/html"),
+        "/openapi.json": _get("openapi", "this document", record({"openapi": TEXT})),
     }
 
 
 def _get(name: str, summary: str, schema: Schema | None, more: str = "", kind: str = JSON) -> Schema:
-    content = {kind: {"schema": schema or schemas.TEXT}}
+    content = {kind: {"schema": schema or TEXT}}
     unchanged = {"304": {"description": "unchanged"}} if name == "stats" else {}
     return {
         "get": {
@@ -176,7 +284,7 @@ def _get(name: str, summary: str, schema: Schema | None, more: str = "", kind: s
 
 
 def _health() -> Schema:
-    schema = schemas.record({"status": {"enum": ["ok", "failing"]}}, reason=schemas.TEXT)
+    schema = record({"status": {"enum": ["ok", "failing"]}}, reason=TEXT)
     page = _get("health", "whether all is well", schema, "Needs no join code, and is never limited.")
     page["get"]["security"] = [{}]
     page["get"]["responses"]["503"] = _answer("not all is well; `reason` says what", schema)

@@ -1,4 +1,4 @@
-"""What is there to look at: /, /stats, /metrics, /health, /openapi.json and /docs."""
+"""What is there to look at: /, /stats, /metrics, /health and /openapi.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from flask import Blueprint, Response, request
 from tracker.service import TrackerService
 from tracker.web.api import presented
 from tracker.web.cached import Cached
-from tracker.web.docs_page import render
 from tracker.web.front import UNLIMITED
 from tracker.web.metrics import CONTENT_TYPE, renderer
 from tracker.web.openapi import document
@@ -24,13 +23,12 @@ MAX_LISTED = 100  # nodes named at /
 MAX_SWARMS = 50  # files named at /stats, those with the most owners
 FRESH = 1.0  # seconds for which a rendered answer is given again
 JSON = "application/json"
-ABOUT = "A classroom swarm's tracker; nodes POST to /tracker; people look at /docs and /stats"
+ABOUT = "A classroom swarm's tracker: nodes POST to /tracker; see /stats, and /openapi.json for the API"
 
 
 def create_pages(service: TrackerService, traffic: Traffic) -> Blueprint:
     """The blueprint that shows ``service`` and ``traffic``."""
     pages = Blueprint("pages", __name__)
-    openapi, page, policy = _described()
 
     def add(path: str, view: Callable[[], Response]) -> None:
         pages.add_url_rule(path, path.strip("/").removesuffix(".json") or "index", view, methods=["GET"])
@@ -44,16 +42,14 @@ def create_pages(service: TrackerService, traffic: Traffic) -> Blueprint:
     add("/", lambda: _json({"about": ABOUT, **service.overview(MAX_LISTED)}))
     add("/stats", _view(Cached(lambda: _dumped(_stats(service, traffic)), FRESH), JSON))
     add("/metrics", _view(Cached(renderer(service.counts, traffic), FRESH), CONTENT_TYPE))
-    add("/openapi.json", lambda: Response(openapi, mimetype=JSON))
-    add("/docs", lambda: Response(page, headers={"Content-Security-Policy": policy}))
+    add("/openapi.json", lambda: Response(_openapi(), mimetype=JSON))
     add("/health", lambda: _health(service.health()))
     return pages
 
 
 @lru_cache(1)
-def _described() -> tuple[bytes, str, str]:
-    description = document()
-    return (_dumped(description), *render(description))
+def _openapi() -> bytes:
+    return _dumped(document())
 
 
 def _view(cached: Cached, content_type: str) -> Callable[[], Response]:

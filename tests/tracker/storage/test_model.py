@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from common.addresses import Addr
 from common.errors import Forbidden, MessageError, NodeConflict
-from common.fields import Addr
 from common.messages import OwnedFile
 from tests.tracker.storage.places import KINDS, SILENCE, Place, a_redis
 from tracker.model import MAX_RECEIPTS_PER_PAIR, Caller, Counts, FileKey, Receipt, file_key

@@ -16,7 +16,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="a development require
 from hypothesis import HealthCheck, settings  # noqa: E402
 from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
 
-from common.fields import MAX_NAME_BYTES  # noqa: E402
+from common.messages import MAX_NAME_BYTES  # noqa: E402
 from tracker.web.openapi import document  # noqa: E402
 
 EXAMPLES = 12  # for each operation, beside those that schemathesis makes up of each field's limits
