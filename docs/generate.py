@@ -1,4 +1,4 @@
-"""``make docs``: write limits.md, settings.md and commands.md from the code that they describe."""
+"""``make docs``: write limits.md, settings.md, commands.md and a part of architecture.md from the code."""
 
 from __future__ import annotations
 
@@ -230,6 +230,26 @@ def _bracketed(action: argparse.Action) -> str:
     return f"[{_usage(action)}]" if action.option_strings and not action.required else _usage(action)
 
 
+# ---- the layers in architecture.md
+
+LAYERS = re.compile(r"(<!-- layers: [^>]*-->\n).*?(<!-- end of layers -->)", re.DOTALL)
+
+
+def architecture() -> str:
+    """The page of the architecture, with the layers that pyproject.toml demands."""
+    drawn = "\n".join(_layers(package) for package in ("node", "tracker"))
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    return LAYERS.sub(lambda found: f"{found[1]}\n```\n{drawn}```\n\n{found[2]}", page)
+
+
+def _layers(package: str) -> str:
+    contracts = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[[tool.importlinter.contracts]]")
+    (contract,) = (text for text in contracts if f'name = "inside the {package}:' in text)
+    (listed,) = re.findall(r"^layers = \[(.*?)^\]", contract, re.MULTILINE | re.DOTALL)
+    lines = [line.replace(f"{package}.", "") for line in re.findall(r'^\s*"([^"]*)"', listed, re.MULTILINE)]
+    return "".join(f"{package if not at else '':8} {line}\n" for at, line in enumerate(lines))
+
+
 # ---- all of them
 
 
@@ -238,7 +258,12 @@ def _table(heading: tuple[str, ...], rows: Any) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
 
 
-PAGES = {"limits.md": limits, "settings.md": settings, "commands.md": commands}
+PAGES = {
+    "limits.md": limits,
+    "settings.md": settings,
+    "commands.md": commands,
+    "architecture.md": architecture,
+}
 
 
 def main() -> None:
