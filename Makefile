@@ -1,8 +1,11 @@
 # Two commands matter on a fresh machine: `make demo` and `make test`. Both make .venv first.
 PYTHON ?= python3
-BIN := .venv/bin
-# Of the tests, on two cores: a third of the time they wait for something.
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Test processes, on two cores: a third of the time tests wait for something.
 WORKERS ?= 3
+# The tests to run; all if empty. An example: make test TESTS=tests/common
+TESTS ?=
 
 # Faults on purpose, on real processes: every one that docs/faults.md lists, then nodes that come and go.
 MINUTES ?= 10
@@ -13,7 +16,7 @@ NODES ?= 200
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
-	@echo "make test     the whole test suite"
+	@echo "make test     the whole test suite, or a part: make test TESTS=tests/common"
 	@echo "make check    lint, types and layers"
 	@echo "make docs     write docs/limits.md, settings.md and commands.md from the code"
 	@echo "make soak     10,000 simulated transfers and 1,000 over real sockets, or as asked: make soak N=500 SOCKETS=50"
@@ -25,75 +28,75 @@ help:
 	@echo "make kills    kill -9 of a tracker under load, KILLS=1000 times: what was acknowledged must be there"
 	@echo "make interop  install libtorrent and aioquic for the tests and benches that compare with it (aria2: your package manager)"
 
-.venv/run.stamp: requirements.txt constraints.txt
+$(VENV)/run.stamp: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; set PYTHON=")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
-.venv/dev.stamp: .venv/run.stamp requirements-dev.txt requirements-redis.txt
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt requirements-redis.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
-.venv/interop.stamp: .venv/dev.stamp requirements-interop.txt
+$(VENV)/interop.stamp: $(VENV)/dev.stamp requirements-interop.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-interop.txt -c constraints.txt
 	@touch $@
 
-venv: .venv/dev.stamp
+venv: $(VENV)/dev.stamp
 
-interop: .venv/interop.stamp
+interop: $(VENV)/interop.stamp
 
-demo: .venv/run.stamp
+demo: $(VENV)/run.stamp
 	$(BIN)/python demo.py
 
-test: .venv/dev.stamp
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra $(TESTS)
 
-lint: .venv/dev.stamp
+lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 # `mypy .` would skip the launcher tracker.py behind the package of the same name.
-types: .venv/dev.stamp
+types: $(VENV)/dev.stamp
 	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -p simulator -p labs -m configs -m demo
 	$(BIN)/mypy tracker.py
 	$(BIN)/mypy TorrentClient.py
 	$(BIN)/mypy docs/generate.py
 
-docs: .venv/dev.stamp
+docs: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py
 
-layers: .venv/dev.stamp
+layers: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
 check: lint types layers
 
 # Without libtorrent and aioquic (no wheel for this system, no network) everything else is still measured.
-bench: .venv/dev.stamp
+bench: $(VENV)/dev.stamp
 	@$(MAKE) --no-print-directory interop || echo "libtorrent cannot be installed: going on without it"
 	$(BIN)/python -m bench $(BENCH)
 
 # Links with loss, delay, rate and queue in network namespaces. iperf3 comes from your package manager.
-bench-network: .venv/dev.stamp
+bench-network: $(VENV)/dev.stamp
 	@$(MAKE) --no-print-directory interop || echo "libtorrent cannot be installed: going on without it"
 	$(BIN)/python -m bench network $(BENCH)
 
 # Without redis-server (your package manager has it) its figures are skipped.
-bench-tracker: .venv/dev.stamp
+bench-tracker: $(VENV)/dev.stamp
 	$(BIN)/python -m bench tracker $(BENCH)
 
 # A run that breaks says its seed: python -m simulator --seed N repeats it, event by event.
-soak: .venv/dev.stamp
+soak: $(VENV)/dev.stamp
 	$(BIN)/python -m simulator --runs $(or $(N),10000) --sockets $(or $(SOCKETS),1000) --workers 2
 
-fuzz: .venv/dev.stamp
+fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m fuzz --inputs $(or $(N),10M)
 
-chaos: .venv/dev.stamp
+chaos: $(VENV)/dev.stamp
 	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) CHAOS_NODES=$(NODES) $(BIN)/python -m pytest tests/e2e/chaos -v -s --durations=0
 
 KILLS ?= 1000
-kills: .venv/dev.stamp
+kills: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.tracker.kills --kills $(KILLS)
 
 clean:

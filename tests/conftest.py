@@ -27,10 +27,17 @@ from tests.tuned_node import TUNABLE
 settings.register_profile("swarm", deadline=None, derandomize=True)
 settings.load_profile("swarm")
 
+SKIPPED_TO = os.environ.get("SKIPPED_TO")  # a file for the ids of skipped tests, which .ci/run runs later
 ROOT = Path(__file__).resolve().parent.parent
 START_PATIENCE = 30.0  # seconds; a loaded machine starts slowly
 PATIENCE = 60.0  # seconds that anything may take; nothing waits that long unless something is wrong
 Event = dict[str, Any]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if SKIPPED_TO:
+        skipped = {report.nodeid for report in terminalreporter.stats.get("skipped", [])}
+        Path(SKIPPED_TO).write_text("".join(f"{name}\n" for name in sorted(skipped)), encoding="utf-8")
 
 
 class TrackerProcess:
