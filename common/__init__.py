@@ -1,1 +1,1 @@
-"""What both ends agree on. Nothing here opens a socket, starts a thread or reads a clock (logs excepted)."""
+"""Code that the tracker and the nodes share. No sockets and threads; only ``files`` and ``logs`` do I/O."""

@@ -24,11 +24,11 @@ class Backoff:
     minimum: float = 0.0  # seconds
 
     def bound(self, failures: int) -> float:
-        """Max seconds to wait after a failure that follows ``failures`` others."""
+        """Max seconds to wait after a failure that follows ``failures`` earlier failures."""
         return min(self.limit, self.first * self.growth ** min(failures, _MAX_EXPONENT))
 
     def delay(self, failures: int, rng: random.Random) -> float:
-        """Seconds to wait after a failure that follows ``failures`` others, jitter included."""
+        """Seconds to wait after a failure that follows ``failures`` earlier failures, with jitter."""
         bound = self.bound(failures)
         shortest = bound * (1 - self.jitter)
         return rng.uniform(min(bound, max(shortest, self.minimum)), bound)

@@ -104,7 +104,7 @@ def _encoded_items(value: list[Value] | dict[bytes, Value], depth: int) -> Itera
 
 
 class _Reader:
-    """Reads values one after the other. ``position`` is the offset in ``data`` of the next value."""
+    """Reads values in sequence. ``position`` is the offset in ``data`` of the next value."""
 
     def __init__(self, data: bytes, sorted_keys: bool = True) -> None:
         """``sorted_keys``: a key out of order is an error. If not, ``unsorted`` collects the offsets."""

@@ -1,44 +1,47 @@
-"""One tree of errors. A local fault is ours or our user's; a remote fault is somebody else's.
+"""The errors that this project raises on purpose, in one tree.
+
+A local fault can be corrected on this machine. A remote fault comes from another machine: the program must
+survive it.
 
     SwarmError
-    ├── LocalFault                 something here: fix it here
-    │   ├── SettingError           a setting does not parse
-    │   ├── CommandError           the user typed something that means nothing
-    │   ├── FileFault              a file is missing, unreadable, changed, or in the way
-    │   │   ├── DiskFull           no room left
-    │   │   └── TransientFileFault       not just now: too many files are open, or this one is being renamed
-    │   ├── StorageFault           the tracker cannot keep its records
-    │   │   ├── StorageFull        no room left for them, for now
-    │   │   ├── StorageReadOnly    the disk failed: nothing is written until somebody has looked
-    │   │   └── StorageUnreachable        the server that keeps them does not answer, for now
-    │   └── TrackerFull            the tracker holds as much as its limits allow
-    └── RemoteFault                something that came from elsewhere: survive it
-        ├── MalformedInput         bytes or fields that do not parse
+    ├── LocalFault
+    │   ├── SettingError               a setting does not parse
+    │   ├── CommandError               a command that the user typed is not understood
+    │   ├── FileFault                  a file is missing, unreadable, changed, or in the way
+    │   │   ├── DiskFull               the file system has no room
+    │   │   └── TransientFileFault     a file cannot be read at the moment: too many are open, or it is locked
+    │   ├── StorageFault               the tracker cannot read or write its records
+    │   │   ├── StorageFull            the disk has no room for them
+    │   │   ├── StorageReadOnly        the disk failed; nothing is written before a repair
+    │   │   └── StorageUnreachable     the server that keeps them does not answer
+    │   └── TrackerFull                the tracker reached a limit of its records
+    └── RemoteFault
+        ├── MalformedInput             bytes or fields do not parse
         │   ├── BencodeError
         │   ├── MetainfoError
-        │   ├── WireError          a datagram that is not ours
-        │   └── MessageError       a field of a tracker request (names the field)
-        ├── NodeConflict           a node_id is live at another address
-        ├── Forbidden              a secret is missing or wrong (names the field)
-        ├── RateLimited            too many requests (says when to try again)
-        ├── TrackerUnavailable     no answer from the tracker
-        │   └── TrackerBusy        it answers: not now (says when to ask again)
-        ├── TrackerRefused         the tracker answered with an error
-        ├── PeerFault             one owner failed us; others may not
-        └── DownloadFailed         nobody is left who could help
+        │   ├── WireError              a datagram of another protocol
+        │   └── MessageError           a field of a tracker request is missing or wrong
+        ├── NodeConflict               a node_id is live at another address
+        ├── Forbidden                  a secret is missing or wrong
+        ├── RateLimited                too many requests
+        ├── TrackerUnavailable         the tracker does not answer
+        │   └── TrackerBusy            the tracker answers that it cannot answer now
+        ├── TrackerRefused             the tracker answered with an error
+        ├── PeerFault                  one peer failed; other peers may not
+        └── DownloadFailed             a download ended without its file
 
-Every message is one line that names what and where; it is shown to people as it stands.
+Every message is one line that names the thing and the place. It is shown to people unchanged.
 """
 
 from __future__ import annotations
 
 
 class SwarmError(Exception):
-    """The root: everything this project raises on purpose."""
+    """The root of the tree."""
 
 
 class LocalFault(SwarmError):
-    """Something on this machine is wrong."""
+    """A fault on this machine."""
 
 
 class SettingError(LocalFault):
@@ -58,7 +61,7 @@ class DiskFull(FileFault):
 
 
 class TransientFileFault(FileFault):
-    """A file cannot be opened or read just now, but nothing says that it is not what it was."""
+    """A file cannot be opened or read at the moment. Its content may be unchanged."""
 
 
 class StorageFault(LocalFault):
@@ -66,23 +69,23 @@ class StorageFault(LocalFault):
 
 
 class StorageFull(StorageFault):
-    """The tracker's disk has no room for more records; it may have again."""
+    """The tracker's disk has no room for more records at the moment."""
 
 
 class StorageReadOnly(StorageFault):
-    """The tracker's disk failed; its records can be read, and written only after a repair."""
+    """The tracker's disk failed. Its records can be read, but not written before a repair."""
 
 
 class StorageUnreachable(StorageFault):
-    """The server that keeps the tracker's records does not answer; it may again."""
+    """The server that keeps the tracker's records does not answer at the moment."""
 
 
 class RemoteFault(SwarmError):
-    """Something that came from outside is wrong, or did not come."""
+    """Data from another machine is wrong or missing."""
 
 
 class MalformedInput(RemoteFault):
-    """Bytes or fields from outside that do not parse."""
+    """Bytes or fields from another machine do not parse."""
 
 
 class BencodeError(MalformedInput):
@@ -90,15 +93,15 @@ class BencodeError(MalformedInput):
 
 
 class MetainfoError(MalformedInput):
-    """Bencoded, but not a torrent that is safe and complete."""
+    """Not a torrent that is safe, whole and consistent."""
 
 
 class WireError(MalformedInput):
-    """A datagram that is not of the classroom transport."""
+    """A datagram that does not follow the classroom's UDP protocol."""
 
 
 class MessageError(MalformedInput):
-    """A tracker request with a field missing or wrong; ``field`` names it."""
+    """A field of a tracker request is missing or wrong; ``field`` is its name."""
 
     def __init__(self, text: str, field: str) -> None:
         super().__init__(text)
@@ -110,16 +113,16 @@ class TrackerUnavailable(RemoteFault):
 
 
 class TrackerBusy(TrackerUnavailable):
-    """The tracker answered: not now. ``retry_after``: seconds until it wants to be asked again."""
+    """The tracker cannot answer now. ``retry_after``: seconds until the next request."""
 
     def __init__(self, text: str, status: int, retry_after: float) -> None:
         super().__init__(text)
-        self.status = status  # of HTTP: 429, 503 or 507
+        self.status = status  # HTTP: 429, 503 or 507
         self.retry_after = retry_after
 
 
 class TrackerRefused(RemoteFault):
-    """The tracker answered with an error; ``status`` is the HTTP status, ``field`` what it names as wrong."""
+    """The tracker answered with an error: the HTTP ``status``, and the wrong ``field`` if it named one."""
 
     def __init__(self, text: str, status: int, field: str = "") -> None:
         super().__init__(text)
@@ -128,11 +131,11 @@ class TrackerRefused(RemoteFault):
 
 
 class PeerFault(RemoteFault):
-    """One owner failed: silent, gone, refusing, or lying."""
+    """One peer failed: it is silent, gone, refuses requests, or sent wrong bytes."""
 
 
 class DownloadFailed(RemoteFault):
-    """A download ended without its file; the message says why."""
+    """A download ended without its file. The message gives the reason."""
 
 
 class NodeConflict(RemoteFault):
@@ -140,11 +143,11 @@ class NodeConflict(RemoteFault):
 
 
 class TrackerFull(LocalFault):
-    """The tracker holds as many nodes or files as its stated limit allows."""
+    """The tracker reached its limit of nodes, files or owners."""
 
 
 class Forbidden(RemoteFault):
-    """A secret that a request needs is missing or wrong; ``field`` names which."""
+    """The secret of a request is missing or wrong; ``field`` is its name."""
 
     def __init__(self, text: str, field: str) -> None:
         super().__init__(text)
@@ -152,7 +155,7 @@ class Forbidden(RemoteFault):
 
 
 class RateLimited(RemoteFault):
-    """Too many requests; ``retry_after`` seconds until the next one is taken."""
+    """Too many requests. ``retry_after``: seconds until the next request is accepted."""
 
     def __init__(self, text: str, retry_after: float) -> None:
         super().__init__(text)

@@ -14,7 +14,7 @@ from common.text import sanitize
 
 TORRENT_SUFFIX = ".torrent"
 PART_SUFFIX = ".part"  # an unfinished download of NAME is NAME.part
-MAX_COMPONENT_BYTES = 255  # UTF-8; ext4, APFS, NTFS and others store as much in one component
+MAX_COMPONENT_BYTES = 255  # UTF-8; the limit of ext4, APFS, NTFS and most other file systems
 MAX_NAME_BYTES = MAX_COMPONENT_BYTES - len(TORRENT_SUFFIX)  # NAME.torrent must fit, too
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

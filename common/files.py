@@ -1,8 +1,8 @@
 """Files that survive a crash: atomic replacement, synced folders, and locks. Both programs use these calls.
 
-Some file systems lack one of these features: folders cannot be synced on some network mounts, locks are
-missing on others. A file there is still better than no file. So a call that meets an error number in
-``UNSUPPORTED`` goes on without the feature and writes one warning to the log.
+Some file systems lack one of these features. For example, some network mounts cannot sync folders or lock
+files. A file there is still better than no file. So a call that meets an error number in ``UNSUPPORTED``
+goes on without the feature and writes one warning to the log.
 """
 
 from __future__ import annotations

@@ -10,21 +10,21 @@ from common.text import sanitize
 
 
 class _OneLine(logging.Formatter):
-    """Every record is one line, whatever was put into it."""
+    """Formats every record as one line, whatever text it contains."""
 
     def format(self, record: logging.LogRecord) -> str:
         return sanitize(super().format(record))
 
 
 def open_log(path: Path, max_bytes: int) -> logging.Handler:
-    """Send the program's log records to ``path``; made with its folder, rotated at ``max_bytes``, 3 kept."""
+    """Write the program's log records to ``path``, rotated at ``max_bytes``; three old files are kept."""
     handler = log_file(path, max_bytes)
     send_log_to(handler)
     return handler
 
 
 def log_file(path: Path, max_bytes: int) -> logging.Handler:
-    """What ``open_log`` writes with. OSError if the folder cannot be made."""
+    """A handler that writes to ``path``, for ``send_log_to``. OSError if the folder cannot be made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(
         path, maxBytes=max_bytes, backupCount=3, encoding="utf-8", delay=True
@@ -34,7 +34,7 @@ def log_file(path: Path, max_bytes: int) -> logging.Handler:
 
 
 def send_log_to(handler: logging.Handler) -> None:
-    """The program's log records go there, too."""
+    """Pass the program's log records to ``handler``, too."""
     root = logging.getLogger("swarm")
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -43,4 +43,4 @@ def send_log_to(handler: logging.Handler) -> None:
 
 def log(content: str) -> None:
     """Write one event into this program's log (the report's ``log``)."""
-    logging.getLogger("swarm").info("%s", sanitize(content))  # whoever else listens gets it clean, too
+    logging.getLogger("swarm").info("%s", sanitize(content))  # sanitized here for handlers of other libraries

@@ -1,4 +1,4 @@
-"""Sets of bytes as sorted, disjoint, half-open ranges ``[start, end)``."""
+"""Sets of byte offsets, kept as sorted, disjoint, half-open ranges ``[start, end)``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 
 
 class RangeSet:
-    """A set of non-negative integers kept as ranges; adjacent ranges are one.
+    """A set of non-negative integers, kept as ranges. Adjacent ranges are merged.
 
-    Every operation costs O(log n) to find its place, plus what it moves; n is small in practice.
+    An operation takes O(log n) to find its position, and then moves the ranges after it. In practice n is
+    small.
     """
 
     __slots__ = ("_ends", "_starts")
@@ -24,7 +25,7 @@ class RangeSet:
         return iter(list(zip(self._starts, self._ends, strict=True)))
 
     def __len__(self) -> int:
-        """How many ranges (not bytes)."""
+        """Number of ranges, not of integers."""
         return len(self._starts)
 
     def __bool__(self) -> bool:
@@ -40,20 +41,20 @@ class RangeSet:
 
     @property
     def total(self) -> int:
-        """How many integers."""
+        """Number of integers in the set."""
         return sum(self._ends) - sum(self._starts)
 
     @property
     def first(self) -> int:
-        """The lowest member; IndexError if empty."""
+        """The lowest integer; IndexError if the set is empty."""
         return self._starts[0]
 
     def add(self, start: int, end: int) -> None:
-        """Add ``[start, end)``; an empty range adds nothing."""
+        """Add ``[start, end)``, which may be empty."""
         if start >= end:
             return
         low = bisect_left(self._ends, start)  # the first range that touches or follows
-        high = bisect_right(self._starts, end)  # past the last one that touches
+        high = bisect_right(self._starts, end)  # after the last range that touches
         if low < high:
             start = min(start, self._starts[low])
             end = max(end, self._ends[high - 1])
@@ -61,30 +62,30 @@ class RangeSet:
         self._ends[low:high] = [end]
 
     def advance(self, start: int, end: int) -> bool:
-        """Remove ``[start, end)`` if it is just the beginning of the first range; whether it was."""
+        """Remove ``[start, end)`` if it is the beginning of the first range. Returns whether it is."""
         if not self._starts or start != self._starts[0] or end > self._ends[0]:
             return False
         self._set_start(0, end)
         return True
 
     def _set_start(self, at: int, start: int) -> None:
-        """Range number ``at`` begins at ``start`` from now on, which may be its end."""
+        """Let range number ``at`` begin at ``start``. The range disappears if that is its end."""
         if start == self._ends[at]:
             del self._starts[at], self._ends[at]
         else:
             self._starts[at] = start
 
     def cut(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Remove ``[start, end)`` and return the ranges that really were in the set."""
+        """Remove ``[start, end)`` and return its ranges that were in the set."""
         if start >= end:
             return []
         low = bisect_right(self._ends, start)  # the first range that overlaps
         if low == len(self._ends) or self._starts[low] >= end:
             return []
-        if self._starts[low] == start and end <= self._ends[low]:  # nearly always
+        if self._starts[low] == start and end <= self._ends[low]:  # the usual case
             self._set_start(low, end)
             return [(start, end)]
-        high = bisect_left(self._starts, end)  # past the last one
+        high = bisect_left(self._starts, end)  # after the last range that overlaps
         removed = [
             (max(start, s), min(end, e))
             for s, e in zip(self._starts[low:high], self._ends[low:high], strict=True)
@@ -96,14 +97,14 @@ class RangeSet:
         return removed
 
     def overlap(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The ranges of ``[start, end)`` that are in the set, which stays as it is."""
+        """The ranges of ``[start, end)`` that are in the set. The set stays unchanged."""
         if start >= end:
             return []
         low, high = bisect_right(self._ends, start), bisect_left(self._starts, end)
         return [(max(start, self._starts[at]), min(end, self._ends[at])) for at in range(low, high)]
 
     def take_first(self, limit: int) -> tuple[int, int] | None:
-        """Remove and return at most ``limit`` integers from the first range; None if empty."""
+        """Remove and return at most ``limit`` integers from the first range; None if there are none."""
         if not self._starts or limit <= 0:
             return None
         start = self._starts[0]
@@ -112,7 +113,7 @@ class RangeSet:
         return start, end
 
     def take_last(self, amount: int) -> list[tuple[int, int]]:
-        """Remove and return ``amount`` integers (or all there are) from the high end, lowest range first."""
+        """Remove and return the ``amount`` highest integers, or all, as ranges in ascending order."""
         taken: list[tuple[int, int]] = []
         while amount > 0 and self._starts:
             start = max(self._starts[-1], self._ends[-1] - amount)
