@@ -12,7 +12,7 @@ MINUTES ?= 10
 SEED ?= 1
 NODES ?= 200
 
-.PHONY: chaos kills docs help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak clean
+.PHONY: chaos kills docs pictures help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak clean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
@@ -61,7 +61,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -p simulator -p labs -m configs -m demo
 	$(BIN)/mypy tracker.py
 	$(BIN)/mypy TorrentClient.py
-	$(BIN)/mypy docs/generate.py
+	$(BIN)/mypy docs/generate.py docs/pictures.py
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py
