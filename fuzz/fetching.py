@@ -155,7 +155,7 @@ class FetchingRun:
         self.take(resealed(DATAGRAMS[kind][:length] + self.script.take(length % 16)))
 
     def ask_again(self) -> None:
-        self.connection.ask_what_it_holds(self.now, self.script.number(4))
+        self.connection.poll_have(self.now)
 
     def port_closed(self) -> None:
         self.connection.refused(self.now)

@@ -15,6 +15,7 @@ from fuzz.target import Script, Target, outcome
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.tokens import TokenMint
+from simulator.served import MemoryTorrent
 from tracker.auth import Credentials
 from tracker.model import Rules
 from tracker.service import TrackerService
@@ -28,29 +29,23 @@ HELD = 1 << 12  # bytes that are here of the one that is shared in part
 # ---- the owner's side
 
 
-class _Shared:
-    size, piece_length, offered, held = SIZE, SIZE // 100, True, None
-
-    def holds(self, start: int, end: int) -> bool:
-        return True
-
-
-class _Part(_Shared):
-    held: Bitfield | None = Bitfield(100)  # type: ignore[assignment]  # None in the class above
-
-    def holds(self, start: int, end: int) -> bool:
-        return end <= HELD
+def _torrent(held: bool = True, is_served: bool = True) -> MemoryTorrent:
+    torrent = MemoryTorrent(bytes(SIZE), HELD)
+    if not held:
+        torrent.have = Bitfield(torrent.info.geometry.piece_count)
+        torrent.have.set(0)
+    torrent.is_served = is_served
+    return torrent
 
 
-class _Gone(_Shared):
-    offered = False
+_TORRENTS = {HASH: _torrent(), bytes(20): _torrent(held=False), b"\xff" * 20: _torrent(is_served=False)}
 
 
 def run_answers(data: bytes) -> str:
     """``Answerer``: never raises, and to whom it does not know it says less than it heard."""
     script = Script(data)
     mint = TokenMint(b"secret")
-    answerer = Answerer(mint, {HASH: _Shared(), bytes(20): _Part(), b"\xff" * 20: _Gone()})
+    answerer = Answerer(mint, _TORRENTS)
     now, seen = 100.0, set()
     for _ in range(MAX_OPERATIONS):
         if script.ended:

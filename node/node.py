@@ -16,7 +16,7 @@ from common.metainfo import Metainfo, single_file_only
 from common.text import sanitize
 from node import events
 from node.announcer import Announcer, Credit
-from node.chunk_udp.access import AccessLink
+from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
 from node.content.part_file import PartFile
 from node.content.shared_file import SharedFile
@@ -44,7 +44,7 @@ class Node:
         self._lock = threading.Lock()  # guards what follows
         self._downloads: list[Download] = []
         self._turns = threading.Semaphore(MAX_DOWNLOADS)
-        self._access = AccessLink(settings.transfer.download_limit, time.monotonic())
+        self._transport: UdpTransport | None = None
         self._announcers: dict[str, Announcer] = {}  # by tracker URL; our own tracker's is the first
         self._threads: list[threading.Thread] = []
         self._left = threading.Event()
@@ -78,7 +78,8 @@ class Node:
             sock.close()
             raise
         self._verifier = HashPool(self._settings.hash_threads)
-        self._sharing = Sharing(sock, self._emit, self._settings.transfer)
+        self._transport = UdpTransport(settings.transfer, sock, settings.node_id)
+        self._sharing = Sharing(self._transport, self._emit)
         self._sharing.start()
         self._start_thread(self._check_files_periodically, "file-check")
         self._started = True
@@ -219,17 +220,17 @@ class Node:
         if here is not None:
             raise CommandError(f"{metainfo.name} is here already: {sanitize(here)}")
         trackers = self._trackers_of(metainfo)
-        assert self._verifier is not None
+        assert self._verifier is not None and self._transport is not None
         around = Surroundings(
             self._settings,
             Peer(*self.addr, node_id=self._settings.node_id),
             [announcer.client for announcer in trackers],
             self._verifier,
             self._emit,
+            self._transport,
             lambda download, path: self._in_place(download, path, torrent, trackers),
             lambda download, part: self._part_begun(download, part, trackers),
             lambda download: self._part_ended(download, trackers),
-            self._access,
             self._turns,
         )
         download = Download(metainfo, around)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.bitfield import Bitfield
@@ -25,40 +25,32 @@ MAX_OPEN_FILES = 64  # the system allows a process 256 or 1,024; a node may shar
 class SharedTorrent:
     """One finished file on offer. ``reason`` says why it is not, once it is not."""
 
-    metainfo: Metainfo
+    info: Metainfo
     path: Path
     torrent: Path
     identity: tuple[int, int, int, int]
     open_files: OpenFiles
+    on_fault: Callable[[SharedTorrent, FileFault], None]
     reason: str = ""
+    have: Bitfield = field(init=False)  # every piece
+
+    def __post_init__(self) -> None:
+        self.have = Bitfield.full(self.info.geometry.piece_count)
 
     @property
-    def size(self) -> int:
-        """Bytes of content."""
-        return self.metainfo.size
-
-    @property
-    def piece_length(self) -> int:
-        """Bytes of a piece."""
-        return self.metainfo.piece_length
-
-    @property
-    def offered(self) -> bool:
+    def is_served(self) -> bool:
         """Whether it is still served."""
         return not self.reason
 
-    @property
-    def held(self) -> Bitfield | None:
-        """None: every piece."""
-        return None
-
-    def holds(self, start: int, end: int) -> bool:
-        """Always."""
-        return True
-
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer``; FileFault if the file changed, TransientFileFault if it cannot be read now."""
-        self.open_files.of(self).read_into(offset, buffer)
+        try:
+            self.open_files.of(self).read_into(offset, buffer)
+        except TransientFileFault:
+            raise
+        except FileFault as fault:
+            self.on_fault(self, fault)
+            raise
 
 
 class SharedPart:
@@ -69,41 +61,16 @@ class SharedPart:
     """
 
     def __init__(self, metainfo: Metainfo, part: PartFile, verified: Callable[[], Bitfield]) -> None:
-        self.metainfo = metainfo
+        self.info = metainfo
         self.part = part
         self.path = part.path
+        self.is_served = True  # it ends by being taken away or replaced
         self._verified = verified
-        self._known = verified()
 
     @property
-    def size(self) -> int:
-        """Bytes of content."""
-        return self.metainfo.size
-
-    @property
-    def piece_length(self) -> int:
-        """Bytes of a piece."""
-        return self.metainfo.piece_length
-
-    @property
-    def offered(self) -> bool:
-        """Always: it ends by being taken away or replaced."""
-        return True
-
-    @property
-    def held(self) -> Bitfield:
+    def have(self) -> Bitfield:
         """The pieces that are right by now."""
-        self._known = self._verified()
-        return self._known
-
-    def holds(self, start: int, end: int) -> bool:
-        """Whether ``[start, end)`` is verified; asks the download only if it was not the last time."""
-        pieces = self.metainfo.geometry.pieces_touched(start, end)
-        known = self._known
-        if all(piece in known for piece in pieces):
-            return True
-        held = self.held
-        return all(piece in held for piece in pieces)
+        return self._verified()
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer``; TransientFileFault once the part is closed to get its final name."""
@@ -124,18 +91,18 @@ class OpenFiles:
 
         TransientFileFault if this process has too many files open: then those it can spare are closed.
         """
-        file = self._files.get(shared.metainfo.info_hash)
+        file = self._files.get(shared.info.info_hash)
         if file is not None and file.identity == shared.identity:
-            self._files.move_to_end(shared.metainfo.info_hash)
+            self._files.move_to_end(shared.info.info_hash)
             return file
         if file is not None:  # of an earlier sharing: it changed, and was shared anew
-            del self._files[shared.metainfo.info_hash]
+            del self._files[shared.info.info_hash]
             file.close()
         file = self._open(shared.path)
         if file.identity != shared.identity:
             file.close()
             raise FileFault(f"{sanitize(shared.path)} changed while it was shared")
-        self._files[shared.metainfo.info_hash] = file
+        self._files[shared.info.info_hash] = file
         if len(self._files) > MAX_OPEN_FILES:
             self._files.popitem(last=False)[1].close()
         return file

@@ -8,50 +8,56 @@ are served.
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from common.bitfield import Bitfield
-from common.errors import FileFault
+from common.errors import FileFault, LocalFault
 from common.messages import OwnedFile
 from common.metainfo import Metainfo
 from common.text import sanitize
 from node import events
-from node.chunk_udp.owner import DEFAULTS, Owner
 from node.content.part_file import PartFile
 from node.content.shared_file import SharedFile, identity_of
 from node.offers import OpenFiles, SharedPart, SharedTorrent
-from node.settings import TransferSettings
+from node.transport import Transport
 
 
 class Sharing:
-    """Serves torrents over ``sock`` (bound), and closes it at the end."""
+    """Serves torrents over ``transport``, and stops it at the end. Its TransportObserver."""
 
-    def __init__(
-        self, sock: socket.socket, emit: events.EventSink, settings: TransferSettings = DEFAULTS
-    ) -> None:
-        self._sock = sock
+    def __init__(self, transport: Transport, emit: events.EventSink) -> None:
+        self._transport = transport
         self._emit = emit
         self._lock = threading.Lock()  # guards _shared against being walked while it grows
         self._shared: dict[bytes, SharedTorrent | SharedPart] = {}
         self._open_files = OpenFiles()
-        self._owner = Owner(sock, self._shared, secrets.token_bytes(32), self._faulty, settings)
-        self._thread = threading.Thread(target=self._owner.listen, name="listener", daemon=True)
 
     def start(self) -> None:
         """Answer others from now on."""
-        self._thread.start()
+        self._transport.start(self._shared, self)
 
     def stop(self) -> None:
         """Answer no more."""
-        self._owner.stop()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._sock.close()
+        self._transport.stop()
         self._open_files.close()
+
+    # ---- the transport's TransportObserver
+
+    def on_address_lost(self, host: str) -> None:
+        """The address that we announce is none of this machine's."""
+
+    def on_address_restored(self, host: str) -> None:
+        """It is back."""
+
+    def on_failed(self, fault: LocalFault) -> None:
+        """Nothing is served any more."""
+        for shared in self._all():
+            if isinstance(shared, SharedTorrent):
+                self._stop_offering(shared, fault)
+
+    # ---- what is shared
 
     def share(self, metainfo: Metainfo, file: SharedFile, torrent: Path) -> events.FileStatus:
         """Offer ``file`` (open; hashed since; it is closed here): FileFault if it changed meanwhile.
@@ -60,7 +66,9 @@ class Sharing:
         """
         try:
             file.check_unchanged()
-            shared = SharedTorrent(metainfo, file.path, torrent, file.identity, self._open_files)
+            shared = SharedTorrent(
+                metainfo, file.path, torrent, file.identity, self._open_files, self._stop_offering
+            )
         finally:
             file.close()
         with self._lock:
@@ -78,7 +86,7 @@ class Sharing:
         shared = SharedPart(metainfo, part, held)
         with self._lock:
             present = self._shared.get(metainfo.info_hash)
-            if not (isinstance(present, SharedTorrent) and present.offered):
+            if not (isinstance(present, SharedTorrent) and present.is_served):
                 self._shared[metainfo.info_hash] = shared
 
     def withdraw_part(self, info_hash: bytes) -> None:
@@ -90,30 +98,32 @@ class Sharing:
     def serves(self, info_hash: bytes) -> Path | None:
         """Where the finished file of this info hash is served from; None if it is not."""
         shared = self._shared.get(info_hash)
-        return shared.path if isinstance(shared, SharedTorrent) and shared.offered else None
+        return shared.path if isinstance(shared, SharedTorrent) and shared.is_served else None
 
     def is_sharing(self) -> bool:
         """Whether anything is on offer."""
-        return any(shared.offered for shared in self._all())
+        return any(shared.is_served for shared in self._all())
 
     def owned_files(self) -> list[OwnedFile]:
         """What the tracker is told."""
         return [
-            owned_file(shared.metainfo, isinstance(shared, SharedTorrent))
+            owned_file(shared.info, isinstance(shared, SharedTorrent))
             for shared in self._all()
-            if shared.offered and (shared.held is None or shared.held.count)
+            if shared.is_served and (isinstance(shared, SharedTorrent) or shared.have.count)
         ]
 
     def check_files(self) -> None:
         """Look at every file on offer; stop offering what has changed or gone."""
         for shared in self._all():
-            if not (isinstance(shared, SharedTorrent) and shared.offered):
+            if not (isinstance(shared, SharedTorrent) and shared.is_served):
                 continue
             try:
                 if identity_of(os.stat(shared.path)) != shared.identity:
-                    self._stop_offering(shared, f"{sanitize(shared.path)} changed while it was shared")
+                    self._stop_offering(
+                        shared, FileFault(f"{sanitize(shared.path)} changed while it was shared")
+                    )
             except OSError as error:
-                self._stop_offering(shared, f"{sanitize(shared.path)} is gone: {error.strerror}")
+                self._stop_offering(shared, FileFault(f"{sanitize(shared.path)} is gone: {error.strerror}"))
 
     def files(self) -> list[events.FileStatus]:
         """Rows of -files."""
@@ -121,36 +131,20 @@ class Sharing:
 
     def peers(self) -> list[events.PeerStatus]:
         """Rows of -peers: to whom how much was sent, the latest last; then who waits, in order."""
-        names = {shared.metainfo.info_hash: shared.metainfo.name for shared in self._all()}
-        line = self._owner.slots.line()
-        waiting = set(line)
-        rows = [
-            events.PeerStatus(None, addr, names[info_hash], "to", amount, 0.0, "served", "")
-            for addr, amounts in self._owner.totals()
-            for info_hash, amount in amounts.items()
-            if info_hash in names and (addr, info_hash) not in waiting
-        ]
-        return rows + self._waiting(line, names)
-
-    def _waiting(
-        self, line: list[tuple[tuple[str, int], bytes]], names: dict[bytes, str]
-    ) -> list[events.PeerStatus]:
-        """Rows of those who wait for a slot: their place, and why."""
-        count = self._owner.slots.count
-        sent = dict(self._owner.totals())
+        names = {shared.info.info_hash: shared.info.name for shared in self._all()}
         return [
             events.PeerStatus(
-                None,
-                addr,
-                names[info_hash],
+                row.peer.node_id,
+                row.peer.addr,
+                names[row.info_hash],
                 "to",
-                sent.get(addr, {}).get(info_hash, 0),
-                0.0,
-                "waiting",
-                f"place {place} in line: {count} are served at a time (UPLOAD_SLOTS)",
+                row.uploaded,
+                row.rate,
+                "served" if row.queue_position is None else "waiting",
+                row.reason,
             )
-            for place, (addr, info_hash) in enumerate(line, 1)
-            if info_hash in names
+            for row in self._transport.uploads()
+            if row.info_hash in names
         ]
 
     def _all(self) -> list[SharedTorrent | SharedPart]:
@@ -160,26 +154,22 @@ class Sharing:
     def _row(self, shared: SharedTorrent | SharedPart) -> events.FileStatus:
         reason = shared.reason if isinstance(shared, SharedTorrent) else ""
         return events.FileStatus(
-            filename=shared.metainfo.name,
-            info_hash=shared.metainfo.info_hash_hex,
-            size=shared.size,
+            filename=shared.info.name,
+            info_hash=shared.info.info_hash_hex,
+            size=shared.info.size,
             complete=isinstance(shared, SharedTorrent),
             path=str(shared.path),
-            uploaded=self._owner.sent[shared.metainfo.info_hash],
+            uploaded=self._transport.uploaded(shared.info.info_hash),
             state=f"stopped: {reason}" if reason else "sharing",
         )
 
-    def _faulty(self, info_hash: bytes, fault: FileFault) -> None:
-        shared = self._shared.get(info_hash)
-        if isinstance(shared, SharedTorrent):  # no part: it was replaced meanwhile
-            self._stop_offering(shared, str(fault))
-
-    def _stop_offering(self, shared: SharedTorrent, reason: str) -> None:
+    def _stop_offering(self, shared: SharedTorrent, fault: LocalFault) -> None:
+        reason = str(fault)
         with self._lock:
             if shared.reason:
                 return
             shared.reason = reason
-        self._emit(events.SharingStopped(shared.metainfo.name, shared.metainfo.info_hash_hex, reason))
+        self._emit(events.SharingStopped(shared.info.name, shared.info.info_hash_hex, reason))
 
 
 def owned_file(metainfo: Metainfo, complete: bool = True) -> OwnedFile:

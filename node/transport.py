@@ -7,6 +7,7 @@ same downloads:
     ServedTorrent    one torrent as a transport sees it: which pieces are verified, and their bytes
     PeerConnection   one connection that fetches; runs on a thread of its own
     DownloadSession  the download's side of that connection: it decides what to request
+    TransportObserver  the node's side of a transport: addresses that come and go, threads that fail
 
 All ranges are half-open bytes of the torrent's content, ``[start, end)``.
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from common.bitfield import Bitfield
+from common.errors import LocalFault
 from common.metainfo import Metainfo
 from node.peer import Peer
 
@@ -80,8 +82,18 @@ class DownloadSession(Protocol):
     def on_data(self, offset: int, data: bytes | memoryview) -> None:
         """Requested bytes arrived. A memoryview is valid during the call only."""
 
+    def on_checksums(self, present: bool) -> None:
+        """From now on payloads are, or are not, protected by a checksum. Until the first call they are.
+
+        Without a checksum a wrong byte may be the network's fault: it proves nothing against the peer.
+        """
+
     def on_rejected(self, ranges: Sequence[Range], reason: Reject) -> None:
-        """The peer refused these requests. PeerFault if that contradicts what it announced."""
+        """The peer refused these requests.
+
+        If that contradicts what the peer announced, the connection fails right after; else ``on_bitfield``
+        has come before, without the pieces that the peer does not hold.
+        """
 
     def on_returned(self, ranges: Sequence[Range]) -> None:
         """These requests will not be answered by this connection."""
@@ -137,6 +149,20 @@ class UploadStatus:
     uploaded: int  # bytes so far
     rate: float  # bytes a second, over the last seconds
     queue_position: int | None = None  # from 1; None: served
+    reason: str = ""  # why it waits
+
+
+class TransportObserver(Protocol):
+    """Learns what happens to a transport as a whole. Called from the transport's threads; returns quickly."""
+
+    def on_address_lost(self, host: str) -> None:
+        """The address that the transport listens on is none of this machine's any more (VPN, DHCP, Wi-Fi)."""
+
+    def on_address_restored(self, host: str) -> None:
+        """It is back, and peers are served again."""
+
+    def on_failed(self, fault: LocalFault) -> None:
+        """A thread of the transport ended unexpectedly: nothing is served from now on."""
 
 
 class Transport(Protocol):
@@ -148,7 +174,7 @@ class Transport(Protocol):
 
     name: str  # as in Peer.transport
 
-    def start(self, torrents: Mapping[bytes, ServedTorrent]) -> None:
+    def start(self, torrents: Mapping[bytes, ServedTorrent], observer: TransportObserver) -> None:
         """Serve ``torrents``, by info hash, from now on. The caller adds to and removes from the mapping."""
 
     def connect(self, peer: Peer, info: Metainfo, session: DownloadSession) -> PeerConnection:

@@ -15,6 +15,7 @@ from node.chunk_udp.tokens import Address, TokenMint
 from node.chunk_udp.waiting import Portion
 from simulator.clock import Clock
 from simulator.scenario import Behaviour, OwnerPlan
+from simulator.served import memory_info
 
 NEW_PIECES = 0.5  # seconds after which an owner of a part has got some more pieces
 SOMETIMES = 0.05  # probability of a wrong segment, of those who lie now and then
@@ -29,9 +30,10 @@ class SimulatedOwner:
         self, plan: OwnerPlan, content: bytes, geometry: Geometry, info_hash: bytes, clock: Clock, seed: int
     ) -> None:
         self.plan = plan
-        self.offered = True
-        self.piece_length = geometry.piece_length
-        self.size = len(content) + (plan.nature is Behaviour.OTHER_SIZE)
+        self.is_served = True
+        size = len(content) + (plan.nature is Behaviour.OTHER_SIZE)
+        self.info = memory_info(size, geometry.piece_length, info_hash)
+        self._all = Bitfield.full(self.info.geometry.piece_count)
         self.held: Bitfield | None = None
         self.alive = True
         self.sent_wrong = 0  # segments
@@ -86,11 +88,14 @@ class SimulatedOwner:
         if not held.all():
             self._clock.at(self._clock.now + NEW_PIECES, lambda: self._get_some(0.2))
 
-    def holds(self, start: int, end: int) -> bool:
-        """Whether it gives ``[start, end)``."""
-        if self.plan.nature is Behaviour.EMPTY:
-            return False
-        return self.held is None or all(p in self.held for p in self._geometry.pieces_touched(start, end))
+    @property
+    def have(self) -> Bitfield:
+        """What it says that it holds."""
+        return self._all if self.held is None else self.held
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """The content; what is sent is bent later."""
+        buffer[:] = self._content[offset : offset + len(buffer)]
 
     # ---- what it is asked, and what it answers
 
@@ -103,6 +108,8 @@ class SimulatedOwner:
         if self.plan.nature is Behaviour.BUSY and isinstance(answer, (SendChunk, wire.Tell)):
             asked = answer.request if isinstance(answer, SendChunk) else answer
             answer = wire.Refuse(asked.transfer_id, asked.sequence, wire.Refusal.BUSY, 1)
+        if self.plan.nature is Behaviour.EMPTY and isinstance(answer, SendChunk):
+            answer = wire.Refuse(answer.request.transfer_id, answer.request.sequence, wire.Refusal.NOT_HELD)
         if isinstance(answer, SendChunk):
             self._serving.add(answer.request, addr, wire.MAX_SEGMENT, self._clock.now)
             self._serve()

@@ -18,41 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.bitfield import Bitfield
 from common.messages import OwnedFile, OwnerEntry
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from faults.link import LinkFaults
 from faults.relay import FaultyRelay
 from node.chunk_udp.owner import Owner
+from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
 from node.download import Download, Surroundings
 from node.peer import Peer
 from node.settings import NodeSettings, TransferSettings
+from simulator.served import MemoryTorrent
 
 AT_ONCE = 4  # transfers
 LONGEST = 90.0  # seconds for one
 PIECE = 16 << 10  # bytes
 SETTINGS = TransferSettings(owner_timeout=0.5, loopback_segment_size=1400)
-
-
-@dataclass
-class _Content:
-    """What one owner serves: the content, or something like it."""
-
-    data: bytes
-    piece_length: int
-    offered: bool = True
-    held: Bitfield | None = None
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def holds(self, start: int, end: int) -> bool:
-        return True
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        buffer[:] = self.data[offset : offset + len(buffer)]
 
 
 @dataclass
@@ -114,9 +95,8 @@ def _serve(
     sock.bind(("127.0.0.1", 0))
     owner = Owner(
         sock,
-        {metainfo.info_hash: _Content(data, metainfo.piece_length)},
+        {metainfo.info_hash: MemoryTorrent(data, metainfo.piece_length)},
         chance.randbytes(32),
-        lambda *_: None,
     )
     thread = threading.Thread(target=owner.listen, name="soak owner", daemon=True)
     thread.start()
@@ -152,13 +132,14 @@ def _fetch(
     folder: Path,
     verifier: HashPool,
 ) -> str:
-    settings = NodeSettings(1000, folder, ("http://127.0.0.1:9",), search_limit=LONGEST, transfer=SETTINGS)
+    settings = NodeSettings(1000, folder, ("http://127.0.0.1:9",), search_limit=LONGEST)
     around = Surroundings(
         settings,
         Peer("127.0.0.1", 1, node_id=1000),
         [_Tracker(owners)],
         verifier,
         lambda event: None,
+        UdpTransport(SETTINGS),
         lambda *_: None,
     )
     download = Download(metainfo, around)

@@ -1,4 +1,4 @@
-"""An owner's thread without a thread: the real supply and the real connection, between two links.
+"""An owner's thread without a thread: the real session, driver and connection, between two links.
 
 ``settle`` is what the fetcher's loop does after anything has happened: ask for more, send, see to the timers.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from common.errors import PeerFault, SwarmError
 from common.metainfo import Metainfo
@@ -19,14 +19,15 @@ from node.chunk_udp import wire
 from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection
-from node.chunk_udp.facts import Arrived, Fact, NotHeld, NotRare, Queued, Terms, Told
-from node.chunk_udp.fetcher import NEWS_INTERVAL, first_news_wait
+from node.chunk_udp.facts import Terms
+from node.chunk_udp.session_driver import SessionDriver
 from node.chunk_udp.tokens import Address
 from node.download.known_peers import Candidate
 from node.download.source import SourceThread
 from node.download.state import LATE_CHECK, DownloadState
 from node.download.write_buffer import WriteBuffer
 from node.settings import TransferSettings
+from node.transport import Range, Reject, RequestedRange, Transport
 from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
@@ -93,8 +94,8 @@ class SimulatedSource(SourceThread):
         seed: int,
     ) -> None:
         clock = place.clock
-        settings = TransferSettings()
-        super().__init__(candidate, place.metainfo, place.board, landing, settings, ended, clock.read)
+        no_transport = cast(Transport, None)  # its part is played here
+        super().__init__(candidate, place.metainfo, place.board, landing, ended, no_transport, clock.read)
         self._place, self._virtual, self._owner = place, clock, owner
         self._there, self._back = links
         chance = random.Random(seed)
@@ -105,22 +106,21 @@ class SimulatedSource(SourceThread):
             chance.getrandbits(64),
             scenario.segment_size,
             receive_limit=RECEIVE_SEGMENTS * scenario.segment_size,
-            owner_timeout=settings.owner_timeout,
-            checked=scenario.checked or bool(candidate.doubt),
+            owner_timeout=TransferSettings().owner_timeout,
+            checked=scenario.checked,
+            poll_phase=chance.random(),
         )
         controller = make_controller(scenario.controller, terms.segment_size)
         self.link = FetchConnection(terms, controller, clock.now, place.access.join())
+        self._driver = SessionDriver(self.link, place.metainfo, self)
         self._asked = Asked()
         self._armed = math.inf
-        self._next_question = math.inf
-        self._news_wait = first_news_wait(chance.random())
         self._gone = False
 
     # ---- instead of a thread
 
     def start(self) -> None:
         """Begin."""
-        self._begin(self.link)
         self.settle()
 
     def join(self, timeout: float) -> None:
@@ -131,47 +131,29 @@ class SimulatedSource(SourceThread):
         if self._gone:
             return
         try:
-            goes_on = not self.stopping() and self._step()
+            goes_on = not self.closing and self._step()
         except PeerFault as fault:
             self._finish(fault)
             return
         if goes_on:
-            ends = self.link.next_timer() is not None or self._next_question < math.inf
-            assert ends or self.link.idle, "waits for something, and for nothing to end that"
+            assert self.link.next_timer() is not None or self.link.idle, (
+                "waits for something, and for nothing to end that"
+            )
             self._arm()
         else:
             self._finish(None)
 
     def _step(self) -> bool:
         """Ask, send; False when there will be nothing more to do."""
-        link, now = self.link, self._virtual.now
-        if now >= self._next_question:
-            self._next_question = now + NEWS_INTERVAL
-            link.ask_what_it_holds(now)
-        while size := link.may_request(now):
-            span, rare_only = link.take_lost(size), False
-            if span is None:
-                span = self._more(size)
-                if span is None:
-                    link.out_of_work()
-                    break
-                rare_only = self.wants_rare(span[0])
-            assert 0 < span[1] - span[0] <= wire.MAX_REQUEST
-            link.request(*span, now, rare_only)
-        for datagram in link.datagrams_to_send():
+        now = self._virtual.now
+        for datagram in self._driver.datagrams_to_send(now):
             for when, arriving in self._there.send(datagram, now):
                 self._virtual.at(when, partial(self._reaches_owner, arriving))
-        return not link.idle or self.wait_for_work(0.0)
-
-    def _more(self, size: int) -> tuple[int, int] | None:
-        span = self.next_span(size)
-        if span is not None:
-            self._asked.add(*span)
-        return span
+        return not self.link.idle or self.wait_for_work(0.0)
 
     def _arm(self) -> None:
         timer = self.link.next_timer()
-        due = min(self._next_question, math.inf if timer is None else timer)
+        due = math.inf if timer is None else timer
         if self.link.idle:  # the board may have something for us by then
             due = min(due, self._virtual.now + LATE_CHECK)
         due = max(due, self._virtual.now + EPSILON)
@@ -202,8 +184,7 @@ class SimulatedSource(SourceThread):
             return
         self._gone = True
         self._place.note("ends", self.key, why)
-        self.link.share.leave()
-        self.give_back(self.link.unreceived())
+        self._driver.end()
         self._end(why)
 
     # ---- what comes and goes
@@ -219,29 +200,35 @@ class SimulatedSource(SourceThread):
     def _reaches_us(self, datagram: bytes) -> None:
         if not self._gone:
             self._place.note("from", self.key, len(datagram))
-            self._guarded(lambda: self._take(datagram))
+            self._guarded(lambda: self._driver.datagram_received(datagram, self._virtual.now))
 
-    def _take(self, datagram: bytes) -> None:
-        for fact in self.link.datagram_received(datagram, self._virtual.now):
-            if isinstance(fact, Arrived):
-                span = (fact.offset, fact.offset + len(fact.payload))
-                assert self._asked.cut(*span), f"{span} came too often, or was not asked for"
-                self.deliver(fact.offset, fact.payload)
-            else:
-                self._hear(fact)
+    # ---- the books of what was asked for
 
-    def _hear(self, fact: Fact) -> None:
-        if isinstance(fact, Told):
-            self._next_question = math.inf if fact.complete else self._virtual.now + self._news_wait
-            self._news_wait = NEWS_INTERVAL
-            self.told(fact.size, fact.complete, fact.first_piece, fact.bitfield)
-        elif isinstance(fact, (NotHeld, NotRare, Queued)):
-            for span in fact.spans:
-                self._asked.cut(*span)
-            if isinstance(fact, NotHeld):
-                self.not_held(fact.spans)
-            elif isinstance(fact, NotRare):
-                self.not_rare(fact.spans)
-            else:
-                self.give_back(fact.spans)
-                self.queued(fact.place)
+    def next_range(self, max_length: int) -> RequestedRange | None:
+        """Note what is asked for."""
+        wanted = super().next_range(max_length)
+        if wanted is not None:
+            assert 0 < wanted.end - wanted.start <= wire.MAX_REQUEST
+            self._asked.add(wanted.start, wanted.end)
+        return wanted
+
+    def on_data(self, offset: int, data: bytes | memoryview) -> None:
+        """A byte comes once for each time that it was asked for, at most."""
+        span = (offset, offset + len(data))
+        assert self._asked.cut(*span), f"{span} came too often, or was not asked for"
+        super().on_data(offset, data)
+
+    def on_rejected(self, ranges: Sequence[Range], reason: Reject) -> None:
+        """Not awaited any more; if not held, ``on_returned`` follows."""
+        if reason is Reject.NOT_RARE:
+            self._strike(ranges)
+        super().on_rejected(ranges, reason)
+
+    def on_returned(self, ranges: Sequence[Range]) -> None:
+        """Not awaited any more."""
+        self._strike(ranges)
+        super().on_returned(ranges)
+
+    def _strike(self, ranges: Sequence[Range]) -> None:
+        for span in ranges:
+            assert self._asked.cut(*span), f"{span} comes back, and was not asked for"

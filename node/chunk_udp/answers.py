@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from common.bitfield import Bitfield
 from common.errors import WireError
 from node.chunk_udp import wire
 from node.chunk_udp.copies import Copies
@@ -21,38 +19,11 @@ from node.chunk_udp.recipients import Piece, Recipients
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.strangers import Strangers
 from node.chunk_udp.tokens import Address, TokenMint
+from node.transport import ServedTorrent
 
 _SIZES = {int(wire.Kind.ASK): wire.ASK_SIZE, int(wire.Kind.REQUEST): wire.REQUEST_SIZE}
 _ANSWERS = frozenset({int(kind) for kind in wire.Kind} - _SIZES.keys())
 _MARK_END = wire.TOKEN_AT + MARK_SIZE
-
-
-class Shared(Protocol):
-    """What the owner must know of a torrent that it serves."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of content."""
-        ...
-
-    @property
-    def piece_length(self) -> int:
-        """Bytes of a piece."""
-        ...
-
-    @property
-    def offered(self) -> bool:
-        """False once the content has changed or gone: nothing of it is served any more."""
-        ...
-
-    @property
-    def held(self) -> Bitfield | None:
-        """The verified pieces, as they are now; None: all of them."""
-        ...
-
-    def holds(self, start: int, end: int) -> bool:
-        """Whether every byte of ``[start, end)`` lies in a verified piece."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -66,25 +37,28 @@ Answer = wire.Token | wire.Tell | wire.Refuse | SendChunk
 
 
 class Answerer:
-    """Decides what each datagram gets. ``shared``: info hash to torrent, kept current by the caller.
+    """Decides what each datagram gets. ``torrents``: by info hash, kept current by the caller.
 
     ``slots``: who is served; without, everybody is. ``displaced`` is called with whoever loses a slot.
     ``crowded(now)``: whether requests have to wait, so that whom they are for makes a difference.
+    ``introduced`` is called with the address and node number of each fetcher that tells its number.
     """
 
     def __init__(
         self,
         mint: TokenMint,
-        shared: Mapping[bytes, Shared],
+        torrents: Mapping[bytes, ServedTorrent],
         slots: Slots | None = None,
         displaced: Callable[[Address], None] = lambda addr: None,
         crowded: Callable[[float], bool] = lambda now: False,
+        introduced: Callable[[Address, int], None] = lambda addr, node_id: None,
     ) -> None:
         self._mint = mint
-        self._shared = shared
+        self._torrents = torrents
         self._slots = slots
         self._displaced = displaced
         self._crowded = crowded
+        self._introduced = introduced
         self._copies = Copies()
         self._recipients = Recipients()
         self.strangers = Strangers(0.0)
@@ -103,28 +77,40 @@ class Answerer:
         assert isinstance(message, (wire.Ask, wire.Request))
         if not self._mint.accepts(message.token, addr, now):
             return self._give_token(message, addr, now)
-        shared = self._shared.get(message.info_hash)
-        if shared is None or not shared.offered:
-            return self._refuse(message, wire.Refusal.NOT_SHARED if shared is None else wire.Refusal.CHANGED)
+        torrent = self._torrents.get(message.info_hash)
+        if torrent is None or not torrent.is_served:
+            gone = torrent is None
+            return self._refuse(message, wire.Refusal.NOT_SHARED if gone else wire.Refusal.CHANGED)
         if isinstance(message, wire.Ask):
-            return self._admit(message, addr, now) or self._tell_file_size(message, shared)
-        if not _in_bounds(message, shared):
+            if message.node_id is not None:
+                self._introduced(addr, message.node_id)
+            return self._admit(message, addr, now) or self._tell_file_size(message, torrent)
+        return self._take_request(message, torrent, addr, now)
+
+    def _take_request(
+        self, request: wire.Request, torrent: ServedTorrent, addr: Address, now: float
+    ) -> Answer | None:
+        info, have = torrent.info, torrent.have
+        if not _in_bounds(request, info.size):
             self.counts["out of bounds"] += 1
             return None
-        if not shared.holds(message.offset, message.offset + message.length):
-            return self._refuse(message, wire.Refusal.NOT_HELD)
-        if (refusal := self._admit(message, addr, now)) is not None:
+        seed = have.all()
+        if not seed:
+            touched = info.geometry.pieces_touched(request.offset, request.offset + request.length)
+            if not all(piece in have for piece in touched):
+                return self._refuse(request, wire.Refusal.NOT_HELD)
+        if (refusal := self._admit(request, addr, now)) is not None:
             return refusal
-        if self._copies.is_copy(message, addr):
+        if self._copies.is_copy(request, addr):
             self.counts["copy"] += 1
             return None
-        if shared.held is None:
-            piece = self._recipients.piece(message, shared.piece_length)
-            if message.rare_only and self._others_have(piece, addr, now):
-                return self._refuse(message, wire.Refusal.NOT_RARE)
-            self._recipients.sent(message, shared.piece_length, addr, now)
+        if seed:
+            piece = self._recipients.piece(request, info.piece_length)
+            if request.rare_only and self._others_have(piece, addr, now):
+                return self._refuse(request, wire.Refusal.NOT_RARE)
+            self._recipients.sent(request, info.piece_length, addr, now)
         self.counts["request"] += 1
-        return SendChunk(message)
+        return SendChunk(request)
 
     def _others_have(self, piece: Piece, addr: Address, now: float) -> bool:
         """Whether somebody else was just sent ``piece``, and to send it again would keep others waiting."""
@@ -132,9 +118,9 @@ class Answerer:
 
     def not_sent(self, request: wire.Request, addr: Address) -> None:
         """``request`` of ``addr``, which was to be answered, is not."""
-        shared = self._shared.get(request.info_hash)
-        if shared is not None:
-            self._recipients.not_sent(request, shared.piece_length, addr)
+        torrent = self._torrents.get(request.info_hash)
+        if torrent is not None:
+            self._recipients.not_sent(request, torrent.info.piece_length, addr)
 
     def _is_worthless(self, datagram: bytes | memoryview, addr: Address, now: float) -> bool:
         """Whether ``datagram`` is not worth decoding; then it is counted. This is what a flood costs us."""
@@ -188,19 +174,19 @@ class Answerer:
             return None
         return self._refuse(message, wire.Refusal.BUSY, admission.place or 0)
 
-    def _tell_file_size(self, ask: wire.Ask, shared: Shared) -> wire.Tell:
+    def _tell_file_size(self, ask: wire.Ask, torrent: ServedTorrent) -> wire.Tell:
         """The size, and of a partial copy one page of its bitfield: none where the page would be empty."""
         self.counts["ask"] += 1
-        held = shared.held
-        if held is None or held.all():
-            return wire.Tell(ask.transfer_id, ask.sequence, shared.size, complete=True)
+        size, have = torrent.info.size, torrent.have
+        if have.all():
+            return wire.Tell(ask.transfer_id, ask.sequence, size, complete=True)
         first_piece = ask.first_piece // 8 * 8  # a page begins with a byte
-        page = held.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
-        return wire.Tell(ask.transfer_id, ask.sequence, shared.size, False, first_piece, page)
+        page = have.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
+        return wire.Tell(ask.transfer_id, ask.sequence, size, False, first_piece, page)
 
 
-def _in_bounds(request: wire.Request, shared: Shared) -> bool:
+def _in_bounds(request: wire.Request, size: int) -> bool:
     """Whether it is for bytes that there are, and for no more of them and of datagrams than agreed."""
-    in_bounds = 0 < request.length <= wire.MAX_REQUEST and request.offset + request.length <= shared.size
+    in_bounds = 0 < request.length <= wire.MAX_REQUEST and request.offset + request.length <= size
     sound = wire.MIN_SEGMENT <= request.segment_size <= wire.MAX_SEGMENT
     return in_bounds and sound and request.length <= wire.MAX_SEGMENTS_PER_REQUEST * request.segment_size

@@ -43,6 +43,7 @@ PROBE_REQUESTS = 4  # requests in a probe, at most: one more each time, as many 
 PATIENCE = 3  # an owner is not called silent before this many probe timeouts
 ASK_INTERVAL = 0.1  # seconds between two ASKs before the first answer: under a flood each is a chance
 MAX_QUESTIONS = 3  # in a row without an answer, while FETCHING
+HAVE_POLL_INTERVAL = 1.0  # seconds between two ASKs to a partial owner that serves us
 BUSY_WAIT = 1.0  # seconds between two questions to an owner that serves others first: they keep our place
 
 
@@ -63,6 +64,7 @@ class FetchConnection:
         self, terms: Terms, controller: CongestionController, now: float, share: Share | None = None
     ) -> None:
         self.terms = terms
+        self.checksums = terms.checked  # ask for them, and take no payload without one
         self.state = State.VALIDATING
         self.rtt = RoundTripTime()
         self.share = share or AccessLink().join()
@@ -73,7 +75,11 @@ class FetchConnection:
         self._token_from = 0  # the sequence of the first request that shows this token
         self._next_ask = FIRST_ASK
         self._asked: dict[int, float] = {}  # when the question was put: every ASK not yet answered
-        self._first_piece = 0
+        self._first_piece = 0  # of the bitfield page that is asked for
+        self._poll_at = float("inf")  # when to ask a partial owner again what it holds
+        # The first poll comes early, since a new owner soon holds more. It comes at a random moment: fetchers
+        # that start together would otherwise poll each other in step and pass news on late.
+        self._poll_wait = HAVE_POLL_INTERVAL * (0.3 + 0.7 * terms.poll_phase)
         self._ask_again_at = now  # when QUEUED ends
         self._silent_since = now  # since when an answer has been due
         self._timer_from = now  # from when the probe timer runs
@@ -88,7 +94,8 @@ class FetchConnection:
         terms, sequence = self.terms, self._next_ask
         self._next_ask += 1
         self._asked[sequence] = now
-        ask = wire.Ask(terms.transfer_id, sequence, terms.info_hash, self._token, self._first_piece)
+        page, token = self._first_piece, self._token
+        ask = wire.Ask(terms.transfer_id, sequence, terms.info_hash, token, page, terms.node_id)
         self._to_send.append(wire.encode(ask))
 
     def ask_file_size(self, now: float, first_piece: int = 0) -> None:
@@ -99,16 +106,27 @@ class FetchConnection:
         self.state = State.VALIDATING if self._token == wire.NO_TOKEN else State.ASKING
         self._ask(now)
 
-    def ask_what_it_holds(self, now: float, first_piece: int = 0) -> None:
-        """Ask again, while FETCHING goes on: a Told follows, unless it is lost. PeerFault if nothing comes
-        from the owner any more, question after question.
+    def poll_have(self, now: float) -> None:
+        """Ask again while FETCHING goes on: a Told follows, unless a datagram is lost.
+
+        PeerFault if MAX_QUESTIONS polls in a row had no answer, and no data came either.
         """
+        self._poll_at = now + HAVE_POLL_INTERVAL  # also makes up for a lost answer
         if self.state is not State.FETCHING:
             return
         if len(self._asked) >= MAX_QUESTIONS:
             raise PeerFault("does not answer any more")
-        self._first_piece = first_piece
         self._ask(now)
+
+    def _plan_poll(self, told: wire.Tell, now: float) -> None:
+        """The next page of its bitfield at once; from the first page on after an interval."""
+        if told.complete:
+            self._poll_at = float("inf")
+        elif len(told.bitfield) == wire.MAX_BITFIELD and told.first_piece == self._first_piece:
+            self._first_piece, self._poll_at = told.first_piece + 8 * wire.MAX_BITFIELD, now
+        else:
+            self._first_piece, self._poll_at = 0, now + self._poll_wait
+            self._poll_wait = HAVE_POLL_INTERVAL
 
     # ---- asking for bytes
 
@@ -164,6 +182,10 @@ class FetchConnection:
         """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
         return self._bytes.take_lost(limit)
 
+    def cancel_lost(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Do not ask again for what was lost of ``[start, end)``; returns that."""
+        return self._bytes.cancel_lost(start, end)
+
     def request(self, start: int, end: int, now: float, rare_only: bool = False) -> None:
         """Ask for bytes ``[start, end)``, at most ``wire.MAX_REQUEST`` of them. ``rare_only``: a NotRare may
         follow instead.
@@ -183,7 +205,7 @@ class FetchConnection:
             terms.info_hash,
             self._token,
             order.segment_size,
-            terms.checked,
+            self.checksums,
             order.rare_only,
         )
         self._to_send.append(wire.encode(request))
@@ -209,7 +231,7 @@ class FetchConnection:
             return ()
         self._bytes.counters.received += 1
         if message.transfer_id == self.terms.transfer_id and self.state is not State.CLOSED:
-            if type(message) is wire.Data and (message.checked or not self.terms.checked):
+            if type(message) is wire.Data and (message.checked or not self.checksums):
                 arrived = self._bytes.data_received(message, now)
                 if arrived:
                     self._tokens_in_a_row = 0
@@ -268,6 +290,7 @@ class FetchConnection:
         self._asked.clear()
         self._tokens_in_a_row = 0
         self.state = State.FETCHING
+        self._plan_poll(message, now)
         return Told(message.size, message.complete, message.first_piece, message.bitfield)
 
     def _token_received(self, message: wire.Token, now: float) -> None:
@@ -303,16 +326,21 @@ class FetchConnection:
         """When ``on_timer`` must be called, at the latest; None if nothing is awaited."""
         if self.state is State.QUEUED:
             return self._ask_again_at
-        paced_until = self._bytes.paced_until if self.state is State.FETCHING else None
-        if self.state is State.CLOSED or not self._waiting():
-            return paced_until
-        due = self._probe_at()
-        if self._probes:
-            due = min(due, self._give_up_at())
-        for when in (self._bytes.flight.loss_time, paced_until):
-            if when is not None and when < due:
-                due = when
-        return due
+        if self.state is State.FETCHING:
+            due = self._poll_at
+            paced_until = self._bytes.paced_until
+            if paced_until is not None and paced_until < due:
+                due = paced_until
+        else:
+            due = float("inf")
+        if self.state is not State.CLOSED and self._waiting():
+            due = min(due, self._probe_at())
+            if self._probes:
+                due = min(due, self._give_up_at())
+            loss_time = self._bytes.flight.loss_time
+            if loss_time is not None and loss_time < due:
+                due = loss_time
+        return None if due == float("inf") else due
 
     def _probe_at(self) -> float:
         return min(self._timer_from + self._probe_wait(self._probes), self._probe_by)
@@ -335,6 +363,8 @@ class FetchConnection:
         loss_time = self._bytes.flight.loss_time
         if loss_time is not None and loss_time <= now:
             self._bytes.look_for_losses(now)
+        if self.state is State.FETCHING and self._poll_at <= now:
+            self.poll_have(now)
         if self.state is State.CLOSED or not self._waiting():
             return
         if self._give_up_at() <= now:

@@ -19,6 +19,10 @@ class Terms:
         0  # bytes: what to try to get the path to carry; less than the other: no more than it
     )
     checked: bool = True  # ask for a checksum over every segment's payload
+    node_id: int | None = None  # told to the owner, for its -peers
+    poll_phase: float = (
+        0.5  # from 0 to 1, random: spreads the first HAVE polls of fetchers that begin together
+    )
 
 
 @dataclass(frozen=True)

@@ -13,80 +13,68 @@ import selectors
 import socket
 import threading
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections import Counter
+from collections.abc import Mapping
 
 from common.errors import FileFault, TransientFileFault
 from node.chunk_udp import kernel_filter, sockets, wire
-from node.chunk_udp.answers import Answerer, SendChunk, Shared
+from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.segments import SegmentSender
 from node.chunk_udp.serving import Serving
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.strangers import TURN
 from node.chunk_udp.tokens import Address, TokenMint
+from node.chunk_udp.upload_log import UploadLog
 from node.chunk_udp.waiting import Added, Portion
 from node.settings import TransferSettings
+from node.transport import ServedTorrent
 
-MAX_REMEMBERED = 1024  # addresses whose totals are kept
 STOP_CHECK = 0.5  # seconds after which the loop looks whether it shall end, if nothing wakes it
 RECEIVES = 64  # datagrams looked at between two portions: a flood shall not keep us from sending
-STRANGERS_AMONG = 2  # TOKENs between two portions: an answer to a stranger costs as much as a third of one
-CROWDED = 0.5  # of the receive buffer: soon honest requests find no place in it
-RELIEF = 0.05  # seconds that a relief has to show its effect
+UNREADABLE_LIMIT = 0.25  # seconds for which content cannot be read before fetchers are told BUSY
 DEFAULTS = TransferSettings()
 
 
-class SharedContent(Shared, Protocol):
-    """A torrent's bytes as the owner serves them."""
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer`` from ``offset`` on; FileFault if the content is not what was shared.
-
-        TransientFileFault if it cannot be read just now, and nothing says that it is not what was shared.
-        """
-        ...
-
-
 class Owner:
-    """Serves ``shared`` (info hash to content; the caller adds and removes) over ``sock`` until ``stop``.
+    """Serves ``torrents`` (by info hash; the caller adds and removes) over ``sock`` until ``stop``.
 
-    ``on_fault`` is called from the listening thread when a content turns out to have changed. Of ``settings``
-    the upload limit and the number of slots count.
+    Of ``settings`` the upload limit and the number of slots count.
     """
 
     def __init__(
         self,
         sock: socket.socket,
-        shared: Mapping[bytes, SharedContent],
+        torrents: Mapping[bytes, ServedTorrent],
         secret: bytes,
-        on_fault: Callable[[bytes, FileFault], None],
         settings: TransferSettings = DEFAULTS,
     ) -> None:
         self._sock = sock
-        self._shared = shared
+        self._torrents = torrents
         self._mint = TokenMint(secret)
         self.slots = Slots(settings.upload_slots)
+        self.uploads = UploadLog()
         self._serving = Serving(settings.upload_limit, time.monotonic())
-        self._answerer = Answerer(self._mint, shared, self.slots, self._displace, self._serving.is_crowded)
-        self._on_fault = on_fault
+        self._answerer = Answerer(
+            self._mint,
+            torrents,
+            self.slots,
+            self._displace,
+            self._serving.is_crowded,
+            self.uploads.introduce,
+        )
         self._stopped = threading.Event()
         self._sender = SegmentSender(sock, self.counts)
         self._chunk = memoryview(bytearray(wire.MAX_REQUEST))
         self._timeout = -1.0  # of the socket's calls; not known yet
         self._guard_at = 0.0  # when to adjust the system's filter
-        self._sent_to: OrderedDict[Address, Counter[bytes]] = OrderedDict()  # bytes by info hash
-        self.sent: Counter[bytes] = Counter()  # bytes by info hash
+        self._unreadable_since: dict[
+            bytes, float
+        ] = {}  # info hash -> first of the reads that failed in a row
 
     @property
     def counts(self) -> Counter[str]:
         """Datagrams by what became of them, for people and tests."""
         return self._answerer.counts
-
-    def totals(self) -> list[tuple[Address, dict[bytes, int]]]:
-        """To whom how many bytes of which torrent (by info hash) were sent; from any thread."""
-        # list() of a dict is one step of the interpreter: the listening thread cannot grow it meanwhile
-        return [(addr, dict(amounts)) for addr, amounts in list(self._sent_to.items())]
 
     def stop(self) -> None:
         """Make ``listen`` return soon; it may be called from any thread."""
@@ -194,9 +182,9 @@ class Owner:
         if now >= self._guard_at or (strangers.flooded and self._guard_at == float("inf")):
             self._adjust_filter(now)
 
-    def _adjust_filter(self, now: float, crowded: bool = False) -> None:
+    def _adjust_filter(self, now: float) -> None:
         self._guard_at = now + TURN
-        share, draw = self._answerer.strangers.adjust(now, crowded), secrets.randbits(32)
+        share, draw = self._answerer.strangers.adjust(now), secrets.randbits(32)
         kernel_filter.attach(self._sock, self._mint.mark_keys(now), share, draw)
 
     # ---- sending
@@ -220,37 +208,35 @@ class Owner:
         if not self._read(portion, chunk):
             return 0
         sent = self._sender.send_segments(portion, chunk)
-        self._count(portion.request, portion.addr, sent)
+        self.uploads.add(portion.addr, portion.request.info_hash, sent, time.monotonic())
         return sent
 
     def _read(self, portion: Portion, chunk: memoryview) -> bool:
-        """Read what ``portion`` says; False if it cannot be, and whoever asked has heard why."""
+        """Read the bytes of ``portion``. False if that fails; unless it is passing the fetcher is told."""
         request, addr = portion.request, portion.addr
-        content = self._shared.get(request.info_hash)
-        if content is None:  # stopped sharing just now
+        torrent = self._torrents.get(request.info_hash)
+        if torrent is None:  # withdrawn just now
             return False
         try:
-            content.read_into(portion.offset, chunk)
+            torrent.read_into(portion.offset, chunk)
         except TransientFileFault:
             self.counts["unread"] += 1
-            # A part that gets its final name is back at once, and a lost REQUEST costs less than a BUSY.
-            if content.held is None:
+            if self._stays_unreadable(request.info_hash, time.monotonic()):
                 self._refuse(request, wire.Refusal.BUSY, addr)
             return False
-        except FileFault as fault:
-            self._on_fault(request.info_hash, fault)
+        except FileFault:
             self._refuse(request, wire.Refusal.CHANGED, addr)
             return False
+        if self._unreadable_since:
+            self._unreadable_since.pop(request.info_hash, None)
         return True
+
+    def _stays_unreadable(self, info_hash: bytes, now: float) -> bool:
+        """True once reads of this torrent have failed for UNREADABLE_LIMIT.
+
+        A part that gets its final name is back at once, and a lost REQUEST costs the fetcher less than BUSY.
+        """
+        return now - self._unreadable_since.setdefault(info_hash, now) >= UNREADABLE_LIMIT
 
     def _refuse(self, request: wire.Request, reason: wire.Refusal, addr: Address, place: int = 0) -> None:
         self._answer(wire.Refuse(request.transfer_id, request.sequence, reason, place), addr)
-
-    def _count(self, request: wire.Request, addr: Address, size: int) -> None:
-        self.sent[request.info_hash] += size
-        totals = self._sent_to.get(addr)
-        if totals is None:
-            totals = self._sent_to[addr] = Counter()
-            if len(self._sent_to) > MAX_REMEMBERED:
-                self._sent_to.popitem(last=False)
-        totals[request.info_hash] += size

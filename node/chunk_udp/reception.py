@@ -111,6 +111,10 @@ class Reception:
         """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
         return self._lost.take_first(limit)
 
+    def cancel_lost(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Do not ask again for what was lost of ``[start, end)``; returns that."""
+        return self._lost.cut(start, end)
+
     def request(self, start: int, end: int, now: float, rare_only: bool = False) -> list[Order]:
         """Bytes ``[start, end)`` are asked for: by which requests."""
         trial = self.search.wanted

@@ -7,6 +7,7 @@ On Linux one system call can send up to 64 segments (UDP_SEGMENT) and receive as
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import socket
 import struct
@@ -22,8 +23,6 @@ IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO = 14, 10, 2  # linux/in.h; not in the so
 IP_UDP_HEADERS = {socket.AF_INET: 28, socket.AF_INET6: 48}  # bytes
 ETHERNET_MTU = 1500  # bytes; believed of a path where the system does not say
 GATHERS = hasattr(socket.socket, "sendmsg")  # Windows' Python has neither sendmsg nor recvmsg
-SO_MEMINFO = 55  # asm-generic/socket.h; not in the socket module
-_MEMORY = struct.Struct("@II")  # linux/sock_diag.h: bytes in the receive buffer, and its size; there is more
 _TIME = struct.Struct("@ll")  # struct timeval: seconds, microseconds
 _SEGMENT, _GRO = struct.Struct("@H"), struct.Struct("@i")
 _ANCILLARY = socket.CMSG_SPACE(_GRO.size) if GATHERS else 0
@@ -57,6 +56,16 @@ def udp_socket(host: str, port: int, buffer_size: int) -> socket.socket:
 def is_loopback(host: str) -> bool:
     """Whether ``host`` (numeric) is this machine's own loopback address."""
     return ipaddress.ip_address(host).is_loopback
+
+
+def is_local_address(host: str) -> bool:
+    """False if ``host`` (numeric) is no address of this machine, which takes a bind to find out."""
+    try:
+        with socket.socket(family_of(host), socket.SOCK_DGRAM) as sock:
+            sock.bind((host, 0))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL  # of another failure the address is not the cause
+    return True
 
 
 def path_segment_size(
@@ -102,17 +111,6 @@ def receive_limit(sock: socket.socket, segment_size: int) -> int:
     cost = segment_size + max(1024, segment_size // 8)
     usable = min(granted * 6 // 10, CACHE_FRIENDLY * cost // segment_size)
     return max(2, usable // cost) * segment_size
-
-
-def buffer_fill(sock: socket.socket) -> float:
-    """The part of ``sock``'s receive buffer that is taken; 0 where the system does not tell (Linux does)."""
-    if not LINUX:
-        return 0.0
-    try:
-        taken, size = _MEMORY.unpack(sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMORY.size))
-    except OSError:
-        return 0.0
-    return float(taken / size) if size else 0.0
 
 
 def accept_batches(sock: socket.socket, segment_size: int) -> bool:

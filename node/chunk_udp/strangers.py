@@ -9,8 +9,6 @@ from few of them, it is left out most of the time, and newcomers have their chan
 
 from __future__ import annotations
 
-import math
-
 ANSWERS = 5000  # TOKENs a second; each costs 20 µs
 FLOOD = 1000  # datagrams a second received in vain, from which on it is a flood
 TURN = 0.1  # seconds over which both are counted
@@ -26,21 +24,19 @@ class Strangers:
         self._in_vain = 0
         self._adjusted = now
         self._seen = 0  # strangers since then
-        self.room = math.inf  # TOKENs that may be sent before their sender looks at what else it has to do
         self.flooded = False  # whether there ever was a flood
         self.share = 1.0  # of what strangers send that is worth a look: the rest could not be answered
 
     def may_be_answered(self, now: float) -> bool:
         """Whether one more TOKEN may be sent."""
         self._turn(now)
-        return self.room > 0 and self._answered < ANSWERS * TURN
+        return self._answered < ANSWERS * TURN
 
     def answered(self, now: float) -> None:
         """A TOKEN is sent."""
         self._turn(now)
         self._answered += 1
         self._seen += 1
-        self.room -= 1
 
     def turned_away(self, now: float) -> None:
         """One asked for a TOKEN and gets none: there were too many already."""
@@ -53,17 +49,14 @@ class Strangers:
         self._in_vain += 1
         self.flooded = self.flooded or self._in_vain >= FLOOD * TURN
 
-    def adjust(self, now: float, crowded: bool = False) -> float:
+    def adjust(self, now: float) -> float:
         """The ``share``, changed by what was seen since the last time: as much as can be answered.
 
-        Of what does not even find a place in the receive buffer nothing is seen: that is being ``crowded``.
         To be called whenever the share is put into effect, and only then.
         """
         seconds = now - self._adjusted
-        if crowded:
-            self.share = max(SMALLEST_SHARE, self.share / 4)
-        elif seconds > 0 and self._seen > ANSWERS * seconds:
-            self.share *= ANSWERS * seconds / self._seen
+        if seconds > 0 and self._seen > ANSWERS * seconds:
+            self.share = max(SMALLEST_SHARE, self.share * ANSWERS * seconds / self._seen)
         elif self._seen < ANSWERS * seconds / 2:
             self.share = min(1.0, 2 * self.share)
         self._adjusted, self._seen = now, 0

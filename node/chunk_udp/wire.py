@@ -81,13 +81,17 @@ class Refusal(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Ask:
-    """Do you share this torrent? ``first_piece``: where the bitfield in the answer shall begin."""
+    """Do you share this torrent? ``first_piece``: where the bitfield in the answer shall begin.
+
+    ``node_id`` is what the fetcher calls itself, for people to read: nothing proves it.
+    """
 
     transfer_id: int
     sequence: int
     info_hash: bytes
     token: bytes = NO_TOKEN
     first_piece: int = 0
+    node_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,7 @@ class Data(NamedTuple):  # made for every segment, and three times as fast to ma
 
 Message = Ask | Token | Tell | Refuse | Request | Data
 
-_ASK = struct.Struct(f"!{INFO_HASH_SIZE}s{TOKEN_SIZE}s")
-_TOKEN = struct.Struct(f"!{TOKEN_SIZE}s")
+_ASK = struct.Struct(f"!{INFO_HASH_SIZE}s{TOKEN_SIZE}sI")
 _TELL = struct.Struct("!Q")
 _REFUSE = struct.Struct("!BH")
 _REQUEST = struct.Struct(f"!{INFO_HASH_SIZE}s{TOKEN_SIZE}sI")
@@ -173,7 +176,8 @@ def encode(message: Message) -> bytes:
         pack_data_header(header, 0, transfer, sequence, message.offset, message.payload, message.checked)
         return bytes(header) + bytes(message.payload)
     if isinstance(message, Ask):
-        body = _ASK.pack(message.info_hash, message.token).ljust(ASK_SIZE - HEADER_SIZE, b"\0")
+        number = 0 if message.node_id is None else message.node_id + 1
+        body = _ASK.pack(message.info_hash, message.token, number).ljust(ASK_SIZE - HEADER_SIZE, b"\0")
         return _seal(Kind.ASK, 0, len(body), transfer, message.first_piece, sequence, body)
     if isinstance(message, Token):
         return _seal(Kind.TOKEN, 0, TOKEN_SIZE, transfer, 0, sequence, message.token)
@@ -237,8 +241,8 @@ def _decode_body(
     if length != len(body):
         raise WireError("body of another length than it says")
     if kind == Kind.ASK and len(body) == ASK_SIZE - HEADER_SIZE:
-        info_hash, token = _ASK.unpack_from(body)
-        return Ask(transfer, sequence, info_hash, token, offset)
+        info_hash, token, number = _ASK.unpack_from(body)
+        return Ask(transfer, sequence, info_hash, token, offset, number - 1 if number else None)
     if kind == Kind.TOKEN and len(body) == TOKEN_SIZE:
         return Token(transfer, sequence, body)
     if kind == Kind.TELL and _TELL.size <= len(body) <= _TELL.size + MAX_BITFIELD:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.bitfield import Bitfield
@@ -25,7 +25,6 @@ from common.errors import DownloadFailed, FileFault, SwarmError
 from common.filenames import PART_SUFFIX
 from common.metainfo import Metainfo
 from node import events
-from node.chunk_udp.access import AccessLink
 from node.content.atomic_rename import finish_rename
 from node.content.hashing import HashPool, Verdict
 from node.content.part_file import PartFile
@@ -42,6 +41,7 @@ from node.download.state import DownloadState
 from node.download.write_buffer import BufferPool, WriteBuffer, pool_for
 from node.peer import FoundPeer, Peer
 from node.settings import NodeSettings
+from node.transport import Transport
 
 JOIN_LIMIT = 5.0  # seconds to wait for an owner's thread to end
 SHORTEST_NAP = 0.01  # seconds
@@ -71,10 +71,10 @@ class Surroundings:
     trackers: Sequence[Discovery]  # whom to ask for owners, in this order
     verifier: HashPool
     emit: events.EventSink
+    transport: Transport  # the node's own, which all its downloads share
     in_place: Callable[[Download, Path], None]  # the file is there: share it, tell the tracker
     part_begun: Callable[[Download, PartFile], None] = lambda download, part: None  # first verified pieces
     part_ended: Callable[[Download], None] = lambda download: None  # and there will be no whole
-    access: AccessLink | None = None  # the node's own, which all its downloads share
     turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_DOWNLOADS))
 
 
@@ -332,18 +332,8 @@ class Download:
     def _source_thread(self, candidate: Candidate) -> SourceThread:
         assert self._place is not None
         landing = WriteBuffer(candidate.peer, self, self._place, self._around.verifier, self._pool)
-        transfer = self._settings.transfer
-        if candidate.doubt:
-            transfer = replace(transfer, checked=True)
-        return SourceThread(
-            candidate,
-            self.metainfo,
-            self.board,
-            landing,
-            transfer,
-            self._source_ended,
-            access=self._around.access,
-        )
+        transport = self._around.transport
+        return SourceThread(candidate, self.metainfo, self.board, landing, self._source_ended, transport)
 
     def _source_ended(self, source: SourceThread, why: SwarmError | None) -> None:
         """On the source's thread: it works no more."""

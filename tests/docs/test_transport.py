@@ -100,7 +100,7 @@ def connection_in(state: State) -> Seen:
     assert connection.state is state
     if state is State.FETCHING:
         connection.request(0, 1200, connection.now)
-        connection.ask_what_it_holds(connection.now)
+        connection.poll_have(connection.now)
     return connection
 
 

@@ -15,11 +15,13 @@ from common.errors import FileFault, TransientFileFault
 from common.metainfo import decode_metainfo, encode_metainfo
 from node import events
 from node.chunk_udp.sockets import udp_socket
+from node.chunk_udp.transport import UdpTransport
 from node.content import shared_file
 from node.content.part_file import PartFile
 from node.content.shared_file import SharedFile
 from node.content.torrent_file import create_torrent
 from node.offers import MAX_OPEN_FILES
+from node.settings import TransferSettings
 from node.sharing import Sharing
 
 
@@ -30,7 +32,7 @@ def heard() -> list[events.Event]:
 
 @pytest.fixture
 def sharing(heard: list[events.Event]) -> Iterator[Sharing]:
-    made = Sharing(udp_socket("127.0.0.1", 0, 1 << 16), heard.append)
+    made = Sharing(UdpTransport(TransferSettings(), udp_socket("127.0.0.1", 0, 1 << 16)), heard.append)
     made.start()
     yield made
     made.stop()
@@ -128,7 +130,7 @@ def test_what_changed_and_is_shared_anew_is_served_anew(sharing: Sharing, share)
     sharing_again(sharing, path)
     (again,) = sharing._shared.values()
     again.read_into(0, buffer)  # not from the file as it was opened then
-    assert again.offered and bytes(buffer) == b"hello"
+    assert again.is_served and bytes(buffer) == b"hello"
 
 
 def test_where_files_have_no_reliable_numbers_their_size_and_time_must_do(
@@ -201,10 +203,9 @@ def test_an_unfinished_file_is_announced_with_its_first_piece(
 def test_of_an_unfinished_file_only_verified_bytes_are_held(sharing: Sharing, unfinished: Unfinished) -> None:
     sharing.share_part(unfinished.metainfo, unfinished.part, unfinished.snapshot)
     offer = offer_of(sharing)
-    assert not offer.holds(16384, 32768)
+    assert list(offer.have) == []
     unfinished.verify(1)
-    assert offer.holds(16384, 32768)
-    assert not offer.holds(16383, 32768) and not offer.holds(16384, 32769)
+    assert list(offer.have) == [1]
     buffer = memoryview(bytearray(16384))
     offer.read_into(16384, buffer)
     assert buffer == unfinished.CONTENT[16384:32768]
@@ -253,4 +254,4 @@ def test_too_many_open_files_do_not_end_sharing(
         with pytest.raises(TransientFileFault):
             offer_of(sharing).read_into(0, buffer)
     offer_of(sharing).read_into(0, buffer)
-    assert buffer == b"hello" and sharing.serves(offer_of(sharing).metainfo.info_hash) == path
+    assert buffer == b"hello" and sharing.serves(offer_of(sharing).info.info_hash) == path

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import random
+import secrets
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import settings
@@ -25,6 +26,9 @@ from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.owner import Owner
 from node.chunk_udp.tokens import EPOCH, TokenMint
+from node.chunk_udp.transport import UdpTransport
+from node.settings import TransferSettings
+from simulator.served import MemoryTorrent
 
 HEADERS = 28  # bytes of IPv4 and UDP that each datagram costs on top
 SHARED, PARTIAL, CHANGED, UNKNOWN = (bytes([number]) * 20 for number in range(1, 5))
@@ -35,33 +39,14 @@ VICTIMS = [("203.0.113.1", 4000), ("203.0.113.2", 53), ("2001:db8::1", 443), ("1
 Address = tuple[str, int]
 
 
-@dataclass
-class Content:
-    """A torrent as the owner sees it; ``partly``: only the first half of its pieces is here."""
-
-    size: int = SIZE
-    offered: bool = True
-    partly: bool = False
-    piece_length: int = SIZE // PIECES
-
-    @property
-    def held(self) -> Bitfield | None:
-        if not self.partly:
-            return None
-        half = Bitfield(PIECES)
-        for index in range(PIECES // 2):
-            half.set(index)
-        return half
-
-    def holds(self, start: int, end: int) -> bool:
-        return not self.partly or end <= self.size // 2
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        buffer[:] = bytes(len(buffer))
-
-
-def contents() -> dict[bytes, Content]:
-    return {SHARED: Content(), PARTIAL: Content(partly=True), CHANGED: Content(offered=False)}
+def contents() -> dict[bytes, MemoryTorrent]:
+    """All of a torrent, the first half of its pieces, and one whose content has changed."""
+    shared, partial, changed = (MemoryTorrent(bytes(SIZE), SIZE // PIECES) for _ in range(3))
+    partial.have = Bitfield(PIECES)
+    for index in range(PIECES // 2):
+        partial.have.set(index)
+    changed.is_served = False
+    return {SHARED: shared, PARTIAL: partial, CHANGED: changed}
 
 
 @dataclass
@@ -267,7 +252,7 @@ def udp() -> socket.socket:
 def owner_addr() -> Iterator[Address]:
     """A real owner at a real socket."""
     sock = udp()
-    owner = Owner(sock, contents(), bytes(32), lambda info_hash, fault: None)
+    owner = Owner(sock, contents(), bytes(32))
     thread = threading.Thread(target=owner.listen)
     thread.start()
     yield sock.getsockname()
@@ -357,7 +342,7 @@ def test_a_restarted_owner_honours_no_token_of_its_former_life() -> None:
     with udp() as fetcher:
         fetcher.connect(addr)
         for life in range(2):
-            owner = Owner(sock, contents(), bytes([life]) * 32, lambda info_hash, fault: None)
+            owner = Owner(sock, contents(), bytes([life]) * 32)
             thread = threading.Thread(target=owner.listen)
             thread.start()
             if life == 0:
@@ -375,15 +360,19 @@ def test_a_restarted_owner_honours_no_token_of_its_former_life() -> None:
     sock.close()
 
 
-def test_secrets_of_two_owners_differ_and_are_long() -> None:
-    """The mint's key comes from ``secrets`` for each life of a node: 32 bytes."""
-    from node.sharing import Sharing
+def test_secrets_of_two_owners_differ_and_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key comes from ``secrets`` for each life of a node: 32 bytes."""
+    keys: list[bytes] = []
+    genuine = secrets.token_bytes
 
-    minted = []
+    def token_bytes(size: int) -> bytes:
+        keys.append(genuine(size))
+        return keys[-1]
+
+    monkeypatch.setattr(secrets, "token_bytes", token_bytes)
     for _ in range(2):
-        with udp() as sock:
-            sharing = Sharing(sock, lambda event: None)
-            mint = sharing._owner._answerer._mint
-            assert len(mint._secret) >= 32
-            minted.append(mint.make(ATTACKERS[0], time.monotonic()))
-    assert minted[0] != minted[1]
+        transport = UdpTransport(TransferSettings(), udp())
+        transport.start({}, Mock())
+        transport.stop()
+    assert len(keys) == 2 and keys[0] != keys[1]
+    assert min(map(len, keys)) >= 32

@@ -9,48 +9,33 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from bench import under_flood
 from bench.content import make_content
-from common.ranges import RangeSet
 from node.chunk_udp import slots, sockets, tokens, wire
 from node.chunk_udp.answers import Answerer
 from node.chunk_udp.fetcher import Fetcher
-from node.chunk_udp.owner import MAX_REMEMBERED, Owner
+from node.chunk_udp.owner import Owner
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.tokens import TokenMint
+from node.chunk_udp.upload_log import MAX_REMEMBERED
 from node.settings import TransferSettings
+from simulator.served import MemoryTorrent, memory_info
+from tests.node.chunk_udp.loopback import Download
 
 ROOT = Path(__file__).resolve().parents[2]
 STRANGERS = 1_000_000
 SLACK = 12 << 20  # bytes; a dictionary of a million addresses takes more than ten times that
 INFO_HASH = b"i" * 20
 CONTENT = random.Random(2).randbytes(2_000_000)
+INFO = memory_info(len(CONTENT), info_hash=INFO_HASH)
 SETTINGS = TransferSettings(owner_timeout=20.0, loopback_segment_size=1400, socket_buffer_size=1 << 16)
 
 linux = pytest.mark.skipif(not sockets.LINUX, reason="only Linux lets a socket choose its address each time")
-
-
-@dataclass
-class Content:
-    """A torrent in memory."""
-
-    size: int = len(CONTENT)
-    offered: bool = True
-    piece_length: int = 1 << 16
-    held = None
-
-    def holds(self, start: int, end: int) -> bool:
-        return True
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        buffer[:] = CONTENT[offset : offset + len(buffer)]
 
 
 def memory() -> int:
@@ -60,7 +45,7 @@ def memory() -> int:
 
 def test_a_million_addresses_leave_no_trace() -> None:
     """With and without tokens, junk and well-formed, some answered and most not: nothing grows."""
-    answerer = Answerer(TokenMint(b"secret"), {INFO_HASH: Content()}, Slots(16))
+    answerer = Answerer(TokenMint(b"secret"), {INFO_HASH: MemoryTorrent(CONTENT)}, Slots(16))
     rng = random.Random(3)
     ask = wire.encode(wire.Ask(1, 1 << 31, INFO_HASH))
     request = wire.Request(1, 1, 0, 65_536, INFO_HASH, NO, 1440)
@@ -86,7 +71,7 @@ NO = wire.NO_TOKEN
 def test_many_who_prove_themselves_fill_bounded_tables_only() -> None:
     """An attacker may own many addresses, too: a token each, and every one asks for bytes."""
     mint, served = TokenMint(b"secret"), Slots(16)
-    answerer = Answerer(mint, {INFO_HASH: Content()}, served)
+    answerer = Answerer(mint, {INFO_HASH: MemoryTorrent(CONTENT)}, served)
     for number in range(5000):
         addr = (f"10.0.{number // 250}.{number % 250}", 4000)
         for datagram in (
@@ -100,38 +85,10 @@ def test_many_who_prove_themselves_fill_bounded_tables_only() -> None:
     assert tables and all(len(table) <= tokens.MAX_PROVED for table in tables)
 
 
-class Download:
-    """A supply that wants everything once."""
-
-    def __init__(self) -> None:
-        self.todo = RangeSet([(0, len(CONTENT))])
-        self.data = bytearray(len(CONTENT))
-        self.told = self.not_held = self.not_rare = self.queued = lambda *news: None
-
-    def next_span(self, limit: int) -> tuple[int, int] | None:
-        return self.todo.take_first(limit)
-
-    def wants_rare(self, start: int) -> bool:
-        return False
-
-    def deliver(self, offset: int, payload: bytes | memoryview) -> None:
-        self.data[offset : offset + len(payload)] = payload
-
-    def give_back(self, spans: Any) -> None:
-        for span in spans:
-            self.todo.add(*span)
-
-    def wait_for_work(self, timeout: float | None = None) -> bool:
-        return False
-
-    def stopping(self) -> bool:
-        return False
-
-
 @pytest.fixture
 def owner() -> Iterator[Owner]:
     sock = sockets.udp_socket("127.0.0.1", 0, 4 << 20)
-    serving = Owner(sock, {INFO_HASH: Content()}, b"secret", lambda info_hash, fault: None)
+    serving = Owner(sock, {INFO_HASH: MemoryTorrent(CONTENT)}, b"secret")
     thread = threading.Thread(target=serving.listen)
     thread.start()
     yield serving
@@ -169,21 +126,21 @@ def test_an_owner_keeps_nothing_of_real_strangers_from_a_hundred_thousand_addres
     """Real datagrams from 127.0.0.0/8; and an honest fetcher gets its file meanwhile."""
     addr = owner._sock.getsockname()
     before = memory()
-    supply = Download()
+    supply = Download(len(CONTENT))
     words = ["--kind", kind, "--sources", "100000", "--info-hash", INFO_HASH.hex()]
     with flood(addr, *words) as sent:
-        Fetcher(addr, INFO_HASH, SETTINGS, supply).receive_chunk()
+        Fetcher(addr, INFO, supply, SETTINGS).run()
         while sent() < 20_000:
             pass
     assert supply.data == CONTENT
-    assert len(owner.totals()) <= MAX_REMEMBERED
+    assert len(owner.uploads.rows((), 0.0)) <= MAX_REMEMBERED
     assert memory() - before < SLACK
 
 
 def test_a_flood_at_the_fetchers_port_does_not_get_in(owner: Owner) -> None:
     """The system drops what does not come from the owner's address, before the fetcher sees any of it."""
-    supply = Download()
-    fetcher = Fetcher(owner._sock.getsockname(), INFO_HASH, SETTINGS, supply)
+    supply = Download(len(CONTENT))
+    fetcher = Fetcher(owner._sock.getsockname(), INFO, supply, SETTINGS)
     with flood(fetcher._sock.getsockname(), "--kind", "answers") as sent:
         fetcher.receive_chunk()
         assert sent() > 0

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from common.ranges import RangeSet
 from node.chunk_udp import sockets, wire
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FIRST_ASK, FetchConnection, State
@@ -21,76 +20,30 @@ from node.chunk_udp.facts import Arrived, Counters, Terms
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
 from node.settings import TransferSettings
+from simulator.served import MemoryTorrent, memory_info
+from tests.node.chunk_udp.loopback import Download
 
 INFO_HASH = b"i" * 20
 CONTENT = random.Random(1).randbytes(1_500_000)
+INFO = memory_info(len(CONTENT), info_hash=INFO_HASH)
 TRANSFER = 0x1122334455667788
 TOKEN = bytes(range(16))
 SEGMENT = 1000
 SETTINGS = TransferSettings(owner_timeout=20.0, loopback_segment_size=1400, socket_buffer_size=1 << 16)
 
 
-class Content:
-    """A torrent in memory."""
+class Session(Download):
+    """Wants everything once, and calls ``on_data`` for whatever comes."""
 
-    size, offered, held, piece_length = len(CONTENT), True, None, 1 << 16
-
-    def holds(self, start: int, end: int) -> bool:
-        return True
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        buffer[:] = CONTENT[offset : offset + len(buffer)]
-
-
-class Download:
-    """A supply that wants everything once, and calls ``on_bytes`` for whatever comes."""
-
-    def __init__(self, on_bytes: Callable[[], None]) -> None:
-        self.todo = RangeSet([(0, len(CONTENT))])
-        self.missing = RangeSet([(0, len(CONTENT))])
-        self.data = bytearray(len(CONTENT))
-        self.told_sizes: set[int] = set()
-        self._on_bytes = on_bytes
-
-    def told(self, size: int, complete: bool, first_piece: int, bitfield: bytes) -> None:
-        self.told_sizes.add(size)
-
-    def next_span(self, limit: int) -> tuple[int, int] | None:
-        return self.todo.take_first(limit)
-
-    def deliver(self, offset: int, payload: bytes | memoryview) -> None:
-        end = offset + len(payload)
-        assert self.missing.cut(offset, end) == [(offset, end)]
-        self.data[offset:end] = payload
-        self._on_bytes()
-
-    def give_back(self, spans: Sequence[tuple[int, int]]) -> None:
-        for span in spans:
-            self.todo.add(*span)
-
-    def wants_rare(self, start: int) -> bool:
-        return False
-
-    def not_rare(self, spans: object) -> None:
-        raise AssertionError("nothing was asked for on that condition")
-
-    def not_held(self, spans: object) -> None:
-        raise AssertionError("a forged REFUSE was believed")
-
-    def queued(self, place: int) -> None:
-        raise AssertionError("a forged BUSY was believed")
-
-    def wait_for_work(self, timeout: float | None = None) -> bool:
-        return False
-
-    def stopping(self) -> bool:
-        return False
+    def __init__(self, on_data: Callable[[], None]) -> None:
+        super().__init__(len(CONTENT))
+        self.on_bytes = lambda received: on_data()
 
 
 @pytest.fixture
 def owner_addr() -> Iterator[tuple[str, int]]:
     sock = sockets.udp_socket("127.0.0.1", 0, 4 << 20)
-    owner = Owner(sock, {INFO_HASH: Content()}, b"secret", lambda info_hash, fault: None)
+    owner = Owner(sock, {INFO_HASH: MemoryTorrent(CONTENT)}, b"secret")
     thread = threading.Thread(target=owner.listen)
     thread.start()
     yield sock.getsockname()
@@ -155,8 +108,8 @@ def test_what_comes_from_another_address_is_dropped_even_if_it_knows_everything(
         if deliveries % 20 == 1:
             inject()
 
-    supply = Download(now_and_then)
-    fetcher = Fetcher(owner_addr, INFO_HASH, SETTINGS, supply)
+    supply = Session(now_and_then)
+    fetcher = Fetcher(owner_addr, INFO, supply, SETTINGS)
     inject()  # before it has asked anything
     fetcher.receive_chunk()
     for stranger in strangers:
@@ -164,7 +117,7 @@ def test_what_comes_from_another_address_is_dropped_even_if_it_knows_everything(
     counters = fetcher.connection.counters
     assert forged > 500
     assert supply.data == CONTENT and not supply.missing
-    assert supply.told_sizes == {len(CONTENT)}
+    assert supply.bitfields == [None]
     assert (counters.stale, counters.malformed) == (0, 0), "the system let something through"
 
 
@@ -192,7 +145,7 @@ def test_transfer_ids_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None
     ids = []
     for _ in range(64):
         random.seed(1)
-        fetcher = Fetcher(("127.0.0.1", 9), INFO_HASH, SETTINGS, Download(lambda: None))
+        fetcher = Fetcher(("127.0.0.1", 9), INFO, Session(lambda: None), SETTINGS)
         ids.append(fetcher.connection.terms.transfer_id)
         fetcher._sock.close()
     assert asked == [64] * 64

@@ -18,9 +18,11 @@ from common.errors import FileFault, MetainfoError
 from common.metainfo import Metainfo, decode_metainfo
 from node import events
 from node.chunk_udp import wire
+from node.chunk_udp.transport import UdpTransport
 from node.content.part_file import PartFile
 from node.content.shared_file import SharedFile
 from node.content.torrent_file import create_torrent
+from node.settings import TransferSettings
 from node.sharing import Sharing
 
 SECRET = b"the secret that nobody shared\n" * 2000
@@ -77,7 +79,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listening.bind(("127.0.0.1", 0))
     told: list[events.Event] = []
-    sharing = Sharing(listening, told.append)
+    sharing = Sharing(UdpTransport(TransferSettings(), listening), told.append)
     sharing.start()
     folder = tmp_path / "node1"
     folder.mkdir()

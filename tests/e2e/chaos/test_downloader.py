@@ -17,27 +17,10 @@ from node.chunk_udp.serving import LONGEST_BACKLOG
 from node.chunk_udp.waiting import Portion
 from node.download.write_buffer import MAX_AGE
 from node.settings import TransferSettings
+from simulator.served import MemoryTorrent
 
 MIB = 1 << 20
 FINE = {"PROGRESS_INTERVAL": "0.02", "SOCKET_BUFFER_SIZE": "262144"}  # little under way when it is killed
-
-
-class Content:
-    """All of a file, in memory."""
-
-    offered, held, piece_length = True, None, 1 << 16
-
-    def __init__(self, content: bytes) -> None:
-        self.size = len(content)
-        self._content = content
-
-    def holds(self, start: int, end: int) -> bool:
-        """Every byte."""
-        return True
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer`` from ``offset`` on."""
-        buffer[:] = self._content[offset : offset + len(buffer)]
 
 
 class WatchedOwner(Owner):
@@ -63,12 +46,12 @@ def watched() -> Iterator[Watch]:
     with contextlib.ExitStack() as stack:
 
         def start(path: Path, torrent: Path, rate: int, sent_to: dict[Any, bytearray]) -> Any:
-            content = Content(path.read_bytes())
+            content = MemoryTorrent(path.read_bytes())
             shared = {decode_metainfo(torrent.read_bytes()).info_hash: content}
             sock = stack.enter_context(sockets.udp_socket("127.0.0.1", 0, 4 * MIB))
             settings = TransferSettings(upload_limit=rate)
-            owner = WatchedOwner(sock, shared, b"secret", lambda info_hash, fault: None, settings)
-            owner.size, owner.sent_to = content.size, sent_to
+            owner = WatchedOwner(sock, shared, b"secret", settings)
+            owner.size, owner.sent_to = len(content.data), sent_to
             thread = threading.Thread(target=owner.listen, daemon=True)
             thread.start()
             stack.callback(thread.join)

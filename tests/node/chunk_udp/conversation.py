@@ -11,6 +11,7 @@ from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection, State
 from node.chunk_udp.facts import Arrived, Fact, Terms
 from node.chunk_udp.tokens import TokenMint
+from simulator.served import MemoryTorrent
 
 HERE = ("192.0.2.7", 40_000)
 TERMS = Terms(
@@ -19,25 +20,11 @@ TERMS = Terms(
 CONTENT = bytes(range(256)) * 400
 
 
-@dataclasses.dataclass
-class Content:
-    """What the owner shares."""
-
-    size: int = len(CONTENT)
-    offered: bool = True
-
-    held = None
-    piece_length = 10_000
-
-    def holds(self, start: int, end: int) -> bool:
-        return True
-
-
 class Owner:
     """Answers as the real one does; ``secret`` makes its tokens."""
 
     def __init__(self, secret: bytes = b"secret") -> None:
-        self.content = Content()
+        self.content = MemoryTorrent(CONTENT, 10_000)
         self.answerer = Answerer(TokenMint(secret), {TERMS.info_hash: self.content})
 
     def answers(self, datagrams: list[bytes], now: float) -> list[bytes]:

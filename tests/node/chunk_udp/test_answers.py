@@ -13,6 +13,7 @@ from common.bitfield import Bitfield
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.tokens import TokenMint
+from simulator.served import MemoryTorrent
 
 HERE = ("192.0.2.7", 4000)
 MINT = TokenMint(b"secret")
@@ -23,21 +24,19 @@ PIECE = 1000
 REQUEST = wire.Request(7, 2, 0, 1000, SHARED, TOKEN, 1000)
 
 
-@dataclasses.dataclass
-class Content:
-    """What is shared."""
-
-    size: int = 100_000
-    offered: bool = True
-    held: Bitfield | None = None  # of pieces of PIECE bytes
-    piece_length: int = PIECE
-
-    def holds(self, start: int, end: int) -> bool:
-        return self.held is None or all(p in self.held for p in range(start // PIECE, -(-end // PIECE)))
+def content(size: int = 100_000, *held: int, is_served: bool = True) -> MemoryTorrent:
+    """What is shared: all of ``size`` bytes, or only the pieces ``held``."""
+    torrent = MemoryTorrent(bytes(size), PIECE)
+    if held:
+        torrent.have = Bitfield(torrent.info.geometry.piece_count)
+        for piece in held:
+            torrent.have.set(piece)
+    torrent.is_served = is_served
+    return torrent
 
 
-def answerer(content: Content | None = None) -> Answerer:
-    return Answerer(MINT, {SHARED: content or Content()})
+def answerer(torrent: MemoryTorrent | None = None) -> Answerer:
+    return Answerer(MINT, {SHARED: torrent or content()})
 
 
 def give(owner: Answerer, message: wire.Message, now: float = 1.0) -> object:
@@ -51,7 +50,7 @@ def changed(message: wire.Ask | wire.Request, **fields: Any) -> wire.Ask | wire.
 
 
 def test_who_shows_a_token_is_told_the_size() -> None:
-    owner = answerer(Content(12_345))
+    owner = answerer(content(12_345))
     assert give(owner, ASK) == wire.Tell(7, 1, 12_345, True)
     assert owner.counts == {"ask": 1}
 
@@ -67,10 +66,10 @@ def test_a_request_that_the_network_doubled_is_answered_once_and_one_asked_again
 
 
 def test_what_was_refused_is_answered_when_it_is_held() -> None:
-    content = Content(held=Bitfield(100))
-    owner = answerer(content)
+    torrent = content(100_000, 99)
+    owner = answerer(torrent)
     assert give(owner, REQUEST) == wire.Refuse(7, 2, wire.Refusal.NOT_HELD)
-    content.held = None
+    torrent.have = Bitfield.full(100)
     assert give(owner, REQUEST) == SendChunk(REQUEST)
 
 
@@ -97,7 +96,7 @@ def test_a_file_that_is_not_shared_is_refused_but_only_to_a_proved_address() -> 
 
 
 def test_a_file_that_has_changed_is_refused() -> None:
-    owner = answerer(Content(offered=False))
+    owner = answerer(content(is_served=False))
     for message in (ASK, REQUEST):
         assert give(owner, message) == wire.Refuse(7, message.sequence, wire.Refusal.CHANGED)
 
@@ -137,18 +136,15 @@ def test_a_range_within_the_file_is_sent(offset: int, length: int, segment_size:
     ],
 )
 def test_anything_else_is_met_with_silence(offset: int, length: int, segment_size: int) -> None:
-    owner = answerer(Content(100_000))
+    owner = answerer(content(100_000))
     request = REQUEST._replace(offset=offset, length=length, segment_size=segment_size)
     assert give(owner, request) is None
     assert owner.counts == {"out of bounds": 1}
 
 
-def holding(pieces: int, *held: int) -> Content:
+def holding(pieces: int, *held: int) -> MemoryTorrent:
     """A content of ``pieces`` pieces, of which ``held`` are verified."""
-    bitfield = Bitfield(pieces)
-    for piece in held:
-        bitfield.set(piece)
-    return Content(pieces * PIECE, held=bitfield)
+    return content(pieces * PIECE, *held)
 
 
 def test_who_has_only_some_pieces_tells_which() -> None:
@@ -162,14 +158,14 @@ def test_who_has_all_pieces_by_now_is_complete() -> None:
 
 def test_the_pieces_of_a_large_file_are_told_page_by_page() -> None:
     pieces = 8 * wire.MAX_BITFIELD
-    content = holding(2 * pieces + 9, 3, pieces + 1, 2 * pieces + 8)
-    owner, told = answerer(content), b""
+    torrent = holding(2 * pieces + 9, 3, pieces + 1, 2 * pieces + 8)
+    owner, told = answerer(torrent), b""
     for first in (0, pieces, 2 * pieces):
         tell = give(owner, dataclasses.replace(ASK, first_piece=first))
         assert isinstance(tell, wire.Tell) and (tell.complete, tell.first_piece) == (False, first)
         assert len(wire.encode(tell)) <= 40 + wire.MAX_BITFIELD
         told += tell.bitfield
-    assert content.held is not None and told == content.held.to_bytes()
+    assert told == torrent.have.to_bytes()
 
 
 @given(st.integers(0, 2**64 - 1))
@@ -189,7 +185,7 @@ def test_only_what_is_verified_is_sent(offset: int, length: int, sent: bool) -> 
 
 
 def test_an_empty_file_is_told_of_and_nothing_of_it_sent() -> None:
-    owner = answerer(Content(0))
+    owner = answerer(content(0))
     assert give(owner, ASK) == wire.Tell(7, 1, 0, True)
     assert give(owner, REQUEST._replace(length=1)) is None
 
@@ -224,7 +220,7 @@ U32 = st.integers(0, 2**32 - 1)
 def test_what_is_sent_is_always_within_the_file(offset: int, length: int, segment_size: int) -> None:
     offset %= 2**17 if offset % 2 else 2**64
     request = REQUEST._replace(offset=offset, length=length, segment_size=segment_size)
-    answer = give(answerer(Content(100_000)), request)
+    answer = give(answerer(content(100_000)), request)
     if answer is not None:
         assert length > 0 and offset + length <= 100_000
         assert -(-length // segment_size) <= wire.MAX_SEGMENTS_PER_REQUEST

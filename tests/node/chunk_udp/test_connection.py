@@ -122,7 +122,7 @@ def test_a_repeated_token_for_a_question_takes_no_request_back() -> None:
 def test_a_late_answer_to_the_question_before_the_last_is_taken() -> None:
     connection = told(connect(), Owner())
     for now in (1.0, 2.0):
-        connection.ask_what_it_holds(now)
+        connection.poll_have(now)
     asks = [wire.decode(datagram) for datagram in connection.datagrams_to_send()]
     late = wire.Tell(TERMS.transfer_id, asks[0].sequence, len(CONTENT), True)
     assert take(connection, [wire.encode(late)], 2.1) == [Told(len(CONTENT), True, 0, b"")]

@@ -44,7 +44,7 @@ def fetching(bitfield: bytes = b"\xf0") -> FetchConnection:
 def test_it_is_asked_again_while_bytes_keep_coming() -> None:
     connection = fetching()
     connection.request(0, 2000, 1.0)
-    connection.ask_what_it_holds(1.0)
+    connection.poll_have(1.0)
     request, ask = sent(connection)
     assert connection.state is State.FETCHING and connection.room() > 0
     data = wire.Data(request.transfer_id, request.sequence, 0, bytes(1000), True)
@@ -56,9 +56,9 @@ def test_it_is_asked_again_while_bytes_keep_coming() -> None:
 def test_a_lost_question_is_nobodys_fault_but_silence_is() -> None:
     connection = fetching()
     for turn in range(MAX_QUESTIONS):
-        connection.ask_what_it_holds(1.0 + turn)
+        connection.poll_have(1.0 + turn)
     with pytest.raises(PeerFault, match="does not answer"):
-        connection.ask_what_it_holds(9.0)
+        connection.poll_have(9.0)
 
 
 def test_questions_do_not_pile_up_while_something_comes() -> None:
@@ -66,7 +66,7 @@ def test_questions_do_not_pile_up_while_something_comes() -> None:
     for turn in range(10 * MAX_QUESTIONS):
         now = 1.0 + turn
         connection.request(0, 1000, now)
-        connection.ask_what_it_holds(now)
+        connection.poll_have(now)
         request, _ = sent(connection)
         take(connection, wire.Data(request.transfer_id, request.sequence, 0, bytes(1000), True), now + 0.1)
 
@@ -85,7 +85,7 @@ def test_what_it_does_not_hold_after_all_comes_back_and_the_rest_goes_on() -> No
 def test_a_late_no_to_a_request_that_is_gone_is_no_fault() -> None:
     """Its bytes were asked for again meanwhile, and that request has an answer of its own."""
     connection = fetching()
-    connection.request(0, 1000, 1.0)
+    connection.request(0, 1000, 0.03)
     (first,) = sent(connection)
     timer = connection.next_timer()
     assert timer is not None
@@ -172,7 +172,7 @@ def test_an_owner_that_will_not_give_what_is_meant_is_given_up() -> None:
 
 def test_what_is_asked_for_again_after_a_loss_is_meant() -> None:
     connection = fetching()
-    connection.request(0, 1000, 1.0, rare_only=True)
+    connection.request(0, 1000, 0.03, rare_only=True)
     (request,) = sent(connection)
     assert isinstance(request, wire.Request) and request.rare_only
     timer = connection.next_timer()

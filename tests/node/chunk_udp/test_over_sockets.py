@@ -13,11 +13,12 @@ import pytest
 from faults.link import LinkFaults
 from node.chunk_udp import sockets, wire
 from node.chunk_udp.fetcher import Fetcher
+from simulator.served import MemoryTorrent
 from tests.node.chunk_udp.loopback import (
     CONTENT,
+    INFO,
     INFO_HASH,
     PATIENT,
-    Content,
     Download,
     linux,
     relayed,
@@ -35,10 +36,10 @@ def test_a_file_arrives_identical_whatever_the_segment_size(segment_size: int | 
         counters = download.fetch(served.addr, settings)
         assert download.is_identical()
         assert counters.malformed == 0  # batches are cut where their datagrams end
-        assert download.sizes == [len(CONTENT)]
+        assert download.bitfields == [None]
         served.end()  # it counts after it has sent
         assert served.owner.counts["unsent"] == 0
-        assert served.owner.sent[INFO_HASH] >= len(CONTENT)
+        assert served.owner.uploads.totals[INFO_HASH] >= len(CONTENT)
 
 
 @linux
@@ -87,10 +88,10 @@ def test_an_owner_that_cannot_batch_and_a_fetcher_that_can(monkeypatch: pytest.M
 
 
 def test_an_empty_file_is_told_of_and_done() -> None:
-    with serving(content=Content(b"")) as served:
+    with serving(content=MemoryTorrent(b"")) as served:
         download = Download(0)
-        download.fetch(served.addr)
-        assert download.sizes == [0]
+        download.fetch(served.addr, size=0)
+        assert download.bitfields == [None]
 
 
 def test_over_ipv6() -> None:
@@ -203,11 +204,11 @@ def test_bytes_from_another_address_are_not_taken() -> None:
     """The fetcher's socket is connected: only the owner is heard."""
     with serving() as served, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         download = Download(100_000)
-        fetcher = Fetcher(served.addr, INFO_HASH, PATIENT, download)
+        fetcher = Fetcher(served.addr, INFO, download, PATIENT)
         ours = fetcher._sock.getsockname()  # nobody else can tell where it listens
         terms = fetcher.connection.terms
         for offset in range(0, 100_000, 1000):
             stranger.sendto(wire.encode(wire.Data(terms.transfer_id, 1, offset, bytes(1000))), ours)
-        fetcher.receive_chunk()
+        fetcher.run()
         assert download.is_identical()
         assert fetcher.connection.counters.stale == 0

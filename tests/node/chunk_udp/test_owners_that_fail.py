@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from dataclasses import replace
 
@@ -11,7 +13,8 @@ from common.errors import FileFault, PeerFault
 from node.chunk_udp import sockets
 from node.chunk_udp.fetcher import Fetcher
 from node.settings import TransferSettings
-from tests.node.chunk_udp.loopback import CONTENT, INFO_HASH, PATIENT, Content, Download, Serving, serving
+from simulator.served import MemoryTorrent, memory_info
+from tests.node.chunk_udp.loopback import CONTENT, INFO, PATIENT, Download, Serving, serving
 
 
 def test_a_closed_port_is_found_out_quickly() -> None:
@@ -39,7 +42,7 @@ def test_an_owner_that_falls_silent_in_mid_transfer_is_given_up_in_time() -> Non
 
 def test_an_owner_that_is_gone_in_mid_transfer_leaves_the_rest_to_others() -> None:
     with serving() as other, sockets.udp_socket("127.0.0.1", 0, 4 << 20) as sock:
-        served = Serving(sock, Content(CONTENT))
+        served = Serving(sock, MemoryTorrent(CONTENT))
         download = Download()
 
         def leave(received: int) -> None:
@@ -58,13 +61,13 @@ def test_an_owner_that_is_gone_in_mid_transfer_leaves_the_rest_to_others() -> No
 def test_an_owner_that_restarts_in_mid_transfer_is_not_even_noticed() -> None:
     """Another process with another secret at the same address: new tokens, nothing else."""
     with sockets.udp_socket("127.0.0.1", 0, 4 << 20) as sock:
-        served = [Serving(sock, Content(CONTENT))]
+        served = [Serving(sock, MemoryTorrent(CONTENT))]
         download = Download()
 
         def restart(received: int) -> None:
             if received > 500_000 and len(served) == 1:
                 served[0].end()
-                served.append(Serving(sock, Content(CONTENT), b"another secret"))
+                served.append(Serving(sock, MemoryTorrent(CONTENT), b"another secret"))
 
         download.on_bytes = restart
         download.fetch(served[0].addr, replace(PATIENT, loopback_segment_size=9000))
@@ -75,18 +78,18 @@ def test_an_owner_that_restarts_in_mid_transfer_is_not_even_noticed() -> None:
 
 def test_a_file_that_is_not_shared_is_a_fault_that_says_so() -> None:
     with serving() as served, pytest.raises(PeerFault, match="does not share"):
-        Fetcher(served.addr, b"?" * 20, PATIENT, Download(1000)).receive_chunk()
+        unknown = memory_info(len(CONTENT), info_hash=b"?" * 20)
+        Fetcher(served.addr, unknown, Download(1000), PATIENT).run()
 
 
 def test_a_file_that_changes_in_mid_transfer_is_a_fault_that_says_so() -> None:
-    content = Content(CONTENT)
+    content = MemoryTorrent(CONTENT)
     with serving(content=content) as served:
         download = Download()
-        download.on_bytes = lambda received: setattr(content, "broken", True)
+        download.on_bytes = lambda received: setattr(content, "fault", FileFault("it has changed"))
         with pytest.raises(PeerFault, match="has changed"):
             download.fetch(served.addr, replace(PATIENT, loopback_segment_size=9000))
         assert download.todo == download.missing
-        assert {info_hash for info_hash, _ in served.faults} == {INFO_HASH}
 
 
 def test_a_download_that_stops_gives_back_what_is_missing() -> None:
@@ -114,3 +117,14 @@ def test_an_owner_stops_soon_and_may_be_stopped_twice() -> None:
         begin = time.monotonic()
         served.end()
         assert time.monotonic() - begin < 5.0
+
+
+def test_too_many_open_files_are_one_owners_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetcher = Fetcher(("127.0.0.1", 9), INFO, Download(1000), PATIENT)
+
+    def failing() -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("selectors.DefaultSelector", failing)
+    with pytest.raises(PeerFault, match="open files"):
+        fetcher.run()

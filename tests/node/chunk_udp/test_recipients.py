@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.recipients import LATELY, LEAST, MAX_KNOWN, MOST_PIECES, Recipients
 from node.chunk_udp.tokens import TokenMint
+from simulator.served import MemoryTorrent
 
 HERE, THERE = ("192.0.2.7", 4000), ("192.0.2.8", 4000)
 INFO_HASH = b"i" * 20
@@ -15,25 +14,15 @@ PIECE = 10_000
 MINT = TokenMint(b"secret")
 
 
-@dataclasses.dataclass
-class Content:
-    """What is shared; ``held`` is a set of pieces where it is a part."""
-
-    size: int = 1_000_000
-    offered: bool = True
-    held: object = None
-    piece_length: int = PIECE
-
-    def holds(self, start: int, end: int) -> bool:
-        return True
-
-
 class Owner:
     """An answerer that is ``crowded`` or not, and numbers the requests that it is given."""
 
-    def __init__(self, crowded: bool = True, held: object = None) -> None:
+    def __init__(self, crowded: bool = True, partial: bool = False) -> None:
         self.crowded = crowded
-        self.answerer = Answerer(MINT, {INFO_HASH: Content(held=held)}, crowded=lambda now: self.crowded)
+        torrent = MemoryTorrent(bytes(1_000_000), PIECE)
+        if partial:
+            torrent.have.clear(5)
+        self.answerer = Answerer(MINT, {INFO_HASH: torrent}, crowded=lambda now: self.crowded)
         self._sequence = 0
 
     def asked(
@@ -106,7 +95,7 @@ def test_what_was_not_sent_after_all_is_rare_again() -> None:
 
 
 def test_an_owner_of_a_part_gives_what_it_has() -> None:
-    owner = Owner(held=object())
+    owner = Owner(partial=True)
     assert owner.asked(HERE, 0) is None
     assert owner.asked(THERE, 0) is None
 

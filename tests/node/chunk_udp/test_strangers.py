@@ -10,27 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.chunk_udp import kernel_filter, sockets, wire
+from node.chunk_udp import kernel_filter, wire
 from node.chunk_udp.answers import Answerer, SendChunk
 from node.chunk_udp.marks import MARK_SIZE
 from node.chunk_udp.strangers import ANSWERS, FLOOD, SMALLEST_SHARE, TURN, Strangers
 from node.chunk_udp.tokens import EPOCH, KNOWN_EPOCHS, TokenMint
+from simulator.served import MemoryTorrent
 
 MINT = TokenMint(b"secret")
 SHARED = b"h" * 20
 HERE = ("192.0.2.7", 4000)
 
 
-class Content:
-    """A small file."""
-
-    size = 100_000
-    piece_length = 10_000
-    offered = True
-    held = None
-
-    def holds(self, start: int, end: int) -> bool:
-        return True
+TORRENTS = {SHARED: MemoryTorrent(bytes(100_000))}
 
 
 def ask(token: bytes = wire.NO_TOKEN) -> bytes:
@@ -38,7 +30,7 @@ def ask(token: bytes = wire.NO_TOKEN) -> bytes:
 
 
 def test_so_many_tokens_a_second_and_no_more() -> None:
-    answerer = Answerer(MINT, {SHARED: Content()})
+    answerer = Answerer(MINT, TORRENTS)
     answers = [answerer.handle_requests(ask(), ("192.0.2.8", n), 5.0 + n / 10_000) for n in range(9999)]
     assert ANSWERS * 0.9 <= len([answer for answer in answers if answer]) <= ANSWERS
     assert answerer.counts["token"] + answerer.counts["unanswered"] == 9999
@@ -46,7 +38,7 @@ def test_so_many_tokens_a_second_and_no_more() -> None:
 
 
 def test_who_has_a_token_is_answered_whatever_strangers_do() -> None:
-    answerer = Answerer(MINT, {SHARED: Content()})
+    answerer = Answerer(MINT, TORRENTS)
     request = wire.Request(1, 1, 0, 1000, SHARED, MINT.make(HERE, 5.0), 1000)
     for number in range(ANSWERS + 100):
         there = ("192.0.2.8", number)
@@ -58,7 +50,7 @@ def test_who_has_a_token_is_answered_whatever_strangers_do() -> None:
 
 
 def test_who_had_a_token_gets_a_new_one_whatever_strangers_do() -> None:
-    answerer, now = Answerer(MINT, {SHARED: Content()}), 10 * EPOCH
+    answerer, now = Answerer(MINT, TORRENTS), 10 * EPOCH
     expired = MINT.make(HERE, now - 2 * EPOCH)
     for number in range(ANSWERS + 100):
         answerer.handle_requests(ask(), ("192.0.2.8", number), now)
@@ -198,7 +190,7 @@ def test_the_filter_drops_junk(junk: bytes) -> None:
 def test_the_filter_keeps_what_is_answered_and_drops_what_is_not_of_ours(at: int, change: int) -> None:
     datagram = bytearray(GOOD[0])
     datagram[at] ^= change
-    answer = Answerer(MINT, {SHARED: Content()}).handle_requests(bytes(datagram), HERE, NOW)
+    answer = Answerer(MINT, TORRENTS).handle_requests(bytes(datagram), HERE, NOW)
     if answer is not None:
         assert run(ALL, bytes(datagram))
     if at < 3:
@@ -233,31 +225,9 @@ def test_the_first_look_at_a_flood_is_at_what_came_since_it_began() -> None:
     assert strangers.flooded and strangers.adjust(300.1) == pytest.approx(ANSWERS / 100_000, rel=0.01)
 
 
-def test_who_is_crowded_lets_less_in_at_once_and_later_more_again() -> None:
+def test_a_flood_of_any_size_leaves_newcomers_a_chance_and_is_forgotten_later() -> None:
     strangers = Strangers(0.0)
-    for number in range(int(FLOOD * TURN) + 1):
-        strangers.in_vain(number / 1e6)
-    shares = [strangers.adjust(1.0 + number, crowded=True) for number in range(9)]
-    assert shares[:2] == [1 / 4, 1 / 16] and shares[-1] == SMALLEST_SHARE > 0
+    for number in range(10 * ANSWERS):
+        strangers.turned_away(number / 1e9)
+    assert [strangers.adjust(1e-6)][-1] == SMALLEST_SHARE > 0
     assert [strangers.adjust(20.0 + number) for number in range(9)][-1] == 1.0
-
-
-def test_work_that_waits_leaves_little_room_for_strangers() -> None:
-    answerer = Answerer(MINT, {SHARED: Content()})
-    answerer.strangers.room = 2
-    answers = [answerer.handle_requests(ask(), ("192.0.2.8", number), 5.0) for number in range(10)]
-    assert [answer is not None for answer in answers] == [True] * 2 + [False] * 8
-    late = ask(MINT.make(HERE, 5.0))
-    assert isinstance(answerer.handle_requests(late, HERE, 5.0), wire.Tell), "who is known needs no room"
-    assert isinstance(answerer.handle_requests(late, HERE, 5.0 + 2 * EPOCH), wire.Token), "nor who was"
-    answerer.strangers.room = 64
-    assert isinstance(answerer.handle_requests(ask(), ("192.0.2.8", 1), 5.0), wire.Token)
-
-
-@pytest.mark.skipif(not sockets.LINUX, reason="only Linux tells")
-def test_the_system_tells_how_full_a_receive_buffer_is() -> None:
-    with sockets.udp_socket("127.0.0.1", 0, 1 << 16) as sock:
-        assert sockets.buffer_fill(sock) == 0.0
-        for _ in range(200):
-            sock.sendto(bytes(1000), sock.getsockname())
-        assert sockets.buffer_fill(sock) > 0.5

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from node.chunk_udp import wire
 from node.chunk_udp.answers import Answerer
 from node.chunk_udp.tokens import EPOCH, TokenMint
+from simulator.served import MemoryTorrent
 
 HERE = ("192.0.2.7", 4000)
 MINT = TokenMint(b"a secret")
@@ -69,23 +70,10 @@ ANYTHING = st.one_of(
 ).map(wire.encode)
 
 
-class Content:
-    """A small file."""
-
-    size = 100_000
-    piece_length = 10_000
-    offered = True
-
-    held = None
-
-    def holds(self, start: int, end: int) -> bool:
-        return True
-
-
 @given(st.lists(st.one_of(ANYTHING, st.binary(max_size=200)), max_size=20))
 def test_an_unproved_address_never_gets_more_bytes_than_it_sent(datagrams: list[bytes]) -> None:
     """Datagram by datagram, so whatever is sent; and what it gets is a token or nothing."""
-    answerer = Answerer(TokenMint(b"its own"), {b"h" * 20: Content()})
+    answerer = Answerer(TokenMint(b"its own"), {b"h" * 20: MemoryTorrent(bytes(100_000))})
     for datagram in datagrams:
         answer = answerer.handle_requests(datagram, HERE, 1.0)
         assert answer is None or isinstance(answer, wire.Token)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from common.bitfield import Bitfield
 from common.errors import DownloadFailed, FileFault, PeerFault
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
-from node.chunk_udp.fetcher import Fetcher
+from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
 from node.download import Download, Surroundings, coordinator, source
 from node.download.known_peers import Candidate
@@ -45,8 +45,9 @@ def around(tmp_path: Path, verifier: HashPool) -> Callable[..., Surroundings]:
     """``around(told, ...)``: a node that has no tracker and tells its events to a list."""
     settings = NodeSettings(1, tmp_path, "http://127.0.0.1:9", search_limit=0.1)
     own = Peer("127.0.0.1", 1, node_id=1)
+    transport = UdpTransport(TransferSettings())
     return lambda told, **others: Surroundings(
-        settings, own, [], verifier, told.append, lambda *_: None, **others
+        settings, own, [], verifier, told.append, transport, lambda *_: None, **others
     )
 
 
@@ -119,10 +120,8 @@ def test_a_fault_of_ours_is_no_success(
     assert [event.name for event in told] == ["failed"]
 
 
-def test_an_owners_thread_that_dies_is_not_waited_for(
-    metainfo: Metainfo, monkeypatch: pytest.MonkeyPatch, traces: list[str]
-) -> None:
-    monkeypatch.setattr(source, "Fetcher", failing(RuntimeError("a bug")))
+def test_an_owners_thread_that_dies_is_not_waited_for(metainfo: Metainfo, traces: list[str]) -> None:
+    transport: Any = Mock(connect=failing(RuntimeError("a bug")))
     board = DownloadState(metainfo.geometry, Bitfield(1))
     ended: list[Any] = []
     gone = threading.Event()
@@ -133,7 +132,7 @@ def test_an_owners_thread_that_dies_is_not_waited_for(
 
     candidate = Candidate(Peer(*NOBODY, node_id=2))
     landing: Any = None
-    thread = source.SourceThread(candidate, metainfo, board, landing, TransferSettings(), on_end)
+    thread = source.SourceThread(candidate, metainfo, board, landing, on_end, transport)
     board.start([thread.key])
     thread.start()
     assert gone.wait(20)
@@ -143,22 +142,6 @@ def test_an_owners_thread_that_dies_is_not_waited_for(
     assert board.take(other, PIECE) == (0, PIECE)  # its work is free for others
     thread.join(20)
     assert traces == ["a bug"]
-
-
-def test_too_many_open_files_are_one_owners_fault(
-    metainfo: Metainfo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Supply:
-        """Wants nothing, minds nothing."""
-
-        def give_back(self, spans: object) -> None: ...
-
-    supply: Any = Supply()
-    fetcher = Fetcher(NOBODY, metainfo.info_hash, TransferSettings(), supply)
-    error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    monkeypatch.setattr("selectors.DefaultSelector", failing(error))
-    with pytest.raises(PeerFault, match="open files"):
-        fetcher.receive_chunk()
 
 
 def test_a_download_waits_for_its_turn(metainfo: Metainfo, around: Callable[..., Surroundings]) -> None:

@@ -16,7 +16,7 @@ from node.download.known_peers import Candidate
 from node.download.source import LARGE_REQUEST, PORTION, SourceThread
 from node.download.state import DownloadState
 from node.peer import Peer
-from node.settings import TransferSettings
+from node.transport import Reject
 
 PIECE = 4 * 1024 * 1024
 PIECES = 3
@@ -46,13 +46,9 @@ def board(metainfo: Metainfo) -> DownloadState:
 @pytest.fixture
 def source(metainfo: Metainfo, board: DownloadState, tmp_path: Path) -> SourceThread:
     landing: Any = NoLanding()
+    transport: Any = None
     made = SourceThread(
-        Candidate(Peer("127.0.0.1", 1, node_id=1)),
-        metainfo,
-        board,
-        landing,
-        TransferSettings(),
-        lambda *_: None,
+        Candidate(Peer("127.0.0.1", 1, node_id=1)), metainfo, board, landing, lambda *_: None, transport
     )
     board.start([made.key])
     board._plan.probation.right(0, [made.key, OTHER])  # both are known
@@ -61,29 +57,28 @@ def source(metainfo: Metainfo, board: DownloadState, tmp_path: Path) -> SourceTh
 
 def test_large_requests_are_taken_by_the_portion(source: SourceThread, board: DownloadState) -> None:
     size = wire.MAX_REQUEST
-    spans = [source.next_span(size) for _ in range(PORTION)]
-    assert spans == [(at * size, (at + 1) * size) for at in range(PORTION)]
+    spans = [source.next_range(size) for _ in range(PORTION)]
+    assert spans == [(at * size, (at + 1) * size, False) for at in range(PORTION)]
     assert board._plan.outstanding.of(source.key) == PORTION * size
-    assert source.next_span(size) == (PORTION * size, (PORTION + 1) * size)
+    assert source.next_range(size) == (PORTION * size, (PORTION + 1) * size, False)
     assert board._plan.outstanding.of(source.key) == 2 * PORTION * size
 
 
 def test_small_requests_are_taken_one_by_one(source: SourceThread, board: DownloadState) -> None:
     size = LARGE_REQUEST - 1
-    assert source.next_span(size) == (0, size)
+    assert source.next_range(size) == (0, size, False)
     assert board._plan.outstanding.of(source.key) == size
 
 
 def test_who_slows_down_is_asked_for_no_more_at_a_time_than_fits(source: SourceThread) -> None:
-    assert source.next_span(wire.MAX_REQUEST) == (0, wire.MAX_REQUEST)
-    assert source.next_span(1000) == (wire.MAX_REQUEST, wire.MAX_REQUEST + 1000)
+    assert source.next_range(wire.MAX_REQUEST) == (0, wire.MAX_REQUEST, False)
+    assert source.next_range(1000) == (wire.MAX_REQUEST, wire.MAX_REQUEST + 1000, False)
 
 
 def test_what_is_in_hand_at_the_end_is_for_others_once(source: SourceThread, board: DownloadState) -> None:
-    first = source.next_span(wire.MAX_REQUEST)
-    assert first == (0, wire.MAX_REQUEST)
-    source.give_back([first])
-    source.give_back([])
+    assert source.next_range(wire.MAX_REQUEST) == (0, wire.MAX_REQUEST, False)
+    source.on_returned([(0, wire.MAX_REQUEST)])
+    source.on_returned([])
     assert not board._plan.outstanding
     board.leave(source.key)
     board.join(OTHER)
@@ -96,7 +91,7 @@ def test_what_is_in_hand_at_the_end_is_for_others_once(source: SourceThread, boa
 
 def told_all(source: SourceThread, board: DownloadState) -> None:
     """It has everything, and somebody else has a part."""
-    source.told(PIECES * PIECE, True, 0, b"")
+    source.on_bitfield(None)
     board.join(OTHER)
     board.told(OTHER, Bitfield(PIECES))
 
@@ -106,13 +101,13 @@ def test_what_somebody_else_has_just_got_is_left_to_them_with_all_that_is_in_han
 ) -> None:
     told_all(source, board)
     board.meter(source.key).rate = 10e6  # so it may be asked for much in advance
-    start, end = source.next_span(LARGE_REQUEST) or (0, 0)
-    assert source.wants_rare(start) and source._in_hand[0] < source._in_hand[1]
-    source.not_rare([(start, end)])
-    assert not board._plan.outstanding and not source.wants_rare(start)
-    piece = start // PIECE
-    following = source.next_span(LARGE_REQUEST)
-    assert following is not None and following[0] // PIECE != piece
+    first = source.next_range(LARGE_REQUEST)
+    assert first is not None and first.rare_only and source._in_hand[0] < source._in_hand[1]
+    source.on_rejected([(first.start, first.end)], Reject.NOT_RARE)
+    assert not board._plan.outstanding and not board.wants_rare(source.key, first.start)
+    piece = first.start // PIECE
+    following = source.next_range(LARGE_REQUEST)
+    assert following is not None and following.start // PIECE != piece
     board.told(OTHER, Bitfield.full(PIECES))  # who got it has told
     board.meter(OTHER).rate = 1e9
     taken = RangeSet()
@@ -125,11 +120,11 @@ def test_the_first_piece_of_a_new_owner_is_meant(source: SourceThread, board: Do
     told_all(source, board)
     board._plan.probation.distrust(source.key)
     board.join(source.key)
-    start, _ = source.next_span(LARGE_REQUEST) or (0, 0)
-    assert not source.wants_rare(start)
+    wanted = source.next_range(LARGE_REQUEST)
+    assert wanted is not None and not wanted.rare_only
 
 
 def test_among_owners_of_all_nothing_need_be_rare(source: SourceThread) -> None:
-    source.told(PIECES * PIECE, True, 0, b"")
-    start, _ = source.next_span(LARGE_REQUEST) or (0, 0)
-    assert not source.wants_rare(start)
+    source.on_bitfield(None)
+    wanted = source.next_range(LARGE_REQUEST)
+    assert wanted is not None and not wanted.rare_only

@@ -1,0 +1,133 @@
+"""``UdpTransport``: the classroom transport behind the interface that every transport has.
+
+One listening thread serves (``owner``), one thread for each peer fetches (``fetcher``), and one looks whether
+the address that the node announces is still this machine's.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from common.errors import LocalFault
+from common.metainfo import Metainfo
+from node.chunk_udp import sockets
+from node.chunk_udp.access import AccessLink
+from node.chunk_udp.fetcher import Fetcher
+from node.chunk_udp.owner import Owner
+from node.peer import Peer
+from node.settings import TransferSettings
+from node.transport import DownloadSession, PeerConnection, ServedTorrent, TransportObserver, UploadStatus
+
+ADDRESS_CHECK = 1.0  # seconds between two looks at whether the listening address is still this machine's
+JOIN_LIMIT = 5.0  # max seconds that ``stop`` waits for a thread
+
+
+class UdpTransport:
+    """Serves and fetches over UDP. A ``Transport``.
+
+    ``sock`` is the bound socket to serve on; it is closed by ``stop``. Without a socket the transport only
+    fetches. ``node_id`` is told to the owners that are fetched from, for their ``-peers``.
+    """
+
+    name = "udp"
+
+    def __init__(
+        self, settings: TransferSettings, sock: socket.socket | None = None, node_id: int | None = None
+    ) -> None:
+        self._settings = settings
+        self._sock = sock
+        self._node_id = node_id
+        self._host: str = "" if sock is None else sock.getsockname()[0]
+        self._access = AccessLink(settings.download_limit, time.monotonic())
+        self._owner: Owner | None = None
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, torrents: Mapping[bytes, ServedTorrent], observer: TransportObserver) -> None:
+        """Serve ``torrents``, by info hash, from now on. The caller adds to and removes from the mapping."""
+        if self._sock is None:
+            raise LocalFault("this transport has no socket to serve on")
+        self._owner = Owner(self._sock, torrents, secrets.token_bytes(32), self._settings)
+        watch = AddressWatch(self._host, observer, self._stopped)
+        self._start_thread("listener", self._owner.listen, observer)
+        self._start_thread("address", watch.run, observer)
+
+    def connect(self, peer: Peer, info: Metainfo, session: DownloadSession) -> PeerConnection:
+        """A connection that fetches from ``peer``. PeerFault if this machine has no socket for it."""
+        return Fetcher(peer.addr, info, session, self._settings, self._access, self._host, self._node_id)
+
+    def uploads(self) -> Sequence[UploadStatus]:
+        """Every peer served so far, the latest last; then the queue, in order."""
+        owner, limit = self._owner, self._settings.upload_slots
+        if owner is None:
+            return []
+        rows = owner.uploads.rows(owner.slots.line(), time.monotonic())
+        return [replace(row, reason=_reason(row, limit)) if row.queue_position else row for row in rows]
+
+    def uploaded(self, info_hash: bytes) -> int:
+        """Bytes of this torrent sent so far."""
+        return 0 if self._owner is None else self._owner.uploads.totals[info_hash]
+
+    def stop(self) -> None:
+        """Serve nothing more and close the listening socket. Connections end when their sessions do."""
+        self._stopped.set()
+        if self._owner is not None:
+            self._owner.stop()
+        for thread in self._threads:
+            thread.join(JOIN_LIMIT)
+        if self._sock is not None:
+            self._sock.close()
+
+    def _start_thread(self, name: str, body: Callable[[], None], observer: TransportObserver) -> None:
+        def run() -> None:
+            try:
+                body()
+            except Exception as error:  # whatever it was: without this thread the node looks well and is not
+                if not self._stopped.is_set():
+                    observer.on_failed(LocalFault(f"serving over UDP has stopped: {error!r}"))
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def _reason(row: UploadStatus, slots: int) -> str:
+    return f"place {row.queue_position} in line: {slots} are served at a time (UPLOAD_SLOTS)"
+
+
+class AddressWatch:
+    """Notices when ``host`` is no address of this machine any more, and when it is again.
+
+    A laptop changes its Wi-Fi, a VPN ends, a DHCP lease runs out. The bound socket stays: it receives nothing
+    meanwhile, and works again as soon as the address is back.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        observer: TransportObserver,
+        stopped: threading.Event,
+        is_here: Callable[[str], bool] = sockets.is_local_address,
+        interval: float = ADDRESS_CHECK,
+    ) -> None:
+        self._host = host
+        self._observer = observer
+        self._stopped = stopped
+        self._is_here = is_here
+        self._interval = interval
+
+    def run(self) -> None:
+        """The body of a thread: look every ``interval`` seconds until stopped."""
+        was_here = True
+        while not self._stopped.wait(self._interval):
+            is_here = self._is_here(self._host)
+            if is_here and not was_here:
+                self._observer.on_address_restored(self._host)
+            elif was_here and not is_here:
+                self._observer.on_address_lost(self._host)
+            was_here = is_here
