@@ -114,7 +114,7 @@ BROKEN = {
     "empty": (b"", "not a torrent"),
     "text": (b"this is no torrent", "not a torrent"),
     "cut": (torrent_of()[:-9], "truncated"),
-    "longer": (torrent_of() + b"\n", "after the end"),
+    "longer": (torrent_of() + b"\nx", "after the end"),
     "minus zero": (torrent_of().replace(b"i40000e", b"i-0e"), "canonical integer"),
     "deep": (b"d4:info" + b"l" * 200_000, "nested"),
     "negative": (torrent_of(length=-1), "length -1"),
