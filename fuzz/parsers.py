@@ -18,7 +18,7 @@ from common.text import sanitize
 from fuzz.target import Target, outcome
 from node.chunk_udp import wire
 from node.commands import Nothing, parse_command
-from node.discovery.classroom import tracker_url
+from node.discovery.tracker_url import tracker_url
 from node.shell.completion import quoted, typed
 
 HASH = bytes(range(20))

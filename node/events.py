@@ -280,3 +280,6 @@ class TrackerStatus:
     url: str  # the address that answered last
     urls: tuple[str, ...]  # all of its addresses, the preferred one first
     answers: bool
+    state: str = "answers"  # "answers", "refuses", "does not answer", "not asked yet"
+    reason: str = ""  # why it does not answer, or what it refuses
+    silent_for: float | None = None  # seconds since its last answer; None: it never answered

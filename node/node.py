@@ -6,23 +6,25 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common.errors import CommandError, FileFault, MessageError, RemoteFault
+from common.errors import CommandError, FileFault, RemoteFault
 from common.filenames import TORRENT_SUFFIX
 from common.messages import OwnedFile
 from common.metainfo import Metainfo, single_file_only
 from common.text import sanitize
 from node import events
-from node.announcer import Announcer, Credit
 from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
 from node.content.part_file import PartFile
 from node.content.shared_file import SharedFile
 from node.content.torrent_file import create_torrent, parse_torrent_file
-from node.discovery.classroom import TrackerClient, tracker_url
-from node.discovery.credentials import Claims, is_claims_name
+from node.discovery.announcer import TrackerAnnouncer
+from node.discovery.base import Credit
+from node.discovery.classroom import TrackerClient
+from node.discovery.credentials import SecretStore, is_secrets_name
+from node.discovery.tracker_url import classroom_urls, tracker_url
 from node.download import MAX_DOWNLOADS, Download, Surroundings
 from node.listening import listening_socket
 from node.peer import Peer
@@ -31,7 +33,7 @@ from node.sharing import Sharing, owned_file
 
 EXIT_LIMIT = 1.0  # seconds that saying goodbye may take
 ANNOUNCE_LIMIT = 5.0  # seconds that a finished download waits for the tracker to hear of it
-MAX_TRIED = 3  # of a torrent's trackers, if none answers: each may take as long as TRACKER_TIMEOUT
+MAX_TRACKERS = 3  # of a torrent's trackers that are asked, each by a thread of its own
 FILE_CHECK = 2.0  # seconds between two looks at whether shared files are what they were
 
 
@@ -45,13 +47,13 @@ class Node:
         self._downloads: list[Download] = []
         self._turns = threading.Semaphore(MAX_DOWNLOADS)
         self._transport: UdpTransport | None = None
-        self._announcers: dict[str, Announcer] = {}  # by tracker URL; our own tracker's is the first
+        self._announcers: dict[str, TrackerAnnouncer] = {}  # by tracker URL; our own tracker's is the first
         self._threads: list[threading.Thread] = []
         self._left = threading.Event()
         self._started = False
         self._sharing: Sharing | None = None
         self._verifier: HashPool | None = None
-        self._claims = Claims(settings.folder, settings.node_id)
+        self._claims = SecretStore(settings.folder, settings.node_id)
         self.addr = (settings.host, 0)
 
     # ---- entering and leaving
@@ -112,9 +114,9 @@ class Node:
         if self._started:
             self._emit(events.Stopped(self._settings.node_id))
 
-    def _say_exit(self, announcer: Announcer) -> None:
+    def _say_exit(self, announcer: TrackerAnnouncer) -> None:
         if announcer.answers:
-            client = announcer.client.beside(EXIT_LIMIT)
+            client = announcer.client.with_timeout(EXIT_LIMIT)
             with contextlib.suppress(RemoteFault):
                 client.register(self.addr)  # so that EXIT says from where: nobody else's node is removed
                 client.leave()
@@ -123,14 +125,17 @@ class Node:
 
     # ---- trackers
 
-    def inform_tracker_periodically(self, announcer: Announcer) -> None:
+    def inform_tracker_periodically(self, announcer: TrackerAnnouncer) -> None:
         """Heartbeats and news for one tracker; the body of a thread."""
         announcer.run()
 
-    def _announcer(self, addresses: Sequence[str], swarm_key: str = "") -> Announcer:
-        """Whoever speaks to the tracker that has these addresses; TrackerRefused if it will not have us.
+    def _announcer(
+        self, addresses: Sequence[str], swarm_key: str = "", wait: bool = True
+    ) -> TrackerAnnouncer:
+        """The announcer for the tracker that has these addresses. TrackerRefused if the tracker refuses.
 
-        The class's key is for the trackers that our user named. Any host may be named in a torrent.
+        Without ``wait`` the node registers in the background. The class's key is for the trackers that the
+        user named: a torrent may name any host.
         """
         urls = [tracker_url(address) for address in addresses]
         with self._lock:
@@ -138,10 +143,15 @@ class Node:
                 if url in self._announcers:
                     return self._announcers[url]
         client = self._client(urls, swarm_key)
-        announcer = Announcer(client, self.addr, self._owned_files, self._settings.heartbeat, self._emit)
-        announcer.enter()
+        announcer = TrackerAnnouncer(
+            client, self.addr, lambda: self._owned_files(urls), self._settings.heartbeat, self._emit
+        )
+        if wait:
+            announcer.enter()
+        else:
+            announcer.enter_later()
         with self._lock:
-            late = self._left.is_set()  # all others have said EXIT already
+            late = self._left.is_set()  # every other announcer has sent EXIT
             if not late:
                 self._announcers.update(dict.fromkeys(urls, announcer))
         if late:
@@ -156,16 +166,17 @@ class Node:
             urls,
             settings.node_id,
             settings.tracker_timeout,
-            self._claims.at(urls),
+            self._claims.claim(urls),
             swarm_key,
             lambda url, before, reason: self._emit(events.TrackerMoved(url, before, reason)),
         )
 
-    def _all_announcers(self) -> list[Announcer]:
+    def _all_announcers(self) -> list[TrackerAnnouncer]:
         return list(dict.fromkeys(self._announcers.values()))
 
-    def _owned_files(self) -> list[OwnedFile]:
-        return self._sharing.owned_files() if self._sharing is not None else []
+    def _owned_files(self, urls: Sequence[str]) -> list[OwnedFile]:
+        """The files that the tracker at ``urls`` should know; private ones only if they name it (BEP 27)."""
+        return self._sharing.owned_files(urls) if self._sharing is not None else []
 
     def _start_thread(self, body: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=body, name=name, daemon=True)
@@ -214,7 +225,7 @@ class Node:
         sharing = self._entered()
         torrent = self._find(torrent_filename, TORRENT_SUFFIX)
         metainfo = single_file_only(parse_torrent_file(torrent))
-        if is_claims_name(metainfo.name):
+        if is_secrets_name(metainfo.name):
             raise FileFault(f"{metainfo.name} is not downloaded: a node's secrets have such a name")
         here = sharing.serves(metainfo.info_hash)
         if here is not None:
@@ -284,7 +295,7 @@ class Node:
             raise CommandError("the node is not in the torrent")
         return self._sharing
 
-    def _own_announcer(self) -> Announcer:
+    def _own_announcer(self) -> TrackerAnnouncer:
         return next(iter(self._announcers.values()))
 
     def _find(self, name: str, suffix: str = "") -> Path:
@@ -308,37 +319,38 @@ class Node:
 
         return on_progress
 
-    def _trackers_of(self, metainfo: Metainfo) -> list[Announcer]:
-        """The torrent's tracker first, then our own. If it does not answer: its others.
+    def _trackers_of(self, metainfo: Metainfo) -> list[TrackerAnnouncer]:
+        """The torrent's trackers, at most MAX_TRACKERS, then our own. None of them is waited for.
 
-        If it names any address of our own tracker, it is that one.
+        A private torrent has no other trackers than its own (BEP 27).
         """
         own = self._own_announcer()
-        urls = list(_tracker_urls(metainfo))
+        urls = list(classroom_urls(metainfo.trackers))
         if any(url in own.client.urls for url in urls):
             return [own]
-        trackers: list[Announcer] = []
-        for url in urls[:MAX_TRIED]:
-            with contextlib.suppress(RemoteFault, ValueError):
-                trackers.append(self._announcer([url]))
-            if trackers and trackers[-1].answers:
-                break
-        return [*trackers, own]
+        trackers = [self._announcer([url], wait=False) for url in urls[:MAX_TRACKERS]]
+        if not metainfo.private:
+            trackers.append(own)
+        if not trackers:
+            raise CommandError(f"{metainfo.name} is private, and names no tracker that this node can ask")
+        return trackers
 
-    def _part_begun(self, download: Download, part: PartFile, trackers: list[Announcer]) -> None:
+    def _part_begun(self, download: Download, part: PartFile, trackers: list[TrackerAnnouncer]) -> None:
         """A download has its first verified pieces: offer them to others."""
         self._entered().share_part(download.metainfo, part, lambda: download.board.held())
         for announcer in trackers:
             announcer.announce(owned_file(download.metainfo, False))
 
-    def _part_ended(self, download: Download, trackers: list[Announcer]) -> None:
+    def _part_ended(self, download: Download, trackers: list[TrackerAnnouncer]) -> None:
         """A download was given up: its pieces are not offered any more."""
         if self._sharing is not None:
             self._sharing.withdraw_part(download.info_hash)
         for announcer in trackers:
             announcer.withdraw(owned_file(download.metainfo, False))
 
-    def _in_place(self, download: Download, path: Path, torrent: Path, trackers: list[Announcer]) -> None:
+    def _in_place(
+        self, download: Download, path: Path, torrent: Path, trackers: list[TrackerAnnouncer]
+    ) -> None:
         """A download is complete: offer it to others, credit those who delivered."""
         metainfo = download.metainfo
         sharing = self._entered()
@@ -350,12 +362,6 @@ class Node:
             credited.credit(Credit(metainfo.name, metainfo.info_hash_hex, owner, amount))
         for announcer in trackers:
             announcer.flush(ANNOUNCE_LIMIT)
-
-
-def _tracker_urls(metainfo: Metainfo) -> Iterator[str]:
-    for announce in metainfo.trackers:
-        with contextlib.suppress(MessageError):  # of a kind that we do not ask: udp, https
-            yield tracker_url(announce)
 
 
 def _may_be_there(path: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.bitfield import Bitfield
@@ -20,6 +20,7 @@ from common.text import sanitize
 from node import events
 from node.content.part_file import PartFile
 from node.content.shared_file import SharedFile, identity_of
+from node.discovery.tracker_url import classroom_urls
 from node.offers import OpenFiles, SharedPart, SharedTorrent
 from node.transport import Transport
 
@@ -104,12 +105,14 @@ class Sharing:
         """Whether anything is on offer."""
         return any(shared.is_served for shared in self._all())
 
-    def owned_files(self) -> list[OwnedFile]:
-        """What the tracker is told."""
+    def owned_files(self, urls: Sequence[str]) -> list[OwnedFile]:
+        """The files that the tracker at ``urls`` should know; private ones only if they name it (BEP 27)."""
         return [
             owned_file(shared.info, isinstance(shared, SharedTorrent))
             for shared in self._all()
-            if shared.is_served and (isinstance(shared, SharedTorrent) or shared.have.count)
+            if shared.is_served
+            and (isinstance(shared, SharedTorrent) or shared.have.count)
+            and not (shared.info.private and set(urls).isdisjoint(classroom_urls(shared.info.trackers)))
         ]
 
     def check_files(self) -> None:

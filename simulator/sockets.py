@@ -13,12 +13,11 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.messages import OwnedFile, OwnerEntry
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from faults.link import LinkFaults
 from faults.relay import FaultyRelay
@@ -26,7 +25,7 @@ from node.chunk_udp.owner import Owner
 from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
 from node.download import Download, Surroundings
-from node.peer import Peer
+from node.peer import FoundPeer, Peer
 from node.settings import NodeSettings, TransferSettings
 from simulator.served import MemoryTorrent
 
@@ -38,24 +37,13 @@ SETTINGS = TransferSettings(owner_timeout=0.5, loopback_segment_size=1400)
 
 @dataclass
 class _Tracker:
-    """Knows the owners, and is always there."""
+    """Knows the owners, and always answers."""
 
-    owners: Sequence[OwnerEntry]
+    owners: Sequence[Peer]
+    name = "tracker"
 
-    def need(self, filename: str | None = None, info_hash: str | None = None) -> list[OwnerEntry]:
-        return list(self.owners)
-
-    def own(self, files: Sequence[OwnedFile]) -> None: ...
-
-    def update(
-        self,
-        filename: str,
-        owner: int | None = None,
-        info_hash: str | None = None,
-        amount: int | None = None,
-        receipt: int | None = None,
-    ) -> bool:
-        return True
+    def find(self, info: Metainfo, found: Callable[[Sequence[FoundPeer]], None]) -> None:
+        found([FoundPeer(peer) for peer in self.owners])
 
 
 def transfer(seed: int, verifier: HashPool) -> str:
@@ -73,7 +61,7 @@ def transfer(seed: int, verifier: HashPool) -> str:
             if lies:
                 liars.add(number)
             addr = _serve(stack, metainfo, _bent(content, chance) if lies else content, dies, chance)
-            entries.append(OwnerEntry(number, addr, uploads=0))
+            entries.append(Peer(*addr, node_id=number))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
         return _fetch(metainfo, content, entries, liars, folder, verifier)
 
@@ -127,7 +115,7 @@ def _faults(chance: random.Random) -> LinkFaults:
 def _fetch(
     metainfo: Metainfo,
     content: bytes,
-    owners: Sequence[OwnerEntry],
+    owners: Sequence[Peer],
     liars: set[int],
     folder: Path,
     verifier: HashPool,

@@ -31,7 +31,7 @@ from bench import report
 from bench.judging import Bound, Figure, at_most, exit_code
 from bench.tracker.effort import FULL, Effort
 from bench.tracker.kills import HOST, PATIENCE, tracker_in
-from node.discovery.schedule import Schedule
+from node.discovery.schedule import HeartbeatSchedule
 
 CONNECTIONS = 32
 HEARTBEAT = 20.0  # seconds: a node's own
@@ -132,7 +132,7 @@ class Nodes:
     def __init__(self, count: int, port: int, seed: int) -> None:
         rng = random.Random(seed)
         self._port = port
-        self._schedules = [Schedule(HEARTBEAT, random.Random(rng.random())) for _ in range(count)]
+        self._schedules = [HeartbeatSchedule(HEARTBEAT, random.Random(rng.random())) for _ in range(count)]
         self._secrets = [secrets.token_urlsafe(32) for _ in range(count)]
         begun = time.monotonic()
         self._calls = [(begun + rng.uniform(0, HEARTBEAT / 2), number) for number in range(count)]

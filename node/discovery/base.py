@@ -1,34 +1,60 @@
-"""What a download needs of whoever knows the owners of files."""
+"""Two interfaces: PeerSource finds peers for a download, Announcer tells a tracker about this node."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from common.messages import OwnedFile, OwnerEntry
+from common.messages import OwnedFile
+from common.metainfo import Metainfo
+from node.peer import FoundPeer
 
 
-class Discovery(Protocol):
-    """Knows owners; tells others what we own. Every call ends within a stated time.
+class PeerSource(Protocol):
+    """Finds peers of a torrent. May be used from several threads."""
 
-    Raises TrackerUnavailable if nobody answers, or not now; TrackerRefused if the answer is no.
-    """
+    @property
+    def name(self) -> str:
+        """The source, as messages name it."""
 
-    def need(self, filename: str | None = None, info_hash: str | None = None) -> list[OwnerEntry]:
-        """Owners of a file, best first (we may be among them); by info hash if given, else by name."""
+    def find(self, info: Metainfo, found: Callable[[Sequence[FoundPeer]], None]) -> None:
+        """Call ``found`` with peers, best first; this node may be among them.
 
-    def own(self, files: Sequence[OwnedFile]) -> None:
-        """Announce verified files that we serve, wholly or in part."""
+        A tracker calls it once, before ``find`` returns, which it does within a stated time. A source that
+        learns of peers later may call it again, from any thread. RemoteFault if the source does not answer.
+        """
 
-    def update(
-        self,
-        filename: str,
-        owner: int | None = None,
-        info_hash: str | None = None,
-        amount: int | None = None,
-        receipt: int | None = None,
-    ) -> bool:
-        """Credit ``owner`` with one more upload: of ``amount`` verified bytes, to us; whether it counted.
 
-        ``receipt`` is larger than the last one's: said twice, it counts once.
+@dataclass(frozen=True)
+class Credit:
+    """``node_id`` delivered ``amount`` verified bytes of a torrent to this node."""
+
+    filename: str
+    info_hash: str
+    node_id: int
+    amount: int
+    receipt: int | None = None  # its number: a credit that is sent twice counts once
+
+
+class Announcer(Protocol):
+    """Tells one tracker what this node has. Returns at once: messages wait until the tracker takes them."""
+
+    @property
+    def answers(self) -> bool:
+        """True if the tracker answered the last request."""
+
+    def announce(self, file: OwnedFile) -> None:
+        """This node serves the file, wholly or in part."""
+
+    def withdraw(self, file: OwnedFile) -> None:
+        """This node does not serve the file any more."""
+
+    def credit(self, credit: Credit) -> None:
+        """Another node delivered to this one."""
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until every message was sent or cannot be sent now. False if messages are left.
+
+        ``timeout``: max seconds to wait.
         """

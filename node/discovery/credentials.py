@@ -1,9 +1,9 @@
-"""A node's secrets, one for each tracker, and the numbers of its receipts: in a file for its own eyes.
+"""The node's secrets, one for each tracker, and the numbers of its receipts, in a file for its user only.
 
-With its secret a node proves to a tracker that its number is its own, after ``kill -9``, too, and from
-another address. So a secret is on the disk before the tracker hears of it, and is forgotten when the tracker
-has heard EXIT. It is never logged, shown or put on a command line. Another process that runs as the same node
-in the same folder gets no secret: a number cannot be at two places at once.
+With its secret a node proves to a tracker that the node_id is its own, even after ``kill -9`` and from
+another address. So a secret is on the disk before the tracker receives it, and is deleted after the tracker
+has received EXIT. It is never logged, shown, or put on a command line. A second process that runs as the same
+node in the same folder gets no secret: one node_id cannot be at two addresses.
 """
 
 from __future__ import annotations
@@ -21,103 +21,101 @@ from common.files import FileLock, atomic_write, lock_file
 from common.logs import log
 from common.text import sanitize
 
-MAX_SECRETS = 64  # trackers whose secrets are kept; the oldest are forgotten
-RESERVED = 100  # receipts' numbers that one write to the disk is good for
-MAX_RECEIPT = 1 << 52  # receipts' numbers stay below what is exact in JSON
-MAX_BYTES = 64 << 10  # of the file; more is none of ours
+MAX_SECRETS = 64  # trackers whose secrets are kept; the oldest are deleted
+RECEIPT_BATCH = 100  # receipt numbers that one write to the disk reserves
+MAX_RECEIPT = 1 << 52  # receipt numbers stay below the integers that are exact in JSON
+MAX_SECRETS_BYTES = 64 << 10  # of the file; a larger one was not written by this program
 _SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}")
 _NAME = re.compile(r"\.claims-[0-9]+\.(json|lock)(\..*)?", re.IGNORECASE)
-_OPEN = os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else 0
-_OPEN |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_OPEN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
-def is_claims_name(name: str) -> bool:
-    """Whether a file of this name holds, or would be taken for, a node's secrets."""
+def is_secrets_name(name: str) -> bool:
+    """True if a file of this name holds a node's secrets, or would be taken for one that does."""
     return _NAME.fullmatch(name) is not None
 
 
-class Claims:
-    """The secrets of node ``node_id``, whose folder is ``folder``. Thread-safe; nothing here raises."""
+class SecretStore:
+    """The secrets of node ``node_id`` in ``folder``. Thread-safe. Failures are logged, never raised."""
 
     def __init__(self, folder: Path, node_id: int) -> None:
         self.path = folder / f".claims-{node_id}.json"
         self._lock_path = folder / f".claims-{node_id}.lock"
         self._lock = threading.Lock()  # guards what follows
-        self._secrets: dict[str, str] = {}  # by tracker URL
-        self._receipt = 0  # the last one given out
-        self._reserved = 0  # no receipt beyond this before it is written down
+        self._secrets: dict[str, str] = {}  # by tracker URL, the newest last
+        self._receipt = 0  # the last number that was used
+        self._reserved = 0  # numbers up to this one are reserved on the disk
         self._file_lock: FileLock | None = None
-        self._taken = False  # whether another process has them
+        self._in_use = False  # another process has the file
 
     def open(self) -> None:
-        """Read what an earlier run left."""
+        """Lock the file, and read the secrets of an earlier run."""
         try:
             self._file_lock = lock_file(self._lock_path)
         except OSError as error:
-            self._complain(error)
+            self._log_failure(error)
             return
-        self._taken = self._file_lock is None
-        if self._taken:
+        self._in_use = self._file_lock is None
+        if self._in_use:
             log(f"{sanitize(self.path)} is in use: another process runs as this node; we claim nothing of it")
             return
         try:
-            kept = _read(self.path)
+            self._secrets, self._reserved = _read(self.path)
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
             log(f"{sanitize(self.path)} cannot be read ({error}); this node makes new secrets")
             return
-        self._secrets, self._reserved = kept
         self._receipt = self._reserved
 
-    def at(self, urls: Sequence[str]) -> Claim:
-        """Our claim at the tracker that has these addresses; its secret is on the disk when this returns."""
+    def claim(self, urls: Sequence[str]) -> Claim:
+        """The claim at the tracker that has these addresses. Its secret is on the disk on return."""
         with self._lock:
-            known = next((self._secrets[url] for url in urls if url in self._secrets), None)
-            if known is None and not self._taken:
-                known = secrets.token_urlsafe(32)
-            if known is not None:
-                self._put(urls, known)
+            secret = next((self._secrets[url] for url in urls if url in self._secrets), None)
+            if secret is None and not self._in_use:
+                secret = secrets.token_urlsafe(32)
+            if secret is not None:
+                self._put(urls, secret)
         return Claim(self, tuple(urls))
 
     def secret(self, url: str) -> str | None:
-        """The one for this tracker; None: the tracker may make one."""
+        """The secret for this tracker; None: the tracker may make one."""
         with self._lock:
             return self._secrets.get(url)
 
     def keep(self, urls: Sequence[str], secret: str) -> None:
-        """The tracker says that this one is ours; what cannot be one is ignored."""
+        """Store a secret that the tracker made. An ill-formed one is ignored."""
         if _SECRET.fullmatch(secret):
             with self._lock:
                 self._put(urls, secret)
 
     def forget(self, urls: Sequence[str]) -> None:
-        """The tracker has let us go."""
+        """Delete the secret for this tracker."""
         with self._lock:
             for url in urls:
                 self._secrets.pop(url, None)
             self._write()
 
     def holds(self, path: Path) -> bool:
-        """Whether ``path`` is, under any name, a file of secrets: ours, or another node's by its name."""
-        if is_claims_name(path.name) or is_claims_name(path.resolve().name):
+        """True if ``path`` is, under any name, a file of secrets: this node's, or by its name another's."""
+        if is_secrets_name(path.name) or is_secrets_name(path.resolve().name):
             return True
         try:
             return os.path.samefile(path, self.path)
         except OSError:
             return False
 
-    def receipt(self) -> int:
-        """A number larger than all before, over restarts, too."""
+    def next_receipt(self) -> int:
+        """A number larger than all before, also after a restart."""
         with self._lock:
             self._receipt += 1
             if self._receipt > self._reserved:
-                self._reserved = self._receipt + RESERVED - 1
+                self._reserved = self._receipt + RECEIPT_BATCH - 1
                 self._write()
             return self._receipt
 
     def close(self) -> None:
-        """Leave no file behind that says nothing."""
+        """Write the secrets, or delete the file if there are none, and end the lock."""
         with self._lock:
             if self._file_lock is not None:
                 self._write()
@@ -128,14 +126,14 @@ class Claims:
         if all(self._secrets.get(url) == secret for url in urls):
             return
         for url in urls:
-            self._secrets.pop(url, None)  # the newest come last
+            self._secrets.pop(url, None)
             self._secrets[url] = secret
         for url in list(self._secrets)[:-MAX_SECRETS]:
             del self._secrets[url]
         self._write()
 
     def _write(self) -> None:
-        if self._file_lock is None:  # another's, or the folder lets us write nothing
+        if self._file_lock is None:  # another process has the file, or the folder is read-only
             return
         try:
             if self._secrets:
@@ -144,9 +142,9 @@ class Claims:
             else:
                 self.path.unlink(missing_ok=True)
         except OSError as error:
-            self._complain(error)
+            self._log_failure(error)
 
-    def _complain(self, error: OSError) -> None:
+    def _log_failure(self, error: OSError) -> None:
         reason = error.strerror or type(error).__name__
         log(
             f"{sanitize(self.path)} cannot be written ({reason}); "
@@ -155,40 +153,40 @@ class Claims:
 
 
 class Claim:
-    """A node's claim to its number at one tracker, which may have several addresses."""
+    """A node's claim to its node_id at one tracker, which may have several addresses."""
 
-    def __init__(self, claims: Claims, urls: tuple[str, ...]) -> None:
-        self._claims = claims
+    def __init__(self, store: SecretStore, urls: tuple[str, ...]) -> None:
+        self._store = store
         self._urls = urls
 
     @property
     def secret(self) -> str | None:
-        """What proves it; None: the tracker may make one."""
-        return self._claims.secret(self._urls[0])
+        """The proof of the claim; None: the tracker may make one."""
+        return self._store.secret(self._urls[0])
 
     def keep(self, secret: str) -> None:
-        """The tracker's word for it."""
-        self._claims.keep(self._urls, secret)
+        """Store a secret that the tracker made."""
+        self._store.keep(self._urls, secret)
 
     def forget(self) -> None:
-        """After EXIT."""
-        self._claims.forget(self._urls)
+        """Delete the secret, after EXIT."""
+        self._store.forget(self._urls)
 
-    def receipt(self) -> int:
-        """The number of one more receipt."""
-        return self._claims.receipt()
+    def next_receipt(self) -> int:
+        """The number of the next receipt."""
+        return self._store.next_receipt()
 
 
 def _read(path: Path) -> tuple[dict[str, str], int]:
-    """Secrets by URL, and the last receipt that may have been given out; ValueError: it is none of ours."""
+    """Secrets by URL, and the last reserved receipt number. ValueError if the content is not valid."""
     descriptor = os.open(path, os.O_RDONLY | _OPEN)
     with open(descriptor, "rb") as file:
         if os.name == "posix" and os.fstat(descriptor).st_mode & 0o077:
-            with contextlib.suppress(OSError):  # a mounted Windows disk knows no modes: read it all the same
+            with contextlib.suppress(OSError):  # a mounted Windows disk has no modes: read the file anyway
                 os.fchmod(descriptor, 0o600)
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"larger than {MAX_BYTES} bytes")
+        content = file.read(MAX_SECRETS_BYTES + 1)
+    if len(content) > MAX_SECRETS_BYTES:
+        raise ValueError(f"larger than {MAX_SECRETS_BYTES} bytes")
     try:
         kept = json.loads(content)
         trackers, receipt = kept["trackers"], kept["receipt"]
@@ -198,4 +196,4 @@ def _read(path: Path) -> tuple[dict[str, str], int]:
             raise ValueError
         return dict(trackers), receipt
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ValueError("it is damaged") from None  # and nothing of it in what is said
+        raise ValueError("it is damaged") from None  # the message must not repeat the content

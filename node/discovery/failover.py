@@ -1,42 +1,45 @@
-"""Which of several addresses of one tracker is asked. Pure.
+"""Which of a tracker's addresses is asked. Pure.
 
-The first one is preferred. Requests go to the one that answered last; when it fails, to the next. One that
-failed rests, longer each time, and heartbeats alone find out whether a preferred one is back: a download does
-not wait for an address that hangs.
+The first address is preferred. Requests go to the address that answered last; if it fails, to the next. An
+address that failed is asked last for a while. Only heartbeats test whether a preferred address is back, so
+that no download waits for an address that hangs.
 """
 
 from __future__ import annotations
 
 import random
 
-FIRST_REST = 5.0  # seconds for which an address that failed is asked after the others; doubled each time
-LONGEST_REST = 60.0  # seconds
-SPREAD = 0.5  # of a rest that chance may take away: not all nodes come back to an address at once
+from common.backoff import Backoff
+
+# While an address that failed is asked after the others. Jitter: not all nodes return to it at once.
+ADDRESS_BACKOFF = Backoff(first=5.0, limit=60.0, jitter=0.5)
 
 
 class FailOver:
-    """The order of ``count`` addresses, by their index; times are monotonic seconds."""
+    """The order of ``count`` addresses, by index. Times are monotonic seconds."""
 
     def __init__(self, count: int, rng: random.Random) -> None:
         self._rng = rng
         self._failures = [0] * count
-        self._rested = [0.0] * count  # when each may be asked again before others
-        self.current = 0  # who answered last, or the preferred one
+        self._retry_at = [0.0] * count  # until then an address is asked after the others
+        self.current = 0  # the address that answered last; the preferred one at first
 
-    def order(self, now: float, looking: bool) -> list[int]:
-        """Whom to ask, one after the other; ``looking``: a preferred one that has rested is asked first."""
-        preferred = [index for index in range(self.current) if looking and self._rested[index] <= now]
-        others = [index for index in range(len(self._rested)) if index not in (*preferred, self.current)]
-        return [*preferred, self.current, *sorted(others, key=lambda index: self._rested[index])]
+    def order(self, now: float, test_preferred: bool) -> list[int]:
+        """The addresses in the order to ask them.
+
+        ``test_preferred``: begin with the preferred ones that may be asked again.
+        """
+        preferred = [i for i in range(self.current) if test_preferred and self._retry_at[i] <= now]
+        others = [i for i in range(len(self._retry_at)) if i not in (*preferred, self.current)]
+        return [*preferred, self.current, *sorted(others, key=lambda i: self._retry_at[i])]
 
     def answered(self, index: int) -> int:
-        """It did; returns who answered before."""
+        """Address ``index`` answered. Returns the address that answered before."""
         before, self.current = self.current, index
         self._failures[index] = 0
         return before
 
     def failed(self, index: int, now: float) -> None:
-        """It did not answer, or not as it should."""
-        rest = min(LONGEST_REST, FIRST_REST * 2 ** min(self._failures[index], 30))
+        """Address ``index`` did not answer as a tracker does."""
+        self._retry_at[index] = now + ADDRESS_BACKOFF.delay(self._failures[index], self._rng)
         self._failures[index] += 1
-        self._rested[index] = now + rest * self._rng.uniform(1 - SPREAD, 1)

@@ -1,45 +1,58 @@
-"""HTTP with one tracker process: POSTs over kept connections; answers bounded in size and in time.
+"""POST requests to one tracker process, over kept connections. Answers are bounded in size and in time.
 
-Thread-safe: each request borrows a session of its own, and a few are kept for the next. Neither proxies
-of the environment nor redirects are followed, so what a request carries goes to this host and port only.
+Neither proxies of the environment nor redirects are followed, so a request's secrets reach this host and port
+only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import re
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import requests
+import requests.adapters
 import urllib3
+import urllib3.connection
 
 from common.errors import TrackerUnavailable
-from node.discovery.deadline import DeadlineAdapter
 
-MAX_ANSWER = 4 << 20  # bytes
-READ_SIZE = 16 << 10  # bytes at a time
-KEPT_SESSIONS = 4
-HINT = "); is it running?"  # the end of what is said of a tracker that does not answer
+MAX_ANSWER = 4 << 20  # bytes of an answer's body
+READ_SIZE = 16 << 10  # bytes of one read
+KEPT_SESSIONS = 4  # connections kept for the next request
+HEAD_GRACE = 0.5  # seconds after the timeout until a connection that still receives the head is cut
+HINT = "); is it running?"  # the end of the message about a tracker that does not answer
 
-FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+_REASONS = {  # part of the error's text in lower case -> words for the user
+    "timed out": "timeout",
+    "refused": "connection refused",
+    "resol": "no such host",
+    "getaddrinfo": "no such host",
+    "unreachable": "network unreachable",
+    "badstatusline": "it speaks no HTTP",
+}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back; ``retry_after``: seconds that the answer asks for, if it does."""
+class HttpResponse:
+    """An answer. ``retry_after``: seconds that its Retry-After header asks for, if it has one."""
 
     status: int
     content: bytes
     retry_after: float | None
 
 
-class Exchange:
-    """Requests to the tracker at ``url``.
+class HttpClient:
+    """Requests to the tracker at ``url``. Thread-safe: each request uses a session of its own.
 
-    ``timeout``: seconds to wait for a connection, for an answer to begin, and for it to end.
+    ``timeout``: max seconds for the connection, for the first byte of the answer, and for its last.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -47,32 +60,32 @@ class Exchange:
         self._timeout = timeout
         self._sessions: queue.LifoQueue[requests.Session] = queue.LifoQueue(KEPT_SESSIONS)
 
-    def post(self, body: bytes, headers: Mapping[str, str], again: bool) -> Answer:
-        """POST to ``/tracker``; TrackerUnavailable if no answer comes.
+    def post(self, body: bytes, headers: Mapping[str, str], again: bool) -> HttpResponse:
+        """POST to ``/tracker``. TrackerUnavailable if no answer comes.
 
-        ``again``: ask a second time if the connection was cut, which a tracker does to kept ones. What does
-        harm when it is said twice must not be.
+        ``again``: repeat the request if the connection was closed, which a tracker may do with kept ones.
+        False for a request that must not arrive twice.
         """
         try:
             return self._post(body, headers)
-        except FAILURES as error:
+        except _FAILURES as error:
             if not again or "aborted" not in str(error):
                 raise self._unavailable(error) from None
         self.close()
         try:
             return self._post(body, headers)
-        except FAILURES as error:
+        except _FAILURES as error:
             raise self._unavailable(error) from None
 
     def close(self) -> None:
-        """Let go of the connections; a later request opens new ones."""
+        """Close the kept connections. A later request opens new ones."""
         while True:
             try:
                 self._sessions.get_nowait().close()
             except queue.Empty:
                 return
 
-    def _post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
         url = f"{self.url}/tracker"
         with (
             self._session() as session,
@@ -81,11 +94,11 @@ class Exchange:
             ) as response,
         ):
             retry_after = _seconds(response.headers.get("Retry-After", ""))
-            return Answer(response.status_code, self._read(response), retry_after)
+            return HttpResponse(response.status_code, self._read(response), retry_after)
 
     def _read(self, response: requests.Response) -> bytes:
-        # read1, where this urllib3 has it, returns what is there: a tracker that sends byte by byte
-        # cannot hold us.
+        # read1, where this urllib3 has it, returns what has arrived. So a tracker that sends one byte at a
+        # time cannot make a read last longer than the deadline.
         read = getattr(response.raw, "read1", response.raw.read)
         content, deadline = bytearray(), time.monotonic() + self._timeout
         while part := read(READ_SIZE, decode_content=False):
@@ -96,13 +109,13 @@ class Exchange:
                 raise garbled(self.url, f"it takes longer than {self._timeout:g} s")
         return bytes(content)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _session(self) -> Iterator[requests.Session]:
         try:
             session = self._sessions.get_nowait()
         except queue.Empty:
             session = requests.Session()
-            session.mount("http://", DeadlineAdapter())
+            session.mount("http://", _DeadlineAdapter())
             session.trust_env = False  # a proxy of the environment does not lead to a tracker on this machine
             session.headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
         try:
@@ -120,25 +133,51 @@ class Exchange:
 
 
 def garbled(url: str, what: str) -> TrackerUnavailable:
-    """The error for an answer that is none of a tracker's."""
+    """The error for an answer that no tracker would give."""
     return TrackerUnavailable(f"{url} does not answer as a tracker does ({what})")
-
-
-REASONS = {  # a part of the error's text, in lower case: what people are told
-    "timed out": "timeout",
-    "refused": "connection refused",
-    "resol": "no such host",
-    "getaddrinfo": "no such host",
-    "unreachable": "network unreachable",
-    "badstatusline": "it speaks no HTTP",
-}
 
 
 def _reason(error: Exception) -> str:
     text = str(error).lower()
-    return next((reason for part, reason in REASONS.items() if part in text), "connection lost")
+    return next((reason for part, reason in _REASONS.items() if part in text), "connection lost")
 
 
 def _seconds(header: str) -> float | None:
-    """Seconds of a Retry-After (RFC 9110, 10.2.3); a date would need the clock on the wall: ignored."""
+    """Seconds of a Retry-After (RFC 9110, 10.2.3). A date is ignored: it needs clocks that agree."""
     return float(header) if re.fullmatch(r"[0-9]{1,9}", header) else None
+
+
+class _DeadlineAdapter(requests.adapters.HTTPAdapter):
+    """Makes connections whose answers have a deadline for the head, too.
+
+    A timeout of ``requests`` holds for each read. A server that sends a byte now and then would keep the
+    client for ever.
+    """
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool}
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    def getresponse(self) -> Any:
+        sock = self.sock
+        timeout = sock.gettimeout() if sock is not None else None
+        if timeout is None:
+            return super().getresponse()
+        timer = threading.Timer(timeout + HEAD_GRACE, _cut, (sock,))
+        timer.daemon = True
+        timer.start()
+        try:
+            return super().getresponse()
+        finally:
+            timer.cancel()
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+def _cut(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # already closed
+        sock.shutdown(socket.SHUT_RDWR)

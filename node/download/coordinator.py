@@ -28,7 +28,7 @@ from node import events
 from node.content.atomic_rename import finish_rename
 from node.content.hashing import HashPool, Verdict
 from node.content.part_file import PartFile
-from node.discovery.base import Discovery
+from node.discovery.base import PeerSource
 from node.download.checking import check_existing, check_part, check_room
 from node.download.disk_full import RetryWhenFull
 from node.download.known_peers import Candidate, KnownPeers
@@ -68,7 +68,7 @@ class Surroundings:
 
     settings: NodeSettings
     own: Peer  # this node, as others reach it
-    trackers: Sequence[Discovery]  # whom to ask for owners, in this order
+    trackers: Sequence[PeerSource]  # whom to ask for owners, in this order
     verifier: HashPool
     emit: events.EventSink
     transport: Transport  # the node's own, which all its downloads share
@@ -98,9 +98,7 @@ class Download:
         self._candidates = KnownPeers(surroundings.own)
         places = SourceLimits(settings.max_owners, settings.max_partial_owners)
         self._crew = SourcePool(self._candidates, self._lock, places, self._source_thread)
-        self._search = PeerSearch(
-            surroundings.trackers, metainfo.name, metainfo.info_hash_hex, self._owners_found
-        )
+        self._search = PeerSearch(surroundings.trackers, metainfo, self._owners_found)
         self._no_owner_because = "the tracker knows no owner"
         self._part: PartFile | None = None
         self._place: RetryWhenFull | None = None  # the part, for those who write to it

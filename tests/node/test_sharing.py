@@ -58,7 +58,7 @@ def states(sharing: Sharing) -> list[str]:
 def test_what_is_shared_is_announced_and_listed(sharing: Sharing, share, heard: list[events.Event]) -> None:
     path = share("a.bin", b"hello")
     assert sharing.is_sharing()
-    (file,) = sharing.owned_files()
+    (file,) = sharing.owned_files(())
     assert (file.filename, file.size, file.complete) == ("a.bin", 5, True)
     assert states(sharing) == ["sharing"]
     assert isinstance(heard[0], events.Sharing)
@@ -84,7 +84,7 @@ def test_a_file_that_changed_is_not_offered_any_more(
     change(path)
     sharing.check_files()
     assert not sharing.is_sharing()
-    assert sharing.owned_files() == []
+    assert sharing.owned_files(()) == []
     assert states(sharing)[0].startswith("stopped: ")
     stopped = [event for event in heard if isinstance(event, events.SharingStopped)]
     assert len(stopped) == 1
@@ -189,15 +189,15 @@ def test_an_unfinished_file_is_announced_with_its_first_piece(
     sharing: Sharing, unfinished: Unfinished
 ) -> None:
     sharing.share_part(unfinished.metainfo, unfinished.part, unfinished.snapshot)
-    assert sharing.owned_files() == []
+    assert sharing.owned_files(()) == []
     unfinished.verify(2)
-    (file,) = sharing.owned_files()
+    (file,) = sharing.owned_files(())
     assert (file.filename, file.size, file.complete) == ("a.bin", 65536, False)
     (row,) = sharing.files()
     assert (row.complete, row.state, row.path) == (False, "sharing", str(unfinished.part.path))
     assert sharing.serves(unfinished.metainfo.info_hash) is None  # so that its download may be asked for
     sharing.check_files()  # it is written to all the time, and no worse for it
-    assert sharing.owned_files() == [file]
+    assert sharing.owned_files(()) == [file]
 
 
 def test_of_an_unfinished_file_only_verified_bytes_are_held(sharing: Sharing, unfinished: Unfinished) -> None:
@@ -222,12 +222,12 @@ def test_a_finished_file_takes_the_parts_place(sharing: Sharing, unfinished: Unf
     sharing.share(unfinished.metainfo, SharedFile.open(path), path)
     offer_of(sharing).read_into(0, buffer)
     assert buffer == unfinished.CONTENT[:10]
-    (file,) = sharing.owned_files()
+    (file,) = sharing.owned_files(())
     assert file.complete
     sharing.withdraw_part(unfinished.metainfo.info_hash)
-    assert sharing.owned_files() == [file]
+    assert sharing.owned_files(()) == [file]
     sharing.share_part(unfinished.metainfo, unfinished.part, unfinished.snapshot)  # too late, and harmless
-    assert sharing.owned_files() == [file]
+    assert sharing.owned_files(()) == [file]
     assert not [event for event in heard if isinstance(event, events.SharingStopped)]
 
 
@@ -237,7 +237,7 @@ def test_the_part_of_a_download_that_ended_is_not_offered_any_more(
     unfinished.verify(0)
     sharing.share_part(unfinished.metainfo, unfinished.part, unfinished.snapshot)
     sharing.withdraw_part(unfinished.metainfo.info_hash)
-    assert sharing.owned_files() == [] and not sharing.is_sharing()
+    assert sharing.owned_files(()) == [] and not sharing.is_sharing()
 
 
 def test_too_many_open_files_do_not_end_sharing(

@@ -15,8 +15,9 @@ import pytest
 from common import bencode
 from common.errors import MessageError, MetainfoError, TrackerRefused, TrackerUnavailable
 from common.metainfo import MAX_PIECES, decode_metainfo
-from node.discovery.classroom import MAX_OWNERS, MAX_REASON, TrackerClient, tracker_url
+from node.discovery.classroom import MAX_OWNERS, MAX_REASON, TrackerClient
 from node.discovery.http_client import MAX_ANSWER
+from node.discovery.tracker_url import tracker_url
 
 PATIENCE = 20.0  # seconds for one answer; each of these tests takes a small part of one
 HASH = "ab" * 20

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from common.backoff import Backoff
 from common.errors import TrackerBusy, TrackerRefused, TrackerUnavailable
 from common.messages import OwnedFile
 from node.discovery import failover
-from node.discovery.classroom import PUT_OFF, TrackerClient
-from node.discovery.credentials import Claim, Claims
-from node.discovery.schedule import LONGEST_PUT_OFF
+from node.discovery.classroom import DEFAULT_RETRY_AFTER, TrackerClient
+from node.discovery.credentials import Claim, SecretStore
+from node.discovery.schedule import MAX_RETRY_AFTER
 
 A = ("127.0.0.1", 4001)
 FILE = OwnedFile("f", "ab" * 20, 9)
@@ -23,20 +24,20 @@ Play = Callable[[], Any]
 
 
 @pytest.fixture
-def claims(tmp_path: Path) -> Iterator[Claims]:
-    made = Claims(tmp_path, 1)
+def claims(tmp_path: Path) -> Iterator[SecretStore]:
+    made = SecretStore(tmp_path, 1)
     made.open()
     yield made
     made.close()
 
 
 @pytest.fixture
-def client_of(claims: Claims) -> Iterator[Callable[..., TrackerClient]]:
+def client_of(claims: SecretStore) -> Iterator[Callable[..., TrackerClient]]:
     """Makes clients of node 1 that claim their number; closed in the end."""
     made: list[TrackerClient] = []
 
     def make(*urls: str, claim: Claim | None = None, **more: Any) -> TrackerClient:
-        made.append(TrackerClient(urls, 1, 20.0, claim or claims.at(urls), **more))
+        made.append(TrackerClient(urls, 1, 20.0, claim or claims.claim(urls), **more))
         return made[-1]
 
     yield make
@@ -48,7 +49,7 @@ def ask_everything(client: TrackerClient) -> None:
     client.register(A)
     client.own([FILE])
     client.need("f")
-    client.update("f", 2, FILE.info_hash, 9, client.receipt())
+    client.update("f", 2, FILE.info_hash, 9, client.next_receipt())
     client.exit()
 
 
@@ -63,7 +64,7 @@ def nobody() -> str:
 
 
 def test_every_request_carries_secret_and_key(
-    play_tracker: Play, claims: Claims, client_of: Callable[..., TrackerClient]
+    play_tracker: Play, claims: SecretStore, client_of: Callable[..., TrackerClient]
 ) -> None:
     tracker = play_tracker()
     ask_everything(client_of(tracker.url, swarm_key=KEY))
@@ -91,13 +92,13 @@ def test_who_claims_nothing_sends_nothing(play_tracker: Play) -> None:
 
 
 def test_the_tracker_may_make_the_secret(
-    play_tracker: Play, tmp_path: Path, claims: Claims, client_of: Callable[..., TrackerClient]
+    play_tracker: Play, tmp_path: Path, claims: SecretStore, client_of: Callable[..., TrackerClient]
 ) -> None:
     """Which it does for whoever has none: another process as the same node."""
     tracker = play_tracker()
-    other = Claims(tmp_path, 1)
+    other = SecretStore(tmp_path, 1)
     other.open()
-    client = client_of(tracker.url, claim=other.at([tracker.url]))
+    client = client_of(tracker.url, claim=other.claim([tracker.url]))
     tracker.answer = lambda mode, fields: (200, {"interval": 11, "claimed": True, "secret": "m" * 43}, {})
     client.register(A)
     client.register(A)
@@ -121,7 +122,7 @@ def test_a_tracker_that_knows_nothing_of_claims_is_served(
 
 
 def test_after_leaving_the_secret_is_forgotten_but_not_if_nobody_heard(
-    play_tracker: Play, claims: Claims, client_of: Callable[..., TrackerClient]
+    play_tracker: Play, claims: SecretStore, client_of: Callable[..., TrackerClient]
 ) -> None:
     tracker = play_tracker()
     client = client_of(tracker.url)
@@ -131,7 +132,7 @@ def test_after_leaving_the_secret_is_forgotten_but_not_if_nobody_heard(
         client.leave()
     assert claims.secret(tracker.url)
     tracker.answer = lambda mode, fields: (200, {}, {})
-    beside = client.beside(5.0)
+    beside = client.with_timeout(5.0)
     beside.register = lambda addr: None  # type: ignore[method-assign,assignment]
     beside._addr = A
     beside.leave()
@@ -140,7 +141,7 @@ def test_after_leaving_the_secret_is_forgotten_but_not_if_nobody_heard(
 
 
 def test_what_a_tracker_repeats_does_not_get_into_a_message(
-    play_tracker: Play, claims: Claims, client_of: Callable[..., TrackerClient]
+    play_tracker: Play, claims: SecretStore, client_of: Callable[..., TrackerClient]
 ) -> None:
     tracker = play_tracker()
     client = client_of(tracker.url, swarm_key=KEY)
@@ -160,9 +161,9 @@ def test_an_upload_is_said_again_only_to_who_counts_it_once(
     tracker = play_tracker()
     client = client_of(tracker.url)
     asked: list[bool] = []
-    real = client._exchanges[0].post
+    real = client._http[0].post
     monkeypatch.setattr(
-        client._exchanges[0],
+        client._http[0],
         "post",
         lambda body, headers, again: asked.append(again) or real(body, headers, again),
     )
@@ -208,7 +209,13 @@ def test_a_403_says_what_can_be_done(
 @pytest.mark.parametrize("status", [429, 503, 507])
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("0", 0.0), ("999999", LONGEST_PUT_OFF), ("soon", PUT_OFF), ("", PUT_OFF)],
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("999999", MAX_RETRY_AFTER),
+        ("soon", DEFAULT_RETRY_AFTER),
+        ("", DEFAULT_RETRY_AFTER),
+    ],
 )
 def test_not_now_is_no_refusal_and_says_for_how_long(
     play_tracker: Play, client_of: Callable[..., TrackerClient], status: int, header: str, seconds: float
@@ -241,14 +248,14 @@ def test_what_was_put_off_is_not_asked_before_its_time_and_nothing_else_waits(
 
 
 def test_the_first_that_answers_is_asked_with_the_same_secret(
-    play_tracker: Play, claims: Claims, client_of: Callable[..., TrackerClient], nobody: str
+    play_tracker: Play, claims: SecretStore, client_of: Callable[..., TrackerClient], nobody: str
 ) -> None:
     tracker, moved = play_tracker(), []
-    client = client_of(nobody, tracker.url, moved=lambda *told: moved.append(told))
+    client = client_of(nobody, tracker.url, on_moved=lambda *told: moved.append(told))
     ask_everything(client)
     assert tracker.modes() == [0, 1, 2, 3, 4]
     assert claims.secret(nobody) == claims.secret(tracker.url)
-    assert client.answering == tracker.url and client.url == nobody
+    assert client.name == tracker.url and client.url == nobody
     ((url, before, reason),) = moved
     assert (url, before) == (tracker.url, nobody)
     assert reason == f"tracker {nobody} does not answer (connection refused)"
@@ -258,14 +265,14 @@ def test_the_preferred_one_is_asked_again_by_a_heartbeat_once_it_has_rested(
     play_tracker: Play, client_of: Callable[..., TrackerClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, moved = play_tracker(), play_tracker(), []
-    client = client_of(first.url, second.url, moved=lambda *told: moved.append(told))
+    client = client_of(first.url, second.url, on_moved=lambda *told: moved.append(told))
     first.refuse(503)
     client.register(A)
     first.answer = second.answer
     client.register(A)
     client.need("f")
     assert (first.modes(), second.modes()) == ([0], [0, 0, 2])  # it rests
-    monkeypatch.setattr(failover, "FIRST_REST", 0.0)
+    monkeypatch.setattr(failover, "ADDRESS_BACKOFF", Backoff(0.0, 0.0))
     client._failover.failed(0, 0.0)
     client.need("f")
     assert first.modes() == [0]  # a search does not find out whether it is back

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from common.errors import MessageError, TrackerRefused, TrackerUnavailable
 from common.messages import OwnedFile, OwnerEntry
 from node.discovery import http_client
-from node.discovery.base import Discovery
-from node.discovery.classroom import TrackerClient, tracker_url
+from node.discovery.base import PeerSource
+from node.discovery.classroom import TrackerClient
+from node.discovery.tracker_url import tracker_url
 
 A, B = ("127.0.0.1", 4001), ("127.0.0.1", 4002)
 HASH = "ab" * 20
@@ -118,8 +119,8 @@ def test_ten_thousand_files_are_announced_in_ten_requests(
     client = make_client(tracker_process.url)
     client.register(A)
     asked = []
-    real = http_client.Exchange._post
-    monkeypatch.setattr(http_client.Exchange, "_post", lambda *words: asked.append(1) or real(*words))
+    real = http_client.HttpClient._post
+    monkeypatch.setattr(http_client.HttpClient, "_post", lambda *words: asked.append(1) or real(*words))
     client.own([OwnedFile(f"file {n}", f"{n:040x}", n) for n in range(10_000)])
     assert len(asked) == 10
     assert client.register(A).files == 10_000
@@ -323,5 +324,5 @@ def test_any_text_is_a_tracker_url_or_a_message_error(url: str) -> None:
 
 
 def test_it_is_a_discovery() -> None:
-    discovery: Discovery = TrackerClient("http://127.0.0.1:1", 1)
+    discovery: PeerSource = TrackerClient("http://127.0.0.1:1", 1)
     assert discovery

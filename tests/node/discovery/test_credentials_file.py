@@ -15,19 +15,19 @@ from pathlib import Path
 import pytest
 
 from node.discovery import credentials as module
-from node.discovery.credentials import MAX_SECRETS, RESERVED, Claims, is_claims_name
+from node.discovery.credentials import MAX_SECRETS, RECEIPT_BATCH, SecretStore, is_secrets_name
 
 A, B, C = "http://127.0.0.1:1", "http://127.0.0.1:2", "http://10.0.0.1:1"
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[..., Claims]]:
+def opened(tmp_path: Path) -> Iterator[Callable[..., SecretStore]]:
     """Opens claims of node 5, closed in the end."""
-    made: list[Claims] = []
+    made: list[SecretStore] = []
 
-    def open_claims(folder: Path = tmp_path) -> Claims:
-        made.append(Claims(folder, 5))
+    def open_claims(folder: Path = tmp_path) -> SecretStore:
+        made.append(SecretStore(folder, 5))
         made[-1].open()
         return made[-1]
 
@@ -36,7 +36,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Claims]]:
         claims.close()
 
 
-def crash(claims: Claims) -> None:
+def crash(claims: SecretStore) -> None:
     """What kill -9 leaves: the files as they are, and no lock."""
     lock = claims._file_lock
     assert lock is not None and lock.descriptor is not None
@@ -44,78 +44,78 @@ def crash(claims: Claims) -> None:
     lock.descriptor = claims._file_lock = None
 
 
-def test_each_tracker_has_a_secret_of_its_own(opened: Callable[..., Claims]) -> None:
+def test_each_tracker_has_a_secret_of_its_own(opened: Callable[..., SecretStore]) -> None:
     claims = opened()
-    first, second = claims.at([A]).secret, claims.at([B]).secret
+    first, second = claims.claim([A]).secret, claims.claim([B]).secret
     assert first and second and first != second
     assert len(first) == 43  # 32 random bytes in base64url
-    assert claims.at([A]).secret == first
+    assert claims.claim([A]).secret == first
 
 
 def test_a_secret_is_on_the_disk_before_anybody_hears_of_it_and_only_for_us(
-    opened: Callable[..., Claims],
+    opened: Callable[..., SecretStore],
 ) -> None:
     claims = opened()
-    secret = claims.at([A]).secret
+    secret = claims.claim([A]).secret
     assert json.loads(claims.path.read_text())["trackers"] == {A: secret}
     if os.name == "posix":
         assert stat.S_IMODE(claims.path.stat().st_mode) == 0o600
     assert claims.path.name.startswith(".")
 
 
-def test_it_survives_a_crash(opened: Callable[..., Claims]) -> None:
+def test_it_survives_a_crash(opened: Callable[..., SecretStore]) -> None:
     claims = opened()
-    secret, receipts = claims.at([A]).secret, [claims.receipt() for _ in range(3)]
+    secret, receipts = claims.claim([A]).secret, [claims.next_receipt() for _ in range(3)]
     crash(claims)
     again = opened()
-    assert again.at([A]).secret == secret
-    assert again.receipt() > receipts[-1]
+    assert again.claim([A]).secret == secret
+    assert again.next_receipt() > receipts[-1]
 
 
-def test_receipts_only_grow_over_any_number_of_crashes(opened: Callable[..., Claims]) -> None:
+def test_receipts_only_grow_over_any_number_of_crashes(opened: Callable[..., SecretStore]) -> None:
     numbers = []
-    for count in (1, RESERVED, RESERVED + 1, 3):
+    for count in (1, RECEIPT_BATCH, RECEIPT_BATCH + 1, 3):
         claims = opened()
-        claims.at([A])
-        numbers += [claims.receipt() for _ in range(count)]
+        claims.claim([A])
+        numbers += [claims.next_receipt() for _ in range(count)]
         crash(claims)
     assert numbers == sorted(set(numbers)) and numbers[0] >= 1
 
 
-def test_after_exit_nothing_is_left(opened: Callable[..., Claims], tmp_path: Path) -> None:
+def test_after_exit_nothing_is_left(opened: Callable[..., SecretStore], tmp_path: Path) -> None:
     claims = opened()
-    claim = claims.at([A])
+    claim = claims.claim([A])
     secret = claim.secret
-    claims.receipt()
+    claims.next_receipt()
     claim.forget()
     assert claim.secret is None
     claims.close()
     assert list(tmp_path.iterdir()) == []
-    assert opened().at([A]).secret != secret
+    assert opened().claim([A]).secret != secret
 
 
-def test_a_tracker_that_heard_no_exit_is_kept(opened: Callable[..., Claims]) -> None:
+def test_a_tracker_that_heard_no_exit_is_kept(opened: Callable[..., SecretStore]) -> None:
     claims = opened()
-    kept, gone = claims.at([A]), claims.at([B])
+    kept, gone = claims.claim([A]), claims.claim([B])
     secret = kept.secret
     gone.forget()
     claims.close()
     again = opened()
-    assert again.at([A]).secret == secret
+    assert again.claim([A]).secret == secret
     assert json.loads(again.path.read_text())["trackers"] == {A: secret}
 
 
-def test_several_addresses_of_one_tracker_share_a_secret(opened: Callable[..., Claims]) -> None:
+def test_several_addresses_of_one_tracker_share_a_secret(opened: Callable[..., SecretStore]) -> None:
     claims = opened()
-    secret = claims.at([B]).secret
-    assert claims.at([A, B]).secret == secret  # the one that is known at one of them
-    assert claims.at([A]).secret == secret
-    assert claims.at([C]).secret != secret
+    secret = claims.claim([B]).secret
+    assert claims.claim([A, B]).secret == secret  # the one that is known at one of them
+    assert claims.claim([A]).secret == secret
+    assert claims.claim([C]).secret != secret
 
 
-def test_what_the_tracker_made_is_kept_if_it_can_be_one(opened: Callable[..., Claims]) -> None:
+def test_what_the_tracker_made_is_kept_if_it_can_be_one(opened: Callable[..., SecretStore]) -> None:
     claims = opened()
-    claim = claims.at([A])
+    claim = claims.claim([A])
     claim.keep("x" * 43)
     assert claim.secret == "x" * 43 == json.loads(claims.path.read_text())["trackers"][A]
     for nonsense in ("", "x" * 31, "x" * 129, "x" * 42 + "\n", "a b" * 20, "é" * 43):
@@ -123,19 +123,19 @@ def test_what_the_tracker_made_is_kept_if_it_can_be_one(opened: Callable[..., Cl
         assert claim.secret == "x" * 43
 
 
-def test_the_oldest_secrets_of_very_many_trackers_are_forgotten(opened: Callable[..., Claims]) -> None:
+def test_the_oldest_secrets_of_very_many_trackers_are_forgotten(opened: Callable[..., SecretStore]) -> None:
     claims = opened()
     for port in range(1, MAX_SECRETS + 11):
-        claims.at([f"http://127.0.0.1:{port}"])
+        claims.claim([f"http://127.0.0.1:{port}"])
     kept = list(json.loads(claims.path.read_text())["trackers"])
     assert kept == [f"http://127.0.0.1:{port}" for port in range(11, MAX_SECRETS + 11)]
 
 
-def test_another_process_as_the_same_node_gets_no_secret(opened: Callable[..., Claims]) -> None:
+def test_another_process_as_the_same_node_gets_no_secret(opened: Callable[..., SecretStore]) -> None:
     """Else a node started twice by mistake would move itself away from where it is."""
     first, second = opened(), opened()
-    secret = first.at([A]).secret
-    claim = second.at([A])
+    secret = first.claim([A]).secret
+    claim = second.claim([A])
     assert claim.secret is None
     claim.keep("y" * 43)  # the tracker made it one
     assert claim.secret == "y" * 43
@@ -143,17 +143,17 @@ def test_another_process_as_the_same_node_gets_no_secret(opened: Callable[..., C
     second.close()
     assert first.path.exists()
     first.close()
-    assert opened().at([A]).secret == secret
+    assert opened().claim([A]).secret == secret
 
 
-def test_the_lock_ends_with_the_process(tmp_path: Path, opened: Callable[..., Claims]) -> None:
+def test_the_lock_ends_with_the_process(tmp_path: Path, opened: Callable[..., SecretStore]) -> None:
     program = (
-        "import os, pathlib; from node.discovery.credentials import Claims;"
-        f"c = Claims(pathlib.Path({str(tmp_path)!r}), 5); c.open(); c.at([{A!r}]); os._exit(9)"
+        "import os, pathlib; from node.discovery.credentials import SecretStore;"
+        f"c = SecretStore(pathlib.Path({str(tmp_path)!r}), 5); c.open(); c.claim([{A!r}]); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 9
     secret = json.loads((tmp_path / ".claims-5.json").read_text())["trackers"][A]
-    assert opened().at([A]).secret == secret
+    assert opened().claim([A]).secret == secret
 
 
 @pytest.mark.parametrize(
@@ -165,39 +165,41 @@ def test_the_lock_ends_with_the_process(tmp_path: Path, opened: Callable[..., Cl
         b'{"trackers": {}, "receipt": -9999999999999999999}', b'{"trackers": {}, "receipt": "1"}',
         b'{"trackers": {}, "receipt": 1e3}', b'{"trackers": {}, "receipt": -5}',
         b'{"trackers": {}, "receipt": true}',
-        b" " * (module.MAX_BYTES + 1), b"\xff\xfe",
+        b" " * (module.MAX_SECRETS_BYTES + 1), b"\xff\xfe",
     ],
 )  # fmt: skip
-def test_a_damaged_file_is_made_anew(opened: Callable[..., Claims], tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_made_anew(
+    opened: Callable[..., SecretStore], tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / ".claims-5.json").write_bytes(content)
     claims = opened()
-    secret = claims.at([A]).secret
+    secret = claims.claim([A]).secret
     assert secret and json.loads(claims.path.read_text())["trackers"] == {A: secret}
-    assert claims.receipt() == 1
+    assert claims.next_receipt() == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has other permissions")
-def test_a_file_that_others_could_read_is_closed_to_them(opened: Callable[..., Claims]) -> None:
+def test_a_file_that_others_could_read_is_closed_to_them(opened: Callable[..., SecretStore]) -> None:
     claims = opened()
-    secret = claims.at([A]).secret
+    secret = claims.claim([A]).secret
     crash(claims)
     claims.path.chmod(0o644)
     again = opened()
-    assert again.at([A]).secret == secret
+    assert again.claim([A]).secret == secret
     assert stat.S_IMODE(again.path.stat().st_mode) == 0o600
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links are not for everybody on Windows")
-def test_a_link_in_its_place_is_not_followed(opened: Callable[..., Claims], tmp_path: Path) -> None:
+def test_a_link_in_its_place_is_not_followed(opened: Callable[..., SecretStore], tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text(json.dumps({"trackers": {A: "z" * 43}, "receipt": 1}))
     (tmp_path / ".claims-5.json").symlink_to(elsewhere)
-    assert opened().at([A]).secret != "z" * 43
+    assert opened().claim([A]).secret != "z" * 43
     assert "z" * 43 in elsewhere.read_text()
 
 
 def test_a_disk_that_takes_nothing_stops_nothing(
-    opened: Callable[..., Claims], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    opened: Callable[..., SecretStore], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(logging.getLogger("swarm"), "propagate", True)
 
@@ -207,41 +209,41 @@ def test_a_disk_that_takes_nothing_stops_nothing(
     claims = opened()
     monkeypatch.setattr(module, "atomic_write", full)
     with caplog.at_level(logging.INFO):
-        claim = claims.at([A])
-    assert claim.secret and claim.receipt() == 1
+        claim = claims.claim([A])
+    assert claim.secret and claim.next_receipt() == 1
     assert "No space left" in caplog.text and claim.secret not in caplog.text
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_a_disk_that_knows_no_permissions_stops_nothing(
-    opened: Callable[..., Claims], monkeypatch: pytest.MonkeyPatch
+    opened: Callable[..., SecretStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")  # a Windows disk mounted in WSL
 
     claims = opened()
-    secret = claims.at([A]).secret
+    secret = claims.claim([A]).secret
     crash(claims)
     claims.path.chmod(0o777)
     monkeypatch.setattr(os, "fchmod", refuse)
-    assert opened().at([A]).secret == secret
+    assert opened().claim([A]).secret == secret
 
 
-def test_a_folder_that_is_not_there_stops_nothing(opened: Callable[..., Claims], tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_stops_nothing(opened: Callable[..., SecretStore], tmp_path: Path) -> None:
     claims = opened(tmp_path / "missing")
-    claim = claims.at([A])
-    assert claim.secret and claim.receipt() == 1
+    claim = claims.claim([A])
+    assert claim.secret and claim.next_receipt() == 1
     claim.forget()
 
 
-def test_nothing_shows_a_secret(opened: Callable[..., Claims]) -> None:
+def test_nothing_shows_a_secret(opened: Callable[..., SecretStore]) -> None:
     claims = opened()
-    claim = claims.at([A])
+    claim = claims.claim([A])
     assert claim.secret not in f"{claim!r} {claims!r} {claim} {claims}"
 
 
 def test_names_that_are_ours() -> None:
     for name in (".claims-5.json", ".claims-5.lock", ".CLAIMS-5.json", ".claims-17.json.0a1b"):
-        assert is_claims_name(name)
+        assert is_secrets_name(name)
     for name in ("claims-5.json", ".claims-.json", ".claims-5.jsonx", "x.claims-5.json"):
-        assert not is_claims_name(name)
+        assert not is_secrets_name(name)

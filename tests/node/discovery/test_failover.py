@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
-from node.discovery.failover import FIRST_REST, LONGEST_REST, SPREAD, FailOver
+from node.discovery.failover import ADDRESS_BACKOFF, FailOver
+
+FIRST, LIMIT, JITTER = ADDRESS_BACKOFF.first, ADDRESS_BACKOFF.limit, ADDRESS_BACKOFF.jitter
 
 
 def made(count: int = 3) -> FailOver:
@@ -12,8 +14,8 @@ def made(count: int = 3) -> FailOver:
 
 
 def test_the_first_is_preferred_and_the_others_follow() -> None:
-    assert made().order(0.0, looking=False) == [0, 1, 2]
-    assert made(1).order(0.0, looking=True) == [0]
+    assert made().order(0.0, test_preferred=False) == [0, 1, 2]
+    assert made(1).order(0.0, test_preferred=True) == [0]
 
 
 def test_who_answered_is_asked_again_and_whoever_failed_last_comes_last() -> None:
@@ -21,35 +23,35 @@ def test_who_answered_is_asked_again_and_whoever_failed_last_comes_last() -> Non
     choice.failed(0, 0.0)
     assert choice.answered(1) == 0
     assert choice.current == 1
-    assert choice.order(1.0, looking=True) == [1, 2, 0]
+    assert choice.order(1.0, test_preferred=True) == [1, 2, 0]
 
 
 def test_a_preferred_one_that_has_rested_is_looked_for_by_heartbeats_only() -> None:
     choice = made()
     choice.failed(0, 0.0)
     choice.answered(1)
-    assert choice.order(FIRST_REST, looking=False)[0] == 1
-    assert choice.order(FIRST_REST, looking=True) == [0, 1, 2]
+    assert choice.order(FIRST, test_preferred=False)[0] == 1
+    assert choice.order(FIRST, test_preferred=True) == [0, 1, 2]
     assert choice.answered(0) == 1
-    assert choice.order(FIRST_REST, looking=False) == [0, 1, 2]
+    assert choice.order(FIRST, test_preferred=False) == [0, 1, 2]
 
 
 def test_rests_double_and_are_bounded_and_chance_spreads_them() -> None:
     def asked_again(choice: FailOver, after: float) -> bool:
-        return choice.order(after, looking=True)[0] == 0
+        return choice.order(after, test_preferred=True)[0] == 0
 
     for seed in range(50):
         choice = FailOver(2, random.Random(seed))
         choice.answered(1)
         for failures in range(40):
             choice.failed(0, 0.0)
-            rest = min(LONGEST_REST, FIRST_REST * 2**failures)
+            rest = min(LIMIT, FIRST * 2**failures)
             assert asked_again(choice, rest)
-            assert not asked_again(choice, rest * (1 - SPREAD) - 0.01)
+            assert not asked_again(choice, rest * (1 - JITTER) - 0.01)
         choice.answered(0)
         choice.answered(1)
         choice.failed(0, 0.0)
-        assert asked_again(choice, FIRST_REST)  # an answer ends the growth
+        assert asked_again(choice, FIRST)  # an answer ends the growth
 
 
 def test_every_address_is_asked_once_whatever_happened() -> None:

@@ -9,19 +9,19 @@ import pytest
 
 from node.discovery.schedule import (
     FIRST_RETRY,
-    GROWTH,
-    JITTER,
-    LONGEST_PUT_OFF,
-    SHORTEST_INTERVAL,
-    SHORTEST_RETRY,
-    Schedule,
+    HEARTBEAT_JITTER,
+    MAX_RETRY_AFTER,
+    MIN_INTERVAL,
+    MIN_RETRY,
+    RETRY_GROWTH,
+    HeartbeatSchedule,
 )
 
 T = 11.0  # seconds: an interval
 
 
-def made(seed: int = 1, heartbeat: float = 20.0) -> Schedule:
-    return Schedule(heartbeat, random.Random(seed))
+def made(seed: int = 1, heartbeat: float = 20.0) -> HeartbeatSchedule:
+    return HeartbeatSchedule(heartbeat, random.Random(seed))
 
 
 def test_heartbeats_fall_within_a_tenth_of_the_interval() -> None:
@@ -30,14 +30,14 @@ def test_heartbeats_fall_within_a_tenth_of_the_interval() -> None:
     for _ in range(1000):
         schedule.answered(100.0, T)
         waits.append(schedule.due - 100.0)
-    assert min(waits) >= T * (1 - JITTER) and max(waits) <= T * (1 + JITTER)
-    assert max(waits) - min(waits) > 1.9 * JITTER * T
+    assert min(waits) >= T * (1 - HEARTBEAT_JITTER) and max(waits) <= T * (1 + HEARTBEAT_JITTER)
+    assert max(waits) - min(waits) > 1.9 * HEARTBEAT_JITTER * T
 
 
 def test_no_tracker_is_called_without_a_pause() -> None:
     schedule = made()
     schedule.answered(0.0, 1e-9)
-    assert schedule.due >= SHORTEST_INTERVAL * (1 - JITTER)
+    assert schedule.due >= MIN_INTERVAL * (1 - HEARTBEAT_JITTER)
 
 
 def test_tries_are_spread_below_a_bound_that_grows_up_to_the_interval() -> None:
@@ -48,10 +48,10 @@ def test_tries_are_spread_below_a_bound_that_grows_up_to_the_interval() -> None:
         for failure in range(12):
             schedule.failed(50.0)
             wait = schedule.due - 50.0
-            assert SHORTEST_RETRY <= wait <= min(T, FIRST_RETRY * GROWTH**failure)
+            assert MIN_RETRY <= wait <= min(T, FIRST_RETRY * RETRY_GROWTH**failure)
             longest[failure] = max(longest[failure], wait)
     assert all(
-        wait > 0.95 * min(T, FIRST_RETRY * GROWTH**failure) for failure, wait in enumerate(longest)
+        wait > 0.95 * min(T, FIRST_RETRY * RETRY_GROWTH**failure) for failure, wait in enumerate(longest)
     )  # and chance uses all of it
 
 
@@ -74,12 +74,12 @@ def test_a_tracker_that_never_answered_is_tried_as_often_as_one_of_ours_wants_to
 def test_what_the_tracker_asks_for_is_kept_and_bounded() -> None:
     schedule = made()
     schedule.answered(0.0, T)
-    schedule.failed(0.0, put_off=30.0)
-    assert 30.0 + SHORTEST_RETRY <= schedule.due <= 30.0 + FIRST_RETRY
-    schedule.failed(0.0, put_off=1e9)
-    assert schedule.due <= LONGEST_PUT_OFF + T
-    schedule.failed(0.0, put_off=-5.0)
-    assert schedule.due >= SHORTEST_RETRY
+    schedule.failed(0.0, retry_after=30.0)
+    assert 30.0 + MIN_RETRY <= schedule.due <= 30.0 + FIRST_RETRY
+    schedule.failed(0.0, retry_after=1e9)
+    assert schedule.due <= MAX_RETRY_AFTER + T
+    schedule.failed(0.0, retry_after=-5.0)
+    assert schedule.due >= MIN_RETRY
 
 
 def test_all_bounds_hold_after_very_many_failures() -> None:
@@ -100,7 +100,7 @@ def test_ten_thousand_nodes_come_back_within_an_interval_and_not_at_once(
     count, gone = 10_000, 100.0
     back = gone + away
     rng = random.Random(7)
-    nodes = [Schedule(20.0, rng) for _ in range(count)]
+    nodes = [HeartbeatSchedule(20.0, rng) for _ in range(count)]
     calls = []
     for number, node in enumerate(nodes):
         node.answered(0.0 if in_step else rng.uniform(0, T), T)
@@ -119,6 +119,6 @@ def test_ten_thousand_nodes_come_back_within_an_interval_and_not_at_once(
                 seconds[int(now - back)] = seconds.get(int(now - back), 0) + 1
         heapq.heappush(calls, (nodes[number].due, number))
     assert len(returned) == count
-    assert max(returned.values()) <= T * (1 + JITTER)  # half of what is allowed
+    assert max(returned.values()) <= T * (1 + HEARTBEAT_JITTER)  # half of what is allowed
     mean = count / T
     assert max(seconds.values()) <= peak * mean

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
+from collections.abc import Callable, Sequence
 
 from common.errors import TrackerUnavailable
-from common.messages import OwnerEntry
+from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.download.peer_search import (
     FIRST_REFRESH,
     FIRST_WAIT,
@@ -21,45 +22,69 @@ from node.download.peer_search import (
 from node.peer import FoundPeer, Peer
 
 LIMIT = 10.0  # seconds
-OWNER = OwnerEntry(1, ("127.0.0.1", 1), 0)
-OTHER = OwnerEntry(2, ("127.0.0.1", 2), 0)
+OWNER = FoundPeer(Peer("127.0.0.1", 1, node_id=1))
+OTHER = FoundPeer(Peer("127.0.0.1", 2, node_id=2))
+INFO = decode_metainfo(encode_metainfo("a", 1, 1, bytes(20), ""))
 
 
-class PretendTracker:
-    def __init__(self, answer: list[OwnerEntry] | Exception, gate: threading.Event | None = None) -> None:
+class PretendSource:
+    name = "pretended"
+
+    def __init__(self, answer: list[FoundPeer] | Exception, gate: threading.Event | None = None) -> None:
         self.answer, self.gate, self.asked = answer, gate, 0
 
-    def need(self, filename: str | None = None, info_hash: str | None = None) -> list[OwnerEntry]:
+    def find(self, info: Metainfo, found: Callable[[Sequence[FoundPeer]], None]) -> None:
         self.asked += 1
         if self.gate is not None:
             assert self.gate.wait(LIMIT)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        found(self.answer)
 
 
-def search(*trackers: PretendTracker) -> tuple[PeerSearch, queue.Queue]:
+def search(*sources: PretendSource) -> tuple[PeerSearch, queue.Queue]:
     found: queue.Queue = queue.Queue()
-    return PeerSearch(trackers, "a", "ab" * 20, lambda owners, why: found.put((owners, why))), found  # type: ignore[arg-type]
+    return PeerSearch(sources, INFO, lambda peers, why: found.put((peers, why))), found
 
 
-def test_all_trackers_are_asked_and_one_answer_is_enough() -> None:
-    asking, found = search(PretendTracker(TrackerUnavailable("down")), PretendTracker([OWNER, OTHER]))
+def test_all_sources_are_asked_and_one_answer_is_enough() -> None:
+    asking, found = search(PretendSource(TrackerUnavailable("down")), PretendSource([OWNER, OTHER]))
     asking.ask()
-    assert found.get(timeout=LIMIT) == ([FoundPeer(Peer(*o.addr)) for o in (OWNER, OTHER)], "down")
+    assert found.get(timeout=LIMIT) == ([OWNER, OTHER], "")
 
 
-def test_that_nobody_answers_is_no_list() -> None:
+def test_a_source_that_does_not_answer_keeps_no_other_one_waiting() -> None:
+    gate = threading.Event()
+    silent, quick = PretendSource([OTHER], gate), PretendSource([OWNER])
+    asking, found = search(silent, quick)
+    asking.ask()
+    assert found.get(timeout=LIMIT) == ([OWNER], "")
+    assert not asking.asking
+    asking.ask()
+    assert found.get(timeout=LIMIT) == ([OWNER], "")
+    assert (silent.asked, quick.asked) == (1, 2)
+    gate.set()
+    assert found.get(timeout=LIMIT) == ([OTHER, OWNER], "")
+
+
+def test_no_answer_is_told_once_with_all_reasons() -> None:
     asking, found = search(
-        PretendTracker(TrackerUnavailable("down")), PretendTracker(TrackerUnavailable("too"))
+        PretendSource(TrackerUnavailable("down")), PretendSource(TrackerUnavailable("too"))
     )
     asking.ask()
     assert found.get(timeout=LIMIT) == (None, "down; too")
+    assert found.empty() and not asking.asking
+
+
+def test_a_source_that_fails_in_an_unexpected_way_ends_the_search() -> None:
+    asking, found = search(PretendSource(ZeroDivisionError()))
+    asking.ask()
+    assert found.get(timeout=LIMIT) == (None, "pretended cannot be asked: ZeroDivisionError()")
 
 
 def test_one_search_at_a_time_and_another_after_it() -> None:
     gate = threading.Event()
-    tracker = PretendTracker([], gate)
+    tracker = PretendSource([], gate)
     asking, found = search(tracker)
     asking.ask()
     asking.ask()

@@ -11,7 +11,8 @@ import pytest
 from common.errors import TrackerBusy, TrackerRefused, TrackerUnavailable
 from common.messages import OwnedFile, RegisterAnswer
 from node import events
-from node.announcer import Announcer, Credit
+from node.discovery.announcer import TrackerAnnouncer
+from node.discovery.base import Credit
 
 LIMIT = 10.0  # seconds until something that must happen has happened
 FILE = OwnedFile("a.bin", "ab" * 20, 10)
@@ -21,7 +22,8 @@ CREDIT = Credit("a.bin", "ab" * 20, 7, 100)
 class PretendTracker:
     """What a TrackerClient does, as the test wishes; ``said`` is what it heard."""
 
-    url = "http://127.0.0.1:1"
+    url = name = "http://127.0.0.1:1"
+    urls = (url,)
     knows_claims = False
 
     def __init__(self) -> None:
@@ -59,7 +61,7 @@ class PretendTracker:
         self.receipts.append(receipt)
         return True
 
-    def receipt(self) -> int:
+    def next_receipt(self) -> int:
         self.given += 1
         return self.given
 
@@ -71,7 +73,7 @@ class Scene:
         self.tracker = PretendTracker()
         self.owned: list[OwnedFile] = []
         self.events: queue.Queue[events.Event] = queue.Queue()
-        self.announcer = Announcer(
+        self.announcer = TrackerAnnouncer(
             self.tracker,  # type: ignore[arg-type]  # it does what is used of one
             ("127.0.0.1", 5),
             lambda: self.owned,
@@ -305,3 +307,61 @@ def test_what_is_withdrawn_before_it_was_said_is_not_said(scene: Scene) -> None:
     assert scene.hears("update") == (7, 100)
     assert scene.announcer.flush(LIMIT)
     assert not any(what == "own" for what, _ in scene.tracker.said.queue)
+
+
+# ---- what -peers shows, entering on the thread, and a node that cannot be reached
+
+
+def states(scene: Scene) -> tuple[str, bool]:
+    status = scene.announcer.status()
+    return status.state, status.silent_for is not None
+
+
+def test_the_status_tells_a_refusal_from_silence_and_when_the_tracker_answered_last(scene: Scene) -> None:
+    assert states(scene)[1] is False
+    scene.start()
+    assert states(scene) == ("answers", True)
+    scene.tracker.refuse["register"] = TrackerRefused("tracker http://h:1 refuses: taken", 409)
+    assert isinstance(scene.event(), events.TrackerLost)
+    assert states(scene) == ("refuses", True)
+    assert "taken" in scene.announcer.status().reason
+    scene.tracker.refuse.clear()
+    assert isinstance(scene.event(), events.TrackerBack)
+    scene.tracker.down = True
+    assert isinstance(scene.event(), events.TrackerLost)
+    assert states(scene) == ("does not answer", True)
+
+
+def test_entering_later_does_not_wait_for_the_tracker(scene: Scene) -> None:
+    scene.announcer.enter_later()
+    assert not scene.announcer.answers and states(scene) == ("not asked yet", False)
+    scene.announcer.announce(FILE)
+    scene.thread.start()
+    assert scene.hears("own") == [FILE]
+    assert scene.announcer.answers
+
+
+def test_a_tracker_that_refuses_at_the_door_is_not_asked_again(scene: Scene) -> None:
+    """A torrent may name trackers of another kind: they answer 404, and nobody need hear of it."""
+    scene.tracker.refuse["register"] = TrackerRefused("tracker http://h:1 refuses: HTTP status 404", 404)
+    scene.announcer.enter_later()
+    scene.thread.start()
+    scene.thread.join(LIMIT)
+    assert not scene.thread.is_alive() and scene.events.empty()
+    assert states(scene) == ("refuses", False)
+
+
+def test_a_node_that_cannot_be_reached_leaves_and_comes_back(scene: Scene) -> None:
+    scene.owned = [FILE]
+    scene.tracker.known, scene.tracker.knows_claims = False, True  # so no heartbeat for 1,000 s
+    scene.start()
+
+    def heard(count: int) -> list[str]:
+        return [scene.tracker.said.get(timeout=LIMIT)[0] for _ in range(count)]
+
+    assert heard(2) == ["register", "own"]
+    scene.announcer.leave_for_now()
+    assert heard(1) == ["exit"]
+    scene.announcer.credit(CREDIT)
+    scene.announcer.return_now()
+    assert heard(3) == ["register", "own", "update"]

@@ -1,0 +1,310 @@
+"""Keeps one classroom tracker informed: heartbeats, files, credits.
+
+One thread for each tracker. If a tracker is down or busy, its messages wait here and nothing else waits. A
+tracker that lost its records of this node receives all of them again.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from common.errors import TrackerBusy, TrackerRefused, TrackerUnavailable
+from common.logs import log
+from common.messages import OwnedFile
+from node import events
+from node.discovery.base import Credit
+from node.discovery.classroom import CONFLICT, FORBIDDEN, TrackerClient
+from node.discovery.schedule import HeartbeatSchedule
+
+MAX_CREDITS = 10_000  # credits that wait for a tracker; the oldest are dropped
+
+
+class TrackerAnnouncer:
+    """Tells the tracker of ``client`` about a node at ``addr``. Implements Announcer.
+
+    ``owned`` returns every file that this tracker should know. Call ``enter`` or ``enter_later``, then
+    ``run`` on a thread of its own.
+    """
+
+    def __init__(
+        self,
+        client: TrackerClient,
+        addr: tuple[str, int],
+        owned: Callable[[], Sequence[OwnedFile]],
+        heartbeat: float,
+        emit: events.EventSink,
+    ) -> None:
+        self.client = client
+        self._addr = addr
+        self._owned = owned
+        self._heartbeat = heartbeat
+        self._emit = emit
+        self._changed = threading.Condition()  # guards what follows
+        self._files: dict[tuple[str, str | None], OwnedFile] = {}  # to be sent with OWN
+        self._credits: deque[Credit] = deque(maxlen=MAX_CREDITS)  # to be sent with UPDATE
+        self._sending = False
+        self._running = False
+        self._stopped = False
+        self._entering = False  # the first REGISTER is still to be sent
+        self._away = False  # this node cannot be reached: EXIT instead of heartbeats
+        self._exit_due = False
+        self._failure: TrackerRefused | TrackerUnavailable | None = None  # of the last REGISTER or message
+        self._answered_at: float | None = None  # monotonic seconds
+        self._schedule = HeartbeatSchedule(heartbeat, random.Random())
+        self._busy_answers = 0  # in a row: messages that the tracker did not take now
+        self._messages_due = 0.0  # when messages are sent again, monotonic seconds
+
+    # ---- for the node, from any thread
+
+    @property
+    def answers(self) -> bool:
+        """True if the tracker answered the last request."""
+        return self._failure is None and not self._entering
+
+    def status(self) -> events.TrackerStatus:
+        """A row of ``-peers``."""
+        since = None if self._answered_at is None else max(0.0, time.monotonic() - self._answered_at)
+        failure = self._failure
+        state = "answers" if self.answers else "not asked yet"
+        if failure is not None:
+            state = "refuses" if isinstance(failure, TrackerRefused) else "does not answer"
+        return events.TrackerStatus(
+            self.client.name, self.client.urls, self.answers, state, str(failure or ""), since
+        )
+
+    def enter(self) -> None:
+        """REGISTER now. TrackerRefused if the tracker refuses; no answer is no error.
+
+        A node that the tracker knows at our address ended without EXIT: an earlier run, whose files may be
+        gone. It is removed first.
+        """
+        try:
+            if self._register():
+                self.client.exit()
+                self._register()
+        except TrackerUnavailable as error:
+            self._failed(error)
+
+    def enter_later(self) -> None:
+        """REGISTER on the thread of ``run``. A tracker that refuses then is not asked again."""
+        self._entering = True
+
+    def announce(self, file: OwnedFile) -> None:
+        """Send OWN soon."""
+        with self._changed:
+            self._files[file.filename, file.info_hash] = file
+            self._changed.notify_all()
+
+    def withdraw(self, file: OwnedFile) -> None:
+        """Do not send OWN for ``file`` if it was not sent yet: no request would take it back."""
+        with self._changed:
+            if self._files.get((file.filename, file.info_hash)) == file:
+                del self._files[file.filename, file.info_hash]
+
+    def credit(self, credit: Credit) -> None:
+        """Send UPDATE soon."""
+        with self._changed:  # numbers grow in the order of sending
+            self._credits.append(replace(credit, receipt=self.client.next_receipt()))
+            self._changed.notify_all()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until every message was sent or cannot be sent now, at most ``timeout`` seconds."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._failure or self._busy_answers or self._stopped or not self._pending(), timeout
+            )
+            return not self._pending()
+
+    def leave_for_now(self) -> None:
+        """Send EXIT, and no heartbeats until ``return_now``: other nodes cannot reach this one."""
+        with self._changed:
+            self._exit_due = self.answers
+            self._away = True
+            self._changed.notify_all()
+
+    def return_now(self) -> None:
+        """REGISTER and OWN again."""
+        with self._changed:
+            if self._away:
+                self._away = self._exit_due = False
+                self._files.update(((file.filename, file.info_hash), file) for file in self._owned())
+                self._schedule.due = 0.0
+                self._changed.notify_all()
+
+    def stop(self, timeout: float = 0.0) -> bool:
+        """End ``run``. Waits at most ``timeout`` seconds for the request in progress; False if it goes on.
+
+        Send EXIT afterwards: a REGISTER or OWN that arrives after EXIT would bring the node back.
+        """
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: not self._running, timeout)
+
+    # ---- on the announcer's thread
+
+    def run(self) -> None:
+        """Send heartbeats and messages until ``stop``; the body of a thread."""
+        while self._wait_for_work():
+            try:
+                self._step()
+            except (TrackerUnavailable, TrackerRefused) as error:
+                self._failed(error)
+            finally:
+                with self._changed:
+                    self._running = False
+                    self._changed.notify_all()
+
+    def _step(self) -> None:
+        if self._exit_due:
+            self._exit_due = False
+            self.client.exit()
+        elif self._entering:
+            self._enter_on_thread()
+        else:
+            if self._failure is not None or time.monotonic() >= self._schedule.due:
+                self._register()
+            if not self._stopped and time.monotonic() >= self._messages_due:
+                self._send_messages()
+
+    def _enter_on_thread(self) -> None:
+        try:
+            if self._register():
+                self.client.exit()
+                self._register()
+        except TrackerRefused as error:
+            log(f"{error}; it is not asked again")
+            with self._changed:
+                self._failure, self._stopped = error, True
+        finally:
+            self._entering = False
+
+    def _pending(self) -> bool:
+        return bool(self._files or self._credits or self._sending)
+
+    def _wait_for_work(self) -> bool:
+        with self._changed:
+            while not self._stopped:
+                wait = self._seconds_to_wait()
+                if wait is not None and wait <= 0:
+                    self._running = True
+                    return True
+                self._changed.wait(wait)
+            return False
+
+    def _seconds_to_wait(self) -> float | None:
+        """Seconds until the next request; None: until something changes."""
+        if self._exit_due:
+            return 0.0
+        if self._away:
+            return None
+        due = self._schedule.due
+        if self._failure is None and (self._files or self._credits):
+            due = min(due, self._messages_due)
+        return due - time.monotonic()
+
+    def _register(self) -> bool:
+        """REGISTER. True if the tracker knew this node."""
+        answer = self.client.register(self._addr)
+        with self._changed:
+            was_lost = self._failure is not None
+            self._failure = None
+            self._answered_at = time.monotonic()
+            self._schedule.answered(self._answered_at, self._interval(answer.interval))
+        if was_lost:
+            self._emit(events.TrackerBack(self.client.url))
+        owned = self._owned()
+        if not answer.known or answer.files < len(owned):  # the tracker lost some of its records
+            with self._changed:
+                self._files.update(((file.filename, file.info_hash), file) for file in owned)
+        return answer.known
+
+    def _interval(self, asked: float) -> float:
+        """A tracker that knows claims extends its deadline with the interval; others may not."""
+        return asked if self.client.knows_claims else min(asked, self._heartbeat)
+
+    def _send_messages(self) -> None:
+        try:
+            self._send_files_and_credits()
+        except TrackerBusy as error:  # the tracker lives: heartbeats go on, and the messages wait
+            self._busy(error)
+        else:
+            self._busy_answers = 0
+
+    def _send_files_and_credits(self) -> None:
+        with self._changed:
+            files, self._files = self._files, {}
+            credits = list(self._credits)
+            self._credits.clear()
+            self._sending = True
+        try:
+            if files:
+                self._send_files(list(files.values()))
+                files = {}
+            while credits:
+                self._send_credit(credits[0])
+                credits.pop(0)
+            self._answered_at = time.monotonic()
+        finally:
+            with self._changed:
+                self._files = {**files, **self._files}
+                self._credits.extendleft(reversed(credits))
+                self._sending = False
+                self._changed.notify_all()
+
+    def _send_files(self, files: list[OwnedFile]) -> None:
+        try:
+            self._with_secret(lambda: self.client.own(files))
+        except TrackerRefused as error:
+            if error.status in (CONFLICT, FORBIDDEN):
+                raise
+            log(f"the tracker refused our files: {error}")  # it would refuse them again: do not repeat
+
+    def _send_credit(self, credit: Credit) -> None:
+        def send() -> None:
+            counted = self.client.update(
+                credit.filename, credit.node_id, credit.info_hash, credit.amount, credit.receipt
+            )
+            if not counted:
+                log(f"node {credit.node_id} gets no credit: not counted for {credit.filename!r}")
+
+        try:
+            self._with_secret(send)
+        except TrackerRefused as error:
+            log(f"node {credit.node_id} gets no credit: {error}")  # it may have left
+
+    def _with_secret(self, send: Callable[[], None]) -> None:
+        """Call ``send``. If the tracker has lost our secret, REGISTER and call it again."""
+        try:
+            send()
+        except TrackerRefused as error:
+            if error.status != FORBIDDEN:
+                raise
+            self._register()
+            send()
+
+    def _failed(self, error: TrackerUnavailable | TrackerRefused) -> None:
+        retry_after = error.retry_after if isinstance(error, TrackerBusy) else 0.0
+        with self._changed:
+            is_new, self._failure = self._failure is None, error
+            if isinstance(error, (TrackerRefused, TrackerBusy)):
+                self._answered_at = time.monotonic()
+            self._schedule.failed(time.monotonic(), retry_after)
+            self._changed.notify_all()
+        if is_new:
+            self._emit(events.TrackerLost(self.client.url, str(error)))
+
+    def _busy(self, error: TrackerBusy) -> None:
+        with self._changed:
+            is_new = not self._busy_answers
+            delay = self._schedule.retry_delay(self._busy_answers, error.retry_after)
+            self._messages_due = time.monotonic() + delay
+            self._busy_answers += 1
+            self._changed.notify_all()
+        if is_new:
+            log(f"{error} (the messages are sent again)")
