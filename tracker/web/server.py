@@ -1,4 +1,9 @@
-"""The WSGI server: waitress on a socket of our own, stopped without losing the answers under way."""
+"""The WSGI server: waitress as it comes, on a socket that we open, and drained when the tracker ends.
+
+waitress reads requests and writes answers in one loop; only whole requests reach the worker threads. So a
+slow client holds a connection, never a thread. A client that opens all connections keeps others out for
+CHANNEL_TIMEOUT: on a hostile network, put a proxy in front.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +12,27 @@ import logging
 import socket
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
-from waitress.adjustments import Adjustments
+from waitress import wasyncore
+from waitress.server import create_server
+from waitress.task import WSGITask
 
 from common.errors import LocalFault, SettingError
-from tracker.web.connections import LimitedServer
 
 BACKLOG = 1024  # connections that wait to be accepted
 MAX_CONNECTIONS = 4000  # open at a time, where the system allows
-SPARE_FILES = 64  # of the system's limit that are for other things than connections
-READ_LIMIT = 16 << 20  # bytes of a body that are read at all; a longer one ends the connection
-HEADER_LIMIT = 16 << 10  # bytes of a request's head, at most (then 431)
-GRACE = 1.0  # seconds for which the requests under way may go on when the tracker ends
+SPARE_FILES = 64  # of the system's limit on open files, for other things than connections
+READ_LIMIT = 16 << 20  # bytes of a body that are read at all; a longer one ends the connection (413)
+HEADER_LIMIT = 16 << 10  # bytes of a request's head; a longer one is answered 431
+CHANNEL_TIMEOUT = 60  # seconds without a byte after which a connection is closed
+CLEANUP_INTERVAL = 5  # seconds between two searches for such connections
+DRAIN_SECONDS = 1.0  # for requests in progress when the tracker ends
+DRAIN_POLL = 0.02  # seconds between two looks at whether they are all answered
+ACCEPT_AT_END = 64  # waiting connections that are accepted when the tracker ends; others are refused
+JOIN_SECONDS = 0.2  # for worker threads that are still busy after DRAIN_SECONDS
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -45,29 +58,38 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return sock
 
 
+class _LastAnswer(WSGITask):  # type: ignore[misc]  # waitress has no types
+    """An answer after which its connection is closed, and which says so."""
+
+    def build_response_header(self) -> bytes:
+        self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
+
+
 class WebServer:
     """Serves a WSGI application until stopped."""
 
     def __init__(self, application: Any, sock: socket.socket, threads: int) -> None:
         """From here on connections are accepted; they are answered after ``start``."""
-        logging.getLogger("waitress").setLevel(logging.ERROR)  # a full queue is no news to a terminal
-        adjustments = Adjustments(
+        logging.getLogger("waitress").setLevel(logging.ERROR)  # a full queue need not fill a terminal
+        self._channels: dict[int, Any] = {}
+        self._server = create_server(
+            application,
+            map=self._channels,
+            sockets=[sock],
             threads=threads,
             backlog=BACKLOG,
             connection_limit=_connection_limit(),
+            channel_timeout=CHANNEL_TIMEOUT,
+            cleanup_interval=CLEANUP_INTERVAL,
             max_request_header_size=HEADER_LIMIT,
             max_request_body_size=READ_LIMIT,
+            asyncore_use_poll=True,
+            log_socket_errors=False,
             ident="tracker",
         )
-        self._server = LimitedServer(
-            application,
-            map={},
-            _sock=sock,
-            adj=adjustments,
-            bind_socket=False,
-            sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
-        )
-        host, port = self._server.getsockname()
+        host, port = sock.getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         """With the port that the system gave."""
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
@@ -77,10 +99,52 @@ class WebServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more connections, answer what is asked for GRACE seconds at most, close all."""
-        self._server.end(GRACE)
-        self._thread.join(1.0)
-        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=0.2)
+        """Accept no more connections, answer the requests that were read, and close all.
+
+        Takes at most DRAIN_SECONDS and a little. A request that was not read is not carried out.
+        """
+        if not self._thread.is_alive():
+            return
+        deadline = time.monotonic() + DRAIN_SECONDS
+        self._on_loop(self._stop_accepting)
+        time.sleep(DRAIN_POLL)  # the loop reads the requests that are here already
+        while not self._on_loop(lambda: self._closed_if_drained(deadline)):
+            time.sleep(DRAIN_POLL)
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=JOIN_SECONDS)
+        self._on_loop(lambda: wasyncore.close_all(self._channels, ignore_all=True))
+        self._thread.join(JOIN_SECONDS)
+
+    def _on_loop(self, action: Callable[[], Any]) -> Any:
+        """The result of ``action``, run by the loop's thread: no request is read meanwhile."""
+        results: list[Any] = []
+        done = threading.Event()
+
+        def act() -> None:
+            try:
+                results.append(action())
+            finally:
+                done.set()
+
+        self._server.trigger.pull_trigger(act)
+        done.wait(DRAIN_SECONDS)
+        return results[0] if results else None
+
+    def _stop_accepting(self) -> None:
+        for _ in range(ACCEPT_AT_END):
+            self._server.handle_accept()
+        self._server.accepting = False
+        self._server.socket.close()
+        for channel in self._server.active_channels.values():
+            channel.task_class = _LastAnswer
+
+    def _closed_if_drained(self, deadline: float) -> bool:
+        channels = list(self._server.active_channels.values())
+        busy = any(channel.requests or channel.total_outbufs_len for channel in channels)
+        if busy and time.monotonic() < deadline:
+            return False
+        for channel in channels:
+            channel.handle_close()
+        return True
 
 
 def _connection_limit() -> int:

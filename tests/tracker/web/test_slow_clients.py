@@ -1,10 +1,8 @@
-"""The server on real sockets: slow, silent and greedy clients hold nobody up; the end cuts nobody off."""
+"""The server on real sockets: slow clients hold no worker thread; the end cuts no answer off."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import selectors
 import socket
 import threading
 import time
@@ -12,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tracker.web import connections, server
+from tracker.web import server
 from tracker.web.server import WebServer, listening_socket
 
 PATIENCE = 10.0  # seconds
@@ -38,6 +36,12 @@ class Application:
 
 
 @pytest.fixture
+def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CHANNEL_TIMEOUT", 1)
+    monkeypatch.setattr(server, "CLEANUP_INTERVAL", 1)
+
+
+@pytest.fixture
 def application() -> Application:
     return Application()
 
@@ -50,27 +54,6 @@ def web(application: Application) -> Iterator[WebServer]:
         yield web
         application.go_on.set()
         web.stop()
-
-
-def test_the_loop_is_not_woken_after_it_has_ended(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By then the number of what wakes it may be another file's."""
-    server, pull = web._server, web._server.trigger._physical_pull
-
-    def pull_late() -> None:
-        if server._over:
-            web._thread.join(PATIENCE)
-        pull()
-
-    monkeypatch.setattr(server.trigger, "_physical_pull", pull_late)
-    web.stop()
-    assert not web._thread.is_alive()
-
-
-@pytest.fixture
-def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REQUEST_SECONDS", "ANSWER_SECONDS", "NEW_SECONDS"):
-        monkeypatch.setattr(connections, name, 0.3)
-    monkeypatch.setattr(connections, "LOOK_AFTER", 0.05)
 
 
 def connect(web: WebServer, source: str = HOME) -> socket.socket:
@@ -118,11 +101,13 @@ def ends(sock: socket.socket) -> float:
      b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nha"],
     ids=["nothing", "one byte", "half a head", "half a body", "half a chunk"],
 )  # fmt: skip
-def test_who_stops_in_the_middle_is_dropped(short_deadlines: None, web: WebServer, said: bytes) -> None:
+def test_a_client_that_stops_in_the_middle_is_dropped(
+    short_timeout: None, web: WebServer, said: bytes
+) -> None:
     with connect(web) as sock:
         sock.sendall(said)
-        assert ends(sock) < 2.0
-    assert is_served(web)
+        assert is_served(web)
+        assert ends(sock) < PATIENCE
 
 
 def test_an_answer_that_the_system_takes_only_in_parts_arrives_whole(web: WebServer) -> None:
@@ -132,91 +117,28 @@ def test_an_answer_that_the_system_takes_only_in_parts_arrives_whole(web: WebSer
             assert answer(sock).partition(b"\r\n\r\n")[2] == b"x" * LARGE
 
 
-def test_who_sends_byte_by_byte_is_dropped_and_others_are_served(
-    short_deadlines: None, web: WebServer
-) -> None:
-    slow = [connect(web) for _ in range(50)]
-    begun = time.monotonic()
-    while slow:
-        assert time.monotonic() - begun < PATIENCE
-        assert is_served(web)
-        for sock in list(slow):
-            try:
-                sock.sendall(b"G")
-            except OSError:
-                slow.remove(sock)
-                sock.close()
-
-
-def test_who_never_reads_its_answer_is_dropped(short_deadlines: None, web: WebServer) -> None:
+def test_a_client_that_never_reads_its_answer_is_dropped(short_timeout: None, web: WebServer) -> None:
     with connect(web) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.sendall(GET.replace(b"/ ", b"/large "))
         begun = time.monotonic()
-        assert is_served(web)
-        slow = next(iter(web._server._by_use))
-        while slow.connected:
-            assert is_served(web)  # no worker is held, either
+        while web._server.active_channels:
             assert time.monotonic() - begun < PATIENCE
+            time.sleep(0.05)
+    assert is_served(web)
 
 
-def test_a_kept_connection_may_be_silent_for_longer(short_deadlines: None, web: WebServer) -> None:
-    with connect(web) as sock:
-        for _ in range(2):
-            sock.sendall(GET)
-            assert answer(sock).endswith(b"ok")
-            time.sleep(0.6)  # twice what a new one or a half request may take
-        sock.sendall(GET)
-        assert answer(sock).endswith(b"ok")
-
-
-def test_when_connections_run_out_the_most_useless_make_room(
-    monkeypatch: pytest.MonkeyPatch, application: Application
+def test_connections_beyond_the_limit_wait_until_others_time_out(
+    short_timeout: None, monkeypatch: pytest.MonkeyPatch, application: Application
 ) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 10)
     with listening_socket(HOME, 0) as sock, contextlib.ExitStack() as cleanup:
         web = WebServer(application, sock, 2)
         web.start()
         cleanup.callback(web.stop)
-        honest = cleanup.enter_context(connect(web))
-        for number in range(100):
-            source = f"127.0.0.{2 + number % 50}"  # many addresses: all connections are used up, no share is
-            cleanup.enter_context(connect(web, source)).sendall(b"G")
-            honest.sendall(GET)
-            assert answer(honest).endswith(b"ok")
-            assert is_served(web, "127.0.1.1")
-
-
-def test_one_address_drives_out_only_its_own(
-    monkeypatch: pytest.MonkeyPatch, application: Application
-) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 20)
-    with listening_socket(HOME, 0) as sock, contextlib.ExitStack() as cleanup:
-        web = WebServer(application, sock, 2)
-        web.start()
-        cleanup.callback(web.stop)
-        others = [cleanup.enter_context(connect(web, "127.0.0.9")) for _ in range(4)]
-        for other in others:
-            other.sendall(GET)
-            assert answer(other).endswith(b"ok")
-        for _ in range(100):
+        for _ in range(20):
             cleanup.enter_context(connect(web))
-        assert is_served(web, "127.0.0.8")
-        for other in others:  # idle all the time, and still there
-            other.sendall(GET)
-            assert answer(other).endswith(b"ok")
-
-
-def test_what_half_requests_hold_together_is_bounded(monkeypatch: pytest.MonkeyPatch, web: WebServer) -> None:
-    monkeypatch.setattr(connections, "MAX_HELD", 1 << 20)
-    head = b"POST / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n"
-    with contextlib.ExitStack() as cleanup:
-        for _ in range(32):
-            sock = cleanup.enter_context(connect(web))
-            with contextlib.suppress(ConnectionError):
-                sock.sendall(head + b"x" * 100_000)
-            assert is_served(web)
-        assert 0 < web._server._held <= (1 << 20) + 65_536
+        assert is_served(web)
 
 
 @pytest.mark.parametrize(
@@ -231,46 +153,15 @@ def test_what_half_requests_hold_together_is_bounded(monkeypatch: pytest.MonkeyP
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"400"),
     ],
 )
-def test_what_is_refused_before_flask_is_refused_in_json_and_repeats_nothing(
+def test_what_is_no_http_is_refused_with_a_status_and_nothing_of_it_is_repeated(
     web: WebServer, said: bytes, status: bytes
 ) -> None:
     with connect(web) as sock:
         sock.sendall(said)
         told = answer(sock)
-    head, _, body = told.partition(b"\r\n\r\n")
-    assert head.split()[1] == status
-    assert list(json.loads(body)) == ["error"]
-    assert b"script" not in told
-    for header in (b"nosniff", b"default-src 'none'", b"no-store", b"no-referrer"):
-        assert header in head
+    assert told.split()[1] == status
+    assert b"script" not in told and b"Traceback" not in told
     assert is_served(web)
-
-
-def test_an_answer_that_is_ready_while_the_loop_looks_is_not_overlooked(web: WebServer) -> None:
-    """A worker may finish between any two looks at a connection; then it must be looked at once more."""
-
-    class JustDone:
-        accepting = False
-        _fileno = 10**6
-
-        def __init__(self) -> None:
-            self.requests = ["at work"]
-
-        def readable(self) -> bool:
-            self.requests = []  # now, by the worker
-            return False
-
-        def writable(self) -> bool:
-            return False
-
-    idle, done = web._server, JustDone()
-    web.stop()
-    idle._map[done._fileno] = done
-    idle._unsure.add(done)
-    idle._selector = selectors.DefaultSelector()
-    idle._settle()
-    assert done in idle._unsure
-    idle._selector.close()
 
 
 # ---- the end
