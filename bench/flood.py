@@ -133,7 +133,7 @@ class Flood:
         self._target = target
         self._sources = sources(count) if count else None
         self._sock = socket.socket(sockets.family_of(target[0]), socket.SOCK_DGRAM)
-        self._splits = sockets.can_send_batches(self._sock)
+        self._splits = sockets.supports_gso(self._sock)
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # answers are hardly read
         self._pool = batches(kind, Known(info_hash, self._own_token(info_hash)), seed)
@@ -143,7 +143,7 @@ class Flood:
         self._sock.settimeout(TOKEN_PATIENCE)
         try:
             self._sock.sendto(wire.encode(wire.Ask(1, 1 << 31, info_hash)), self._target)
-            answer = wire.decode(self._sock.recv(sockets.BATCH))
+            answer = wire.decode(self._sock.recv(sockets.MAX_RECEIVE))
         except (OSError, WireError):
             return wire.NO_TOKEN
         finally:

@@ -22,7 +22,7 @@ _HASHES = b"".join(hashlib.sha1(CONTENT[at : at + PIECE]).digest() for at in ran
 METAINFO = decode_metainfo(
     encode_metainfo("x", len(CONTENT), PIECE, _HASHES, "http://127.0.0.1:1/announce", "")
 )
-NUMBERS = 200  # the ranges of the model end here
+REPLAY_WINDOW = 200  # the ranges of the model end here
 
 
 class _Folder:
@@ -98,7 +98,7 @@ def run_ranges(data: bytes) -> str:
     script, ranges, model, seen = Script(data), RangeSet(), set[int](), set[str]()
     while not script.ended:
         what = script.pick(6)
-        start, end = sorted((script.pick(NUMBERS), script.pick(NUMBERS)))
+        start, end = sorted((script.pick(REPLAY_WINDOW), script.pick(REPLAY_WINDOW)))
         numbers = set(range(start, end))
         if what == 0:
             ranges.add(start, end)

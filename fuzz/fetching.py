@@ -12,7 +12,7 @@ from fuzz.target import Script, Target, outcome
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import CONTROLLERS, make_controller
 from node.chunk_udp.connection import FIRST_ASK, FetchConnection
-from node.chunk_udp.facts import Arrived, NotHeld, Queued, Terms
+from node.chunk_udp.events import ConnectionConfig, DataReceived, NotHeld, QueuedByOwner
 
 MAX_OPERATIONS = 300  # of one script
 SIZE = 1 << 20  # bytes of the content that a fetcher wants
@@ -26,7 +26,7 @@ class FetchingRun:
         self.now = 100.0
         self.segment = 512 + 64 * script.byte()
         name = sorted(CONTROLLERS)[script.pick(len(CONTROLLERS))]
-        terms = Terms(HASH, 1, self.segment, 1 << 18, 2.0, bool(script.byte() & 1))
+        terms = ConnectionConfig(HASH, 1, self.segment, 1 << 18, 2.0, bool(script.byte() & 1))
         self.connection = FetchConnection(terms, make_controller(name, self.segment), self.now)
         self.asked = RangeSet()  # handed out, and neither arrived nor come back
         self.next = 0
@@ -86,9 +86,9 @@ class FetchingRun:
         for fact in self.connection.datagram_received(datagram, self.now):
             self.seen.add(type(fact).__name__)
             spans: Sequence[tuple[int, int]] = ()
-            if isinstance(fact, Arrived):
+            if isinstance(fact, DataReceived):
                 spans = ((fact.offset, fact.offset + len(fact.payload)),)
-            elif isinstance(fact, (NotHeld, Queued)):
+            elif isinstance(fact, (NotHeld, QueuedByOwner)):
                 spans = fact.spans
             for span in spans:
                 assert self.asked.cut(*span) == [span], f"{span} was not asked for, or came before"

@@ -13,8 +13,8 @@ from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update,
 from fuzz.parsers import DATAGRAMS, HASH, JSON_WORDS, REQUESTS, resealed
 from fuzz.target import Script, Target, outcome
 from node.chunk_udp import wire
-from node.chunk_udp.answers import Answerer, SendChunk
-from node.chunk_udp.tokens import TokenMint
+from node.chunk_udp.address_validation import AddressValidator
+from node.chunk_udp.responder import Responder, SendChunk
 from simulator.served import MemoryTorrent
 from tracker.auth import Credentials
 from tracker.model import Rules
@@ -42,10 +42,10 @@ _TORRENTS = {HASH: _torrent(), bytes(20): _torrent(held=False), b"\xff" * 20: _t
 
 
 def run_answers(data: bytes) -> str:
-    """``Answerer``: never raises, and to whom it does not know it says less than it heard."""
+    """``Responder``: never raises, and to whom it does not know it says less than it heard."""
     script = Script(data)
-    mint = TokenMint(b"secret")
-    answerer = Answerer(mint, _TORRENTS)
+    mint = AddressValidator(b"secret")
+    answerer = Responder(mint, _TORRENTS)
     now, seen = 100.0, set()
     for _ in range(MAX_OPERATIONS):
         if script.ended:

@@ -177,7 +177,7 @@ REQUESTS = [
     _as_json(mode=4, node_id=1, addr=ADDR),
 ]
 _OWNER = {"node_id": 1, "addr": ADDR, "info_hash": HEX.decode(), "complete": True, "size": 13}
-ANSWERS = [
+MAX_TOKENS_PER_SECOND = [
     _as_json(status="Node registered", interval=11.0, known=True, files=2),
     _as_json(dest_node_id=2, filename="x", search_result=[[_OWNER, 5], [{"node_id": 2, "addr": ADDR}, 0]]),
     _as_json(error="node_id is missing", field="node_id"),
@@ -305,7 +305,7 @@ TARGETS = [
     Target("bencode", run_bencode, BENCODED, 15, None, TORRENT_WORDS),
     Target("metainfo", run_metainfo, BENCODED, 10, None, TORRENT_WORDS),
     Target("requests", run_requests, REQUESTS, 10, None, JSON_WORDS),
-    Target("answers", run_answers, ANSWERS, 8, None, JSON_WORDS),
+    Target("answers", run_answers, MAX_TOKENS_PER_SECOND, 8, None, JSON_WORDS),
     Target(
         "commands",
         run_commands,

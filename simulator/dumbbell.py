@@ -18,11 +18,11 @@ from common.errors import PeerFault, WireError
 from common.ranges import RangeSet
 from faults.link import Link, LinkFaults
 from node.chunk_udp import wire
-from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion import make_controller
+from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.connection import FetchConnection, State
-from node.chunk_udp.copies import Copies
-from node.chunk_udp.facts import Arrived, Terms
+from node.chunk_udp.events import ConnectionConfig, DataReceived
+from node.chunk_udp.replay_window import ReplayWindow
 from simulator.clock import Clock
 from simulator.timer import Timer
 
@@ -70,11 +70,11 @@ class Supply:
 class Dumbbell:
     """Runs flows over shared links; ``clock`` may serve others beside them."""
 
-    def __init__(self, clock: Clock, supply: Supply, access: AccessLink | None = None) -> None:
+    def __init__(self, clock: Clock, supply: Supply, access: CongestionManager | None = None) -> None:
         self.failures = 0  # owners given up, and tried again a second later
         self.clock = clock
         self.supply = supply
-        self.access = access or AccessLink()
+        self.access = access or CongestionManager()
         self.flows: list[Flow] = []
         self._made = 0  # connections
 
@@ -90,7 +90,9 @@ class Dumbbell:
         """A new connection for ``flow``."""
         self._made += 1
         begins_with = min(flow.segment, wire.SMALL_SEGMENT)
-        terms = Terms(b"h" * 20, self._made, begins_with, 1 << 21, 2.0, largest_segment=flow.segment)
+        terms = ConnectionConfig(
+            b"h" * 20, self._made, begins_with, 1 << 21, 2.0, largest_segment=flow.segment
+        )
         controller = make_controller(flow.controller, begins_with)
         return FetchConnection(terms, controller, self.clock.now if now is None else now, self.access.join())
 
@@ -101,7 +103,7 @@ class _Runner:
     def __init__(self, bell: Dumbbell, flow: Flow, path: Path) -> None:
         self._bell, self._flow, self._path = bell, flow, path
         self._timer = Timer(bell.clock, self._wake_or_fail)
-        self._copies = Copies()
+        self._copies = ReplayWindow()
 
     def start(self, when: float) -> None:
         self._bell.clock.at(when, self._wake_or_fail)
@@ -135,7 +137,7 @@ class _Runner:
         while size := connection.may_request(clock.now):
             span = connection.take_lost(size) or self._bell.supply.missing.take_first(size)
             if span is None:
-                connection.out_of_work()
+                connection.mark_app_limited()
                 break
             connection.request(*span, clock.now)
         for datagram in connection.datagrams_to_send():
@@ -170,7 +172,7 @@ class _Runner:
             if token:
                 answer = wire.Token(message.transfer_id, message.sequence, b"t" * wire.TOKEN_SIZE)
             self._cross(self._path.down, wire.encode(answer), self._fetcher_receives)
-        elif isinstance(message, wire.Request) and not self._copies.is_copy(message, ("", 0)):
+        elif isinstance(message, wire.Request) and not self._copies.is_duplicate(message, ("", 0)):
             self._send_chunk(message)
 
     def _send_chunk(self, request: wire.Request) -> None:
@@ -185,7 +187,7 @@ class _Runner:
         if flow.connection.state is State.CLOSED:
             return
         for fact in flow.connection.datagram_received(datagram, now):
-            if type(fact) is Arrived:
+            if type(fact) is DataReceived:
                 size = len(fact.payload)
                 flow.arrived += size
                 flow.arrivals.append((now, size))

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from common.bitfield import Bitfield
 from common.geometry import Geometry
 from node.chunk_udp import wire
-from node.chunk_udp.answers import Answerer, SendChunk
-from node.chunk_udp.serving import Serving
+from node.chunk_udp.address_validation import Address, AddressValidator
+from node.chunk_udp.drr_queue import SendBatch
+from node.chunk_udp.responder import Responder, SendChunk
 from node.chunk_udp.slots import Slots
-from node.chunk_udp.tokens import Address, TokenMint
-from node.chunk_udp.waiting import Portion
+from node.chunk_udp.upload_queue import UploadQueue
 from simulator.clock import Clock
 from simulator.scenario import Behaviour, OwnerPlan
 from simulator.served import memory_info
@@ -55,9 +55,9 @@ class SimulatedOwner:
         """As a new process: nothing that it knew is left."""
         plan = self.plan
         slots = Slots(plan.slots) if plan.slots is not None else None
-        self._serving = Serving(plan.upload_limit, self._clock.now)
-        mint, crowded = TokenMint(self._chance.randbytes(32)), self._serving.is_crowded
-        self._answerer = Answerer(mint, {self._info_hash: self}, slots, self._displaced, crowded)
+        self._serving = UploadQueue(plan.upload_limit, self._clock.now)
+        mint, crowded = AddressValidator(self._chance.randbytes(32)), self._serving.is_backlogged
+        self._answerer = Responder(mint, {self._info_hash: self}, slots, self._displaced, crowded)
         self._slots = slots
         if slots is not None:
             self._clock.at(self._clock.now, lambda: self._stranger(slots))
@@ -144,7 +144,7 @@ class SimulatedOwner:
         self._armed = False
         self._serve()
 
-    def _segments(self, portion: Portion) -> Iterator[bytes]:
+    def _segments(self, portion: SendBatch) -> Iterator[bytes]:
         request, end = portion.request, portion.offset + portion.length
         for at in range(portion.offset, end, portion.segment):
             payload = self._content[at : min(at + portion.segment, end)]

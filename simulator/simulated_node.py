@@ -17,7 +17,7 @@ from common.bitfield import Bitfield
 from common.errors import SwarmError
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from faults.link import Link
-from node.chunk_udp.access import AccessLink
+from node.chunk_udp.congestion.manager import CongestionManager
 from node.content.hashing import BUFFER_LENGTH, HashPool, Verdict
 from node.download.known_peers import Candidate, KnownPeers
 from node.download.piece_results import PieceResults
@@ -97,7 +97,7 @@ class SimulatedNode:
         lines: list[str] | None = None,
     ) -> None:
         self.scenario, self.clock, self.metainfo = scenario, clock, metainfo
-        self.access = AccessLink(scenario.download_limit)
+        self.access = CongestionManager(scenario.download_limit)
         self._lines, self._trace = lines, hashlib.sha1(usedforsecurity=False)
         self.happened: Counter[str] = Counter()
         self.wrong: list[tuple[int, tuple[int, ...]]] = []  # pieces, and the node ids of their deliverers

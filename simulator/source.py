@@ -16,12 +16,12 @@ from common.metainfo import Metainfo
 from common.ranges import RangeSet
 from faults.link import Link
 from node.chunk_udp import wire
-from node.chunk_udp.access import AccessLink
+from node.chunk_udp.address_validation import Address
 from node.chunk_udp.congestion import make_controller
+from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.connection import FetchConnection
-from node.chunk_udp.facts import Terms
+from node.chunk_udp.events import ConnectionConfig
 from node.chunk_udp.session_driver import SessionDriver
-from node.chunk_udp.tokens import Address
 from node.download.known_peers import Candidate
 from node.download.source import SourceThread
 from node.download.state import LATE_CHECK, DownloadState
@@ -43,7 +43,7 @@ class Place(Protocol):
     metainfo: Metainfo
     board: DownloadState
     clock: Clock
-    access: AccessLink
+    access: CongestionManager
 
     def note(self, what: str, *more: object) -> None:
         """It becomes part of the trace."""
@@ -101,7 +101,7 @@ class SimulatedSource(SourceThread):
         chance = random.Random(seed)
         self._here: Address = ("192.0.2.1", chance.randint(1024, 65535))
         scenario = place.scenario
-        terms = Terms(
+        terms = ConnectionConfig(
             place.metainfo.info_hash,
             chance.getrandbits(64),
             scenario.segment_size,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from faults.link import Link
 from node.chunk_udp.congestion.cubic import Cubic
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.loss_recovery import RoundTripTime
 from simulator.clock import Clock
 from simulator.timer import Timer
 

@@ -12,7 +12,7 @@ Theory of operation. ``datagram_received`` takes what came from the owner and re
 turns a byte range into a REQUEST; ``on_timer`` does what has become due. After each of these the caller
 sends ``datagrams_to_send``, asks ``next_timer`` when to come back, and ``room`` how much more may be
 asked for. Lost ranges come first in ``take_lost``. A byte that was asked for is reported in exactly one
-Arrived, however often it arrives; a byte that was never asked for is never reported. So losses,
+DataReceived, however often it arrives; a byte that was never asked for is never reported. So losses,
 duplicates, delays and wrong order cost time, never bytes; whether the bytes are the right ones is for the
 pieces' hashes to say.
 
@@ -26,11 +26,19 @@ from collections.abc import Sequence
 
 from common.errors import PeerFault, WireError
 from node.chunk_udp import wire
-from node.chunk_udp.access import AccessLink, Share
 from node.chunk_udp.congestion.base import CongestionController
-from node.chunk_udp.facts import Counters, Fact, NotHeld, NotRare, Queued, Terms, Told
-from node.chunk_udp.reception import Order, Reception
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.congestion.manager import CongestionManager, FlowHandle
+from node.chunk_udp.events import (
+    ConnectionConfig,
+    ConnectionStats,
+    Event,
+    NotHeld,
+    NotRare,
+    OwnerStatus,
+    QueuedByOwner,
+)
+from node.chunk_udp.loss_recovery import RoundTripTime
+from node.chunk_udp.request_tracker import PlannedRequest, RequestTracker
 
 PERSISTENT_PROBES = 3  # probes in vain after which the window collapses
 BLACK_HOLE_PROBES = 2  # probes in vain, with no segment seen ever, after which segments are made smaller
@@ -61,14 +69,18 @@ class FetchConnection:
     """One owner, one torrent. All times are monotonic seconds, all ranges half-open."""
 
     def __init__(
-        self, terms: Terms, controller: CongestionController, now: float, share: Share | None = None
+        self,
+        terms: ConnectionConfig,
+        controller: CongestionController,
+        now: float,
+        share: FlowHandle | None = None,
     ) -> None:
         self.terms = terms
         self.checksums = terms.checked  # ask for them, and take no payload without one
         self.state = State.VALIDATING
         self.rtt = RoundTripTime()
-        self.share = share or AccessLink().join()
-        self._bytes = Reception(terms, controller, self.rtt, self.share)
+        self.share = share or CongestionManager().join()
+        self._bytes = RequestTracker(terms, controller, self.rtt, self.share)
         self._token = wire.NO_TOKEN
         self._tokens_in_a_row = 0
         self._to_send: list[bytes] = []
@@ -99,7 +111,7 @@ class FetchConnection:
         self._to_send.append(wire.encode(ask))
 
     def ask_file_size(self, now: float, first_piece: int = 0) -> None:
-        """Ask what the owner has; a Told follows. Until then nothing else is asked for."""
+        """Ask what the owner has; a OwnerStatus follows. Until then nothing else is asked for."""
         self._first_piece = first_piece
         self._asked.clear()  # a late answer to an earlier question is none to this one
         self._silent_since = self._timer_from = now
@@ -107,7 +119,7 @@ class FetchConnection:
         self._ask(now)
 
     def poll_have(self, now: float) -> None:
-        """Ask again while FETCHING goes on: a Told follows, unless a datagram is lost.
+        """Ask again while FETCHING goes on: a OwnerStatus follows, unless a datagram is lost.
 
         PeerFault if MAX_QUESTIONS polls in a row had no answer, and no data came either.
         """
@@ -136,7 +148,7 @@ class FetchConnection:
         return self._bytes.controller
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> ConnectionStats:
         """What happened so far."""
         return self._bytes.counters
 
@@ -174,9 +186,9 @@ class FetchConnection:
         """How many bytes may be asked for now; 0: none, and if only not yet, ``next_timer`` says when."""
         return self._bytes.may_request(now) if self.state is State.FETCHING else 0
 
-    def out_of_work(self) -> None:
+    def mark_app_limited(self) -> None:
         """More might have been asked for, but nobody wants more: what arrives says less about the path."""
-        self._bytes.deliveries.out_of_work(self._bytes.flight.bytes)
+        self._bytes.deliveries.mark_app_limited(self._bytes.flight.bytes)
 
     def take_lost(self, limit: int) -> tuple[int, int] | None:
         """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
@@ -195,7 +207,7 @@ class FetchConnection:
         for order in self._bytes.request(start, end, now, rare_only):
             self._send(order)
 
-    def _send(self, order: Order) -> None:
+    def _send(self, order: PlannedRequest) -> None:
         terms, length = self.terms, order.end - order.start
         request = wire.Request(
             terms.transfer_id,
@@ -222,7 +234,7 @@ class FetchConnection:
 
     # ---- what came
 
-    def datagram_received(self, datagram: bytes | memoryview, now: float) -> Sequence[Fact]:
+    def datagram_received(self, datagram: bytes | memoryview, now: float) -> Sequence[Event]:
         """Take one datagram from the owner's address; PeerFault if the owner refuses."""
         try:
             message = wire.decode(datagram)
@@ -254,7 +266,7 @@ class FetchConnection:
         if self._asked and self.state is State.FETCHING:
             self._asked = dict(list(self._asked.items())[-1:])  # it lives: only the latest question is open
 
-    def _answer_received(self, message: wire.Token | wire.Tell | wire.Refuse, now: float) -> Sequence[Fact]:
+    def _answer_received(self, message: wire.Token | wire.Tell | wire.Refuse, now: float) -> Sequence[Event]:
         if isinstance(message, wire.Refuse):
             return (self._refuse_received(message, now),)
         if isinstance(message, wire.Token):
@@ -265,7 +277,7 @@ class FetchConnection:
         self.counters.stale += 1
         return ()
 
-    def _refuse_received(self, message: wire.Refuse, now: float) -> Fact:
+    def _refuse_received(self, message: wire.Refuse, now: float) -> Event:
         """NOT_HELD, BUSY, and NOT_RARE where it was allowed, are news; every other refusal ends it."""
         request = self._bytes.flight.requests.get(message.sequence)
         if request is not None and (
@@ -281,9 +293,9 @@ class FetchConnection:
         self._asked.clear()
         back = self._bytes.take_all_back()
         self.state, self._ask_again_at = State.QUEUED, now + BUSY_WAIT
-        return Queued(message.place, tuple(back))
+        return QueuedByOwner(message.place, tuple(back))
 
-    def _tell_received(self, message: wire.Tell, now: float) -> Told:
+    def _tell_received(self, message: wire.Tell, now: float) -> OwnerStatus:
         asked_at = self._asked[message.sequence]
         self._heard(now)
         self.rtt.sample(now - asked_at)
@@ -291,7 +303,7 @@ class FetchConnection:
         self._tokens_in_a_row = 0
         self.state = State.FETCHING
         self._plan_poll(message, now)
-        return Told(message.size, message.complete, message.first_piece, message.bitfield)
+        return OwnerStatus(message.size, message.complete, message.first_piece, message.bitfield)
 
     def _token_received(self, message: wire.Token, now: float) -> None:
         asked_at = self._asked.pop(message.sequence, None)
@@ -392,6 +404,6 @@ class FetchConnection:
             self.controller.on_persistent_congestion(now)
         hole = LATE_BLACK_HOLE_PROBES if self._bytes.any_data else BLACK_HOLE_PROBES
         if self._probes >= hole:
-            self._bytes.fall_back()
+            self._bytes.on_black_hole()
         for order in self._bytes.ask_oldest(now, min(self._probes, PROBE_REQUESTS)):
             self._send(order)

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from common.errors import PeerFault
 from common.metainfo import Metainfo
 from node.chunk_udp import sockets, wire
-from node.chunk_udp.access import AccessLink
+from node.chunk_udp.address_validation import Address
 from node.chunk_udp.congestion import make_controller
+from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.connection import FetchConnection
-from node.chunk_udp.facts import Terms
+from node.chunk_udp.events import ConnectionConfig
 from node.chunk_udp.session_driver import SessionDriver
-from node.chunk_udp.tokens import Address
 from node.settings import TransferSettings
 from node.transport import DownloadSession, Range
 
@@ -41,13 +41,13 @@ class Fetcher:
         info: Metainfo,
         session: DownloadSession,
         settings: TransferSettings,
-        access: AccessLink | None = None,
+        access: CongestionManager | None = None,
         host: str = "",
         node_id: int | None = None,
     ) -> None:
         self._session = session
         self._node_id = node_id
-        self._access = access or AccessLink(settings.download_limit)
+        self._access = access or CongestionManager(settings.download_limit)
         try:
             self._sock = sockets.udp_socket(source_host(host, addr[0]), 0, settings.socket_buffer_size)
         except OSError as error:
@@ -58,7 +58,7 @@ class Fetcher:
             self._sock.close()
             raise
         self._driver = SessionDriver(self.connection, info, session)
-        self._buffer = memoryview(bytearray(sockets.BATCH))
+        self._buffer = memoryview(bytearray(sockets.MAX_RECEIVE))
         self._dry = True  # the socket had nothing more when it was last asked
 
     def _connect(self, addr: Address, info_hash: bytes, settings: TransferSettings) -> FetchConnection:
@@ -77,7 +77,7 @@ class Fetcher:
         )
         largest = min(segment, self._access.largest_datagram - wire.HEADER_SIZE)
         known = largest if sockets.is_loopback(addr[0]) else min(largest, wire.SMALL_SEGMENT)
-        terms = Terms(
+        terms = ConnectionConfig(
             info_hash,
             secrets.randbits(64),
             known,
@@ -88,7 +88,7 @@ class Fetcher:
             node_id=self._node_id,
             poll_phase=random.random(),
         )
-        self._batches = sockets.accept_batches(self._sock, segment)
+        self._batches = sockets.enable_gro(self._sock, segment)
         controller = make_controller(settings.congestion_control, known)
         return FetchConnection(terms, controller, time.monotonic(), self._access.join())
 

@@ -1,6 +1,6 @@
 """The owner's loop: one listening thread answers everybody (the report's ``listen``).
 
-Receive what has come, let ``Answerer`` decide; then send one portion of what waits, and look again what has
+Receive what has come, let ``Responder`` decide; then send one portion of what waits, and look again what has
 come. A portion is read from the file into one reused buffer and sent from there, as many segments to a system
 call as the system takes. Nothing here blocks but the wait for news, or for the upload limit.
 """
@@ -17,15 +17,16 @@ from collections import Counter
 from collections.abc import Mapping
 
 from common.errors import FileFault, TransientFileFault
-from node.chunk_udp import kernel_filter, sockets, wire
-from node.chunk_udp.answers import Answerer, SendChunk
-from node.chunk_udp.segments import SegmentSender
-from node.chunk_udp.serving import Serving
+from node.chunk_udp import sockets, wire
+from node.chunk_udp.address_validation import Address, AddressValidator
+from node.chunk_udp.drr_queue import Added, SendBatch
+from node.chunk_udp.flood import bpf_filter
+from node.chunk_udp.flood.unvalidated import LIMITER_INTERVAL
+from node.chunk_udp.responder import Responder, SendChunk
+from node.chunk_udp.segment_sender import SegmentSender
 from node.chunk_udp.slots import Slots
-from node.chunk_udp.strangers import TURN
-from node.chunk_udp.tokens import Address, TokenMint
 from node.chunk_udp.upload_log import UploadLog
-from node.chunk_udp.waiting import Added, Portion
+from node.chunk_udp.upload_queue import UploadQueue
 from node.settings import TransferSettings
 from node.transport import ServedTorrent
 
@@ -50,16 +51,16 @@ class Owner:
     ) -> None:
         self._sock = sock
         self._torrents = torrents
-        self._mint = TokenMint(secret)
+        self._mint = AddressValidator(secret)
         self.slots = Slots(settings.upload_slots)
         self.uploads = UploadLog()
-        self._serving = Serving(settings.upload_limit, time.monotonic())
-        self._answerer = Answerer(
+        self._serving = UploadQueue(settings.upload_limit, time.monotonic())
+        self._answerer = Responder(
             self._mint,
             torrents,
             self.slots,
             self._displace,
-            self._serving.is_crowded,
+            self._serving.is_backlogged,
             self.uploads.introduce,
         )
         self._stopped = threading.Event()
@@ -86,7 +87,7 @@ class Owner:
 
     def listen(self) -> None:
         """Answer datagrams until ``stop``; the body of the listening thread."""
-        view = memoryview(bytearray(sockets.BATCH))
+        view = memoryview(bytearray(sockets.MAX_RECEIVE))
         with selectors.DefaultSelector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             while not self._stopped.is_set() and self._sock.fileno() >= 0:
@@ -120,7 +121,7 @@ class Owner:
         timeout = 0.0 if self._serving.queue else STOP_CHECK
         if timeout != self._timeout:
             self._timeout = timeout
-            sockets.set_patience(self._sock, timeout)
+            sockets.set_timeouts(self._sock, timeout)
         for _ in range(RECEIVES):
             try:
                 size, addr = self._sock.recvfrom_into(view)
@@ -183,9 +184,9 @@ class Owner:
             self._adjust_filter(now)
 
     def _adjust_filter(self, now: float) -> None:
-        self._guard_at = now + TURN
+        self._guard_at = now + LIMITER_INTERVAL
         share, draw = self._answerer.strangers.adjust(now), secrets.randbits(32)
-        kernel_filter.attach(self._sock, self._mint.mark_keys(now), share, draw)
+        bpf_filter.attach(self._sock, self._mint.tag_keys(now), share, draw)
 
     # ---- sending
 
@@ -202,7 +203,7 @@ class Owner:
             self._answerer.not_sent(portion.request, portion.addr)
         return True
 
-    def send_chunk(self, portion: Portion) -> int:
+    def send_chunk(self, portion: SendBatch) -> int:
         """Answer REQUEST: read a portion of the range and send it, in segments; how many bytes were sent."""
         chunk = self._chunk[: portion.length]
         if not self._read(portion, chunk):
@@ -211,7 +212,7 @@ class Owner:
         self.uploads.add(portion.addr, portion.request.info_hash, sent, time.monotonic())
         return sent
 
-    def _read(self, portion: Portion, chunk: memoryview) -> bool:
+    def _read(self, portion: SendBatch, chunk: memoryview) -> bool:
         """Read the bytes of ``portion``. False if that fails; unless it is passing the fetcher is told."""
         request, addr = portion.request, portion.addr
         torrent = self._torrents.get(request.info_hash)

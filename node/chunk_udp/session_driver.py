@@ -4,9 +4,9 @@
 asks the session for ranges while the connection has room, and translates what the peer answers:
 
     OwnerStatus       size checked against the torrent, bitfield pages put together: on_bitfield
-    Arrived           on_data
+    DataReceived           on_data
     NotHeld, NotRare  on_rejected
-    Queued            on_blocked; on_unblocked before the next on_bitfield
+    QueuedByOwner            on_blocked; on_unblocked before the next on_bitfield
 
 It also decides about payload checksums. Over loopback they only cost time, but a wrong piece with checksums
 proves that the peer sent it. So they are omitted over loopback, and only while the session trusts the peer.
@@ -21,7 +21,7 @@ from common.bitfield import Bitfield
 from common.errors import PeerFault
 from common.metainfo import Metainfo
 from node.chunk_udp.connection import FetchConnection
-from node.chunk_udp.facts import Arrived, Fact, NotHeld, NotRare, Queued, Told
+from node.chunk_udp.events import DataReceived, Event, NotHeld, NotRare, OwnerStatus, QueuedByOwner
 from node.transport import DownloadSession, Range, Reject
 
 
@@ -86,7 +86,7 @@ class SessionDriver:
                 continue
             wanted = session.next_range(size)
             if wanted is None:
-                connection.out_of_work()
+                connection.mark_app_limited()
                 break
             connection.request(wanted.start, wanted.end, now, wanted.rare_only)
         return connection.datagrams_to_send()
@@ -94,7 +94,7 @@ class SessionDriver:
     def datagram_received(self, datagram: bytes | memoryview, now: float) -> None:
         """Take one datagram from the peer's address; PeerFault if the peer refuses or contradicts itself."""
         for fact in self.connection.datagram_received(datagram, now):
-            if type(fact) is Arrived:  # nearly always
+            if type(fact) is DataReceived:  # nearly always
                 self._session.on_data(fact.offset, fact.payload)
             else:
                 self._on_news(fact)
@@ -118,19 +118,19 @@ class SessionDriver:
             dropped += self.connection.cancel_lost(*self._cancelled.popleft())
         self._session.on_returned(dropped)
 
-    def _on_news(self, fact: Fact) -> None:
-        if isinstance(fact, Told):
+    def _on_news(self, fact: Event) -> None:
+        if isinstance(fact, OwnerStatus):
             self._on_status(fact)
         elif isinstance(fact, NotHeld):
             self._on_not_held(fact.spans)
         elif isinstance(fact, NotRare):
             self._session.on_rejected(fact.spans, Reject.NOT_RARE)
-        elif isinstance(fact, Queued):
+        elif isinstance(fact, QueuedByOwner):
             self._blocked = True
             self._session.on_returned(fact.spans)
             self._session.on_blocked(fact.place or None)
 
-    def _on_status(self, status: Told) -> None:
+    def _on_status(self, status: OwnerStatus) -> None:
         if status.size != self._info.size:
             raise PeerFault(f"its file has {status.size} bytes, the torrent says {self._info.size}")
         pieces, was_blocked = self._pieces, self._blocked

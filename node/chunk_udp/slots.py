@@ -2,9 +2,9 @@
 
 Serving everybody at once would give each so little that nobody has a whole piece to pass on for long. So a
 stated number is served, and the others are told their place in the line; they ask again every second, which
-keeps it. A slot is free again when its holder has asked for no bytes for IDLE seconds, or, while others wait,
-after a SLICE: then the holder goes to the end of the line. So everybody's turn comes: at most a SLICE later
-for each time that the slots' number goes into the place.
+keeps it. A slot is free again when its holder has asked for no bytes for SLOT_IDLE_SECONDS, or, while others
+wait, after SLOT_SECONDS: then the holder goes to the end of the line. So everybody's turn comes: at most
+SLOT_SECONDS later for each time that the slots' number goes into the place.
 
 An address is a transfer: each fetcher has a socket, and so a port, of its own.
 """
@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from node.chunk_udp.tokens import Address
+from node.chunk_udp.address_validation import Address
 
-IDLE = 2.0  # seconds without a REQUEST after which a slot is free again
-RESERVED = (
+SLOT_IDLE_SECONDS = 2.0  # seconds without a REQUEST after which a slot is free again
+RESERVATION_SECONDS = (
     2.0  # seconds for which a slot waits for the REQUEST of the one whose turn it is: a long round trip
 )
-SLICE = 5.0  # seconds after which a holder makes room for whoever waits
-PLACE_KEPT = 3.5  # seconds: three questions may get lost, and the place is kept
-MAX_LINE = 1024  # that wait; who comes then is told BUSY without a place
+SLOT_SECONDS = 5.0  # seconds after which a holder makes room for whoever waits
+QUEUE_TIMEOUT = 3.5  # seconds: three questions may get lost, and the place is kept
+MAX_QUEUE = 1024  # that wait; who comes then is told BUSY without a place
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Slots:
             return Admission(0, displaced)
         if waiting is not None:
             waiting.asked = now
-        elif len(self._line) >= MAX_LINE:
+        elif len(self._line) >= MAX_QUEUE:
             return Admission(None)
         else:
             self._line[addr] = _Waiting(info_hash, now)
@@ -106,7 +106,7 @@ class Slots:
 
     def _serve(self, addr: Address, info_hash: bytes, wants_bytes: bool, now: float) -> None:
         self._line.pop(addr, None)
-        asked = now if wants_bytes else now - IDLE + RESERVED
+        asked = now if wants_bytes else now - SLOT_IDLE_SECONDS + RESERVATION_SECONDS
         self._holders[addr] = _Holder(info_hash, now, asked)
 
     def _ahead_of(self, addr: Address) -> int:
@@ -115,13 +115,13 @@ class Slots:
     def _overdue(self, now: float) -> int:
         """How many holders' slices are over."""
         for number, holder in enumerate(self._holders.values()):
-            if now - holder.since < SLICE:
+            if now - holder.since < SLOT_SECONDS:
                 return number
         return len(self._holders)
 
     def _tidy(self, now: float) -> None:
         """Free what is not used, and forget who does not ask any more."""
-        for addr in [a for a, holder in self._holders.items() if now - holder.asked > IDLE]:
+        for addr in [a for a, holder in self._holders.items() if now - holder.asked > SLOT_IDLE_SECONDS]:
             del self._holders[addr]
-        for addr in [a for a, waiting in self._line.items() if now - waiting.asked > PLACE_KEPT]:
+        for addr in [a for a, waiting in self._line.items() if now - waiting.asked > QUEUE_TIMEOUT]:
             del self._line[addr]

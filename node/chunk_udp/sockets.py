@@ -26,8 +26,8 @@ GATHERS = hasattr(socket.socket, "sendmsg")  # Windows' Python has neither sendm
 _TIME = struct.Struct("@ll")  # struct timeval: seconds, microseconds
 _SEGMENT, _GRO = struct.Struct("@H"), struct.Struct("@i")
 _ANCILLARY = socket.CMSG_SPACE(_GRO.size) if GATHERS else 0
-CACHE_FRIENDLY = 1 << 21  # bytes of file outstanding on one socket, at most
-BATCH = 65_535  # bytes: no less than one call gives, so every datagram and batch is received into as many
+MAX_BYTES_IN_BUFFER = 1 << 21  # bytes of file outstanding on one socket, at most
+MAX_RECEIVE = 65_535  # bytes that one receive call gives at most: a datagram, or a batch of them
 
 
 def family_of(host: str) -> socket.AddressFamily:
@@ -84,7 +84,7 @@ def path_segment_size(
     return max(wire.MIN_SEGMENT, min(wanted, mtu - IP_UDP_HEADERS[sock.family] - wire.HEADER_SIZE))
 
 
-def set_patience(sock: socket.socket, seconds: float) -> None:
+def set_timeouts(sock: socket.socket, seconds: float) -> None:
     """Have calls on ``sock`` wait so long (0: not at all), and then raise BlockingIOError or TimeoutError.
 
     Python's own timeout costs a system call more each time: it asks the system first whether to wait.
@@ -104,18 +104,18 @@ def receive_limit(sock: socket.socket, segment_size: int) -> int:
 
     Linux says twice what was granted and counts each datagram's bookkeeping (its ``truesize``, here 832
     bytes more than it carries, up to 2,304 for a small one), but gives memory back late: a quarter of the
-    buffer may be free and not yet usable. More than ``CACHE_FRIENDLY`` gains nothing: what waits in the
+    buffer may be free and not yet usable. More than ``MAX_BYTES_IN_BUFFER`` gains nothing: what waits in the
     buffer for long has left the processor's cache when it is read.
     """
     granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     cost = segment_size + max(1024, segment_size // 8)
-    usable = min(granted * 6 // 10, CACHE_FRIENDLY * cost // segment_size)
+    usable = min(granted * 6 // 10, MAX_BYTES_IN_BUFFER * cost // segment_size)
     return max(2, usable // cost) * segment_size
 
 
-def accept_batches(sock: socket.socket, segment_size: int) -> bool:
+def enable_gro(sock: socket.socket, segment_size: int) -> bool:
     """Let the system hand over many segments of one sender at once, if two fit; whether it will."""
-    if not LINUX or 2 * (segment_size + wire.HEADER_SIZE) > BATCH:
+    if not LINUX or 2 * (segment_size + wire.HEADER_SIZE) > MAX_RECEIVE:
         return False
     try:
         sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
@@ -124,7 +124,7 @@ def accept_batches(sock: socket.socket, segment_size: int) -> bool:
     return True
 
 
-def can_send_batches(sock: socket.socket) -> bool:
+def supports_gso(sock: socket.socket) -> bool:
     """Whether the system splits one large send into segments."""
     if not LINUX:
         return False
@@ -151,7 +151,7 @@ def send_parts(
 def receive_batch(sock: socket.socket, buffer: memoryview) -> tuple[int, int]:
     """Receive from the connected ``sock``: bytes received, and bytes of each datagram among them.
 
-    For where ``accept_batches`` said so. Elsewhere ``recv_into`` is enough, and unpacks no ancillary data.
+    For where ``enable_gro`` said so. Elsewhere ``recv_into`` is enough, and unpacks no ancillary data.
     """
     size, ancillary, _, _ = sock.recvmsg_into([buffer], _ANCILLARY)
     for level, kind, data in ancillary:

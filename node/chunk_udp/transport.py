@@ -16,7 +16,7 @@ from dataclasses import replace
 from common.errors import LocalFault
 from common.metainfo import Metainfo
 from node.chunk_udp import sockets
-from node.chunk_udp.access import AccessLink
+from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
 from node.peer import Peer
@@ -43,7 +43,7 @@ class UdpTransport:
         self._sock = sock
         self._node_id = node_id
         self._host: str = "" if sock is None else sock.getsockname()[0]
-        self._access = AccessLink(settings.download_limit, time.monotonic())
+        self._access = CongestionManager(settings.download_limit, time.monotonic())
         self._owner: Owner | None = None
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []

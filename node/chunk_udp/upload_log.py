@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from node.chunk_udp.tokens import Address
+from node.chunk_udp.address_validation import Address
 from node.peer import Peer
 from node.transport import UploadStatus
 

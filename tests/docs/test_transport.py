@@ -21,7 +21,7 @@ from node.chunk_udp import congestion, wire
 from node.chunk_udp.congestion.base import CongestionController
 from node.chunk_udp.congestion.bbr import GAINS, Bbr, Phase
 from node.chunk_udp.connection import FetchConnection, State
-from node.chunk_udp.facts import Terms
+from node.chunk_udp.events import ConnectionConfig
 from simulator import plot
 from simulator.clock import Clock
 from simulator.dumbbell import Dumbbell, Supply, shared_path
@@ -85,7 +85,9 @@ def refuse(reason: wire.Refusal) -> Callable[[int], wire.Message]:
 
 def connection_in(state: State) -> Seen:
     """A connection in ``state`` that awaits an answer, if it can."""
-    connection = Seen(Terms(b"h" * 20, 7, 1200, 1 << 20, 2.0), congestion.make_controller("reno", 1200), 0.0)
+    connection = Seen(
+        ConnectionConfig(b"h" * 20, 7, 1200, 1 << 20, 2.0), congestion.make_controller("reno", 1200), 0.0
+    )
     way: dict[State, tuple[Callable[[int], wire.Message], ...]] = {
         State.VALIDATING: (),
         State.ASKING: (token,),

@@ -21,8 +21,8 @@ from common.bitfield import Bitfield
 from common.messages import OwnedFile
 from common.metainfo import Metainfo, decode_metainfo
 from node.chunk_udp import wire
-from node.chunk_udp.answers import Answerer, SendChunk
-from node.chunk_udp.tokens import TokenMint
+from node.chunk_udp.address_validation import TokenMint
+from node.chunk_udp.responder import Answerer, SendChunk
 from node.discovery.classroom import TrackerClient
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from common.bitfield import Bitfield
 from node.chunk_udp import wire
-from node.chunk_udp.answers import Answerer, SendChunk
+from node.chunk_udp.address_validation import EPOCH, AddressValidator
 from node.chunk_udp.owner import Owner
-from node.chunk_udp.tokens import EPOCH, TokenMint
+from node.chunk_udp.responder import Responder, SendChunk
 from node.chunk_udp.transport import UdpTransport
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent
@@ -123,7 +123,7 @@ class StrangersBooks(RuleBasedStateMachine):
 
     def begin_life(self) -> None:
         secret = bytes([self.life]) * 32
-        self.answerer = Answerer(TokenMint(secret), contents())
+        self.answerer = Responder(AddressValidator(secret), contents())
 
     def deliver(self, datagram: bytes, addr: Address) -> None:
         """Hand it over; whoever shows no token that is good here and now is entered into the books."""
@@ -318,7 +318,7 @@ def test_what_an_unproved_address_gets_is_smaller_than_any_question() -> None:
 
 @pytest.mark.parametrize("late", [0.0, EPOCH - 0.001, EPOCH])
 def test_a_token_lives_one_to_two_epochs(late: float) -> None:
-    mint = TokenMint(b"s" * 32)
+    mint = AddressValidator(b"s" * 32)
     made_at = 7 * EPOCH + late
     token = mint.make(ATTACKERS[0], made_at)
     assert mint.accepts(token, ATTACKERS[0], made_at + EPOCH - 0.01)
@@ -327,12 +327,12 @@ def test_a_token_lives_one_to_two_epochs(late: float) -> None:
 
 
 def test_a_token_is_good_for_one_address_one_port_and_one_life_of_the_owner() -> None:
-    mint = TokenMint(b"s" * 32)
+    mint = AddressValidator(b"s" * 32)
     tokens = {addr: mint.make(addr, 0.0) for addr in ATTACKERS + VICTIMS}
     assert len(set(tokens.values())) == len(tokens)
     for given_to, token in tokens.items():
         assert [addr for addr in tokens if mint.accepts(token, addr, 0.0)] == [given_to]
-        assert not TokenMint(b"t" * 32).accepts(token, given_to, 0.0)
+        assert not AddressValidator(b"t" * 32).accepts(token, given_to, 0.0)
 
 
 def test_a_restarted_owner_honours_no_token_of_its_former_life() -> None:

@@ -16,12 +16,12 @@ import pytest
 
 from bench import under_flood
 from bench.content import make_content
-from node.chunk_udp import slots, sockets, tokens, wire
-from node.chunk_udp.answers import Answerer
+from node.chunk_udp import address_validation, slots, sockets, wire
+from node.chunk_udp.address_validation import AddressValidator
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
+from node.chunk_udp.responder import Responder
 from node.chunk_udp.slots import Slots
-from node.chunk_udp.tokens import TokenMint
 from node.chunk_udp.upload_log import MAX_REMEMBERED
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent, memory_info
@@ -45,7 +45,7 @@ def memory() -> int:
 
 def test_a_million_addresses_leave_no_trace() -> None:
     """With and without tokens, junk and well-formed, some answered and most not: nothing grows."""
-    answerer = Answerer(TokenMint(b"secret"), {INFO_HASH: MemoryTorrent(CONTENT)}, Slots(16))
+    answerer = Responder(AddressValidator(b"secret"), {INFO_HASH: MemoryTorrent(CONTENT)}, Slots(16))
     rng = random.Random(3)
     ask = wire.encode(wire.Ask(1, 1 << 31, INFO_HASH))
     request = wire.Request(1, 1, 0, 65_536, INFO_HASH, NO, 1440)
@@ -70,8 +70,8 @@ NO = wire.NO_TOKEN
 
 def test_many_who_prove_themselves_fill_bounded_tables_only() -> None:
     """An attacker may own many addresses, too: a token each, and every one asks for bytes."""
-    mint, served = TokenMint(b"secret"), Slots(16)
-    answerer = Answerer(mint, {INFO_HASH: MemoryTorrent(CONTENT)}, served)
+    mint, served = AddressValidator(b"secret"), Slots(16)
+    answerer = Responder(mint, {INFO_HASH: MemoryTorrent(CONTENT)}, served)
     for number in range(5000):
         addr = (f"10.0.{number // 250}.{number % 250}", 4000)
         for datagram in (
@@ -80,9 +80,9 @@ def test_many_who_prove_themselves_fill_bounded_tables_only() -> None:
         ):
             answerer.handle_requests(datagram, addr, 5.0)
     assert len(served.served()) <= 16
-    assert len(served.line()) <= slots.MAX_LINE
+    assert len(served.line()) <= slots.MAX_QUEUE
     tables = [value for value in vars(mint).values() if isinstance(value, dict)]
-    assert tables and all(len(table) <= tokens.MAX_PROVED for table in tables)
+    assert tables and all(len(table) <= address_validation.MAX_VALIDATED for table in tables)
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def need(owners: object) -> bytes:
 
 
 GOOD = [{"node_id": 2, "addr": ["127.0.0.1", 4002]}, 0]
-ANSWERS = {
+MAX_TOKENS_PER_SECOND = {
     "a list": b"[]",
     "deep": b"[" * 500_000,
     "deep in a field": b'{"search_result":' + b"[" * 500_000 + b"]" * 500_000 + b"}",
@@ -135,7 +135,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("body", ANSWERS.values(), ids=ANSWERS.keys())
+@pytest.mark.parametrize("body", MAX_TOKENS_PER_SECOND.values(), ids=MAX_TOKENS_PER_SECOND.keys())
 def test_a_mad_answer_is_no_answer(
     tracker: Callable[[bytes], HostileTracker],
     client_of: Callable[[HostileTracker], TrackerClient],

@@ -16,7 +16,7 @@ import pytest
 from node.chunk_udp import sockets, wire
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FIRST_ASK, FetchConnection, State
-from node.chunk_udp.facts import Arrived, Counters, Terms
+from node.chunk_udp.events import ConnectionConfig, ConnectionStats, DataReceived
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
 from node.settings import TransferSettings
@@ -159,7 +159,7 @@ def test_transfer_ids_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None
 
 def fetching(checked: bool = True) -> FetchConnection:
     """A connection in the middle: 8 requests are open."""
-    terms = Terms(INFO_HASH, TRANSFER, SEGMENT, 1 << 20, 2.0, checked)
+    terms = ConnectionConfig(INFO_HASH, TRANSFER, SEGMENT, 1 << 20, 2.0, checked)
     connection = FetchConnection(terms, make_controller("fixed", SEGMENT), 0.0)
     connection.datagram_received(wire.encode(wire.Token(TRANSFER, FIRST_ASK, TOKEN)), 0.01)
     tell = wire.Tell(TRANSFER, FIRST_ASK + 1, len(CONTENT), True)
@@ -173,7 +173,7 @@ def fetching(checked: bool = True) -> FetchConnection:
 
 def visible(thing: Any, known: frozenset[int] = frozenset()) -> Any:
     """All that an answer could change, however it is kept; but for the counters, which are for people."""
-    if id(thing) in known or isinstance(thing, (Counters, enum.Enum)) or callable(thing):
+    if id(thing) in known or isinstance(thing, (ConnectionStats, enum.Enum)) or callable(thing):
         return None
     known |= {id(thing)}
     if isinstance(thing, dict):
@@ -247,14 +247,16 @@ def test_data_without_the_check_that_was_asked_for_is_not_taken() -> None:
     assert not connection.datagram_received(wire.encode(unchecked), 0.04)
     assert state_of(connection) == before
     good = wire.Data(TRANSFER, 1, 0, bytes(SEGMENT), checked=True)
-    assert [type(fact) for fact in connection.datagram_received(wire.encode(good), 0.05)] == [Arrived]
+    assert [type(fact) for fact in connection.datagram_received(wire.encode(good), 0.05)] == [DataReceived]
     assert state_of(connection) != before
 
 
 def test_an_answer_of_this_connection_is_worthless_for_another() -> None:
     """A replayed TOKEN, TELL, REFUSE or DATA of one transfer does nothing to the next with the same owner."""
     other = FetchConnection(
-        Terms(INFO_HASH, TRANSFER + 1, SEGMENT, 1 << 20, 2.0), make_controller("fixed", SEGMENT), 0.0
+        ConnectionConfig(INFO_HASH, TRANSFER + 1, SEGMENT, 1 << 20, 2.0),
+        make_controller("fixed", SEGMENT),
+        0.0,
     )
     before = state_of(other)
     for datagram in forgeries(TRANSFER, [1, FIRST_ASK]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.chunk_udp.serving import Serving
+from node.chunk_udp.upload_queue import UploadQueue
 from simulator.flash_crowd import FlashCrowd, FlashCrowdPlan
 
 PLAN = FlashCrowdPlan(nodes=10, size=16 << 20, upload=1_000_000)
@@ -28,7 +28,7 @@ def test_a_seed_that_does_not_look_whom_it_sent_what_sends_more_again(
 ) -> None:
     plan = FlashCrowdPlan(nodes=10, size=4 << 20, upload=500_000)
     looks = ran(plan)
-    monkeypatch.setattr(Serving, "is_crowded", lambda serving, now: False)
+    monkeypatch.setattr(UploadQueue, "is_backlogged", lambda serving, now: False)
     does_not = ran(plan)
     assert looks.again < does_not.again
     assert max(looks.ended) < max(does_not.ended)

@@ -16,8 +16,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
-from node.chunk_udp.delivery import Round
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.delivery_rate import RoundSample
+from node.chunk_udp.loss_recovery import RoundTripTime
 
 PACING_GAIN = 1.25  # as Linux paces: enough to fill the window in every round trip
 SHORTEST_TRIP = 0.0001  # seconds; nothing is paced by shorter ones
@@ -26,7 +26,7 @@ MINIMUM_SEGMENTS = 2
 TOGETHER_ROUNDS = 4  # rounds after a reduction in which others' losses are the same trouble
 
 
-class View(NamedTuple):
+class FlowAdvice(NamedTuple):
     """What the access link tells one of the connections that share it."""
 
     fits: float = 1.0  # part of what the connection believes to be its rate that fits beside the others
@@ -36,10 +36,10 @@ class View(NamedTuple):
     wasted: bool | None = None  # after such a rest: whether as much came
 
 
-class Share(Protocol):
+class FlowHandle(Protocol):
     """What a controller sees of the access link that all connections of this node share."""
 
-    def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> View:
+    def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> FlowAdvice:
         """Believe in ``believed`` bytes a second; ``arrived`` bytes came, through a ``queue`` or not, and
         losses showed it ``congested`` or not.
         """
@@ -81,7 +81,7 @@ class CongestionController(ABC):
         ``limited`` says whether the window was what held the connection back: if not, it need not grow.
         """
 
-    def on_round(self, ended: Round, share: Share, now: float) -> None:  # noqa: B027  # who counts bytes needs none
+    def on_round(self, ended: RoundSample, share: FlowHandle, now: float) -> None:  # noqa: B027  # who counts bytes needs none
         """A round trip is over; ``share`` is this connection's view of the access link."""
 
     @abstractmethod
@@ -114,7 +114,7 @@ class LossBased(CongestionController):
             self._lost = True
             self._shrink(now)
 
-    def on_round(self, ended: Round, share: Share, now: float) -> None:
+    def on_round(self, ended: RoundSample, share: FlowHandle, now: float) -> None:
         """Tell the others of losses, and hear of theirs."""
         self._rounds += 1
         view = share.report(0.0, ended.delivered, False, self._lost, now)

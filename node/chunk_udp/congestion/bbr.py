@@ -24,9 +24,9 @@ from __future__ import annotations
 import enum
 import math
 
-from node.chunk_udp.congestion.base import SHORTEST_TRIP, CongestionController, Share, View
-from node.chunk_udp.delivery import Round
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.congestion.base import SHORTEST_TRIP, CongestionController, FlowAdvice, FlowHandle
+from node.chunk_udp.delivery_rate import RoundSample
+from node.chunk_udp.loss_recovery import RoundTripTime
 
 STARTUP_GAIN = 2.77  # 4 ln 2: doubles the rate with each round
 UP_GAIN, DOWN_GAIN, DRAIN_GAIN = 1.25, 0.6, 0.75
@@ -144,7 +144,7 @@ class Bbr(CongestionController):
         """Next to nothing until something comes; then the next round goes by the model again."""
         self.window = self.minimum_window
 
-    def on_round(self, ended: Round, share: Share, now: float) -> None:
+    def on_round(self, ended: RoundSample, share: FlowHandle, now: float) -> None:
         """Learn from a round, go on in the cycle, set the window."""
         self._rounds += 1
         queue = self._learn_rtt(ended, now)
@@ -163,7 +163,7 @@ class Bbr(CongestionController):
 
     # ---- the model
 
-    def _learn_rtt(self, ended: Round, now: float) -> bool:
+    def _learn_rtt(self, ended: RoundSample, now: float) -> bool:
         """Whether the whole round met a queue."""
         lowest = ended.lowest_rtt
         if lowest == float("inf"):
@@ -177,12 +177,12 @@ class Bbr(CongestionController):
         most = QUEUE_PART * self.least_rtt + QUEUE_SECONDS
         return seconds > self.least_rtt + min(more, most, LONG_QUEUE)
 
-    def _learn_rate(self, ended: Round) -> None:
+    def _learn_rate(self, ended: RoundSample) -> None:
         if ended.rate and (not ended.limited or ended.rate > self.rate):
             self._rates = [*self._rates[1 - RATE_ROUNDS :], ended.rate]
             self.rate = max(self._rates)
 
-    def _learn_loss(self, ended: Round, queued: bool) -> float:
+    def _learn_loss(self, ended: RoundSample, queued: bool) -> float:
         """Which part of the round was lost; where no queue stood, that was nobody's doing."""
         total = ended.lost + ended.delivered
         lost = min(max(0, ended.lost) / total, 1.0) if total > 0 else 0.0
@@ -192,7 +192,7 @@ class Bbr(CongestionController):
             self.loss = min(self.loss + (lost - self.loss) / 4, self._most_loss)
         return lost
 
-    def _rest(self, view: View) -> None:
+    def _rest(self, view: FlowAdvice) -> None:
         """All connections ask for less at times: if as much came, losses were our own doing."""
         if view.wasted is not None:
             self._most_loss = (
@@ -204,7 +204,7 @@ class Bbr(CongestionController):
         elif self.phase is Phase.DOWN and not view.resting:
             self._enter(Phase.CRUISE)
 
-    def _bound(self, ended: Round, queue: bool, congested: bool, connections: int) -> None:
+    def _bound(self, ended: RoundSample, queue: bool, congested: bool, connections: int) -> None:
         """Under congestion all connections together behave like one that AIMD steers."""
         self._since_cut += 1
         if congested and self._since_cut > CUT_ROUNDS:
@@ -221,7 +221,7 @@ class Bbr(CongestionController):
 
     # ---- the cycle
 
-    def _go_on(self, ended: Round, queue: bool, share: Share, now: float) -> None:
+    def _go_on(self, ended: RoundSample, queue: bool, share: FlowHandle, now: float) -> None:
         if self.phase is Phase.STARTUP:
             self._maybe_full(ended, queue)
         elif self.phase is Phase.DRAIN:
@@ -236,7 +236,7 @@ class Bbr(CongestionController):
                 share.begin_rest(min(ended.lowest_rtt, 1.0), now)
             self._enter(Phase.DRAIN)
 
-    def _cruise(self, share: Share, now: float) -> None:
+    def _cruise(self, share: FlowHandle, now: float) -> None:
         """Time to probe? At once, and harder, where the last probe found more."""
         rising = self.rate > RISING * self._rate_before_up
         if rising and self._rises >= STEEP and not self._queued:
@@ -246,7 +246,7 @@ class Bbr(CongestionController):
             self._rises = self._rises + 1 if rising else 0
             self._enter(Phase.UP)
 
-    def _crowds_out(self, ended: Round) -> bool:
+    def _crowds_out(self, ended: RoundSample) -> bool:
         """Whether the loss grows with the rate: then a queue is full, though it may be as long as ever."""
         lost = max(0, ended.lost) / self.segment_size
         total = lost + max(0, ended.delivered) / self.segment_size
@@ -260,7 +260,7 @@ class Bbr(CongestionController):
         self._begun_lost, self._begun_total = self._begun_lost + lost, self._begun_total + total
         return crowded
 
-    def _maybe_full(self, ended: Round, queue: bool) -> None:
+    def _maybe_full(self, ended: RoundSample, queue: bool) -> None:
         if self.rate >= self._full_rate * FULL_GROWTH:
             self._full_rate, self._full_rounds, self._full_loss = self.rate, 0, self.loss
             return

@@ -7,7 +7,7 @@ on time, not on round trips, so connections of different round-trip times share 
 from __future__ import annotations
 
 from node.chunk_udp.congestion.base import LossBased
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.loss_recovery import RoundTripTime
 
 C = 0.4  # segments per second cubed: how steep the curve is (RFC 9438, 5)
 BETA = 0.7  # what is left of the window after a loss

@@ -7,7 +7,7 @@ without congestion control: fine on an idle loopback, unfair and lossy on anythi
 from __future__ import annotations
 
 from node.chunk_udp.congestion.base import CongestionController
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.loss_recovery import RoundTripTime
 
 WINDOW_SEGMENTS = 32
 

@@ -11,9 +11,9 @@ path's length by those who join later.
 
 from __future__ import annotations
 
-from node.chunk_udp.congestion.base import CongestionController, Share
-from node.chunk_udp.delivery import Round
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.congestion.base import CongestionController, FlowHandle
+from node.chunk_udp.delivery_rate import RoundSample
+from node.chunk_udp.loss_recovery import RoundTripTime
 
 TARGET = 0.025  # seconds of queue; the RFC allows up to 0.1, LEDBAT++ takes 0.06: a short queue must do, too
 GAIN = 1.0  # segments a round trip without any queue
@@ -54,7 +54,7 @@ class Ledbat(CongestionController):
             shrink = max(off_target, -1.0) * share * self.window / 2
             self.window = max(self.window + shrink, self.minimum_window)
 
-    def on_round(self, ended: Round, share: Share, now: float) -> None:
+    def on_round(self, ended: RoundSample, share: FlowHandle, now: float) -> None:
         """Learn the least round trip; slow down when it is time."""
         if ended.lowest_rtt < float("inf"):
             lowest = ended.lowest_rtt

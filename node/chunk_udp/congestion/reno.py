@@ -7,7 +7,7 @@ root of the loss rate (Mathis: about 1.2 segments / (rtt * sqrt(loss))).
 from __future__ import annotations
 
 from node.chunk_udp.congestion.base import LossBased
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.loss_recovery import RoundTripTime
 
 LEFT_AFTER_LOSS = 0.5  # of the window
 

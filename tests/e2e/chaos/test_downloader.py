@@ -12,9 +12,9 @@ import pytest
 
 from common.metainfo import decode_metainfo
 from node.chunk_udp import sockets
+from node.chunk_udp.drr_queue import SendBatch
 from node.chunk_udp.owner import Owner
-from node.chunk_udp.serving import LONGEST_BACKLOG
-from node.chunk_udp.waiting import Portion
+from node.chunk_udp.upload_queue import LONGEST_BACKLOG
 from node.download.write_buffer import MAX_AGE
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent
@@ -29,7 +29,7 @@ class WatchedOwner(Owner):
     sent_to: dict[Any, bytearray]  # how often each byte went to an address, at most 255 times
     size: int
 
-    def send_chunk(self, portion: Portion) -> int:
+    def send_chunk(self, portion: SendBatch) -> int:
         """Send it, write it down."""
         size, at = super().send_chunk(portion), portion.offset
         sent = self.sent_to.setdefault(portion.addr, bytearray(self.size))

@@ -6,15 +6,15 @@ import dataclasses
 
 from common.errors import PeerFault
 from node.chunk_udp import wire
-from node.chunk_udp.answers import Answerer, SendChunk
+from node.chunk_udp.address_validation import AddressValidator
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection, State
-from node.chunk_udp.facts import Arrived, Fact, Terms
-from node.chunk_udp.tokens import TokenMint
+from node.chunk_udp.events import ConnectionConfig, DataReceived, Event
+from node.chunk_udp.responder import Responder, SendChunk
 from simulator.served import MemoryTorrent
 
 HERE = ("192.0.2.7", 40_000)
-TERMS = Terms(
+TERMS = ConnectionConfig(
     info_hash=b"h" * 20, transfer_id=0xC0FFEE, segment_size=1000, receive_limit=64_000, owner_timeout=2.0
 )
 CONTENT = bytes(range(256)) * 400
@@ -25,7 +25,7 @@ class Owner:
 
     def __init__(self, secret: bytes = b"secret") -> None:
         self.content = MemoryTorrent(CONTENT, 10_000)
-        self.answerer = Answerer(TokenMint(secret), {TERMS.info_hash: self.content})
+        self.answerer = Responder(AddressValidator(secret), {TERMS.info_hash: self.content})
 
     def answers(self, datagrams: list[bytes], now: float) -> list[bytes]:
         """What it sends back for all of ``datagrams``, in order."""
@@ -53,7 +53,7 @@ def connect(**terms: object) -> FetchConnection:
     return FetchConnection(changed, make_controller("cubic", changed.segment_size), 0.0)
 
 
-def take(connection: FetchConnection, datagrams: list[bytes], now: float) -> list[Fact]:
+def take(connection: FetchConnection, datagrams: list[bytes], now: float) -> list[Event]:
     return [fact for datagram in datagrams for fact in connection.datagram_received(datagram, now)]
 
 
@@ -77,12 +77,14 @@ def requests_of(datagrams: list[bytes]) -> list[wire.Request]:
     return [message for message in messages if isinstance(message, wire.Request)]
 
 
-def spans(facts: list[Fact]) -> list[tuple[int, int]]:
+def spans(facts: list[Event]) -> list[tuple[int, int]]:
     assert all(
-        isinstance(fact, Arrived) and fact.payload == CONTENT[fact.offset :][: len(fact.payload)]
+        isinstance(fact, DataReceived) and fact.payload == CONTENT[fact.offset :][: len(fact.payload)]
         for fact in facts
     )
-    return [(fact.offset, fact.offset + len(fact.payload)) for fact in facts if isinstance(fact, Arrived)]
+    return [
+        (fact.offset, fact.offset + len(fact.payload)) for fact in facts if isinstance(fact, DataReceived)
+    ]
 
 
 def run_timers(connection: FetchConnection, until: float) -> float:

@@ -15,7 +15,7 @@ from common.ranges import RangeSet
 from faults.link import LinkFaults
 from faults.relay import FaultyRelay
 from node.chunk_udp import sockets
-from node.chunk_udp.facts import Counters
+from node.chunk_udp.events import ConnectionStats
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
 from node.settings import TransferSettings
@@ -87,7 +87,7 @@ class Download:
 
     def fetch(
         self, addr: tuple[str, int], settings: TransferSettings = PATIENT, size: int = len(CONTENT)
-    ) -> Counters:
+    ) -> ConnectionStats:
         """All that is still to do, from the owner at ``addr``."""
         fetcher = Fetcher(addr, memory_info(size, info_hash=INFO_HASH), self, settings)
         fetcher.run()
@@ -97,7 +97,7 @@ class Download:
         return not self.missing and self.data == CONTENT[self._start : self._start + len(self.data)]
 
 
-class Serving:
+class ServedOwner:
     """An owner's listening thread on ``sock``; ``end`` stops it and leaves the socket open."""
 
     def __init__(self, sock: socket.socket, content: MemoryTorrent, secret: bytes = b"secret") -> None:
@@ -113,14 +113,14 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(host: str = "127.0.0.1", content: MemoryTorrent | None = None) -> Iterator[Serving]:
+def serving(host: str = "127.0.0.1", content: MemoryTorrent | None = None) -> Iterator[ServedOwner]:
     with sockets.udp_socket(host, 0, 4 << 20) as sock:
-        served = Serving(sock, content or MemoryTorrent(CONTENT))
+        served = ServedOwner(sock, content or MemoryTorrent(CONTENT))
         try:
             yield served
         finally:
             served.end()
 
 
-def relayed(served: Serving, there: LinkFaults, back: LinkFaults | None = None) -> FaultyRelay:
+def relayed(served: ServedOwner, there: LinkFaults, back: LinkFaults | None = None) -> FaultyRelay:
     return FaultyRelay(served.addr, there, back or there, seed=7)

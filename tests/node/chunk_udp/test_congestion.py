@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from common.errors import SettingError
-from node.chunk_udp.access import AccessLink, Share
 from node.chunk_udp.congestion import CONTROLLERS, make_controller
 from node.chunk_udp.congestion.base import INITIAL_SEGMENTS, MINIMUM_SEGMENTS, CongestionController
 from node.chunk_udp.congestion.cubic import BETA, C, Cubic
 from node.chunk_udp.congestion.fixed import WINDOW_SEGMENTS
+from node.chunk_udp.congestion.manager import CongestionManager, FlowHandle
 from node.chunk_udp.congestion.reno import LEFT_AFTER_LOSS, Reno
-from node.chunk_udp.delivery import Round
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.delivery_rate import RoundSample
+from node.chunk_udp.loss_recovery import RoundTripTime
 
 SEGMENT = 1000
 
 
 def trip(*seconds: float) -> RoundTripTime:
-    """Round trips that took so many seconds."""
+    """RoundSample trips that took so many seconds."""
     rtt = RoundTripTime()
     for sample in seconds:
         rtt.sample(sample)
@@ -47,13 +47,13 @@ def a_round_trip(controller: CongestionController, now: float) -> float:
 
 every_controller = pytest.mark.parametrize("name", sorted(CONTROLLERS))
 
-Step = Callable[[CongestionController, Share, float], None]
+Step = Callable[[CongestionController, FlowHandle, float], None]
 
 
 @st.composite
-def rounds(draw: DrawFn) -> Round:
+def rounds(draw: DrawFn) -> RoundSample:
     """What one round trip may have brought, the strangest included."""
-    return Round(
+    return RoundSample(
         delivered=draw(st.integers(0, 1 << 24)),
         lost=draw(st.integers(-(1 << 20), 1 << 24)),  # below 0: what was held lost came after all
         rate=draw(st.one_of(st.just(0.0), st.floats(1, 1e10))),
@@ -71,7 +71,7 @@ def steps(draw: DrawFn) -> Step:
     rtt, limited = draw(st.floats(0.0001, 2)), draw(st.booleans())
     ended = draw(rounds()) if kind == "round" else None
 
-    def step(controller: CongestionController, share: Share, now: float) -> None:
+    def step(controller: CongestionController, share: FlowHandle, now: float) -> None:
         if kind == "received":
             controller.on_received(size, now - age, trip(rtt), now, limited)
         elif kind == "lost":
@@ -93,7 +93,7 @@ def steps(draw: DrawFn) -> Step:
 def test_the_window_holds_two_segments_whatever_happens(
     name: str, steps: list[tuple[Step, float]], segment: int
 ) -> None:
-    controller, share, now = make_controller(name, segment), AccessLink().join(), 0.0
+    controller, share, now = make_controller(name, segment), CongestionManager().join(), 0.0
     for step, pause in steps:
         now += pause
         step(controller, share, now)
@@ -137,7 +137,7 @@ def test_it_does_not_grow_while_nothing_needs_it(name: str) -> None:
 @every_controller
 def test_it_is_deterministic(name: str) -> None:
     def course() -> list[tuple[float, float]]:
-        controller, share = make_controller(name, SEGMENT), AccessLink().join()
+        controller, share = make_controller(name, SEGMENT), CongestionManager().join()
         seen = []
         for turn in range(80):
             now = turn * 0.1
@@ -145,7 +145,7 @@ def test_it_is_deterministic(name: str) -> None:
             if turn % 7 == 6:
                 controller.on_lost(SEGMENT, now - RTT, now)
             rate = 1e5 * (1 + turn % 3)
-            controller.on_round(Round(10_000, 1000 * (turn % 5), rate, False, RTT, 10_000), share, now)
+            controller.on_round(RoundSample(10_000, 1000 * (turn % 5), rate, False, RTT, 10_000), share, now)
             seen.append((controller.window, controller.pacing_rate(TRIP)))
         return seen
 
@@ -161,13 +161,13 @@ def test_it_paces_fast_enough_to_fill_the_window_in_a_round_trip(name: str) -> N
 @every_controller
 def test_a_window_that_collapsed_comes_back(name: str) -> None:
     """Persistent congestion is no life sentence: with answers it soon is what it was at the start."""
-    controller, share, now = make_controller(name, SEGMENT), AccessLink().join(), 0.0
+    controller, share, now = make_controller(name, SEGMENT), CongestionManager().join(), 0.0
     for turn in range(100):
         size = min(int(controller.window), 50 * SEGMENT)  # what the path carries
         for _ in range(size // SEGMENT):
             controller.on_received(SEGMENT, now, TRIP, now + RTT, size == int(controller.window))
         now += RTT + 1e-6
-        controller.on_round(Round(size, 0, size / RTT, False, RTT, size), share, now)
+        controller.on_round(RoundSample(size, 0, size / RTT, False, RTT, size), share, now)
         if turn == 10:
             controller.on_persistent_congestion(now)
     assert controller.window >= INITIAL_SEGMENTS * SEGMENT

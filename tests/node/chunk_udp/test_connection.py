@@ -6,7 +6,7 @@ import pytest
 
 from node.chunk_udp import wire
 from node.chunk_udp.connection import ASK_INTERVAL, State
-from node.chunk_udp.facts import Arrived, Told
+from node.chunk_udp.events import DataReceived, OwnerStatus
 from tests.node.chunk_udp.conversation import (
     CONTENT,
     TERMS,
@@ -36,7 +36,7 @@ def test_a_token_then_an_answer_and_bytes_may_be_asked_for() -> None:
     assert take(connection, owner.answers(connection.datagrams_to_send(), 0.1), 0.1) == []
     assert (connection.state, connection.room()) == (State.ASKING, 0)
     facts = take(connection, owner.answers(connection.datagrams_to_send(), 0.2), 0.2)
-    assert facts == [Told(len(CONTENT), True, 0, b"")]
+    assert facts == [OwnerStatus(len(CONTENT), True, 0, b"")]
     assert connection.state is State.FETCHING
     assert connection.room() == connection.window > 0
     assert connection.rtt.smoothed == pytest.approx(0.1)
@@ -69,7 +69,7 @@ def test_an_answer_while_still_waiting_for_a_token_is_an_answer() -> None:
     assert len(connection.datagrams_to_send()) == 1.5 // ASK_INTERVAL  # repeated; lost
     take(connection, owner.answers(first, 1.6), 1.6)
     facts = take(connection, owner.answers(connection.datagrams_to_send(), 1.7), 1.7)
-    assert [type(fact) for fact in facts] == [Told]
+    assert [type(fact) for fact in facts] == [OwnerStatus]
     assert connection.state is State.FETCHING
 
 
@@ -125,7 +125,7 @@ def test_a_late_answer_to_the_question_before_the_last_is_taken() -> None:
         connection.poll_have(now)
     asks = [wire.decode(datagram) for datagram in connection.datagrams_to_send()]
     late = wire.Tell(TERMS.transfer_id, asks[0].sequence, len(CONTENT), True)
-    assert take(connection, [wire.encode(late)], 2.1) == [Told(len(CONTENT), True, 0, b"")]
+    assert take(connection, [wire.encode(late)], 2.1) == [OwnerStatus(len(CONTENT), True, 0, b"")]
 
 
 # ---- what was asked for, and what was not
@@ -163,7 +163,7 @@ def test_bytes_that_were_never_asked_for_are_never_delivered(sequence: int, offs
     connection.datagrams_to_send()
     data = wire.Data(TERMS.transfer_id, sequence, offset, bytes(1000), True)
     facts = connection.datagram_received(wire.encode(data), 1.1)
-    delivered = [(f.offset, f.offset + len(f.payload)) for f in facts if isinstance(f, Arrived)]
+    delivered = [(f.offset, f.offset + len(f.payload)) for f in facts if isinstance(f, DataReceived)]
     assert delivered == ([(1000, 1999)] if offset == 999 else [])
     assert connection.in_flight == (1 if offset == 999 else 1000)
 

@@ -7,7 +7,7 @@ import pytest
 from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.connection import ASK_INTERVAL, MAX_REFUSALS, State
-from node.chunk_udp.recovery import MAX_PROBE_TIMEOUT
+from node.chunk_udp.loss_recovery import MAX_PROBE_TIMEOUT
 from tests.node.chunk_udp.conversation import (
     TERMS,
     Owner,

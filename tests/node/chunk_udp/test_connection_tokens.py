@@ -6,8 +6,8 @@ import pytest
 
 from common.errors import PeerFault
 from node.chunk_udp import wire
+from node.chunk_udp.address_validation import EPOCH, AddressValidator
 from node.chunk_udp.connection import MAX_TOKENS_IN_A_ROW, State
-from node.chunk_udp.tokens import EPOCH, TokenMint
 from tests.node.chunk_udp.conversation import (
     HERE,
     Owner,
@@ -52,7 +52,7 @@ def test_an_owner_that_refuses_the_very_token_it_gives_is_left() -> None:
     """The same TOKEN for every REQUEST: no byte comes, and yet it is never silent."""
     owner = Owner()
     connection = told(connect(), owner)
-    token = TokenMint(b"secret").make(HERE, 0.0)
+    token = AddressValidator(b"secret").make(HERE, 0.0)
     span: tuple[int, int] | None = (0, 1000)
     with pytest.raises(PeerFault, match="tokens"):  # noqa: PT012
         for turn in range(100):

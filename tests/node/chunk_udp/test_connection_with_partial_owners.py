@@ -10,15 +10,23 @@ from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import BUSY_WAIT, MAX_QUESTIONS, FetchConnection, State
-from node.chunk_udp.facts import Arrived, Fact, NotHeld, NotRare, Queued, Terms, Told
+from node.chunk_udp.events import (
+    ConnectionConfig,
+    DataReceived,
+    Event,
+    NotHeld,
+    NotRare,
+    OwnerStatus,
+    QueuedByOwner,
+)
 
-TERMS = Terms(
+TERMS = ConnectionConfig(
     info_hash=b"h" * 20, transfer_id=0xC0FFEE, segment_size=1000, receive_limit=64_000, owner_timeout=2.0
 )
 SIZE = 100_000
 
 
-def take(connection: FetchConnection, message: wire.Message, now: float) -> list[Fact]:
+def take(connection: FetchConnection, message: wire.Message, now: float) -> list[Event]:
     return list(connection.datagram_received(wire.encode(message), now))
 
 
@@ -37,7 +45,7 @@ def fetching(bitfield: bytes = b"\xf0") -> FetchConnection:
     take(connection, wire.Token(ask.transfer_id, ask.sequence, b"t" * wire.TOKEN_SIZE), 0.01)
     (ask,) = sent(connection)
     (fact,) = take(connection, tell(ask, bitfield=bitfield), 0.02)
-    assert fact == Told(SIZE, False, 0, bitfield) and connection.state is State.FETCHING
+    assert fact == OwnerStatus(SIZE, False, 0, bitfield) and connection.state is State.FETCHING
     return connection
 
 
@@ -48,8 +56,8 @@ def test_it_is_asked_again_while_bytes_keep_coming() -> None:
     request, ask = sent(connection)
     assert connection.state is State.FETCHING and connection.room() > 0
     data = wire.Data(request.transfer_id, request.sequence, 0, bytes(1000), True)
-    assert [type(fact) for fact in take(connection, data, 1.1)] == [Arrived]
-    assert take(connection, tell(ask, bitfield=b"\xff"), 1.2) == [Told(SIZE, False, 0, b"\xff")]
+    assert [type(fact) for fact in take(connection, data, 1.1)] == [DataReceived]
+    assert take(connection, tell(ask, bitfield=b"\xff"), 1.2) == [OwnerStatus(SIZE, False, 0, b"\xff")]
     assert connection.in_flight == 1000
 
 
@@ -102,7 +110,7 @@ def test_a_busy_owner_is_asked_again_once_a_second_until_it_serves_us() -> None:
     connection.request(0, 2000, 1.0)
     (request,) = sent(connection)
     busy = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.BUSY, 7)
-    assert [dataclasses.replace(f, place=0) for f in take(connection, busy, 1.1)] == [Queued(0, ((0, 2000),))]  # type: ignore[arg-type,type-var]
+    assert take(connection, busy, 1.1) == [QueuedByOwner(7, ((0, 2000),))]
     assert connection.state is State.QUEUED and connection.room() == 0
     now = 1.1
     for _ in range(20):  # far longer than owner_timeout: it answers, so it lives

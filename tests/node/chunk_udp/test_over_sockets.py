@@ -80,7 +80,7 @@ def test_without_batches_or_gathering_the_bytes_are_the_same(monkeypatch: pytest
 
 
 def test_an_owner_that_cannot_batch_and_a_fetcher_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "can_send_batches", lambda sock: False)
+    monkeypatch.setattr(sockets, "supports_gso", lambda sock: False)
     with serving() as served:
         download = Download()
         download.fetch(served.addr, replace(PATIENT, loopback_segment_size=1400))

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from common.errors import TransientFileFault
-from node.chunk_udp import kernel_filter, sockets, wire
 from node.chunk_udp import owner as owner_module
+from node.chunk_udp import sockets, wire
+from node.chunk_udp.flood import bpf_filter
+from node.chunk_udp.flood.token_tag import TagKeys
+from node.chunk_udp.flood.unvalidated import FLOOD_PER_SECOND
 from node.chunk_udp.limits import SHARE_OF_BURST
-from node.chunk_udp.marks import MarkKeys
 from node.chunk_udp.owner import UNREADABLE_LIMIT, Owner
-from node.chunk_udp.strangers import FLOOD
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent
 
@@ -169,7 +170,7 @@ def test_who_comes_when_all_slots_are_taken_waits_in_line(
 def test_who_loses_its_slot_is_told_and_what_it_asked_for_is_not_sent(
     serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.chunk_udp.slots.SLICE", 0.0)
+    monkeypatch.setattr("node.chunk_udp.slots.SLOT_SECONDS", 0.0)
     owner = serve(upload_slots=1, upload_limit=16_000)
     first, second = peer(owner), peer(owner)
     first.request(0, 4000)
@@ -207,7 +208,7 @@ def test_a_file_that_cannot_be_opened_just_now_is_served_later(
 def test_when_the_system_takes_no_more_the_rest_is_sent_later(
     serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch, alone_after: float
 ) -> None:
-    monkeypatch.setattr("node.chunk_udp.serving.ALONE_AFTER", alone_after)
+    monkeypatch.setattr("node.chunk_udp.upload_queue.ALONE_AFTER", alone_after)
     send, calls = sockets.send_parts, 0
 
     def grudgingly(*args: object) -> None:
@@ -259,18 +260,18 @@ def test_a_flood_sets_off_the_systems_filter_and_honest_ones_get_through(
     serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attached = threading.Event()
-    attach = kernel_filter.attach
+    attach = bpf_filter.attach
 
-    def noted(sock: socket.socket, keys: MarkKeys, share: float, draw: int) -> bool:
+    def noted(sock: socket.socket, keys: TagKeys, share: float, draw: int) -> bool:
         done = attach(sock, keys, share, draw)
         if done:
             attached.set()
         return done
 
-    monkeypatch.setattr(owner_module.kernel_filter, "attach", noted)
+    monkeypatch.setattr(owner_module.bpf_filter, "attach", noted)
     owner = serve()
     fetcher, stranger = peer(owner), peer(owner)
-    for _ in range(20 * FLOOD):
+    for _ in range(20 * FLOOD_PER_SECOND):
         stranger.sock.send(b"junk")
         if attached.is_set():
             break

@@ -14,7 +14,7 @@ from node.chunk_udp import sockets
 from node.chunk_udp.fetcher import Fetcher
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent, memory_info
-from tests.node.chunk_udp.loopback import CONTENT, INFO, PATIENT, Download, Serving, serving
+from tests.node.chunk_udp.loopback import CONTENT, INFO, PATIENT, Download, ServedOwner, serving
 
 
 def test_a_closed_port_is_found_out_quickly() -> None:
@@ -42,7 +42,7 @@ def test_an_owner_that_falls_silent_in_mid_transfer_is_given_up_in_time() -> Non
 
 def test_an_owner_that_is_gone_in_mid_transfer_leaves_the_rest_to_others() -> None:
     with serving() as other, sockets.udp_socket("127.0.0.1", 0, 4 << 20) as sock:
-        served = Serving(sock, MemoryTorrent(CONTENT))
+        served = ServedOwner(sock, MemoryTorrent(CONTENT))
         download = Download()
 
         def leave(received: int) -> None:
@@ -61,13 +61,13 @@ def test_an_owner_that_is_gone_in_mid_transfer_leaves_the_rest_to_others() -> No
 def test_an_owner_that_restarts_in_mid_transfer_is_not_even_noticed() -> None:
     """Another process with another secret at the same address: new tokens, nothing else."""
     with sockets.udp_socket("127.0.0.1", 0, 4 << 20) as sock:
-        served = [Serving(sock, MemoryTorrent(CONTENT))]
+        served = [ServedOwner(sock, MemoryTorrent(CONTENT))]
         download = Download()
 
         def restart(received: int) -> None:
             if received > 500_000 and len(served) == 1:
                 served[0].end()
-                served.append(Serving(sock, MemoryTorrent(CONTENT), b"another secret"))
+                served.append(ServedOwner(sock, MemoryTorrent(CONTENT), b"another secret"))
 
         download.on_bytes = restart
         download.fetch(served[0].addr, replace(PATIENT, loopback_segment_size=9000))

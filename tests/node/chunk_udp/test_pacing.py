@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from node.chunk_udp import wire
 from node.chunk_udp.congestion.base import CongestionController
 from node.chunk_udp.connection import FetchConnection, State
-from node.chunk_udp.facts import Terms
+from node.chunk_udp.events import ConnectionConfig
+from node.chunk_udp.loss_recovery import RoundTripTime
 from node.chunk_udp.pacing import CATCH_UP, QUANTUM, Pacer
-from node.chunk_udp.recovery import RoundTripTime
 
 RATE = 1_000_000.0  # bytes a second
 SEGMENT = 1000
@@ -108,7 +108,7 @@ class Steady(CongestionController):
 
 def fetching() -> FetchConnection:
     """A connection through its handshake; nothing is under way."""
-    connection = FetchConnection(Terms(b"h" * 20, 7, SEGMENT, 1 << 20, 2.0), Steady(), 0.0)
+    connection = FetchConnection(ConnectionConfig(b"h" * 20, 7, SEGMENT, 1 << 20, 2.0), Steady(), 0.0)
     answers: list[wire.Message] = [
         wire.Token(7, wire.decode(connection.datagrams_to_send()[0]).sequence, b"t" * 16)
     ]

@@ -11,7 +11,7 @@ from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import HAVE_POLL_INTERVAL, FetchConnection, State
-from node.chunk_udp.facts import Terms
+from node.chunk_udp.events import ConnectionConfig
 from node.chunk_udp.session_driver import PeerPieces, SessionDriver
 from node.transport import Range, Reject
 from simulator.served import memory_info
@@ -48,7 +48,9 @@ class Pair:
     """A driver that is through the handshake, and what its owner would send."""
 
     def __init__(self, checked: bool = True, complete: bool = False, size: int = SIZE) -> None:
-        terms = Terms(INFO.info_hash, 7, 1000, 64_000, owner_timeout=2.0, checked=checked, node_id=3)
+        terms = ConnectionConfig(
+            INFO.info_hash, 7, 1000, 64_000, owner_timeout=2.0, checked=checked, node_id=3
+        )
         self.session = Session()
         self.driver = SessionDriver(
             FetchConnection(terms, make_controller("cubic", 1000), 0.0), INFO, self.session

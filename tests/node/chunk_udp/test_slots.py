@@ -7,7 +7,16 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.chunk_udp.slots import IDLE, MAX_LINE, PLACE_KEPT, RESERVED, SERVED, SLICE, Admission, Slots
+from node.chunk_udp.slots import (
+    MAX_QUEUE,
+    QUEUE_TIMEOUT,
+    RESERVATION_SECONDS,
+    SERVED,
+    SLOT_IDLE_SECONDS,
+    SLOT_SECONDS,
+    Admission,
+    Slots,
+)
 
 FILE = b"h" * 20
 
@@ -36,11 +45,11 @@ def test_so_many_are_served_and_the_others_wait_in_order() -> None:
 def test_a_slot_that_is_not_used_goes_to_the_first_in_line() -> None:
     slots = Slots(2)
     places(slots, range(4), 0.0)
-    ask(slots, 1, IDLE)
-    assert ask(slots, 3, IDLE + 0.1).place == 2  # one slot is free, and another is first
-    assert ask(slots, 2, IDLE + 0.2) == SERVED
-    assert ask(slots, 3, IDLE + 0.3).place == 1
-    assert ask(slots, 0, IDLE + 0.4).place == 2  # too late
+    ask(slots, 1, SLOT_IDLE_SECONDS)
+    assert ask(slots, 3, SLOT_IDLE_SECONDS + 0.1).place == 2  # one slot is free, and another is first
+    assert ask(slots, 2, SLOT_IDLE_SECONDS + 0.2) == SERVED
+    assert ask(slots, 3, SLOT_IDLE_SECONDS + 0.3).place == 1
+    assert ask(slots, 0, SLOT_IDLE_SECONDS + 0.4).place == 2  # too late
 
 
 def test_questions_take_no_slot_but_keep_a_place_and_are_let_in_in_turn() -> None:
@@ -52,9 +61,9 @@ def test_questions_take_no_slot_but_keep_a_place_and_are_let_in_in_turn() -> Non
     assert ask(slots, 0, 3.1, bytes_too=False).place == 1
     assert ask(slots, 2, 3.2).place == 2
     ask(slots, 2, 4.5)
-    assert ask(slots, 0, 3.0 + IDLE + 0.1, bytes_too=False) == SERVED
-    assert ask(slots, 2, 3.0 + IDLE + 0.2).place == 1  # the slot is reserved
-    assert ask(slots, 2, 3.0 + IDLE + 0.2 + RESERVED) == SERVED  # but not for long
+    assert ask(slots, 0, 3.0 + SLOT_IDLE_SECONDS + 0.1, bytes_too=False) == SERVED
+    assert ask(slots, 2, 3.0 + SLOT_IDLE_SECONDS + 0.2).place == 1  # the slot is reserved
+    assert ask(slots, 2, 3.0 + SLOT_IDLE_SECONDS + 0.2 + RESERVATION_SECONDS) == SERVED  # but not for long
 
 
 def test_a_slot_waits_for_a_request_from_far_away_though_others_ask_meanwhile() -> None:
@@ -64,9 +73,9 @@ def test_a_slot_waits_for_a_request_from_far_away_though_others_ask_meanwhile() 
     slots = Slots(1)
     ask(slots, 1, 0.0)
     ask(slots, 2, 0.5)
-    assert ask(slots, 2, IDLE + 0.1, bytes_too=False) == SERVED
-    assert ask(slots, 1, IDLE + 1.5).place == 1
-    assert ask(slots, 2, IDLE + 1.8) == SERVED
+    assert ask(slots, 2, SLOT_IDLE_SECONDS + 0.1, bytes_too=False) == SERVED
+    assert ask(slots, 1, SLOT_IDLE_SECONDS + 1.5).place == 1
+    assert ask(slots, 2, SLOT_IDLE_SECONDS + 1.8) == SERVED
 
 
 def test_a_place_that_is_not_asked_for_is_lost() -> None:
@@ -76,7 +85,7 @@ def test_a_place_that_is_not_asked_for_is_lost() -> None:
         ask(slots, 2, second + 0.1)
         if second == 0:
             ask(slots, 1, 0.05)
-    assert PLACE_KEPT < 4
+    assert QUEUE_TIMEOUT < 4
     assert slots.line() == [(address(2), FILE)]
 
 
@@ -87,11 +96,11 @@ def test_after_its_slice_the_one_served_longest_makes_room_for_who_waits() -> No
     for moment in range(2, 10):
         ask(slots, 0, moment / 2)
         ask(slots, 1, moment / 2)
-    ask(slots, 2, SLICE - 0.2)
-    assert ask(slots, 3, SLICE).place == 2  # only one slice is over, and another is first
-    assert ask(slots, 2, SLICE + 0.1) == Admission(0, displaced=address(0))
-    assert ask(slots, 0, SLICE + 0.2).place == 2  # behind who waited longer
-    assert ask(slots, 3, SLICE + 0.3).place == 1
+    ask(slots, 2, SLOT_SECONDS - 0.2)
+    assert ask(slots, 3, SLOT_SECONDS).place == 2  # only one slice is over, and another is first
+    assert ask(slots, 2, SLOT_SECONDS + 0.1) == Admission(0, displaced=address(0))
+    assert ask(slots, 0, SLOT_SECONDS + 0.2).place == 2  # behind who waited longer
+    assert ask(slots, 3, SLOT_SECONDS + 0.3).place == 1
 
 
 def test_while_nobody_waits_slices_do_not_end() -> None:
@@ -102,9 +111,9 @@ def test_while_nobody_waits_slices_do_not_end() -> None:
 
 def test_the_line_is_bounded() -> None:
     slots = Slots(1)
-    answers = places(slots, range(MAX_LINE + 3), 0.0)
-    assert answers[-3:] == [MAX_LINE, None, None]
-    assert len(slots.line()) == MAX_LINE
+    answers = places(slots, range(MAX_QUEUE + 3), 0.0)
+    assert answers[-3:] == [MAX_QUEUE, None, None]
+    assert len(slots.line()) == MAX_QUEUE
 
 
 @settings(max_examples=25)
@@ -128,4 +137,6 @@ def test_everybodys_turn_comes_in_time(count: int, nodes: int, seed: int) -> Non
         next_at[number] = now + (0.5 if admission.place == 0 else 1.0)
         assert len(slots.served()) <= count
     turns = -(-nodes // count) - 1  # of others, before one's own
-    assert max([longest, *(60 - since for since in waits_since.values())]) <= turns * (SLICE + 1.0) + 1.0
+    assert (
+        max([longest, *(60 - since for since in waits_since.values())]) <= turns * (SLOT_SECONDS + 1.0) + 1.0
+    )

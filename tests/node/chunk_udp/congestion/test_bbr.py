@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.chunk_udp.access import AccessLink
-from node.chunk_udp.congestion.base import View
+from node.chunk_udp.congestion.base import FlowAdvice
 from node.chunk_udp.congestion.bbr import (
     FEW_SAMPLES,
     FIRST_ROUNDS,
@@ -14,8 +13,9 @@ from node.chunk_udp.congestion.bbr import (
     Bbr,
     Phase,
 )
-from node.chunk_udp.delivery import Round
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.congestion.manager import CongestionManager
+from node.chunk_udp.delivery_rate import RoundSample
+from node.chunk_udp.loss_recovery import RoundTripTime
 
 SEGMENT = 1000
 BASE = 0.05  # seconds of round trip without a queue
@@ -27,12 +27,12 @@ class Link:
     """A share of an access link that says what a test wants it to."""
 
     def __init__(self) -> None:
-        self.view = View()
+        self.view = FlowAdvice()
         self.may = True
         self.turns_back = 0
         self.rests = 0
 
-    def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> View:
+    def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> FlowAdvice:
         view, self.view = self.view, self.view._replace(wasted=None)
         return view
 
@@ -75,7 +75,7 @@ class Path:
         arrived = int(min(reaches, self.rate) * trip)
         lost = int(asked * trip * self.loss + overflow)
         controller.on_received(arrived, self.now - trip, self.rtt, self.now, True)
-        ended = Round(arrived, lost, min(reaches, self.rate), limited, trip, int(controller.window))
+        ended = RoundSample(arrived, lost, min(reaches, self.rate), limited, trip, int(controller.window))
         controller.on_round(ended, self.share, self.now)
         self.phases.append(controller.phase)
         self.asked.append(asked)
@@ -124,7 +124,7 @@ def test_the_first_answers_do_not_slow_the_first_window_down() -> None:
     controller, rtt = Bbr(SEGMENT), RoundTripTime()
     rtt.sample(BASE)
     controller.on_received(SEGMENT, 0.0, rtt, BASE, True)
-    first = Round(SEGMENT, 0, SEGMENT / BASE, False, BASE, 9 * SEGMENT)
+    first = RoundSample(SEGMENT, 0, SEGMENT / BASE, False, BASE, 9 * SEGMENT)
     controller.on_round(first, Link(), BASE)
     assert controller.pacing_rate(rtt) >= controller.window / BASE
 
@@ -139,7 +139,7 @@ def test_a_queue_on_a_long_path_ends_the_start_after_few_answers_but_not_the_fir
             controller.on_received(SEGMENT, now - long, rtt, now, True)
             now += 0.8 * LATE_SECONDS
         assert controller.phase is (Phase.DRAIN if number == FIRST_ROUNDS else Phase.STARTUP)
-        ended = Round(3 * SEGMENT, 0, (number + 1) * SEGMENT / BASE, False, long, SEGMENT)
+        ended = RoundSample(3 * SEGMENT, 0, (number + 1) * SEGMENT / BASE, False, long, SEGMENT)
         controller.on_round(ended, Link(), now)
 
 
@@ -151,9 +151,9 @@ def test_a_short_queue_is_seen_where_round_trips_do_not_vary_by_themselves(
     for number in range(100):
         rtt.sample(BASE + jitter * (number % 3))
         controller.on_received(SEGMENT, 0.0, rtt, BASE, True)
-    least = Round(SEGMENT, 0, RATE, False, BASE, SEGMENT)
+    least = RoundSample(SEGMENT, 0, RATE, False, BASE, SEGMENT)
     assert not controller._learn_rtt(least, 1.0)
-    longer = Round(SEGMENT, 0, RATE, False, BASE + 0.01, SEGMENT)
+    longer = RoundSample(SEGMENT, 0, RATE, False, BASE + 0.01, SEGMENT)
     assert controller._learn_rtt(longer, 1.1) is queue
 
 
@@ -166,7 +166,7 @@ def test_a_loss_that_grows_with_the_rate_ends_the_start_and_is_not_made_good(
     for number, loss in enumerate((before, before, before, then)):
         asked = 10 * SEGMENT << number
         lost = int(asked * loss)
-        ended = Round(asked - lost, lost, (asked - lost) / BASE, False, BASE, asked)
+        ended = RoundSample(asked - lost, lost, (asked - lost) / BASE, False, BASE, asked)
         controller.on_round(ended, Link(), BASE * number)
     assert (controller.phase is Phase.DRAIN) is ends
     assert controller.loss <= 0.21
@@ -192,7 +192,7 @@ def test_what_comes_slowly_for_want_of_work_says_nothing_of_the_path() -> None:
     path = Path().run(40)
     believed = path.controller.rate
     for _ in range(30):
-        ended = Round(1000, 0, RATE / 100, True, BASE, 1000)
+        ended = RoundSample(1000, 0, RATE / 100, True, BASE, 1000)
         path.controller.on_round(ended, path.share, path.now)
     assert path.controller.rate == believed
 
@@ -245,10 +245,10 @@ def test_it_probes_only_when_it_is_its_turn_and_gives_the_turn_back() -> None:
 def test_it_asks_for_as_much_of_its_belief_as_fits_and_eases_back() -> None:
     path = Path().run(40).until(Phase.CRUISE)
     path.share.may = False
-    path.share.view = View(fits=0.5, connections=2)
+    path.share.view = FlowAdvice(fits=0.5, connections=2)
     path.run(1)
     assert path.controller.pacing_rate(path.rtt) == pytest.approx(0.5 * path.controller.rate, rel=0.05)
-    path.share.view = View(fits=1.0, connections=2)
+    path.share.view = FlowAdvice(fits=1.0, connections=2)
     path.run(3)
     assert path.controller.pacing_rate(path.rtt) < 0.9 * path.controller.rate  # not at once
     path.run(10)
@@ -257,11 +257,11 @@ def test_it_asks_for_as_much_of_its_belief_as_fits_and_eases_back() -> None:
 
 def test_it_rests_as_long_as_all_rest() -> None:
     path = Path().run(40).until(Phase.CRUISE)
-    path.share.view = View(resting=True)
+    path.share.view = FlowAdvice(resting=True)
     path.run(5)
     assert set(path.phases) == {Phase.DOWN}
     assert path.controller.pacing_rate(path.rtt) < 0.9 * path.controller.rate
-    path.share.view = View()
+    path.share.view = FlowAdvice()
     path.run(1)
     assert path.phases == [Phase.CRUISE]
 
@@ -287,10 +287,10 @@ def test_many_losses_make_it_try_whether_asking_for_less_costs_anything() -> Non
 def test_losses_that_asking_for_less_would_avoid_are_no_longer_made_good() -> None:
     path = Path(loss=0.2).run(60).until(Phase.CRUISE)
     made_good = path.controller.loss
-    path.share.view = View(wasted=True)
+    path.share.view = FlowAdvice(wasted=True)
     path.run(1)
     assert path.controller.loss < 0.8 * made_good
-    path.share.view = View(wasted=True)
+    path.share.view = FlowAdvice(wasted=True)
     path.run(1)
     assert path.controller.loss < 0.6 * made_good
 
@@ -298,7 +298,7 @@ def test_losses_that_asking_for_less_would_avoid_are_no_longer_made_good() -> No
 def test_losses_that_are_nobodys_fault_go_on_being_made_good() -> None:
     path = Path(loss=0.2).run(60).until(Phase.CRUISE)
     made_good = path.controller.loss
-    path.share.view = View(wasted=False)
+    path.share.view = FlowAdvice(wasted=False)
     path.run(1)
     assert path.controller.loss >= 0.9 * made_good
 
@@ -318,12 +318,12 @@ def test_congestion_that_another_one_meets_counts_too() -> None:
     before = path.controller.window
     path.standing = BASE
     for _ in range(10):
-        path.share.view = View(fits=1.0, connections=2, congested=True)
+        path.share.view = FlowAdvice(fits=1.0, connections=2, congested=True)
         path.round_trip()
     assert path.controller.window < 0.9 * before
 
 
 def test_a_share_of_a_real_access_link_is_taken_as_it_is() -> None:
-    controller, share = Bbr(SEGMENT), AccessLink().join()
-    controller.on_round(Round(10_000, 0, RATE, False, BASE, 10_000), share, BASE)
+    controller, share = Bbr(SEGMENT), CongestionManager().join()
+    controller.on_round(RoundSample(10_000, 0, RATE, False, BASE, 10_000), share, BASE)
     assert controller.rate == RATE

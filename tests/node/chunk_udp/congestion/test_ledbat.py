@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from node.chunk_udp.access import AccessLink
 from node.chunk_udp.congestion.ledbat import BASE_SECONDS, TARGET, Ledbat
-from node.chunk_udp.delivery import Round
-from node.chunk_udp.recovery import RoundTripTime
+from node.chunk_udp.congestion.manager import CongestionManager
+from node.chunk_udp.delivery_rate import RoundSample
+from node.chunk_udp.loss_recovery import RoundTripTime
 
 SEGMENT = 1000
 BASE = 0.05  # seconds of round trip without a queue
@@ -20,7 +20,7 @@ class Path:
 
     def __init__(self) -> None:
         self.controller = Ledbat(SEGMENT)
-        self.share = AccessLink().join()
+        self.share = CongestionManager().join()
         self.now = 0.0
         self.base = BASE
         self.others = 0.0  # bytes of somebody else's in the queue
@@ -36,7 +36,9 @@ class Path:
         for _ in range(int(window / SEGMENT)):
             controller.on_received(SEGMENT, sent_at, self.rtt, self.now, True)
         arrived = int(window)
-        controller.on_round(Round(arrived, 0, RATE, False, self.rtt.latest, arrived), self.share, self.now)
+        controller.on_round(
+            RoundSample(arrived, 0, RATE, False, self.rtt.latest, arrived), self.share, self.now
+        )
         self.now += 1e-6
         self.windows.append(window)
         self.queues.append(queue)

@@ -1,4 +1,4 @@
-"""When is a request lost? Round-trip times and what is outstanding (the shape of RFC 9002).
+"""When is a request lost? RoundSample-trip times and what is outstanding (the shape of RFC 9002).
 
 The fetcher numbers what it asks for along one line, the *stream*: the first request covers stream
 bytes ``[0, n)``, the next ``[n, m)``, whatever bytes of the file they are. An owner answers in order, so
@@ -17,7 +17,9 @@ PACKET_THRESHOLD = 3  # segments of reordering that are no loss yet (6.1.1)
 MAX_PACKET_THRESHOLD = 64  # segments; the thresholds grow up to these where a path really reorders
 MAX_TIME_THRESHOLD = 2.0
 INITIAL_RTT = 0.333  # seconds, before anything was measured (6.2.2)
-SLACK = 0.020  # seconds an owner's process may be held up by its system without being called lost
+MAX_RESPONSE_DELAY = (
+    0.020  # seconds an owner's process may be held up by its system without being called lost
+)
 MAX_PROBE_TIMEOUT = 0.25  # seconds between probes, at most, or one timeout where that is longer
 
 
@@ -49,13 +51,13 @@ class RoundTripTime:
 
     def probe_timeout(self, probes: int) -> float:
         """Seconds of silence after which to probe, doubled for each probe already sent in vain."""
-        timeout = self.smoothed + max(4 * self.variation, GRANULARITY) + SLACK
+        timeout = self.smoothed + max(4 * self.variation, GRANULARITY) + MAX_RESPONSE_DELAY
         limit = max(MAX_PROBE_TIMEOUT, timeout)
         return float(min(timeout * 2 ** min(probes, 16), limit))
 
 
 @dataclass(slots=True)
-class Outstanding:
+class SentRequest:
     """One REQUEST under way: bytes ``[start, end)`` of the file, at ``position`` of the stream.
 
     As long as all of it comes in order, what is missing is ``[next, end)``, and no set of ranges is made.
@@ -110,11 +112,11 @@ class Lost:
         return sum(end - start for start, end in self.ranges)
 
 
-class Flight:
+class InFlight:
     """All that was asked for and neither arrived nor was given up, in the order of the stream."""
 
     def __init__(self) -> None:
-        self.requests: dict[int, Outstanding] = {}  # by sequence; insertion order is stream order
+        self.requests: dict[int, SentRequest] = {}  # by sequence; insertion order is stream order
         self.bytes = 0  # outstanding bytes
         self._packet_threshold = PACKET_THRESHOLD  # segments
         self._time_threshold = TIME_THRESHOLD  # round trips
@@ -123,16 +125,16 @@ class Flight:
         self._arrived_up_to = 0  # the highest stream position that arrived
         self.loss_time: float | None = None  # when the time threshold will next call something lost
 
-    def send(self, start: int, end: int, now: float) -> Outstanding:
+    def send(self, start: int, end: int, now: float) -> SentRequest:
         """Record a request for bytes ``[start, end)``, sent now."""
         sequence, size = self.next_sequence, end - start
-        request = self.requests[sequence] = Outstanding(sequence, self._stream, start, end, now)
+        request = self.requests[sequence] = SentRequest(sequence, self._stream, start, end, now)
         self.next_sequence = sequence + 1
         self._stream += size
         self.bytes += size
         return request
 
-    def arrive_in_order(self, sequence: int, start: int, end: int) -> Outstanding | None:
+    def arrive_in_order(self, sequence: int, start: int, end: int) -> SentRequest | None:
         """The frequent case, kept short: ``[start, end)`` is just what was to come next.
 
         Returns its request; None if there are gaps, or this is something else: then ``arrive`` and
@@ -160,7 +162,7 @@ class Flight:
             del self.requests[sequence]
         return request
 
-    def arrive(self, request: Outstanding, start: int, end: int) -> list[tuple[int, int]]:
+    def arrive(self, request: SentRequest, start: int, end: int) -> list[tuple[int, int]]:
         """Bytes ``[start, end)`` came for ``request``: returns those of them that were still missing."""
         self._arrived_up_to = max(self._arrived_up_to, request.stream_position(end))
         return self._give_up(request, start, end)
@@ -190,7 +192,7 @@ class Flight:
                 self.loss_time = request.sent_at + delay
         return Lost(tuple(ranges), latest) if ranges else None
 
-    def _give_up(self, request: Outstanding, start: int, end: int) -> list[tuple[int, int]]:
+    def _give_up(self, request: SentRequest, start: int, end: int) -> list[tuple[int, int]]:
         """Take ``[start, end)`` out of ``request``: whatever of it was still missing."""
         gone = request.missing.cut(start, end)
         for s, e in gone:
@@ -212,12 +214,12 @@ class Flight:
             return start, min(end, start + limit)
         return None
 
-    def be_patient(self) -> None:
+    def on_spurious_loss(self) -> None:
         """Something called lost arrived after all: this path reorders; wait longer before crying loss."""
         self._packet_threshold = min(2 * self._packet_threshold, MAX_PACKET_THRESHOLD)
         self._time_threshold = min(1.25 * self._time_threshold, MAX_TIME_THRESHOLD)
 
-    def abandon(self) -> list[tuple[int, int]]:
+    def clear(self) -> list[tuple[int, int]]:
         """Forget everything outstanding and return its ranges."""
         ranges = [span for request in self.requests.values() for span in request.missing]
         self.requests.clear()

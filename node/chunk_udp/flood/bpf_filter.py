@@ -16,7 +16,7 @@ import socket
 import struct
 
 from node.chunk_udp import wire
-from node.chunk_udp.marks import SHIFT, MarkKeys
+from node.chunk_udp.flood.token_tag import SHIFT, TagKeys
 from node.chunk_udp.sockets import LINUX
 
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h; not in the socket module
@@ -37,7 +37,7 @@ Instruction = tuple[int, int, int, int]  # code, steps ahead if true, if false, 
 
 
 def program(
-    keys: MarkKeys, share: float, draw: int, family: socket.AddressFamily = socket.AF_INET
+    keys: TagKeys, share: float, draw: int, family: socket.AddressFamily = socket.AF_INET
 ) -> list[Instruction]:
     """Instructions that keep what shows a mark by ``keys``, and ``share`` (0 to 1) of the strangers.
 
@@ -74,8 +74,8 @@ def _is_question() -> list[Instruction]:
     ]
 
 
-def _mix(keys: MarkKeys, family: socket.AddressFamily) -> list[Instruction]:
-    """Into memory: what ``Marks`` makes of the source's address and port before the epoch comes in."""
+def _mix(keys: TagKeys, family: socket.AddressFamily) -> list[Instruction]:
+    """Into memory: what ``TokenTags`` makes of the source's address and port before the epoch comes in."""
     return [
         (_WORD, 0, 0, _NETWORK_HEADER + _SOURCE[family]),
         (_TIMES, 0, 0, keys.host),
@@ -93,7 +93,7 @@ def _mix(keys: MarkKeys, family: socket.AddressFamily) -> list[Instruction]:
     ]
 
 
-def attach(sock: socket.socket, keys: MarkKeys, share: float, draw: int) -> bool:
+def attach(sock: socket.socket, keys: TagKeys, share: float, draw: int) -> bool:
     """Have the system filter what ``sock`` receives from now on; False: it does not."""
     if not LINUX:
         return False

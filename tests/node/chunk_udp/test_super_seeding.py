@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from node.chunk_udp import wire
-from node.chunk_udp.answers import Answerer, SendChunk
-from node.chunk_udp.recipients import LATELY, LEAST, MAX_KNOWN, MOST_PIECES, Recipients
-from node.chunk_udp.tokens import TokenMint
+from node.chunk_udp.address_validation import AddressValidator
+from node.chunk_udp.responder import Responder, SendChunk
+from node.chunk_udp.super_seeding import (
+    MAX_PIECES_PER_REQUEST,
+    MAX_RECENT_PIECES,
+    MIN_RECENT_BYTES,
+    RECENT_SECONDS,
+    RecentPieces,
+)
 from simulator.served import MemoryTorrent
 
 HERE, THERE = ("192.0.2.7", 4000), ("192.0.2.8", 4000)
 INFO_HASH = b"i" * 20
 PIECE = 10_000
-MINT = TokenMint(b"secret")
+MINT = AddressValidator(b"secret")
 
 
 class Owner:
@@ -22,7 +28,7 @@ class Owner:
         torrent = MemoryTorrent(bytes(1_000_000), PIECE)
         if partial:
             torrent.have.clear(5)
-        self.answerer = Answerer(MINT, {INFO_HASH: torrent}, crowded=lambda now: self.crowded)
+        self.answerer = Responder(MINT, {INFO_HASH: torrent}, crowded=lambda now: self.crowded)
         self._sequence = 0
 
     def asked(
@@ -74,8 +80,8 @@ def test_where_nobody_waits_nothing_is_refused() -> None:
 def test_after_a_while_whoever_asks_has_a_reason() -> None:
     owner = Owner()
     assert owner.asked(HERE, 0, now=1.0) is None
-    assert owner.asked(THERE, 0, now=1.0 + LATELY - 0.1) is wire.Refusal.NOT_RARE
-    assert owner.asked(THERE, 0, now=1.0 + LATELY + 0.1) is None
+    assert owner.asked(THERE, 0, now=1.0 + RECENT_SECONDS - 0.1) is wire.Refusal.NOT_RARE
+    assert owner.asked(THERE, 0, now=1.0 + RECENT_SECONDS + 0.1) is None
 
 
 def test_a_request_is_for_all_the_pieces_that_it_touches() -> None:
@@ -102,9 +108,9 @@ def test_an_owner_of_a_part_gives_what_it_has() -> None:
 
 def test_a_little_of_a_piece_keeps_it_from_nobody() -> None:
     owner = Owner()
-    assert owner.asked(HERE, 0, LEAST - 1) is None
+    assert owner.asked(HERE, 0, MIN_RECENT_BYTES - 1) is None
     assert owner.asked(THERE, 0) is None
-    assert owner.asked(THERE, PIECE, LEAST) is None
+    assert owner.asked(THERE, PIECE, MIN_RECENT_BYTES) is None
     assert owner.asked(HERE, PIECE) is wire.Refusal.NOT_RARE
 
 
@@ -113,14 +119,14 @@ def wanted(offset: int, length: int) -> wire.Request:
 
 
 def test_only_so_many_pieces_are_remembered() -> None:
-    recipients = Recipients()
-    for index in range(2 * MAX_KNOWN):
+    recipients = RecentPieces()
+    for index in range(2 * MAX_RECENT_PIECES):
         recipients.sent(wanted(index * PIECE, PIECE), PIECE, HERE, 1.0)
-    assert not recipients.somebody_else((INFO_HASH, MAX_KNOWN - 1), THERE, 1.0)
-    assert recipients.somebody_else((INFO_HASH, MAX_KNOWN), THERE, 1.0)
+    assert not recipients.was_sent_to_other((INFO_HASH, MAX_RECENT_PIECES - 1), THERE, 1.0)
+    assert recipients.was_sent_to_other((INFO_HASH, MAX_RECENT_PIECES), THERE, 1.0)
 
 
 def test_a_request_for_very_many_tiny_pieces_costs_no_more_than_others() -> None:
-    recipients = Recipients()
+    recipients = RecentPieces()
     recipients.sent(wanted(0, wire.MAX_REQUEST), 1, HERE, 1.0)
-    assert len(recipients._latest) == MOST_PIECES
+    assert len(recipients._latest) == MAX_PIECES_PER_REQUEST

@@ -12,7 +12,7 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
-MARK_SIZE = 4  # bytes of a token; the other twelve prove the address
+TAG_SIZE = 4  # bytes of a token; the other twelve prove the address
 _WORD = 0xFFFFFFFF
 SHIFT = 15  # bits
 _KEYS = struct.Struct("!III")
@@ -21,7 +21,7 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class MarkKeys:
+class TagKeys:
     """What the hash is made with; all are 32-bit numbers. ``epochs``: a factor and a mask for each."""
 
     host: int
@@ -30,7 +30,7 @@ class MarkKeys:
     epochs: tuple[tuple[int, int], ...]
 
 
-class Marks:
+class TokenTags:
     """Makes marks with keys that come from ``secret``."""
 
     def __init__(self, secret: bytes) -> None:
@@ -39,14 +39,14 @@ class Marks:
         self._host, self._port, self._mix = host | 1, port | 1, mix | 1  # what is odd loses nothing
         self._epochs: dict[int, tuple[int, int]] = {}
 
-    def keys(self, epochs: range) -> MarkKeys:
+    def keys(self, epochs: range) -> TagKeys:
         """What somebody else needs to know to compute the marks of ``epochs``."""
-        return MarkKeys(self._host, self._port, self._mix, tuple(map(self._epoch, epochs)))
+        return TagKeys(self._host, self._port, self._mix, tuple(map(self._epoch, epochs)))
 
     def mark(self, addr: Address, epoch: int) -> bytes:
         """The mark of a token for ``addr`` that is made in ``epoch``."""
         factor, mask = self._epoch(epoch)
-        return (self._mixed(addr) * factor & _WORD ^ mask).to_bytes(MARK_SIZE, "big")
+        return (self._mixed(addr) * factor & _WORD ^ mask).to_bytes(TAG_SIZE, "big")
 
     def is_of(self, mark: bytes, addr: Address, epochs: range) -> bool:
         """Whether ``mark`` is that of a token for ``addr`` made in one of ``epochs``."""

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.chunk_udp import wire
-from node.chunk_udp.answers import Answerer
-from node.chunk_udp.tokens import EPOCH, TokenMint
+from node.chunk_udp.address_validation import EPOCH, AddressValidator
+from node.chunk_udp.responder import Responder
 from simulator.served import MemoryTorrent
 
 HERE = ("192.0.2.7", 4000)
-MINT = TokenMint(b"a secret")
+MINT = AddressValidator(b"a secret")
 
 
 @given(st.floats(0, 1e9))
@@ -48,7 +48,7 @@ def test_another_address_or_port_cannot_use_it(there: tuple[str, int]) -> None:
 
 
 def test_another_process_cannot_either() -> None:
-    assert not TokenMint(b"another secret").accepts(MINT.make(HERE, 5.0), HERE, 5.0)
+    assert not AddressValidator(b"another secret").accepts(MINT.make(HERE, 5.0), HERE, 5.0)
 
 
 @pytest.mark.parametrize("token", [wire.NO_TOKEN, b"", b"x", bytes(15), bytes(17)])
@@ -73,7 +73,7 @@ ANYTHING = st.one_of(
 @given(st.lists(st.one_of(ANYTHING, st.binary(max_size=200)), max_size=20))
 def test_an_unproved_address_never_gets_more_bytes_than_it_sent(datagrams: list[bytes]) -> None:
     """Datagram by datagram, so whatever is sent; and what it gets is a token or nothing."""
-    answerer = Answerer(TokenMint(b"its own"), {b"h" * 20: MemoryTorrent(bytes(100_000))})
+    answerer = Responder(AddressValidator(b"its own"), {b"h" * 20: MemoryTorrent(bytes(100_000))})
     for datagram in datagrams:
         answer = answerer.handle_requests(datagram, HERE, 1.0)
         assert answer is None or isinstance(answer, wire.Token)

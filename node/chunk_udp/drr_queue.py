@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from node.chunk_udp import wire
-from node.chunk_udp.tokens import Address
+from node.chunk_udp.address_validation import Address
 
-LARGEST_TURN = 256 * 1024  # bytes, without an upload limit; no less than any datagram
+MAX_QUANTUM = 256 * 1024  # bytes, without an upload limit; no less than any datagram
 MAX_AGE = 2.0  # seconds
 MAX_REQUESTS = 64  # that wait, of one address
 MAX_IN_ALL = 4096  # requests that wait
@@ -34,7 +34,7 @@ class Added(enum.Enum):
     FULL = "too much at once"
 
 
-class Portion(NamedTuple):
+class SendBatch(NamedTuple):
     """What to send next: ``[offset, offset + length)`` of the content, in datagrams of ``segment`` bytes."""
 
     addr: Address
@@ -68,10 +68,10 @@ class _Line:
         return gone
 
 
-class ServingQueue:
+class DrrQueue:
     """Requests by address. ``quantum``: bytes of a turn, at least as many as the largest datagram has."""
 
-    def __init__(self, quantum: int = LARGEST_TURN) -> None:
+    def __init__(self, quantum: int = MAX_QUANTUM) -> None:
         self._quantum = quantum
         self._lines: OrderedDict[Address, _Line] = OrderedDict()  # the first one's turn it is
         self._count = 0
@@ -121,7 +121,7 @@ class ServingQueue:
         self._count += 1
         return Added.WAITING
 
-    def next(self, budget: int | None, now: float) -> Portion | None:
+    def next(self, budget: int | None, now: float) -> SendBatch | None:
         """Whose turn it is and what to send: datagrams of ``budget`` bytes at most (None: no limit).
 
         None if nothing waits, or if the budget is too small for the next datagram. Call ``sent`` or ``drop``.
@@ -144,10 +144,10 @@ class ServingQueue:
             length = first.request.length - first.done
             if allowed < _datagrams(first):
                 length = allowed // (first.segment + wire.HEADER_SIZE) * first.segment
-            return Portion(addr, first.request, first.request.offset + first.done, length, first.segment)
+            return SendBatch(addr, first.request, first.request.offset + first.done, length, first.segment)
         return None
 
-    def next_turn(self) -> int:
+    def next_quantum(self) -> int:
         """Bytes of the datagrams that whoever is next may send in one turn, at most; 0 if nothing waits."""
         if not self._lines:
             return 0
@@ -155,7 +155,7 @@ class ServingQueue:
         first = line.requests[0]
         return max(_next_datagram(first), min(line.deficit, self._quantum, _datagrams(first)))
 
-    def sent(self, portion: Portion, length: int) -> None:
+    def sent(self, portion: SendBatch, length: int) -> None:
         """The first ``length`` bytes of ``portion``, which ``next`` has just given, are on their way."""
         line = self._lines[portion.addr]
         first = line.requests[0]
@@ -165,7 +165,7 @@ class ServingQueue:
         if first.done >= first.request.length:
             self._drop_first(portion.addr, line)
 
-    def drop(self, portion: Portion) -> None:
+    def drop(self, portion: SendBatch) -> None:
         """Forget the whole request of ``portion``, which ``next`` has just given."""
         self._drop_first(portion.addr, self._lines[portion.addr])
 

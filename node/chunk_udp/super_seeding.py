@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from node.chunk_udp import wire
-from node.chunk_udp.tokens import Address
+from node.chunk_udp.address_validation import Address
 
-LATELY = (
+RECENT_SECONDS = (
     3.0  # seconds: news that somebody has a piece takes one or two to travel; then whoever asks has a reason
 )
-MAX_KNOWN = 4096  # pieces
-LEAST = 4096  # bytes: who asks for less of a longer piece could keep many from others at little cost
-MOST_PIECES = 64  # of one request, where pieces are tiny
+MAX_RECENT_PIECES = 4096  # pieces
+MIN_RECENT_BYTES = 4096  # bytes: a smaller request does not mark its piece as sent
+MAX_PIECES_PER_REQUEST = 64  # of one request, where pieces are tiny
 
 Piece = tuple[bytes, int]  # info hash and index
 
 
-class Recipients:
+class RecentPieces:
     """Remembers to whom the latest pieces went."""
 
     def __init__(self) -> None:
@@ -37,17 +37,20 @@ class Recipients:
 
     def _pieces(self, request: wire.Request, piece_length: int) -> list[Piece]:
         """All that it gives, or gives parts of."""
-        if request.length < min(LEAST, piece_length):
+        if request.length < min(MIN_RECENT_BYTES, piece_length):
             return []
         first, last = request.offset // piece_length, (request.offset + request.length - 1) // piece_length
-        return [(request.info_hash, index) for index in range(first, min(last + 1, first + MOST_PIECES))]
+        return [
+            (request.info_hash, index)
+            for index in range(first, min(last + 1, first + MAX_PIECES_PER_REQUEST))
+        ]
 
     def sent(self, request: wire.Request, piece_length: int, addr: Address, now: float) -> None:
         """What ``request`` is for goes to ``addr``."""
         for piece in self._pieces(request, piece_length):
             self._latest[piece] = addr, now
             self._latest.move_to_end(piece)
-        while len(self._latest) > MAX_KNOWN:
+        while len(self._latest) > MAX_RECENT_PIECES:
             self._latest.popitem(last=False)
 
     def not_sent(self, request: wire.Request, piece_length: int, addr: Address) -> None:
@@ -56,7 +59,7 @@ class Recipients:
             if self._latest.get(piece, (None,))[0] == addr:
                 del self._latest[piece]
 
-    def somebody_else(self, piece: Piece, addr: Address, now: float) -> bool:
+    def was_sent_to_other(self, piece: Piece, addr: Address, now: float) -> bool:
         """Whether ``piece`` went to somebody other than ``addr`` lately."""
         latest = self._latest.get(piece)
-        return latest is not None and latest[0] != addr and now - latest[1] < LATELY
+        return latest is not None and latest[0] != addr and now - latest[1] < RECENT_SECONDS

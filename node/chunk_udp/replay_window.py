@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from node.chunk_udp import wire
-from node.chunk_udp.tokens import Address
+from node.chunk_udp.address_validation import Address
 
-NUMBERS = 256  # of the latest REQUESTs of an address that are known: what 20 Mb/s ask for in 0.15 s
-MAX_ASKING = 1024  # addresses that are remembered; all have proved themselves
-_ALL = (1 << NUMBERS) - 1
+REPLAY_WINDOW = 256  # of the latest REQUESTs of an address that are known: what 20 Mb/s ask for in 0.15 s
+MAX_REPLAY_ADDRESSES = 1024  # addresses that are remembered; all have proved themselves
+_ALL = (1 << REPLAY_WINDOW) - 1
 
 
-class Copies:
+class ReplayWindow:
     """Remembers the latest REQUESTs: a few dozen bytes for each of the addresses that asked last."""
 
     def __init__(self) -> None:
         # (transfer, its highest sequence, bit n: the one n below that has come), the last to ask at the end
         self._latest: OrderedDict[Address, tuple[int, int, int]] = OrderedDict()
 
-    def is_copy(self, request: wire.Request, addr: Address) -> bool:
+    def is_duplicate(self, request: wire.Request, addr: Address) -> bool:
         """Whether this very ``request`` of ``addr`` has come before; from now on it has."""
         transfer, sequence = request.transfer_id, request.sequence
         known = self._latest.get(addr)
@@ -33,15 +33,15 @@ class Copies:
             return False
         _, highest, come = known
         if sequence > highest:
-            come = (come << min(sequence - highest, NUMBERS) | 1) & _ALL
+            come = (come << min(sequence - highest, REPLAY_WINDOW) | 1) & _ALL
             self._remember(addr, transfer, sequence, come)
             return False
-        bit = 1 << (highest - sequence) if highest - sequence < NUMBERS else 0
+        bit = 1 << (highest - sequence) if highest - sequence < REPLAY_WINDOW else 0
         self._remember(addr, transfer, highest, come | bit)
         return bool(come & bit)
 
     def _remember(self, addr: Address, transfer: int, highest: int, come: int) -> None:
         self._latest[addr] = transfer, highest, come
         self._latest.move_to_end(addr)
-        if len(self._latest) > MAX_ASKING:
+        if len(self._latest) > MAX_REPLAY_ADDRESSES:
             self._latest.popitem(last=False)

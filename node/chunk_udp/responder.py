@@ -13,17 +13,17 @@ from dataclasses import dataclass
 
 from common.errors import WireError
 from node.chunk_udp import wire
-from node.chunk_udp.copies import Copies
-from node.chunk_udp.marks import MARK_SIZE
-from node.chunk_udp.recipients import Piece, Recipients
+from node.chunk_udp.address_validation import Address, AddressValidator
+from node.chunk_udp.flood.token_tag import TAG_SIZE
+from node.chunk_udp.flood.unvalidated import UnvalidatedLimiter
+from node.chunk_udp.replay_window import ReplayWindow
 from node.chunk_udp.slots import Slots
-from node.chunk_udp.strangers import Strangers
-from node.chunk_udp.tokens import Address, TokenMint
+from node.chunk_udp.super_seeding import Piece, RecentPieces
 from node.transport import ServedTorrent
 
 _SIZES = {int(wire.Kind.ASK): wire.ASK_SIZE, int(wire.Kind.REQUEST): wire.REQUEST_SIZE}
 _ANSWERS = frozenset({int(kind) for kind in wire.Kind} - _SIZES.keys())
-_MARK_END = wire.TOKEN_AT + MARK_SIZE
+_MARK_END = wire.TOKEN_AT + TAG_SIZE
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SendChunk:
 Answer = wire.Token | wire.Tell | wire.Refuse | SendChunk
 
 
-class Answerer:
+class Responder:
     """Decides what each datagram gets. ``torrents``: by info hash, kept current by the caller.
 
     ``slots``: who is served; without, everybody is. ``displaced`` is called with whoever loses a slot.
@@ -46,7 +46,7 @@ class Answerer:
 
     def __init__(
         self,
-        mint: TokenMint,
+        mint: AddressValidator,
         torrents: Mapping[bytes, ServedTorrent],
         slots: Slots | None = None,
         displaced: Callable[[Address], None] = lambda addr: None,
@@ -59,10 +59,10 @@ class Answerer:
         self._displaced = displaced
         self._crowded = crowded
         self._introduced = introduced
-        self._copies = Copies()
-        self._recipients = Recipients()
-        self.strangers = Strangers(0.0)
-        self._expired = Strangers(0.0)  # those whose token was good once: a flood keeps none for them
+        self._copies = ReplayWindow()
+        self._recipients = RecentPieces()
+        self.strangers = UnvalidatedLimiter(0.0)
+        self._expired = UnvalidatedLimiter(0.0)  # those whose token was good once
         self.counts: Counter[str] = Counter()  # datagrams by what became of them
 
     def handle_requests(self, datagram: bytes | memoryview, addr: Address, now: float) -> Answer | None:
@@ -101,7 +101,7 @@ class Answerer:
                 return self._refuse(request, wire.Refusal.NOT_HELD)
         if (refusal := self._admit(request, addr, now)) is not None:
             return refusal
-        if self._copies.is_copy(request, addr):
+        if self._copies.is_duplicate(request, addr):
             self.counts["copy"] += 1
             return None
         if seed:
@@ -114,7 +114,7 @@ class Answerer:
 
     def _others_have(self, piece: Piece, addr: Address, now: float) -> bool:
         """Whether somebody else was just sent ``piece``, and to send it again would keep others waiting."""
-        return self._recipients.somebody_else(piece, addr, now) and self._crowded(now)
+        return self._recipients.was_sent_to_other(piece, addr, now) and self._crowded(now)
 
     def not_sent(self, request: wire.Request, addr: Address) -> None:
         """``request`` of ``addr``, which was to be answered, is not."""
@@ -138,12 +138,12 @@ class Answerer:
             return True
         return False
 
-    def _crowd(self, mark: bytes, addr: Address, now: float) -> Strangers:
+    def _crowd(self, mark: bytes, addr: Address, now: float) -> UnvalidatedLimiter:
         """Whom to count one with this mark among, should its token be no good."""
         return self._expired if self._mint.is_known(mark, addr, now) else self.strangers
 
     def _give_token(self, message: wire.Ask | wire.Request, addr: Address, now: float) -> wire.Token | None:
-        crowd = self._crowd(message.token[:MARK_SIZE], addr, now)
+        crowd = self._crowd(message.token[:TAG_SIZE], addr, now)
         if not crowd.may_be_answered(now):
             self._turn_away(crowd, now)
             return None
@@ -153,9 +153,9 @@ class Answerer:
 
     def _drop(self, reason: str, now: float) -> None:
         self.counts[reason] += 1
-        self.strangers.in_vain(now)
+        self.strangers.count_wasted(now)
 
-    def _turn_away(self, crowd: Strangers, now: float) -> None:
+    def _turn_away(self, crowd: UnvalidatedLimiter, now: float) -> None:
         self.counts["unanswered"] += 1
         crowd.turned_away(now)
 

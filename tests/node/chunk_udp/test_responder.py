@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from common.bitfield import Bitfield
 from node.chunk_udp import wire
-from node.chunk_udp.answers import Answerer, SendChunk
-from node.chunk_udp.tokens import TokenMint
+from node.chunk_udp.address_validation import AddressValidator
+from node.chunk_udp.responder import Responder, SendChunk
 from simulator.served import MemoryTorrent
 
 HERE = ("192.0.2.7", 4000)
-MINT = TokenMint(b"secret")
+MINT = AddressValidator(b"secret")
 TOKEN = MINT.make(HERE, 1.0)
 SHARED = b"h" * 20
 ASK = wire.Ask(7, 1, SHARED, TOKEN)
@@ -35,11 +35,11 @@ def content(size: int = 100_000, *held: int, is_served: bool = True) -> MemoryTo
     return torrent
 
 
-def answerer(torrent: MemoryTorrent | None = None) -> Answerer:
-    return Answerer(MINT, {SHARED: torrent or content()})
+def answerer(torrent: MemoryTorrent | None = None) -> Responder:
+    return Responder(MINT, {SHARED: torrent or content()})
 
 
-def give(owner: Answerer, message: wire.Message, now: float = 1.0) -> object:
+def give(owner: Responder, message: wire.Message, now: float = 1.0) -> object:
     return owner.handle_requests(wire.encode(message), HERE, now)
 
 

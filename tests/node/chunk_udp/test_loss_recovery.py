@@ -1,4 +1,4 @@
-"""Round-trip times and losses, against the numbers of RFC 6298 and RFC 9002."""
+"""RoundSample-trip times and losses, against the numbers of RFC 6298 and RFC 9002."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from common.ranges import RangeSet
-from node.chunk_udp.recovery import (
+from node.chunk_udp.loss_recovery import (
     GRANULARITY,
     INITIAL_RTT,
     MAX_PACKET_THRESHOLD,
     MAX_PROBE_TIMEOUT,
+    MAX_RESPONSE_DELAY,
     PACKET_THRESHOLD,
-    SLACK,
     TIME_THRESHOLD,
-    Flight,
+    InFlight,
     Lost,
     RoundTripTime,
 )
@@ -37,14 +37,14 @@ def measured(*samples: float) -> RoundTripTime:
 def test_before_any_sample_the_usual_guess_is_used() -> None:
     rtt = RoundTripTime()
     assert not rtt.measured
-    assert rtt.probe_timeout(0) == pytest.approx(INITIAL_RTT * 3 + SLACK)
+    assert rtt.probe_timeout(0) == pytest.approx(INITIAL_RTT * 3 + MAX_RESPONSE_DELAY)
 
 
 def test_the_first_sample_replaces_the_guess() -> None:
     """RFC 6298, 2.2: SRTT = R, RTTVAR = R / 2, so the timer is 3 R."""
     rtt = measured(0.1)
     assert (rtt.smoothed, rtt.variation, rtt.minimum, rtt.latest) == (0.1, 0.05, 0.1, 0.1)
-    assert rtt.probe_timeout(0) == pytest.approx(0.3 + SLACK)
+    assert rtt.probe_timeout(0) == pytest.approx(0.3 + MAX_RESPONSE_DELAY)
 
 
 def test_later_samples_are_smoothed() -> None:
@@ -64,14 +64,14 @@ def test_the_smoothed_time_stays_among_the_samples(samples: list[float]) -> None
 
 
 def test_a_steady_path_has_a_timer_close_to_its_round_trip() -> None:
-    assert measured(*[0.1] * 100).probe_timeout(0) == pytest.approx(0.1 + GRANULARITY + SLACK)
+    assert measured(*[0.1] * 100).probe_timeout(0) == pytest.approx(0.1 + GRANULARITY + MAX_RESPONSE_DELAY)
 
 
 @given(st.lists(st.floats(0, 10), max_size=20), st.integers(0, 1000))
 def test_each_probe_doubles_the_timer_up_to_a_limit(samples: list[float], probes: int) -> None:
     rtt = measured(*samples)
     once = rtt.probe_timeout(0)
-    assert once >= GRANULARITY + SLACK
+    assert once >= GRANULARITY + MAX_RESPONSE_DELAY
     assert rtt.probe_timeout(probes) == pytest.approx(
         min(once * 2 ** min(probes, 40), max(once, MAX_PROBE_TIMEOUT))
     )
@@ -80,15 +80,15 @@ def test_each_probe_doubles_the_timer_up_to_a_limit(samples: list[float], probes
 # ---- what is lost
 
 
-def flight_of(count: int, now: float = 0.0) -> Flight:
+def flight_of(count: int, now: float = 0.0) -> InFlight:
     """``count`` requests of a segment each, for consecutive bytes from 0 on."""
-    flight = Flight()
+    flight = InFlight()
     for number in range(count):
         flight.send(number * SEGMENT, (number + 1) * SEGMENT, now)
     return flight
 
 
-def arrive(flight: Flight, number: int) -> list[tuple[int, int]]:
+def arrive(flight: InFlight, number: int) -> list[tuple[int, int]]:
     """All that request ``number`` (from 0) asked for comes."""
     request = flight.requests[number + 1]
     return flight.arrive(request, request.start, request.end)
@@ -141,7 +141,7 @@ def test_no_news_is_not_bad_news() -> None:
 
 
 def test_a_gap_within_a_request_is_lost_and_its_end_is_waited_for() -> None:
-    flight = Flight()
+    flight = InFlight()
     request = flight.send(0, 10 * SEGMENT, 0.0)
     flight.arrive(request, 0, SEGMENT)
     flight.arrive(request, 2 * SEGMENT, 5 * SEGMENT)
@@ -152,7 +152,7 @@ def test_a_gap_within_a_request_is_lost_and_its_end_is_waited_for() -> None:
 
 def test_order_is_that_of_asking_and_not_of_the_file() -> None:
     """Low bytes asked for late are not behind high bytes asked for early."""
-    flight = Flight()
+    flight = InFlight()
     high = flight.send(50 * SEGMENT, 54 * SEGMENT, 0.0)
     flight.send(0, SEGMENT, 0.0)
     flight.arrive(high, high.start, high.end)
@@ -161,7 +161,7 @@ def test_order_is_that_of_asking_and_not_of_the_file() -> None:
 
 def test_a_path_that_reorders_makes_it_patient() -> None:
     flight = flight_of(10)
-    flight.be_patient()
+    flight.on_spurious_loss()
     for number in range(1, 6):
         arrive(flight, number)
         assert flight.find_lost(SEGMENT, RTT, 0.1) is None  # five behind would have been lost before
@@ -172,7 +172,7 @@ def test_a_path_that_reorders_makes_it_patient() -> None:
 def test_patience_has_an_end() -> None:
     flight = flight_of(MAX_PACKET_THRESHOLD + 2)
     for _ in range(100):
-        flight.be_patient()
+        flight.on_spurious_loss()
     for number in range(1, MAX_PACKET_THRESHOLD + 1):
         arrive(flight, number)
     assert flight.find_lost(SEGMENT, RTT, 0.1) is not None
@@ -188,7 +188,7 @@ def test_taking_back_is_from_whoever_was_asked() -> None:
 
 
 def test_nothing_outstanding_has_no_oldest() -> None:
-    assert Flight().oldest(1000) is None
+    assert InFlight().oldest(1000) is None
 
 
 class EveryByteIsAccountedFor(RuleBasedStateMachine):
@@ -196,7 +196,7 @@ class EveryByteIsAccountedFor(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.flight = Flight()
+        self.flight = InFlight()
         self.rtt = measured(0.1)
         self.now = 0.0
         self.wanted = RangeSet([(0, 40_000)])
@@ -258,13 +258,13 @@ class EveryByteIsAccountedFor(RuleBasedStateMachine):
             self.lost.add(*span)
 
     @rule()
-    def abandon(self) -> None:
-        for span in self.flight.abandon():
+    def clear(self) -> None:
+        for span in self.flight.clear():
             self.wanted.add(*span)
 
     @rule()
-    def be_patient(self) -> None:
-        self.flight.be_patient()
+    def on_spurious_loss(self) -> None:
+        self.flight.on_spurious_loss()
 
     @invariant()
     def all_bytes_are_somewhere_once(self) -> None:

@@ -1,4 +1,4 @@
-"""Strangers get so many answers a second, and cannot use up those of others."""
+"""UnvalidatedLimiter get so many answers a second, and cannot use up those of others."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.chunk_udp import kernel_filter, wire
-from node.chunk_udp.answers import Answerer, SendChunk
-from node.chunk_udp.marks import MARK_SIZE
-from node.chunk_udp.strangers import ANSWERS, FLOOD, SMALLEST_SHARE, TURN, Strangers
-from node.chunk_udp.tokens import EPOCH, KNOWN_EPOCHS, TokenMint
+from node.chunk_udp import wire
+from node.chunk_udp.address_validation import EPOCH, KNOWN_EPOCHS, AddressValidator
+from node.chunk_udp.flood import bpf_filter
+from node.chunk_udp.flood.token_tag import TAG_SIZE
+from node.chunk_udp.flood.unvalidated import (
+    FLOOD_PER_SECOND,
+    LIMITER_INTERVAL,
+    MAX_TOKENS_PER_SECOND,
+    MIN_ADMITTED_FRACTION,
+    UnvalidatedLimiter,
+)
+from node.chunk_udp.responder import Responder, SendChunk
 from simulator.served import MemoryTorrent
 
-MINT = TokenMint(b"secret")
+MINT = AddressValidator(b"secret")
 SHARED = b"h" * 20
 HERE = ("192.0.2.7", 4000)
 
@@ -30,17 +37,19 @@ def ask(token: bytes = wire.NO_TOKEN) -> bytes:
 
 
 def test_so_many_tokens_a_second_and_no_more() -> None:
-    answerer = Answerer(MINT, TORRENTS)
+    answerer = Responder(MINT, TORRENTS)
     answers = [answerer.handle_requests(ask(), ("192.0.2.8", n), 5.0 + n / 10_000) for n in range(9999)]
-    assert ANSWERS * 0.9 <= len([answer for answer in answers if answer]) <= ANSWERS
+    assert (
+        MAX_TOKENS_PER_SECOND * 0.9 <= len([answer for answer in answers if answer]) <= MAX_TOKENS_PER_SECOND
+    )
     assert answerer.counts["token"] + answerer.counts["unanswered"] == 9999
     assert isinstance(answerer.handle_requests(ask(), HERE, 6.1), wire.Token)
 
 
 def test_who_has_a_token_is_answered_whatever_strangers_do() -> None:
-    answerer = Answerer(MINT, TORRENTS)
+    answerer = Responder(MINT, TORRENTS)
     request = wire.Request(1, 1, 0, 1000, SHARED, MINT.make(HERE, 5.0), 1000)
-    for number in range(ANSWERS + 100):
+    for number in range(MAX_TOKENS_PER_SECOND + 100):
         there = ("192.0.2.8", number)
         forged = bytearray(MINT.make(there, 5.0))  # with the mark that a good one would have
         forged[-1] ^= 1
@@ -50,34 +59,34 @@ def test_who_has_a_token_is_answered_whatever_strangers_do() -> None:
 
 
 def test_who_had_a_token_gets_a_new_one_whatever_strangers_do() -> None:
-    answerer, now = Answerer(MINT, TORRENTS), 10 * EPOCH
+    answerer, now = Responder(MINT, TORRENTS), 10 * EPOCH
     expired = MINT.make(HERE, now - 2 * EPOCH)
-    for number in range(ANSWERS + 100):
+    for number in range(MAX_TOKENS_PER_SECOND + 100):
         answerer.handle_requests(ask(), ("192.0.2.8", number), now)
     assert isinstance(answerer.handle_requests(ask(expired), HERE, now), wire.Token)
 
 
 def test_a_flood_is_noticed_and_then_less_is_worth_a_look() -> None:
-    strangers = Strangers(0.0)
-    for _ in range(int(FLOOD * TURN) - 1):
-        strangers.in_vain(0.5)
+    strangers = UnvalidatedLimiter(0.0)
+    for _ in range(int(FLOOD_PER_SECOND * LIMITER_INTERVAL) - 1):
+        strangers.count_wasted(0.5)
     assert not strangers.flooded
-    strangers.in_vain(0.5 + 0.9 * TURN)
-    assert strangers.adjust(0.5 + TURN) == 1.0
+    strangers.count_wasted(0.5 + 0.9 * LIMITER_INTERVAL)
+    assert strangers.adjust(0.5 + LIMITER_INTERVAL) == 1.0
     assert strangers.flooded and strangers.share == 1.0
-    now = 0.5 + TURN
+    now = 0.5 + LIMITER_INTERVAL
     for _ in range(6):  # 100,000 a second, of which ``share`` gets through
-        for number in range(int(100_000 * TURN * strangers.share)):
+        for number in range(int(100_000 * LIMITER_INTERVAL * strangers.share)):
             at = now + number / 1e6
             if strangers.may_be_answered(at):
                 strangers.answered(at)
             else:
                 strangers.turned_away(at)
-        now += TURN
+        now += LIMITER_INTERVAL
         strangers.adjust(now)
-    assert strangers.share == pytest.approx(ANSWERS / 100_000, rel=0.2)
+    assert strangers.share == pytest.approx(MAX_TOKENS_PER_SECOND / 100_000, rel=0.2)
     for _ in range(6):
-        now += TURN
+        now += LIMITER_INTERVAL
         strangers.adjust(now)
     assert strangers.share == 1.0
 
@@ -86,7 +95,7 @@ def test_a_flood_is_noticed_and_then_less_is_worth_a_look() -> None:
 
 
 def run(
-    program: list[kernel_filter.Instruction], datagram: bytes, source: tuple[int, int] = (0xC0000207, 4000)
+    program: list[bpf_filter.Instruction], datagram: bytes, source: tuple[int, int] = (0xC0000207, 4000)
 ) -> bool:
     """Whether ``datagram`` is kept: an interpreter of the few instructions that are used."""
     packet, at, value, other, memory = source[1].to_bytes(2, "big") + bytes(6) + datagram, 0, 0, 0, 0
@@ -128,10 +137,10 @@ def run(
 
 
 NOW = 10 * EPOCH
-KEYS = MINT.mark_keys(NOW)
+KEYS = MINT.tag_keys(NOW)
 SOURCE = (0xC0000207, 4000)  # as HERE says
-PROGRAM = kernel_filter.program(KEYS, 0.0, 1)
-ALL = kernel_filter.program(KEYS, 1.0, 1)
+PROGRAM = bpf_filter.program(KEYS, 0.0, 1)
+ALL = bpf_filter.program(KEYS, 1.0, 1)
 DRAWS = random.Random(3)
 GOOD = [ask(MINT.make(HERE, NOW - back * EPOCH)) for back in range(KNOWN_EPOCHS)]
 
@@ -146,15 +155,15 @@ def test_the_filter_keeps_who_has_or_had_a_token_and_nobody_else_who_shows_it(da
 @given(st.integers(0, 2**32 - 1), st.integers(1, 65_535), st.floats(0, 1e6))
 def test_the_filter_computes_marks_as_the_mint_does(host: int, port: int, now: float) -> None:
     addr = (str(ipaddress.IPv4Address(host)), port)
-    program = kernel_filter.program(MINT.mark_keys(now), 0.0, 1)
+    program = bpf_filter.program(MINT.tag_keys(now), 0.0, 1)
     assert run(program, ask(MINT.make(addr, now)), (host, port))
-    assert MINT.is_known(MINT.make(addr, now)[:MARK_SIZE], addr, now)
+    assert MINT.is_known(MINT.make(addr, now)[:TAG_SIZE], addr, now)
 
 
 @given(st.ip_addresses(v=6), st.integers(1, 65_535), st.floats(0, 1e6))
 def test_addresses_of_version_6_have_marks_too(host: ipaddress.IPv6Address, port: int, now: float) -> None:
     assert MINT.accepts(MINT.make((str(host), port), now), (str(host), port), now)
-    assert MINT.is_known(MINT.make((str(host), port), now)[:MARK_SIZE], (f"{host}%eth0", port), now)
+    assert MINT.is_known(MINT.make((str(host), port), now)[:TAG_SIZE], (f"{host}%eth0", port), now)
 
 
 def test_the_filter_keeps_requests_and_drops_strangers() -> None:
@@ -174,7 +183,7 @@ def test_the_filter_draws_a_share_of_the_strangers_and_draws_again(share: float)
     ):
         kept: Counter[tuple[int, int]] = Counter()
         for _ in range(20):
-            program = kernel_filter.program(KEYS, share, DRAWS.getrandbits(32))
+            program = bpf_filter.program(KEYS, share, DRAWS.getrandbits(32))
             chosen = [source for source in sources if run(program, ask(), source)]
             kept.update(chosen)
         assert sum(kept.values()) == pytest.approx(20 * share * len(sources), rel=0.25)
@@ -190,7 +199,7 @@ def test_the_filter_drops_junk(junk: bytes) -> None:
 def test_the_filter_keeps_what_is_answered_and_drops_what_is_not_of_ours(at: int, change: int) -> None:
     datagram = bytearray(GOOD[0])
     datagram[at] ^= change
-    answer = Answerer(MINT, TORRENTS).handle_requests(bytes(datagram), HERE, NOW)
+    answer = Responder(MINT, TORRENTS).handle_requests(bytes(datagram), HERE, NOW)
     if answer is not None:
         assert run(ALL, bytes(datagram))
     if at < 3:
@@ -213,7 +222,7 @@ def test_the_filter_drops_answers(message: wire.Message) -> None:
 
 
 def test_the_first_look_at_a_flood_is_at_what_came_since_it_began() -> None:
-    strangers = Strangers(0.0)
+    strangers = UnvalidatedLimiter(0.0)
     for second in (100.0, 200.0):  # it was calm for long
         strangers.may_be_answered(second)
     for number in range(10_000):
@@ -222,12 +231,14 @@ def test_the_first_look_at_a_flood_is_at_what_came_since_it_began() -> None:
             strangers.answered(now)
         else:
             strangers.turned_away(now)
-    assert strangers.flooded and strangers.adjust(300.1) == pytest.approx(ANSWERS / 100_000, rel=0.01)
+    assert strangers.flooded and strangers.adjust(300.1) == pytest.approx(
+        MAX_TOKENS_PER_SECOND / 100_000, rel=0.01
+    )
 
 
 def test_a_flood_of_any_size_leaves_newcomers_a_chance_and_is_forgotten_later() -> None:
-    strangers = Strangers(0.0)
-    for number in range(10 * ANSWERS):
+    strangers = UnvalidatedLimiter(0.0)
+    for number in range(10 * MAX_TOKENS_PER_SECOND):
         strangers.turned_away(number / 1e9)
-    assert [strangers.adjust(1e-6)][-1] == SMALLEST_SHARE > 0
+    assert [strangers.adjust(1e-6)][-1] == MIN_ADMITTED_FRACTION > 0
     assert [strangers.adjust(20.0 + number) for number in range(9)][-1] == 1.0

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.chunk_udp.delivery import Deliveries, Round
-from node.chunk_udp.recovery import Outstanding
+from node.chunk_udp.delivery_rate import DeliveryRate, RoundSample
+from node.chunk_udp.loss_recovery import SentRequest
 
 SIZE = 1000  # bytes of each request
 
@@ -18,14 +18,14 @@ class Path:
     """Requests of one size, sent and answered when told."""
 
     def __init__(self) -> None:
-        self.deliveries = Deliveries()
-        self.under_way: list[Outstanding] = []
-        self.rounds: list[Round] = []
+        self.deliveries = DeliveryRate()
+        self.under_way: list[SentRequest] = []
+        self.rounds: list[RoundSample] = []
         self._count = itertools.count(1)
 
     def send(self, now: float) -> None:
         number = next(self._count)
-        request = Outstanding(number, 0, 0, SIZE, now)
+        request = SentRequest(number, 0, 0, SIZE, now)
         self.under_way.append(request)
         self.deliveries.sent(request, len(self.under_way) == 1, now)
 
@@ -38,7 +38,7 @@ class Path:
         if ended:
             self.rounds.append(ended)
 
-    def run(self, sent: list[float], came: list[float]) -> list[Round]:
+    def run(self, sent: list[float], came: list[float]) -> list[RoundSample]:
         """Send and receive at these times; the rounds that this made."""
         events = sorted([(at, 0) for at in sent] + [(at, 1) for at in came])
         for at, is_arrival in events:
@@ -117,7 +117,7 @@ def test_a_rate_without_enough_work_says_so_until_the_flight_is_over() -> None:
     path = Path()
     for at in every(0.01, 5):
         path.send(at)
-    path.deliveries.out_of_work(5 * SIZE)
+    path.deliveries.mark_app_limited(5 * SIZE)
     for at in every(0.01, 5, 0.1):
         path.arrive(at)
     assert path.rounds[-1].limited

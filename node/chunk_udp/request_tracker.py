@@ -2,7 +2,7 @@
 
 ``connection`` decides whether anything may be asked for at all; here is how much, when, in which portions,
 and what the answers teach: round trips, delivery rates, losses, the path's segment size. A byte that was
-asked for is handed out in exactly one Arrived, however often it comes; a byte never asked for never is.
+asked for is handed out in exactly one DataReceived, however often it comes; a byte never asked for never is.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import NamedTuple
 
 from common.ranges import RangeSet
 from node.chunk_udp import wire
-from node.chunk_udp.access import Share
 from node.chunk_udp.congestion.base import CongestionController
-from node.chunk_udp.delivery import Deliveries
-from node.chunk_udp.facts import Arrived, Counters, Terms
+from node.chunk_udp.congestion.manager import FlowHandle
+from node.chunk_udp.delivery_rate import DeliveryRate
+from node.chunk_udp.events import ConnectionConfig, ConnectionStats, DataReceived
+from node.chunk_udp.loss_recovery import InFlight, RoundTripTime, SentRequest
 from node.chunk_udp.pacing import QUANTUM, Pacer
-from node.chunk_udp.recovery import Flight, Outstanding, RoundTripTime
-from node.chunk_udp.segment_search import SegmentSearch
+from node.chunk_udp.path_mtu import PathMtuSearch
 
-LEAST_SEGMENTS = 3  # in a request on a slow path, where the window allows: requests cost bytes, too
-SLOW = (
+MIN_SEGMENTS = 3  # in a request on a slow path, where the window allows: requests cost bytes, too
+SLOW_RATE = (
     200_000  # bytes a second; on faster paths bursts of two would lose more than single segments beside TCP
 )
 WINDOW_FRACTION = 4  # requests that share a full window: small bursts, and the next asked for in time
 
 
-class Order(NamedTuple):
+class PlannedRequest(NamedTuple):
     """One REQUEST to send: bytes ``[start, end)`` in segments of ``segment_size``."""
 
     sequence: int
@@ -37,18 +37,18 @@ class Order(NamedTuple):
     rare_only: bool = False
 
 
-class Reception:
+class RequestTracker:
     """One connection's bytes. All times are monotonic seconds, all ranges half-open."""
 
     def __init__(
-        self, terms: Terms, controller: CongestionController, rtt: RoundTripTime, share: Share
+        self, terms: ConnectionConfig, controller: CongestionController, rtt: RoundTripTime, share: FlowHandle
     ) -> None:
         self.controller = controller
         self.share = share
-        self.counters = Counters()
-        self.flight = Flight()
-        self.deliveries = Deliveries()
-        self.search = SegmentSearch(terms.segment_size, max(terms.segment_size, terms.largest_segment))
+        self.counters = ConnectionStats()
+        self.flight = InFlight()
+        self.deliveries = DeliveryRate()
+        self.search = PathMtuSearch(terms.segment_size, max(terms.segment_size, terms.largest_segment))
         self.paced_until: float | None = None  # when what the window allows may be asked for
         self.any_data = False
         self._unreported = 0  # bytes that came in order, of a request that is not complete yet
@@ -74,8 +74,8 @@ class Reception:
         self._rate = self.controller.pacing_rate(self._rtt)
         size = self.search.size
         quantum = self._rate * QUANTUM
-        if self._rate < SLOW:
-            quantum = max(quantum, LEAST_SEGMENTS * size)
+        if self._rate < SLOW_RATE:
+            quantum = max(quantum, MIN_SEGMENTS * size)
         wanted = min(self.window / WINDOW_FRACTION, quantum, wire.MAX_REQUEST, self.share.largest_request)
         size *= max(1, min(int(wanted / size), wire.MAX_SEGMENTS_PER_REQUEST))
         return max(size, self.search.wanted or 0)
@@ -115,7 +115,7 @@ class Reception:
         """Do not ask again for what was lost of ``[start, end)``; returns that."""
         return self._lost.cut(start, end)
 
-    def request(self, start: int, end: int, now: float, rare_only: bool = False) -> list[Order]:
+    def request(self, start: int, end: int, now: float, rare_only: bool = False) -> list[PlannedRequest]:
         """Bytes ``[start, end)`` are asked for: by which requests."""
         trial = self.search.wanted
         if trial is None or end - start < trial:
@@ -128,7 +128,9 @@ class Reception:
             orders.append(self._order(start + trial, end, self.search.size, now, rare_only))
         return orders
 
-    def _order(self, start: int, end: int, segment_size: int, now: float, rare_only: bool = False) -> Order:
+    def _order(
+        self, start: int, end: int, segment_size: int, now: float, rare_only: bool = False
+    ) -> PlannedRequest:
         size = end - start
         entry = self.flight.send(start, end, now)
         entry.rare_only = rare_only
@@ -137,11 +139,11 @@ class Reception:
         if self.share.limited:
             self.share.spend(size + -(-size // segment_size) * wire.HEADER_SIZE, now)
         self.counters.requested_bytes += size
-        return Order(entry.sequence, start, end, segment_size, rare_only)
+        return PlannedRequest(entry.sequence, start, end, segment_size, rare_only)
 
     # ---- what came
 
-    def data_received(self, message: wire.Data, now: float) -> Sequence[Arrived]:
+    def data_received(self, message: wire.Data, now: float) -> Sequence[DataReceived]:
         """One segment from the owner: what of it is new."""
         start, end = message.offset, message.offset + len(message.payload)
         if message.sequence == self.search.sequence and self.search.arrived(end - start):
@@ -154,15 +156,15 @@ class Reception:
         self._unreported += end - start
         if request.complete:  # what all of a request teaches is told at once, when it is here
             self._got(request, now)
-        return (Arrived(start, message.payload),)
+        return (DataReceived(start, message.payload),)
 
-    def _answered(self, request: Outstanding, now: float) -> None:
+    def _answered(self, request: SentRequest, now: float) -> None:
         """The first bytes in answer to ``request``: a round trip."""
         request.answered = self.any_data = True
         self._rtt.sample(now - request.sent_at)
         self.deliveries.round_trip(self._rtt.latest)
 
-    def _got(self, request: Outstanding, now: float) -> None:
+    def _got(self, request: SentRequest, now: float) -> None:
         """New bytes came, the last of them in answer to ``request``: tell whoever learns from it."""
         size, self._unreported = self._unreported, 0
         in_flight = self.flight.bytes
@@ -172,7 +174,7 @@ class Reception:
         if ended is not None:
             self.controller.on_round(ended, self.share, now)
 
-    def _out_of_order(self, message: wire.Data, start: int, end: int, now: float) -> Sequence[Arrived]:
+    def _out_of_order(self, message: wire.Data, start: int, end: int, now: float) -> Sequence[DataReceived]:
         taken: list[tuple[int, int]] = []
         request = self.flight.requests.get(message.sequence)
         if request is not None and request.start <= start and end <= request.end:
@@ -186,14 +188,14 @@ class Reception:
             taken = taken + self._late(start, end)
         self.counters.duplicate_bytes += end - start - sum(e - s for s, e in taken)
         self.look_for_losses(now)  # if nothing new came, it may still show how far the owner has got
-        return [Arrived(s, message.payload[s - start : e - start]) for s, e in taken]
+        return [DataReceived(s, message.payload[s - start : e - start]) for s, e in taken]
 
     def _late(self, start: int, end: int) -> list[tuple[int, int]]:
         """What of ``[start, end)`` we still want although its own request was given up meanwhile."""
         taken = self._lost.cut(start, end) + self.flight.take_back(start, end)
         if taken:
             self.any_data = True
-            self.flight.be_patient()
+            self.flight.on_spurious_loss()
             self.deliveries.lost(-sum(e - s for s, e in taken))
         return taken
 
@@ -214,7 +216,7 @@ class Reception:
             self.deliveries.lost(size)
             self.controller.on_lost(size, lost.latest_sent_at, now)
 
-    def ask_oldest(self, now: float, times: int) -> list[Order]:
+    def ask_oldest(self, now: float, times: int) -> list[PlannedRequest]:
         """Ask again for the oldest outstanding segments: the answers will show what before them is lost."""
         orders = []
         for _ in range(times):
@@ -229,12 +231,12 @@ class Reception:
         if self.search.sequence is not None and self.search.sequence not in self.flight.requests:
             self.search.lost()
 
-    def fall_back(self) -> None:
+    def on_black_hole(self) -> None:
         """The path does not carry segments of this size, or not any more."""
-        if self.search.fall_back():
+        if self.search.on_black_hole():
             self.controller.segment_size = self.search.size
 
-    def take_back(self, request: Outstanding) -> list[tuple[int, int]]:
+    def take_back(self, request: SentRequest) -> list[tuple[int, int]]:
         """Stop waiting for ``request``; returns what of it is outstanding."""
         if request.sequence == self.search.sequence:
             self.search.unanswered()
@@ -248,6 +250,6 @@ class Reception:
     def take_all_back(self) -> list[tuple[int, int]]:
         """Stop waiting for anything; returns all that was outstanding or lost."""
         self.search.unanswered()
-        ranges = self.flight.abandon() + list(self._lost)
+        ranges = self.flight.clear() + list(self._lost)
         self._lost = RangeSet()
         return ranges

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 @dataclass(frozen=True)
-class Terms:
+class ConnectionConfig:
     """What a connection is made with."""
 
     info_hash: bytes
@@ -26,7 +26,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Told:
+class OwnerStatus:
     """The owner shares the torrent: its size in bytes, whether it has all, else which pieces from where."""
 
     size: int
@@ -35,7 +35,7 @@ class Told:
     bitfield: bytes
 
 
-class Arrived(NamedTuple):
+class DataReceived(NamedTuple):
     """Bytes that were asked for are here: write ``payload`` at ``offset``."""
 
     offset: int
@@ -57,18 +57,18 @@ class NotRare:
 
 
 @dataclass(frozen=True)
-class Queued:
+class QueuedByOwner:
     """The owner serves others first: we are ``place``-th in line. ``spans`` had been asked for in vain."""
 
     place: int
     spans: tuple[tuple[int, int], ...]
 
 
-Fact = Told | Arrived | NotHeld | NotRare | Queued
+Event = OwnerStatus | DataReceived | NotHeld | NotRare | QueuedByOwner
 
 
 @dataclass
-class Counters:
+class ConnectionStats:
     """What happened, for people and tests; all in datagrams but ``*_bytes``."""
 
     received: int = 0

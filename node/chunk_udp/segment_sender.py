@@ -7,8 +7,8 @@ import socket
 from collections import Counter, OrderedDict
 
 from node.chunk_udp import sockets, wire
-from node.chunk_udp.tokens import Address
-from node.chunk_udp.waiting import Portion
+from node.chunk_udp.address_validation import Address
+from node.chunk_udp.drr_queue import SendBatch
 
 MAX_PATHS = 1024  # hosts whose path's limit is kept
 
@@ -19,7 +19,7 @@ class SegmentSender:
     def __init__(self, sock: socket.socket, counts: Counter[str]) -> None:
         self._sock = sock
         self._counts = counts
-        self._batches = sockets.can_send_batches(sock)
+        self._batches = sockets.supports_gso(sock)
         self._headers = memoryview(bytearray(wire.HEADER_SIZE * wire.MAX_SEGMENTS_PER_REQUEST))
         self._limits: OrderedDict[str, int] = OrderedDict()  # host -> bytes of file in a segment
         self.blocked = False  # the system takes no more just now; whoever waits until it does clears this
@@ -33,7 +33,7 @@ class SegmentSender:
         datagram = wire.encode(message)
         return len(datagram) if self._send([datagram], addr) else 0
 
-    def send_segments(self, portion: Portion, payload: memoryview) -> int:
+    def send_segments(self, portion: SendBatch, payload: memoryview) -> int:
         """Send ``payload``, which is what ``portion`` says; bytes of it that were sent.
 
         Less than all: the system is ``blocked``, or the path does not take it: the rest is better not sent.
@@ -46,7 +46,7 @@ class SegmentSender:
                 return at
         return len(payload)
 
-    def _send_batch(self, portion: Portion, offset: int, payload: memoryview) -> bool:
+    def _send_batch(self, portion: SendBatch, offset: int, payload: memoryview) -> bool:
         """One call's worth of segments; False if it could not be sent."""
         request, segment = portion.request, portion.segment
         buffers: list[memoryview] = []

@@ -2,15 +2,15 @@
 
 Begin with what every path carries, then ask for single segments of larger sizes: the largest that our own
 link allows first, then what is known of tunnels and other links on the way. One that arrives is the new size.
-One that is lost TRIES times is too large for this path; its loss is no congestion. When nothing comes any
-more at a size that used to work, the path may have changed: fall back, and search again.
+One that is lost MAX_PROBES times is too large for this path; its loss is no congestion. When nothing comes
+any more at a size that used to work, the path may have changed: fall back, and search again.
 """
 
 from __future__ import annotations
 
 from node.chunk_udp import wire
 
-TRIES = 3  # single segments of a size that may get lost before it counts as too large (RFC 8899, MAX_PROBES)
+MAX_PROBES = 3  # lost probes of a size after which it counts as too large (RFC 8899, 5.1.2)
 OVERHEAD = 28 + wire.HEADER_SIZE  # bytes that IPv4, UDP and our header take of an MTU
 MTUS = (
     9000,
@@ -26,7 +26,7 @@ MTUS = (
 )  # of real links and tunnels (RFC 1191, 7.1)
 
 
-class SegmentSearch:
+class PathMtuSearch:
     """Sizes are bytes of file in a segment. ``size`` is known to work, or the least there is."""
 
     def __init__(self, size: int, largest: int) -> None:
@@ -66,14 +66,14 @@ class SegmentSearch:
         """The trial got lost."""
         self.sequence = None
         self._tries += 1
-        if self._tries == TRIES:
+        if self._tries == MAX_PROBES:
             self._too_large()
 
     def _too_large(self) -> None:
         tried = self._open[0]
         self._open, self._tries = [size for size in self._open if size < tried], 0
 
-    def fall_back(self) -> bool:
+    def on_black_hole(self) -> bool:
         """Nothing comes at this size any more; False if it is the least already."""
         if self.size <= wire.SMALL_SEGMENT:
             return False

@@ -10,16 +10,16 @@ import pytest
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.connection import FetchConnection, State
-from node.chunk_udp.facts import Arrived, Terms
-from node.chunk_udp.segment_search import MTUS, OVERHEAD, TRIES, SegmentSearch
+from node.chunk_udp.events import ConnectionConfig, DataReceived
+from node.chunk_udp.path_mtu import MAX_PROBES, MTUS, OVERHEAD, PathMtuSearch
 
-TERMS = Terms(b"h" * 20, 7, 1200, 1 << 20, 30.0, largest_segment=7216)
+TERMS = ConnectionConfig(b"h" * 20, 7, 1200, 1 << 20, 30.0, largest_segment=7216)
 SIZE = 1_000_000
 
 
-def on_a_path_of(carries: int) -> SegmentSearch:
+def on_a_path_of(carries: int) -> PathMtuSearch:
     """Search where segments of ``carries`` bytes arrive, and larger ones do not."""
-    search = SegmentSearch(wire.SMALL_SEGMENT, 7216)
+    search = PathMtuSearch(wire.SMALL_SEGMENT, 7216)
     for sequence in range(1, 100):
         size = search.wanted
         if size is None:
@@ -40,29 +40,29 @@ def test_it_finds_the_largest_known_size_that_the_path_carries(carries: int) -> 
 
 
 def test_a_trial_may_get_lost_by_chance() -> None:
-    search = SegmentSearch(1200, 7216)
-    for sequence in range(TRIES - 1):
+    search = PathMtuSearch(1200, 7216)
+    for sequence in range(MAX_PROBES - 1):
         search.tries(sequence)
         search.lost()
     assert search.wanted == 7216
 
 
 def test_an_owner_that_answers_in_smaller_segments_cannot_send_this_size() -> None:
-    search = SegmentSearch(1200, 1440)
+    search = PathMtuSearch(1200, 1440)
     search.tries(1)
     assert not search.arrived(1232)
     assert search.size == 1200 and search.wanted == 1492 - OVERHEAD == 1432
 
 
 def test_there_is_nothing_to_search_where_the_size_is_known() -> None:
-    assert SegmentSearch(65_472, 65_472).wanted is None
+    assert PathMtuSearch(65_472, 65_472).wanted is None
 
 
 def test_it_falls_back_to_what_every_path_carries_and_searches_again() -> None:
     search = on_a_path_of(7216)
-    assert search.fall_back() and search.size == 1804 and search.wanted == 7216
-    assert search.fall_back() and search.size == 1200
-    assert not search.fall_back()
+    assert search.on_black_hole() and search.size == 1804 and search.wanted == 7216
+    assert search.on_black_hole() and search.size == 1200
+    assert not search.on_black_hole()
 
 
 def fetching() -> FetchConnection:
@@ -97,7 +97,7 @@ def test_a_connection_finds_the_size_while_it_fetches_and_no_byte_is_lost_or_twi
                     continue
                 data = wire.Data(7, request.sequence, request.offset + at, bytes(size), True)
                 for fact in connection.datagram_received(wire.encode(data), now):
-                    assert isinstance(fact, Arrived)
+                    assert isinstance(fact, DataReceived)
                     arrived += len(fact.payload)
         timer = connection.next_timer()
         if timer is not None and (timer <= now or not requests):

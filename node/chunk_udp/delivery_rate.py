@@ -22,7 +22,7 @@ class Sent(Protocol):
     first_sent_at: float  # when what arrived then had been sent
 
 
-class Round(NamedTuple):  # made for nearly every request
+class RoundSample(NamedTuple):  # made for nearly every request
     """What one round trip brought."""
 
     delivered: int  # bytes
@@ -33,7 +33,7 @@ class Round(NamedTuple):  # made for nearly every request
     in_flight: int  # bytes outstanding at its end
 
 
-class Deliveries:
+class DeliveryRate:
     """Counts what arrives, in bytes; all times are monotonic seconds."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Deliveries:
         request.delivered, request.delivered_at = self.delivered, self._delivered_at
         request.first_sent_at = self._first_sent_at
 
-    def out_of_work(self, in_flight: int) -> None:
+    def mark_app_limited(self, in_flight: int) -> None:
         """More might have been asked for, but there was nothing to ask for."""
         self._limited_until = self.delivered + in_flight
 
@@ -69,7 +69,9 @@ class Deliveries:
         if seconds < self._lowest_rtt:
             self._lowest_rtt = seconds
 
-    def arrived(self, size: int, request: Sent, shortest: float, in_flight: int, now: float) -> Round | None:
+    def arrived(
+        self, size: int, request: Sent, shortest: float, in_flight: int, now: float
+    ) -> RoundSample | None:
         """``size`` bytes came that ``request`` asked for: the round that ended with them, if one did.
 
         They show a rate, too, unless that is one over less than ``shortest`` seconds.
@@ -88,9 +90,9 @@ class Deliveries:
             return None
         return self._end_round(in_flight, now)
 
-    def _end_round(self, in_flight: int, now: float) -> Round:
+    def _end_round(self, in_flight: int, now: float) -> RoundSample:
         self._round_since = now
-        ended = Round(
+        ended = RoundSample(
             self.delivered - self._round_from,
             self._lost,
             self._rate,

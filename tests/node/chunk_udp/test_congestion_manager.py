@@ -9,8 +9,8 @@ import pytest
 
 from faults.link import LinkFaults
 from node.chunk_udp import wire
-from node.chunk_udp.access import MEMORY, PROBE_TURN, AccessLink, Share
-from node.chunk_udp.congestion.base import View
+from node.chunk_udp.congestion.base import FlowAdvice
+from node.chunk_udp.congestion.manager import MEMORY, PROBE_TURN, CongestionManager, FlowHandle
 from simulator.clock import Clock
 from simulator.dumbbell import Dumbbell, Supply, shared_path
 
@@ -20,10 +20,10 @@ LATER = 10 * MEMORY
 
 
 def report(
-    shares: list[Share], believed: float, arrives: float, seconds: float, now: float, queue: bool = True
-) -> tuple[float, list[View]]:
+    shares: list[FlowHandle], believed: float, arrives: float, seconds: float, now: float, queue: bool = True
+) -> tuple[float, list[FlowAdvice]]:
     """Each reports once a round trip that its part of ``arrives`` came; the time then, and the last views."""
-    views: list[View] = []
+    views: list[FlowAdvice] = []
     for _ in range(round(seconds / TRIP)):
         now += TRIP
         part = int(arrives * TRIP / len(shares))
@@ -35,14 +35,14 @@ def report(
 
 
 def test_whoever_is_alone_is_never_held_back() -> None:
-    share = AccessLink().join()
+    share = CongestionManager().join()
     _, (view,) = report([share], 10 * RATE, RATE, 1, 0.0)
-    assert view == View()
+    assert view == FlowAdvice()
 
 
 @pytest.mark.parametrize("connections", [2, 3, 8])
 def test_beliefs_that_do_not_fit_are_scaled_down_to_a_bit_less_than_arrives(connections: int) -> None:
-    link = AccessLink()
+    link = CongestionManager()
     shares = [link.join() for _ in range(connections)]
     believed = 1.5 * RATE / connections
     _, views = report(shares, believed, RATE, 1, 0.0)
@@ -53,14 +53,14 @@ def test_beliefs_that_do_not_fit_are_scaled_down_to_a_bit_less_than_arrives(conn
 
 def test_nobody_is_left_with_less_than_an_equal_part_of_its_belief() -> None:
     """However little arrives (all stopped, say): at worst each believed that it had the link to itself."""
-    link = AccessLink()
+    link = CongestionManager()
     shares = [link.join() for _ in range(4)]
     _, views = report(shares, RATE, RATE / 100, 1, 0.0)
     assert [view.fits for view in views] == [1 / 4] * 4
 
 
 def test_owners_behind_bottlenecks_of_their_own_are_not_held_back() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     shares = [link.join(), link.join()]
     _, views = report(shares, RATE / 2, RATE, 1, 0.0, queue=False)
     assert [view.fits for view in views] == [1.0, 1.0]
@@ -68,7 +68,7 @@ def test_owners_behind_bottlenecks_of_their_own_are_not_held_back() -> None:
 
 def test_beliefs_are_not_scaled_where_most_meet_no_queue() -> None:
     """Less arrives than they believe in, because they want less: the link has room."""
-    link = AccessLink()
+    link = CongestionManager()
     shares = [link.join() for _ in range(4)]
     now, _ = report(shares, RATE, RATE / 2, 1, 0.0, queue=False)
     shares[0].report(RATE, 0, True, False, now)
@@ -76,7 +76,7 @@ def test_beliefs_are_not_scaled_where_most_meet_no_queue() -> None:
 
 
 def test_what_arrived_long_ago_is_forgotten() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     shares = [link.join(), link.join()]
     now, views = report(shares, RATE / 2, 2 * RATE, 1, 0.0)
     assert views[0].fits == 1.0
@@ -85,7 +85,7 @@ def test_what_arrived_long_ago_is_forgotten() -> None:
 
 
 def test_who_has_left_counts_no_more() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     first, second = link.join(), link.join()
     now, views = report([first, second], RATE, RATE, 1, 0.0)
     assert views[0].fits < 1
@@ -95,7 +95,7 @@ def test_who_has_left_counts_no_more() -> None:
 
 
 def test_nothing_is_held_back_before_anything_was_measured() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     shares = [link.join(), link.join()]
     assert [share.report(RATE, 1000, True, False, 0.0).fits for share in shares] == [1.0, 1.0]
 
@@ -104,7 +104,7 @@ def test_nothing_is_held_back_before_anything_was_measured() -> None:
 
 
 def test_congestion_is_told_to_the_others_and_to_each_once() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     one, two, three = link.join(), link.join(), link.join()
     assert not one.report(RATE, 0, True, True, 1.0).congested  # it knows
     for other in (two, three):
@@ -117,7 +117,7 @@ def test_congestion_is_told_to_the_others_and_to_each_once() -> None:
 
 
 def test_one_probes_at_a_time() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     one, two = link.join(), link.join()
     assert one.may_probe(0.0)
     assert not two.may_probe(0.1)
@@ -128,7 +128,7 @@ def test_one_probes_at_a_time() -> None:
 
 
 def test_a_turn_that_nobody_gives_back_ends_by_itself() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     one, two = link.join(), link.join()
     assert one.may_probe(0.0)
     assert not two.may_probe(0.99 * PROBE_TURN)
@@ -138,7 +138,7 @@ def test_a_turn_that_nobody_gives_back_ends_by_itself() -> None:
 
 
 def test_whoever_leaves_gives_its_turn_back() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     one, two = link.join(), link.join()
     assert one.may_probe(0.0)
     one.leave()
@@ -148,7 +148,7 @@ def test_whoever_leaves_gives_its_turn_back() -> None:
 # ---- rests
 
 
-def rest(shares: list[Share], during: float, rate: float = RATE) -> list[bool]:
+def rest(shares: list[FlowHandle], during: float, rate: float = RATE) -> list[bool]:
     """All ask for less, and ``during`` bytes a second come; the verdicts on it, share by share."""
     now, views = report(shares, rate, rate, 1, 0.0)
     assert not any(view.resting for view in views)
@@ -170,22 +170,22 @@ def rest(shares: list[Share], during: float, rate: float = RATE) -> list[bool]:
 
 @pytest.mark.parametrize("connections", [1, 4])
 def test_if_as_much_came_what_was_asked_for_in_excess_was_waste(connections: int) -> None:
-    link = AccessLink()
+    link = CongestionManager()
     assert rest([link.join() for _ in range(connections)], RATE) == [True] * connections
 
 
 @pytest.mark.parametrize("connections", [1, 4])
 def test_if_less_came_it_was_needed(connections: int) -> None:
-    link = AccessLink()
+    link = CongestionManager()
     assert rest([link.join() for _ in range(connections)], 0.75 * RATE) == [False] * connections
 
 
 def test_a_rest_with_few_bytes_shows_no_waste() -> None:
-    assert rest([AccessLink().join()], 10_000.0, rate=10_000.0) == [False]
+    assert rest([CongestionManager().join()], 10_000.0, rate=10_000.0) == [False]
 
 
 def test_all_rest_at_the_same_time_and_not_for_long() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     one, two = link.join(), link.join()
     now, _ = report([one, two], RATE, RATE, 1, 0.0)
     one.begin_rest(TRIP, now)
@@ -197,13 +197,13 @@ def test_all_rest_at_the_same_time_and_not_for_long() -> None:
 
 
 def test_nobody_rests_before_anything_was_measured() -> None:
-    share = AccessLink().join()
+    share = CongestionManager().join()
     share.begin_rest(TRIP, 0.0)
     assert not share.report(RATE, 0, True, False, 0.01).resting
 
 
 def test_a_newcomer_hears_no_verdict_on_a_rest_it_had_no_part_in() -> None:
-    link = AccessLink()
+    link = CongestionManager()
     assert rest([link.join()], RATE) == [True]
     assert link.join().report(RATE, 0, True, False, LATER).wasted is None
 
@@ -223,7 +223,7 @@ def test_over_any_second_the_download_limit_holds_and_is_reached(
     controller: str, loss: float, owners: int
 ) -> None:
     limit, seconds = 250_000, 4
-    clock, access = Clock(), AccessLink(limit)
+    clock, access = Clock(), CongestionManager(limit)
     bell = Dumbbell(clock, Supply(limit * seconds), access)
     path = shared_path(LinkFaults(rate=2_500_000, delay=0.01, queue=100_000, loss=loss), seed=owners)
     for turn in range(owners):
@@ -236,6 +236,6 @@ def test_over_any_second_the_download_limit_holds_and_is_reached(
 
 
 def test_a_request_is_never_larger_than_what_the_limit_lets_through_at_once() -> None:
-    assert AccessLink().join().largest_request == float("inf")
-    small = AccessLink(32_000).join()
+    assert CongestionManager().join().largest_request == float("inf")
+    small = CongestionManager(32_000).join()
     assert small.largest_request <= 0.05 * 32_000

@@ -2,9 +2,9 @@
 
 Several owners at once usually meet in one place: the last link before us. Controllers that do not know of
 each other overfill its queue together, each believing in the best rate it ever saw. The fetcher sees them
-all; so each connection has a ``Share`` here, reports once a round trip what it believes to be its rate and
-what really arrived, and is told how much of its belief fits: the sum of all beliefs is scaled down to what
-has arrived in all. Where the owners do not share a bottleneck, as much arrives as they believe in, and
+all; so each connection has a ``FlowHandle`` here, reports once a round trip what it believes to be its rate
+and what really arrived, and is told how much of its belief fits: the sum of all beliefs is scaled down to
+what has arrived in all. Where the owners do not share a bottleneck, as much arrives as they believe in, and
 nobody is held back. Besides, one connection at a time probes for more, so that probes do not add up.
 
 The limit for downloading (``-down``) is kept here, too, because it is one for all.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from node.chunk_udp.congestion.base import View
+from node.chunk_udp.congestion.base import FlowAdvice
 from node.chunk_udp.limits import RateLimit
 
 MEMORY = 2.0  # seconds for which a rate that arrived in all is remembered
@@ -39,7 +39,7 @@ class _Rest:
     arrived: int | None = None  # bytes in all when counting began
 
 
-class AccessLink:
+class CongestionManager:
     """Everything that arrives at this node. ``limit``: bytes a second, at most; None: no limit.
 
     For all threads; times are monotonic seconds, handed in.
@@ -48,7 +48,7 @@ class AccessLink:
     def __init__(self, limit: int | None = None, now: float = 0.0) -> None:
         self._lock = threading.Lock()
         self._limit = RateLimit(limit, now)
-        self._shares: dict[int, Share] = {}
+        self._shares: dict[int, FlowHandle] = {}
         self._believed = 0.0  # bytes a second, by all of them together
         self._queues = 0  # how many of them met a queue in their last round
         self._joined = 0
@@ -62,11 +62,11 @@ class AccessLink:
         self._best = 0.0  # of them
         self._prober: tuple[int, float] | None = None  # who probes, and until when at most
 
-    def join(self) -> Share:
+    def join(self) -> FlowHandle:
         """A further connection."""
         with self._lock:
             self._joined += 1
-            share = self._shares[self._joined] = Share(self, self._joined)
+            share = self._shares[self._joined] = FlowHandle(self, self._joined)
             share.congested, share.rests = self._congested, self._rests  # what was before is not its affair
             return share
 
@@ -78,15 +78,15 @@ class AccessLink:
             if self._prober and self._prober[0] == key:
                 self._prober = None
 
-    def _believe(self, share: Share, rate: float, queue: bool) -> None:
+    def _believe(self, share: FlowHandle, rate: float, queue: bool) -> None:
         """The sums are kept, not made anew: with a dozen owners that costs more than the rest of a report."""
         self._believed += rate - share.believed
         self._queues += queue - share.queue
         share.believed, share.queue = rate, queue
 
     def _report(
-        self, share: Share, believed: float, arrived: int, queue: bool, congested: bool, now: float
-    ) -> View:
+        self, share: FlowHandle, believed: float, arrived: int, queue: bool, congested: bool, now: float
+    ) -> FlowAdvice:
         with self._lock:
             if share.key in self._shares:
                 self._believe(share, believed, queue)
@@ -100,7 +100,7 @@ class AccessLink:
             wasted = self._wasted if self._rests > share.rests else None
             share.rests = self._rests
             resting = self._rest is not None and now < self._rest.until
-            return View(self._fits(), len(self._shares), others_met_it, resting, wasted)
+            return FlowAdvice(self._fits(), len(self._shares), others_met_it, resting, wasted)
 
     def _fits(self) -> float:
         shares = len(self._shares)
@@ -175,10 +175,10 @@ class AccessLink:
         return self._limit.largest_datagram
 
 
-class Share:
+class FlowHandle:
     """One connection's part in the access link; for its thread only."""
 
-    def __init__(self, link: AccessLink, key: int) -> None:
+    def __init__(self, link: CongestionManager, key: int) -> None:
         self._link = link
         self.limited = link.limited  # whether there is a limit for downloading
         self.largest_request = (  # bytes to ask for at once, at most, so that it is kept
@@ -190,7 +190,7 @@ class Share:
         self.congested = 0  # how often somebody had met congestion at the last report
         self.rests = 0  # how many there had been then
 
-    def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> View:
+    def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> FlowAdvice:
         """Believe in ``believed`` bytes a second, with ``arrived`` bytes since the last report.
 
         ``queue``: they met a queue all the time; ``congested``: so much was lost that it was full.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.chunk_udp import wire
-from node.chunk_udp.waiting import MAX_AGE, MAX_IN_ALL, MAX_REQUESTS, Added, ServingQueue
+from node.chunk_udp.drr_queue import MAX_AGE, MAX_IN_ALL, MAX_REQUESTS, Added, DrrQueue
 
 HEADER = wire.HEADER_SIZE
 MUCH = 1 << 30
@@ -24,9 +24,7 @@ def request(offset: int = 0, length: int = 3000, transfer: int = 1, sequence: in
     return wire.Request(transfer, sequence, offset, length, b"h" * 20, bytes(16), 1000)
 
 
-def sent_by(
-    queue: ServingQueue, budget: int | None = None, most: int = MUCH, now: float = NOW
-) -> Counter[int]:
+def sent_by(queue: DrrQueue, budget: int | None = None, most: int = MUCH, now: float = NOW) -> Counter[int]:
     """Send until nothing waits or about ``most`` bytes went out: bytes of datagrams, by port."""
     sent: Counter[int] = Counter()
     while sum(sent.values()) < most and (portion := queue.next(budget, now)) is not None:
@@ -36,7 +34,7 @@ def sent_by(
 
 
 def test_what_is_asked_for_is_sent_whole_and_in_order() -> None:
-    queue = ServingQueue()
+    queue = DrrQueue()
     for number in range(3):
         assert queue.add(request(number * 3000), address(1), 1000, MUCH, NOW) is Added.WAITING
     spans = []
@@ -48,7 +46,7 @@ def test_what_is_asked_for_is_sent_whole_and_in_order() -> None:
 
 
 def test_a_small_budget_cuts_between_datagrams() -> None:
-    queue = ServingQueue()
+    queue = DrrQueue()
     queue.add(request(length=2500), address(1), 1000, MUCH, NOW)
     assert queue.next(1000 + HEADER - 1, NOW) is None
     portion = queue.next(2500, NOW)
@@ -57,16 +55,16 @@ def test_a_small_budget_cuts_between_datagrams() -> None:
     portion = queue.next(MUCH, NOW)
     assert portion is not None and (portion.offset, portion.length) == (1000, 1500)
     queue.sent(portion, 1000)
-    assert queue.next_turn() == 500 + HEADER
+    assert queue.next_quantum() == 500 + HEADER
     portion = queue.next(500 + HEADER, NOW)
     assert portion is not None and portion.length == 500
 
 
 def test_a_request_goes_in_one_turn_if_its_last_short_datagram_fits_too() -> None:
-    queue = ServingQueue()
+    queue = DrrQueue()
     queue.add(request(length=1600), address(1), 1000, MUCH, NOW)
     needed = 1600 + 2 * HEADER
-    assert queue.next_turn() == needed
+    assert queue.next_quantum() == needed
     for budget, length in ((needed - 1, 1000), (needed, 1600), (MUCH, 1600)):
         portion = queue.next(budget, NOW)
         assert portion is not None and portion.length == length
@@ -81,7 +79,7 @@ def test_whoever_has_something_waiting_gets_as_much_as_anybody_within_a_turn(
     demands: list[list[int]], segment: int, quantum: int, most: int, limited: bool
 ) -> None:
     """Among those who had enough to ask all the time, nobody is more than a turn and a datagram ahead."""
-    queue = ServingQueue(quantum)
+    queue = DrrQueue(quantum)
     asked: Counter[int] = Counter()
     for port, lengths in enumerate(demands):
         for number, length in enumerate(lengths):
@@ -99,7 +97,7 @@ def test_whoever_has_something_waiting_gets_as_much_as_anybody_within_a_turn(
 def test_nothing_is_left_unsent_while_it_might_be(
     demands: list[list[int]], segment: int, quantum: int
 ) -> None:
-    queue = ServingQueue(quantum)
+    queue = DrrQueue(quantum)
     for port, lengths in enumerate(demands):
         for number, length in enumerate(lengths):
             queue.add(request(number * 70_000, length), address(port), segment, MUCH, NOW)
@@ -112,7 +110,7 @@ def test_nothing_is_left_unsent_while_it_might_be(
 
 
 def test_who_asks_little_does_not_wait_behind_who_asks_much() -> None:
-    queue = ServingQueue(quantum=10_000)
+    queue = DrrQueue(quantum=10_000)
     for number in range(60):
         queue.add(request(number * 64_000, 64_000), address(1), 1000, MUCH, NOW)
     queue.add(request(), address(2), 1000, MUCH, NOW)
@@ -124,7 +122,7 @@ def test_who_asks_little_does_not_wait_behind_who_asks_much() -> None:
 
 
 def test_the_same_again_is_sent_once_and_in_the_smaller_segments() -> None:
-    queue = ServingQueue()
+    queue = DrrQueue()
     queue.add(request(sequence=1), address(1), 1000, MUCH, NOW)
     assert queue.add(request(sequence=2), address(1), 600, MUCH, NOW) is Added.AGAIN
     assert queue.add(request(sequence=3), address(1), 9000, MUCH, NOW) is Added.AGAIN
@@ -136,7 +134,7 @@ def test_the_same_again_is_sent_once_and_in_the_smaller_segments() -> None:
 
 
 def test_the_same_again_once_some_of_it_went_out_is_sent_again() -> None:
-    queue = ServingQueue()
+    queue = DrrQueue()
     queue.add(request(sequence=1), address(1), 1000, MUCH, NOW)
     portion = queue.next(None, NOW)
     assert portion is not None
@@ -146,7 +144,7 @@ def test_the_same_again_once_some_of_it_went_out_is_sent_again() -> None:
 
 
 def test_what_is_old_is_not_sent() -> None:
-    queue = ServingQueue()
+    queue = DrrQueue()
     queue.add(request(0), address(1), 1000, MUCH, NOW)
     queue.add(request(3000), address(1), 1000, MUCH, NOW + 1)
     queue.add(request(0), address(2), 1000, MUCH, NOW)
@@ -155,7 +153,7 @@ def test_what_is_old_is_not_sent() -> None:
 
 
 def test_an_address_may_have_so_many_bytes_and_requests_waiting() -> None:
-    queue = ServingQueue()
+    queue = DrrQueue()
     assert queue.add(request(0, 9000), address(1), 1000, 5000, NOW) is Added.WAITING  # the first, always
     assert queue.add(request(9000, 1), address(1), 1000, 5000, NOW) is Added.FULL
     for number in range(MAX_REQUESTS):
@@ -164,7 +162,7 @@ def test_an_address_may_have_so_many_bytes_and_requests_waiting() -> None:
 
 
 def test_only_so_many_requests_wait_in_all() -> None:
-    queue = ServingQueue()
+    queue = DrrQueue()
     for port in range(MAX_IN_ALL):
         assert queue.add(request(), address(port), 1000, MUCH, NOW) is Added.WAITING
     assert queue.add(request(), address(MAX_IN_ALL), 1000, MUCH, NOW) is Added.FULL
@@ -174,7 +172,7 @@ def test_only_so_many_requests_wait_in_all() -> None:
 
 
 def test_a_request_that_cannot_be_answered_is_dropped_whole() -> None:
-    queue = ServingQueue()
+    queue = DrrQueue()
     queue.add(request(0), address(1), 1000, MUCH, NOW)
     queue.add(request(3000), address(1), 1000, MUCH, NOW)
     portion = queue.next(None, NOW)
@@ -187,7 +185,7 @@ def test_a_request_that_cannot_be_answered_is_dropped_whole() -> None:
 
 @pytest.mark.parametrize("quantum", [600, 70_000])
 def test_a_datagram_larger_than_a_turn_is_saved_up_for(quantum: int) -> None:
-    queue = ServingQueue(quantum)
+    queue = DrrQueue(quantum)
     for port in (1, 2):
         queue.add(request(length=60_000), address(port), 60_000, MUCH, NOW)
     assert sent_by(queue) == {1: 60_000 + HEADER, 2: 60_000 + HEADER}
