@@ -66,6 +66,10 @@ types: $(VENV)/dev.stamp
 docs: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py
 
+# The terminals in docs/images, from real runs. Look at them before you commit them.
+pictures: $(VENV)/dev.stamp
+	$(BIN)/python docs/pictures.py
+
 layers: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
