@@ -15,7 +15,7 @@ from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
 from tracker.web.app import create_app
-from tracker.web.guard import is_json, refusal
+from tracker.web.origin_check import is_json, refusal
 from tracker.web.settings import WebSettings
 
 HOST = "127.0.0.1:12345"

@@ -16,7 +16,7 @@ import requests
 from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
-from tracker.web import front
+from tracker.web import middleware
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
 
@@ -93,7 +93,7 @@ def test_the_same_page_does_harm_where_nobody_looks_at_it(
     evil: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That the attack is one: without the guard it brings a node in."""
-    monkeypatch.setattr(front, "refusal", lambda environ, allowed: None)
+    monkeypatch.setattr(middleware, "refusal", lambda environ, allowed: None)
     with listening_socket("127.0.0.1", 0) as sock:
         web = WebServer(application(), sock, 2)
         web.start()

@@ -11,15 +11,14 @@ from flask import Blueprint, Response, request
 from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update, decode_object
 from tracker.auth import Credentials, bearer
 from tracker.service import TrackerService
-from tracker.web.front import KIND, REMOTE
-from tracker.web.gate import Gate
+from tracker.web.middleware import KIND, REMOTE, RateLimiter
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 Message = Register | Own | Need | Update | Exit
 
-MAX_DIGITS = 20  # of a Content-Length
+MAX_LENGTH_DIGITS = 20  # of a Content-Length
 MESSAGES: dict[Mode, type[Message]] = {
     Mode.REGISTER: Register,
     Mode.OWN: Own,
@@ -28,13 +27,13 @@ MESSAGES: dict[Mode, type[Message]] = {
     Mode.EXIT: Exit,
 }
 KINDS = {mode: mode.name.lower() for mode in Mode}
-COMES_IN = (Mode.REGISTER, Mode.OWN)  # a node is in after these
+JOINING = (Mode.REGISTER, Mode.OWN)  # a node is in after these
 
 
-def create_api(service: TrackerService, gate: Gate) -> Blueprint:
-    """The blueprint that speaks for ``service``, after the ``gate`` let a request through."""
+def create_api(service: TrackerService, limiter: RateLimiter) -> Blueprint:
+    """The blueprint of the five requests: limit, read, call ``service``, write its answer."""
     api = Blueprint("api", __name__)
-    acts: dict[Mode, Callable[[Any, Credentials], dict[str, Any] | NeedAnswer]] = {
+    handlers: dict[Mode, Callable[[Any, Credentials], dict[str, Any] | NeedAnswer]] = {
         Mode.REGISTER: service.register_node,
         Mode.OWN: service.add_file_owner,
         Mode.NEED: service.search_file,
@@ -42,29 +41,29 @@ def create_api(service: TrackerService, gate: Gate) -> Blueprint:
         Mode.EXIT: service.remove_node,
     }
 
-    def carry_out(environ: WSGIEnvironment, mode: Mode, fields: Mapping[str, Any]) -> Response:
+    def handle(environ: WSGIEnvironment, mode: Mode, fields: Mapping[str, Any]) -> Response:
         environ[KIND] = KINDS[mode]
         message, remote = MESSAGES[mode].from_json(fields), environ[REMOTE]
-        by = presented(environ, fields)
-        gate.call(remote, message.node_id, by.secret, mode in COMES_IN)
-        answer = acts[mode](message, by)
-        if mode in COMES_IN:
-            gate.came(remote, message.node_id)
+        by = credentials(environ, fields)
+        limiter.admit_call(remote, message.node_id, by.secret, mode in JOINING)
+        answer = handlers[mode](message, by)
+        if mode in JOINING:
+            limiter.joined(remote, message.node_id)
         elif mode is Mode.EXIT:
-            gate.left(message.node_id)
-        fields_of_answer = answer.to_json() if isinstance(answer, NeedAnswer) else answer
-        return Response(msgspec.json.encode(fields_of_answer), mimetype="application/json")
+            limiter.left(message.node_id)
+        told = answer.to_json() if isinstance(answer, NeedAnswer) else answer
+        return Response(msgspec.json.encode(told), mimetype="application/json")
 
     @api.post("/tracker")
     def handle_node_request() -> Response:
-        """Call what the mode asks for (the report's ``handle_node_request``)."""
-        asked, fields = _asked()
-        return carry_out(asked, Mode.from_json(fields.get("mode")), fields)
+        """Any of the five, by its mode (the report's ``handle_node_request``)."""
+        environ, fields = _read_request()
+        return handle(environ, Mode.from_json(fields.get("mode")), fields)
 
     def endpoint(mode: Mode) -> Callable[[], Response]:
         def answer() -> Response:
-            asked, fields = _asked()
-            return carry_out(asked, mode, fields)
+            environ, fields = _read_request()
+            return handle(environ, mode, fields)
 
         return answer
 
@@ -73,20 +72,20 @@ def create_api(service: TrackerService, gate: Gate) -> Blueprint:
     return api
 
 
-def presented(environ: WSGIEnvironment, fields: Mapping[str, Any]) -> Credentials:
-    """What a request shows of who makes it, in its headers or, the swarm key, in a field."""
+def credentials(environ: WSGIEnvironment, fields: Mapping[str, Any]) -> Credentials:
+    """The secret in the request's headers; the swarm key in a header or a field."""
     key = environ.get("HTTP_X_SWARM_KEY", fields.get("swarm_key"))
     secret = bearer(environ.get("HTTP_AUTHORIZATION"))
     return Credentials(secret, key if isinstance(key, str) else None, environ[REMOTE])
 
 
-def _asked() -> tuple[WSGIEnvironment, dict[str, Any]]:
-    """The environment of the request at hand, and the object in its body."""
-    asked = request._get_current_object()  # type: ignore[attr-defined]  # once: naming it costs a look each time
-    environ: WSGIEnvironment = asked.environ
-    length, limit = environ.get("CONTENT_LENGTH", ""), asked.max_content_length
-    if length.isdecimal() and len(length) < MAX_DIGITS and (limit is None or int(length) <= limit):
-        return environ, decode_object(
-            environ["wsgi.input"].read(int(length))
-        )  # Flask makes a stream of it first
-    return environ, decode_object(asked.get_data(cache=False))
+def _read_request() -> tuple[WSGIEnvironment, dict[str, Any]]:
+    """The environment of the current request, and the object in its body."""
+    current = request._get_current_object()  # type: ignore[attr-defined]  # once: the proxy looks it up each time
+    environ: WSGIEnvironment = current.environ
+    length, limit = environ.get("CONTENT_LENGTH", ""), current.max_content_length
+    if length.isdecimal() and len(length) < MAX_LENGTH_DIGITS and (limit is None or int(length) <= limit):
+        body = environ["wsgi.input"].read(int(length))  # Flask would wrap a stream around it first
+    else:
+        body = current.get_data(cache=False)
+    return environ, decode_object(body)

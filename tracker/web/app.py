@@ -1,10 +1,8 @@
-"""The application factory: the blueprints, one JSON form for every error, and the front before all of it."""
+"""The application factory: the blueprints, one JSON form for every error, and the middleware before them."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import time
 from http import HTTPStatus
 from typing import Any
 
@@ -29,11 +27,10 @@ from tracker.rate_limits import Admission
 from tracker.service import TrackerService
 from tracker.web.access_log import AccessLog
 from tracker.web.api import create_api
-from tracker.web.front import Front, retry_after
-from tracker.web.gate import Gate
+from tracker.web.metrics import Metrics
+from tracker.web.middleware import Middleware, RateLimiter, retry_after
 from tracker.web.pages import create_pages
 from tracker.web.settings import WebSettings
-from tracker.web.traffic import Traffic
 
 STATUSES = {
     Forbidden: HTTPStatus.FORBIDDEN,
@@ -49,25 +46,18 @@ def create_app(
 ) -> Flask:
     """A WSGI application that serves ``service``."""
     settings = settings or WebSettings()
-    gate, traffic = Gate(Admission(settings.limits, settings.silence)), Traffic(time.time)
+    limiter = RateLimiter(Admission(settings.limits, settings.silence))
+    metrics = Metrics(service.counts)
     app = Flask("tracker", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
-    app.register_blueprint(create_api(service, gate))
+    app.register_blueprint(create_api(service, limiter))
+    app.register_blueprint(create_pages(service, metrics))
     _answer_errors_in_json(app)
-
-    app.register_blueprint(create_pages(service, traffic))
-
-    def sample() -> None:
-        with contextlib.suppress(SwarmError):  # a storage that cannot say now may say a minute later
-            counts = service.counts()
-            traffic.sample(counts.nodes, counts.files, counts.owned)
-
-    app.wsgi_app = Front(  # type: ignore[method-assign]  # the way that Flask documents
+    app.wsgi_app = Middleware(  # type: ignore[method-assign]  # the way that Flask documents
         app.wsgi_app,
-        gate,
-        traffic,
-        sample,
+        limiter,
+        metrics,
         allowed_hosts=settings.allowed_hosts,
         trusted_proxies=settings.trusted_proxies,
         access_log=access_log,

@@ -1,4 +1,4 @@
-"""What is there to look at: /, /stats, /metrics, /health and /openapi.json."""
+"""The pages: /, /stats, /metrics, /health and /openapi.json."""
 
 from __future__ import annotations
 
@@ -7,44 +7,61 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from tracker.service import TrackerService
-from tracker.web.api import presented
-from tracker.web.cached import Cached
-from tracker.web.front import UNLIMITED
-from tracker.web.metrics import CONTENT_TYPE, renderer
+from tracker.web.api import credentials
+from tracker.web.metrics import CONTENT_TYPE, Metrics
+from tracker.web.middleware import UNLIMITED_PATHS
 from tracker.web.openapi import document
-from tracker.web.traffic import Traffic
 
-MAX_LISTED = 100  # nodes named at /
-MAX_SWARMS = 50  # files named at /stats, those with the most owners
-FRESH = 1.0  # seconds for which a rendered answer is given again
+MAX_LISTED_NODES = 100  # at /
+MAX_LISTED_SWARMS = 50  # at /stats, those with the most owners
 JSON = "application/json"
 ABOUT = "A classroom swarm's tracker: nodes POST to /tracker; see /stats, and /openapi.json for the API"
 
 
-def create_pages(service: TrackerService, traffic: Traffic) -> Blueprint:
-    """The blueprint that shows ``service`` and ``traffic``."""
+def create_pages(service: TrackerService, metrics: Metrics) -> Blueprint:
+    """The blueprint that shows ``service`` and ``metrics``."""
     pages = Blueprint("pages", __name__)
+
+    @pages.before_request
+    def check_swarm_key() -> None:
+        """All but /health want the key, in the header or, for browsers, as ``?swarm_key=``."""
+        if request.path not in UNLIMITED_PATHS:
+            service.check_key(credentials(request.environ, request.args))
 
     def add(path: str, view: Callable[[], Response]) -> None:
         pages.add_url_rule(path, path.strip("/").removesuffix(".json") or "index", view, methods=["GET"])
 
-    @pages.before_request
-    def ask_for_the_key() -> None:
-        """All but /health want it, in the header or, for people with a browser, as ``?swarm_key=``."""
-        if request.path not in UNLIMITED:
-            service.check_key(presented(request.environ, request.args))
-
-    add("/", lambda: _json({"about": ABOUT, **service.overview(MAX_LISTED)}))
-    add("/stats", _view(Cached(lambda: _dumped(_stats(service, traffic)), FRESH), JSON))
-    add("/metrics", _view(Cached(renderer(service.counts, traffic), FRESH), CONTENT_TYPE))
+    stats, text = _once_a_second(lambda: _dumped(_stats(service, metrics))), _once_a_second(metrics.render)
+    add("/", lambda: _json({"about": ABOUT, **service.overview(MAX_LISTED_NODES)}))
+    add("/stats", lambda: _conditional(stats(), JSON))
+    add("/metrics", lambda: _conditional(text(), CONTENT_TYPE))
     add("/openapi.json", lambda: Response(_openapi(), mimetype=JSON))
     add("/health", lambda: _health(service.health()))
     return pages
+
+
+def _once_a_second(render: Callable[[], bytes]) -> Callable[[], bytes]:
+    """``render``, called at most about once a second however many clients poll."""
+
+    @lru_cache(1)
+    def rendered(second: int) -> bytes:
+        return render()
+
+    return lambda: rendered(int(monotonic()))
+
+
+def _conditional(body: bytes, content_type: str) -> Response:
+    """An answer with an entity tag, or 304 for a client that has it."""
+    response = Response(body, content_type=content_type, headers={"Cache-Control": "no-cache"})
+    response.add_etag()
+    response.make_conditional(request.environ)
+    return response
 
 
 @lru_cache(1)
@@ -52,22 +69,11 @@ def _openapi() -> bytes:
     return _dumped(document())
 
 
-def _view(cached: Cached, content_type: str) -> Callable[[], Response]:
-    def view() -> Response:
-        body, tag = cached.get()
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        if request.headers.get("If-None-Match") == tag:
-            return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return Response(body, content_type=content_type, headers=headers)
-
-    return view
-
-
-def _stats(service: TrackerService, traffic: Traffic) -> dict[str, Any]:
+def _stats(service: TrackerService, metrics: Metrics) -> dict[str, Any]:
     counts = asdict(service.counts())
     counts["unclaimed"] = counts["nodes"] - counts["claimed"]
-    swarms = [asdict(swarm) for swarm in service.swarms(MAX_SWARMS)]
-    return {**counts, "swarms": swarms, **traffic.to_json()}
+    swarms = [asdict(swarm) for swarm in service.swarms(MAX_LISTED_SWARMS)]
+    return {**counts, "swarms": swarms, **metrics.to_json()}
 
 
 def _health(fault: str) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,15 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from common.errors import StorageUnreachable
 from tracker.auth import SwarmKey
-from tracker.model import Rules
+from tracker.model import Counts, Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import InProcess
+from tracker.web import pages
 from tracker.web.access_log import AccessLog
 from tracker.web.app import create_app
-from tracker.web.cached import Cached
-from tracker.web.traffic import HOUR, HOURS, MINUTE, MINUTES, Traffic
+from tracker.web.metrics import HOUR_SECONDS, KEPT_HOURS, KEPT_MINUTES, MINUTE_SECONDS, Metrics
 
 HASH = "ab" * 20
 SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret-s3cret"
@@ -53,7 +53,8 @@ def test_stats_count_nodes_files_owners_and_requests(client: FlaskClient) -> Non
     assert stats["minutes"][0]["requests"] == 1  # taken with the first request
 
 
-def test_an_unchanged_answer_is_not_sent_again(client: FlaskClient) -> None:
+def test_an_unchanged_answer_is_not_sent_again(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "monotonic", lambda: 5.0)
     first = client.get("/stats")
     own(client, 1, "f")
     second = client.get("/stats")  # within a second, the same
@@ -113,45 +114,29 @@ def test_all_pages_but_health_want_the_swarm_key() -> None:
 
 
 def test_samples_cover_an_hour_by_minutes_and_a_day_by_hours() -> None:
-    now = 1_000_000.0
-    traffic = Traffic(lambda: now)
-    for minute in range(3 * 24 * 60):
-        now = 1_000_000.0 + minute * MINUTE
-        traffic.note("need", 200, 0.001)
-        assert traffic.due()
-        traffic.sample(minute, 1, 2)
-        traffic.sample(-1, -1, -1)  # not due, not kept
-    told = traffic.to_json()
-    assert (len(told["minutes"]), len(told["hours"])) == (MINUTES, HOURS)
+    now, minute = 1_000_000.0, 0
+    metrics = Metrics(lambda: Counts(nodes=minute), lambda: now)
+    for minute in range(26 * 60):
+        now = 1_000_000.0 + minute * MINUTE_SECONDS
+        metrics.count("need", 200, 0.001)
+        metrics.count("need", 404, 0.001)  # not due, no sample
+    told = metrics.to_json()
+    assert (len(told["minutes"]), len(told["hours"])) == (KEPT_MINUTES, KEPT_HOURS)
     times = [sample["time"] for sample in told["minutes"]]
-    assert times[-1] == now and all(b - a == MINUTE for a, b in zip(times, times[1:], strict=False))
+    assert times[-1] == now and all(b - a == MINUTE_SECONDS for a, b in zip(times, times[1:], strict=False))
     hours = [sample["time"] for sample in told["hours"]]
-    assert all(b - a == HOUR for a, b in zip(hours, hours[1:], strict=False))
-    assert told["minutes"][-1]["requests"] == 3 * 24 * 60
+    assert all(b - a == HOUR_SECONDS for a, b in zip(hours, hours[1:], strict=False))
+    last = told["minutes"][-1]
+    assert (last["nodes"], last["requests"], last["refused"]) == (minute, 2 * minute + 1, minute)
 
 
-def test_a_rendered_answer_is_made_once_however_many_ask() -> None:
-    made, now = [], 0.0
-    begun, go_on = threading.Event(), threading.Event()
+def test_a_storage_that_cannot_be_read_costs_a_sample_and_no_answer() -> None:
+    def away() -> Counts:
+        raise StorageUnreachable("redis does not answer")
 
-    def render() -> bytes:
-        made.append(now)
-        if len(made) == 2:
-            begun.set()
-            assert go_on.wait(10)
-        return b"%d" % len(made)
-
-    cached = Cached(render, 1.0, lambda: now)
-    assert [cached.get()[0] for _ in range(100)] == [b"1"] * 100
-    now = 1.0
-    slow = threading.Thread(target=cached.get)
-    slow.start()
-    assert begun.wait(10)
-    assert [cached.get()[0] for _ in range(100)] == [b"1"] * 100  # nobody waits for the one who renders
-    go_on.set()
-    slow.join(10)
-    assert cached.get()[0] == b"2"
-    assert len(made) == 2
+    metrics = Metrics(away, lambda: 0.0)
+    metrics.count("need", 200, 0.001)
+    assert metrics.to_json()["minutes"] == []
 
 
 # ---- the access log

@@ -1,17 +1,17 @@
-"""A browser is also a stranger: what a web page of another origin could have it send to us is refused.
+"""Refuses requests that a web page of another origin may have caused in its visitor's browser.
 
-A page anywhere may have its visitor's browser send requests to 127.0.0.1 or into the campus network. Three
-looks, each enough by itself against one way in, none of which costs a request of a node anything:
+A page anywhere may have its visitor's browser send requests to 127.0.0.1 or into the campus network. Each of
+three checks closes one way in, and none costs a node's request anything:
 
 * ``Host`` must be a numeric address, localhost, or a name from the setting ALLOWED_HOSTS. A page whose
-  own name was pointed at our address meanwhile (DNS rebinding) sends its own name.
+  own name was pointed at our address (DNS rebinding) sends its own name.
 * ``Origin`` and ``Sec-Fetch-Site`` (Fetch Metadata), which browsers add and pages cannot change, must be
   ours.
-* A POST must call itself JSON. Forms, beacons and ``no-cors`` fetches cannot: a browser asks first (a CORS
-  preflight), and we give no leave.
+* A POST must have a JSON content type. Forms, beacons and ``no-cors`` fetches cannot: a browser asks first (a
+  CORS preflight), and this tracker never agrees.
 
-There are no cookies to steal or to ride on, and no ``Access-Control-Allow`` header is ever sent, so that
-what we answer is nobody else's to read. Pure: a WSGI environment in, a refusal or None out.
+There are no cookies to steal, and no ``Access-Control-Allow`` header is ever sent, so no other origin can
+read an answer. Pure: a WSGI environment in, a refusal or None out.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-MAX_HOST = 260  # characters of a Host header: the longest name, and a port
+MAX_HOST_HEADER = 260  # characters: the longest name, and a port
 SCHEMES = ("http://", "https://")  # https: behind a proxy
 
-HEADERS = (  # on every answer, whoever wrote it
+SECURITY_HEADERS = (  # on every answer
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),  # for browsers that do not know frame-ancestors
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 )
-NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-"""The Content-Security-Policy of whatever says none of its own: it loads nothing and is shown in nothing."""
+LOAD_NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""The default Content-Security-Policy: the answer loads nothing and is shown in no frame."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not even looked at. Nothing in it is the sender's."""
+    """Why a request is not looked at. The text repeats nothing of the request."""
 
     status: HTTPStatus
     error: str
@@ -47,28 +47,31 @@ class Refusal:
 
 FOREIGN_HOST = Refusal(
     HTTPStatus.MISDIRECTED_REQUEST,
-    "the Host header names no address of this tracker (setting ALLOWED_HOSTS)",
+    "the Host header names no address of this tracker: use its numeric address, or have the name added to "
+    "the tracker's setting ALLOWED_HOSTS",
 )
 FOREIGN_PAGE = Refusal(HTTPStatus.FORBIDDEN, "a web page of another origin may not use this tracker")
-NO_JSON = Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json")
+NOT_JSON = Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json")
 
 
 def refusal(environ: Mapping[str, Any], allowed: Collection[str]) -> Refusal | None:
-    """None for a request that no page of another origin can have caused; ``allowed``: names in lower case."""
+    """None if no page of another origin can cause the request. ``allowed``: host names in lower case."""
     host = environ.get("HTTP_HOST")
-    if host is not None and not (len(host) <= MAX_HOST and (_is_numeric(host) or _name(host) in allowed)):
+    if host is not None and not (
+        len(host) <= MAX_HOST_HEADER and (_is_numeric(host) or _name(host) in allowed)
+    ):
         return FOREIGN_HOST
     if "HTTP_ORIGIN" in environ and not _is_own(environ["HTTP_ORIGIN"], host):
         return FOREIGN_PAGE
-    if "HTTP_SEC_FETCH_SITE" in environ and not _is_wanted(environ):
+    if "HTTP_SEC_FETCH_SITE" in environ and not _is_same_site_or_navigation(environ):
         return FOREIGN_PAGE
     if environ["REQUEST_METHOD"] == "POST" and not is_json(environ.get("CONTENT_TYPE", "")):
-        return NO_JSON
+        return NOT_JSON
     return None
 
 
 def is_json(content_type: str) -> bool:
-    """application/json, or application/ANYTHING+json (RFC 6839); parameters do not matter."""
+    """True for application/json and application/ANYTHING+json (RFC 6839), with any parameters."""
     if content_type == "application/json":
         return True
     kind = content_type.partition(";")[0].strip(" \t").lower()
@@ -77,7 +80,7 @@ def is_json(content_type: str) -> bool:
 
 @lru_cache(1024)
 def _is_numeric(host: str) -> bool:
-    """Whether a Host header is a numeric address or localhost, with or without a port."""
+    """True if a Host header is a numeric address or localhost, with or without a port."""
     name = _name(host)
     if name == "localhost":
         return True
@@ -90,7 +93,7 @@ def _is_numeric(host: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """A Host header without its port, in lower case; "" if it is none."""
+    """A Host header without its port, in lower case; "" if it is malformed."""
     name, colon, port = host.lower().rpartition(":")
     if not colon or "]" in port:
         return host.lower()
@@ -101,8 +104,8 @@ def _is_own(origin: str, host: str | None) -> bool:
     return host is not None and origin.lower() in [scheme + host.lower() for scheme in SCHEMES]
 
 
-def _is_wanted(environ: Mapping[str, Any]) -> bool:
-    """Ours, the user's own doing, or a link that leads here: a new page that its sender cannot read."""
+def _is_same_site_or_navigation(environ: Mapping[str, Any]) -> bool:
+    """The same origin, the user's own doing, or a link to here, whose page the sender cannot read."""
     if environ["HTTP_SEC_FETCH_SITE"] in ("same-origin", "none"):
         return True
     return (

@@ -1,0 +1,159 @@
+"""A WSGI middleware before Flask: rate limits, the check of a request's origin, and for every answer the
+security headers, the counters and the line in the access log.
+
+The cheapest check comes first: the address's rate limit, before a byte of the body is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from common.errors import RateLimited
+from tracker.rate_limits import Admission, one_owner
+from tracker.web.access_log import AccessLog
+from tracker.web.metrics import Metrics
+from tracker.web.origin_check import LOAD_NOTHING, NOT_JSON, SECURITY_HEADERS, refusal
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+KIND = "tracker.kind"  # in the environment: the kind of the request, set by the API for the counters
+REMOTE = "tracker.remote"  # in the environment: the address that the client counts as
+PAGE_KINDS = {  # of pages, by their paths; no POST does anything there
+    path: path.strip("/") or "index" for path in ("/", "/stats", "/metrics", "/health", "/openapi.json")
+}
+UNLIMITED_PATHS = ("/health",)  # answered even when the address is over its limit
+
+
+class RateLimiter:
+    """The pure rate limits with a lock and a clock. Both ``admit`` methods may raise RateLimited."""
+
+    def __init__(self, admission: Admission, clock: Callable[[], float] = time.monotonic) -> None:
+        self._admission = admission
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def admit_request(self, address: str) -> None:
+        """A request came from ``address``."""
+        with self._lock:
+            self._admission.ask(address, self._clock())
+
+    def admit_call(self, address: str, node_id: int, secret: str | None, joins: bool) -> None:
+        """The request speaks for a node, and with ``joins`` brings it in or keeps it in."""
+        with self._lock:
+            now = self._clock()
+            self._admission.call(address, node_id, secret, now)
+            if joins:
+                self._admission.come(address, node_id, now)
+
+    def joined(self, address: str, node_id: int) -> None:
+        """The node is in."""
+        if self._admission.is_home(address, node_id):  # nearly always, and no lock to wait for
+            return
+        with self._lock:
+            self._admission.came(address, node_id, self._clock())
+
+    def left(self, node_id: int) -> None:
+        """The node is out."""
+        with self._lock:
+            self._admission.left(node_id)
+
+
+class Middleware:
+    """Wraps a WSGI application."""
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        limiter: RateLimiter,
+        metrics: Metrics,
+        *,
+        allowed_hosts: Collection[str] = (),
+        trusted_proxies: Collection[str] = (),
+        access_log: AccessLog | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``allowed_hosts``: names that a Host header may have, in lower case; ``trusted_proxies``: addresses
+        whose X-Forwarded-For is believed.
+        """
+        self._application = application
+        self._limiter = limiter
+        self._metrics = metrics
+        self._allowed_hosts = allowed_hosts
+        self._trusted_proxies = trusted_proxies
+        self._access_log = access_log
+        self._clock = clock
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        begun = self._clock()
+        sent = [500, 0]  # status, bytes
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
+            sent[0] = int(status[:3])
+            sent[1] = _complete(headers)
+            return start_response(status, headers, *more)
+
+        environ[REMOTE] = one_owner(self._remote(environ))
+        try:
+            return self._answer(environ, start)
+        finally:
+            self._record(environ, sent[0], self._clock() - begun, sent[1])
+
+    def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] not in UNLIMITED_PATHS:
+            try:
+                self._limiter.admit_request(environ[REMOTE])
+            except RateLimited as error:
+                return _refuse(start, HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after(error))
+        refused = refusal(environ, self._allowed_hosts)
+        if refused is not None and not (refused is NOT_JSON and environ["PATH_INFO"] in PAGE_KINDS):
+            return _refuse(start, refused.status, refused.error)
+        return self._application(environ, start)
+
+    def _record(self, environ: WSGIEnvironment, status: int, seconds: float, size: int) -> None:
+        kind = environ.get(KIND) or PAGE_KINDS.get(environ["PATH_INFO"], "other")
+        self._metrics.count(kind, status, seconds)
+        if self._access_log is not None:
+            remote, method, path = self._remote(environ), environ["REQUEST_METHOD"], environ["PATH_INFO"]
+            self._access_log.write(remote, method, path, status, seconds, size)
+
+    def _remote(self, environ: WSGIEnvironment) -> str:
+        """The client's address: a trusted proxy appends it to X-Forwarded-For."""
+        remote = str(environ.get("REMOTE_ADDR") or "")
+        if remote in self._trusted_proxies:
+            return str(environ.get("HTTP_X_FORWARDED_FOR", remote)).rpartition(",")[2].strip() or remote
+        return remote
+
+
+def retry_after(error: RateLimited) -> tuple[str, str]:
+    """The header with the wait in whole seconds, at least one (RFC 9110, section 10.2.3)."""
+    return "Retry-After", str(max(1, math.ceil(error.retry_after)))
+
+
+def _refuse(
+    start: StartResponse, status: HTTPStatus, error: str, *headers: tuple[str, str]
+) -> Iterable[bytes]:
+    """An answer without Flask, in the JSON form of all errors."""
+    body = json.dumps({"error": error}).encode()
+    start(
+        f"{status.value} {status.phrase}",
+        [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers],
+    )
+    return [body]
+
+
+def _complete(headers: list[tuple[str, str]]) -> int:
+    """Add the headers that every answer has; the Content-Length."""
+    given = dict(headers)
+    headers.extend(SECURITY_HEADERS)
+    if "Content-Security-Policy" not in given:
+        headers.append(("Content-Security-Policy", LOAD_NOTHING))
+    if "Cache-Control" not in given:
+        headers.append(("Cache-Control", "no-store"))
+    return int(given.get("Content-Length", 0))
