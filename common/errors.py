@@ -7,6 +7,7 @@ survive it.
     ├── LocalFault
     │   ├── SettingError               a setting does not parse
     │   ├── CommandError               a command that the user typed is not understood
+    │   ├── PluginError                a user's own class (-use) cannot be loaded, or failed
     │   ├── FileFault                  a file is missing, unreadable, changed, or in the way
     │   │   ├── DiskFull               the file system has no room
     │   │   └── TransientFileFault     a file cannot be read at the moment: too many are open, or it is locked
@@ -50,6 +51,10 @@ class SettingError(LocalFault):
 
 class CommandError(LocalFault):
     """A command that the user typed cannot be understood or carried out."""
+
+
+class PluginError(LocalFault):
+    """A user's own class (``-use FILE.py:Class``) cannot be loaded, or failed in a call."""
 
 
 class FileFault(LocalFault):

@@ -1,7 +1,7 @@
-"""What a node tells about itself: events as they happen, and rows for -status, -files and -peers.
+"""Events of a node as they happen, and rows for -status, -files and -peers.
 
-Events are handed to the one function a Node was given; it is called from any thread and must return
-quickly. ``as_json`` is what ``--json`` prints: ``{"event": name, ...fields}``.
+A Node hands its events to one function, usually ``EventBus.emit``. ``--json`` prints ``as_json`` of each:
+``{"event": name, ...fields}``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from common.logs import log
+
 
 @dataclass(frozen=True)
 class SourceProgress:
@@ -22,7 +24,7 @@ class SourceProgress:
     addr: tuple[str, int]
     received: int  # bytes taken from it
     rate: float  # bytes a second, lately
-    state: str  # active, queued (in its line), idle, lost, doubted (wrong bytes, maybe by the path), blamed
+    state: str  # active, queued, idle, lost, suspect (sent wrong bytes, or its path did), banned
     reason: str = ""  # why it is not used, for people
     complete: bool = True  # whether it has, as far as it is known, the whole file
     held: int | None = None  # pieces that it holds, as it told; None: all, or not known
@@ -57,6 +59,25 @@ def as_fields(row: Any) -> dict[str, Any]:
 
 
 EventSink = Callable[[Event], None]
+
+
+class EventBus:
+    """Hands each event to every subscriber, in the order of subscription, on the thread that emits it."""
+
+    def __init__(self) -> None:
+        self._sinks: tuple[EventSink, ...] = ()
+
+    def subscribe(self, sink: EventSink) -> None:
+        """Call ``sink`` with every event from now on, from any thread. It must return quickly."""
+        self._sinks = (*self._sinks, sink)
+
+    def emit(self, event: Event) -> None:
+        """Tell all subscribers. A subscriber that raises does not keep the event from the others."""
+        for sink in self._sinks:
+            try:
+                sink(event)
+            except Exception as error:
+                log(f"a subscriber failed on {event.name}: {error!r}")
 
 
 @dataclass(frozen=True)
@@ -184,14 +205,14 @@ class PieceFailed(Event):
 
 @dataclass(frozen=True)
 class OwnerLost(Event):
-    """An owner is not asked any more (for now, or for good if ``blamed``); its rest goes to others."""
+    """An owner is not asked any more: for a while, or never if ``banned``. Other owners get its requests."""
 
     filename: str
     info_hash: str
     node_id: int | None
     addr: tuple[str, int]
     reason: str
-    blamed: bool = False
+    banned: bool = False
 
 
 @dataclass(frozen=True)

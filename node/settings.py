@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
 class TransferSettings:
     """How the classroom transport moves bytes."""
 
-    congestion_control: str = "bbr"  # a name in node.chunk_udp.congestion
+    # A name in node.chunk_udp.congestion, or a function that makes a controller from a segment size in bytes.
+    congestion_control: str | Callable[[int], Any] = "bbr"
     segment_size: int = 7216  # bytes of file in a datagram on a real network, at most
     loopback_segment_size: int = 65472  # the same over loopback
     max_datagram: int = 65527  # bytes of a loopback datagram, at most (IPv4 itself carries 65,507)
@@ -41,4 +44,6 @@ class NodeSettings:
     search_limit: float = 60.0  # seconds to look for an owner before a download fails
     room_limit: float = 300.0  # seconds to wait for room on a full disk before a download fails
     progress_interval: float = 0.25  # seconds between Progress events
+    piece_order: Callable[[], Any] | None = None  # makes a PieceOrder in place of rarest first
+    owner_ranking: Callable[[], Any] | None = None  # makes a ranking in place of the tracker's order
     transfer: TransferSettings = TransferSettings()

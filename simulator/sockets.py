@@ -140,7 +140,7 @@ def _fetch(
         return f"fails: {download.error}"
     if (folder / metainfo.name).read_bytes() != content:
         return "corrupt"
-    banned = {row.node_id for row in download.status().sources if row.state == "blamed"}
+    banned = {row.node_id for row in download.status().sources if row.state == "banned"}
     return f"honest owners banned: {banned - liars}" if banned - liars else ""
 
 

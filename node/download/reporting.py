@@ -112,11 +112,11 @@ def source_rows(
     rows = []
     for candidate in candidates:
         meter = board.meter(candidate.peer)
-        state = "active" if candidate.active else "blamed" if candidate.blamed else "idle"
+        state = "active" if candidate.active else "banned" if candidate.blamed else "idle"
         if candidate.active and candidate.place:
             state = "queued"
         if state == "idle" and candidate.doubt:
-            state = "doubted"
+            state = "suspect"
         if state == "idle" and candidate.failures:
             state = "lost"
         reason = "" if completed and state == "idle" else KnownPeers.why_not(candidate, limit)

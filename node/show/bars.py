@@ -15,7 +15,7 @@ from node.show.lines import address
 OWNERS = 12  # lines at most
 WIDE = 70  # cells; below, words need the room more than bars do
 
-_STATE_STYLES = {"active": "green", "idle": "dim", "lost": "yellow", "doubted": "yellow", "blamed": "red"}
+_STATE_STYLES = {"active": "green", "idle": "dim", "lost": "yellow", "suspect": "yellow", "banned": "red"}
 
 
 def grid(width: int) -> Table:

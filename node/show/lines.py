@@ -114,7 +114,7 @@ def _of_a_download(event: Event) -> str:
                 f"{event.filename}: piece {event.index} does not match its hash, from {_ids(event.sources)}"
             )
         case events.OwnerLost():
-            fate = "blamed" if event.blamed else "lost"
+            fate = "banned" if event.banned else "lost"
             return f"{event.filename}: node {event.node_id} ({address(event.addr)}) {fate}: {event.reason}"
         case events.Waiting():
             return f"{event.filename}: {event.reason} (next try in {units.duration(event.seconds)})"

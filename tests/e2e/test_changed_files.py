@@ -58,7 +58,7 @@ def test_a_changed_file_is_no_longer_offered_and_can_be_shared_anew(
         fetcher.type(f"torrent -setMode download '{torrent}'")
     for name in CHANGES:
         lost = fetcher.wait_for("owner_lost", filename=name)
-        assert (lost["node_id"], lost["reason"], lost["blamed"]) == (
+        assert (lost["node_id"], lost["reason"], lost["banned"]) == (
             owner.number,
             "its copy has changed",
             False,

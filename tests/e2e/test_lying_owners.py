@@ -18,7 +18,7 @@ def wrong(at: int, payload: bytes) -> bytes:
     return bytes(byte ^ 0xFF for byte in payload[:1]) + payload[1:]
 
 
-def test_a_liar_is_blamed_and_the_file_is_right(swarm: Any, slow: dict[str, str]) -> None:
+def test_a_liar_is_banned_and_the_file_is_right(swarm: Any, slow: dict[str, str]) -> None:
     path = swarm.file("x.bin", SIZE)
     honest, torrent = swarm.share(path)
     liar = swarm.play_owner(path, torrent, wrong)
@@ -27,13 +27,13 @@ def test_a_liar_is_blamed_and_the_file_is_right(swarm: Any, slow: dict[str, str]
     fetcher.wait_for("completed")
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     (lost,) = fetcher.seen("owner_lost")
-    assert (lost["node_id"], lost["blamed"]) == (liar.node_id, True)
+    assert (lost["node_id"], lost["banned"]) == (liar.node_id, True)
     assert lost["reason"].startswith("sent wrong bytes (piece ")
     failed = [event["sources"] for event in fetcher.seen("piece_failed")]
     assert [liar.node_id] in failed and all(liar.node_id in sources for sources in failed)
     fetcher.wait_for("sharing")
     peers = {row["node_id"]: row for row in fetcher.ask("peers")["peers"]}
-    assert peers[liar.node_id]["state"] == "blamed"
+    assert peers[liar.node_id]["state"] == "banned"
     assert peers[liar.node_id]["reason"] == lost["reason"]
     assert peers[honest.number]["amount"] >= SIZE
     swarm.wait_for_uploads(torrent, {honest.number: 1, liar.node_id: 0, fetcher.number: 0})
@@ -51,10 +51,10 @@ def test_one_liar_among_five_owners_costs_one_piece(swarm: Any, slow: dict[str, 
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     assert [event["sources"] for event in fetcher.seen("piece_failed")] == [[liar.node_id]]
     (lost,) = fetcher.seen("owner_lost")
-    assert (lost["node_id"], lost["blamed"]) == (liar.node_id, True)
+    assert (lost["node_id"], lost["banned"]) == (liar.node_id, True)
     peers = {row["node_id"]: row for row in fetcher.ask("peers")["peers"] if row["direction"] == "from"}
     assert peers.keys() == {honest.number, liar.node_id, *(owner.node_id for owner in owners)}
-    assert (peers[liar.node_id]["state"], peers[liar.node_id]["reason"]) == ("blamed", lost["reason"])
+    assert (peers[liar.node_id]["state"], peers[liar.node_id]["reason"]) == ("banned", lost["reason"])
     assert liar.sent < 2 * (32 << 10)  # one piece, and what of it was lost
 
 
@@ -74,12 +74,12 @@ def test_a_liar_that_was_honest_at_first_is_the_last_to_be_asked(swarm: Any, slo
     fetcher.wait_for("completed")
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     (lost,) = fetcher.seen("owner_lost")
-    assert (lost["node_id"], lost["blamed"]) == (liar.node_id, False)
+    assert (lost["node_id"], lost["banned"]) == (liar.node_id, False)
     assert lost["reason"].startswith("sent wrong bytes (piece ")
     assert lost["reason"].endswith(", or its path spoilt them")
     assert sum(seen) < MIB + 4 * (32 << 10)  # what was under way
     peers = {row["node_id"]: row for row in fetcher.ask("peers")["peers"]}
-    assert (peers[liar.node_id]["state"], peers[liar.node_id]["reason"]) == ("doubted", lost["reason"])
+    assert (peers[liar.node_id]["state"], peers[liar.node_id]["reason"]) == ("suspect", lost["reason"])
 
 
 def test_a_liar_now_and_then_is_found_out_too(swarm: Any, slow: dict[str, str]) -> None:
@@ -90,7 +90,7 @@ def test_a_liar_now_and_then_is_found_out_too(swarm: Any, slow: dict[str, str]) 
     assert fetcher.end() == 0
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     (lost,) = fetcher.seen("owner_lost")
-    assert lost["node_id"] == liar.node_id  # blamed if it was in its first piece, which goes with checksums
+    assert lost["node_id"] == liar.node_id  # banned if it was in its first piece, which goes with checksums
     assert lost["reason"].startswith("sent wrong bytes (piece ")
 
 
@@ -174,7 +174,7 @@ def test_a_path_that_spoils_bytes_is_not_the_owners_fault(swarm: Any, brief: dic
         assert fetcher.end(40) == 0
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     assert fetcher.seen("piece_failed")
-    assert not any(event["blamed"] for event in fetcher.seen("owner_lost"))
+    assert not any(event["banned"] for event in fetcher.seen("owner_lost"))
 
 
 def test_an_owner_that_says_it_has_all_and_gives_nothing(swarm: Any, slow: dict[str, str]) -> None:

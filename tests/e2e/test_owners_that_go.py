@@ -26,7 +26,7 @@ def test_one_of_two_is_killed(
     assert fetcher.end() == 0
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     lost = fetcher.seen("owner_lost")[0]
-    assert (lost["node_id"], lost["reason"], lost["blamed"]) == (
+    assert (lost["node_id"], lost["reason"], lost["banned"]) == (
         dying.number,
         "nobody listens at its address",
         False,

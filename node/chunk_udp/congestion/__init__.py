@@ -21,8 +21,15 @@ CONTROLLERS: dict[str, Callable[[int], CongestionController]] = {
 }
 
 
-def make_controller(name: str, segment_size: int) -> CongestionController:
-    """The controller called ``name`` for segments of ``segment_size`` bytes; else SettingError."""
+def make_controller(
+    name: str | Callable[[int], CongestionController], segment_size: int
+) -> CongestionController:
+    """A controller for segments of ``segment_size`` bytes: by its name, or by a function that makes it.
+
+    SettingError if there is no controller of that name.
+    """
+    if not isinstance(name, str):
+        return name(segment_size)
     if name not in CONTROLLERS:
         raise SettingError(f"no congestion control {name!r}; there is {', '.join(sorted(CONTROLLERS))}")
     return CONTROLLERS[name](segment_size)

@@ -54,7 +54,7 @@ SENTENCES: list[tuple[Event, str]] = [
     (events.Piece("a", HASH, 3, (2, 4)), "a: piece 3 verified, from 2, 4"),
     (events.PieceFailed("a", HASH, 3, (2,)), "a: piece 3 does not match its hash, from 2"),
     (events.OwnerLost("a", HASH, 2, ADDR, "silent"), "a: node 2 (127.0.0.1:4002) lost: silent"),
-    (events.OwnerLost("a", HASH, 2, ADDR, "lied", True), "a: node 2 (127.0.0.1:4002) blamed: lied"),
+    (events.OwnerLost("a", HASH, 2, ADDR, "lied", True), "a: node 2 (127.0.0.1:4002) banned: lied"),
     (events.Waiting("a", HASH, 2.5, "no owner"), "a: no owner (next try in 2.50 s)"),
     (
         events.Completed("a", HASH, "n/a", 2000, 0.5, 0.4, 5e3, SOURCES),

@@ -179,6 +179,9 @@ def test_json_screen_prints_objects_and_nothing_else() -> None:
         "url": "http://h:2",
         "urls": ["http://h:1", "http://h:2"],
         "answers": True,
+        "state": "answers",
+        "reason": "",
+        "silent_for": None,
     }
     assert out.getvalue().isascii()
     assert err.getvalue() == "for people\nno such file\n"
