@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,8 @@ from common.bitfield import Bitfield
 from common.messages import OwnedFile
 from common.metainfo import Metainfo, decode_metainfo
 from node.chunk_udp import wire
-from node.chunk_udp.address_validation import TokenMint
-from node.chunk_udp.responder import Answerer, SendChunk
+from node.chunk_udp.address_validation import AddressValidator
+from node.chunk_udp.responder import Responder, SendChunk
 from node.discovery.classroom import TrackerClient
 
 if TYPE_CHECKING:
@@ -54,17 +55,17 @@ class OwnerInTest:
 
     def __init__(self, content: bytes, metainfo: Metainfo, tracker: str, bend: Bend) -> None:
         self.node_id = next(_numbers)
-        self.size, self.offered = len(content), True
-        self.piece_length = metainfo.piece_length
+        self.info, self.size, self.is_served = metainfo, len(content), True
         self.requests = 0
         self.busy = False  # whether it says so to everybody
+        self.gives = True  # False: it says that it holds nothing of what it is asked for
         self.sent = 0  # bytes of the file, or of what it says is the file
-        self.held: Bitfield | None = None  # what it says that it holds; None: everything
+        self.have = Bitfield.full(metainfo.geometry.piece_count)  # the pieces that it says it holds
         self._content = content
         self._bend = bend
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.bind(("127.0.0.1", 0))
-        self._answerer = Answerer(TokenMint(bytes(32)), {metainfo.info_hash: self})
+        self._answerer = Responder(AddressValidator(bytes(32)), {metainfo.info_hash: self})
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
         self._client = TrackerClient(tracker, self.node_id)
@@ -72,9 +73,9 @@ class OwnerInTest:
         self._file = OwnedFile(metainfo.name, metainfo.info_hash_hex, self.size)
         self._client.own([self._file])
 
-    def holds(self, start: int, end: int) -> bool:
-        """Whether it gives ``[start, end)`` when asked, whatever it said before."""
-        return True
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Never called: the test sends the segments itself."""
+        raise NotImplementedError
 
     @property
     def addr(self) -> tuple[str, int]:
@@ -97,6 +98,11 @@ class OwnerInTest:
             if self.busy and isinstance(answer, (SendChunk, wire.Tell)):
                 asked = answer.request if isinstance(answer, SendChunk) else answer
                 answer = wire.Refuse(asked.transfer_id, asked.sequence, wire.Refusal.BUSY, place=1)
+            if isinstance(answer, SendChunk) and not self.gives:
+                request = answer.request
+                answer = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.NOT_HELD)
+            if isinstance(answer, wire.Tell):
+                answer = replace(answer, size=self.size)
             if isinstance(answer, SendChunk):
                 self._send_chunk(answer.request, addr)
             elif answer is not None:
