@@ -337,7 +337,7 @@ class Node:
 
     def _part_begun(self, download: Download, part: PartFile, trackers: list[TrackerAnnouncer]) -> None:
         """A download has its first verified pieces: offer them to others."""
-        self._entered().share_part(download.metainfo, part, lambda: download.board.held())
+        self._entered().share_part(download.metainfo, part, lambda: download.board.have)
         for announcer in trackers:
             announcer.announce(owned_file(download.metainfo, False))
 

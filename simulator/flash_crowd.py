@@ -7,7 +7,7 @@ how fast news of it travels, whose uplink idles. ``python -m simulator --crowd 3
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from common.bitfield import Bitfield
@@ -120,7 +120,7 @@ class _Member(SimulatedNode):
     def begin(self) -> None:
         """Ask the tracker, and go on from there."""
         self._ask_tracker()
-        self._look_again()
+        self._fill_again()
 
     def reach(self, source: Peer) -> tuple[SimulatedOwner, tuple[Link, Link]]:
         """See ``SimulatedNode``."""
@@ -134,22 +134,22 @@ class _Member(SimulatedNode):
             FoundPeer(source, complete=(held := owners[source].held) is None or held.all())
             for source in sorted(self._crowd.known - {self.name})
         ]
-        self.candidates.update(entries)
-        self.board.partial_peers(self.candidates.partial_peers())
+        self.known.update(entries)
+        self.state.set_partial_peers(self.known.partial_peers())
 
-    def _look(self) -> None:
-        super()._look()
-        if not self.board.over and self._crew.has_room() and self._patience.wants_more(self.clock.now):
+    def _fill(self) -> None:
+        super()._fill()
+        if not self.state.over and self._pool.has_room() and self._patience.wants_more(self.clock.now):
             self._ask_tracker()
 
-    def piece(self, index: int, right: bool, deliverers: Mapping[Peer, int]) -> None:
+    def on_piece(self, index: int, right: bool, sources: Iterable[Peer]) -> None:
         """It was verified: others may have it."""
-        super().piece(index, right, deliverers)
+        super().on_piece(index, right, sources)
         assert right, "nobody here lies"
-        self._uplink.held = self.board.held()
+        self._uplink.held = self.state.have
         self._crowd.known.add(self.name)
-        if SEED in deliverers:
+        if SEED in sources:
             self._crowd.seeded[index] += 1
-        if self.board.complete:
-            assert bytes(self.got) == self._crowd.content, "corrupt"
+        if self.state.complete:
+            assert bytes(self.content.data) == self._crowd.content, "corrupt"
             self._crowd.ended.append(self.clock.now)

@@ -1,7 +1,8 @@
 """The node's side of a download in virtual time: no thread, no socket, no disk.
 
-The board, the crew, the candidates, the judge, the landing and the connections are the node's own. What is
-made up: the clock, the network, the owners, the disk (a bytearray) and the hashing threads (a delay).
+The scheduler, the source pool, the known peers, the write buffers, the connections and what follows from a
+piece are the node's own. The clock, the network, the owners, the disk (a bytearray) and the hashing threads
+(a delay) are simulated.
 """
 
 from __future__ import annotations
@@ -10,65 +11,81 @@ import hashlib
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
 
 from common.bitfield import Bitfield
 from common.errors import SwarmError
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from faults.link import Link
 from node.chunk_udp.congestion.manager import CongestionManager
-from node.content.hashing import BUFFER_LENGTH, HashPool, Verdict
+from node.content.hashing import BUFFER_LENGTH
+from node.content.positional_file import Buffer
 from node.download.known_peers import Candidate, KnownPeers
 from node.download.piece_results import PieceResults
-from node.download.source import SourceThread
+from node.download.source import Source
 from node.download.source_pool import SourceLimits, SourcePool
 from node.download.state import DownloadState
-from node.download.write_buffer import BLOCK, BufferPool, WriteBuffer
+from node.download.write_buffer import BufferPool, Destination, WriteBuffer, buffer_length
 from node.peer import Peer
 from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
-from simulator.source import SimulatedSource
+from simulator.source import SimulatedSource, Site
 
-PROGRESS = 0.25  # seconds between two looks of the coordinator, if nothing happens
+FILL_INTERVAL = 0.25  # seconds between two looks of the coordinator, if nothing happens
 PARTIAL_OWNERS = 4
 
 
-class _Changed(threading.Condition):
-    """The board's condition: what others would wait for, here is told."""
+class VirtualState(DownloadState):
+    """The download's state where no thread waits: ``on_wake`` is called instead."""
 
-    def __init__(self, told: Callable[[], None]) -> None:
-        super().__init__()
-        self._told = told
+    def __init__(self, info: Metainfo, own: Peer, clock: Clock, on_wake: Callable[[], None]) -> None:
+        super().__init__(info.geometry, Bitfield(info.geometry.piece_count), own, clock.read)
+        self._on_wake = on_wake
 
-    def notify_all(self) -> None:
-        self._told()
-
-
-_SCRATCH = memoryview(bytearray(BUFFER_LENGTH))  # one for all: nothing happens at the same time
+    def wake(self) -> None:
+        """There may be work for a source, or the download is over."""
+        self._on_wake()
 
 
-class _Hashing:
-    """The hashing threads: jobs are done some time later, not always in order."""
+class MemoryContent:
+    """The disk."""
+
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(size)
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        """Write ``buffers`` in sequence from ``offset`` on."""
+        for buffer in buffers:
+            self.data[offset : offset + len(buffer)] = buffer
+            offset += len(buffer)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` with the bytes from ``offset`` on."""
+        buffer[:] = self.data[offset : offset + len(buffer)]
+
+
+class DelayedJobs:
+    """The hashing threads: a job runs up to ``longest`` seconds later, and not always in order."""
 
     def __init__(self, clock: Clock, longest: float, seed: int) -> None:
         self._clock, self._longest = clock, longest
         self._chance = random.Random(seed)
+        self._scratch = memoryview(bytearray(BUFFER_LENGTH))  # one for all: jobs do not overlap
 
-    def runs_inline(self, size: int, hands: Callable[[], int]) -> bool:
-        """However few bytes it is about, it is done later: a thread may be held up."""
+    def runs_inline(self, size: int, active_sources: Callable[[], int]) -> bool:
+        """Never: a thread may be held up with the smallest job."""
         return False
 
-    def run(self, job: Callable[[memoryview], None], at_once: bool = False) -> bool:
-        """Have it done."""
+    def run(self, job: Callable[[memoryview], None], inline: bool = False) -> bool:
+        """Have ``job`` called later."""
         delay = self._chance.random() * self._longest
-        self._clock.at(self._clock.now + delay, lambda: job(_SCRATCH))
+        self._clock.at(self._clock.now + delay, lambda: job(self._scratch))
         return True
 
 
 def content_of(scenario: Scenario) -> tuple[bytes, Metainfo]:
-    """What is fetched, and its torrent."""
+    """The bytes that are fetched, and their torrent."""
     content, length = random.Random(scenario.seed).randbytes(scenario.size), scenario.piece_length
     pieces = [hashlib.sha1(content[at : at + length]).digest() for at in range(0, len(content), length)]
     return content, decode_metainfo(encode_metainfo("x.bin", len(content), length, b"".join(pieces), ""))
@@ -81,10 +98,10 @@ def number_of(peer: Peer) -> int:
 
 
 class SimulatedNode:
-    """One node that fetches ``metainfo`` under ``scenario``; whoever makes it says whom it can ask.
+    """One node that fetches ``metainfo`` under ``scenario``. Subclasses say which peers it can reach.
 
-    ``partial``: owners of a part that it uses at a time. ``lines`` collects what happened, for people, if it
-    is a list.
+    ``partial``: the partial owners that it uses at a time. ``lines`` collects a description of all events if
+    it is a list.
     """
 
     def __init__(
@@ -97,31 +114,33 @@ class SimulatedNode:
         lines: list[str] | None = None,
     ) -> None:
         self.scenario, self.clock, self.metainfo = scenario, clock, metainfo
-        self.access = CongestionManager(scenario.download_limit)
         self._lines, self._trace = lines, hashlib.sha1(usedforsecurity=False)
         self.happened: Counter[str] = Counter()
-        self.wrong: list[tuple[int, tuple[int, ...]]] = []  # pieces, and the node ids of their deliverers
-        geometry, length = metainfo.geometry, metainfo.piece_length
-        self.got = bytearray(metainfo.size)
+        self.wrong: list[tuple[int, tuple[int, ...]]] = []  # failed pieces, and the node ids of their sources
         seed = scenario.seed + (own.node_id or 0)
-        self._hashing = _Hashing(clock, scenario.hashing, seed + 2)
-        self._pool = BufferPool(min(BLOCK // length * length or BLOCK, metainfo.size), 1 << 30)
         self._chance = random.Random(seed + 1)
-        self.board = DownloadState(geometry, Bitfield(geometry.piece_count), own, clock.read)
-        self.board.changed = _Changed(self._board_changed)
-        self.candidates = KnownPeers(own)
-        self._lock = threading.Lock()
-        places = SourceLimits(scenario.most_owners, partial)
-        self._crew = SourcePool(self.candidates, self._lock, places, self._source, clock.read)
-        part: Any = self
-        self._judge = PieceResults(
-            self.board, part, self.candidates, self._lock, self, lambda: None, clock.read
+        self.content = MemoryContent(metainfo.size)
+        self.state = VirtualState(metainfo, own, clock, self._on_wake)
+        self.known = KnownPeers(own)
+        lock = threading.Lock()
+        limits = SourceLimits(scenario.most_owners, partial)
+        self._pool = SourcePool(self.known, lock, limits, self._make_source, clock.read)
+        results = PieceResults(self.state, self.content, self.known, lock, self.on_piece, self._on_lost)
+        self._destination = Destination(
+            metainfo,
+            self.state,
+            self.content,
+            DelayedJobs(clock, scenario.hashing, seed + 2),
+            BufferPool(buffer_length(metainfo), 1 << 30),
+            results.on_piece_hashed,
+            self._pool.cancel,
         )
+        self._site = Site(scenario, metainfo, clock, CongestionManager(scenario.download_limit), self.note)
         self._sources: dict[Peer, SimulatedSource] = {}
-        self._looking = False
+        self._waking = False
 
     def reach(self, source: Peer) -> tuple[SimulatedOwner, tuple[Link, Link]]:
-        """The owner of that name, and the links there and back."""
+        """The owner at that address, and the links there and back."""
         raise NotImplementedError
 
     def note(self, what: str, *more: object) -> None:
@@ -138,74 +157,53 @@ class SimulatedNode:
 
     # ---- the coordinator
 
-    def _look_again(self) -> None:
-        self._look()
-        self.board.tick()
-        self.clock.at(self.clock.now + PROGRESS, self._look_again)
+    def _fill_again(self) -> None:
+        self._fill()
+        self.state.tick()
+        self.clock.at(self.clock.now + FILL_INTERVAL, self._fill_again)
 
-    def _look(self) -> None:
-        if self.board.over:
+    def _fill(self) -> None:
+        if self.state.over:
             return
-        for candidate in self._crew.engage(self.board, self.clock.now):
-            self.note("engaged", candidate.peer)
+        for candidate in self._pool.fill(self.state, self.clock.now):
+            self.note("connects", candidate.peer)
 
-    def _board_changed(self) -> None:
-        """Everybody who would wait looks now, once for all changes of this moment."""
-        if not self._looking:
-            self._looking = True
-            self.clock.at(self.clock.now, self._wake)
+    def _on_wake(self) -> None:
+        """Every source looks for work now, once for all changes of this moment."""
+        if not self._waking:
+            self._waking = True
+            self.clock.at(self.clock.now, self._settle_all)
 
-    def _wake(self) -> None:
-        self._looking = False
-        self._look()
+    def _settle_all(self) -> None:
+        self._waking = False
+        self._fill()
         for source in list(self._sources.values()):
             source.settle()
 
-    # ---- owners
+    # ---- sources
 
-    def _source(self, candidate: Candidate) -> SourceThread:
-        key = candidate.peer
-        owner, links = self.reach(key)
-        verifier = cast(HashPool, self._hashing)
-        part: Any = self
-        landing = WriteBuffer(key, self, part, verifier, self._pool, self.clock.read)
+    def _make_source(self, candidate: Candidate) -> Source:
+        owner, links = self.reach(candidate.peer)
+        buffer = WriteBuffer(candidate.peer, self._destination, self.clock.read)
         seed = self._chance.getrandbits(32)
-        source = SimulatedSource(candidate, self, landing, owner, links, self._ended, seed)
-        self._sources[key] = source
+        source = SimulatedSource(candidate, self.state, buffer, self._site, owner, links, self._ended, seed)
+        self._sources[candidate.peer] = source
         return source
 
-    def _ended(self, source: SourceThread, why: SwarmError | None) -> None:
-        self._sources.pop(source.key, None)
-        self._crew.ended(source, why)
+    def _ended(self, source: Source, why: SwarmError | None) -> None:
+        self._sources.pop(source.peer, None)
+        self._pool.ended(source, why)
         self.happened["failures"] += why is not None
-        self._board_changed()
+        self._on_wake()
 
-    # ---- the disk and the hashing threads
+    # ---- results
 
-    def write(self, offset: int, buffers: Sequence[memoryview]) -> None:
-        """Onto the disk."""
-        for buffer in buffers:
-            self.got[offset : offset + len(buffer)] = buffer
-            offset += len(buffer)
-
-    def read_into(self, offset: int, buffer: memoryview) -> int:
-        """From the disk."""
-        buffer[:] = self.got[offset : offset + len(buffer)]
-        return len(buffer)
-
-    def judged(self, piece: int, verdict: Verdict) -> None:
+    def on_piece(self, index: int, right: bool, sources: Iterable[Peer]) -> None:
         """A piece was hashed."""
-        self._judge.judged(piece, verdict)
-
-    # ---- whom the judge tells
-
-    def piece(self, index: int, right: bool, deliverers: Mapping[Peer, int]) -> None:
-        """A piece was right or wrong."""
-        ids = tuple(sorted(map(number_of, deliverers)))
+        ids = tuple(sorted(map(number_of, sources)))
         self.note("right" if right else "wrong", index, ids)
         if not right:
             self.wrong.append((index, ids))
 
-    def lost(self, owner: Candidate) -> None:
-        """An owner is charged."""
-        self.note("charged", owner.peer, owner.reason)
+    def _on_lost(self, candidate: Candidate) -> None:
+        self.note("banned" if candidate.banned else "suspect", candidate.peer, candidate.reason)

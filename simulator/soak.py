@@ -30,7 +30,7 @@ class Summary:
     wrong: int = 0  # pieces
     mixed: int = 0  # of those, delivered by several
     banned: int = 0  # owners
-    doubted: int = 0
+    suspects: int = 0
     broken: list[str] = field(default_factory=list)  # what should never happen
 
     @property
@@ -41,7 +41,7 @@ class Summary:
     def count(self, outcome: Outcome) -> None:
         """One more run that ended as it must."""
         self.virtual += outcome.virtual
-        for name in ("events", "failures", "wrong", "mixed", "banned", "doubted"):
+        for name in ("events", "failures", "wrong", "mixed", "banned", "suspects"):
             setattr(self, name, getattr(self, name) + getattr(outcome, name))
 
     def add(self, other: Summary) -> None:
@@ -55,7 +55,7 @@ class Summary:
             "wrong",
             "mixed",
             "banned",
-            "doubted",
+            "suspects",
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.broken += other.broken
@@ -65,7 +65,7 @@ class Summary:
             f"{self.runs:,} transfers, {len(self.broken)} broken; {self.events:,} events in "
             f"{self.virtual:,.0f} virtual seconds, {self.factor:.0f} times real time; {self.failures:,} "
             f"connections lost, {self.wrong:,} wrong pieces ({self.mixed:,} of several owners), "
-            f"{self.banned:,} liars banned, {self.doubted:,} owners doubted"
+            f"{self.banned:,} liars banned, {self.suspects:,} owners suspects"
         )
 
 

@@ -1,6 +1,6 @@
-"""An owner's thread without a thread: the real session, driver and connection, between two links.
+"""A source without a thread: the real session, driver and connection, between two links.
 
-``settle`` is what the fetcher's loop does after anything has happened: ask for more, send, see to the timers.
+``settle`` does what the fetcher's loop does after any event: make requests, send, set the timer.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, cast
 
 from common.errors import PeerFault, SwarmError
 from common.metainfo import Metainfo
@@ -23,11 +23,11 @@ from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.events import ConnectionConfig
 from node.chunk_udp.session_driver import SessionDriver
 from node.download.known_peers import Candidate
-from node.download.source import SourceThread
-from node.download.state import LATE_CHECK, DownloadState
+from node.download.source import Source
+from node.download.state import WORK_CHECK, DownloadState
 from node.download.write_buffer import WriteBuffer
 from node.settings import TransferSettings
-from node.transport import Range, Reject, RequestedRange, Transport
+from node.transport import Range, Reject, RequestedRange
 from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
@@ -36,31 +36,28 @@ EPSILON = 1e-6  # seconds that the loop takes for one turn: what is due a roundi
 RECEIVE_SEGMENTS = 64  # that fit into our receive buffer
 
 
-class Place(Protocol):
-    """Where a source works."""
+@dataclass(frozen=True)
+class Site:
+    """What the sources of one simulated node share."""
 
     scenario: Scenario
     metainfo: Metainfo
-    board: DownloadState
     clock: Clock
     access: CongestionManager
-
-    def note(self, what: str, *more: object) -> None:
-        """It becomes part of the trace."""
-        ...
+    note: Callable[..., None]  # appends to the trace
 
 
-class Asked:
-    """What was asked for and neither came nor was given up: a byte as often as it was asked for.
+class RequestedBytes:
+    """The bytes that were requested and have not come back: each as often as it was requested.
 
-    More than once it is asked for if it came from another one meanwhile, was wrong, and is wanted again.
+    A byte is requested again if it came from another source meanwhile, was wrong, and is wanted again.
     """
 
     def __init__(self) -> None:
-        self._times: list[RangeSet] = []  # what was asked for at least once, twice, ...
+        self._times: list[RangeSet] = []  # bytes requested at least once, at least twice, and so on
 
     def add(self, start: int, end: int) -> None:
-        """It is asked for, once more."""
+        """Request ``[start, end)``, once more."""
         spans = [(start, end)]
         for ranges in self._times:
             again = [both for span in spans for both in ranges.overlap(*span)]
@@ -71,7 +68,7 @@ class Asked:
             self._times.append(RangeSet(spans))
 
     def cut(self, start: int, end: int) -> bool:
-        """It came, or is given up: whether all of it was asked for."""
+        """``[start, end)`` came back. True if all of it was requested."""
         rest = RangeSet([(start, end)])
         for ranges in reversed(self._times):
             for span in list(rest):
@@ -80,29 +77,29 @@ class Asked:
         return not rest
 
 
-class SimulatedSource(SourceThread):
-    """One connection to ``owner``, from begin to end."""
+class SimulatedSource(Source):
+    """One connection to ``owner`` over ``links`` (there and back), from begin to end."""
 
     def __init__(
         self,
         candidate: Candidate,
-        place: Place,
-        landing: WriteBuffer,
+        state: DownloadState,
+        buffer: WriteBuffer,
+        site: Site,
         owner: SimulatedOwner,
         links: tuple[Link, Link],
-        ended: Callable[[SourceThread, SwarmError | None], None],
+        on_end: Callable[[Source, SwarmError | None], None],
         seed: int,
     ) -> None:
-        clock = place.clock
-        no_transport = cast(Transport, None)  # its part is played here
-        super().__init__(candidate, place.metainfo, place.board, landing, ended, no_transport, clock.read)
-        self._place, self._virtual, self._owner = place, clock, owner
+        super().__init__(candidate, state, buffer, site.clock.read)
+        self._site, self._virtual, self._owner = site, site.clock, owner
+        self._on_end = on_end
         self._there, self._back = links
         chance = random.Random(seed)
         self._here: Address = ("192.0.2.1", chance.randint(1024, 65535))
-        scenario = place.scenario
+        scenario = site.scenario
         terms = ConnectionConfig(
-            place.metainfo.info_hash,
+            site.metainfo.info_hash,
             chance.getrandbits(64),
             scenario.segment_size,
             receive_limit=RECEIVE_SEGMENTS * scenario.segment_size,
@@ -111,9 +108,9 @@ class SimulatedSource(SourceThread):
             poll_phase=chance.random(),
         )
         controller = make_controller(scenario.controller, terms.segment_size)
-        self.link = FetchConnection(terms, controller, clock.now, place.access.join())
-        self._driver = SessionDriver(self.link, place.metainfo, self)
-        self._asked = Asked()
+        self.link = FetchConnection(terms, controller, site.clock.now, site.access.join())
+        self._driver = SessionDriver(self.link, site.metainfo, self)
+        self._requested = RequestedBytes()
         self._armed = math.inf
         self._gone = False
 
@@ -125,6 +122,10 @@ class SimulatedSource(SourceThread):
 
     def join(self, timeout: float) -> None:
         """There is no thread."""
+
+    def cancel(self, ranges: Sequence[Range]) -> None:
+        """Other sources delivered these ranges first."""
+        self._driver.cancel(ranges)
 
     def settle(self) -> None:
         """Whatever happened: what follows."""
@@ -155,7 +156,7 @@ class SimulatedSource(SourceThread):
         timer = self.link.next_timer()
         due = math.inf if timer is None else timer
         if self.link.idle:  # the board may have something for us by then
-            due = min(due, self._virtual.now + LATE_CHECK)
+            due = min(due, self._virtual.now + WORK_CHECK)
         due = max(due, self._virtual.now + EPSILON)
         if due < self._armed:
             self._armed = due
@@ -183,14 +184,15 @@ class SimulatedSource(SourceThread):
         if self._gone:
             return
         self._gone = True
-        self._place.note("ends", self.key, why)
+        self._site.note("ends", self.peer, why)
         self._driver.end()
-        self._end(why)
+        self._state.leave(self.peer)
+        self._on_end(self, why)
 
     # ---- what comes and goes
 
     def _reaches_owner(self, datagram: bytes) -> None:
-        self._place.note("to", self.key, len(datagram))
+        self._site.note("to", self.peer, len(datagram))
         self._owner.receive(datagram, self._here, self._send_back)
 
     def _send_back(self, datagram: bytes) -> None:
@@ -199,7 +201,7 @@ class SimulatedSource(SourceThread):
 
     def _reaches_us(self, datagram: bytes) -> None:
         if not self._gone:
-            self._place.note("from", self.key, len(datagram))
+            self._site.note("from", self.peer, len(datagram))
             self._guarded(lambda: self._driver.datagram_received(datagram, self._virtual.now))
 
     # ---- the books of what was asked for
@@ -209,13 +211,13 @@ class SimulatedSource(SourceThread):
         wanted = super().next_range(max_length)
         if wanted is not None:
             assert 0 < wanted.end - wanted.start <= wire.MAX_REQUEST
-            self._asked.add(wanted.start, wanted.end)
+            self._requested.add(wanted.start, wanted.end)
         return wanted
 
     def on_data(self, offset: int, data: bytes | memoryview) -> None:
         """A byte comes once for each time that it was asked for, at most."""
         span = (offset, offset + len(data))
-        assert self._asked.cut(*span), f"{span} came too often, or was not asked for"
+        assert self._requested.cut(*span), f"{span} came too often, or was not asked for"
         super().on_data(offset, data)
 
     def on_rejected(self, ranges: Sequence[Range], reason: Reject) -> None:
@@ -231,4 +233,4 @@ class SimulatedSource(SourceThread):
 
     def _strike(self, ranges: Sequence[Range]) -> None:
         for span in ranges:
-            assert self._asked.cut(*span), f"{span} comes back, and was not asked for"
+            assert self._requested.cut(*span), f"{span} comes back, and was not asked for"

@@ -22,7 +22,7 @@ class SimulatedDownload(SimulatedNode):
     """One run of ``scenario``. ``lines`` collects what happened, for people, if it is a list."""
 
     def __init__(self, scenario: Scenario, lines: list[str] | None = None) -> None:
-        self.content, metainfo = content_of(scenario)
+        self.wanted, metainfo = content_of(scenario)
         own = Peer(f"198.51.100.{scenario.seed % 250 + 1}", 1024 + scenario.seed // 250 % 60_000)
         super().__init__(scenario, Clock(scenario.begins_at), metainfo, own, lines=lines)
         self.owners = self._make_owners()
@@ -32,7 +32,7 @@ class SimulatedDownload(SimulatedNode):
         for number, plan in enumerate(self.scenario.owners, 1):
             seed = self.scenario.seed * 100 + number
             owner = SimulatedOwner(
-                plan, self.content, self.metainfo.geometry, self.metainfo.info_hash, self.clock, seed
+                plan, self.wanted, self.metainfo.geometry, self.metainfo.info_hash, self.clock, seed
             )
             links = (Link(plan.there, seed + 30), Link(plan.back, seed + 60))
             owners[Peer(f"192.0.2.{100 + number}", 9, node_id=number)] = (owner, links)
@@ -47,16 +47,16 @@ class SimulatedDownload(SimulatedNode):
     def run(self) -> None:
         """Carry the scenario out; Deadlock if it does not end."""
         self._ask_tracker()
-        self._look_again()
+        self._fill_again()
         rounds = 1 + self.scenario.someone_lies * LIARS_COST
         limit = self.clock.now + rounds * (MOST_SECONDS + self.scenario.size / SLOWEST)
-        self.happened["events"] = self.clock.run_until(lambda: self.board.over, limit, MOST_EVENTS)
+        self.happened["events"] = self.clock.run_until(lambda: self.state.over, limit, MOST_EVENTS)
 
     def _ask_tracker(self) -> None:
         entries = [
             FoundPeer(source, complete=owner.held is None or owner.held.all())
             for source, (owner, _) in self.owners.items()
         ]
-        self.candidates.update(entries)
-        self.board.partial_peers(self.candidates.partial_peers())
+        self.known.update(entries)
+        self.state.set_partial_peers(self.known.partial_peers())
         self.clock.at(self.clock.now + TRACKER, self._ask_tracker)

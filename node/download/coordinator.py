@@ -21,12 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.bitfield import Bitfield
-from common.errors import DownloadFailed, FileFault, SwarmError
+from common.errors import DownloadFailed, FileFault, PluginError, SwarmError
 from common.filenames import PART_SUFFIX
 from common.metainfo import Metainfo
 from node import events
 from node.content.atomic_rename import finish_rename
-from node.content.hashing import HashPool, Verdict
+from node.content.hashing import HashPool
 from node.content.part_file import PartFile
 from node.discovery.base import PeerSource
 from node.download.checking import check_existing, check_part, check_room
@@ -35,10 +35,11 @@ from node.download.known_peers import Candidate, KnownPeers
 from node.download.peer_search import Next, PeerSearch, SearchBackoff
 from node.download.piece_results import PieceResults
 from node.download.reporting import DownloadReporter, source_rows
-from node.download.source import SourceThread
+from node.download.source import Source, SourceThread
 from node.download.source_pool import SourceLimits, SourcePool
 from node.download.state import DownloadState
-from node.download.write_buffer import BufferPool, WriteBuffer, pool_for
+from node.download.unexpected import unexpected_fault
+from node.download.write_buffer import BufferPool, Destination, WriteBuffer, pool_for
 from node.peer import FoundPeer, Peer
 from node.settings import NodeSettings
 from node.transport import Transport
@@ -95,7 +96,9 @@ class Download:
         self._state = State.WAITING
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # guards candidates and sources
-        self._candidates = KnownPeers(surroundings.own)
+        self._candidates = KnownPeers(
+            surroundings.own, settings.owner_ranking() if settings.owner_ranking is not None else None
+        )
         places = SourceLimits(settings.max_owners, settings.max_partial_owners)
         self._crew = SourcePool(self._candidates, self._lock, places, self._source_thread)
         self._search = PeerSearch(surroundings.trackers, metainfo, self._owners_found)
@@ -103,7 +106,7 @@ class Download:
         self._part: PartFile | None = None
         self._place: RetryWhenFull | None = None  # the part, for those who write to it
         self._part_offered = False
-        self._judge: PieceResults | None = None
+        self._destination: Destination | None = None
         self._pool = pool_for(metainfo, places.threads)
         self._thread = threading.Thread(target=self._run, name=f"download-{metainfo.name}", daemon=True)
         self._started_at = self._fetching_since = self._fetched_at = time.monotonic()
@@ -160,13 +163,11 @@ class Download:
     # ---- the story
 
     def _run(self) -> None:
-        fault: SwarmError | None = DownloadFailed(
-            f"{self.metainfo.name}: stopped by a fault of this program"  # and a trace is on its way
-        )
+        fault: SwarmError | None = None
         try:
             with self._turn():
                 path = self._fetch_into_place()
-            self._state, fault = State.COMPLETED, None
+            self._state = State.COMPLETED
             seconds = time.monotonic() - self._started_at
             fetching = self._fetched_at - self._fetching_since
             self._tell.completed(path, seconds, fetching, self.status().sources)
@@ -175,12 +176,15 @@ class Download:
             fault = error
         except OSError as error:
             fault = FileFault(f"{self.metainfo.name}: {error.strerror or error}")
-        finally:
+        except Exception as error:
+            fault = unexpected_fault(self.metainfo.name, error)
+        try:
             if fault is not None:
                 self._around.part_ended(self)  # while the part is open: others may be reading it
             self._let_go()
             if fault is not None:
                 self._failed(fault)
+        finally:
             self.done.set()
 
     def _let_go(self) -> None:
@@ -237,9 +241,19 @@ class Download:
         part = self._part = PartFile.open(self._settings.folder, metainfo)
         self._place = RetryWhenFull(part, self._settings.room_limit, self._wait_for_room, self._tell.waiting)
         held = check_part(part, metainfo, threads, self._tell.hashed, self._cancelled)
-        self.board = DownloadState(metainfo.geometry, held, self._around.own)
-        self._judge = PieceResults(
-            self.board, self._place, self._candidates, self._lock, self._tell, self._search.ask
+        order = self._settings.piece_order() if self._settings.piece_order is not None else None
+        self.board = DownloadState(metainfo.geometry, held, self._around.own, order=order)
+        results = PieceResults(
+            self.board, self._place, self._candidates, self._lock, self._tell.piece, self._banned
+        )
+        self._destination = Destination(
+            metainfo,
+            self.board,
+            self._place,
+            self._around.verifier,
+            self._pool,
+            results.on_piece_hashed,
+            self._crew.cancel,
         )
         self._check_cancelled()  # after the board is there: whoever cancels now stops this one
         check_room(self._settings.folder, metainfo.name, self.size - max(self.board.verified, part.allocated))
@@ -267,7 +281,7 @@ class Download:
         patience = SearchBackoff(self._settings.search_limit, last_tick)
         while not self.board.over:
             now = time.monotonic()
-            chosen = self._crew.engage(self.board, now)
+            chosen = self._crew.fill(self.board, now)
             if chosen:
                 self._tell.owners_found(self._known(), chosen)
             self._offer_part()
@@ -304,8 +318,7 @@ class Download:
             self._tell.waiting(patience.seconds(now), self._no_owner_because)
 
     def _wait_for_room(self, seconds: float) -> bool:
-        with self.board.changed:
-            return self.board.changed.wait_for(lambda: self.board.over, seconds)
+        return self.board.wait_until_over(seconds)
 
     # ---- owners
 
@@ -317,36 +330,33 @@ class Download:
             with self._lock:
                 self._candidates.update(owners)
                 partial = self._candidates.partial_peers()
-            self.board.partial_peers(partial)
+            self.board.set_partial_peers(partial)
             others = any(owner.peer.node_id != self._settings.node_id for owner in owners)
             self._no_owner_because = self._last_failure() if others else "the tracker knows no owner"
-        with self.board.changed:
-            self.board.changed.notify_all()
+        self.board.wake()
 
     def _last_failure(self) -> str:
         failed = [c for c in self._known() if c.reason]
         return "; ".join(f"{c.peer}: {c.reason}" for c in failed) or "none of its owners can be used"
 
-    def _source_thread(self, candidate: Candidate) -> SourceThread:
-        assert self._place is not None
-        landing = WriteBuffer(candidate.peer, self, self._place, self._around.verifier, self._pool)
-        transport = self._around.transport
-        return SourceThread(candidate, self.metainfo, self.board, landing, self._source_ended, transport)
+    def _source_thread(self, candidate: Candidate) -> Source:
+        assert self._destination is not None
+        buffer = WriteBuffer(candidate.peer, self._destination)
+        return SourceThread(
+            candidate, self.metainfo, self.board, buffer, self._around.transport, self._source_ended
+        )
 
-    def _source_ended(self, source: SourceThread, why: SwarmError | None) -> None:
+    def _source_ended(self, source: Source, why: SwarmError | None) -> None:
         """On the source's thread: it works no more."""
         self._crew.ended(source, why)
-        if isinstance(why, FileFault):
+        if isinstance(why, (FileFault, PluginError, DownloadFailed)):
             self.board.stop(why)
-        elif why is not None and not source.candidate.blamed and not self.board.over:
+        elif why is not None and not source.candidate.banned and not self.board.over:
             self._tell.lost(source.candidate)
             self._search.ask()
-        with self.board.changed:
-            self.board.changed.notify_all()
+        self.board.wake()
 
-    # ---- pieces
-
-    def judged(self, piece: int, verdict: Verdict) -> None:
-        """On the thread that hashed it: the piece is right, wrong, or could not be read."""
-        assert self._judge is not None
-        self._judge.judged(piece, verdict)
+    def _banned(self, candidate: Candidate) -> None:
+        """On the thread that hashed its piece: it sent wrong bytes."""
+        self._tell.lost(candidate)
+        self._search.ask()

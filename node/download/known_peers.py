@@ -1,58 +1,62 @@
-"""The owners that a download knows of, and why each one is used or not. Pure; whoever owns it locks."""
+"""The peers that a download knows of, and why each one is used or not. Pure; the caller locks."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import random
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 from node.peer import FoundPeer, Peer
-from node.scheduling.blame import Charge
+from node.scheduling.rendezvous import rendezvous_weight
+from node.scheduling.smart_ban import WrongBytes
 
-FIRST_REST = 1.0  # seconds that an owner is left alone after it failed; doubled each time
-LONGEST_REST = 30.0  # seconds
-MAX_DOUBLINGS = 16  # of the rest: an owner may fail for days
-LONELY_REST = 1.0  # seconds that it is left alone at most while there is nobody else
+FIRST_RETRY = 1.0  # seconds before a peer that failed is tried again; doubled each time
+MAX_RETRY = 30.0  # seconds
+MAX_DOUBLINGS = 16  # of them: a peer may fail for days
+ONLY_SOURCE_RETRY = 1.0  # max seconds before a peer is tried again while no other source works
 
-
-@lru_cache(maxsize=4096)  # asked for again and again, of a few hundred
-def rendezvous_weight(own: Peer, peer: Peer) -> bytes:
-    """Where ``peer`` stands in our order of partial owners, the lowest first.
-
-    It is drawn by chance, but is always the same for these two: which peers a node asks does not depend on
-    the order in which they came, and all peers are asked by about as many nodes.
-    """
-    return hashlib.sha1(f"{own.key} {peer.key}".encode(), usedforsecurity=False).digest()
+_weight = lru_cache(maxsize=4096)(rendezvous_weight)  # asked for again and again, for a few hundred peers
 
 
 @dataclass
 class Candidate:
-    """One owner, as the tracker names it and as we know it."""
+    """A peer that may be connected to."""
 
     peer: Peer
-    active: bool = False
-    blamed: bool = False
-    doubt: str = ""  # wrong bytes came without checksums: it is the last to be asked, and then with them
+    active: bool = False  # a connection to it is open
+    banned: bool = False  # it sent wrong bytes
+    suspect: str = ""  # why it may have sent wrong bytes: it is tried last, and then with checksums
     failures: int = 0  # in a row
-    rest_until: float = 0.0  # monotonic seconds; not asked before
-    failed_at: float = float("inf")  # monotonic seconds; the last time
+    retry_at: float = 0.0  # monotonic seconds; not tried before
+    failed_at: float = float("inf")  # monotonic seconds of the last failure
     reason: str = ""  # why it is not used, or was not the last time
-    named: bool = True  # by the tracker's last answer
-    tried: bool = False  # was asked before
-    partial: bool = False  # had only a part when it was named or chosen: another limit holds for it
-    held: int | None = None  # pieces that it holds, as it told; None: all, or not known
-    place: int = 0  # where we are in its line; 0: in none
+    named: bool = True  # by the trackers' last answer
+    was_tried: bool = False
+    partial: bool = False  # held only a part when it was named or chosen: another limit applies
+    pieces_held: int | None = None  # as it said; None: all, or not known
+    queue_position: int = 0  # from 1; 0: not queued
+
+
+class OwnerRanking(Protocol):
+    """Orders the peers that a download may ask. A class of this interface is a lab's exercise."""
+
+    def rank(self, owners: list[FoundPeer]) -> list[FoundPeer]:
+        """``owners``, the best first."""
 
 
 class KnownPeers:
     """Keyed by address: a node that comes back elsewhere is a new candidate."""
 
-    def __init__(self, own: Peer) -> None:
-        """``own`` is this node. It is not asked, and orders equals by chance: nodes ask different ones."""
+    def __init__(self, own: Peer, ranking: OwnerRanking | None = None) -> None:
+        """``own`` is this node. It is never tried, and decides among equals: nodes ask different peers.
+
+        ``ranking`` replaces the order of the trackers.
+        """
         self._own = own
+        self._ranking = ranking
         self._rng = random.Random(own.key)
         self._known: dict[Peer, Candidate] = {}
 
@@ -60,11 +64,16 @@ class KnownPeers:
         return iter(list(self._known.values()))
 
     def find(self, peer: Peer) -> Candidate | None:
-        """The candidate at that address, if it is known."""
+        """The candidate at that address."""
         return self._known.get(peer)
 
+    # ---- discovery
+
     def update(self, found: Iterable[FoundPeer]) -> None:
-        """Take the tracker's answer, best first; those it no longer names are asked last, if at all."""
+        """Take the trackers' answer, best first.
+
+        Peers that are no longer named are tried last. They are forgotten if there is nothing to remember.
+        """
         before, self._known = self._known, {}
         for named in self._in_order(found):
             peer = named.peer
@@ -74,20 +83,21 @@ class KnownPeers:
             candidate.named = True
             if not candidate.active:
                 candidate.peer = peer  # another node may have its address by now
-                candidate.partial, candidate.held = not named.complete, None
+                candidate.partial, candidate.pieces_held = not named.complete, None
             self._known[peer] = candidate
-        for key, candidate in before.items():
+        for peer, candidate in before.items():
             candidate.named = False
-            if candidate.active or candidate.failures or candidate.blamed or candidate.doubt:
-                self._known[key] = candidate
+            if candidate.active or candidate.failures or candidate.banned or candidate.suspect:
+                self._known[peer] = candidate
 
     def _is_own(self, peer: Peer) -> bool:
         return peer == self._own or (peer.node_id is not None and peer.node_id == self._own.node_id)
 
     def _in_order(self, found: Iterable[FoundPeer]) -> Iterator[FoundPeer]:
-        """Complete ones by their uploads, as the tracker ranks them, equals by chance; partial ones by
-        affinity.
-        """
+        """Complete peers by their uploads, as the tracker ranks them, then partial peers by weight."""
+        if self._ranking is not None:
+            yield from self._ranking.rank(list(found))
+            return
         complete: list[FoundPeer] = []
         partial: list[FoundPeer] = []
         for named in found:
@@ -96,110 +106,109 @@ class KnownPeers:
             yield from self._rng.sample(alike := list(equals), len(alike))
         yield from sorted(partial, key=lambda named: self.weight(named.peer))
 
-    def weight(self, peer: Peer) -> bytes:
-        """Where ``peer`` stands in our order of partial owners, the lowest first."""
-        return rendezvous_weight(self._own, peer)
-
-    def newcomer(self, now: float) -> Candidate | None:
-        """The partial owner of the lowest affinity that was never asked and can be."""
-        fresh = (c for c in self._known.values() if c.partial and not c.tried and self._free(c, now))
-        return min(fresh, key=lambda candidate: self.weight(candidate.peer), default=None)
-
     def partial_peers(self) -> list[Peer]:
-        """The partial owners that the tracker names."""
+        """The partial peers that the trackers name."""
         return [known.peer for known in self._known.values() if known.partial and known.named]
 
-    def are_there(self, partial: bool, now: float) -> bool:
-        """Whether there is a partial (or complete) owner that could be asked and is not."""
-        return any(
-            self._free(candidate, now) for candidate in self._known.values() if candidate.partial == partial
+    def only_one(self) -> Peer | None:
+        """The only peer that is known, if there is only one."""
+        return next(iter(self._known)) if len(self._known) == 1 else None
+
+    # ---- choice
+
+    def weight(self, peer: Peer) -> bytes:
+        """Rank of ``peer`` among the partial peers, the lowest first."""
+        return _weight(self._own, peer)
+
+    def first_untried(self, now: float) -> Peer | None:
+        """The partial peer of the lowest weight that was never tried and can be."""
+        fresh = (
+            c.peer for c in self._known.values() if c.partial and not c.was_tried and self._usable(c, now)
         )
+        return min(fresh, key=self.weight, default=None)
+
+    def has_usable_partial(self, now: float) -> bool:
+        """True if there is a partial peer that could be tried and is not active."""
+        return any(candidate.partial and self._usable(candidate, now) for candidate in self._known.values())
 
     @staticmethod
-    def _free(candidate: Candidate, now: float) -> bool:
-        return not (candidate.active or candidate.blamed or candidate.doubt or candidate.rest_until > now)
+    def _usable(candidate: Candidate, now: float) -> bool:
+        return not (candidate.active or candidate.banned or candidate.suspect or candidate.retry_at > now)
 
     def choose(
-        self, amount: int, now: float, helpless: bool = False, partial: bool = False
+        self, amount: int, now: float, no_progress: bool = False, partial: bool = False
     ) -> list[Candidate]:
-        """The best ``amount`` complete (or ``partial``) ones that can be asked now; they become active.
+        """The best ``amount`` complete (or ``partial``) peers that can be tried now; they become active.
 
-        Those in doubt only if no other one works or can be asked, or if those who work are ``helpless``.
-        While nobody works, those who failed rest for ``LONELY_REST`` at most: there is nothing to lose. But
-        who is helpless asks those in doubt first: else the others could fail in turn for ever.
+        Suspects are chosen only if no other peer is active or can be tried, or if the active ones make no
+        progress. While no peer is active, a peer that failed waits for ``ONLY_SOURCE_RETRY`` at most. If no
+        source makes progress, suspects come before peers that wait to be retried: else those could fail in
+        turn indefinitely.
         """
         alone = not any(candidate.active for candidate in self._known.values())
         fit = [
             candidate
             for candidate in self._known.values()
-            if not (candidate.active or candidate.blamed or self._rests(candidate, alone, now))
+            if not (candidate.active or candidate.banned or self._waits(candidate, alone, now))
             and candidate.partial == partial
         ]
         chosen = [
             candidate
             for candidate in fit
-            if not (candidate.doubt or (helpless and self._rests(candidate, False, now)))
+            if not (candidate.suspect or (no_progress and self._waits(candidate, False, now)))
         ][:amount]
-        if not chosen and (helpless or alone):
-            chosen = sorted(fit, key=lambda candidate: not candidate.doubt)[:amount]
+        if not chosen and (no_progress or alone):
+            chosen = sorted(fit, key=lambda candidate: not candidate.suspect)[:amount]
         for candidate in chosen:
-            candidate.active = candidate.tried = True
+            candidate.active = candidate.was_tried = True
         return chosen
 
     @staticmethod
-    def _rests(candidate: Candidate, alone: bool, now: float) -> bool:
-        until = candidate.rest_until
-        return (min(until, candidate.failed_at + LONELY_REST) if alone else until) > now
+    def _waits(candidate: Candidate, alone: bool, now: float) -> bool:
+        """True if ``candidate`` failed, and it is too early to retry."""
+        until = candidate.retry_at
+        return (min(until, candidate.failed_at + ONLY_SOURCE_RETRY) if alone else until) > now
 
-    def others(self, than: Collection[Peer], now: float) -> bool:
-        """Whether there is an owner that nothing speaks against and that is none of ``than``."""
-        return any(
-            key not in than and not (candidate.blamed or candidate.doubt or candidate.rest_until > now)
-            for key, candidate in self._known.items()
-        )
+    # ---- results
 
-    def sole(self) -> Peer | None:
-        """The only one that is known, if there is only one."""
-        return next(iter(self._known)) if len(self._known) == 1 else None
-
-    def charged(self, charge: Charge) -> Candidate | None:
-        """``charge`` is brought against an owner: who that is; None if it is no news."""
-        candidate = self._known.setdefault(charge.source, Candidate(charge.source, named=False))
-        if candidate.blamed or (candidate.doubt and not charge.proof):
+    def ban(self, wrong: WrongBytes) -> Candidate | None:
+        """Ban a source of wrong bytes, or make it a suspect if that is not proven. None if it is no news."""
+        candidate = self._known.setdefault(wrong.source, Candidate(wrong.source, named=False))
+        if candidate.banned or (candidate.suspect and not wrong.proven):
             return None
-        candidate.reason = f"sent wrong bytes (piece {charge.piece})"
-        if charge.proof:
-            candidate.blamed = True
+        candidate.reason = f"sent wrong bytes (piece {wrong.piece})"
+        if wrong.proven:
+            candidate.banned = True
         else:
-            candidate.reason += ", or its path spoilt them"
-            candidate.doubt = candidate.reason
+            candidate.reason += ", or they were damaged on the way"
+            candidate.suspect = candidate.reason
         return candidate
 
     @staticmethod
     def failed(candidate: Candidate, reason: str, now: float) -> None:
-        """``candidate`` failed: it rests for a while, longer each time."""
+        """``candidate`` failed: it is retried later, and later each time."""
         candidate.active = False
         candidate.failures += 1
         candidate.failed_at = now
         doublings = min(candidate.failures - 1, MAX_DOUBLINGS)
-        candidate.rest_until = now + min(FIRST_REST * 2**doublings, LONGEST_REST)
+        candidate.retry_at = now + min(FIRST_RETRY * 2**doublings, MAX_RETRY)
         candidate.reason = reason
 
     @staticmethod
     def released(candidate: Candidate) -> None:
-        """``candidate`` did all that there was to do."""
+        """``candidate`` did everything that there was to do."""
         candidate.active = False
         candidate.failures = 0
-        if not candidate.blamed:  # which may have come while it worked
+        if not candidate.banned:  # which may have happened while it was active
             candidate.reason = ""
 
     @staticmethod
-    def why_not(candidate: Candidate, limit: int) -> str:
-        """Why ``candidate`` is not used, for people; "" if it is."""
+    def unused_reason(candidate: Candidate, limit: int) -> str:
+        """Why ``candidate`` is not used, for the user; "" if it is."""
         if candidate.active:
-            return f"place {candidate.place} in its line" if candidate.place else ""
-        if candidate.reason or candidate.doubt:
-            return candidate.reason or candidate.doubt
+            return f"place {candidate.queue_position} in its queue" if candidate.queue_position else ""
+        if candidate.reason or candidate.suspect:
+            return candidate.reason or candidate.suspect
         if candidate.partial:
-            return "not needed: enough owners of a part work already (MAX_PARTIAL_OWNERS)"
+            return "not needed: enough partial owners are in use (MAX_PARTIAL_OWNERS)"
         return f"not needed: {limit} owners at a time are enough (MAX_SPLITTNES_RATE)"

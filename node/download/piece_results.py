@@ -1,102 +1,83 @@
-"""What follows from a piece being right or wrong: for the board, and for the owners that delivered it.
+"""What follows from the hash of a piece, for the download's state and for the peers that delivered it.
 
-Runs on the threads that hash. A wrong piece is read back before anybody may write over it, so that it can be
-told who sent what (``node.scheduling.blame``); that costs nothing while all is right.
+Runs on the threads that hash. If several sources delivered a piece that failed, their contributions are read
+back from the file and hashed before any of them is overwritten (``node.scheduling.smart_ban``). That costs
+nothing while all pieces are right.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 from common.errors import SwarmError
 from node.content.hashing import BUFFER_LENGTH, Verdict
-from node.download.disk_full import Part
 from node.download.known_peers import Candidate, KnownPeers
 from node.download.state import DownloadState
+from node.download.write_buffer import WritableContent
 from node.peer import Peer
-from node.scheduling.blame import Charge, Evidence, Judgement
 from node.scheduling.piece_progress import Contribution
-
-
-class Tells(Protocol):
-    """Whoever wants to know."""
-
-    def piece(self, index: int, right: bool, deliverers: Mapping[Peer, int]) -> None:
-        """A piece was hashed."""
-        ...
-
-    def lost(self, owner: Candidate) -> None:
-        """``owner`` is not asked any more."""
-        ...
+from node.scheduling.scheduler import PieceResult
+from node.scheduling.smart_ban import Evidence, WrongBytes
 
 
 class PieceResults:
-    """Of one download. ``lock`` guards ``candidates``; ``look_for_more`` is called when an owner is lost."""
+    """Acts on the pieces of one download. ``lock`` guards ``known``.
+
+    ``on_piece(index, right, sources)`` and ``on_lost(candidate)`` are called without a lock.
+    """
 
     def __init__(
         self,
-        board: DownloadState,
-        part: Part,
-        candidates: KnownPeers,
+        state: DownloadState,
+        content: WritableContent,
+        known: KnownPeers,
         lock: threading.Lock,
-        tell: Tells,
-        look_for_more: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        on_piece: Callable[[int, bool, Iterable[Peer]], None],
+        on_lost: Callable[[Candidate], None],
     ) -> None:
-        self._board = board
-        self._part = part
-        self._candidates = candidates
+        self._state = state
+        self._content = content
+        self._known = known
         self._lock = lock
-        self._tell = tell
-        self._look_for_more = look_for_more
-        self._clock = clock
+        self._on_piece = on_piece
+        self._on_lost = on_lost
 
-    def judged(self, piece: int, verdict: Verdict) -> None:
-        """The piece is right, wrong, or could not be read."""
-        try:
-            if isinstance(verdict, SwarmError):
-                raise verdict
-            judgement = self._right(piece) if verdict else self._wrong(piece)
-        except SwarmError as error:
-            self._board.stop(error)
-            return
-        self._tell.piece(piece, verdict, judgement.deliverers)
-        for charge in judgement.charges:
-            self._act_on(charge)
+    def on_piece_hashed(self, piece: int, verdict: Verdict) -> None:
+        """The piece is right, wrong, or could not be read. FileFault if that is so."""
+        if isinstance(verdict, SwarmError):
+            raise verdict
+        result = self._passed(piece) if verdict else self._failed(piece)
+        self._on_piece(piece, verdict, result.amounts)
+        for wrong in result.wrong:
+            self._ban(wrong)
 
-    def _right(self, piece: int) -> Judgement:
-        digests = [self._digest(share) for share in self._board.case(piece)]
-        return self._board.right(piece, digests)
+    def _passed(self, piece: int) -> PieceResult:
+        contributions = self._state.failed_contributions(piece)
+        return self._state.piece_passed(piece, [self._digest(item) for item in contributions])
 
-    def _wrong(self, piece: int) -> Judgement:
-        shares = self._board.shares(piece)
-        several = len({share.source for share in shares}) > 1
-        evidence = [Evidence(share, self._digest(share) if several else b"") for share in shares]
-        with self._lock:
-            suspects = {share.source for share in shares}
-            witness = several and self._candidates.others(suspects, self._clock())
-        return self._board.wrong(piece, evidence, witness)
+    def _failed(self, piece: int) -> PieceResult:
+        contributions = self._state.contributions(piece)
+        several = len({item.source for item in contributions}) > 1
+        evidence = [Evidence(item, self._digest(item) if several else b"") for item in contributions]
+        return self._state.piece_failed(piece, evidence)
 
-    def _digest(self, share: Contribution) -> bytes:
-        """SHA-1 of what is in the file where ``share`` was delivered."""
+    def _digest(self, contribution: Contribution) -> bytes:
+        """SHA-1 of the bytes that are in the file where ``contribution`` went."""
         digest = hashlib.sha1(usedforsecurity=False)
-        buffer = memoryview(bytearray(min(BUFFER_LENGTH, share.amount)))
-        for start, end in share.spans:
+        buffer = memoryview(bytearray(min(BUFFER_LENGTH, contribution.amount)))
+        for start, end in contribution.spans:
             for at in range(start, end, len(buffer)):
                 part = buffer[: min(len(buffer), end - at)]
-                self._part.read_into(at, part)
+                self._content.read_into(at, part)
                 digest.update(part)
         return digest.digest()
 
-    def _act_on(self, charge: Charge) -> None:
-        """Do without the owner that is charged; without proof it may come again when nobody else can help."""
+    def _ban(self, wrong: WrongBytes) -> None:
+        """Go on without the source of wrong bytes."""
         with self._lock:
-            candidate = self._candidates.charged(charge)
+            candidate = self._known.ban(wrong)
         if candidate is not None:
-            self._board.dismiss(charge.source)
-            self._tell.lost(candidate)
-            self._look_for_more()
+            self._state.dismiss(wrong.source)
+            self._on_lost(candidate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from common.metainfo import Metainfo
@@ -53,11 +53,11 @@ class DownloadReporter:
         """``owner`` is not asked any more."""
         self._emit(
             events.OwnerLost(
-                self._name, self._info_hash, owner.peer.node_id, owner.peer.addr, owner.reason, owner.blamed
+                self._name, self._info_hash, owner.peer.node_id, owner.peer.addr, owner.reason, owner.banned
             )
         )
 
-    def piece(self, index: int, right: bool, deliverers: Mapping[Peer, int]) -> None:
+    def piece(self, index: int, right: bool, deliverers: Iterable[Peer]) -> None:
         """A piece was hashed."""
         kind = events.Piece if right else events.PieceFailed
         self._emit(kind(self._name, self._info_hash, index, tuple(peer.node_id for peer in deliverers)))
@@ -112,14 +112,14 @@ def source_rows(
     rows = []
     for candidate in candidates:
         meter = board.meter(candidate.peer)
-        state = "active" if candidate.active else "banned" if candidate.blamed else "idle"
-        if candidate.active and candidate.place:
+        state = "active" if candidate.active else "banned" if candidate.banned else "idle"
+        if candidate.active and candidate.queue_position:
             state = "queued"
-        if state == "idle" and candidate.doubt:
+        if state == "idle" and candidate.suspect:
             state = "suspect"
         if state == "idle" and candidate.failures:
             state = "lost"
-        reason = "" if completed and state == "idle" else KnownPeers.why_not(candidate, limit)
+        reason = "" if completed and state == "idle" else KnownPeers.unused_reason(candidate, limit)
         rate = meter.rate if candidate.active else 0.0
         rows.append(
             events.SourceProgress(
@@ -129,8 +129,8 @@ def source_rows(
                 rate,
                 state,
                 reason,
-                not candidate.partial and candidate.held is None,
-                candidate.held,
+                not candidate.partial and candidate.pieces_held is None,
+                candidate.pieces_held,
             )
         )
     return tuple(rows)

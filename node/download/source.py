@@ -1,9 +1,10 @@
-"""One owner that a download fetches from: a thread that runs a transport's connection."""
+"""A source: a peer that a download fetches from at present, and the thread that runs its connection."""
 
 from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from common.bitfield import Bitfield
@@ -11,155 +12,182 @@ from common.errors import LocalFault, PeerFault, SwarmError
 from common.metainfo import Metainfo
 from node.download.known_peers import Candidate
 from node.download.state import DownloadState
+from node.download.unexpected import unexpected_fault
 from node.download.write_buffer import WriteBuffer
 from node.transport import PeerConnection, Range, Reject, RequestedRange, Transport
 
-LARGE_REQUEST = 1 << 17  # bytes; who asks for as much at a time comes again within 4 ms
-PORTION = 2  # such requests are taken from the board at a time: it is locked half as often
+LARGE_REQUEST = 1 << 17  # bytes; a connection that makes such requests makes the next one within 4 ms
+REQUESTS_AT_A_TIME = 2  # large requests that are taken from the state at a time: it is locked half as often
 
 
-class SourceThread:
-    """Fetches from ``candidate`` into ``landing`` what ``board`` wants, until there is nothing, or it fails.
+class Source(ABC):
+    """The download's side of one connection: it implements ``DownloadSession``.
 
-    ``ended(source, why)`` is called on this thread at the end; ``why`` is None when all went well. It
-    implements the connection's DownloadSession.
+    Passes requests from ``state`` to the connection, and data from the connection to ``buffer``.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        state: DownloadState,
+        buffer: WriteBuffer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.candidate = candidate
+        self.peer = candidate.peer
+        self.serves_since = float("inf")  # monotonic seconds since the peer said which pieces it holds
+        self.idle_since = float("inf")  # monotonic seconds since it has had nothing useful for us
+        self._state = state
+        self._buffer = buffer
+        self._clock = clock
+        self._taken: RequestedRange | None = None  # from the state, and not requested yet
+
+    @abstractmethod
+    def start(self) -> None:
+        """Connect, and fetch until nothing more is wanted."""
+
+    @abstractmethod
+    def join(self, timeout: float) -> None:
+        """Wait for its end, at most ``timeout`` seconds."""
+
+    @abstractmethod
+    def cancel(self, ranges: Sequence[Range]) -> None:
+        """Other sources delivered these ranges first. May be called from any thread."""
+
+    @property
+    def delivered(self) -> bool:
+        """True once any data came from it."""
+        return self._buffer.used
+
+    # ---- DownloadSession
+
+    @property
+    def closing(self) -> bool:
+        """True once the connection should end in mid-transfer."""
+        return self._state.is_closed(self.peer)
+
+    @property
+    def trusted(self) -> bool:
+        """True once a piece from this peer was verified, while it is no suspect."""
+        return not self.candidate.suspect and self._state.trusts(self.peer)
+
+    def on_bitfield(self, pieces: Bitfield | None) -> None:
+        """The peer holds these pieces; None: all."""
+        if self.serves_since == float("inf"):
+            self.serves_since = self._clock()
+        self.candidate.pieces_held = None if pieces is None else pieces.count
+        self._state.on_bitfield(self.peer, pieces)
+
+    def on_have(self, piece: int) -> None:
+        """The peer holds one piece more."""
+        if self.candidate.pieces_held is not None:
+            self.candidate.pieces_held += 1
+        self._state.on_have(self.peer, piece)
+
+    def on_blocked(self, queue_position: int | None) -> None:
+        """The peer will not send for now: other sources get the bytes that were meant for it."""
+        if not self.candidate.queue_position:
+            self._state.leave(self.peer)
+        self.candidate.queue_position = queue_position or 1
+        self.serves_since = float("inf")
+
+    def on_unblocked(self) -> None:
+        """The peer sends again. It says next which pieces it holds."""
+        self.candidate.queue_position = 0
+        self._state.join(self.peer)
+
+    def next_range(self, max_length: int) -> RequestedRange | None:
+        """A range to request now. Several large ones are taken from the state at a time."""
+        if self._taken is None:
+            large = max_length >= LARGE_REQUEST
+            taken = self._state.take(self.peer, REQUESTS_AT_A_TIME * max_length if large else max_length)
+            if taken is None:
+                return None
+            self.idle_since = float("inf")
+            if not large:
+                return taken
+            self._taken = taken
+        start, end, rare_only = self._taken
+        until = min(end, start + max_length)
+        if until < end:
+            self._taken = RequestedRange(until, end, self._state.rare_only(self.peer, until))
+        else:
+            self._taken = None
+        return RequestedRange(start, until, rare_only)
+
+    def on_data(self, offset: int, data: bytes | memoryview) -> None:
+        """Requested bytes arrived."""
+        self._buffer.add(offset, data)
+
+    def on_checksums(self, present: bool) -> None:
+        """Checksums protect data from now on, or not. Without them it proves nothing against the peer."""
+        self._buffer.flush()
+        self._buffer.checked = present
+
+    def on_returned(self, ranges: Sequence[Range]) -> None:
+        """These requests will not be answered: other sources get them."""
+        self._buffer.flush()
+        taken, self._taken = self._taken, None
+        self._state.give_back(self.peer, [*ranges, taken[:2]] if taken else ranges)
+
+    def on_rejected(self, ranges: Sequence[Range], reason: Reject) -> None:
+        """The peer refused these requests: other sources get them, or this one does later."""
+        if reason is Reject.NOT_RARE:
+            self._state.defer(self.peer, ranges)
+            ranges = ()
+        self.on_returned(ranges)
+
+    def wait_for_work(self, timeout: float | None) -> bool:
+        """Block until there may be a range to request; False once there will be none any more."""
+        self._buffer.flush()
+        self.idle_since = min(self.idle_since, self._clock())
+        return self._state.wait_for_work(self.peer, timeout)
+
+
+class SourceThread(Source):
+    """Runs the connection that ``transport`` makes, on a thread of its own.
+
+    ``on_end(source, why)`` is called on that thread at its end, whatever happens; ``why`` is None if all
+    went well or nothing more was wanted. DownloadFailed means a fault of this program.
     """
 
     def __init__(
         self,
         candidate: Candidate,
         metainfo: Metainfo,
-        board: DownloadState,
-        landing: WriteBuffer,
-        ended: Callable[[SourceThread, SwarmError | None], None],
+        state: DownloadState,
+        buffer: WriteBuffer,
         transport: Transport,
-        clock: Callable[[], float] = time.monotonic,
+        on_end: Callable[[Source, SwarmError | None], None],
     ) -> None:
-        self._transport = transport
-        self.candidate = candidate
-        self.key = candidate.peer
+        super().__init__(candidate, state, buffer)
         self._metainfo = metainfo
-        self._board = board
-        self._landing = landing
-        self._ended = ended
-        self._clock = clock
-        self._complete = False
-        self.serves_since = float("inf")  # monotonic seconds; since it told what it has
-        self.idle_since = float("inf")  # since it has had nothing useful for us
-        self._in_hand = 0, 0  # taken from the board and not asked for yet
-        self._thread = threading.Thread(target=self._run, name=f"owner-{candidate.peer}", daemon=True)
-
-    @property
-    def delivered(self) -> bool:
-        """Whether anything came from it."""
-        return self._landing.began
+        self._transport = transport
+        self._on_end = on_end
+        self._connection: PeerConnection | None = None
+        self._thread = threading.Thread(target=self._run, name=f"source {candidate.peer}", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Connect, and fetch until nothing more is wanted."""
         self._thread.start()
 
     def join(self, timeout: float) -> None:
-        """Wait for the thread's end."""
+        """Wait for the thread to end, at most ``timeout`` seconds."""
         self._thread.join(timeout)
 
+    def cancel(self, ranges: Sequence[Range]) -> None:
+        """Other sources delivered these ranges first. May be called from any thread."""
+        if self._connection is not None:
+            self._connection.cancel(ranges)
+
     def _run(self) -> None:
-        why: SwarmError | None = PeerFault("stopped by a fault of this program")  # then a trace tells more
+        why: SwarmError | None = None
         try:
-            self._connect().run()
-            why = None
+            self._connection = self._transport.connect(self.peer, self._metainfo, self)
+            self._connection.run()
         except (PeerFault, LocalFault) as error:
             why = error
-        finally:  # whatever happened: nobody may wait for this thread
-            self._end(why)
-
-    def _connect(self) -> PeerConnection:
-        return self._transport.connect(self.key, self._metainfo, self)
-
-    def _end(self, why: SwarmError | None) -> None:
-        """Nothing more will come; ``why`` is None if nothing more is wanted."""
-        self._board.leave(self.key)
-        self._ended(self, why)
-
-    # ---- the connection's DownloadSession
-
-    @property
-    def closing(self) -> bool:
-        """Whether to stop in mid-transfer."""
-        return self._board.over_for(self.key)
-
-    @property
-    def trusted(self) -> bool:
-        """Whether a piece of this owner was right, and it was never in doubt."""
-        return not self.candidate.doubt and self._board.trusts(self.key)
-
-    def on_bitfield(self, pieces: Bitfield | None) -> None:
-        """The owner holds these pieces; None: all."""
-        if self.serves_since == float("inf"):
-            self.serves_since = self._clock()
-        self._complete = pieces is None
-        self.candidate.held = None if pieces is None else pieces.count
-        self._board.told(self.key, pieces)
-
-    def on_have(self, piece: int) -> None:
-        """The classroom transport tells bitfields only."""
-        raise NotImplementedError
-
-    def on_blocked(self, queue_position: int | None) -> None:
-        """The owner serves others first: what was meant for it is for others meanwhile."""
-        if not self.candidate.place:
-            self._board.leave(self.key)
-        self.candidate.place = queue_position or 1
-        self.serves_since = float("inf")
-
-    def on_unblocked(self) -> None:
-        """It serves us; what it holds follows."""
-        self.candidate.place = 0
-        self._board.join(self.key)
-
-    def next_range(self, max_length: int) -> RequestedRange | None:
-        """Work for this owner, from the board; where requests are large, several of them at a time."""
-        start, end = self._in_hand
-        if start == end:
-            large = max_length >= LARGE_REQUEST
-            taken = self._board.take(self.key, PORTION * max_length if large else max_length)
-            if taken is None:
-                return None
-            self.idle_since = float("inf")
-            if not large:
-                return self._asked_as(*taken)
-            start, end = taken
-        until = min(end, start + max_length)
-        self._in_hand = until, end
-        return self._asked_as(start, until)
-
-    def _asked_as(self, start: int, end: int) -> RequestedRange:
-        """An owner that has all shall give the piece around ``start`` only if it is rare."""
-        return RequestedRange(start, end, self._complete and self._board.wants_rare(self.key, start))
-
-    def on_data(self, offset: int, data: bytes | memoryview) -> None:
-        """Bytes that this owner was asked for."""
-        self._landing.deliver(offset, data)
-
-    def on_checksums(self, present: bool) -> None:
-        """Bytes without checksums prove nothing against their owner."""
-        self._landing.flush()
-        self._landing.checked = present
-
-    def on_returned(self, ranges: Sequence[Range]) -> None:
-        """What will not come goes back to the board; what has come is written."""
-        self._landing.flush()
-        self._board.give_back([*ranges, self._in_hand], self.key)
-        self._in_hand = 0, 0
-
-    def on_rejected(self, ranges: Sequence[Range], reason: Reject) -> None:
-        """Not held: others have it. Not rare: others have just got that piece from this owner."""
-        if reason is Reject.NOT_RARE:
-            self._board.passed_on(self.key, ranges)
-            ranges = ()
-        self.on_returned(ranges)
-
-    def wait_for_work(self, timeout: float | None) -> bool:
-        """Until the board has something for us, or time is up; False once it will have nothing any more."""
-        self._landing.flush()
-        self.idle_since = min(self.idle_since, self._clock())
-        return self._board.wait_for_work(self.key, timeout)
+        except Exception as error:  # no other thread may wait for this one
+            why = unexpected_fault(self._metainfo.name, error)
+        self._state.leave(self.peer)
+        self._on_end(self, why)

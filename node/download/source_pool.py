@@ -1,159 +1,172 @@
-"""The owners that one download fetches from at present: how many of which kind, and who makes room for whom.
+"""The sources of one download: how many of each kind, and which one makes room for another.
 
-Complete owners are limited as in the course report (MAX_SPLITTNES_RATE). Besides them some partial owners may
-be used at a time. One that lets us wait in its line costs neither of us anything and does not count; but only
-so many are waited for.
+Complete peers are limited as in the course report (MAX_SPLITTNES_RATE). In addition, some partial peers may
+be used at a time. A peer that queues us costs neither side anything and does not count, but a download waits
+in a limited number of queues.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from common.errors import SwarmError
 from node.download.known_peers import Candidate, KnownPeers
-from node.download.source import SourceThread
+from node.download.source import Source
 from node.download.state import DownloadState
 from node.peer import Peer
+from node.scheduling.base import Span
 
-MAX_LINES = 4  # owners of each kind in whose lines we wait, beyond those that serve us
-MAX_WITNESSES = 4  # owners beyond the places, while as many others are suspects and wait
-IDLE_LIMIT = 3.0  # seconds without anything useful, after which a partial owner makes room for another
-ROTATION = 2.0  # seconds after which the slowest partial owner makes room for another, if there is another
+MAX_QUEUES = 4  # queues that a download waits in, for peers of each kind, beyond those that serve it
+IDLE_LIMIT = 3.0  # seconds without anything useful, after which a partial peer makes room for another
+ROTATE_SECONDS = 2.0  # after which the slowest partial peer makes room for another, if there is one
 
 
 @dataclass(frozen=True)
 class SourceLimits:
-    """Owners that one download fetches from at a time."""
+    """Sources of one download at a time."""
 
     complete: int  # MAX_SPLITTNES_RATE
     partial: int  # MAX_PARTIAL_OWNERS
 
     @property
     def threads(self) -> int:
-        """Owners' threads at a time, those in line included."""
-        return self.complete + self.partial + 2 * MAX_LINES + MAX_WITNESSES
+        """Threads at a time, those that wait in a queue included."""
+        return self.complete + self.partial + 2 * MAX_QUEUES
 
 
 class SourcePool:
-    """Threads for owners. ``lock`` guards ``candidates``, and what is here."""
+    """The threads of a download's sources. ``lock`` guards ``known``, and the threads."""
 
     def __init__(
         self,
-        candidates: KnownPeers,
+        known: KnownPeers,
         lock: threading.Lock,
-        places: SourceLimits,
-        make: Callable[[Candidate], SourceThread],
+        limits: SourceLimits,
+        make: Callable[[Candidate], Source],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._candidates = candidates
+        self._known = known
         self._lock = lock
-        self._places = places
+        self._limits = limits
         self._make = make
         self._clock = clock
-        self._sources: dict[Peer, SourceThread] = {}
-        self._rotate_at = clock() + ROTATION
-        self._divided = False  # the first owners have got their equal chunks
+        self._sources: dict[Peer, Source] = {}
+        self._rotate_at = clock() + ROTATE_SECONDS
+        self._divided = False  # the first sources have got their equal chunks
 
     @property
     def size(self) -> int:
-        """How many owners work, or let us wait."""
+        """Sources that serve us, or queue us."""
         return len(self._sources)
 
-    def engage(self, board: DownloadState, now: float) -> list[Candidate]:
-        """Use as many owners as there are places; those that are new, which ``begin`` starts."""
-        witnesses, helpless = min(board.suspects, MAX_WITNESSES), board.helpless(now)
+    def fill(self, state: DownloadState, now: float) -> list[Candidate]:
+        """Start as many sources as the limits allow; returns their candidates."""
+        no_progress = state.makes_no_progress(now)
         with self._lock:
-            chosen = self._choose(board, False, self._places.complete + witnesses, now, helpless)
-            chosen += self._choose(board, True, self._places.partial, now, helpless)
+            chosen = self._choose(state, False, self._limits.complete, now, no_progress)
+            chosen += self._choose(state, True, self._limits.partial, now, no_progress)
             threads = [self._make(candidate) for candidate in chosen]
-            self._sources.update((thread.key, thread) for thread in threads)
-            sole = self._candidates.sole()
-        board.sole(sole)
+            self._sources.update((thread.peer, thread) for thread in threads)
+            only = self._known.only_one()
+        state.set_only_source(only)
         if threads:
-            self._begin(board, threads)
+            self._begin(state, threads)
         return chosen
 
     def _choose(
-        self, board: DownloadState, partial: bool, limit: int, now: float, helpless: bool
+        self, state: DownloadState, partial: bool, limit: int, now: float, no_progress: bool
     ) -> list[Candidate]:
         ours = [thread for thread in self._sources.values() if thread.candidate.partial == partial]
         working = sorted(
-            (thread for thread in ours if not thread.candidate.place), key=lambda thread: thread.serves_since
+            (thread for thread in ours if not thread.candidate.queue_position),
+            key=lambda thread: thread.serves_since,
         )
-        for thread in working[limit:]:  # its turn has come, but there is no need any more
-            thread.candidate.rest_until = now + IDLE_LIMIT
-            board.release(thread.key)
-        free = min(limit - len(working), limit + MAX_LINES - len(ours))
+        for thread in working[limit:]:  # left a queue when enough others serve us
+            self._release(state, thread, now)
+        free = min(limit - len(working), limit + MAX_QUEUES - len(ours))
         if partial and free <= 0:
-            self._make_room(board, working, now)
-        return self._candidates.choose(free, now, helpless, partial) if free > 0 else []
+            self._make_room(state, working, now)
+        return self._known.choose(free, now, no_progress, partial) if free > 0 else []
 
-    def _make_room(self, board: DownloadState, working: list[SourceThread], now: float) -> None:
-        """If there is anybody else to try, one leaves."""
-        if working and self._candidates.are_there(True, now):
-            leaving = self._superfluous(board, working, now)
+    def _release(self, state: DownloadState, thread: Source, now: float) -> None:
+        thread.candidate.retry_at = now + IDLE_LIMIT
+        state.release(thread.peer)
+
+    def _make_room(self, state: DownloadState, working: list[Source], now: float) -> None:
+        """Release one source if there is another partial peer to try."""
+        if working and self._known.has_usable_partial(now):
+            leaving = self._least_useful(state, working, now)
             if leaving is not None:
-                leaving.candidate.rest_until = now + IDLE_LIMIT
-                board.release(leaving.key)
+                self._release(state, leaving, now)
 
-    def _superfluous(
-        self, board: DownloadState, working: list[SourceThread], now: float
-    ) -> SourceThread | None:
-        """One for whom a newcomer is; else one that has had nothing useful for a while; else, now and then,
-        the slowest: so who is asked by many loses some to those who are asked by few.
+    def _least_useful(self, state: DownloadState, working: list[Source], now: float) -> Source | None:
+        """The source to replace; None for now.
+
+        One with a higher rendezvous weight than an untried peer, else one that was idle for ``IDLE_LIMIT``,
+        else, every ``ROTATE_SECONDS``, the slowest one. Rotation spreads load over the swarm.
         """
-        newcomer, weight = self._candidates.newcomer(now), self._candidates.weight
-        if newcomer is not None:
-            last = max(working, key=lambda thread: weight(thread.key))
-            if weight(newcomer.peer) < weight(last.key):
+        untried, weight = self._known.first_untried(now), self._known.weight
+        if untried is not None:
+            last = max(working, key=lambda thread: weight(thread.peer))
+            if weight(untried) < weight(last.peer):
                 return last
         idle = [thread for thread in working if now - thread.idle_since > IDLE_LIMIT]
         if not idle and now < self._rotate_at:
             return None
-        self._rotate_at = now + ROTATION
+        self._rotate_at = now + ROTATE_SECONDS
         if idle:
             return min(idle, key=lambda thread: thread.idle_since)
-        return min(working, key=lambda thread: board.meter(thread.key).rate)
+        return min(working, key=lambda thread: state.meter(thread.peer).rate)
 
-    def _begin(self, board: DownloadState, threads: list[SourceThread]) -> None:
+    def _begin(self, state: DownloadState, threads: list[Source]) -> None:
         if not self._divided:
             self._divided = True
-            board.start([thread.key for thread in threads if not thread.candidate.partial])
+            state.start([thread.peer for thread in threads if not thread.candidate.partial])
         for thread in threads:
-            board.join(thread.key)
+            state.join(thread.peer)
             if thread.candidate.partial:
-                board.told(thread.key, board.nothing())  # as long as we do not know better
+                state.on_bitfield(thread.peer, state.no_pieces())  # until it says which pieces it holds
         for thread in threads:
             thread.start()
 
     def has_room(self) -> bool:
-        """Whether more owners could be used than there are."""
+        """True if more sources could be used."""
         with self._lock:
-            served = [
-                thread.candidate.partial for thread in self._sources.values() if not thread.candidate.place
+            serving = [
+                thread.candidate.partial
+                for thread in self._sources.values()
+                if not thread.candidate.queue_position
             ]
-        return served.count(False) < self._places.complete or served.count(True) < self._places.partial
+        return serving.count(False) < self._limits.complete or serving.count(True) < self._limits.partial
 
-    def ended(self, source: SourceThread, why: SwarmError | None) -> None:
-        """``source`` works no more."""
+    def cancel(self, requests: Sequence[tuple[Peer, Span]]) -> None:
+        """Other sources delivered these first: their peers need not send them any more."""
+        for peer, span in requests:
+            with self._lock:
+                source = self._sources.get(peer)
+            if source is not None:
+                source.cancel([span])
+
+    def ended(self, source: Source, why: SwarmError | None) -> None:
+        """``source`` ended; ``why``: its fault, None if it finished or was released."""
         candidate = source.candidate
         with self._lock:
-            self._sources.pop(source.key, None)
-            candidate.place = 0
+            self._sources.pop(source.peer, None)
+            candidate.queue_position = 0
             if source.delivered:
-                candidate.failures = 0  # in a row, that is
-            if why is None or candidate.blamed:
+                candidate.failures = 0
+            if why is None or candidate.banned:
                 KnownPeers.released(candidate)
             else:
                 KnownPeers.failed(candidate, str(why), self._clock())
 
     def join(self, timeout: float) -> None:
-        """Wait for the threads' end, for ``timeout`` seconds each. Those in line end by themselves, soon."""
+        """Wait ``timeout`` seconds for each thread to end. Those in a queue soon end by themselves."""
         with self._lock:
-            sources = list(self._sources.values())
+            sources: Iterable[Source] = list(self._sources.values())
         for source in sources:
-            if not source.candidate.place:
+            if not source.candidate.queue_position:
                 source.join(timeout)

@@ -1,7 +1,11 @@
-"""What the threads of one download share, under one lock: who fetches what, what arrived, what was right.
+"""The state that the threads of one download share: the lock around its ``Scheduler``.
 
-The owners' threads take work from it and report what came; who hashes reports verdicts; the
-coordinator waits on it. No method calls back while it holds the lock.
+The sources' threads take work from it and report what arrived, hashing threads report what was right, and the
+coordinator waits for changes. No method calls back while it holds the lock.
+
+A thread that waits for work wakes up when another source may have left it some: after a source left, bytes
+came back, or a piece failed or cleared a source. News that concern one source alone, such as the pieces that
+it holds, wake no other: in a swarm they come several times a second from each source.
 """
 
 from __future__ import annotations
@@ -15,19 +19,20 @@ from common.bitfield import Bitfield
 from common.errors import SwarmError
 from common.geometry import Geometry
 from node.peer import Peer
-from node.scheduling.blame import Blame, Evidence, Judgement
-from node.scheduling.piece_progress import Contribution, PieceProgress
-from node.scheduling.plan import Plan
+from node.scheduling.base import PieceOrder, Span
+from node.scheduling.pending import Accepted
+from node.scheduling.piece_progress import Contribution
+from node.scheduling.scheduler import PieceResult, Scheduler
+from node.scheduling.smart_ban import Evidence
+from node.transport import RequestedRange
 
 RATE_MEMORY = 1.0  # seconds over which a rate is smoothed
-HELPLESS = 2.0  # seconds without anything to ask for, after which even doubted owners may help
-FRUITLESS = 8.0  # seconds in which nothing came, whoever was asked; the same follows
-LATE_CHECK = 0.2  # seconds after which an idle source looks whether another one is late with something
+WORK_CHECK = 0.2  # seconds after which an idle source looks again for work that time alone may bring
 
 
 @dataclass
 class Meter:
-    """Bytes so far, and their rate lately (exponentially smoothed)."""
+    """Bytes so far, and their rate (exponentially smoothed)."""
 
     total: int = 0
     rate: float = 0.0  # bytes a second
@@ -44,150 +49,134 @@ class Meter:
 
 
 class DownloadState:
-    """One download's shared state."""
+    """Thread-safe. ``changed`` is notified of everything that a thread may wait for."""
 
     def __init__(
         self,
         geometry: Geometry,
-        held: Bitfield,
+        have: Bitfield,
         own: Peer | None = None,
         clock: Callable[[], float] = time.monotonic,
+        order: PieceOrder | None = None,
     ) -> None:
-        """``held``: the pieces that are here already; ``own``: this node; nodes choose differently."""
+        """``have``: the pieces that are verified already; ``own``: this node."""
         self._clock = clock
-        self._geometry = geometry
-        self._held = held
-        self._snapshot = held.copy()  # for others to read; never changed, only replaced
-        self._lock = threading.RLock()  # guards all this; to enter it costs less than to enter the condition
-        self.changed = threading.Condition(self._lock)  # notified on whatever somebody may wait for
-        self._ledger = PieceProgress(geometry, held)
-        self._plan = Plan(geometry, self._ledger.missing(), self._pace, own, self._ledger.restart)
-        self._blame = Blame()
+        self._lock = threading.RLock()  # to enter it costs less than to enter the condition
+        self.changed = threading.Condition(self._lock)
+        self._scheduler = Scheduler(geometry, have, clock(), own, self._rate_of, order)
+        self._snapshot = have.copy()  # for other threads; replaced, never changed
         self._meters: dict[Peer, Meter] = {}
-        self._verified_from: dict[Peer, int] = {}
-        self._dismissed: set[Peer] = set()
-        self._released: set[Peer] = set()
-        self._asking_at = self._landed_at = self._clock()
-        self._ticked = self._clock()
-        self._over = self._ledger.complete
+        self._ticked = clock()
         self._fault: SwarmError | None = None
+
+    def _rate_of(self, source: Peer) -> float:
+        meter = self._meters.get(source)
+        return meter.rate if meter else 0.0
+
+    def wake(self) -> None:
+        """Wake all threads that wait: there may be work for a source, or the download is over."""
+        with self._lock:
+            self.changed.notify_all()
 
     # ---- for the coordinator
 
     @property
     def received(self) -> int:
         """Bytes in place, verified or not."""
-        return self._ledger.received
+        return self._scheduler.received
 
     @property
     def verified(self) -> int:
         """Bytes verified."""
-        return self._ledger.verified
+        return self._scheduler.verified
 
     @property
     def complete(self) -> bool:
-        """Whether every piece is verified."""
-        return self._ledger.complete
+        """True once every piece is verified."""
+        return self._scheduler.complete
 
     @property
     def over(self) -> bool:
-        """Whether nobody need work any more: complete, stopped, or hopeless."""
-        return self._over
+        """True once no source need work any more: complete, stopped, or failed."""
+        return self._scheduler.over
 
     @property
     def fault(self) -> SwarmError | None:
-        """What made the download hopeless."""
+        """The reason why the download failed."""
         return self._fault
 
-    def held(self) -> Bitfield:
-        """The verified pieces, as they are now."""
+    @property
+    def have(self) -> Bitfield:
+        """The verified pieces. A snapshot: replaced when a piece is verified, never changed."""
         with self._lock:
-            if self._snapshot.count != self._held.count:
-                self._snapshot = self._held.copy()
+            if self._snapshot.count != self._scheduler.have.count:
+                self._snapshot = self._scheduler.have.copy()
             return self._snapshot
 
-    def nothing(self) -> Bitfield:
-        """No piece at all."""
-        return Bitfield(self._geometry.piece_count)
+    def no_pieces(self) -> Bitfield:
+        """The empty bitfield of this content."""
+        return Bitfield(self._snapshot.size)
 
     def start(self, sources: Sequence[Peer]) -> None:
-        """Divide the missing bytes equally among ``sources``; later ones ``join``."""
+        """Divide the missing bytes among the first sources; all later ones ``join``."""
         with self._lock:
-            self._plan.work.start(sources)
+            self._scheduler.start(sources)
 
     def join(self, source: Peer) -> None:
-        """A further source, or one that was dismissed and has a second chance."""
+        """Take in one more source, or one that left or was dismissed."""
         with self._lock:
-            self._dismissed.discard(source)
-            self._released.discard(source)
-            self._plan.work.join(source)
-            self.changed.notify_all()
+            self._scheduler.join(source)
+            self.wake()
 
     def leave(self, source: Peer) -> None:
-        """``source`` works no more; the others get its rest."""
+        """``source`` takes part no longer; its bytes are free for the others."""
         with self._lock:
-            self._plan.leave(source)
-            self.changed.notify_all()
-
-    def told(self, source: Peer, held: Bitfield | None) -> None:
-        """``source`` holds these pieces; None: all."""
-        with self._lock:
-            if self._plan.work.told(source, held):  # else it is news for ``source`` alone, whose thread knows
-                self.changed.notify_all()
-
-    def partial_peers(self, peers: Iterable[Peer]) -> None:
-        """The partial owners that are known of."""
-        with self._lock:
-            self._plan.work.partial_peers(peers)
-
-    def sole(self, source: Peer | None) -> None:
-        """``source`` is the only owner that is known of; None: there are others, or there is none."""
-        with self._lock:
-            if source != self._plan.probation.sole:
-                self._plan.probation.sole = source
-                self.changed.notify_all()
-
-    @property
-    def picking(self) -> bool:
-        """Whether pieces are picked by rarity, because some source has only a part."""
-        return self._plan.work.picking
-
-    def hands(self) -> int:
-        """How many sources are about to deliver something."""
-        with self._lock:
-            return self._plan.outstanding.debtors
+            self._scheduler.leave(source)
+            self.wake()
 
     def release(self, source: Peer) -> None:
-        """``source`` makes room for another one; what it still sends is welcome."""
+        """End ``source`` to make room for another; bytes that it still sends are accepted."""
         with self._lock:
-            self._released.add(source)
-            self._plan.leave(source)
-            self.changed.notify_all()
+            self._scheduler.release(source)
+            self.wake()
 
     def dismiss(self, source: Peer) -> None:
-        """``source`` shall stop in mid-transfer: what it sends is wrong."""
+        """End ``source`` in mid-transfer because it sent wrong bytes."""
         with self._lock:
-            self._dismissed.add(source)
-            self._plan.leave(source)
-            self._plan.probation.distrust(source)
-            self._plan.give_back(self._ledger.discard(source))
-            self.changed.notify_all()
+            self._scheduler.dismiss(source)
+            self.wake()
+
+    def set_partial_peers(self, peers: Iterable[Peer]) -> None:
+        """The partial peers that are known."""
+        with self._lock:
+            self._scheduler.set_partial_peers(peers)
+
+    def set_only_source(self, source: Peer | None) -> None:
+        """``source`` is the only known peer; None: there are several, or none."""
+        with self._lock:
+            if self._scheduler.set_only_source(source):
+                self.wake()
 
     def stop(self, fault: SwarmError | None = None) -> None:
-        """End all work; ``fault`` says why it is hopeless."""
+        """End all work; ``fault`` says why the download failed."""
         with self._lock:
-            self._fault = self._fault or fault  # first: whoever sees that it is over finds why
-            self._over = True
-            self.changed.notify_all()
+            self._fault = self._fault or fault  # set before ``over``: threads read ``over`` without the lock
+            self._scheduler.stop()
+            self.wake()
 
     def wait(self, timeout: float) -> None:
-        """Until something changes that the coordinator acts on, at most ``timeout`` seconds."""
+        """Block until something changes, at most ``timeout`` seconds."""
         with self._lock:
             if not self.over:
                 self.changed.wait(timeout)
 
+    def wait_until_over(self, timeout: float) -> bool:
+        """Block until the download is over, at most ``timeout`` seconds; True if it is."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self.over, timeout)
+
     def meter(self, source: Peer) -> Meter:
-        """What came from ``source``."""
+        """Counts the bytes that came from ``source``."""
         with self._lock:
             return self._meters.setdefault(source, Meter())
 
@@ -199,149 +188,127 @@ class DownloadState:
                 meter.tick(now - self._ticked)
             self._ticked = now
 
-    # ---- for the owners' threads
-
-    def take(self, source: Peer, limit: int) -> tuple[int, int] | None:
-        """Bytes for ``source`` to ask for now, at most ``limit``; None if there are none."""
+    def makes_no_progress(self, now: float) -> bool:
+        """True if nothing was requested for a while, or nothing arrived for longer."""
         with self._lock:
-            return None if self.over_for(source) else self._plan.take(source, limit, self._clock())
+            return self._scheduler.makes_no_progress(now)
 
-    def _pace(self, source: Peer) -> float:
-        meter = self._meters.get(source)
-        return meter.rate if meter else 0.0
+    def verified_from(self, source: Peer) -> int:
+        """Bytes of verified pieces that ``source`` delivered."""
+        with self._lock:
+            return self._scheduler.verified_from(source)
 
-    def give_back(self, spans: Sequence[tuple[int, int]], source: Peer | None = None) -> None:
-        """Ranges that were taken by ``source`` and will not come from it."""
+    # ---- for the sources' threads
+
+    @property
+    def picks_by_piece(self) -> bool:
+        """True if pieces are picked one by one, because some source holds only a part."""
+        return self._scheduler.picks_by_piece
+
+    def busy_sources(self) -> int:
+        """How many sources owe something."""
+        with self._lock:
+            return self._scheduler.busy_sources
+
+    def trusts(self, source: Peer) -> bool:
+        """True if a verified piece came from ``source`` and nothing speaks against it."""
+        return self._scheduler.trusts(source)
+
+    def is_closed(self, source: Peer) -> bool:
+        """True if ``source`` should end, now."""
+        return self._scheduler.is_closed(source)
+
+    def on_bitfield(self, source: Peer, held: Bitfield | None) -> None:
+        """``source`` holds these pieces; None: all."""
+        with self._lock:
+            if self._scheduler.on_bitfield(source, held):
+                self.wake()
+
+    def on_have(self, source: Peer, piece: int) -> None:
+        """``source`` holds one piece more."""
+        with self._lock:
+            self._scheduler.on_have(source, piece)
+
+    def take(self, source: Peer, limit: int) -> RequestedRange | None:
+        """A range of about ``limit`` bytes at most for ``source`` to request now; None if there is none."""
+        with self._lock:
+            return self._scheduler.take(source, limit, self._clock())
+
+    def rare_only(self, source: Peer, start: int) -> bool:
+        """True if ``source`` may reject the piece around ``start`` because it sent it to another node."""
+        if not self._scheduler.picks_by_piece:
+            return False
+        with self._lock:  # other sources may join or leave meanwhile
+            return self._scheduler.rare_only(source, start)
+
+    def give_back(self, source: Peer, spans: Sequence[Span]) -> None:
+        """Requested ranges that will not come from ``source``."""
         if any(start < end for start, end in spans):
             with self._lock:
-                self._plan.give_back(spans, source)
-                self.changed.notify_all()
+                self._scheduler.give_back(source, spans)
+                self.wake()
 
-    def wants_rare(self, source: Peer, start: int) -> bool:
-        """Whether ``source``, who holds all, gives what ``take`` said, at ``start``, only if it is rare."""
-        with self._lock:  # others may join or leave while it looks who there is
-            return self._plan.wants_rare(source, start)
-
-    def passed_on(self, source: Peer, spans: Sequence[tuple[int, int]]) -> None:
-        """``source`` was asked for these, and has just sent the piece that they begin in to somebody else."""
+    def defer(self, source: Peer, spans: Sequence[Span]) -> None:
+        """``source`` rejected these: it has just sent the piece that they begin in to another node."""
         with self._lock:
-            self._plan.passed_on(source, spans, self._clock())
-            self.changed.notify_all()
+            self._scheduler.defer(source, spans, self._clock())
+            self.wake()
 
-    def accept(self, source: Peer, start: int, end: int) -> Sequence[tuple[int, int]]:
-        """``source`` delivered ``[start, end)``: what of it is to be written, and then ``arrived``.
-
-        The rest is here already, or another source is writing it.
-        """
+    def accept(self, source: Peer, start: int, end: int) -> Accepted:
+        """``source`` delivered ``[start, end)``: the ranges to write, and requests to cancel."""
         with self._lock:
-            if source in self._dismissed:
-                self._plan.give_back([(start, end)], source)
-                self.changed.notify_all()
-                return ()
-            taken = self._plan.accept(source, start, end, now := self._clock())
-            if taken:
-                self._landed_at = now
-            return taken
+            accepted = self._scheduler.accept(source, start, end, self._clock())
+            if not accepted.ranges:  # bytes of a dismissed source are free for others
+                self.wake()
+            return accepted
 
     def arrived(self, source: Peer, start: int, end: int, checked: bool = True) -> Sequence[int]:
-        """Bytes ``[start, end)`` are in place: the pieces that are now complete and to be verified."""
+        """Bytes ``[start, end)`` are in place: the pieces that they complete, which are to be hashed."""
         with self._lock:
             meter = self._meters.get(source)
             if meter is None:
-                meter = self._meters.setdefault(source, Meter())
+                meter = self._meters[source] = Meter()
             meter.total += end - start
-            return self._ledger.arrived(source, start, end, checked)
+            return self._scheduler.arrived(source, start, end, checked)
 
     def wait_for_work(self, source: Peer, timeout: float | None = None) -> bool:
-        """Until there is something for ``source`` to take, or ``timeout`` seconds are over.
+        """Block until ``source`` may have something to request, at most ``timeout`` seconds.
 
         False once there will be nothing any more.
         """
         until = float("inf") if timeout is None else self._clock() + timeout
         with self._lock:
-            while not self.over_for(source):
+            while not self.is_closed(source):
                 now = self._clock()
-                if self._plan.has_work(source, now) or now >= until:
+                if now >= until or self._scheduler.has_work(source, now):
                     return True
-                time_helps = self._plan.time_helps(now)
-                check = LATE_CHECK if time_helps else float("inf")
-                nap = min(until - now, check)
-                self.changed.wait(None if nap == float("inf") else nap)
+                check = WORK_CHECK if self._scheduler.time_may_help() else float("inf")
+                pause = min(until - now, check)
+                self.changed.wait(None if pause == float("inf") else pause)
             return False
 
-    def over_for(self, source: Peer) -> bool:
-        """Whether ``source`` need work no more."""
-        return self._over or source in self._dismissed or source in self._released
+    # ---- for the threads that hash
 
-    # ---- for whoever hashes
-
-    def shares(self, index: int) -> Sequence[Contribution]:
-        """Who delivered what of piece ``index``, which is complete and not judged."""
+    def contributions(self, piece: int) -> Sequence[Contribution]:
+        """What each source delivered of a complete piece that is not verified."""
         with self._lock:
-            return self._ledger.shares(index)
+            return self._scheduler.contributions(piece)
 
-    def case(self, index: int) -> Sequence[Contribution]:
-        """What ``right`` wants digests of: the shares of piece ``index`` when it was wrong."""
-        case = self._blame.case(
-            index
-        )  # nobody else changes it: a piece is complete, and judged, once at a time
-        return case.shares if case is not None else ()
+    def failed_contributions(self, piece: int) -> Sequence[Contribution]:
+        """Contributions to earlier attempts at ``piece``, whose digests ``piece_passed`` wants."""
+        return self._scheduler.failed_contributions(piece)  # changed by this thread only
 
-    def right(self, index: int, digests: Sequence[bytes] = ()) -> Judgement:
-        """Piece ``index`` is what its hash says; ``digests``: the SHA-1 of each share in ``case``."""
+    def piece_passed(self, piece: int, digests: Sequence[bytes] = ()) -> PieceResult:
+        """``piece`` matches its hash; ``digests``: of the ranges of ``failed_contributions``."""
         with self._lock:
-            case = self._blame.case(index)
-            charges = self._blame.right(index, digests)
-            deliverers = self._ledger.right(index)
-            for source, amount in deliverers.items():
-                self._verified_from[source] = self._verified_from.get(source, 0) + amount
-            cleared = case.suspects.difference(charge.source for charge in charges) if case else ()
-            more = self._plan.probation.right(index, {*deliverers, *cleared} if cleared else deliverers)
-            self._over = self._over or self._ledger.complete
-            if more or self._over:
-                self.changed.notify_all()
-            return Judgement(deliverers, charges)
+            return self._wake_for(self._scheduler.piece_passed(piece, digests))
 
-    def wrong(
-        self, index: int, evidence: Sequence[Evidence] | None = None, witness: bool = False
-    ) -> Judgement:
-        """Piece ``index`` is not: it will be fetched again.
-
-        ``evidence``: what each of its shares was; needed if there are several deliverers. Then one owner
-        shall deliver it whole, and that is another one if there is one (``witness``).
-        """
+    def piece_failed(self, piece: int, evidence: Sequence[Evidence]) -> PieceResult:
+        """``piece`` does not match its hash; ``evidence``: its contributions."""
         with self._lock:
-            if evidence is None:
-                evidence = [Evidence(share, b"") for share in self._ledger.shares(index)]
-                assert len({item.share.source for item in evidence}) <= 1, "several deliverers"
-            charges = self._blame.wrong(index, evidence)
-            case = self._blame.case(index)
-            deliverers = self._ledger.wrong(index)
-            suspects, attempts = (case.suspects, len(case.attempts)) if case is not None else ((), 0)
-            self._plan.probation.wrong(index, suspects, witness, self._clock(), attempts)
-            self.changed.notify_all()
-            return Judgement(deliverers, charges)
+            return self._wake_for(self._scheduler.piece_failed(piece, evidence))
 
-    def trusts(self, source: Peer) -> bool:
-        """Whether a piece of ``source`` was verified, and nothing speaks against it."""
-        return self._plan.probation.trusts(source)
-
-    def helpless(self, now: float) -> bool:
-        """Whether nobody has been asked for anything for a while, although something is missing; or nothing
-        has come for a longer one from whoever was asked.
-        """
-        with self._lock:
-            if self._plan.outstanding:
-                self._asking_at = now
-            return now - self._asking_at > HELPLESS or now - self._landed_at > FRUITLESS
-
-    @property
-    def suspects(self) -> int:
-        """How many of those who work wait for others to find out which of them sent wrong bytes."""
-        with self._lock:
-            return self._plan.suspects()
-
-    def verified_from(self, source: Peer) -> int:
-        """Bytes of verified pieces that ``source`` delivered."""
-        with self._lock:
-            return self._verified_from.get(source, 0)
+    def _wake_for(self, result: PieceResult) -> PieceResult:
+        if result.frees_work:
+            self.wake()
+        return result

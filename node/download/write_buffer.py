@@ -1,12 +1,12 @@
-"""Where one source's bytes land: gathered in memory into a run, then written and hashed in one go.
+"""Where one source's bytes go: gathered in memory into a run, then written and hashed in one go.
 
-A datagram is small; writing each one by itself, and reading a piece again to hash it, would cost more than
-all the rest. So what arrives in order is gathered into a buffer of bounded size. Then a hashing thread, or
-the owner's own, writes it, has it counted, and hashes what pieces it completes, straight from memory where
-all of a piece is in it.
+A datagram is small. To write each one by itself, and to read a piece again to hash it, would cost more than
+everything else. So bytes that arrive in order are gathered in a buffer of bounded size. Then a hashing
+thread, or the source's own thread, writes the run, has it counted, and hashes the pieces that it completes,
+from memory if the whole piece is in the run.
 
-A run ends where its block does, where bytes arrive out of order, when it is ``MAX_AGE`` old, and when its
-source pauses. What has landed is counted only once it is in the file.
+A run ends where its buffer ends, where bytes arrive out of order, when it is ``MAX_AGE`` old, and when its
+source pauses. Bytes are counted only once they are in the file.
 """
 
 from __future__ import annotations
@@ -14,26 +14,29 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from common.errors import DownloadFailed, SwarmError
+from common.errors import SwarmError
 from common.metainfo import Metainfo
-from node.content.hashing import HashPool, Verdict, hash_range
-from node.download.disk_full import Part
+from node.content.hashing import Job, Verdict, hash_range
+from node.content.positional_file import Buffer
 from node.download.state import DownloadState
+from node.download.unexpected import unexpected_fault
 from node.peer import Peer
+from node.scheduling.base import Span
 
-BLOCK = 1 << 20  # bytes of a run, at most; larger pieces are hashed from the file
-SPARE_BUFFERS = 4  # beyond one for each source: runs being written and hashed meanwhile
+MAX_RUN = 1 << 20  # bytes of a run; larger pieces are hashed from the file
+SPARE_BUFFERS = 4  # beyond one for each source: runs that are being written and hashed
 MAX_AGE = 0.2  # seconds that a byte may wait to be written and counted
 
 
 class BufferPool:
-    """Buffers of one length, made when first needed, a bounded number of them.
+    """A bounded number of buffers of one length, made when first needed.
 
-    Once ``most_full`` (None: any number) wait to be written and hashed by other threads, whoever wants a
-    buffer waits, too: more would make nothing faster, but push each other out of the processor's cache.
+    Once ``most_full`` of them (None: any number) wait for a hashing thread, a thread that wants a buffer
+    waits, too. More full buffers would make nothing faster, but push each other out of the processor's cache.
     """
 
     def __init__(self, length: int, count: int, most_full: int | None = None) -> None:
@@ -45,7 +48,7 @@ class BufferPool:
         self._changed = threading.Condition()
 
     def take(self, stopping: Callable[[], bool]) -> memoryview | None:
-        """A buffer, once one is free; None if ``stopping()`` says so before."""
+        """A buffer, as soon as one is free; None if ``stopping()`` is true before."""
         with self._changed:
             while not self._free or len(self._full) >= self._most_full:
                 if self._unmade and len(self._full) < self._most_full:
@@ -56,13 +59,13 @@ class BufferPool:
                 self._changed.wait(MAX_AGE)
             return self._free.pop()
 
-    def full(self, buffer: memoryview) -> None:
-        """It is full, and waits until it is written and hashed."""
+    def mark_full(self, buffer: memoryview) -> None:
+        """``buffer`` waits for a hashing thread."""
         with self._changed:
             self._full.add(id(buffer))
 
-    def give(self, buffer: memoryview) -> None:
-        """Here it is again."""
+    def put(self, buffer: memoryview) -> None:
+        """``buffer`` is free again."""
         with self._changed:
             self._full.discard(id(buffer))
             self._free.append(buffer)
@@ -70,66 +73,83 @@ class BufferPool:
 
 
 def pool_for(metainfo: Metainfo, sources: int) -> BufferPool:
-    """Buffers for a download from ``sources`` owners at a time; of whole pieces, unless these are longer."""
-    length = BLOCK // metainfo.piece_length * metainfo.piece_length or BLOCK
-    return BufferPool(min(length, metainfo.size), sources + SPARE_BUFFERS, SPARE_BUFFERS)
+    """Buffers for a download from ``sources`` peers at a time, of whole pieces unless these are longer."""
+    return BufferPool(buffer_length(metainfo), sources + SPARE_BUFFERS, SPARE_BUFFERS)
 
 
-class Site(Protocol):
-    """What landing needs of its download."""
+def buffer_length(metainfo: Metainfo) -> int:
+    """Bytes of a buffer: whole pieces, unless these are longer."""
+    length = MAX_RUN // metainfo.piece_length * metainfo.piece_length or MAX_RUN
+    return min(length, metainfo.size)
+
+
+class WritableContent(Protocol):
+    """The bytes of an unfinished download: on disk, or in memory in the simulator."""
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        """Write ``buffers`` in sequence from ``offset`` on. DiskFull, FileFault."""
+
+    def read_into(self, offset: int, buffer: memoryview) -> object:
+        """Fill ``buffer`` with the bytes from ``offset`` on. FileFault."""
+
+
+class JobRunner(Protocol):
+    """Runs jobs that write and hash: ``HashPool``, or virtual time in the simulator."""
+
+    def runs_inline(self, size: int, active_sources: Callable[[], int]) -> bool:
+        """True if the calling thread should hash ``size`` bytes itself."""
+
+    def run(self, job: Job, inline: bool = False) -> bool:
+        """Call ``job(buffer)`` on some thread; False if it will not be called."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where all sources of one download deliver."""
 
     metainfo: Metainfo
-    board: DownloadState
-
-    def judged(self, piece: int, verdict: Verdict) -> None:
-        """A piece was hashed: right, wrong, or why it could not be."""
-        ...
+    state: DownloadState
+    content: WritableContent
+    jobs: JobRunner
+    buffers: BufferPool
+    on_piece_hashed: Callable[[int, Verdict], None]  # piece index; called on the thread that hashed
+    cancel: Callable[[Sequence[tuple[Peer, Span]]], None]  # requests that another source made superfluous
 
 
 class WriteBuffer:
-    """The bytes of ``source``; for its thread only, but for the jobs it hands to the hashing threads."""
+    """The bytes of ``source``. For its thread only, except for the jobs that hashing threads run."""
 
     def __init__(
-        self,
-        source: Peer,
-        site: Site,
-        part: Part,
-        verifier: HashPool,
-        pool: BufferPool,
-        clock: Callable[[], float] = time.monotonic,
+        self, source: Peer, destination: Destination, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._source = source
-        self._site = site
-        self._part = part
-        self._verifier = verifier
-        self._pool = pool
+        self._to = destination
         self._clock = clock
-        self.began = False  # whether anything came
-        self.checked = True  # whether checksums protect what is delivered
-        self._buffer: memoryview | None = None  # that the run is gathered in
-        self._kept: memoryview | None = None  # one for the next run
-        self._start = self._end = 0  # the run gathered so far: bytes [start, end) of the content
-        self._limit = 0  # where its block ends
+        self.used = False  # True once anything came
+        self.checked = True  # True while checksums protect the bytes that come
+        self._buffer: memoryview | None = None  # of the present run
+        self._kept: memoryview | None = None  # for the next run
+        self._start = self._end = 0  # the run so far: bytes [start, end) of the content
+        self._limit = 0  # where its buffer ends
         self._since = 0.0
 
-    def deliver(self, offset: int, payload: bytes | memoryview) -> None:
-        """Take bytes of the content; the view is not needed any more when this returns."""
+    def add(self, offset: int, payload: bytes | memoryview) -> None:
+        """Take bytes of the content. The view is not used any more when this returns."""
         end = offset + len(payload)
         if offset == self._end and end < self._limit and self._buffer is not None:  # nearly always
             self._buffer[offset - self._start : end - self._start] = payload
             self._end = end
             if self._clock() - self._since > MAX_AGE:
-                self._hand_over()
+                self._flush_run()
         else:
-            self._deliver_across(offset, payload)
+            self._add_across_runs(offset, payload)
 
-    def _deliver_across(self, offset: int, payload: bytes | memoryview) -> None:
-        """Take bytes that begin a run, or end one."""
+    def _add_across_runs(self, offset: int, payload: bytes | memoryview) -> None:
         while payload:
             if offset != self._end or self._buffer is None:
-                self._hand_over()
-                if not self._begin(offset):  # over, for this source at least: somebody else shall fetch them
-                    self._site.board.give_back([(offset, offset + len(payload))], self._source)
+                self._flush_run()
+                if not self._begin_run(offset):  # the source is to end: others fetch these bytes
+                    self._to.state.give_back(self._source, [(offset, offset + len(payload))])
                     return
             assert self._buffer is not None
             at, rest = offset - self._start, payload[self._limit - offset :]
@@ -139,75 +159,74 @@ class WriteBuffer:
             offset = self._end = offset + len(payload)
             payload = rest
             if offset == self._limit or self._clock() - self._since > MAX_AGE:
-                self._hand_over()
+                self._flush_run()
 
-    def _begin(self, offset: int) -> bool:
-        self.began = True
-        board, source = self._site.board, self._source
-        self._buffer, self._kept = self._kept or self._pool.take(lambda: board.over_for(source)), None
-        length = self._pool.length
+    def _begin_run(self, offset: int) -> bool:
+        self.used = True
+        state, source, buffers = self._to.state, self._source, self._to.buffers
+        self._buffer, self._kept = self._kept or buffers.take(lambda: state.is_closed(source)), None
+        length = buffers.length
         self._start = self._end = offset
-        if board.picking:  # a piece is passed on as soon as it is verified: it does not wait for the next one
-            length = min(length, self._site.metainfo.piece_length)
+        if state.picks_by_piece:  # other nodes wait for each piece, so it does not wait for the next one
+            length = min(length, self._to.metainfo.piece_length)
         self._limit = (offset // length + 1) * length
         self._since = self._clock()
         return self._buffer is not None
 
     def flush(self) -> None:
-        """Have what was gathered written, counted and, where it completes pieces, hashed; keep no buffer."""
-        self._hand_over()
+        """Have the run written, counted and hashed; keep no buffer."""
+        self._flush_run()
         if self._kept is not None:
-            self._pool.give(self._kept)
+            self._to.buffers.put(self._kept)
             self._kept = None
 
-    def _hand_over(self) -> None:
-        """The run ends here. What is done at once leaves its buffer to the next run."""
+    def _flush_run(self) -> None:
+        """End the run. If this thread writes it, the next run uses the same buffer."""
         buffer, self._buffer = self._buffer, None
         if buffer is None:
             return
-        start, end, checked = self._start, self._end, self.checked  # now: later they are the next run's
-        size = max(end - start, self._site.metainfo.piece_length)  # all of a piece may have to be hashed
-        at_once = self._verifier.runs_inline(size, self._site.board.hands)
-        if at_once:
+        start, end, checked = self._start, self._end, self.checked  # the job may run during the next run
+        size = max(end - start, self._to.metainfo.piece_length)  # a whole piece may have to be hashed
+        inline = self._to.jobs.runs_inline(size, self._to.state.busy_sources)
+        if inline:
             self._kept = buffer
         else:
-            self._pool.full(buffer)
+            self._to.buffers.mark_full(buffer)
 
         def job(scratch: memoryview) -> None:
-            fault: SwarmError | None = DownloadFailed("stopped by a fault of this program")
             try:
-                self._land(start, end, checked, buffer[: end - start], scratch)
-                fault = None
-            finally:  # whatever happened: the buffer goes round, and nobody waits for bytes that never land
-                if not at_once:
-                    self._pool.give(buffer)
-                if fault is not None:
-                    self._site.board.stop(fault)
+                self._write_run(start, end, checked, buffer[: end - start], scratch)
+            except SwarmError as fault:
+                self._to.state.stop(fault)
+            except Exception as error:  # a fault of this program must not leave threads waiting
+                self._to.state.stop(unexpected_fault(self._to.metainfo.name, error))
+            finally:
+                if not inline:
+                    self._to.buffers.put(buffer)
 
-        if not self._verifier.run(job, at_once) and not at_once:
-            self._pool.give(buffer)
+        if not self._to.jobs.run(job, inline) and not inline:
+            self._to.buffers.put(buffer)
 
-    def _land(self, start: int, end: int, checked: bool, run: memoryview, scratch: memoryview) -> None:
-        """On a hashing thread, or the owner's own: write, count, hash what of the run is still wanted."""
-        board = self._site.board
-        for first, last in board.accept(self._source, start, end):
+    def _write_run(self, start: int, end: int, checked: bool, run: memoryview, scratch: memoryview) -> None:
+        """Write, count and hash the bytes of the run that are still wanted."""
+        state = self._to.state
+        accepted = state.accept(self._source, start, end)
+        if accepted.cancels:
+            self._to.cancel(accepted.cancels)
+        for first, last in accepted.ranges:
             part = run[first - start : last - start]
-            try:
-                self._part.write(first, (part,))
-            except SwarmError as error:
-                board.stop(error)
-                return
-            for piece in board.arrived(self._source, first, last, checked):
-                self._site.judged(piece, self._verdict(piece, first, last, part, scratch))
+            self._to.content.write(first, (part,))
+            for piece in state.arrived(self._source, first, last, checked):
+                self._to.on_piece_hashed(piece, self._verdict(piece, first, last, part, scratch))
 
     def _verdict(self, piece: int, start: int, end: int, run: memoryview, scratch: memoryview) -> Verdict:
-        metainfo = self._site.metainfo
+        metainfo = self._to.metainfo
         first, last = metainfo.geometry.piece_range(piece)
         if start <= first and last <= end:
             digest = hashlib.sha1(run[first - start : last - start], usedforsecurity=False).digest()
-        else:  # parts of it came earlier, or from others: they are in the file by now
+        else:  # parts of it came earlier, or from other sources, and are in the file
             try:
-                digest = hash_range(self._part.read_into, first, last, scratch)
+                digest = hash_range(self._to.content.read_into, first, last, scratch)
             except SwarmError as error:
                 return error
         return digest == metainfo.piece_hash(piece)

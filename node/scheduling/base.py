@@ -1,58 +1,83 @@
-"""What divides the missing bytes among the sources: one interface, whatever the sources hold."""
+"""The picker interface: which bytes a source requests next, whatever the sources hold."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from node.peer import Peer
 
+Span: TypeAlias = tuple[int, int]  # half-open bytes of the content
+RateOf: TypeAlias = Callable[[Peer], float]  # bytes a second that a source delivered lately
 
-class Strategy(Protocol):
-    """Divides the bytes that nobody was asked for yet. All ranges are half-open bytes of the content.
 
-    Obligations: each byte is handed out once for each time that it was put in; only to a source that works,
-    and that holds it; and as long as anything is left that a source holds, ``take`` finds some of it. Not
-    thread-safe: whoever owns it locks.
+class Picker(Protocol):
+    """Divides the bytes that were not requested yet among the sources.
+
+    Obligations: each byte is given out once for each time that it was put in; only to a source that takes
+    part and holds it; and while a source holds any byte that is left, ``take`` finds some for it. Not
+    thread-safe: the caller locks.
     """
 
     def start(self, sources: Sequence[Peer]) -> None:
-        """The first sources."""
+        """Take in the first sources."""
         ...
 
     def join(self, source: Peer) -> None:
-        """A further source."""
+        """Take in one more source. It holds everything as far as the picker knows."""
         ...
 
     def leave(self, source: Peer) -> None:
-        """``source`` works no more: its rest is nobody's, until the others come for it."""
+        """``source`` takes part no longer; its bytes are free for the others."""
         ...
 
-    def has(self, source: Peer, piece: int) -> bool:
-        """Whether ``source`` works and holds ``piece``."""
+    def holds(self, source: Peer, piece: int) -> bool:
+        """True if ``source`` takes part and holds ``piece``, as far as it is known."""
         ...
 
-    def take(self, source: Peer, limit: int, seconds_left: Callable[[Peer], float]) -> tuple[int, int] | None:
-        """At most ``limit`` bytes for ``source`` to be asked for now; None if nothing is left for it.
+    def take(self, source: Peer, limit: int) -> Span | None:
+        """Take out about ``limit`` bytes at most for ``source`` to request now; None if none are left for it.
 
-        A crumb more where that ends a piece.
-
-        ``seconds_left(other)`` estimates how long a source will need for its rest; the slowest is robbed.
+        A range may be a few bytes longer where that completes a piece.
         """
         ...
 
-    def refill(self, source: Peer, seconds_left: Callable[[Peer], float]) -> bool:
-        """See that ``source`` has something to take; whether it has."""
+    def take_piece(self, source: Peer) -> Span | None:
+        """Take out a whole piece that ``source`` holds and of which no byte was taken, if there is one."""
         ...
 
-    def claim(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
+    def has_work(self, source: Peer) -> bool:
+        """True if ``take`` would find something."""
         ...
 
-    def give_back(self, spans: Iterable[tuple[int, int]]) -> None:
-        """Ranges that were taken and did not come, or came wrong."""
+    def claim(self, start: int, end: int) -> list[Span]:
+        """Take out every byte of ``[start, end)`` that is left, whichever source it was meant for."""
         ...
 
-    def rest(self, source: Peer) -> int:
-        """Bytes that ``source`` was given and has not been asked for yet."""
+    def give_back(self, spans: Iterable[Span]) -> None:
+        """Put in bytes that were taken and did not arrive, or arrived wrong."""
         ...
+
+    def remaining(self, source: Peer) -> int:
+        """Bytes that are meant for ``source`` and were not taken yet."""
+        ...
+
+
+class PieceOrder(Protocol):
+    """Chooses the next piece to request from a source. Made once for each download.
+
+    A class of this interface replaces rarest first in a lab.
+    """
+
+    def choose(self, available: Sequence[int], availability: Sequence[int], rng: random.Random) -> int:
+        """One of ``available``: the pieces that the source holds and that were not requested yet, ascending.
+
+        ``availability[i]`` is the number of partial peers that are known to hold piece ``i``.
+        """
+        ...
+
+
+def slowest_first(picker: Picker, sources: Iterable[Peer], rate_of: RateOf) -> list[Peer]:
+    """``sources`` by the seconds that they need for their remaining bytes, the slowest first."""
+    return sorted(sources, key=lambda source: picker.remaining(source) / (rate_of(source) + 1), reverse=True)

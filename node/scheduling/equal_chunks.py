@@ -1,23 +1,25 @@
-"""Who fetches which bytes: equal chunks at first, halves of the slowest one's rest later.
+"""Equal chunks for all sources, as in the course report; then work stealing.
 
-All ranges are half-open bytes of the torrent's content. Not thread-safe:
-whoever owns it locks.
+Each source gets a chunk of nearly equal size. A source that has finished its chunk steals half of the bytes
+that the slowest one has not requested yet (work stealing: Blumofe and Leiserson, 1999).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from common.ranges import RangeSet
 from node.peer import Peer
+from node.scheduling.base import RateOf, Span, slowest_first
 
-SMALLEST_THEFT = 16 * 1024  # bytes; a rest with less than two of these changes hands whole
+SMALLEST_THEFT = 16 * 1024  # bytes; a remainder of less than two of these is stolen whole
 
 
 def split_file_owners(missing: RangeSet, owners: int, piece_length: int) -> list[RangeSet]:
     """``missing`` in ``owners`` chunks of nearly equal size (the report's ``split_file_owners``).
 
-    They are cut between pieces, so that each piece has one deliverer. A small file may leave some empty.
+    The chunks are cut between pieces, so that each piece comes from one source. Chunks of a small file may
+    be empty.
     """
     rest = RangeSet(missing)
     chunks: list[RangeSet] = []
@@ -37,102 +39,129 @@ def split_file_owners(missing: RangeSet, owners: int, piece_length: int) -> list
 
 
 class EqualChunks:
-    """The bytes still to be asked for, divided among the sources that work on them."""
+    """Picker for sources that all hold everything."""
 
-    def __init__(self, missing: Iterable[tuple[int, int]], piece_length: int, begin_at: float = 0.0) -> None:
-        """``begin_at``: where a lone source begins, as a fraction of what is missing, in [0, 1)."""
+    def __init__(
+        self, missing: Iterable[Span], piece_length: int, rate_of: RateOf, begin_at: float = 0.0
+    ) -> None:
+        """``begin_at``: where a lone source begins, as a fraction of the missing bytes, in [0, 1)."""
         self._piece_length = piece_length
+        self._rate_of = rate_of
         self._begin_at = begin_at
-        self._pool = RangeSet(missing)  # nobody's yet
+        self._free = RangeSet(missing)  # in no chunk
+        self._size = max((end for _, end in self._free), default=0)
         self._chunks: dict[Peer, RangeSet] = {}
 
     def start(self, sources: Sequence[Peer]) -> None:
-        """Divide what is nobody's into equal chunks, one for each of ``sources``.
+        """Divide the free bytes into equal chunks, one for each source.
 
-        With one source there is nothing to divide. It may begin anywhere: nodes that start together at one
-        seed, and do not know of each other yet, then begin with different pieces.
+        A lone source may begin anywhere: nodes that start together at one seed, before they know of each
+        other, then request different pieces.
         """
         later = self._begin_later() if len(sources) == 1 else RangeSet()
-        parts = split_file_owners(self._pool, len(sources), self._piece_length)
-        self._pool = later
-        self._chunks.update(zip(sources, parts, strict=True))
+        chunks = split_file_owners(self._free, len(sources), self._piece_length)
+        self._free = later
+        self._chunks.update(zip(sources, chunks, strict=True))
 
     def _begin_later(self) -> RangeSet:
-        """Take out of the pool what lies before the place to begin at: nobody's until the rest is done."""
+        """Take out of the free bytes those before ``begin_at``."""
         later = RangeSet()
-        limit = int(self._pool.total * self._begin_at)
+        limit = int(self._free.total * self._begin_at)
         while limit > 0:
-            start, end = self._pool.take_first(limit) or (0, 0)
+            start, end = self._free.take_first(limit) or (0, 0)
             later.add(start, end)
             limit -= end - start
-        if self._pool:
-            at = self._pool.first
+        if self._free:
+            at = self._free.first
             for span in later.cut(at // self._piece_length * self._piece_length, at):  # between pieces
-                self._pool.add(*span)
+                self._free.add(*span)
         return later
 
     def join(self, source: Peer) -> None:
-        """A further source: it begins with nothing, and takes what is nobody's or steals."""
+        """Take in one more source: it begins with free bytes, or steals."""
         self._chunks.setdefault(source, RangeSet())
 
     def leave(self, source: Peer) -> None:
-        """``source`` works no more: its rest is nobody's, until the others come for it."""
+        """``source`` takes part no longer; its chunk is free for the others."""
         for span in self._chunks.pop(source, RangeSet()):
-            self._pool.add(*span)
+            self._free.add(*span)
 
-    def give_back(self, spans: Iterable[tuple[int, int]]) -> None:
-        """Ranges that were taken and did not come, or came wrong."""
+    def give_back(self, spans: Iterable[Span]) -> None:
+        """Put in bytes that were taken and did not arrive, or arrived wrong."""
         for span in spans:
-            self._pool.add(*span)
+            self._size = max(self._size, span[1])
+            self._free.add(*span)
 
-    def claim(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
-        spans = self._pool.cut(start, end)
+    def claim(self, start: int, end: int) -> list[Span]:
+        """Take out every byte of ``[start, end)`` that is left, whichever source it was meant for."""
+        spans = self._free.cut(start, end)
         for chunk in self._chunks.values():
             spans += chunk.cut(start, end)
         return spans
 
-    def has(self, source: Peer, piece: int) -> bool:
-        """Whether ``source`` has ``piece`` to give: here everybody has everything."""
+    def holds(self, source: Peer, piece: int) -> bool:
+        """True if ``source`` takes part: all sources hold everything."""
         return source in self._chunks
 
-    def rest(self, source: Peer) -> int:
-        """Bytes that ``source`` has not asked for yet."""
+    def remaining(self, source: Peer) -> int:
+        """Bytes that are meant for ``source`` and were not taken yet."""
         return self._chunks[source].total if source in self._chunks else 0
 
-    def take(self, source: Peer, limit: int, seconds_left: Callable[[Peer], float]) -> tuple[int, int] | None:
-        """At most ``limit`` bytes for ``source`` to ask for now; None if there is nothing left to take.
+    def take(self, source: Peer, limit: int) -> Span | None:
+        """At most ``limit`` bytes of the source's chunk, which is refilled when it is empty."""
+        return self._chunks[source].take_first(limit) if self.has_work(source) else None
 
-        ``seconds_left(other)`` estimates how long a source will need for its rest; the slowest is robbed.
-        """
-        return self._chunks[source].take_first(limit) if self.refill(source, seconds_left) else None
+    def take_piece(self, source: Peer) -> Span | None:
+        """A whole piece of which no byte was taken: from its own chunk, free, or stolen."""
+        if source not in self._chunks:
+            return None
+        for ranges in (self._chunks[source], self._free):
+            for piece in self._whole_pieces(ranges):
+                ranges.cut(*piece)
+                return piece
+        others = (other for other in self._chunks if other != source)
+        for victim in slowest_first(self, others, self._rate_of):
+            pieces = list(self._whole_pieces(self._chunks[victim]))
+            if pieces:
+                self._chunks[victim].cut(*pieces[-1])  # the victim begins with its first one
+                return pieces[-1]
+        return None
 
-    def refill(self, source: Peer, seconds_left: Callable[[Peer], float]) -> bool:
-        """See that ``source`` has a chunk if there is anything left to take; whether it has one."""
+    def _whole_pieces(self, ranges: RangeSet) -> Iterator[Span]:
+        """The pieces that lie in ``ranges`` from their first byte to their last."""
+        for start, end in ranges:
+            first = -(-start // self._piece_length) * self._piece_length
+            for begin in range(first, end, self._piece_length):
+                until = begin + self._piece_length
+                if until <= end or end == self._size:  # the last piece may be shorter
+                    yield begin, min(until, end)
+
+    def has_work(self, source: Peer) -> bool:
+        """True if there is something for ``source`` to take. Refills an empty chunk."""
         chunk = self._chunks.get(source)
         if chunk is None:
             return False
         if not chunk:
-            self._find_work(source, chunk, seconds_left)
+            self._refill(source, chunk)
         return bool(chunk)
 
-    def _find_work(self, source: Peer, chunk: RangeSet, seconds_left: Callable[[Peer], float]) -> None:
-        if self._pool:
-            share = -(-self._pool.total // len(self._chunks))
-            first = self._pool.first
+    def _refill(self, source: Peer, chunk: RangeSet) -> None:
+        if self._free:
+            share = -(-self._free.total // len(self._chunks))
+            first = self._free.first
             end = -(-(first + share) // self._piece_length) * self._piece_length
-            for span in self._pool.cut(first, end):
+            for span in self._free.cut(first, end):
                 chunk.add(*span)
             return
-        others = [other for other, rest in self._chunks.items() if other != source and rest]
-        for victim in sorted(others, key=seconds_left, reverse=True):
+        victims = [other for other, rest in self._chunks.items() if other != source and rest]
+        for victim in slowest_first(self, victims, self._rate_of):
             for span in self._steal_half(self._chunks[victim]):
                 chunk.add(*span)
             if chunk:
                 return
 
-    def _steal_half(self, rest: RangeSet) -> list[tuple[int, int]]:
-        """The higher half of ``rest``, cut between pieces where there are several."""
+    def _steal_half(self, rest: RangeSet) -> list[Span]:
+        """The higher half of ``rest``, cut between pieces where it has several."""
         total = rest.total
         taken = rest.take_last(total if total < 2 * SMALLEST_THEFT else total // 2)
         start, end = taken[0]

@@ -1,11 +1,9 @@
-"""What was asked of whom and has not landed; and what of it is so late that another one is asked as well.
+"""Requests in progress, per source, and which of them are overdue and go to a second source (endgame, BEP 3).
 
-Pure; whoever owns it locks. Theory of operation. Every byte that is handed out to a source stays in that
-source's account until it is accepted (it is about to be written), given back, or accepted from another. So a
-byte that two sources were asked for is written and counted for the first of them, and whatever the second
-one sends of it is dropped before it touches the file: a late answer can neither be counted twice nor
-overwrite a piece that is verified already. A byte is asked of two sources at most at a time, and what that
-may cost is bounded by a budget.
+Every byte that a source was asked for stays in its account until it arrives, is returned, or arrives from
+another source. So a byte that was requested twice is written and counted for the first source that delivers
+it. Bytes that arrive later are dropped before they touch the file: they can neither be counted twice nor
+overwrite a verified piece. A byte is requested from two sources at most, and a budget bounds the cost.
 """
 
 from __future__ import annotations
@@ -13,87 +11,114 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
+from typing import NamedTuple
 
 from common.ranges import RangeSet
 from node.peer import Peer
+from node.scheduling.base import Span
 
-Span = tuple[int, int]
+LOOK_INTERVAL = 0.1  # seconds between two searches for overdue requests after one that found none
+OVERDUE_FACTOR = 2.0  # a request is overdue after this many times the usual response time
+MIN_TIMEOUT = 0.5  # seconds before any request is overdue
+UNKNOWN_TIMEOUT = 2.0  # seconds before a request is overdue while no response time is known
+ENDGAME_BUDGET = 0.02  # of the content: bytes that may arrive twice, in all
+MIN_ENDGAME_BUDGET = 1 << 18  # bytes; the same for small content: one request
+RESPONSE_WEIGHT = 0.25  # of the latest response time in the smoothed one
 
-LOOK_INTERVAL = 0.1  # seconds between two looks for what is late, where one was in vain
-SLOWER = 2.0  # times as long as usual, before another source is asked as well
-SHORTEST_PATIENCE = 0.5  # seconds; who answers within them is never too slow
-UNKNOWN_PATIENCE = 2.0  # seconds, while nothing has landed from anybody
-TWICE_SHARE = 0.02  # of the content: bytes that may be asked of two sources in vain, in all
-TWICE_AT_LEAST = 1 << 18  # bytes; the same for small content: one request
-WEIGHT = 0.25  # of the latest answer in the smoothed time that a source takes
+
+class Accepted(NamedTuple):
+    """What to do with bytes that arrived."""
+
+    ranges: Sequence[Span]  # to write; the rest came from another source before, or was never requested
+    cancels: Sequence[tuple[Peer, Span]] = ()  # requests to other sources that are superfluous now
+
+
+NOTHING_ACCEPTED = Accepted(())
 
 
 class PendingRequests:
-    """Accounts of all sources of one download. All times are monotonic seconds."""
+    """The requests of one download. All times are monotonic seconds."""
 
     def __init__(self, size: int) -> None:
-        self._asked: dict[Peer, RangeSet] = {}
-        self._orders: dict[Peer, deque[tuple[float, int, int]]] = {}  # when, start, end; oldest first
+        self._pending: dict[Peer, RangeSet] = {}
+        self._requests: dict[Peer, deque[tuple[float, int, int]]] = {}  # time, start, end; oldest first
         self._twice = RangeSet()  # bytes in two accounts
-        self._look_again: dict[Peer, float] = {}  # when ``late`` may find something new for a source
-        self._usual: dict[Peer, float] = {}  # seconds from being asked to having landed, smoothed
-        self._budget = max(int(size * TWICE_SHARE), TWICE_AT_LEAST)
-        self.wasted = 0  # bytes that came from two sources
+        self._look_again: dict[Peer, float] = {}  # when ``overdue`` may find something new for a source
+        self._response: dict[Peer, float] = {}  # seconds from request to arrival, smoothed
+        self._budget = max(int(size * ENDGAME_BUDGET), MIN_ENDGAME_BUDGET)
+        self.wasted = 0  # bytes that arrived and were not wanted
 
-    def asked(self, source: Peer, start: int, end: int, now: float) -> None:
+    def request(self, source: Peer, start: int, end: int, now: float) -> None:
         """``source`` is asked for ``[start, end)``."""
-        self._asked.setdefault(source, RangeSet()).add(start, end)
-        self._orders.setdefault(source, deque()).append((now, start, end))
+        self._pending.setdefault(source, RangeSet()).add(start, end)
+        self._requests.setdefault(source, deque()).append((now, start, end))
+
+    def request_again(self, source: Peer, start: int, end: int, now: float) -> None:
+        """``source`` is asked for ``[start, end)`` in addition to the source that owes it."""
+        self._twice.add(start, end)
+        self.request(source, start, end, now)
 
     def of(self, source: Peer) -> int:
-        """Bytes that ``source`` was asked for and that have not landed."""
-        account = self._asked.get(source)
-        return account.total if account is not None else 0
+        """Bytes that ``source`` owes."""
+        pending = self._pending.get(source)
+        return pending.total if pending is not None else 0
+
+    def owes(self, source: Peer, start: int, end: int) -> bool:
+        """True if ``source`` owes some of ``[start, end)``."""
+        pending = self._pending.get(source)
+        return pending is not None and bool(pending.overlap(start, end))
+
+    def owing(self, start: int, end: int) -> list[Peer]:
+        """The sources that owe some of ``[start, end)``."""
+        return [source for source, pending in self._pending.items() if pending.overlap(start, end)]
 
     @property
-    def debtors(self) -> int:
+    def busy_sources(self) -> int:
         """How many sources owe something."""
-        return sum(map(bool, self._asked.values()))
+        return sum(map(bool, self._pending.values()))
 
     def __bool__(self) -> bool:
-        return any(self._asked.values())
+        return any(self._pending.values())
 
-    def accept(self, source: Peer, start: int, end: int, now: float) -> Sequence[Span]:
-        """``source`` delivered ``[start, end)``: what of it is wanted and may be written. The rest came
-        from another one before, or was never asked for.
-        """
-        account = self._asked.get(source)
-        taken = account.cut(start, end) if account is not None else []
+    def accept(self, source: Peer, start: int, end: int, now: float) -> Accepted:
+        """``source`` delivered ``[start, end)``."""
+        pending = self._pending.get(source)
+        taken = pending.cut(start, end) if pending is not None else []
         self.wasted += (end - start) - sum(e - s for s, e in taken)
-        for span in taken:
-            for both in self._twice.cut(*span):
-                for other in self._asked.values():
-                    other.cut(*both)
+        cancels = [cancel for span in taken for cancel in self._cancel(span)] if self._twice else ()
         if taken:
-            self._answered(source, now)
-        return taken
+            self._measure_response(source, now)
+        return Accepted(taken, cancels)
 
-    def _answered(self, source: Peer, now: float) -> None:
-        """The oldest order that has landed tells how long it takes."""
+    def _cancel(self, span: Span) -> list[tuple[Peer, Span]]:
+        """Strike out what other sources owe of ``span``."""
+        return [
+            (other, gone)
+            for both in self._twice.cut(*span)
+            for other, pending in self._pending.items()
+            for gone in pending.cut(*both)
+        ]
+
+    def _measure_response(self, source: Peer, now: float) -> None:
         for at in self._settled(source):
-            before = self._usual.get(source, now - at)
-            self._usual[source] = before + WEIGHT * (now - at - before)
+            before = self._response.get(source, now - at)
+            self._response[source] = before + RESPONSE_WEIGHT * (now - at - before)
 
     def _settled(self, source: Peer) -> list[float]:
-        """Forget the oldest orders of which nothing is awaited any more; when they were made."""
-        orders, account, times = self._orders[source], self._asked[source], []
-        while orders and not account.overlap(*orders[0][1:]):
-            times.append(orders.popleft()[0])
+        """Forget the oldest requests of which nothing is owed any more; returns when they were made."""
+        requests, pending, times = self._requests[source], self._pending[source], []
+        while requests and not pending.overlap(*requests[0][1:]):
+            times.append(requests.popleft()[0])
         return times
 
     def give_back(self, source: Peer, spans: Iterable[Span]) -> list[Span]:
-        """``spans`` will not come from ``source``: those of them that nobody is asked for any more."""
-        account = self._asked.get(source)
-        if account is None:
+        """``spans`` will not come from ``source``: those of them that no other source owes."""
+        pending = self._pending.get(source)
+        if pending is None:
             return []
         free: list[Span] = []
         for span in spans:
-            for start, end in account.cut(*span):
+            for start, end in pending.cut(*span):
                 rest = RangeSet([(start, end)])
                 for both in self._twice.cut(start, end):
                     rest.cut(*both)
@@ -101,38 +126,36 @@ class PendingRequests:
         self._settled(source)
         return free
 
-    def patience(self, source: Peer) -> float:
-        """Seconds after which ``source``, with nothing else to do, does what another one has not done."""
-        usual = self._usual.get(source)
-        if usual is None:
-            usual = min(self._usual.values(), default=UNKNOWN_PATIENCE / SLOWER)
-        return max(SHORTEST_PATIENCE, SLOWER * usual)
+    # ---- endgame
 
-    def late(self, thief: Peer, limit: int, now: float) -> Iterable[Span]:
-        """Ranges of at most ``limit`` bytes, the longest awaited first, that ``thief`` may be asked for as
-        well; who takes one says so with ``doubled``.
+    def timeout_for(self, thief: Peer) -> float:
+        """Seconds after which an idle ``thief`` may be asked for bytes that another source owes."""
+        usual = self._response.get(thief)
+        if usual is None:
+            usual = min(self._response.values(), default=UNKNOWN_TIMEOUT / OVERDUE_FACTOR)
+        return max(MIN_TIMEOUT, OVERDUE_FACTOR * usual)
+
+    def overdue(self, thief: Peer, limit: int, now: float) -> Iterable[Span]:
+        """Ranges of at most ``limit`` bytes that ``thief`` may be asked for as well, the oldest first.
+
+        The caller says with ``request_again`` which one it took.
         """
         left = self._budget - self.wasted - self._twice.total
         if left <= 0 or now < self._look_again.get(thief, now):
             return
         self._look_again[thief] = now + LOOK_INTERVAL
-        for source, start, end in self._orders_before(now - self.patience(thief), thief):
-            rest = RangeSet(self._asked[source].overlap(start, end))
+        for source, start, end in self._requests_before(now - self.timeout_for(thief), thief):
+            rest = RangeSet(self._pending[source].overlap(start, end))
             for both in self._twice.overlap(start, end):
                 rest.cut(*both)
             for s, e in rest:
                 self._look_again[thief] = now
                 yield s, min(e, s + limit, s + left)
 
-    def _orders_before(self, latest: float, thief: Peer) -> list[tuple[Peer, int, int]]:
-        """What all but ``thief`` were asked for until ``latest``, the oldest first."""
-        orders = []
-        for source, queue in self._orders.items():
+    def _requests_before(self, latest: float, thief: Peer) -> list[tuple[Peer, int, int]]:
+        """Requests to all sources but ``thief`` until ``latest``, the oldest first."""
+        requests = []
+        for source, queue in self._requests.items():
             if source != thief:
-                orders += [(at, source, s, e) for at, s, e in takewhile(lambda o: o[0] <= latest, queue)]
-        return [(source, start, end) for _, source, start, end in sorted(orders)]
-
-    def doubled(self, source: Peer, start: int, end: int, now: float) -> None:
-        """``source`` is asked, as well as another, for ``[start, end)``."""
-        self._twice.add(start, end)
-        self.asked(source, start, end, now)
+                requests += [(at, source, s, e) for at, s, e in takewhile(lambda r: r[0] <= latest, queue)]
+        return [(source, start, end) for _, source, start, end in sorted(requests)]

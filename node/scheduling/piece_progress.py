@@ -1,4 +1,4 @@
-"""What has arrived of a torrent, from whom, and what it turned out to be. Pure; whoever owns it locks."""
+"""The bytes that have arrived of each piece, and the sources that delivered them."""
 
 from __future__ import annotations
 
@@ -9,88 +9,78 @@ from common.bitfield import Bitfield
 from common.geometry import Geometry
 from common.ranges import RangeSet
 from node.peer import Peer
+from node.scheduling.base import Span
 
-MAX_SPANS = 2048  # of one source's bytes in one piece; with more gaps than that, only their number is kept
+MAX_SPANS = 2048  # ranges kept of one source in one piece; with more gaps, only their bytes are counted
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one source delivered of one piece: bytes of the content, merged where they touch.
+    """The bytes that one source delivered of one piece.
 
-    ``checked``: checksums say that they are what it sent. ``spans`` is empty if there were too many to keep.
+    ``checked``: checksums protected them, so they are what the source sent. ``spans`` are merged where they
+    touch, and empty if there were too many to keep.
     """
 
     source: Peer
     checked: bool
     amount: int
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[Span, ...]
 
 
 @dataclass
 class _Parts:
-    """A piece that came in several parts."""
+    """An unverified piece that did not arrive in one go. The keys are source and ``checked``."""
 
     amount: int = 0
     spans: dict[tuple[Peer, bool], RangeSet] = field(default_factory=dict)
     amounts: dict[tuple[Peer, bool], int] = field(default_factory=dict)
-    blurred: set[tuple[Peer, bool]] = field(default_factory=set)
+    truncated: bool = False
 
     def add(self, source: Peer, checked: bool, start: int, end: int) -> None:
         key = (source, checked)
         self.amount += end - start
-        self.amounts[key] = self.amounts.get(key, 0) + end - start
-        if key in self.blurred:
-            return
-        spans = self.spans.setdefault(key, RangeSet())
-        spans.add(start, end)
-        if len(spans) > MAX_SPANS:
-            self.blurred.add(key)
-            del self.spans[key]
+        before = self.amounts.get(key)
+        self.amounts[key] = (before or 0) + end - start
+        spans = self.spans.setdefault(key, RangeSet()) if before is None else self.spans.get(key)
+        if spans is not None:
+            spans.add(start, end)
+            if len(spans) > MAX_SPANS:
+                self.truncated = True
+                del self.spans[key]
 
-    def discard(self, source: Peer) -> list[tuple[int, int]]:
-        gone: list[tuple[int, int]] = []
+    def discard(self, source: Peer) -> list[Span]:
+        """Forget the spans of ``source``; returns them."""
+        gone: list[Span] = []
         for key in [key for key in self.spans if key[0] == source]:
             gone += self.spans.pop(key)
             self.amount -= self.amounts.pop(key)
         return gone
 
-    def shares(self) -> tuple[Contribution, ...]:
-        return tuple(
-            Contribution(source, checked, amount, tuple(self.spans.get((source, checked), ())))
-            for (source, checked), amount in self.amounts.items()
-        )
-
 
 class PieceProgress:
-    """Counts bytes into pieces and remembers who delivered which of them, until each piece is verified.
+    """Counts bytes into pieces, and remembers which source delivered them until the piece is verified.
 
-    The transport reports each byte once for each time it was handed out, so that counting is enough.
+    Each byte is reported once for each time that it was requested, so counting is enough.
     """
 
-    def __init__(self, geometry: Geometry, held: Bitfield) -> None:
+    def __init__(self, geometry: Geometry, have: Bitfield) -> None:
+        """``have``: the verified pieces, which this changes."""
         self._geometry = geometry
-        self._held = held
-        self._whole: dict[int, tuple[Peer, bool]] = {}  # pieces that came in one go: by far the most
-        self._parts: dict[int, _Parts] = {}  # others that are not verified, complete or not
+        self.have = have
+        self._whole: dict[int, tuple[Peer, bool]] = {}  # pieces that arrived in one go: by far the most
+        self._parts: dict[int, _Parts] = {}  # all other pieces that are not verified, complete or not
         self.verified = sum(
-            geometry.piece_length_of(index) for index in range(geometry.piece_count) if index in held
+            geometry.piece_length_of(index) for index in range(geometry.piece_count) if index in have
         )
-        self.received = self.verified  # bytes here, verified or not
+        self.received = self.verified  # bytes in place, verified or not
 
-    def missing(self) -> list[tuple[int, int]]:
-        """The ranges of the pieces that are not held, adjacent ones as they are."""
-        return [self._geometry.piece_range(index) for index in self._held.missing()]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every piece is verified."""
-        return self._held.all()
+    def missing(self) -> list[Span]:
+        """The ranges of the pieces that are not verified, adjacent ones not merged."""
+        return [self._geometry.piece_range(index) for index in self.have.missing()]
 
     def arrived(self, source: Peer, start: int, end: int, checked: bool = True) -> Sequence[int]:
-        """Bytes ``[start, end)`` are in place, from ``source``: the pieces that this completes.
-
-        ``checked``: a checksum says that they are what the source sent.
-        """
+        """Bytes ``[start, end)`` from ``source`` are in place: the pieces that they complete."""
         self.received += end - start
         length, size = self._geometry.piece_length, self._geometry.size
         complete = []
@@ -107,41 +97,53 @@ class PieceProgress:
                 complete.append(index)
         return complete
 
-    def shares(self, index: int) -> tuple[Contribution, ...]:
-        """Who delivered what of piece ``index``, which is not verified."""
+    def is_complete(self, index: int) -> bool:
+        """True if all bytes of the piece are in place and its hash is not known yet."""
+        if index in self._whole:
+            return True
+        parts = self._parts.get(index)
+        return parts is not None and parts.amount == self._geometry.piece_length_of(index)
+
+    def contributions(self, index: int) -> tuple[Contribution, ...]:
+        """What each source delivered of a piece that is not verified."""
         if index in self._whole:
             source, checked = self._whole[index]
             start, end = self._geometry.piece_range(index)
             return (Contribution(source, checked, end - start, ((start, end),)),)
-        parts = self._parts.get(index)
-        return parts.shares() if parts else ()
+        parts = self._parts.get(index) or _Parts()
+        return tuple(
+            Contribution(*key, amount, tuple(parts.spans.get(key, ())))
+            for key, amount in parts.amounts.items()
+        )
 
-    def discard(self, source: Peer) -> list[tuple[int, int]]:
-        """Do without what ``source`` delivered of pieces that are not complete: its ranges, missing again."""
-        spans: list[tuple[int, int]] = []
-        for index, parts in self._parts.items():
-            if parts.amount < self._geometry.piece_length_of(index):
-                spans += parts.discard(source)
+    def discard(self, source: Peer) -> list[Span]:
+        """Forget the bytes of ``source`` in pieces that are not complete; returns their ranges."""
+        spans = [
+            span
+            for index, parts in self._parts.items()
+            if parts.amount < self._geometry.piece_length_of(index)
+            for span in parts.discard(source)
+        ]
         self.received -= sum(end - start for start, end in spans)
         return spans
 
-    def restart(self, index: int) -> list[tuple[int, int]]:
-        """Do without what has come of piece ``index`` so far: its ranges, missing again."""
+    def restart(self, index: int) -> list[Span]:
+        """Forget all bytes of a piece that is not complete; returns their ranges."""
         parts = self._parts.get(index)
-        if parts is None or parts.blurred or parts.amount == self._geometry.piece_length_of(index):
+        if parts is None or parts.truncated or parts.amount == self._geometry.piece_length_of(index):
             return []
         del self._parts[index]
         self.received -= parts.amount
         return [span for spans in parts.spans.values() for span in spans]
 
-    def right(self, index: int) -> Mapping[Peer, int]:
-        """Piece ``index`` matches its hash: count it as held. Returns who delivered it, and how much."""
-        self._held.set(index)
+    def passed(self, index: int) -> Mapping[Peer, int]:
+        """The piece matches its hash. Returns how many bytes each source delivered of it."""
+        self.have.set(index)
         self.verified += self._geometry.piece_length_of(index)
         return self._forget(index)
 
-    def wrong(self, index: int) -> Mapping[Peer, int]:
-        """Piece ``index`` does not match: it is missing again. Returns who delivered it, and how much."""
+    def failed(self, index: int) -> Mapping[Peer, int]:
+        """The piece does not match its hash, and is missing. Returns the bytes of each source."""
         self.received -= self._geometry.piece_length_of(index)
         return self._forget(index)
 

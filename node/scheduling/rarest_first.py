@@ -1,187 +1,228 @@
-"""Who fetches which bytes when some sources have only a part: rarest first. Pure; whoever owns it locks.
+"""Rarest first: the picker for swarms in which some sources hold only a part (Cohen 2003; libtorrent manual).
 
-Theory of operation. A source that has nothing to ask for gets a span: a piece that it holds and that the
-fewest other sources are known to hold, and its neighbours if they are as rare, up to ``SPAN`` bytes. Pieces
-that are begun already come before, so that they are soon whole and can be passed on. Among equals chance
-decides, so that nodes that know the same do not all choose the same; of what no partial owner is known to
-hold each node takes its own turn (``turns``). When nothing is free, half of what another source has not
-asked for yet is stolen, as far as the thief holds it.
+A source without work gets a span: a piece that it holds and that the fewest partial peers are known to hold,
+and the following pieces if they are as rare, up to ``SPAN`` bytes. Pieces that were begun come before all
+others, so that they are soon complete and can be passed on. Among equals the choice is random, so that nodes
+that know the same do not all choose the same. Among pieces that only complete peers hold, each node follows
+an order of its own (``rendezvous``). When nothing is free, the source steals half of what another source has
+not requested yet, as far as it holds that.
 
 Sets of pieces are integers, one bit a piece in the order of a bitfield's bytes: piece 0 is the highest bit.
-So to look at a thousand pieces, or at a million, is one operation.
+One operation on them looks at a thousand pieces, or at a million.
 """
 
 from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from common.bitfield import Bitfield
+from common.geometry import Geometry
 from common.ranges import RangeSet
 from node.peer import Peer
+from node.scheduling.base import PieceOrder, RateOf, Span, slowest_first
 from node.scheduling.equal_chunks import SMALLEST_THEFT
 
 SPAN = 1 << 18  # bytes that a source is given at a time, in whole pieces
-CRUMB = 256  # bytes: a rest of a piece that small is asked for with what comes before it
-ASIDE = 1.0  # seconds for which what an owner of all has sent to others is left to them
-RARITIES = 8  # held by this many partial owners, or more, is all the same
+CRUMB = 256  # bytes: a remainder of a piece this small is requested with the bytes before it
+DEFER_SECONDS = 1.0  # for which a piece that a complete peer sent to another node is left to that node
+RARITIES = 8  # pieces held by this many partial peers, or more, count as equally rare
 
 
 class RarestFirst:
-    """The bytes still to be asked for, given out by rarity. Same interface as ``EqualChunks``."""
+    """Picker for sources of which some hold only a part."""
 
     def __init__(
-        self, missing: Iterable[tuple[int, int]], piece_length: int, size: int, rng: random.Random
+        self,
+        missing: Iterable[Span],
+        geometry: Geometry,
+        rate_of: RateOf,
+        rng: random.Random,
+        order: PieceOrder | None = None,
     ) -> None:
-        self._length, self._size = piece_length, size
-        self._pieces = -(-size // piece_length)
+        """``order`` chooses pieces instead of rarest first."""
+        self._length, self._size = geometry.piece_length, geometry.size
+        self._pieces = geometry.piece_count
+        self._rate_of = rate_of
         self._rng = rng
-        self._pool = RangeSet()  # nobody's yet
+        self._order = order
+        self._pool = RangeSet()  # bytes meant for no source
         self._free = 0  # pieces with bytes in the pool
-        self._begun = 0  # those of them of which other bytes are gone already
+        self._begun = 0  # those of them of which other bytes were taken
         self._chunks: dict[Peer, RangeSet] = {}
         self._held: dict[Peer, int | None] = {}  # None: everything
         self._all = (1 << self._pieces) - 1
-        self._turns = [self._all]
-        self.aside: dict[Peer, int] = {}  # pieces that an owner of all has just sent to others
-        self._aside_until: deque[tuple[float, Peer, int]] = deque()
-        self._insisted = 0  # pieces that were refused for that reason once
-        self._rarities: list[int] | None = None  # pieces by how many hold them; None: to be found out
+        self._own_order = [self._all]
+        self.deferred: dict[Peer, int] = {}  # pieces that a complete peer has just sent to other nodes
+        self._deferred_until: deque[tuple[float, Peer, int]] = deque()
+        self._required = 0  # pieces that are wanted from any source, rare or not
+        self._rarities: list[int] | None = None  # pieces by the number of their holders; None: outdated
         self.give_back(missing)
 
     # ---- the sources
 
     def start(self, sources: Sequence[Peer]) -> None:
-        """The first ``sources``."""
+        """Take in the first sources."""
         for source in sources:
             self.join(source)
 
     def join(self, source: Peer) -> None:
-        """A further source; it holds everything, unless ``told`` says otherwise."""
+        """Take in one more source. It holds everything until ``on_bitfield`` says otherwise."""
         self._chunks.setdefault(source, RangeSet())
         self._held.setdefault(source, None)
 
-    def told(self, source: Peer, held: Bitfield | None) -> bool:
-        """What ``source`` holds; None: everything. What it was given and does not hold is nobody's again:
-        whether that is anything.
-        """
+    def on_bitfield(self, source: Peer, held: Bitfield | None) -> bool:
+        """``source`` holds these pieces; None: all. True if bytes meant for it are free again."""
         self._held[source] = None if held is None else self._set_of(held)
         self._rarities = None
-        wrong = self._not_offered(source)
-        self.give_back(wrong)
-        return bool(wrong)
+        freed = self._not_offered(source)
+        self.give_back(freed)
+        return bool(freed)
 
-    def take_turns(self, turns: Sequence[int]) -> None:
-        """The order among pieces that only complete owners hold: sets of pieces, first things first."""
-        self._turns = [*turns, self._all]
+    def on_have(self, source: Peer, piece: int) -> None:
+        """``source`` holds one piece more."""
+        held = self._held.get(source)
+        if held is not None and not held & self._bit(piece):
+            self._held[source] = held | self._bit(piece)
+            self._rarities = None
+
+    def set_own_order(self, order: Sequence[int]) -> None:
+        """Sets of pieces: this node's order among pieces that only complete peers hold, first ones first."""
+        self._own_order = [*order, self._all]
 
     def leave(self, source: Peer) -> None:
-        """``source`` works no more: its rest is nobody's."""
+        """``source`` takes part no longer; its bytes are free for the others."""
         self.give_back(self._chunks.pop(source, RangeSet()))
-        self.aside.pop(source, None)
+        self.deferred.pop(source, None)
         if self._held.pop(source, None) is not None:
             self._rarities = None
 
-    def give_back(self, spans: Iterable[tuple[int, int]]) -> None:
-        """Ranges that were taken and did not come, or came wrong."""
+    def give_back(self, spans: Iterable[Span]) -> None:
+        """Put in bytes that were taken and did not arrive, or arrived wrong."""
         for start, end in spans:
             self._pool.add(start, end)
-            self._look_at(start, end)
+            self._update_free(start, end)
 
-    def wants_rare(self, start: int) -> bool:
-        """Whether an owner of all may refuse the piece around ``start`` if it is not rare: once, and only if
-        somebody else is known who might have it.
-        """
-        others = any(held is not None for held in self._held.values())
-        return others and not self._insisted & self._bit(start // self._length)
-
-    def insist(self, start: int) -> None:
-        """The piece around ``start`` is wanted from whoever is asked."""
-        self._insisted |= self._bit(start // self._length)
-
-    def passed_on(self, source: Peer, start: int, now: float) -> None:
-        """``source``, an owner of all, has just sent the piece around ``start`` to somebody else."""
-        self.insist(start)
-        piece = self._bit(start // self._length)
-        self.aside[source] = self.aside.get(source, 0) | piece
-        self._aside_until.append((now + ASIDE, source, piece))
-        self.give_back(self._not_offered(source))
-
-    def look_at_clock(self, now: float) -> None:
-        """What was left to others for long enough may be asked for again."""
-        while self._aside_until and self._aside_until[0][0] <= now:
-            _, source, piece = self._aside_until.popleft()
-            left = self.aside.pop(source, 0) & ~piece
-            if left:
-                self.aside[source] = left
-
-    def claim(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Take out what nobody was asked for yet of ``[start, end)``, whoever it was meant for."""
+    def claim(self, start: int, end: int) -> list[Span]:
+        """Take out every byte of ``[start, end)`` that is left, whichever source it was meant for."""
         spans = self._pool.cut(start, end)
-        self._look_at(start, end)
+        self._update_free(start, end)
         for chunk in self._chunks.values():
             spans += chunk.cut(start, end)
         return spans
 
-    def rest(self, source: Peer) -> int:
-        """Bytes that ``source`` has not asked for yet."""
+    def remaining(self, source: Peer) -> int:
+        """Bytes that are meant for ``source`` and were not taken yet."""
         return self._chunks[source].total if source in self._chunks else 0
 
-    def has(self, source: Peer, piece: int) -> bool:
-        """Whether ``source`` is known to hold ``piece``."""
+    def holds(self, source: Peer, piece: int) -> bool:
+        """True if ``source`` takes part and is known to hold ``piece``."""
         return source in self._held and bool(self._holdings(source) & self._bit(piece))
+
+    # ---- super-seeding: pieces that a complete peer sends only while they are rare
+
+    def rare_only(self, source: Peer, start: int) -> bool:
+        """True if ``source`` may reject the piece around ``start`` because it sent it to another node.
+
+        Only a complete peer may, once for each piece, and only if a partial peer is known that might have it.
+        """
+        if self._held.get(source, 0) is not None or self._required & self._bit(start // self._length):
+            return False
+        return any(held is not None for held in self._held.values())
+
+    def require(self, start: int) -> None:
+        """The piece around ``start`` is wanted from any source, rare or not."""
+        self._required |= self._bit(start // self._length)
+
+    def defer(self, source: Peer, start: int, now: float) -> None:
+        """``source``, a complete peer, has just sent the piece around ``start`` to another node."""
+        self.require(start)
+        piece = self._bit(start // self._length)
+        self.deferred[source] = self.deferred.get(source, 0) | piece
+        self._deferred_until.append((now + DEFER_SECONDS, source, piece))
+        self.give_back(self._not_offered(source))
+
+    def expire_deferred(self, now: float) -> None:
+        """Offer pieces again that were deferred for ``DEFER_SECONDS``."""
+        while self._deferred_until and self._deferred_until[0][0] <= now:
+            _, source, piece = self._deferred_until.popleft()
+            left = self.deferred.pop(source, 0) & ~piece
+            if left:
+                self.deferred[source] = left
 
     # ---- work
 
-    def take(self, source: Peer, limit: int, seconds_left: Callable[[Peer], float]) -> tuple[int, int] | None:
-        """At most ``limit`` bytes for ``source`` to ask for now; None if it holds nothing that is left."""
-        if not self.refill(source, seconds_left):
+    def take(self, source: Peer, limit: int) -> Span | None:
+        """About ``limit`` bytes at most of the source's span, which is refilled when it is empty."""
+        if not self.has_work(source):
             return None
         chunk = self._chunks[source]
         rest = self._length - chunk.first % self._length  # of its piece
         return chunk.take_first(rest if limit < rest <= limit + CRUMB else limit)
 
-    def refill(self, source: Peer, seconds_left: Callable[[Peer], float]) -> bool:
-        """See that ``source`` has a span if it holds anything that is left; whether it has one."""
+    def take_piece(self, source: Peer) -> Span | None:
+        """A whole piece that ``source`` holds and of which no byte was taken."""
+        if source not in self._chunks:
+            return None
+        whole = self._free & ~self._begun & self._offers(source)
+        if not whole:
+            return None
+        piece, _ = self._best(source, whole)
+        start, end = piece * self._length, min((piece + 1) * self._length, self._size)
+        self._pool.cut(start, end)
+        self._update_free(start, end)
+        return start, end
+
+    def has_work(self, source: Peer) -> bool:
+        """True if there is something for ``source`` to take. Refills an empty span."""
         chunk = self._chunks.get(source)
         if chunk is None:
             return False
         if not chunk:
             self._pick(source, chunk)
         if not chunk:
-            self._steal(source, chunk, seconds_left)
+            self._steal(source, chunk)
         return bool(chunk)
 
     def _pick(self, source: Peer, chunk: RangeSet) -> None:
+        """Move the best free piece of ``source``, and its equals behind it, into ``chunk``."""
         useful = self._free & self._offers(source)
-        for alike in self._by_preference(source) if useful else ():
-            if best := useful & alike:
-                first = self._any_of(best)
-                break
+        if begun := useful & self._begun:
+            first, equals = self._random_piece(begun), begun
+        elif useful:
+            first, equals = self._best(source, useful)
         else:
             return
         last = first + 1
-        while last < self._pieces and (last + 1 - first) * self._length <= SPAN and best & self._bit(last):
+        while last < self._pieces and (last + 1 - first) * self._length <= SPAN and equals & self._bit(last):
             last += 1
         start, end = first * self._length, min(last * self._length, self._size)
         for span in self._pool.cut(start, end):
             chunk.add(*span)
-        self._look_at(start, end)
+        self._update_free(start, end)
+
+    def _best(self, source: Peer, useful: int) -> tuple[int, int]:
+        """The piece of ``useful``, which is not empty, to request first; and the set of its equals."""
+        if self._order is not None:
+            available = [piece for piece in range(self._pieces) if useful & self._bit(piece)]
+            piece = self._order.choose(available, self._availability(), self._rng)
+            return piece, self._bit(piece)
+        equals = next(best for alike in self._by_preference(source) if (best := useful & alike))
+        return self._random_piece(equals), equals
 
     def _by_preference(self, source: Peer) -> Iterator[int]:
-        """Sets of pieces, the best ones first."""
-        yield self._begun
+        """Sets of pieces, the best ones first; together they are all."""
         rarest, *others = self._rarity()
         if self._held[source] is None:
-            fresh = rarest & ~self._insisted
-            for turn in self._turns:
+            fresh = rarest & ~self._required
+            for turn in self._own_order:
                 yield fresh & turn
-            yield rarest
+        yield rarest
         yield from others
 
     def _rarity(self) -> list[int]:
-        """Pieces that no partial owner is known to hold, then those that one holds, then two, ..."""
+        """Pieces that no partial peer is known to hold, then those that one holds, then two, and so on."""
         if self._rarities is None:
             at_least = [self._all] + [0] * RARITIES
             for held in self._held.values():
@@ -191,25 +232,30 @@ class RarestFirst:
             self._rarities = [a & ~b for a, b in zip(at_least, [*at_least[1:], 0], strict=True)]
         return self._rarities
 
-    def _any_of(self, pieces: int) -> int:
-        """One of ``pieces``, by chance: the first one behind a random place."""
+    def _availability(self) -> list[int]:
+        """For each piece, the number of partial peers that are known to hold it."""
+        partial = [held for held in self._held.values() if held is not None]
+        return [sum(bool(held & self._bit(piece)) for held in partial) for piece in range(self._pieces)]
+
+    def _random_piece(self, pieces: int) -> int:
+        """One of ``pieces``: the first one behind a random place."""
         behind = pieces & ((1 << int(self._rng.random() * self._pieces) + 1) - 1)
         return self._pieces - (behind or pieces).bit_length()
 
-    # ---- theft
+    # ---- work stealing
 
-    def _steal(self, source: Peer, chunk: RangeSet, seconds_left: Callable[[Peer], float]) -> None:
-        others = [other for other, rest in self._chunks.items() if other != source and rest]
-        for victim in sorted(others, key=seconds_left, reverse=True):
+    def _steal(self, source: Peer, chunk: RangeSet) -> None:
+        victims = [other for other, rest in self._chunks.items() if other != source and rest]
+        for victim in slowest_first(self, victims, self._rate_of):
             rest = self._chunks[victim]
-            for span in self._loot(source, rest):
+            for span in self._stealable(source, rest):
                 for taken in rest.cut(*span):
                     chunk.add(*taken)
             if chunk:
                 return
 
-    def _loot(self, thief: Peer, rest: RangeSet) -> list[tuple[int, int]]:
-        """About half of what the thief holds of ``rest``, from its end: whole pieces if there are several."""
+    def _stealable(self, thief: Peer, rest: RangeSet) -> list[Span]:
+        """About half of what ``thief`` holds of ``rest``, from its end: whole pieces if there are several."""
         holdings = self._offers(thief)
         spans = [span for span in self._by_piece(rest) if holdings & self._bit(span[0] // self._length)]
         if len(spans) > 1:
@@ -233,10 +279,10 @@ class RarestFirst:
         return self._all if held is None else held
 
     def _offers(self, source: Peer) -> int:
-        """What of it ``source`` shall be asked for now."""
-        return self._holdings(source) & ~self.aside.get(source, 0)
+        """The pieces that ``source`` holds and that are not deferred."""
+        return self._holdings(source) & ~self.deferred.get(source, 0)
 
-    def _by_piece(self, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    def _by_piece(self, spans: Iterable[Span]) -> list[Span]:
         """``spans``, cut between pieces."""
         cut = []
         for start, end in spans:
@@ -246,28 +292,25 @@ class RarestFirst:
                 start = boundary
         return cut
 
-    def _not_offered(self, source: Peer) -> list[tuple[int, int]]:
-        """Take out of what ``source`` was given what it shall not be asked for after all."""
+    def _not_offered(self, source: Peer) -> list[Span]:
+        """Take bytes out of the source's span that it does not offer."""
         chunk = self._chunks.get(source)
         if not chunk:
             return []
         offers = self._offers(source)
-        wrong = [span for span in self._by_piece(chunk) if not offers & self._bit(span[0] // self._length)]
-        for span in wrong:
+        freed = [span for span in self._by_piece(chunk) if not offers & self._bit(span[0] // self._length)]
+        for span in freed:
             chunk.cut(*span)
-        return wrong
+        return freed
 
-    def _look_at(self, start: int, end: int) -> None:
-        """Bytes of the pool in ``[start, end)`` have changed: which of its pieces are free, which begun?"""
+    def _update_free(self, start: int, end: int) -> None:
+        """Bytes of the pool in ``[start, end)`` have changed: bring ``_free`` and ``_begun`` up to date."""
         first, last = start // self._length, -(-end // self._length)
-        if last - first > 2 and self._pool.overlap(start, end) == [
-            (start, end)
-        ]:  # many at once: one operation
-            inner = ((1 << (last - first - 2)) - 1) << (self._pieces - last + 1)
+        pieces: Iterable[int] = range(first, last)
+        if last - first > 2 and self._pool.overlap(start, end) == [(start, end)]:
+            inner = ((1 << (last - first - 2)) - 1) << (self._pieces - last + 1)  # many at once
             self._free, self._begun = self._free | inner, self._begun & ~inner
-            pieces: Iterable[int] = (first, last - 1)
-        else:
-            pieces = range(first, last)
+            pieces = (first, last - 1)
         for piece in pieces:
             lowest, highest = piece * self._length, min((piece + 1) * self._length, self._size)
             here = sum(e - s for s, e in self._pool.overlap(lowest, highest))

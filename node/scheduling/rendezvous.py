@@ -1,10 +1,9 @@
-"""Who begins with which pieces, so that those who start together do not all ask one seed for the same. Pure.
+"""The order in which each node requests pieces that only complete peers hold.
 
-Each piece ranks the members of the swarm by a hash of piece and member (rendezvous hashing: Thaler and
-Ravishankar, 1998). Every node computes the same ranks from the same list of members, without a word between
-them. One who fetches what only a seed has begins with the pieces that rank it first, then takes those that
-rank it second, and so on: two nodes reach the same piece at different times, and the later one has heard by
-then that it is there.
+Each piece ranks the partial peers of the swarm by a hash of piece and peer (rendezvous hashing: Thaler and
+Ravishankar, 1998). Every node computes the same ranks from the same list of peers, without any message
+between them. A node begins with the pieces that rank it first, goes on with those that rank it second, and so
+on. So two nodes reach the same piece at different times, and the later one knows by then which peer has it.
 """
 
 from __future__ import annotations
@@ -14,31 +13,40 @@ from collections.abc import Iterable
 
 from node.peer import Peer
 
-GROUPS = 2048  # neighbouring pieces of larger torrents are ranked together
-MAX_MEMBERS = 64  # that are looked at; a rank among some of the members serves nearly as well
+GROUPS = 2048  # sets of neighbouring pieces that are ranked; a set is one piece unless there are more
+MAX_PEERS = 64  # peers that are ranked; a rank among some peers serves nearly as well
 
 
-def _hashes(member: Peer, groups: int) -> memoryview:
-    """One 32-bit number for each group; the same on every machine of one byte order, which is enough."""
-    return memoryview(hashlib.shake_128(member.key.encode()).digest(4 * groups)).cast("I")
+def rendezvous_weight(own: Peer, peer: Peer) -> bytes:
+    """Rank of ``peer`` among the partial peers that ``own`` may ask, the lowest first.
+
+    It is random, but always the same for these two. So the peers that a node asks do not depend on the order
+    in which they came, and each peer is asked by about as many nodes.
+    """
+    return hashlib.sha1(f"{own.key} {peer.key}".encode(), usedforsecurity=False).digest()
 
 
-def piece_order(own: Peer, members: Iterable[Peer], pieces: int) -> list[int]:
-    """Sets of pieces in the order in which ``own`` takes them: those that rank it first, second, ...
+def piece_order(own: Peer, peers: Iterable[Peer], pieces: int) -> list[int]:
+    """Sets of pieces in the order in which ``own`` requests them: those that rank it first come first.
 
-    A set is an integer; piece ``i`` is bit ``pieces - 1 - i`` (so that the bytes of a bitfield are one).
+    A set is an integer; piece ``i`` is bit ``pieces - 1 - i``, as in the bytes of a bitfield.
     """
     size = max(1, -(-pieces // GROUPS))  # pieces in a group
     groups = -(-pieces // size)
     own_hashes = _hashes(own, groups)
     ranks = [0] * groups
-    for member in sorted(set(members) - {own})[:MAX_MEMBERS]:
+    for peer in sorted(set(peers) - {own})[:MAX_PEERS]:
         ranks = [
             rank + (theirs < ours)
-            for rank, theirs, ours in zip(ranks, _hashes(member, groups), own_hashes, strict=True)
+            for rank, theirs, ours in zip(ranks, _hashes(peer, groups), own_hashes, strict=True)
         ]
     sets: dict[int, int] = {}
     for group, rank in enumerate(ranks):
         first, last = group * size, min(pieces, (group + 1) * size)
         sets[rank] = sets.get(rank, 0) | ((1 << (last - first)) - 1) << (pieces - last)
     return [sets[rank] for rank in sorted(sets)]
+
+
+def _hashes(peer: Peer, groups: int) -> memoryview:
+    """One 32-bit number for each group; the same on all machines of one byte order."""
+    return memoryview(hashlib.shake_128(peer.key.encode()).digest(4 * groups)).cast("I")

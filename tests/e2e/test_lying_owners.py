@@ -76,7 +76,7 @@ def test_a_liar_that_was_honest_at_first_is_the_last_to_be_asked(swarm: Any, slo
     (lost,) = fetcher.seen("owner_lost")
     assert (lost["node_id"], lost["banned"]) == (liar.node_id, False)
     assert lost["reason"].startswith("sent wrong bytes (piece ")
-    assert lost["reason"].endswith(", or its path spoilt them")
+    assert lost["reason"].endswith(", or they were damaged on the way")
     assert sum(seen) < MIB + 4 * (32 << 10)  # what was under way
     peers = {row["node_id"]: row for row in fetcher.ask("peers")["peers"]}
     assert (peers[liar.node_id]["state"], peers[liar.node_id]["reason"]) == ("suspect", lost["reason"])

@@ -20,7 +20,7 @@ def test_all_have_everything_soon_after_the_seed_can_have_sent_it_once() -> None
     crowd = ran(PLAN)
     assert len(crowd.ended) == PLAN.nodes
     assert max(crowd.ended) <= 1.25 * PLAN.bound  # 1.16 when this was written
-    assert crowd.again <= 0.1 * len(crowd.seeded)  # 12 of 256
+    assert crowd.again <= 0.12 * len(crowd.seeded)  # other plans: 12 to 27 of 256
 
 
 def test_a_seed_that_does_not_look_whom_it_sent_what_sends_more_again(

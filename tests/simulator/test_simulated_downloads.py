@@ -96,16 +96,16 @@ def test_what_must_be_so_is_looked_at() -> None:
     download.run()
     _check(download)
     honest = next(
-        c for c in download.candidates if not download.scenario.owners[number_of(c.peer) - 1].nature.lies
+        c for c in download.known if not download.scenario.owners[number_of(c.peer) - 1].nature.lies
     )
-    honest.blamed = True
+    honest.banned = True
     with pytest.raises(AssertionError, match="is banned"):
         _check(download)
-    honest.blamed = False
+    honest.banned = False
     download.happened["failures"] = 10_000
     with pytest.raises(AssertionError, match="over and over"):
         _check(download)
-    download.got[0] ^= 1
+    download.content.data[0] ^= 1
     with pytest.raises(AssertionError, match="corrupt"):
         _check(download)
 

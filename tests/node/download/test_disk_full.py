@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import DiskFull
 from node.content.positional_file import Buffer
-from node.download.disk_full import ROOM_CHECK, RetryWhenFull
+from node.download.disk_full import RETRY_SECONDS, RetryWhenFull
 
 
 class Disk:
@@ -58,8 +58,8 @@ def test_it_waits_says_so_once_and_goes_on() -> None:
     scene = Scene(3)
     scene.part.write(5, [b"abc"])
     assert scene.disk.written == [(5, b"abc")]
-    assert scene.waited == [ROOM_CHECK] * 3
-    assert scene.told == [(ROOM_CHECK, "no room left on /d for x.bin")]
+    assert scene.waited == [RETRY_SECONDS] * 3
+    assert scene.told == [(RETRY_SECONDS, "no room left on /d for x.bin")]
     assert scene.reasons == ["no room left on /d for x.bin"] * 3
     assert scene.part.reason == ""
     scene.disk.refusals = 1

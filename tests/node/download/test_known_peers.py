@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from node.download.known_peers import FIRST_REST, LONELY_REST, LONGEST_REST, KnownPeers
+from node.download.known_peers import FIRST_RETRY, MAX_RETRY, ONLY_SOURCE_RETRY, KnownPeers
 from node.peer import FoundPeer, Peer
-from node.scheduling.blame import Charge
+from node.scheduling.smart_ban import WrongBytes
 
 
 def peer(number: int) -> Peer:
@@ -52,9 +52,9 @@ def test_those_who_have_but_a_part_are_chosen_apart_and_we_do_not_ask_ourselves(
     assert known.partial_peers() == [peer(5)]
     assert ids(known.choose(3, 0.0)) == [4]
     assert ids(known.choose(3, 0.0)) == []
-    assert known.are_there(True, 0.0)
+    assert known.has_usable_partial(0.0)
     assert ids(known.choose(3, 0.0, partial=True)) == [5]
-    assert not known.are_there(True, 0.0)
+    assert not known.has_usable_partial(0.0)
 
 
 def test_one_that_has_become_whole_meanwhile_keeps_the_place_that_it_has() -> None:
@@ -75,11 +75,11 @@ def test_one_that_failed_rests_longer_each_time() -> None:
     for _ in range(8):
         (candidate,) = known.choose(1, now)
         known.failed(candidate, "silent", now)
-        assert known.choose(1, now + FIRST_REST / 2) == []
-        rests.append(candidate.rest_until - now)
-        now = candidate.rest_until
-    assert rests[:3] == [FIRST_REST, 2 * FIRST_REST, 4 * FIRST_REST]
-    assert rests[-1] == LONGEST_REST
+        assert known.choose(1, now + FIRST_RETRY / 2) == []
+        rests.append(candidate.retry_at - now)
+        now = candidate.retry_at
+    assert rests[:3] == [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY]
+    assert rests[-1] == MAX_RETRY
 
 
 def test_success_is_remembered_as_patience() -> None:
@@ -87,18 +87,18 @@ def test_success_is_remembered_as_patience() -> None:
     known.update(owners(1))
     (candidate,) = known.choose(1, 0.0)
     known.failed(candidate, "silent", 0.0)
-    (candidate,) = known.choose(1, FIRST_REST)
+    (candidate,) = known.choose(1, FIRST_RETRY)
     known.released(candidate)
-    (candidate,) = known.choose(1, FIRST_REST)
+    (candidate,) = known.choose(1, FIRST_RETRY)
     known.failed(candidate, "silent", 10.0)
-    assert candidate.rest_until == 10.0 + FIRST_REST
+    assert candidate.retry_at == 10.0 + FIRST_RETRY
 
 
 def test_one_to_blame_is_never_asked_again_even_if_the_tracker_forgets_and_names_it_again() -> None:
     known = KnownPeers(OWN)
     known.update(owners(1))
     (candidate,) = known.choose(1, 0.0)
-    candidate.blamed = True
+    candidate.banned = True
     known.released(candidate)
     known.update([])
     known.update(owners(1))
@@ -119,15 +119,15 @@ def test_every_owner_not_used_has_a_reason() -> None:
     known.update(ranked((1, 3), (2, 2), (3, 1)) + owners(4, complete=False))
     used, failed = known.choose(2, 0.0)
     known.failed(failed, "silent for 2.0 s", 0.0)
-    reasons = {candidate.peer.node_id: KnownPeers.why_not(candidate, 2) for candidate in known}
+    reasons = {candidate.peer.node_id: KnownPeers.unused_reason(candidate, 2) for candidate in known}
     assert reasons == {
         1: "",
         2: "silent for 2.0 s",
         3: "not needed: 2 owners at a time are enough (MAX_SPLITTNES_RATE)",
-        4: "not needed: enough owners of a part work already (MAX_PARTIAL_OWNERS)",
+        4: "not needed: enough partial owners are in use (MAX_PARTIAL_OWNERS)",
     }
-    used.place = 7
-    assert KnownPeers.why_not(used, 2) == "place 7 in its line"
+    used.queue_position = 7
+    assert KnownPeers.unused_reason(used, 2) == "place 7 in its queue"
 
 
 def test_an_owner_named_twice_is_one_candidate() -> None:
@@ -146,7 +146,7 @@ def test_one_may_fail_for_days() -> None:
     (only,) = known.choose(1, 0.0)
     for _ in range(2000):
         known.failed(only, "silent", 100.0)
-    assert only.rest_until == 100.0 + LONGEST_REST
+    assert only.retry_at == 100.0 + MAX_RETRY
 
 
 def test_the_only_one_rests_for_a_short_while_however_often_it_failed() -> None:
@@ -155,8 +155,8 @@ def test_the_only_one_rests_for_a_short_while_however_often_it_failed() -> None:
     (only,) = known.choose(1, 0.0)
     for _ in range(6):
         known.failed(only, "silent", 100.0)
-    assert known.choose(1, 100.0 + LONELY_REST - 0.1) == []
-    assert known.choose(1, 100.0 + LONELY_REST) == [only]
+    assert known.choose(1, 100.0 + ONLY_SOURCE_RETRY - 0.1) == []
+    assert known.choose(1, 100.0 + ONLY_SOURCE_RETRY) == [only]
 
 
 def test_while_another_one_works_the_rest_is_long() -> None:
@@ -165,8 +165,8 @@ def test_while_another_one_works_the_rest_is_long() -> None:
     first, _ = known.choose(2, 0.0)
     for _ in range(6):
         known.failed(first, "silent", 100.0)
-    assert known.choose(1, 100.0 + LONGEST_REST - 0.1) == []
-    assert known.choose(1, 100.0 + LONGEST_REST) == [first]
+    assert known.choose(1, 100.0 + MAX_RETRY - 0.1) == []
+    assert known.choose(1, 100.0 + MAX_RETRY) == [first]
 
 
 def test_who_gets_nothing_asks_one_in_doubt_before_those_that_fail_in_turn() -> None:
@@ -176,13 +176,13 @@ def test_who_gets_nothing_asks_one_in_doubt_before_those_that_fail_in_turn() -> 
     assert doubted is not None and failing is not None
     known.choose(2, 0.0)
     known.released(doubted)
-    known.charged(Charge(doubted.peer, 0, proof=False))
+    known.ban(WrongBytes(doubted.peer, 0, proven=False))
     for _ in range(6):
         known.failed(failing, "silent", 100.0)
-    now = 100.0 + LONELY_REST
-    assert known.choose(1, now, helpless=False) == [failing]
+    now = 100.0 + ONLY_SOURCE_RETRY
+    assert known.choose(1, now, no_progress=False) == [failing]
     known.failed(failing, "silent", now)
-    assert known.choose(1, now + LONELY_REST, helpless=True) == [doubted]
+    assert known.choose(1, now + ONLY_SOURCE_RETRY, no_progress=True) == [doubted]
 
 
 def test_partial_owners_spread_evenly_however_the_tracker_orders_them() -> None:
@@ -206,9 +206,9 @@ def test_a_newcomer_is_one_that_was_never_asked() -> None:
     candidates = KnownPeers(peer(1))
     candidates.update(owners(2, complete=False))
     (chosen,) = candidates.choose(8, 0.0, partial=True)
-    assert candidates.newcomer(0.0) is None
+    assert candidates.first_untried(0.0) is None
     candidates.released(chosen)
-    assert candidates.newcomer(0.0) is None  # tried already
+    assert candidates.first_untried(0.0) is None  # tried already
     candidates.update(owners(2, 3, 4, complete=False))
-    newcomer = candidates.newcomer(0.0)
-    assert newcomer is not None and newcomer.peer == min((peer(3), peer(4)), key=candidates.weight)
+    newcomer = candidates.first_untried(0.0)
+    assert newcomer is not None and newcomer == min((peer(3), peer(4)), key=candidates.weight)

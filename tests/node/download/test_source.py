@@ -1,10 +1,11 @@
-"""One owner's supply: large requests come from the board by the portion, small ones one by one."""
+"""One owner's supply: large requests come from the state by the portion, small ones one by one."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,7 +14,7 @@ from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from common.ranges import RangeSet
 from node.chunk_udp import wire
 from node.download.known_peers import Candidate
-from node.download.source import LARGE_REQUEST, PORTION, SourceThread
+from node.download.source import LARGE_REQUEST, REQUESTS_AT_A_TIME, SourceThread
 from node.download.state import DownloadState
 from node.peer import Peer
 from node.transport import Reject
@@ -23,11 +24,11 @@ PIECES = 3
 OTHER = Peer("127.0.0.1", 2, node_id=2)
 
 
-class NoLanding:
+class NoBuffer:
     """Nothing arrives."""
 
     checked = True
-    began = False
+    used = False
 
     def flush(self) -> None: ...
 
@@ -39,35 +40,34 @@ def metainfo() -> Metainfo:
 
 
 @pytest.fixture
-def board(metainfo: Metainfo) -> DownloadState:
+def state(metainfo: Metainfo) -> DownloadState:
     return DownloadState(metainfo.geometry, Bitfield(PIECES))
 
 
 @pytest.fixture
-def source(metainfo: Metainfo, board: DownloadState, tmp_path: Path) -> SourceThread:
-    landing: Any = NoLanding()
-    transport: Any = None
+def source(metainfo: Metainfo, state: DownloadState, tmp_path: Path) -> SourceThread:
+    buffer: Any = NoBuffer()
     made = SourceThread(
-        Candidate(Peer("127.0.0.1", 1, node_id=1)), metainfo, board, landing, lambda *_: None, transport
+        Candidate(Peer("127.0.0.1", 1, node_id=1)), metainfo, state, buffer, Mock(), lambda *_: None
     )
-    board.start([made.key])
-    board._plan.probation.right(0, [made.key, OTHER])  # both are known
+    state.start([made.peer])
+    state._scheduler._parole._trusted |= {made.peer, OTHER}
     return made
 
 
-def test_large_requests_are_taken_by_the_portion(source: SourceThread, board: DownloadState) -> None:
+def test_large_requests_are_taken_by_the_portion(source: SourceThread, state: DownloadState) -> None:
     size = wire.MAX_REQUEST
-    spans = [source.next_range(size) for _ in range(PORTION)]
-    assert spans == [(at * size, (at + 1) * size, False) for at in range(PORTION)]
-    assert board._plan.outstanding.of(source.key) == PORTION * size
-    assert source.next_range(size) == (PORTION * size, (PORTION + 1) * size, False)
-    assert board._plan.outstanding.of(source.key) == 2 * PORTION * size
+    spans = [source.next_range(size) for _ in range(REQUESTS_AT_A_TIME)]
+    assert spans == [(at * size, (at + 1) * size, False) for at in range(REQUESTS_AT_A_TIME)]
+    assert state._scheduler._pending.of(source.peer) == REQUESTS_AT_A_TIME * size
+    assert source.next_range(size) == (REQUESTS_AT_A_TIME * size, (REQUESTS_AT_A_TIME + 1) * size, False)
+    assert state._scheduler._pending.of(source.peer) == 2 * REQUESTS_AT_A_TIME * size
 
 
-def test_small_requests_are_taken_one_by_one(source: SourceThread, board: DownloadState) -> None:
+def test_small_requests_are_taken_one_by_one(source: SourceThread, state: DownloadState) -> None:
     size = LARGE_REQUEST - 1
     assert source.next_range(size) == (0, size, False)
-    assert board._plan.outstanding.of(source.key) == size
+    assert state._scheduler._pending.of(source.peer) == size
 
 
 def test_who_slows_down_is_asked_for_no_more_at_a_time_than_fits(source: SourceThread) -> None:
@@ -75,51 +75,51 @@ def test_who_slows_down_is_asked_for_no_more_at_a_time_than_fits(source: SourceT
     assert source.next_range(1000) == (wire.MAX_REQUEST, wire.MAX_REQUEST + 1000, False)
 
 
-def test_what_is_in_hand_at_the_end_is_for_others_once(source: SourceThread, board: DownloadState) -> None:
+def test_what_is_in_hand_at_the_end_is_for_others_once(source: SourceThread, state: DownloadState) -> None:
     assert source.next_range(wire.MAX_REQUEST) == (0, wire.MAX_REQUEST, False)
     source.on_returned([(0, wire.MAX_REQUEST)])
     source.on_returned([])
-    assert not board._plan.outstanding
-    board.leave(source.key)
-    board.join(OTHER)
+    assert not state._scheduler._pending
+    state.leave(source.peer)
+    state.join(OTHER)
     taken = RangeSet()
-    while span := board.take(OTHER, PIECE):
-        assert not taken.overlap(*span)
-        taken.add(*span)
+    while span := state.take(OTHER, PIECE):
+        assert not taken.overlap(*span[:2])
+        taken.add(*span[:2])
     assert list(taken) == [(0, PIECES * PIECE)]
 
 
-def told_all(source: SourceThread, board: DownloadState) -> None:
+def told_all(source: SourceThread, state: DownloadState) -> None:
     """It has everything, and somebody else has a part."""
     source.on_bitfield(None)
-    board.join(OTHER)
-    board.told(OTHER, Bitfield(PIECES))
+    state.join(OTHER)
+    state.on_bitfield(OTHER, Bitfield(PIECES))
 
 
 def test_what_somebody_else_has_just_got_is_left_to_them_with_all_that_is_in_hand(
-    source: SourceThread, board: DownloadState
+    source: SourceThread, state: DownloadState
 ) -> None:
-    told_all(source, board)
-    board.meter(source.key).rate = 10e6  # so it may be asked for much in advance
+    told_all(source, state)
+    state.meter(source.peer).rate = 10e6  # so it may be asked for much in advance
     first = source.next_range(LARGE_REQUEST)
-    assert first is not None and first.rare_only and source._in_hand[0] < source._in_hand[1]
+    assert first is not None and first.rare_only and source._taken is not None
     source.on_rejected([(first.start, first.end)], Reject.NOT_RARE)
-    assert not board._plan.outstanding and not board.wants_rare(source.key, first.start)
+    assert not state._scheduler._pending
     piece = first.start // PIECE
     following = source.next_range(LARGE_REQUEST)
     assert following is not None and following.start // PIECE != piece
-    board.told(OTHER, Bitfield.full(PIECES))  # who got it has told
-    board.meter(OTHER).rate = 1e9
+    state.on_bitfield(OTHER, Bitfield.full(PIECES))  # who got it has told
+    state.meter(OTHER).rate = 1e9
     taken = RangeSet()
-    while span := board.take(OTHER, PIECE):
-        taken.add(*span)
+    while span := state.take(OTHER, PIECE):
+        taken.add(*span[:2])
     assert taken.overlap(piece * PIECE, (piece + 1) * PIECE) == [(piece * PIECE, (piece + 1) * PIECE)]
 
 
-def test_the_first_piece_of_a_new_owner_is_meant(source: SourceThread, board: DownloadState) -> None:
-    told_all(source, board)
-    board._plan.probation.distrust(source.key)
-    board.join(source.key)
+def test_the_first_piece_of_a_new_owner_is_meant(source: SourceThread, state: DownloadState) -> None:
+    told_all(source, state)
+    state.dismiss(source.peer)
+    state.join(source.peer)
     wanted = source.next_range(LARGE_REQUEST)
     assert wanted is not None and not wanted.rare_only
 

@@ -18,13 +18,13 @@ C = Peer("127.0.0.1", 3, node_id=3)
 PIECE = 64 * 1024
 
 
-def same_speed(division: EqualChunks):
-    return lambda source: float(division.rest(source))
+def even(source: Peer) -> float:
+    return 1.0
 
 
-def take_all(division: EqualChunks, source: Peer, limit: int = 1 << 30) -> list[tuple[int, int]]:
+def take_all(picker: EqualChunks, source: Peer, limit: int = 1 << 30) -> list[tuple[int, int]]:
     spans = []
-    while (span := division.take(source, limit, same_speed(division))) is not None:
+    while (span := picker.take(source, limit)) is not None:
         spans.append(span)
     return spans
 
@@ -70,68 +70,67 @@ def test_any_split_is_a_partition_that_divides_no_piece(pieces: set[int], owners
 
 
 def test_who_is_done_takes_half_of_the_slowest_ones_rest() -> None:
-    division = EqualChunks([(0, 8 * PIECE)], PIECE)
-    division.start([A, B])
-    assert take_all_own(division, A, 4 * PIECE)  # A has asked for all of its chunk; B for nothing
-    span = division.take(A, 1 << 30, same_speed(division))
+    picker = EqualChunks([(0, 8 * PIECE)], PIECE, even)
+    picker.start([A, B])
+    assert take_all_own(picker, A, 4 * PIECE)  # A has asked for all of its chunk; B for nothing
+    span = picker.take(A, 1 << 30)
     assert span == (6 * PIECE, 8 * PIECE)
-    assert division.rest(B) == 2 * PIECE
+    assert picker.remaining(B) == 2 * PIECE
 
 
-def take_all_own(division: EqualChunks, source: Peer, amount: int) -> bool:
-    return division.take(source, amount, same_speed(division)) == (0, amount)
+def take_all_own(picker: EqualChunks, source: Peer, amount: int) -> bool:
+    return picker.take(source, amount) == (0, amount)
 
 
 def test_the_slowest_is_the_one_with_most_time_left_not_most_bytes() -> None:
-    division = EqualChunks([(0, 9 * PIECE)], PIECE)
-    division.start([A, B, C])
-    division.take(A, 3 * PIECE, same_speed(division))
-    division.take(B, PIECE, same_speed(division))
-    rates = {A: 1.0, B: 1.0, C: 1000.0}  # B has fewer bytes left than C, and more seconds
-    span = division.take(A, 1 << 30, lambda source: division.rest(source) / rates[source])
+    picker = EqualChunks([(0, 9 * PIECE)], PIECE, {A: 1.0, B: 1.0, C: 1000.0}.__getitem__)
+    picker.start([A, B, C])
+    picker.take(A, 3 * PIECE)
+    picker.take(B, PIECE)  # B has fewer bytes left than C, and needs more seconds
+    span = picker.take(A, 1 << 30)
     assert span == (5 * PIECE, 6 * PIECE)
 
 
 def test_a_small_rest_changes_hands_whole() -> None:
-    division = EqualChunks([(0, 2 * SMALLEST_THEFT)], PIECE)
-    division.start([A, B])
-    division.take(A, SMALLEST_THEFT // 2, same_speed(division))
-    rest = division.rest(A)
+    picker = EqualChunks([(0, 2 * SMALLEST_THEFT)], PIECE, even)
+    picker.start([A, B])
+    picker.take(A, SMALLEST_THEFT // 2)
+    rest = picker.remaining(A)
     assert 0 < rest < 2 * SMALLEST_THEFT
-    assert division.take(B, 1 << 30, same_speed(division)) == (SMALLEST_THEFT // 2, 2 * SMALLEST_THEFT)
-    assert division.rest(A) == 0
+    assert picker.take(B, 1 << 30) == (SMALLEST_THEFT // 2, 2 * SMALLEST_THEFT)
+    assert picker.remaining(A) == 0
 
 
 def test_what_a_lost_owner_leaves_is_taken_before_anything_is_stolen() -> None:
-    division = EqualChunks([(0, 9 * PIECE)], PIECE)
-    division.start([A, B, C])
-    division.take(C, PIECE, same_speed(division))
-    division.leave(C)
-    division.give_back([(6 * PIECE, 7 * PIECE)])  # what C was asked for and did not send
-    division.take(A, 3 * PIECE, same_speed(division))
-    assert division.take(A, 1 << 30, same_speed(division)) == (
+    picker = EqualChunks([(0, 9 * PIECE)], PIECE, even)
+    picker.start([A, B, C])
+    picker.take(C, PIECE)
+    picker.leave(C)
+    picker.give_back([(6 * PIECE, 7 * PIECE)])  # what C was asked for and did not send
+    picker.take(A, 3 * PIECE)
+    assert picker.take(A, 1 << 30) == (
         6 * PIECE,
         8 * PIECE,
     )  # half of it: B is there too
-    assert division.rest(B) == 3 * PIECE
+    assert picker.remaining(B) == 3 * PIECE
 
 
 def test_a_source_that_left_gets_nothing() -> None:
-    division = EqualChunks([(0, PIECE)], PIECE)
-    division.start([A])
-    division.leave(A)
-    assert division.take(A, 10, same_speed(division)) is None
-    division.join(B)
-    assert take_all(division, B) == [(0, PIECE)]
+    picker = EqualChunks([(0, PIECE)], PIECE, even)
+    picker.start([A])
+    picker.leave(A)
+    assert picker.take(A, 10) is None
+    picker.join(B)
+    assert take_all(picker, B) == [(0, PIECE)]
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_happens_each_byte_is_handed_out_once_and_none_is_forgotten(seed: int) -> None:
     rng = random.Random(seed)
     size = rng.randrange(1, 60 * PIECE)
-    division = EqualChunks([(0, size)], PIECE)
-    sources: list[Peer] = [Peer("127.0.0.1", n, node_id=n) for n in range(rng.randrange(1, 5))]
-    division.start(sources)
+    picker = EqualChunks([(0, size)], PIECE, even)
+    sources = [Peer("127.0.0.1", n, node_id=n) for n in range(rng.randrange(1, 5))]
+    picker.start(sources)
     out: dict[Peer, list[tuple[int, int]]] = {source: [] for source in sources}
     delivered = RangeSet()
     for _ in range(100_000):
@@ -140,14 +139,14 @@ def test_whatever_happens_each_byte_is_handed_out_once_and_none_is_forgotten(see
         source = rng.choice(list(out))
         event = rng.random()
         if event < 0.02 and len(out) > 1:  # it dies: what it was asked for goes back
-            division.leave(source)
-            division.give_back(out.pop(source))
+            picker.leave(source)
+            picker.give_back(out.pop(source))
         elif event < 0.03:
             newcomer = Peer("127.0.0.1", rng.randrange(1000, 9999))
-            division.join(newcomer)
+            picker.join(newcomer)
             out.setdefault(newcomer, [])
         elif event < 0.6:
-            span = division.take(source, rng.randrange(1, 2 * PIECE), same_speed(division))
+            span = picker.take(source, rng.randrange(1, 2 * PIECE))
             if span is not None:
                 out[source].append(span)
         elif out[source]:

@@ -7,11 +7,11 @@ import random
 from common.ranges import RangeSet
 from node.peer import Peer
 from node.scheduling.pending import (
-    SHORTEST_PATIENCE,
-    SLOWER,
-    TWICE_AT_LEAST,
-    TWICE_SHARE,
-    UNKNOWN_PATIENCE,
+    ENDGAME_BUDGET,
+    MIN_ENDGAME_BUDGET,
+    MIN_TIMEOUT,
+    OVERDUE_FACTOR,
+    UNKNOWN_TIMEOUT,
     PendingRequests,
 )
 
@@ -19,38 +19,38 @@ A, B, C = (Peer("127.0.0.1", number, node_id=number) for number in range(1, 4))
 SIZE = 100_000_000
 
 
-def late(owed: PendingRequests, source: tuple[int, tuple[str, int]], now: float, limit: int = 1 << 30):
-    return next(iter(owed.late(source, limit, now)), None)
+def late(owed: PendingRequests, source: Peer, now: float, limit: int = 1 << 30):
+    return next(iter(owed.overdue(source, limit, now)), None)
 
 
 def test_what_was_asked_for_is_accepted_once() -> None:
     owed = PendingRequests(SIZE)
-    owed.asked(A, 0, 100, 0.0)
+    owed.request(A, 0, 100, 0.0)
     assert owed.of(A) == 100 and owed
-    assert owed.accept(A, 10, 50, 1.0) == [(10, 50)]
-    assert owed.accept(A, 0, 60, 1.0) == [(0, 10), (50, 60)]
-    assert owed.accept(A, 0, 60, 1.0) == []
-    assert owed.accept(B, 60, 100, 1.0) == []
-    assert owed.accept(A, 60, 100, 1.0) == [(60, 100)]
+    assert owed.accept(A, 10, 50, 1.0).ranges == [(10, 50)]
+    assert owed.accept(A, 0, 60, 1.0).ranges == [(0, 10), (50, 60)]
+    assert owed.accept(A, 0, 60, 1.0).ranges == []
+    assert owed.accept(B, 60, 100, 1.0).ranges == []
+    assert owed.accept(A, 60, 100, 1.0).ranges == [(60, 100)]
     assert not owed
 
 
 def test_of_two_that_were_asked_the_first_one_counts() -> None:
     owed = PendingRequests(SIZE)
-    owed.asked(A, 0, 100, 0.0)
-    owed.doubled(B, 0, 60, 9.0)
-    assert owed.accept(B, 0, 30, 9.1) == [(0, 30)]
-    assert owed.accept(A, 0, 100, 9.2) == [(30, 100)]
+    owed.request(A, 0, 100, 0.0)
+    owed.request_again(B, 0, 60, 9.0)
+    assert owed.accept(B, 0, 30, 9.1).ranges == [(0, 30)]
+    assert owed.accept(A, 0, 100, 9.2).ranges == [(30, 100)]
     assert owed.wasted == 30
-    assert owed.accept(B, 30, 60, 9.3) == []
+    assert owed.accept(B, 30, 60, 9.3).ranges == []
     assert owed.wasted == 60
     assert not owed
 
 
 def test_what_is_given_back_is_free_only_if_nobody_else_was_asked_for_it() -> None:
     owed = PendingRequests(SIZE)
-    owed.asked(A, 0, 100, 0.0)
-    owed.doubled(B, 40, 60, 9.0)
+    owed.request(A, 0, 100, 0.0)
+    owed.request_again(B, 40, 60, 9.0)
     assert owed.give_back(A, [(0, 100)]) == [(0, 40), (60, 100)]
     assert owed.give_back(B, [(40, 60)]) == [(40, 60)]
     assert owed.give_back(A, [(0, 100)]) == []
@@ -58,64 +58,64 @@ def test_what_is_given_back_is_free_only_if_nobody_else_was_asked_for_it() -> No
 
 def test_nobody_is_late_before_several_times_what_is_usual() -> None:
     owed = PendingRequests(SIZE)
-    owed.asked(A, 0, 100, 0.0)
-    assert late(owed, B, UNKNOWN_PATIENCE - 0.2) is None
-    assert late(owed, B, UNKNOWN_PATIENCE + 0.01) == (0, 100)
+    owed.request(A, 0, 100, 0.0)
+    assert late(owed, B, UNKNOWN_TIMEOUT - 0.2) is None
+    assert late(owed, B, UNKNOWN_TIMEOUT + 0.01) == (0, 100)
     assert late(owed, A, 100.0) is None  # one does not help oneself
     owed = PendingRequests(SIZE)
-    owed.asked(A, 0, 100, 0.0)
-    owed.asked(B, 200, 300, 0.0)
+    owed.request(A, 0, 100, 0.0)
+    owed.request(B, 200, 300, 0.0)
     owed.accept(B, 200, 300, 0.4)
-    assert late(owed, B, SLOWER * 0.4 - 0.2) is None
-    assert late(owed, B, SLOWER * 0.4 + 0.01) == (0, 100)
+    assert late(owed, B, OVERDUE_FACTOR * 0.4 - 0.2) is None
+    assert late(owed, B, OVERDUE_FACTOR * 0.4 + 0.01) == (0, 100)
 
 
 def test_who_is_quick_is_never_late() -> None:
     owed = PendingRequests(SIZE)
-    owed.asked(B, 0, 100, 0.0)
+    owed.request(B, 0, 100, 0.0)
     owed.accept(B, 0, 100, 0.001)
-    owed.asked(A, 100, 200, 1.0)
-    assert late(owed, B, 1.0 + SHORTEST_PATIENCE - 0.2) is None
-    assert late(owed, B, 1.0 + SHORTEST_PATIENCE + 0.01) == (100, 200)
+    owed.request(A, 100, 200, 1.0)
+    assert late(owed, B, 1.0 + MIN_TIMEOUT - 0.2) is None
+    assert late(owed, B, 1.0 + MIN_TIMEOUT + 0.01) == (100, 200)
 
 
 def test_the_longest_awaited_comes_first_and_nothing_is_asked_of_three() -> None:
     owed = PendingRequests(SIZE)
-    owed.asked(A, 0, 100, 5.0)
-    owed.asked(A, 100, 200, 3.0)
+    owed.request(A, 0, 100, 5.0)
+    owed.request(A, 100, 200, 3.0)
     assert late(owed, B, 60.0) == (100, 200)
     assert late(owed, B, 60.0, limit=30) == (100, 130)
-    owed.doubled(B, 100, 200, 60.0)
+    owed.request_again(B, 100, 200, 60.0)
     assert late(owed, C, 60.0) == (0, 100)
-    owed.doubled(B, 0, 100, 60.0)
+    owed.request_again(B, 0, 100, 60.0)
     assert late(owed, C, 90.0) is None
 
 
 def test_what_is_asked_twice_in_vain_is_bounded() -> None:
     owed = PendingRequests(SIZE)
-    budget = int(SIZE * TWICE_SHARE)
-    owed.asked(A, 0, SIZE, 0.0)
+    budget = int(SIZE * ENDGAME_BUDGET)
+    owed.request(A, 0, SIZE, 0.0)
     doubled = 0
     while span := late(owed, B, 60.0, limit=262_144):
-        owed.doubled(B, *span, 60.0)
+        owed.request_again(B, *span, 60.0)
         doubled += span[1] - span[0]
     assert doubled <= budget
     owed.accept(A, 0, SIZE, 61.0)  # and then it all came from the first one, after all
     owed.accept(B, 0, doubled, 61.0)
     assert owed.wasted == doubled
-    owed.asked(A, 0, SIZE, 62.0)
+    owed.request(A, 0, SIZE, 62.0)
     assert late(owed, B, 99.0) is None
     small = PendingRequests(1000)
-    small.asked(A, 0, 1000, 0.0)
+    small.request(A, 0, 1000, 0.0)
     assert late(small, B, 60.0) == (0, 1000)
-    assert TWICE_AT_LEAST >= 1000
+    assert MIN_ENDGAME_BUDGET >= 1000
 
 
 def test_whatever_happens_each_byte_is_accepted_just_once() -> None:
     for seed in range(30):
         rng = random.Random(seed)
         owed, free, here = PendingRequests(10_000), RangeSet([(0, 10_000)]), RangeSet()
-        out: list[tuple[tuple[int, tuple[str, int]], tuple[int, int]]] = []
+        out: list[tuple[Peer, tuple[int, int]]] = []
         now = 0.0
         for _ in range(50_000):
             if here.total == 10_000:
@@ -126,10 +126,10 @@ def test_whatever_happens_each_byte_is_accepted_just_once() -> None:
             if event < 0.4:
                 span = free.take_first(rng.randrange(1, 500))
                 if span is not None:
-                    owed.asked(source, *span, now)
+                    owed.request(source, *span, now)
                     out.append((source, span))
                 elif span := late(owed, source, now, 300):
-                    owed.doubled(source, *span, now)
+                    owed.request_again(source, *span, now)
                     out.append((source, span))
             elif out and event < 0.5:
                 source, span = out.pop(rng.randrange(len(out)))
@@ -137,7 +137,7 @@ def test_whatever_happens_each_byte_is_accepted_just_once() -> None:
                     free.add(*back)
             elif out:
                 source, span = out.pop(rng.randrange(len(out)))
-                for start, end in owed.accept(source, *span, now):
+                for start, end in owed.accept(source, *span, now).ranges:
                     assert not here.overlap(start, end)
                     here.add(start, end)
         assert here.total == 10_000

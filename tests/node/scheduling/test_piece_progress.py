@@ -25,7 +25,7 @@ def ledger(size: int, piece_length: int, held: tuple[int, ...] = ()) -> PiecePro
 def test_a_resumed_download_misses_what_is_not_held() -> None:
     book = ledger(25, 10, held=(1,))
     assert book.missing() == [(0, 10), (20, 25)]
-    assert (book.received, book.verified, book.complete) == (10, 10, False)
+    assert (book.received, book.verified, book.have.all()) == (10, 10, False)
 
 
 def test_a_range_over_three_pieces_completes_those_that_it_fills() -> None:
@@ -33,24 +33,24 @@ def test_a_range_over_three_pieces_completes_those_that_it_fills() -> None:
     assert list(book.arrived(A, 0, 4)) == []
     assert list(book.arrived(B, 4, 22)) == [0, 1]
     assert list(book.arrived(A, 22, 25)) == [2]
-    assert book.right(0) == {A: 4, B: 6}
-    assert book.right(1) == {B: 10}
-    assert book.right(2) == {B: 2, A: 3}
-    assert book.complete
+    assert book.passed(0) == {A: 4, B: 6}
+    assert book.passed(1) == {B: 10}
+    assert book.passed(2) == {B: 2, A: 3}
+    assert book.have.all()
 
 
 def test_a_wrong_piece_is_missing_again_and_its_deliverers_forgotten() -> None:
     book = ledger(20, 10)
     book.arrived(A, 0, 10)
-    assert book.wrong(0) == {A: 10}
+    assert book.failed(0) == {A: 10}
     assert (book.received, book.verified) == (0, 0)
     assert list(book.arrived(B, 0, 10)) == [0]
-    assert book.right(0) == {B: 10}
+    assert book.passed(0) == {B: 10}
 
 
 def test_an_empty_file_is_complete_from_the_start() -> None:
     book = ledger(0, 10)
-    assert book.complete
+    assert book.have.all()
     assert book.missing() == []
 
 
@@ -73,13 +73,13 @@ def test_each_piece_completes_once_in_whatever_order_its_bytes_come(
     assert book.received == size
     given_by = {A: 0, B: 0}
     for index in completed:
-        for source, amount in book.right(index).items():
+        for source, amount in book.passed(index).items():
             given_by[source] += amount
     assert sum(given_by.values()) == size == book.verified
 
 
 def shares(book: PieceProgress, index: int) -> list[tuple[Peer, bool, list[tuple[int, int]]]]:
-    return [(share.source, share.checked, list(share.spans)) for share in book.shares(index)]
+    return [(share.source, share.checked, list(share.spans)) for share in book.contributions(index)]
 
 
 def test_unchecked_bytes_are_told_from_checked_ones_until_the_piece_is_fetched_again() -> None:
@@ -89,7 +89,7 @@ def test_unchecked_bytes_are_told_from_checked_ones_until_the_piece_is_fetched_a
     assert shares(book, 0) == [(A, False, [(0, 10)])]
     assert shares(book, 1) == [(A, False, [(10, 15)]), (A, True, [(15, 20)])]
     assert shares(book, 2) == [(A, True, [(20, 30)])]
-    book.wrong(0)
+    book.failed(0)
     assert shares(book, 0) == []
     book.arrived(A, 0, 10)
     assert shares(book, 0) == [(A, True, [(0, 10)])]
@@ -100,7 +100,7 @@ def test_who_delivered_which_bytes_is_kept_merged() -> None:
     for source, start, end in [(A, 0, 2), (B, 8, 12), (A, 4, 8), (A, 2, 4), (B, 12, 20)]:
         book.arrived(source, start, end)
     assert shares(book, 0) == [(A, True, [(0, 8)]), (B, True, [(8, 20)])]
-    assert [share.amount for share in book.shares(0)] == [8, 12]
+    assert [share.amount for share in book.contributions(0)] == [8, 12]
 
 
 def test_more_spans_than_are_kept_of_a_piece_are_only_counted() -> None:
@@ -109,9 +109,9 @@ def test_more_spans_than_are_kept_of_a_piece_are_only_counted() -> None:
     for start in range(0, size, 2):
         book.arrived(A, start, start + 1)
         book.arrived(B, start + 1, start + 2)
-    assert [(share.amount, share.spans) for share in book.shares(0)] == [(size // 2, ())] * 2
+    assert [(share.amount, share.spans) for share in book.contributions(0)] == [(size // 2, ())] * 2
     assert book.discard(A) == []
-    assert book.right(0) == {A: size // 2, B: size // 2}
+    assert book.passed(0) == {A: size // 2, B: size // 2}
 
 
 def test_what_a_liar_gave_of_pieces_under_way_is_missing_again() -> None:

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.bitfield import Bitfield
+from common.geometry import Geometry
 from common.ranges import RangeSet
 from node.peer import Peer
-from node.scheduling.rarest_first import ASIDE, CRUMB, SPAN, RarestFirst
+from node.scheduling.base import PieceOrder
+from node.scheduling.rarest_first import CRUMB, DEFER_SECONDS, SPAN, RarestFirst
 from node.scheduling.rendezvous import piece_order
 
 PIECE = 64 * 1024
@@ -35,16 +37,20 @@ def bits(pieces: int, held: set[int]) -> Bitfield:
     return result
 
 
-def made(pieces: int, held: dict[Peer, set[int] | None], seed: int = 1) -> RarestFirst:
-    picker = RarestFirst([(0, pieces * PIECE)], PIECE, pieces * PIECE, random.Random(seed))
+def made(
+    pieces: int, held: dict[Peer, set[int] | None], seed: int = 1, order: PieceOrder | None = None
+) -> RarestFirst:
+    picker = RarestFirst(
+        [(0, pieces * PIECE)], Geometry(pieces * PIECE, PIECE), even, random.Random(seed), order
+    )
     for source, theirs in held.items():
         picker.join(source)
-        picker.told(source, None if theirs is None else bits(pieces, theirs))
+        picker.on_bitfield(source, None if theirs is None else bits(pieces, theirs))
     return picker
 
 
 def first_piece(picker: RarestFirst, source: Peer) -> int:
-    span = picker.take(source, PIECE, even)
+    span = picker.take(source, PIECE)
     assert span is not None
     return span[0] // PIECE
 
@@ -66,20 +72,20 @@ def test_what_is_begun_is_finished_first() -> None:
     picker = made(20, {A: set(range(20)), B: {4}})
     picker.claim(5 * PIECE, 6 * PIECE)
     picker.give_back([(5 * PIECE + 100, 5 * PIECE + 300)])
-    assert picker.take(A, PIECE, even) == (5 * PIECE + 100, 5 * PIECE + 300)
+    assert picker.take(A, PIECE) == (5 * PIECE + 100, 5 * PIECE + 300)
 
 
 def test_neighbours_as_rare_go_together_up_to_a_span() -> None:
     picker = made(64, {A: set(range(64)), B: {5}})
-    picker.take(A, 1, even)
-    assert PIECE < picker.rest(A) + 1 <= SPAN
+    picker.take(A, 1)
+    assert PIECE < picker.remaining(A) + 1 <= SPAN
 
 
 def test_a_crumb_at_the_end_of_a_piece_goes_with_what_comes_before_it() -> None:
     picker = made(1, {A: None})
-    assert picker.take(A, PIECE - CRUMB - 1, even) == (0, PIECE - CRUMB - 1)
-    assert picker.take(A, 1, even) == (PIECE - CRUMB - 1, PIECE)
-    assert made(1, {A: None}).take(A, PIECE - CRUMB, even) == (0, PIECE)
+    assert picker.take(A, PIECE - CRUMB - 1) == (0, PIECE - CRUMB - 1)
+    assert picker.take(A, 1) == (PIECE - CRUMB - 1, PIECE)
+    assert made(1, {A: None}).take(A, PIECE - CRUMB) == (0, PIECE)
 
 
 def test_nodes_that_know_the_same_do_not_all_choose_the_same() -> None:
@@ -89,28 +95,28 @@ def test_nodes_that_know_the_same_do_not_all_choose_the_same() -> None:
 
 def test_a_source_that_tells_of_more_gets_more_and_one_that_tells_of_less_loses_what_it_was_given() -> None:
     picker = made(8, {A: set(), B: set()})
-    assert not picker.refill(A, even)
-    assert not picker.told(A, bits(8, {1, 2}))
-    assert picker.refill(A, even)
-    assert picker.told(A, bits(8, {2}))  # piece 1 is there for others again
-    assert picker.take(A, 8 * PIECE, even) == (2 * PIECE, 3 * PIECE)
-    assert not picker.told(B, bits(8, {1}))
-    assert picker.take(B, 8 * PIECE, even) == (PIECE, 2 * PIECE)
+    assert not picker.has_work(A)
+    assert not picker.on_bitfield(A, bits(8, {1, 2}))
+    assert picker.has_work(A)
+    assert picker.on_bitfield(A, bits(8, {2}))  # piece 1 is there for others again
+    assert picker.take(A, 8 * PIECE) == (2 * PIECE, 3 * PIECE)
+    assert not picker.on_bitfield(B, bits(8, {1}))
+    assert picker.take(B, 8 * PIECE) == (PIECE, 2 * PIECE)
 
 
 def test_a_thief_takes_only_what_it_holds() -> None:
     picker = made(4, {A: {1}})
-    picker.refill(A, even)
-    assert picker.rest(A) == PIECE
+    picker.has_work(A)
+    assert picker.remaining(A) == PIECE
     for thief, theirs in ((B, {1}), (C, {0, 2, 3})):
         picker.join(thief)
-        picker.told(thief, bits(4, theirs))
+        picker.on_bitfield(thief, bits(4, theirs))
     spans = []
-    while span := picker.take(C, 4 * PIECE, even):
+    while span := picker.take(C, 4 * PIECE):
         spans.append(span)
     assert RangeSet(spans) == RangeSet([(0, PIECE), (2 * PIECE, 4 * PIECE)])
-    assert picker.rest(A) == PIECE
-    assert picker.take(B, 4 * PIECE, even) == (3 * PIECE // 2, 2 * PIECE)
+    assert picker.remaining(A) == PIECE
+    assert picker.take(B, 4 * PIECE) == (3 * PIECE // 2, 2 * PIECE)
 
 
 holdings = st.lists(st.one_of(st.none(), st.sets(st.integers(0, 24))), min_size=1, max_size=4)
@@ -124,15 +130,15 @@ def test_all_that_anybody_holds_is_handed_out_once_and_only_to_who_holds_it(
     missing = [piece for piece in range(pieces) if piece not in here]
     size = pieces * PIECE - 100
     spans = [(piece * PIECE, min(size, (piece + 1) * PIECE)) for piece in missing]
-    picker = RarestFirst(spans, PIECE, size, rng)
+    picker = RarestFirst(spans, Geometry(size, PIECE), even, rng)
     sources = [Peer("127.0.0.1", number, node_id=number) for number in range(len(held))]
     for source, theirs in zip(sources, held, strict=True):
         picker.join(source)
-        picker.told(source, None if theirs is None else bits(pieces, theirs))
+        picker.on_bitfield(source, None if theirs is None else bits(pieces, theirs))
     waiting, given_out = list(sources), RangeSet()
     while waiting:
         source = rng.choice(waiting)
-        span = picker.take(source, rng.randrange(1, 3 * PIECE), even)
+        span = picker.take(source, rng.randrange(1, 3 * PIECE))
         if span is None:
             waiting.remove(source)  # and nothing comes back, so it never gets anything again
             continue
@@ -148,11 +154,11 @@ def test_all_that_anybody_holds_is_handed_out_once_and_only_to_who_holds_it(
 def test_two_million_pieces_are_picked_from_in_no_time() -> None:
     pieces = 2_097_152
     began = time.process_time()
-    picker = RarestFirst([(0, pieces * PIECE)], PIECE, pieces * PIECE, random.Random(1))
+    picker = RarestFirst([(0, pieces * PIECE)], Geometry(pieces * PIECE, PIECE), even, random.Random(1))
     half = Bitfield.from_bytes(b"\xaa" * (pieces // 8), pieces)
     for source, held in ((A, half), (B, Bitfield.full(pieces)), (C, None)):
         picker.join(source)
-        picker.told(source, held)
+        picker.on_bitfield(source, held)
     for _ in range(20):
         assert first_piece(picker, B) % 2  # what A has is less rare
     assert time.process_time() - began < 5.0
@@ -184,7 +190,7 @@ def test_of_what_only_a_seed_has_each_node_takes_its_own_turn() -> None:
     taken = []
     for own in (1, 2, 3):
         picker = made(90, {A: None, B: set()}, seed=own)
-        picker.take_turns(piece_order(peer(own), map(peer, (1, 2, 3)), 90))
+        picker.set_own_order(piece_order(peer(own), map(peer, (1, 2, 3)), 90))
         taken.append({first_piece(picker, A) for _ in range(10)})
     assert not (taken[0] & taken[1] or taken[0] & taken[2] or taken[1] & taken[2])
 
@@ -194,19 +200,19 @@ def test_what_a_seed_has_just_sent_to_others_is_left_to_them_for_a_while() -> No
     taken = {first_piece(picker, A) for _ in range(3)}
     assert taken == {0, 1, 2}
     picker.give_back([(0, 2 * PIECE)])
-    picker.passed_on(A, 0, 10.0)
+    picker.defer(A, 0, 10.0)
     assert first_piece(picker, A) == 1
-    assert picker.take(A, PIECE, even) is None
-    picker.look_at_clock(10.0 + ASIDE - 0.1)
-    assert picker.take(A, PIECE, even) is None
-    picker.look_at_clock(10.0 + ASIDE)
-    assert first_piece(picker, A) == 0 and not picker.aside
+    assert picker.take(A, PIECE) is None
+    picker.expire_deferred(10.0 + DEFER_SECONDS - 0.1)
+    assert picker.take(A, PIECE) is None
+    picker.expire_deferred(10.0 + DEFER_SECONDS)
+    assert first_piece(picker, A) == 0 and not picker.deferred
 
 
 def test_another_owner_may_be_asked_for_it_at_once() -> None:
     picker = made(1, {A: None, B: {0}, C: None})
-    picker.passed_on(A, 0, 10.0)
-    assert picker.take(A, PIECE, even) is None
+    picker.defer(A, 0, 10.0)
+    assert picker.take(A, PIECE) is None
     assert first_piece(picker, B) == 0
     picker.give_back([(0, PIECE)])
     assert first_piece(picker, C) == 0
@@ -214,33 +220,33 @@ def test_another_owner_may_be_asked_for_it_at_once() -> None:
 
 def test_a_piece_is_refused_for_that_reason_once() -> None:
     picker = made(2, {A: None, B: set()})
-    assert picker.wants_rare(0) and picker.wants_rare(PIECE)
-    picker.passed_on(A, PIECE // 2, 10.0)
-    assert not picker.wants_rare(0) and picker.wants_rare(PIECE)
-    picker.insist(PIECE + 5)
-    assert not picker.wants_rare(PIECE)
+    assert picker.rare_only(A, 0) and picker.rare_only(A, PIECE)
+    picker.defer(A, PIECE // 2, 10.0)
+    assert not picker.rare_only(A, 0) and picker.rare_only(A, PIECE)
+    picker.require(PIECE + 5)
+    assert not picker.rare_only(A, PIECE)
 
 
 def test_where_nobody_could_pass_it_on_nothing_is_refused() -> None:
     picker = made(2, {A: None, B: set()})
     picker.leave(B)
-    assert not picker.wants_rare(0)
+    assert not picker.rare_only(A, 0)
 
 
 def test_what_was_refused_once_comes_after_what_was_not() -> None:
     for seed in range(10):
         picker = made(20, {A: None, B: set()}, seed)
         for piece in range(19):
-            picker.passed_on(A, piece * PIECE, 10.0)
-        picker.look_at_clock(10.0 + ASIDE)
+            picker.defer(A, piece * PIECE, 10.0)
+        picker.expire_deferred(10.0 + DEFER_SECONDS)
         assert first_piece(picker, A) == 19
 
 
 def test_the_rest_of_a_refused_piece_goes_back_to_all() -> None:
     picker = made(4, {A: None, B: {0, 1, 2, 3}})
-    start, end = picker.take(A, 1000, even) or (0, 0)
+    start, end = picker.take(A, 1000) or (0, 0)
     piece = start // PIECE
-    picker.passed_on(A, start, 10.0)
+    picker.defer(A, start, 10.0)
     picker.give_back([(start, end)])
     rest = picker.claim(piece * PIECE, (piece + 1) * PIECE)
     assert sum(e - s for s, e in rest) == PIECE
@@ -251,8 +257,8 @@ def test_the_rest_of_a_refused_piece_goes_back_to_all() -> None:
 
 def test_a_seed_that_leaves_takes_with_it_what_was_left_to_others() -> None:
     picker = made(1, {A: None, B: set()})
-    picker.passed_on(A, 0, 10.0)
+    picker.defer(A, 0, 10.0)
     picker.leave(A)
     picker.join(A)
     assert first_piece(picker, A) == 0
-    picker.look_at_clock(10.0 + ASIDE)
+    picker.expire_deferred(10.0 + DEFER_SECONDS)
