@@ -25,10 +25,10 @@ from typing import Any
 from tracker.model import Rules
 from tracker.rate_limits import Limits
 from tracker.service import TrackerService
+from tracker.settings import WebSettings
 from tracker.storage.memory import InProcess
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
-from tracker.web.settings import WebSettings
 
 THREADS = 8
 NODES = 32  # connections

@@ -1,4 +1,4 @@
-"""The composition root: settings in, parts put together, signals obeyed."""
+"""The tracker's command line: options, signals, the terminal."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from common.errors import LocalFault, SettingError
-from common.logs import log
+from common.errors import LocalFault, SettingError, SwarmError
+from common.logs import log, send_log_to
 from configs import CFG
 from tracker import upkeep
-from tracker.assembly import make_service
-from tracker.cli_settings import begin, open_access_log, settings_from_configs
+from tracker.bootstrap import make_service, settings_from_configs, start
+from tracker.log_queue import LogQueue
+from tracker.service import TrackerService
 from tracker.settings import TrackerSettings
-from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
 
 SIGNAL_POLL = 0.2  # seconds; on Windows a signal is seen only between waits
+UNSHOWN_EVENTS = ("UPDATE", "tracker ")  # beginnings of log lines that do not go to the terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tracker until SIGINT or SIGTERM, or see to its records; the exit code."""
+    """Run the tracker until SIGINT or SIGTERM, or a command on its records; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] and words[0] in upkeep.COMMANDS:
         return upkeep.main(words, Path(CFG["directory"]["tracker_db_dir"]))
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _on_signals(lambda number, frame: stop.set())
     logging.raiseExceptions = False  # on a full disk, logging must not fill the terminal with complaints
     try:
-        _run(settings_from_configs(options.host, options.port), stop)
+        _run(settings_from_configs(options.host, options.port), stop, options.quiet)
     except SettingError as error:
         print(error, file=sys.stderr)
         return 2
@@ -50,15 +51,13 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     host, port = CFG["constants"]["TRACKER_ADDR"]
     parser = argparse.ArgumentParser(
         prog="tracker.py",
-        description="The swarm's tracker. check, export or import instead of options: see to its records.",
+        description="The swarm's tracker. check, export or import in place of options: work on its records.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--host", "-host", default=host, help=f"numeric address to listen on (default {host})"
-    )
-    parser.add_argument(
-        "--port", "-port", type=_port, default=port, help=f"TCP port; 0: any free one (default {port})"
-    )
+    add = parser.add_argument
+    add("--host", "-host", default=host, help=f"numeric address to listen on (default {host})")
+    add("--port", "-port", type=_port, default=port, help=f"TCP port; 0: any free one (default {port})")
+    add("--quiet", "-quiet", action="store_true", help="print no line for each event on a terminal")
     return parser.parse_args(argv)
 
 
@@ -68,35 +67,72 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _run(settings: TrackerSettings, stop: threading.Event) -> None:
+def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
     service = make_service(settings)
-    host, port = settings.listen
+    shows = not quiet and sys.stdout is not None and sys.stdout.isatty()
+    kept = ""
     with contextlib.ExitStack() as cleanup:
-        sock = listening_socket(host, port)
+        sock = listening_socket(*settings.listen)
         cleanup.callback(sock.close)
-        begin(service, settings, cleanup, *_warnings(settings))
-        app = create_app(service, settings.web, open_access_log(settings, cleanup))
-        web = WebServer(app, sock, settings.threads)
+        web = WebServer(start(service, settings, cleanup, *_warnings(settings)), sock, settings.threads)
         web.start()
         cleanup.callback(web.stop)
         log(f"tracker started at {web.url}")
         print(f"Tracker program started: {web.url}", flush=True)
+        if shows:
+            _show_events(cleanup)
         while not stop.wait(SIGNAL_POLL):
             pass
-        _on_signals(signal.SIG_IGN)  # we are leaving already
+        _on_signals(signal.SIG_IGN)  # the tracker ends already
         log("tracker stopped")
+        kept = _kept(service, settings)
+    if shows:
+        print(f"\rTracker stopped; {kept}", flush=True)  # over the ^C of the terminal
+
+
+def _show_events(cleanup: contextlib.ExitStack) -> None:
+    """Print the log's lines of joins, OWNs, NEEDs, exits and removals from now on.
+
+    They go through a queue of their own: a terminal whose output is paused holds up neither requests nor the
+    log file.
+    """
+    terminal = logging.StreamHandler(sys.stdout)
+    terminal.setFormatter(logging.Formatter("[%(asctime)s]  %(message)s", datefmt="%H:%M:%S"))
+    terminal.addFilter(lambda record: not record.getMessage().startswith(UNSHOWN_EVENTS))
+    handler = LogQueue(terminal)
+    send_log_to(handler)
+    cleanup.callback(handler.close)
+
+
+def _kept(service: TrackerService, settings: TrackerSettings) -> str:
+    """What remains of the records after the end."""
+    if settings.storage == "memory":
+        return "its records were in memory only"
+    place = "Redis" if settings.storage == "redis" else f"{settings.folder}/"
+    try:
+        counts = service.counts()
+    except SwarmError as error:  # Redis does not answer
+        return str(error)
+    return f"{_counted(counts.nodes, 'node')} and {_counted(counts.files, 'file')} are kept in {place}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _warnings(settings: TrackerSettings) -> list[str]:
     host = settings.listen[0]
     if host == "localhost" or ipaddress.ip_address(host).is_loopback or settings.swarm_key is not None:
         return []
-    return [f"warning: whoever reaches {host} may use this tracker; a setting SWARM_KEY keeps strangers out"]
+    return [
+        f"warning: any client that reaches {host} may use this tracker; "
+        "with the setting SWARM_KEY only nodes that have the key"
+    ]
 
 
 def _on_signals(action: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # a closed terminal; Ctrl-Break on Windows
         number = getattr(signal, name, None)
         if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
-            continue  # not here; nohup
+            continue  # not on this system; nohup
         signal.signal(number, action)

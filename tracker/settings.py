@@ -1,4 +1,4 @@
-"""All that the tracker is told, from wherever; ``cli`` reads it from ``configs``."""
+"""The tracker's settings as values. ``bootstrap`` reads them from ``configs``; tests make their own."""
 
 from __future__ import annotations
 
@@ -7,28 +7,40 @@ from pathlib import Path
 
 from common.addresses import Addr
 from tracker.model import Rules
-from tracker.web.settings import WebSettings
+from tracker.rate_limits import Limits
 
 STORAGES = ("json", "memory", "redis")
+SAVE_INTERVAL = 1.0  # seconds until nodes.json and files.json follow a change
+MAX_NEED_RESULTS = 50  # owners in one NEED answer
+MAX_REQUEST_BYTES = 1 << 20  # bytes of a request's body; more is answered 413
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """Limits and names of the HTTP side."""
+
+    max_request_bytes: int = MAX_REQUEST_BYTES
+    allowed_hosts: frozenset[str] = frozenset()  # names that a Host header may have, in lower case
+    trusted_proxies: frozenset[str] = frozenset()  # addresses whose X-Forwarded-For is believed
+    limits: Limits = Limits()
+    silence: float = 22.0  # seconds for which a node stays in without a request; the same as in Rules
 
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """Each with its unit; the defaults are those of ``configs``."""
+    """All settings of a tracker; the defaults are those of ``configs``."""
 
     listen: Addr = ("127.0.0.1", 12345)  # numeric host, TCP port; 0: any free one
     rules: Rules = Rules()
     storage: str = "json"  # one of STORAGES
-    folder: Path = Path("tracker_db")  # storage "json": where the records are
-    save_interval: float = 1.0  # seconds; storage "json": see ``FolderKeeper``
-    durable: bool = True  # storage "json": whether an answer waits until a power cut cannot undo it
-    redis_url: str = field(
-        default="redis://127.0.0.1:6379/0", repr=False
-    )  # storage "redis"; with its password
-    max_results: int = 50  # owners in an answer to NEED
-    swarm_key: str | None = field(default=None, repr=False)  # None: everybody may call
+    folder: Path = Path("tracker_db")  # storage "json": of the records
+    save_interval: float = SAVE_INTERVAL  # seconds; storage "json"
+    durable: bool = True  # storage "json": an answer waits until a power cut cannot undo it
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)  # with its password
+    max_results: int = MAX_NEED_RESULTS
+    swarm_key: str | None = field(default=None, repr=False)  # None: any client is accepted
     threads: int = 8  # that answer requests
     web: WebSettings = WebSettings()
     log: Path = Path("logs/_tracker.log")
     access_log: Path | None = None  # file for one JSON line an answer
-    log_bytes: int = 5 << 20  # after which a log file is rotated
+    log_bytes: int = 5 << 20  # size at which a log file is rotated

@@ -197,8 +197,8 @@ def _program(save_interval: str) -> list[str]:
     if not save_interval:
         return [str(ROOT / "tracker.py")]
     code = (
-        "import sys; from tracker import cli, cli_settings;"
-        f"cli_settings.SAVE_INTERVAL = {save_interval}; sys.exit(cli.main())"
+        "import sys; from tracker import bootstrap, cli;"
+        f"bootstrap.SAVE_INTERVAL = {save_interval}; sys.exit(cli.main())"
     )
     return ["-c", code]
 

@@ -32,14 +32,13 @@ from bench.processes import ROOT
 from bench.tracker.clients import HOST, Body, Load, load
 from bench.tracker.effort import FULL, Effort
 from common.messages import OwnedFile
-from tracker.assembly import make_service
+from tracker.bootstrap import make_service
 from tracker.model import Caller, Rules
 from tracker.rate_limits import Limits
-from tracker.settings import TrackerSettings
+from tracker.settings import TrackerSettings, WebSettings
 from tracker.storage.memory import InProcess
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
-from tracker.web.settings import WebSettings
 
 CLIENTS, THREADS = 32, 8
 FILES = 2_000  # that the others share

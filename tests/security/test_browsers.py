@@ -13,10 +13,10 @@ from werkzeug.test import TestResponse
 
 from tracker.model import Rules
 from tracker.service import TrackerService
+from tracker.settings import WebSettings
 from tracker.storage.memory import InProcess
 from tracker.web.app import create_app
 from tracker.web.origin_check import is_json, refusal
-from tracker.web.settings import WebSettings
 
 HOST = "127.0.0.1:12345"
 REGISTER = json.dumps({"mode": 0, "node_id": 1, "addr": ["localhost", 4001]})

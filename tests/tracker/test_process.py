@@ -241,3 +241,49 @@ def test_what_is_no_http_does_not_stop_it(tracker_process, client) -> None:
         with socket.create_connection(("127.0.0.1", tracker_process.port), timeout=PATIENCE) as sock:
             sock.sendall(garbage)
     assert client.register(A).known is False
+
+
+# ---- the terminal
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pexpect needs a pseudo-terminal")
+@pytest.mark.parametrize("options", [[], ["--quiet"]])
+def test_a_terminal_shows_each_event_but_heartbeats_and_a_word_at_the_end(
+    tmp_path: Path, options: list[str]
+) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    env = {**os.environ, "TRACKER_DB_DIR": str(tmp_path / "db"), "LOGS_DIR": str(tmp_path / "logs")}
+    arguments = [str(ROOT / "tracker.py"), "--port", "0", *options]
+    screen = pexpect.spawn(
+        sys.executable, arguments, cwd=tmp_path, env=env, timeout=PATIENCE, encoding="utf-8",
+        dimensions=(24, 200),
+    )  # fmt: skip
+    screen.expect_exact("Tracker program started: ")
+    client = TrackerClient(screen.readline().strip(), 1, timeout=PATIENCE)
+    client.register(A)
+    client.register(A)
+    client.own([OwnedFile("f")])
+    client.need("f")
+    client.update("f")
+    client.exit()
+    client.register(B)
+    client.own([OwnedFile("f")])
+    client.close()
+    screen.sendintr()
+    screen.expect(pexpect.EOF)
+    screen.close()
+    assert screen.exitstatus == 0
+    *events, last = screen.before.splitlines()
+    shown = [] if options else ["REGISTER", "OWN", "NEED", "EXIT", "REGISTER", "OWN"]
+    assert [line.split("]  ")[1].split()[0] for line in events if line.startswith("[")] == shown
+    assert last.endswith(f"Tracker stopped; 1 node and 1 file are kept in {tmp_path}/db/") is not bool(
+        options
+    )
+
+
+def test_a_pipe_gets_the_first_line_only(tracker_process, client) -> None:
+    client.register(A)
+    client.own([OwnedFile("f")])
+    tracker_process.process.send_signal(signal.SIGTERM)
+    assert tracker_process.process.stdout.read() == ""
+    assert tracker_process.process.wait(PATIENCE) == 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+
 from flask import Flask
 
 
 def create_app() -> Flask:
-    """The application with all that the settings say behind it: ``gunicorn "tracker.web:create_app()"``.
+    """The application of ``tracker.wsgi``, for ``gunicorn "tracker.web:create_app()"``.
 
-    (``tracker.web.app.create_app`` is the one that is told what to serve.)
+    Users of gunicorn know this name. The rest of this package is below ``tracker.wsgi``, so the module is
+    looked up by name and only now, as gunicorn does it.
     """
-    from tracker.wsgi import app_from_settings  # the one step up: this name is what the outside world knows
-
-    return app_from_settings()
+    app: Flask = importlib.import_module("tracker.wsgi").create_app()
+    return app

@@ -25,12 +25,12 @@ from common.logs import log
 from common.text import sanitize
 from tracker.rate_limits import Admission
 from tracker.service import TrackerService
+from tracker.settings import WebSettings
 from tracker.web.access_log import AccessLog
 from tracker.web.api import create_api
 from tracker.web.metrics import Metrics
 from tracker.web.middleware import Middleware, RateLimiter, retry_after
 from tracker.web.pages import create_pages
-from tracker.web.settings import WebSettings
 
 STATUSES = {
     Forbidden: HTTPStatus.FORBIDDEN,

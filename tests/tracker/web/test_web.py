@@ -14,9 +14,9 @@ from tracker import registry as registry_module
 from tracker.model import Rules
 from tracker.rate_limits import Limits
 from tracker.service import TrackerService
+from tracker.settings import WebSettings
 from tracker.storage.memory import InProcess
 from tracker.web.app import create_app
-from tracker.web.settings import WebSettings
 
 LIMIT = 100_000  # bytes of a request
 ADDR = ["localhost", 4001]
