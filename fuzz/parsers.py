@@ -17,9 +17,9 @@ from common.metainfo import decode_metainfo, encode_metainfo
 from common.text import sanitize
 from fuzz.target import Target, outcome
 from node.chunk_udp import wire
-from node.commands import Nothing, parse_command
+from node.commands import parse_command, split_words
 from node.discovery.tracker_url import tracker_url
-from node.shell.completion import quoted, typed
+from node.shell.completion import quoted
 
 HASH = bytes(range(20))
 HEX = HASH.hex().encode()
@@ -263,9 +263,10 @@ def run_commands(data: bytes) -> str:
     line = data.decode("utf-8", "surrogateescape")
     said = [_parsed(line, escapes) for escapes in (True, False)]
     for escapes in (True, False):
-        found = typed(line, escapes)
-        assert 0 <= found.raw_length <= len(line)
-        quoted(found.word, found.quote, not escapes)
+        found = split_words(line, escapes)
+        assert found.last_start < max(1, len(line))
+        for word in found.words:
+            quoted(word, found.quote, windows=not escapes)
     return " / ".join(said)
 
 
@@ -276,7 +277,7 @@ def _parsed(line: str, escapes: bool) -> str:
         text = str(error)
         assert "\n" not in text and sanitize(text) == text, "an error that is not one clean line"
         return outcome(error)
-    return "" if isinstance(command, Nothing) else type(command).__name__
+    return command.verb
 
 
 def run_texts(data: bytes) -> str:

@@ -19,18 +19,19 @@ from common.logs import log, open_log
 from common.text import sanitize
 from configs import CFG
 from node import events, options
+from node.chunk_udp.congestion import CONTROLLERS
 from node.events import Event
 from node.node import Node
 from node.options import Options
 from node.settings import NodeSettings, TransferSettings
-from node.shell.actions import unfinished
+from node.shell.execute import unfinished
 from node.shell.one_shot import interrupted, run_once
 from node.shell.pipe import read_bytes, run_pipe, split_lines
-from node.shell.stop import attend, ignore_signals, stop_on_signals
-from node.show.json_lines import JsonScreen
-from node.show.lines import sentence
-from node.show.plain import PlainScreen
-from node.show.queued import AnyScreen, QueuedScreen
+from node.shell.signals import Stop, ignore_signals, run_until_stopped, stop_on_signals
+from node.show.output import PlainOutput, complain, open_missing_streams, prepare_streams
+from node.show.queued import QueuedScreen, dropped
+from node.show.screen import JsonScreen, TextScreen
+from node.show.text import describe
 from node.show.toolbar import Toolbar
 
 Checked = TypeVar("Checked")
@@ -38,9 +39,13 @@ _UNLOGGED = (events.Progress, events.Hashing, events.Piece)  # a download would 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a node until its work is done or it is stopped. 0 well, 1 with a one-line reason, 2 wrong usage."""
-    prepare(sys.stdout)
-    prepare(sys.stderr)
+    """Run a node until its work is done or it is stopped.
+
+    The exit code: 0 all went well, 1 it failed (with a one-line reason), 2 wrong usage.
+    """
+    open_missing_streams()
+    prepare_streams()
+    ignore_impossible_sizes()
     given = options.parse_options(argv)
     try:
         settings = settings_for(given)
@@ -51,12 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(sanitize(f"logs cannot be written: {error.filename}: {error.strerror}"), file=sys.stderr)
         return 1
-    gc.freeze()  # what the imports have made stays: to look at it again and again costs a tenth
-    stop = threading.Event()
+    gc.freeze()  # the garbage collector need not look at imported modules: that takes a tenth of the time
+    stop = Stop()
+    threading.excepthook = stop.on_thread_crash
     stop_on_signals(stop)
-    code, shown = Launch(given, settings, stop).run()
+    launch = Launch(given, settings, stop)
+    try:
+        code = launch.run()
+    except Exception as error:
+        stop.crash(error, "main")
+    hidden = launch.close()
     ignore_signals()
-    if not shown:  # a thread is stuck in a write nobody reads, and holds a lock the interpreter's end wants
+    code = 1 if stop.crashed else code
+    if hidden:  # a thread is stuck in a write, and holds a lock that the interpreter needs to end
+        complain(dropped(hidden))
         os._exit(code)
     return code
 
@@ -64,45 +77,49 @@ def main(argv: Sequence[str] | None = None) -> int:
 class Launch:
     """One run of the program."""
 
-    def __init__(self, given: Options, settings: NodeSettings, stop: threading.Event) -> None:
+    def __init__(self, given: Options, settings: NodeSettings, stop: Stop) -> None:
         self._given = given
         self._settings = settings
         self._stop = stop
         self._at_prompt = given.command is None and not given.json and is_terminal(sys.stdin, sys.stdout)
         self._entered = False
+        self._leaving = False
         self._toolbar = Toolbar(settings.node_id)
         self._screen = QueuedScreen(
             choose_screen(given, self._at_prompt), ignored_events(given, self._at_prompt)
         )
 
-    def run(self) -> tuple[int, bool]:
-        """The exit code, and whether everything could be shown."""
+    def run(self) -> int:
+        """Drive a node; the exit code."""
         node = Node(self._settings, self._on_event)
         try:
-            code = attend(lambda: self._start(node), self._stop)
-            if code == 0 and not self._at_prompt:
-                code = attend(lambda: self._work(node), self._stop)
-            elif code == 0:
-                code = self._prompt(node)
+            code = run_until_stopped(lambda: self._start(node), self._stop)
+            if code == 0:
+                code = self._prompt(node) if self._at_prompt else self._work(node)
+            self._leaving = True
             if self._given.command is None:
                 for line in unfinished(node):
                     self._screen.say(line)
-            elif code is None:
+            elif code is None and not self._stop.crashed:
                 code = interrupted(node, self._screen, self._given.command)
         finally:
             node.exit_torrent()
-            shown = self._screen.close()
-        return code or 0, shown
+        return code or 0
+
+    def close(self) -> int:
+        """Show what is left to show; the number of things that could not be shown."""
+        return self._screen.close(self._stop)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, events.Started):
             self._entered = True
         if isinstance(event, events.Stopped) and not self._entered:
-            return  # who was refused has not left
+            return  # the tracker refused this node: it was never in the torrent
         if not isinstance(event, _UNLOGGED):
-            log(sentence(event))
+            log(describe(event))
         self._toolbar.event(event)
-        self._screen.event(event)
+        if not (self._leaving and isinstance(event, events.Failed) and not self._given.json):
+            self._screen.event(event)  # a download that fails by leaving is reported by ``unfinished``
 
     def _start(self, node: Node) -> int:
         try:
@@ -114,35 +131,38 @@ class Launch:
         self._screen.say("Node program started")
         if any(is_out_of_reach(self._settings.host, url) for url in self._settings.trackers):
             self._screen.error(
-                f"this node announces {self._settings.host}, where nobody on another machine finds it; "
+                f"this node announces {self._settings.host}, where no node on another machine finds it; "
                 "the tracker is on another machine: give -host ADDR, this machine's address"
             )
         return 0
 
-    def _work(self, node: Node) -> int:
-        if self._given.command is not None:
-            return run_once(node, self._screen, self._given.command, self._stop)
-        typed = read_bytes(sys.stdin.fileno()) if sys.stdin is not None else iter(())
-        return run_pipe(node, self._screen, split_lines(typed, self._screen), self._stop)
+    def _work(self, node: Node) -> int | None:
+        """Carry out the command, or those of a pipe; None if stopped meanwhile."""
+        command, screen, stop = self._given.command, self._screen, self._stop
+        if command is not None:
+            return run_until_stopped(lambda: run_once(node, screen, command, stop), stop)
+        lines = split_lines(read_bytes(sys.stdin.fileno()), screen)
+        return run_until_stopped(lambda: run_pipe(node, screen, lines, stop), stop)
 
     def _prompt(self, node: Node) -> int:
-        from node.shell.prompt import run_prompt  # a third of all that is imported: only a terminal needs it
+        from node.shell.prompt import run_prompt  # takes a third of the time to start: only for a terminal
 
         def toolbar() -> str:
-            return self._toolbar.text(node.status())
+            return self._toolbar.text(node.status(), node.peers())
 
         name = f"node {self._settings.node_id}"
         return run_prompt(node, self._screen, self._stop, self._settings.folder, toolbar, name)
 
 
 def settings_for(given: Options) -> NodeSettings:
-    """Options over settings; SettingError names a setting that cannot be."""
+    """Options over settings; SettingError names a setting that cannot be used."""
     constants = CFG["constants"]
     node_id = given.node_id
+    own = {plugin.kind: plugin.factory for plugin in given.use or ()}
     congestion_control = given.congestion_control or constants["CONGESTION_CONTROL"]
-    if congestion_control not in options.CONGESTION_CONTROLS:
-        known = ", ".join(options.CONGESTION_CONTROLS)
-        raise SettingError(f"setting CONGESTION_CONTROL={congestion_control!r} is none of {known}")
+    if congestion_control not in CONTROLLERS:
+        known = ", ".join(sorted(CONTROLLERS))
+        raise SettingError(f"setting CONGESTION_CONTROL={congestion_control!r}: one of {known} is wanted")
     return NodeSettings(
         node_id=node_id,
         folder=given.folder or Path(CFG["directory"]["node_files_dir"]) / f"node{node_id}",
@@ -154,8 +174,10 @@ def settings_for(given: Options) -> NodeSettings:
         max_owners=constants["MAX_SPLITTNES_RATE"],
         max_partial_owners=constants["MAX_PARTIAL_OWNERS"],
         search_limit=constants["OWNER_SEARCH_LIMIT"],
+        piece_order=own.get("piece-order"),
+        owner_ranking=own.get("ranking"),
         transfer=TransferSettings(
-            congestion_control=congestion_control,
+            congestion_control=own.get("congestion", congestion_control),
             segment_size=constants["CHUNK_PIECES_SIZE"],
             max_datagram=constants["MAX_UDP_SEGMENT_DATA_SIZE"],
             datagram_limit=constants["BUFFER_SIZE"],
@@ -168,14 +190,14 @@ def settings_for(given: Options) -> NodeSettings:
 
 
 def _trackers() -> tuple[str, ...]:
-    """Those of the setting TRACKERS, else the one at TRACKER_ADDR."""
+    """The trackers of the setting TRACKERS, else the one at TRACKER_ADDR."""
     if CFG["constants"]["TRACKERS"] != "none":
         return _setting("TRACKERS", "{0}", options.tracker_urls)
     return _setting("TRACKER_ADDR", "{0[0]}:{0[1]}", options.tracker_urls)
 
 
 def _rate(given: int | None, name: str) -> int | None:
-    """Bytes a second as given, or as the setting ``name`` says; None: no limit."""
+    """Bytes per second: as given, else of the setting ``name``. None: no limit."""
     return (_setting(name, "{0}", options.rate) if given is None else given) or None
 
 
@@ -188,7 +210,7 @@ def _setting(name: str, form: str, check: Callable[[str], Checked]) -> Checked:
 
 
 def is_out_of_reach(host: str, tracker: str) -> bool:
-    """Whether a node at ``host`` would be announced elsewhere under an address that only this machine has."""
+    """True if a node at ``host`` would announce an address of this machine only to a tracker elsewhere."""
     tracker_host = urlsplit(tracker).hostname or ""
     try:
         tracker_here = ipaddress.ip_address(tracker_host).is_loopback
@@ -198,47 +220,54 @@ def is_out_of_reach(host: str, tracker: str) -> bool:
 
 
 def open_node_log(node_id: int) -> None:
-    """``logs/node<N>.log``; OSError if it cannot be written now. Later failures are silent: the log is no
-    reason for a trace in the middle of a prompt."""
+    """Log to ``logs/node<N>.log``; OSError if it cannot be written now. Later failures are silent."""
     path = Path(CFG["directory"]["logs_dir"]) / f"node{node_id}.log"
     open_log(path, CFG["constants"]["LOG_BYTES"])
     with path.open("a", encoding="utf-8"):
         logging.raiseExceptions = False
 
 
-def is_terminal(*streams: TextIO | None) -> bool:
-    """Whether a person sits at all of ``streams``."""
-    return all(stream is not None and stream.isatty() for stream in streams)
+def is_terminal(*streams: TextIO) -> bool:
+    """True if each of ``streams`` is a terminal."""
+    return all(stream.isatty() for stream in streams)
 
 
-def prepare(stream: TextIO | None) -> None:
-    """Names of files may be anything: what an encoding has no letter for is escaped instead of fatal."""
-    if stream is not None and hasattr(stream, "reconfigure"):
-        encoding = stream.encoding if stream.isatty() else "utf-8"
-        stream.reconfigure(encoding=encoding, errors="backslashreplace")
+def ignore_impossible_sizes() -> None:
+    """Forget ``COLUMNS=0`` and the like: the terminal knows its size."""
+    for name in ("COLUMNS", "LINES"):
+        text = os.environ.get(name, "")
+        if not (text.isascii() and text.isdigit() and int(text[:6]) > 0):
+            os.environ.pop(name, None)
 
 
-def choose_screen(given: Options, at_prompt: bool) -> AnyScreen:
+def choose_screen(given: Options, at_prompt: bool) -> TextScreen | JsonScreen:
     """JSON if asked for; colours and bars on a terminal; plain lines elsewhere and for piped commands."""
     if given.json:
-        return JsonScreen(sys.stdout, sys.stderr)
+        return JsonScreen(PlainOutput(sys.stdout), PlainOutput(sys.stderr))
     if at_prompt or (given.command is not None and is_terminal(sys.stdout)):
-        from node.show.terminal import terminal_screen  # imported here for the prompt's reason
+        from rich.console import Console  # takes long to import: only for a terminal
 
-        return terminal_screen(given.verbose, live=not at_prompt and not given.verbose)
-    return PlainScreen(sys.stdout, sys.stderr, given.verbose, given.progress)
+        from node.show.terminal import LiveBars, TerminalOutput
+
+        out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+        bars = None if at_prompt or given.verbose else LiveBars(out)
+        return TextScreen(TerminalOutput(out), TerminalOutput(err), given.verbose, bars=bars)
+    return TextScreen(PlainOutput(sys.stdout), PlainOutput(sys.stderr), given.verbose, given.progress)
 
 
 def ignored_events(given: Options, at_prompt: bool) -> tuple[type[Event], ...]:
-    """What the chosen screen would not show; thousands a second need not even be queued.
+    """Events that the chosen screen would not show; there may be thousands a second.
 
-    A download of one shot has its failure told with the exit code; telling it twice is no help.
+    With one command, the exit code comes with the reason of a failure, and a file is shared only until the
+    program ends.
     """
     if given.json:
         return ()
     ignored: list[type[Event]] = []
     if given.command is not None:
         ignored.append(events.Failed)
+        if given.command.verb == "download":
+            ignored.append(events.Sharing)
     if not given.verbose:
         ignored.append(events.Piece)
         bars = given.command is not None and is_terminal(sys.stdout)

@@ -4,190 +4,157 @@ from __future__ import annotations
 
 import difflib
 import os
-import shlex
+import re
 import unicodedata
 from dataclasses import dataclass
 
 from common.errors import CommandError
 from common.text import sanitize
 
-HELP = """\
-torrent -setMode send FILE               share FILE: write FILE.torrent, tell the tracker, serve it
-torrent -setMode download FILE.torrent   fetch it, in the background
-torrent -setMode exit                    tell the tracker, stop
-torrent -status                          what is moving
-torrent -files                           what I have
-torrent -peers                           who is with me, and who is not and why
-help                                     these lines
-FILE is a path or a name in the node's folder; quote names with spaces."""
-
-VERBS = ("torrent", "help", "exit", "quit")
-OPTIONS = ("-setMode", "-status", "-files", "-peers")
-MODES = ("send", "download", "exit")
-
-_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"  # what a PDF or a word processor makes of "-"
+_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"  # PDF files and word processors replace "-" by others
 _SHOWN = 40  # characters of an unknown word that a message repeats
 _TYPED = 1000  # characters of a name in a hint that can be typed as it stands
 
 
 @dataclass(frozen=True)
-class Send:
-    """Share ``file``, a path or a name in the node's folder."""
+class Command:
+    """What a user wants: a verb of WITH_FILE and its file, or a verb of ALONE. ``""``: an empty line."""
 
-    file: str
-
-
-@dataclass(frozen=True)
-class Download:
-    """Fetch what the torrent ``file`` describes."""
-
-    file: str
+    verb: str
+    file: str = ""  # a path, or a name in the node's folder
 
 
-@dataclass(frozen=True)
-class Exit:
-    """Leave the torrent and end."""
+WITH_FILE = ("send", "download", "stop")
+ALONE = ("exit", "status", "files", "peers", "help")
+_SYNONYMS = {"quit": "exit", "?": "help"}
 
-
-@dataclass(frozen=True)
-class Status:
-    """Show downloads."""
-
-
-@dataclass(frozen=True)
-class Files:
-    """Show files."""
-
-
-@dataclass(frozen=True)
-class Peers:
-    """Show other nodes."""
-
-
-@dataclass(frozen=True)
-class Help:
-    """Show what may be typed."""
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """An empty line."""
-
-
-Command = Send | Download | Exit | Status | Files | Peers | Help | Nothing
-
-_PLAIN: dict[str, Command] = {"help": Help(), "?": Help(), "exit": Exit(), "quit": Exit()}
-_SHOWS: dict[str, Command] = {"status": Status(), "files": Files(), "peers": Peers(), "help": Help()}
+HELP = """\
+torrent -setMode send FILE               share FILE: write FILE.torrent, tell the tracker, serve it
+torrent -setMode download FILE.torrent   fetch the file that it describes, in the background
+torrent -setMode stop FILE               stop sharing FILE, or cancel its download
+torrent -setMode exit                    tell the tracker, stop
+torrent -status                          downloads, and the upload rate
+torrent -files                           files that this node shares
+torrent -peers                           other nodes, why some are not used, and the trackers
+help                                     this list
+FILE is a path or a name in the node's folder; quote names with spaces. Short: send FILE, status, exit."""
 
 
 def parse_command(line: str, backslash_escapes: bool = os.name != "nt") -> Command:
-    """The command that ``line`` says; CommandError, one line long, if it says none.
+    """The command on ``line``; CommandError, one line long, if there is none.
 
-    Words are split and quoted as in a shell. Without ``backslash_escapes`` a backslash is a letter like
-    any other, as Windows paths need it.
+    Words are split as ``split_words`` does. The report's ``torrent`` and ``-setMode`` may be left out.
     """
-    words = _split(line, backslash_escapes)
+    split = split_words(_cleaned(line), backslash_escapes)
+    if split.quote:
+        raise CommandError("a quote is opened and not closed")
+    words = split.words
     if not words:
-        return Nothing()
-    verb = words[0].casefold()
-    if verb in _PLAIN:
-        _no_more(words, 1)
-        return _PLAIN[verb]
-    if verb == "torrent":
-        return _torrent(words)
-    raise CommandError(f"unknown command {_shown(words[0])}; {_instead(words[0])}")
+        return Command("")
+    kind = "command"
+    if option_name(words[0]) == "torrent":
+        kind, words = "option", words[1:]
+    if words and option_name(words[0]) == "setmode":
+        kind, words = "mode", words[1:]
+    if not words:
+        wanted = "send FILE, download FILE.torrent, stop FILE, exit"
+        if kind == "mode":
+            raise CommandError(f"-setMode wants one of {wanted}")
+        raise CommandError("torrent wants one of -setMode, -status, -files, -peers; try: help")
+    return _command(kind, words[0], words[1:])
 
 
-def _split(line: str, backslash_escapes: bool) -> list[str]:
-    line = line.lstrip("\ufeff").strip()  # a byte order mark is what PowerShell pipes first
+def _cleaned(line: str) -> str:
+    """``line`` without a byte order mark (PowerShell pipes one first) and without a pasted prompt."""
+    line = line.lstrip("\ufeff").strip()
     if any(unicodedata.category(character) == "Cc" and character != "\t" for character in line):
         raise CommandError("control characters mean nothing here; type the command again")
-    words = shlex.shlex(line, posix=True, punctuation_chars=False)
-    words.whitespace_split = True
-    words.commenters = ""
-    words.escape = "\\" if backslash_escapes else ""
-    try:
-        return list(words)
-    except ValueError as error:
-        if "quotation" in str(error):
-            raise CommandError("a quote is opened and not closed") from None
-        raise CommandError("a backslash at the end has nothing to quote") from None
+    return re.sub(r"^(?:\$\s+|node \d+>\s*)+", "", line)
 
 
-def _torrent(words: list[str]) -> Command:
-    if len(words) == 1:
-        raise CommandError(f"torrent wants one of {', '.join(OPTIONS)}; try: help")
-    option = option_name(words[1])
-    if option == "setmode":
-        return _set_mode(words)
-    if option in _SHOWS:
-        _no_more(words, 2)
-        return _SHOWS[option]
-    known = {option_name(name): name for name in OPTIONS}
-    hint = _nearest(option, known)
-    if option in MODES:
-        hint = f"-setMode {option}"
-    raise CommandError(f"unknown option {_shown(words[1])} of torrent; {_mean(hint)}")
+@dataclass
+class Words:
+    """A line in words. ``quote`` is the quote that is still open at its end, if any."""
+
+    words: list[str]
+    last_start: int = -1  # where the last word begins; -1: the line does not end in a word
+    quote: str = ""
+
+
+def split_words(line: str, backslash_escapes: bool = os.name != "nt") -> Words:
+    """The words of ``line``, with quotes as in a shell.
+
+    A backslash stands for itself, as Windows paths need it, except before a space, a quote or another
+    backslash. Without ``backslash_escapes`` (on Windows) it always stands for itself.
+    """
+    found = Words([])
+    escaped = False
+    for at, character in enumerate(line):
+        if not found.quote and not escaped and _is_space(character):
+            found.last_start = -1
+            continue
+        if found.last_start < 0:
+            found.words.append("")
+            found.last_start = at
+        if escaped:
+            escaped = False
+            found.words[-1] += character
+        elif backslash_escapes and _is_escape(line, at, found.quote):
+            escaped = True
+        elif character == found.quote:
+            found.quote = ""
+        elif not found.quote and character in "'\"":
+            found.quote = character
+        else:
+            found.words[-1] += character
+    return found
+
+
+def _is_space(character: str) -> bool:
+    return character.isspace() and character not in "\u2028\u2029"
+
+
+def _is_escape(line: str, at: int, quote: str) -> bool:
+    """True if ``line[at]`` is a backslash that makes the next character an ordinary one."""
+    following = line[at + 1 : at + 2]
+    if line[at] != "\\" or quote == "'" or not following:
+        return False
+    return following in '"\\' or (not quote and (following == "'" or _is_space(following)))
 
 
 def option_name(word: str) -> str:
-    """``-setMode``, ``--set-mode``, ``-SETMODE`` and ``--set_mode`` are one."""
+    """``setmode`` for ``-setMode``, ``--set-mode``, ``-SETMODE`` and ``--set_mode``."""
     bare = word.lstrip(_DASHES).casefold()
     return bare.replace("-", "").replace("_", "") if word[:1] in _DASHES else bare
 
 
-def _set_mode(words: list[str]) -> Command:
-    if len(words) == 2:
-        raise CommandError("-setMode wants one of send FILE, download FILE.torrent, exit")
-    mode = words[2].casefold()
-    if mode == "exit":
-        _no_more(words, 3)
-        return Exit()
-    if mode not in MODES:
-        raise CommandError(f"unknown mode {_shown(words[2])}; {_mean(_nearest(mode, {m: m for m in MODES}))}")
-    if len(words) == 3 or not words[3]:
-        raise CommandError(f"{mode} wants a file: {_usage(mode)}")
-    if len(words) > 4:
-        joined = _cut(" ".join(words[3:]), _TYPED)
-        raise CommandError(
-            f'{mode} takes one file; quote names with spaces: torrent -setMode {mode} "{joined}"'
-        )
-    return Send(words[3]) if mode == "send" else Download(words[3])
+def _command(kind: str, word: str, rest: list[str]) -> Command:
+    verb = option_name(word)
+    verb = _SYNONYMS.get(verb, verb)
+    if verb in WITH_FILE:
+        return Command(verb, _one_file(verb, rest))
+    if verb not in ALONE:
+        known = [*WITH_FILE, *ALONE, *(["torrent"] if kind == "command" else [])]
+        near = difflib.get_close_matches(verb[:_SHOWN], known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "try: help"
+        raise CommandError(f"unknown {kind} {_shown(word)}; {hint}")
+    if rest:
+        raise CommandError(f"{verb} takes nothing more, but {_shown(rest[0])} follows")
+    return Command(verb)
 
 
-def _usage(mode: str) -> str:
-    return f"torrent -setMode {mode} {'FILE' if mode == 'send' else 'FILE.torrent'}"
-
-
-def _no_more(words: list[str], count: int) -> None:
-    if len(words) > count:
-        raise CommandError(
-            f"{' '.join(words[:count])} takes nothing more, but {_shown(words[count])} follows"
-        )
-
-
-def _instead(word: str) -> str:
-    """The hint for an unknown first word; people leave "torrent" or "-setMode" out."""
-    bare = option_name(word)
-    if bare in MODES:
-        return _mean(f"torrent -setMode {bare}")
-    if bare == "setmode" or bare in _SHOWS:
-        return _mean(f"torrent {next((o for o in OPTIONS if option_name(o) == bare), 'help')}")
-    return _mean(_nearest(word.casefold(), {verb: verb for verb in VERBS}))
-
-
-def _nearest(word: str, known: dict[str, str]) -> str | None:
-    near = difflib.get_close_matches(word[:_SHOWN], known, n=1)
-    return known[near[0]] if near else None
-
-
-def _mean(hint: str | None) -> str:
-    return f"did you mean '{hint}'?" if hint else "try: help"
+def _one_file(verb: str, words: list[str]) -> str:
+    if not words or not words[0]:
+        raise CommandError(f"{verb} wants a file: {verb} FILE{'.torrent' if verb == 'download' else ''}")
+    if len(words) > 1:
+        joined = _cut(" ".join(words), _TYPED)
+        raise CommandError(f'{verb} takes one file; quote names with spaces: {verb} "{joined}"')
+    return words[0]
 
 
 def _shown(word: str) -> str:
-    return f"'{_cut(word)}'"
+    return f"'{_cut(word, _SHOWN)}'"
 
 
-def _cut(text: str, limit: int = _SHOWN) -> str:
+def _cut(text: str, limit: int) -> str:
     return sanitize(text if len(text) <= limit else text[:limit] + "…")

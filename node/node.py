@@ -252,6 +252,21 @@ class Node:
         download.start()
         return download
 
+    def stop_file(self, name: str) -> None:
+        """Cancel the download of a file, or stop sharing it; CommandError if this node does neither.
+
+        ``name`` is the file's name or path, or that of its torrent or part file.
+        """
+        sharing = self._entered()
+        base = Path(name).name
+        names = {base, base.removesuffix(TORRENT_SUFFIX), base.removesuffix(".part")}
+        with self._lock:
+            running = [d for d in self._downloads if d.metainfo.name in names and not d.over]
+        for download in running:
+            download.cancel()
+        if not sharing.withdraw(names) and not running:
+            raise CommandError(f"{sanitize(base)} is neither shared nor being downloaded; try: files")
+
     def status(self) -> tuple[events.DownloadStatus, ...]:
         """Rows of -status: the downloads of this run."""
         with self._lock:

@@ -1,131 +1,156 @@
-"""The node's command line: words in, Options out. What is not given stays open for the settings to say."""
+"""The node's command line: words in, Options out. None: not given, so the setting decides."""
 
 from __future__ import annotations
 
 import argparse
 import ipaddress
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Container, Sequence
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 from urllib.parse import urlsplit
 
-from node.commands import HELP, Download, Send
+from common.errors import PluginError
+from node.chunk_udp.congestion import CONTROLLERS
+from node.commands import HELP, Command
+from node.plugins import Plugin, load
 
-CONGESTION_CONTROLS = ("bbr", "cubic", "fixed", "ledbat", "reno")
 LOOPBACK = "127.0.0.1"
-SMALLEST_RATE, LARGEST_RATE = 16_000, 10**12  # bytes a second; below, one datagram would be too much at once
+SMALLEST_RATE, LARGEST_RATE = 16_000, 10**12  # bytes a second; a lower rate could not pay for one datagram
 MAX_TRACKERS = 8  # processes of one tracker
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_PATH_AFTER = {"-setMode": 2, "--set-mode": 2, "--setMode": 2, "-d": 1, "--dir": 1}  # words
 _TRACKER_PATHS = ("", "/", "/announce", "/tracker")
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for; None means: as the settings say."""
+class Options(argparse.Namespace):
+    """The options that were given."""
 
     node_id: int
     trackers: tuple[str, ...] | None
     host: str | None
-    command: Send | Download | None  # None: ask at the prompt
+    command: Command | None  # None: read commands from the prompt or a pipe
     folder: Path | None
     congestion_control: str | None
+    use: list[Plugin] | None
     up: int | None  # bytes a second; 0: no limit
-    down: int | None  # the same
+    down: int | None  # bytes a second; 0: no limit
     progress: bool
     verbose: bool
     json: bool
 
 
+class _SetMode(argparse.Action):
+    """``-setMode send|download FILE`` as a command."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, name: Any = None
+    ) -> None:
+        mode, file = values
+        if mode.casefold() not in ("send", "download") or not file:
+            parser.error(f"-setMode wants send FILE or download FILE.torrent, not {mode!r} {file!r}")
+        namespace.command = Command(mode.casefold(), file)
+
+
 def parse_options(argv: Sequence[str] | None) -> Options:
     """Options of ``argv`` (sys.argv without it); wrong usage is one line and the usage on stderr, exit 2."""
     parser = _parser()
-    given = parser.parse_args(argv)
-    command: Send | Download | None = None
-    if given.mode is not None:
-        mode, file = given.mode
-        if mode.casefold() not in ("send", "download") or not file:
-            parser.error(f"-setMode wants send FILE or download FILE.torrent, not {mode!r} {file!r}")
-        command = Send(file) if mode.casefold() == "send" else Download(file)
-    return Options(
-        node_id=given.node_id,
-        trackers=given.tracker,
-        host=given.host,
-        command=command,
-        folder=given.dir,
-        congestion_control=given.cc,
-        up=given.up,
-        down=given.down,
-        progress=given.progress,
-        verbose=given.verbose,
-        json=given.json,
-    )
+    words = list(sys.argv[1:] if argv is None else argv)
+    known = {name for action in parser._actions for name in action.option_strings}
+    given = parser.parse_args(_shielded(words, known), Options())
+    kinds = [each.kind for each in given.use or ()]
+    if len(kinds) > len(set(kinds)):
+        parser.error("argument -use: one class of each kind, please")
+    return given
+
+
+def _shielded(words: list[str], known: Container[str]) -> list[str]:
+    """``words`` with ``./`` before a path that begins with a dash: argparse would take it for an option."""
+    words = [word for word in words if word != "--"]
+    for at, word in enumerate(words):
+        path = at + _PATH_AFTER.get(word, 0)
+        if at < path < len(words) and words[path].startswith("-") and words[path] not in known:
+            words[path] = f"./{words[path]}"
+    return words
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="TorrentClient.py",
         description="A node: shares files and fetches files. Without -setMode it asks for commands.",
-        epilog=f"commands:\n{indent(HELP, '  ')}\n\nexit codes: 0 well, 1 with a reason, 2 wrong usage",
+        epilog=f"commands:\n{indent(HELP, '  ')}\n\n"
+        "exit codes: 0 all went well, 1 it failed (with a reason), 2 wrong usage",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    _who_and_where(parser)
-    _what(parser)
-    _how(parser)
-    return parser
-
-
-def _who_and_where(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    add("-node_id", "--node-id", required=True, type=node_id, metavar="N", help="this node's unique number")
     add(
-        "-node_id",
-        "--node-id",
-        required=True,
-        type=node_id,
-        metavar="N",
-        help="this node's number, one of a kind",
-    )
-    add(
-        "-tracker",
-        "--tracker",
+        *("-tracker", "--tracker"),
+        dest="trackers",
         type=tracker_urls,
         metavar="URL",
-        help="http://HOST:PORT of the tracker; several processes of it with commas, the preferred one first",
+        help="http://HOST:PORT of the tracker; several processes of one tracker separated by commas",
     )
     add(
-        "-host",
-        "--host",
+        *("-host", "--host"),
         type=listening_host,
         metavar="ADDR",
         help="IPv4 address to listen on and to announce",
     )
-
-
-def _what(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
     add(
-        "-setMode",
-        "--set-mode",
-        dest="mode",
+        *("-setMode", "--set-mode"),
+        dest="command",
+        action=_SetMode,
         nargs=2,
         metavar=("send|download", "FILE"),
-        help="only this: share FILE until stopped, or fetch what it describes",
+        help="no prompt: share FILE until stopped, or fetch what a torrent describes",
     )
-    add("--setMode", dest="mode", nargs=2, help=argparse.SUPPRESS)
-    add("-d", "--dir", type=Path, metavar="DIR", help="folder of its files (node_files/node<N>)")
+    add("--setMode", dest="command", action=_SetMode, nargs=2, help=argparse.SUPPRESS)
+    add(
+        *("-d", "--dir"),
+        dest="folder",
+        type=folder,
+        metavar="DIR",
+        help="folder of this node's files (node_files/node<N>)",
+    )
+    _add_transfer_options(parser)
+    return parser
 
 
-def _how(parser: argparse.ArgumentParser) -> None:
+def _add_transfer_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-up", "--up", type=rate, metavar="RATE", help="upload limit, like 4MB or 500kB, a second; or none")
-    add("-down", "--down", type=rate, metavar="RATE", help="download limit")
-    add("-cc", "--cc", choices=CONGESTION_CONTROLS, help="congestion control")
+    add("-up", "--up", type=rate, metavar="RATE", help="upload limit per second, like 4MB or 500kB; or none")
+    add("-down", "--down", type=rate, metavar="RATE", help="download limit per second")
+    add(*("-cc", "--cc"), dest="congestion_control", choices=sorted(CONTROLLERS), help="congestion control")
+    add(
+        *("-use", "--use"),
+        action="append",
+        type=plugin,
+        metavar="FILE.py:Class",
+        help="use your own congestion control, piece order or owner ranking; may be given for each",
+    )
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("-progress", "--progress", action="store_true", help="show how far downloads are")
+    shown.add_argument("-progress", "--progress", action="store_true", help="print the progress of downloads")
     shown.add_argument("-verbose", "--verbose", action="store_true", help="print every event as a line")
     add("-json", "--json", action="store_true", help="print every event as a JSON object, for programs")
+
+
+def folder(text: str) -> Path:
+    """A folder; ``~`` is the user's home."""
+    if not text:
+        raise argparse.ArgumentTypeError("a folder has a name")
+    return Path(text).expanduser()
+
+
+def plugin(text: str) -> Plugin:
+    """The part of a node that ``FILE.py:Class`` names."""
+    try:
+        return load(text)
+    except PluginError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def node_id(text: str) -> int:
@@ -199,5 +224,7 @@ def listening_host(text: str) -> str:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not an IPv4 address") from None
     if address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255":
-        raise argparse.ArgumentTypeError(f"{text!r} is nothing that others could send to; name one address")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be an address that others send to; name one address of this machine"
+        )
     return str(address)

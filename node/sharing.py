@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from common.bitfield import Bitfield
-from common.errors import FileFault, LocalFault
+from common.errors import CommandError, FileFault, LocalFault
 from common.messages import OwnedFile
 from common.metainfo import Metainfo
 from common.text import sanitize
@@ -95,6 +95,14 @@ class Sharing:
         with self._lock:
             if isinstance(self._shared.get(info_hash), SharedPart):
                 del self._shared[info_hash]
+
+    def withdraw(self, names: Collection[str]) -> bool:
+        """Stop offering the finished files of these names; False if there is none."""
+        found = [s for s in self._all() if isinstance(s, SharedTorrent) and s.is_served]
+        stopped = [shared for shared in found if shared.info.name in names]
+        for shared in stopped:
+            self._stop_offering(shared, CommandError("you stopped it"))
+        return bool(stopped)
 
     def serves(self, info_hash: bytes) -> Path | None:
         """Where the finished file of this info hash is served from; None if it is not."""

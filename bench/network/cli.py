@@ -24,7 +24,7 @@ from bench.network.measurements import CONTENDERS, Bench, Wishes
 from bench.network.scenarios import BY_NAME
 from bench.processes import ROOT, BenchError
 from common.errors import SwarmError
-from node.options import CONGESTION_CONTROLS
+from node.chunk_udp.congestion import CONTROLLERS
 
 MOST = 100  # runs, owners
 FORMAT = 1  # of the JSON
@@ -47,7 +47,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     add("--owners", nargs="+", type=whole, metavar="N", help="as many owners only (what the scenario says)")
     names = ", ".join(CONTENDERS)
     add("--with", nargs="+", dest="contenders", choices=CONTENDERS, metavar="WHO", help=f"of {names}")
-    add("--cc", nargs="+", choices=CONGESTION_CONTROLS, metavar="NAME", help="of ours (the default one)")
+    add("--cc", nargs="+", choices=sorted(CONTROLLERS), metavar="NAME", help="of ours (the default one)")
     add(
         "--runs",
         type=whole,

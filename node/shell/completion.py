@@ -1,140 +1,117 @@
-"""TAB at the prompt: verbs, options, modes, and the files that would do."""
+"""TAB at the prompt: commands, and the files that fit them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
+from common.filenames import TORRENT_SUFFIX
 from common.text import sanitize
-from node.commands import MODES, OPTIONS, VERBS, option_name
+from node.commands import ALONE, WITH_FILE, option_name, split_words
 
-LIMIT = 200  # names offered at once
-LOOKED_AT = 10_000  # names of a folder that are looked at
-_NEEDS_QUOTES = set(" \t'\"\\`$&|;<>()*?[]{}#~!")
-
-
-@dataclass(frozen=True)
-class Typed:
-    """A line up to the cursor: the whole words before, and the one being typed."""
-
-    before: tuple[str, ...]
-    word: str  # without its quotes
-    raw_length: int  # characters of it on the line, quotes included
-    quote: str  # the quote it opens with, if any
-
-
-def typed(text: str, backslash_escapes: bool = os.name != "nt") -> Typed:
-    """``text`` taken apart as parse_command would, except that it may end anywhere."""
-    words: list[str] = []
-    word, start, quote, opened, escaped = "", -1, "", "", False
-    for at, character in enumerate(text):
-        if start < 0:
-            if character.isspace():
-                continue
-            start, opened = at, character if character in "'\"" else ""
-        if escaped:
-            word, escaped = word + character, False
-        elif character == "\\" and backslash_escapes and quote != "'":
-            escaped = True
-        elif quote:
-            quote, word = ("", word) if character == quote else (quote, word + character)
-        elif character in "'\"":
-            quote = character
-        elif character.isspace():
-            words.append(word)
-            word, start, opened = "", -1, ""
-        else:
-            word += character
-    return Typed(tuple(words), word, len(text) - start if start >= 0 else 0, opened)
-
-
-def quoted(name: str, quote: str = "", windows: bool = os.name == "nt") -> str:
-    """``name`` as it must be typed to be one word; ``quote`` is the one it was begun with."""
-    if not quote and not _NEEDS_QUOTES & set(name if not windows else name.replace("\\", "")):
-        return name
-    if quote == "'" and "'" not in name:
-        return f"'{name}'"
-    if windows:
-        return f'"{name}"'  # a Windows name has no double quote
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+MAX_OTHERS = 50  # torrents of other nodes that are offered
+OPTIONS = ("-setMode", "-status", "-files", "-peers")
+MODES = (*WITH_FILE, "exit")
+SHORT = ("torrent", *WITH_FILE, *ALONE)
 
 
 class CommandCompleter(Completer):
-    """Completes commands; ``folder`` is the node's."""
+    """Completes commands; ``folder`` is the node's, beside the folders of the nodes on this disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        """What may stand where the cursor is."""
-        line = typed(document.text_before_cursor)
-        before = [word.casefold() for word in line.before[:1]] + [
-            option_name(word) for word in line.before[1:]
+        """The words that may stand at the cursor."""
+        text = document.text_before_cursor
+        split = split_words(text)
+        start = split.last_start if split.last_start >= 0 else len(text)
+        word = split.words.pop() if split.last_start >= 0 else ""
+        before = [option_name(each) for each in split.words]
+        known = _following(before)
+        if known is not None:
+            yield from _matching(known, word, start - len(text))
+        elif len(before) and before[-1] in WITH_FILE and _following(before[:-1]) is not None:
+            yield from self._files(before[-1], word, text[start:])
+
+    def _files(self, verb: str, word: str, raw: str) -> Iterator[Completion]:
+        torrents_only = verb == "download"
+        wanted = _is_torrent if torrents_only else _is_content
+        place = PathCompleter(
+            get_paths=lambda: [".", str(self._folder)],
+            file_filter=lambda name: _fits(name, wanted),
+            expanduser=True,
+        )
+        found = [
+            word + completion.text for completion in place.get_completions(Document(word), CompleteEvent())
         ]
-        if not before:
-            yield from self._of(VERBS, line)
-        elif before == ["torrent"]:
-            yield from self._of(OPTIONS, line)
-        elif before == ["torrent", "setmode"]:
-            yield from self._of(MODES, line)
-        elif before == ["torrent", "setmode", "send"]:
-            yield from self._files(line, "")
-        elif before == ["torrent", "setmode", "download"]:
-            yield from self._files(line, ".torrent")
+        names = dict.fromkeys(name for name in found if not os.path.basename(name).startswith("."))
+        offered = sorted(names, key=lambda name: (self._is_folder(name), name))
+        if torrents_only and not word:
+            others = self._others()
+            split = next((at for at, name in enumerate(offered) if self._is_folder(name)), len(offered))
+            offered[split:split] = others
+        for name in offered:
+            folder = self._is_folder(name)
+            text = quoted(name, raw[:1] if raw[:1] in ("'", '"') else "", open_ended=folder)
+            shown = os.path.basename(name) if name in names else name
+            yield Completion(text + ("/" if folder else " "), -len(raw), display=shown + "/" * folder)
 
-    def _of(self, known: Iterable[str], line: Typed) -> Iterator[Completion]:
-        wanted = line.word.casefold()
-        for name in known:
-            if name.casefold().startswith(wanted):
-                yield Completion(name + " ", start_position=-line.raw_length, display=name)
+    def _is_folder(self, name: str) -> bool:
+        path = os.path.expanduser(name)
+        return os.path.isdir(path) or (self._folder / path).is_dir()
 
-    def _files(self, line: Typed, suffix: str) -> Iterator[Completion]:
-        folder, prefix = os.path.split(line.word)
-        stem = line.word[: len(line.word) - len(prefix)]
-        names: dict[str, bool] = {}  # name -> is it a folder
-        for place in self._places(folder):
-            names.update(_names(place, prefix, suffix))
-        for name in sorted(names, key=lambda name: (names[name], name))[:LIMIT]:  # folders last
-            text = quoted(stem + name, line.quote)
-            if names[name]:  # goes on inside: the word stays open
-                text = text[:-1] + "/" + text[-1] if text[-1] in "'\"" else text + "/"
-                text = text.rstrip("'\"") if text[0] in "'\"" else text
-            else:
-                text += " "
-            yield Completion(text, start_position=-line.raw_length, display=name + "/" * names[name])
-
-    def _places(self, folder: str) -> list[Path]:
-        if folder:
-            there = Path(os.path.expanduser(folder))
-            return [there] if there.is_absolute() else [there, self._folder / there]
-        return [Path(), self._folder]
+    def _others(self) -> list[str]:
+        """Torrents in the folders of other nodes, as paths that can be typed."""
+        found = sorted(self._folder.parent.glob(f"node*/*{TORRENT_SUFFIX}"))
+        paths = [os.path.relpath(path) for path in found if path.parent != self._folder]
+        return [path for path in paths if sanitize(path) == path][:MAX_OTHERS]
 
 
-def _names(place: Path, prefix: str, suffix: str) -> dict[str, bool]:
-    """Names in ``place`` that start with ``prefix``; folders, and files that end with ``suffix``."""
-    found: dict[str, bool] = {}
-    try:
-        with os.scandir(place) as entries:
-            for count, entry in enumerate(entries):
-                if count >= LOOKED_AT:
-                    break
-                if not entry.name.startswith(prefix) or (entry.name.startswith(".") and not prefix):
-                    continue
-                if sanitize(entry.name) != entry.name:  # on the line it would not look like what it is
-                    continue
-                is_folder = entry.is_dir()
-                if is_folder or (entry.name.endswith(suffix) and not (not suffix and _is_ours(entry.name))):
-                    found[entry.name] = is_folder
-    except OSError:
-        return found
-    return found
+def _following(before: list[str]) -> tuple[str, ...] | None:
+    """The commands that may follow these words; None: none of them."""
+    if before == ["torrent"]:
+        return OPTIONS
+    if before in (["torrent", "setmode"], ["setmode"]):
+        return MODES
+    return None if before else SHORT
 
 
-def _is_ours(name: str) -> bool:
-    """What nobody wants to share: torrents and unfinished downloads."""
-    return name.endswith((".torrent", ".part"))
+def _matching(known: Iterable[str], word: str, position: int) -> Iterator[Completion]:
+    for name in known:
+        if name.casefold().startswith(word.casefold()):
+            yield Completion(name + " ", position, display=name)
+
+
+def _fits(path: str, wanted: Callable[[str], bool]) -> bool:
+    name = os.path.basename(path)
+    return sanitize(name) == name and (wanted(name) or os.path.isdir(path))
+
+
+def _is_torrent(name: str) -> bool:
+    return name.endswith(TORRENT_SUFFIX)
+
+
+def _is_content(name: str) -> bool:
+    return not name.endswith((TORRENT_SUFFIX, ".part"))
+
+
+def quoted(name: str, quote: str = "", open_ended: bool = False, windows: bool = os.name == "nt") -> str:
+    """``name`` as it must be typed to be one word. ``quote``: the one that the word was begun with.
+
+    With ``open_ended`` the quote is not closed: the word goes on.
+    """
+    if not quote and not re.search(r"[^\w@%+=:,./\\-]" if windows else r"[^\w@%+=:,./-]", name):
+        return name
+    if quote == "'" and "'" not in name:
+        text = f"'{name}'"
+    elif windows:
+        text = f'"{name}"'  # names on Windows have no double quote
+    else:
+        text = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text[:-1] if open_ended else text

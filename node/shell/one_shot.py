@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import threading
 
-from common.errors import SwarmError
-from node.commands import Download, Send
-from node.shell.actions import UNFINISHED, expanded
-from node.shell.interfaces import DrivenNode, Screen
-from node.shell.stop import wait_until
+from common.errors import CommandError, SwarmError
+from common.filenames import TORRENT_SUFFIX
+from common.text import sanitize
+from node.commands import Command
+from node.node import Node
+from node.shell.execute import UNFINISHED, expanded
+from node.shell.signals import wait_until
+from node.show.screen import Screen
 
 
-def run_once(node: DrivenNode, screen: Screen, command: Send | Download, stop: threading.Event) -> int:
+def run_once(node: Node, screen: Screen, command: Command, stop: threading.Event) -> int:
     """Serve a file until ``stop``, or fetch one. The exit code: 0, or 1 after a one-line reason."""
     try:
-        return _serve(node, command, stop) if isinstance(command, Send) else _fetch(node, command)
+        return _serve(node, command, stop) if command.verb == "send" else _fetch(node, command)
     except SwarmError as error:
-        if not stop.is_set():  # else it only says that it was stopped
+        if not stop.is_set():  # else it failed because the program was stopped
             screen.error(str(error))
         return 1
 
 
-def _serve(node: DrivenNode, command: Send, stop: threading.Event) -> int:
+def _serve(node: Node, command: Command, stop: threading.Event) -> int:
+    if command.file.endswith(TORRENT_SUFFIX):
+        file = sanitize(command.file)
+        raise CommandError(f"{file} is a torrent: did you mean -setMode download {file}?")
     node.set_send_mode(expanded(command.file))
     wait_until(stop)
     return 0
 
 
-def _fetch(node: DrivenNode, command: Download) -> int:
+def _fetch(node: Node, command: Command) -> int:
     download = node.set_download_mode(expanded(command.file))
     download.done.wait()
     if download.error is not None:
@@ -35,10 +41,10 @@ def _fetch(node: DrivenNode, command: Download) -> int:
     return 0
 
 
-def interrupted(node: DrivenNode, screen: Screen, command: Send | Download) -> int:
-    """Being stopped is how serving ends (0), but no end for a download that is not finished (1, and why)."""
+def interrupted(node: Node, screen: Screen, command: Command) -> int:
+    """The exit code after a signal: 0 for serving and for a finished download, else 1 with a reason."""
     rows = node.status()
-    if isinstance(command, Send) or any(row.state == "completed" for row in rows):
+    if command.verb == "send" or any(row.state == "completed" for row in rows):
         return 0
     kept = [f"; {row.filename}.part is kept" for row in rows if row.state in UNFINISHED and row.received]
     screen.error("interrupted" + "".join(kept))

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 import threading
 from collections.abc import Iterable, Iterator
 
-from node.shell.actions import carry_out_line
-from node.shell.interfaces import DrivenNode, Screen
-from node.shell.stop import wait_until
+from node.node import Node
+from node.shell.execute import Executor
+from node.shell.signals import wait_until
+from node.show.screen import Screen
 
-LINE_LIMIT = 65536  # characters of one command; no path is longer anywhere
+LINE_LIMIT = 65536  # characters of one command; no system has longer paths
 
 
 def read_bytes(descriptor: int) -> Iterator[bytes]:
-    """What comes from ``descriptor``, as it comes, until its end.
+    """The bytes from ``descriptor`` as they arrive, until its end.
 
-    Reads below sys.stdin, whose lock a thread blocked in a read would still hold when the program ends.
+    This reads below sys.stdin: a thread blocked there would still hold its lock when the program ends.
     """
     while True:
         try:
             data = os.read(descriptor, 65536)
+        except BlockingIOError:  # another process has made it non-blocking
+            select.select([descriptor], [], [])
+            continue
         except OSError:  # closed, or a terminal that is gone
             return
         if not data:
@@ -30,13 +35,13 @@ def read_bytes(descriptor: int) -> Iterator[bytes]:
 
 
 def split_lines(chunks: Iterable[bytes], screen: Screen) -> Iterator[str]:
-    """Lines of UTF-8, however they are cut into ``chunks``; one beyond LINE_LIMIT is refused and skipped.
+    """Lines of UTF-8 in ``chunks``. A line longer than LINE_LIMIT is refused and skipped.
 
-    Bytes that are no UTF-8 stay what they are (surrogates), as file names on Linux may be anything.
+    Bytes that are not UTF-8 become surrogates: file names on Linux may have any bytes.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     rest = ""
-    skipping = False  # the rest of a line that is too long
+    skipping = False  # what follows belongs to a line that is too long
     for data in chunks:
         *lines, rest = (rest + decoder.decode(data)).split("\n")
         for line in lines:
@@ -54,16 +59,19 @@ def split_lines(chunks: Iterable[bytes], screen: Screen) -> Iterator[str]:
 
 def _fits(line: str, screen: Screen) -> bool:
     if len(line) > LINE_LIMIT:
-        screen.error(f"a line longer than {LINE_LIMIT} characters is no command")
+        screen.error(f"a line longer than {LINE_LIMIT} characters is not a command")
     return len(line) <= LINE_LIMIT
 
 
-def run_pipe(node: DrivenNode, screen: Screen, lines: Iterator[str], stop: threading.Event) -> int:
-    """Carry out ``lines``; at their end let downloads finish, then serve until ``stop`` if there is anything
-    to serve. The exit code."""
+def run_pipe(node: Node, screen: Screen, lines: Iterator[str], stop: threading.Event) -> int:
+    """Carry out ``lines``, let downloads finish, then serve until ``stop`` if there is anything to serve.
+
+    The exit code.
+    """
     screen.say("ENTER YOUR COMMAND!")
+    executor = Executor(node, screen, stop)
     for line in lines:
-        if not carry_out_line(line, node, screen, stop):
+        if not executor.line(line):
             return 0
     node.wait_for_downloads()
     if node.is_sharing():

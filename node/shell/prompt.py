@@ -1,4 +1,4 @@
-"""The prompt: history, completion, and a toolbar that shows what moves; other output goes above it."""
+"""The prompt: history, completion, and a toolbar with what moves. Other output goes above it."""
 
 from __future__ import annotations
 
@@ -6,191 +6,185 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
+from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.patch_stdout import StdoutProxy
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from common.errors import SwarmError
-from node.commands import Nothing, Send, parse_command
-from node.shell.actions import carry_out
+from node.commands import Command, parse_command
+from node.node import Node
 from node.shell.completion import CommandCompleter
-from node.shell.history import CommandHistory
-from node.shell.interfaces import DrivenNode, Screen
-from node.shell.stop import POLL
+from node.shell.execute import Executor
+from node.shell.signals import POLL, Stop
+from node.show.screen import Screen
 
-REFRESH = 0.25  # seconds between two looks of the toolbar
-MENU_LINES = 6  # made room for while completions are offered
-GATHER = 0.03  # seconds in which output is gathered before the prompt is drawn anew
-WAITING_SENDS = 64  # files that may wait to be hashed
+REFRESH = 0.25  # seconds between two drawings of the toolbar
+MENU_LINES = 6  # lines for completions
+GATHER = 0.03  # seconds in which output is gathered before the prompt is drawn again
+WARNING = "Ctrl-C once more leaves the torrent (so do Ctrl-D and exit)"
 
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack", "prompt": "bold"})
 
 
-class _Interrupt(Exception):
-    """Ctrl-C was typed. (A KeyboardInterrupt out of a task would end the event loop.)"""
+class _Worker:
+    """Calls functions one after the other in a thread, so that the prompt stays usable."""
 
-
-def _keys() -> KeyBindings:
-    keys = KeyBindings()
-
-    @keys.add("c-c")
-    def interrupt(event: KeyPressEvent) -> None:
-        event.app.exit(exception=_Interrupt(), style="class:aborting")
-
-    return keys
-
-
-class _Sender:
-    """Carries out Send commands one after the other in a thread, so that the prompt stays usable."""
-
-    def __init__(self, node: DrivenNode, screen: Screen) -> None:
-        self._node = node
-        self._screen = screen
-        self._waiting: queue.Queue[Send] = queue.Queue(WAITING_SENDS)
-        threading.Thread(target=self._run, name="sender", daemon=True).start()
-
-    def send(self, command: Send) -> None:
-        """Queue ``command``."""
-        try:
-            self._waiting.put_nowait(command)
-        except queue.Full:
-            self._screen.error(f"{WAITING_SENDS} files wait to be hashed; send {command.file} later")
+    def __init__(self, name: str) -> None:
+        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.put = self._waiting.put
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            try:
-                carry_out(self._waiting.get(), self._node, self._screen)
-            except SwarmError as error:
-                self._screen.error(str(error))
+            self._waiting.get()()
+
+
+class _History(FileHistory):
+    """Commands of earlier runs; if the file cannot be read or written, only those of this run."""
+
+    def load_history_strings(self) -> Iterable[str]:
+        try:
+            return list(super().load_history_strings())
+        except OSError:
+            return []
+
+    def store_string(self, string: str) -> None:
+        with contextlib.suppress(OSError):
+            super().store_string(string)
 
 
 class Prompt:
-    """Asks for commands until the user leaves or ``stop`` is set."""
+    """Asks for commands until the user leaves or ``stop`` is set.
 
-    def __init__(
-        self,
-        node: DrivenNode,
-        screen: Screen,
-        stop: threading.Event,
-        folder: Path,
-        toolbar: Callable[[], str],
-        name: str,
-    ) -> None:
-        self._node = node
+    One prompt stays on the screen all the time. A line that is entered moves above it with its answer, so
+    output of other threads never meets a prompt that is just being drawn.
+    """
+
+    def __init__(self, node: Node, screen: Screen, stop: Stop, name: str) -> None:
         self._screen = screen
         self._stop = stop
         self._name = name
-        self._sender = _Sender(node, screen)
-        self._session: PromptSession[str] = PromptSession(
-            history=CommandHistory(folder / ".history"),
+        self._executor = Executor(node, screen, stop)
+        self._commands = _Worker("commands")
+        self._sender = _Worker("sender")  # hashes; commands go on meanwhile
+        self._is_warned = False
+        self._leave: Callable[[], None] = lambda: None
+
+    def run(self, folder: Path, toolbar: Callable[[], str]) -> None:
+        """Return when the user leaves (Ctrl-D, Ctrl-C twice, exit) or ``stop`` is set."""
+        session: PromptSession[str] = PromptSession(
+            history=_History(str(folder / ".history")),
             completer=CommandCompleter(folder),
             complete_while_typing=False,
             complete_style=CompleteStyle.MULTI_COLUMN,
             reserve_space_for_menu=MENU_LINES,
             bottom_toolbar=toolbar,
             refresh_interval=REFRESH,
-            key_bindings=_keys(),
+            key_bindings=self._keys(),
             style=_STYLE,
         )
+        self._screen.flush()
+        with contextlib.suppress(EOFError):
+            session.prompt(
+                f"{self._name}> ",
+                handle_sigint=False,  # signals set stop
+                set_exception_handler=False,
+                pre_run=self._started,
+            )
 
-    async def run(self) -> None:
-        """One event loop for all prompts: what others print between two of them is printed, too."""
-        warned = False
+    def _started(self) -> None:
+        app = get_app()
+        asyncio.get_running_loop().set_exception_handler(self._on_exception)
+        self._leave = lambda: None if app.is_done else app.exit(exception=EOFError())
+        app.create_background_task(self._leave_when_stopped())
+        self._screen.say("ENTER YOUR COMMAND!")
+
+    def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._stop.crash(context.get("exception") or RuntimeError(context["message"]), "prompt")
+
+    async def _leave_when_stopped(self) -> None:
         while not self._stop.is_set():
-            try:
-                line = await self._ask()
-            except _Interrupt:
-                if warned:
-                    return
-                self._screen.say("Ctrl-C once more leaves the torrent (so do Ctrl-D and exit)")
-                warned = True
-                continue
-            except EOFError:
-                return
-            warned = False
-            if not all(self._obey(part) for part in line.split("\n")):  # several if they were pasted
-                return
-            self._screen.flush()
+            await asyncio.sleep(POLL)
+        self._leave()
 
-    async def _ask(self) -> str:
-        """A line; EOFError at the end of input or when ``stop`` is set, _Interrupt for Ctrl-C."""
-        asked = asyncio.ensure_future(
-            self._session.prompt_async(f"{self._name}> ", handle_sigint=False)  # signals set stop
-        )
-        while not self._stop.is_set():
-            done, _ = await asyncio.wait([asked], timeout=POLL)
-            if done:
-                return asked.result()
-        asked.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asked
-        raise EOFError
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
 
-    def _obey(self, line: str) -> bool:
+        @keys.add("enter")
+        def enter(event: KeyPressEvent) -> None:
+            self._enter(event)
+
+        @keys.add(Keys.BracketedPaste)
+        def paste(event: KeyPressEvent) -> None:
+            *lines, rest = event.data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+            for line in lines:
+                event.current_buffer.insert_text(line)
+                self._enter(event)
+            event.current_buffer.insert_text(rest)
+
+        @keys.add("c-c")
+        def interrupt(event: KeyPressEvent) -> None:
+            if self._is_warned:
+                self._leave()
+                return
+            self._is_warned = True
+            self._screen.say(f"{self._name}> {event.current_buffer.text}\n{WARNING}")
+            event.current_buffer.reset()
+
+        return keys
+
+    def _enter(self, event: KeyPressEvent) -> None:
+        line = event.current_buffer.text
+        event.current_buffer.reset(append_to_history=True)
+        self._is_warned = False
+        loop = asyncio.get_running_loop()
+        self._commands.put(lambda: self._obey(line, loop))
+
+    def _obey(self, line: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._screen.say(f"{self._name}> {line}")
         try:
             command = parse_command(line)
-            if isinstance(command, Nothing):
-                return True
-            if isinstance(command, Send):
-                self._sender.send(command)
-                return True
-            return carry_out(command, self._node, self._screen)
+            if command.verb == "send":
+                self._sender.put(lambda: self._send(command))
+            elif not self._executor.run(command):
+                loop.call_soon_threadsafe(self._leave)
         except SwarmError as error:
-            self._screen.error(str(error))
-            return True
+            self._executor.failed(error)
 
-
-class _Above(StdoutProxy):
-    """Prints in the event loop of the prompts, also between two of them: from another thread it would
-    print into one that is just being drawn."""
-
-    loop: asyncio.AbstractEventLoop | None = None  # None: there is no prompt any more, or not yet
-
-    def _get_app_loop(self) -> asyncio.AbstractEventLoop | None:
-        return self.loop
+    def _send(self, command: Command) -> None:
+        try:
+            self._executor.run(command)
+        except SwarmError as error:
+            self._executor.failed(error)
 
 
 @contextlib.contextmanager
-def output_above_prompt() -> Iterator[_Above]:
-    """What anybody prints goes above the prompt and leaves what is being typed alone; colours survive."""
-    proxy = _Above(sleep_between_writes=GATHER, raw=True)
-    with (
-        proxy,
-        contextlib.redirect_stdout(cast(TextIO, proxy)),
-        contextlib.redirect_stderr(cast(TextIO, proxy)),
-    ):
-        yield proxy
+def output_above_prompt() -> Iterator[None]:
+    """Print all output above the prompt; what is being typed stays as it is, and colours survive."""
+    with StdoutProxy(sleep_between_writes=GATHER, raw=True) as proxy:
+        stream = cast(TextIO, proxy)
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            yield
 
 
 def run_prompt(
-    node: DrivenNode,
-    screen: Screen,
-    stop: threading.Event,
-    folder: Path,
-    toolbar: Callable[[], str],
-    name: str,
+    node: Node, screen: Screen, stop: Stop, folder: Path, toolbar: Callable[[], str], name: str
 ) -> int:
-    """Ask for commands on the terminal until the user leaves (Ctrl-D, Ctrl-C twice, exit) or ``stop`` is set.
+    """Ask for commands on the terminal. The exit code.
 
     ``folder`` is the node's: names in it are completed, and the history is in its ``.history``. ``toolbar``
-    gives the line below the prompt. The exit code.
+    gives the lines below the prompt.
     """
-
-    async def ask_until_left() -> None:
-        above.loop = asyncio.get_running_loop()
-        try:
-            screen.say("ENTER YOUR COMMAND!")
-            await Prompt(node, screen, stop, folder, toolbar, name).run()
-            await asyncio.sleep(2 * GATHER)  # what is on its way is printed
-        finally:
-            above.loop = None
-
-    with output_above_prompt() as above:
-        asyncio.run(ask_until_left())
+    with output_above_prompt():
+        Prompt(node, screen, stop, name).run(folder, toolbar)
+        screen.flush()
     return 0

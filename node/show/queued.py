@@ -1,4 +1,4 @@
-"""A thread between those who tell and the screen: telling never waits for a slow terminal or pipe."""
+"""A thread between a node and its screen: showing never waits for a slow terminal or pipe."""
 
 from __future__ import annotations
 
@@ -7,115 +7,91 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any
 
-from node.events import DownloadStatus, Event, FileStatus, PeerStatus, TrackerStatus
+from node import events
+from node.events import Event
+from node.show.screen import JsonScreen, TextScreen
 
-LIMIT = 10_000  # things waiting to be shown
-GATHERING = 0.01  # seconds in which what is told next gathers: waking up for each thing would cost transfers
+LIMIT = 10_000  # things that wait to be shown, before frequent events are dropped
+HARD_LIMIT = 20 * LIMIT  # before everything is dropped
+GATHERING = 0.01  # seconds between two looks: waking up for each event would slow transfers down
 FLUSH_TIMEOUT = 0.3  # seconds
-CLOSE_TIMEOUT = 1.0  # seconds that the end of the program waits for them
+CLOSE_TIMEOUT = 1.0  # seconds that a stopped program waits for its output
+POLL = 0.1  # seconds
 
-
-class AnyScreen(Protocol):
-    """What PlainScreen, JsonScreen and TerminalScreen have in common; called from one thread only."""
-
-    def event(self, event: Event) -> None:
-        """Something happened."""
-
-    def say(self, text: str) -> None:
-        """Some lines for the user."""
-
-    def error(self, text: str) -> None:
-        """What went wrong, in one line."""
-
-    def status(self, rows: Sequence[DownloadStatus]) -> None:
-        """Answer to -status."""
-
-    def files(self, rows: Sequence[FileStatus]) -> None:
-        """Answer to -files."""
-
-    def peers(self, rows: Sequence[PeerStatus], trackers: Sequence[TrackerStatus]) -> None:
-        """Answer to -peers."""
-
-    def flush(self) -> None:
-        """Let everything so far be seen."""
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
+FREQUENT = (events.Progress, events.Hashing, events.Piece, events.OwnersFound)
 
 
 class QueuedScreen:
     """Hands everything to ``screen`` in order, in a thread of its own.
 
-    ``ignored`` kinds of events are not even queued. When LIMIT things wait already (nobody reads our
-    output), further events are dropped, and their number is said when there is room again.
+    Events of the kinds ``ignored`` are not even queued. If LIMIT things wait, FREQUENT events are dropped;
+    their number is shown once there is room.
     """
 
-    def __init__(self, screen: AnyScreen, ignored: tuple[type[Event], ...] = ()) -> None:
+    def __init__(self, screen: TextScreen | JsonScreen, ignored: tuple[type[Event], ...] = ()) -> None:
         self._screen = screen
         self._ignored = ignored
-        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(LIMIT)
-        self._dropped = 0  # written by those who tell, without a lock: it is only ever about right
+        self._waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._dropped = 0  # changed without a lock: about right is good enough
         self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError):  # the terminal is gone; what is left to show is dropped
+        with contextlib.suppress(OSError):  # the terminal is gone
             while (task := self._waiting.get()) is not None:
                 task()
                 if self._waiting.empty():
                     self._screen.flush()
                     time.sleep(GATHERING)
-                if self._dropped:
+                if self._dropped and self._waiting.qsize() < LIMIT:
                     count, self._dropped = self._dropped, 0
-                    self._screen.error(
-                        f"about {count} events were not shown, because the output was not read"
-                    )
+                    self._screen.error(dropped(count))
             self._screen.close()
 
-    def _put(self, task: Callable[[], None]) -> None:
-        try:
-            self._waiting.put_nowait(task)
-        except queue.Full:
+    def _put(self, task: Callable[[], None], limit: int = HARD_LIMIT) -> None:
+        if self._waiting.qsize() < limit:
+            self._waiting.put(task)
+        else:
             self._dropped += 1
 
     def event(self, event: Event) -> None:
-        """Something happened (an EventSink)."""
         if not isinstance(event, self._ignored):
-            self._put(lambda: self._screen.event(event))
+            limit = LIMIT if isinstance(event, FREQUENT) else HARD_LIMIT
+            self._put(lambda: self._screen.event(event), limit)
 
     def say(self, text: str) -> None:
-        """Some lines for the user."""
         self._put(lambda: self._screen.say(text))
 
     def error(self, text: str) -> None:
-        """What went wrong, in one line."""
         self._put(lambda: self._screen.error(text))
 
-    def status(self, rows: Sequence[DownloadStatus]) -> None:
-        """Answer to -status."""
-        self._put(lambda: self._screen.status(rows))
-
-    def files(self, rows: Sequence[FileStatus]) -> None:
-        """Answer to -files."""
-        self._put(lambda: self._screen.files(rows))
-
-    def peers(self, rows: Sequence[PeerStatus], trackers: Sequence[TrackerStatus]) -> None:
-        """Answer to -peers."""
-        self._put(lambda: self._screen.peers(rows, trackers))
+    def answer(self, command: str, **rows: Sequence[Any]) -> None:
+        self._put(lambda: self._screen.answer(command, **rows))
 
     def flush(self) -> None:
-        """Wait until everything so far is shown, FLUSH_TIMEOUT at most."""
+        """Wait until everything so far is visible, at most FLUSH_TIMEOUT."""
         shown = threading.Event()
         self._put(shown.set)
         shown.wait(FLUSH_TIMEOUT)
 
-    def close(self) -> bool:
-        """Show what waits, then end the thread; False if the output is stuck, CLOSE_TIMEOUT at most."""
-        try:
-            self._waiting.put(None, timeout=CLOSE_TIMEOUT)
-        except queue.Full:
-            return False
-        self._thread.join(CLOSE_TIMEOUT)
-        return not self._thread.is_alive()
+    def close(self, stop: threading.Event) -> int:
+        """Show everything that waits, then end the thread; how many things were not shown.
+
+        Waits for a slow reader; once ``stop`` is set, at most CLOSE_TIMEOUT longer.
+        """
+        self._waiting.put(None)
+        deadline = None
+        while self._thread.is_alive():
+            if deadline is None and stop.is_set():
+                deadline = time.monotonic() + CLOSE_TIMEOUT
+            if deadline is not None and time.monotonic() >= deadline:
+                return self._dropped + self._waiting.qsize()
+            self._thread.join(POLL)
+        return 0
+
+
+def dropped(count: int) -> str:
+    """What is said of ``count`` things that could not be shown."""
+    return f"about {count} lines were not shown, because the output was not read"

@@ -1,120 +1,156 @@
-"""Rows of -status, -files and -peers as tables: columns and cells here, looks elsewhere. Pure."""
+"""Rows of -status, -files and -peers as tables that fit the terminal. Pure.
+
+If a table is too wide, columns leave it: some are dropped, long texts move to a line of their own below
+their row. The last resort is to cut file names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
 
 from common.text import sanitize
-from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress
+from node.events import DownloadStatus, PeerStatus
 from node.show import units
-from node.show.lines import address
+from node.show.text import address
+
+GAP = "  "
+INDENT = "    "  # of a line below a row
+MIN_CUT = 8  # columns that are left of a cell that is cut
+MAX_WIDTH = 1 << 20  # columns of a line in a file
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading; numbers stand to the right."""
+    """A heading, and the cell of a row. ``leaves``: of a table that is too wide, the highest goes first."""
 
     name: str
+    cell: Callable[[Any], object]
     right: bool = False
+    leaves: int = 0  # 0: stays
+    below: bool = False  # leaves to a line below its row, instead of altogether
+    cut: bool = False  # its cells may be cut
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """A table: ``cells`` are rows of cleaned text, as long as ``columns``; ``empty`` is said without rows."""
+class TableData:
+    """Columns and their rows of sanitized text; ``empty`` is shown if there are no rows."""
 
-    title: str
-    columns: tuple[Column, ...]
-    cells: tuple[tuple[str, ...], ...]
-    empty: str
+    def __init__(self, columns: Sequence[Column], rows: Sequence[Any], empty: str) -> None:
+        self.columns = columns
+        self.rows = [[sanitize(column.cell(row)) for column in columns] for row in rows]
+        self.empty = empty
 
+    def lines(self, width: int | None = None) -> list[str]:
+        """The table for a terminal of ``width`` columns, its headings first. None: any width."""
+        if not self.rows:
+            return [self.empty]
+        kept = [i for i, column in enumerate(self.columns) if not (column.below and self._is_empty(i))]
+        while width and self._width(kept) > width:
+            leaving = max(kept, key=lambda index: self.columns[index].leaves)
+            if not self.columns[leaving].leaves:
+                break
+            kept.remove(leaving)
+        below = [i for i, column in enumerate(self.columns) if column.below and i not in kept]
+        widths = self._cut_widths(kept, self._width(kept) - (width or MAX_WIDTH))
+        lines = [self._aligned([column.name for column in self.columns], widths)]
+        for row in self.rows:
+            lines.append(self._aligned(row, widths))
+            for i in below:
+                lines += self._below(self.columns[i].name, row[i], width or 0)
+        return lines
 
-def _sheet(title: str, columns: Sequence[Column], cells: Sequence[Sequence[object]], empty: str) -> Sheet:
-    return Sheet(title, tuple(columns), tuple(tuple(sanitize(cell) for cell in row) for row in cells), empty)
+    def _cut_widths(self, kept: Sequence[int], excess: int) -> dict[int, int]:
+        widths = {i: self._widest(i) for i in kept}
+        for i in kept:
+            if excess > 0 and self.columns[i].cut and widths[i] > MIN_CUT:
+                cut = min(excess, widths[i] - MIN_CUT)
+                widths[i] -= cut
+                excess -= cut
+        return widths
 
+    def _is_empty(self, index: int) -> bool:
+        return all(row[index] == "-" for row in self.rows)
 
-def status_sheet(rows: Sequence[DownloadStatus]) -> Sheet:
-    """Downloads: how far, how fast, from whom, and why not."""
-    columns = (
-        Column("file"),
-        Column("state"),
-        Column("size", True),
-        Column("done", True),
-        Column("rate", True),
-        Column("left", True),
-        Column("owners"),
-        Column("why"),
-    )
-    cells = [
-        (
-            row.filename,
-            row.state,
-            units.size(row.size),
-            units.percent(row.verified, row.size),
-            units.rate(row.rate) if row.state == "fetching" else "-",
-            units.eta(row.eta) if row.state == "fetching" else "-",
-            ", ".join(_owner(s) for s in row.sources if s.state == "active") or "-",
-            row.reason or "-",
+    def _widest(self, index: int) -> int:
+        return max(cell_len(self.columns[index].name), *(cell_len(row[index]) for row in self.rows))
+
+    def _width(self, kept: Sequence[int]) -> int:
+        return sum(self._widest(i) for i in kept) + len(GAP) * (len(kept) - 1)
+
+    def _aligned(self, row: Sequence[str], widths: dict[int, int]) -> str:
+        return GAP.join(fitted(row[i], widths[i], self.columns[i].right) for i in widths).rstrip()
+
+    @staticmethod
+    def _below(name: str, text: str, width: int) -> list[str]:
+        if text == "-":
+            return []
+        return textwrap.wrap(
+            f"{name}: {text}", max(width, 20), initial_indent=INDENT, subsequent_indent=INDENT
         )
-        for row in rows
-    ]
-    return _sheet("downloads", columns, cells, "no downloads")
 
 
-def _owner(source: SourceProgress) -> str:
-    """``3``, or ``3 (part)`` if it does not have the whole file."""
-    return str(source.node_id) if source.complete else f"{source.node_id} (part)"
+def fitted(text: str, width: int, right: bool = False) -> str:
+    """``text`` in exactly ``width`` terminal cells, cut with an ellipsis if necessary."""
+    excess = cell_len(text) - width
+    if excess > 0:
+        return set_cell_size(text, width - 1) + "…"
+    return " " * -excess + text if right else text + " " * -excess
 
 
-def files_sheet(rows: Sequence[FileStatus]) -> Sheet:
-    """Files: how large, whether whole, whether shared, how much was sent."""
-    columns = (
-        Column("file"),
-        Column("state"),
-        Column("size", True),
-        Column("whole"),
-        Column("sent", True),
-        Column("info hash"),
-        Column("path"),
-    )
-    cells = [
-        (
-            row.filename,
-            row.state,
-            units.size(row.size),
-            "yes" if row.complete else "no",
-            units.size(row.uploaded),
-            row.info_hash[:8],
-            row.path,
-        )
-        for row in rows
-    ]
-    return _sheet("files", columns, cells, "no files")
+def _owners(row: DownloadStatus) -> str:
+    """``1, 3 (part)``: the owners that send; ``(part)`` if one does not have the whole file."""
+    active = [source for source in row.sources if source.state == "active"]
+    names = [str(address(s.addr) if s.node_id is None else s.node_id) for s in active]
+    parts = ["" if source.complete else " (part)" for source in active]
+    return ", ".join(map("".join, zip(names, parts, strict=True))) or "-"
 
 
-def peers_sheet(rows: Sequence[PeerStatus]) -> Sheet:
-    """Other nodes: who sends, who takes, who is not used and why."""
-    columns = (
-        Column("node", True),
-        Column("address"),
-        Column("file"),
-        Column("way"),
-        Column("amount", True),
-        Column("rate", True),
-        Column("state"),
-        Column("why"),
-    )
-    cells = [
-        (
-            "-" if row.node_id is None else row.node_id,
-            address(row.addr),
-            row.filename,
-            row.direction,
-            units.size(row.amount),
-            units.rate(row.rate),
-            row.state if row.held is None else f"{row.state}, has {row.held} pieces",
-            row.reason or "-",
-        )
-        for row in rows
-    ]
-    return _sheet("peers", columns, cells, "no peers")
+def _peer_state(row: PeerStatus) -> str:
+    return row.state if row.held is None else f"{row.state}, has {row.held} pieces"
+
+
+def _if_fetching(shown: Callable[[Any], str], name: str) -> Callable[[DownloadStatus], str]:
+    return lambda row: shown(getattr(row, name)) if row.state == "fetching" else "-"
+
+
+DOWNLOADS = (
+    Column("file", lambda row: row.filename, cut=True),
+    Column("state", lambda row: row.state),
+    Column("size", lambda row: units.size(row.size), right=True, leaves=1),
+    Column("done", lambda row: units.percent(row.verified, row.size), right=True),
+    Column("rate", _if_fetching(units.rate, "rate"), right=True),
+    Column("left", _if_fetching(units.eta, "eta"), right=True, leaves=2),
+    Column("owners", _owners, leaves=3),
+    Column("why", lambda row: row.reason or "-", leaves=4, below=True),
+)
+FILES = (
+    Column("file", lambda row: row.filename, cut=True),
+    Column("state", lambda row: row.state.partition(": ")[0]),
+    Column("size", lambda row: units.size(row.size), right=True),
+    Column("whole", lambda row: "yes" if row.complete else "no", leaves=1),
+    Column("sent", lambda row: units.size(row.uploaded), right=True),
+    Column("info hash", lambda row: row.info_hash[:8], leaves=3),
+    Column("path", lambda row: row.path, leaves=2, below=True),
+    Column("why", lambda row: row.state.partition(": ")[2] or "-", leaves=4, below=True),
+)
+PEERS = (
+    Column("node", lambda row: "-" if row.node_id is None else row.node_id, right=True),
+    Column("address", lambda row: address(row.addr), leaves=3),
+    Column("file", lambda row: row.filename, cut=True),
+    Column("direction", lambda row: "we fetch" if row.direction == "from" else "we serve"),
+    Column("amount", lambda row: units.size(row.amount), right=True, leaves=2),
+    Column("rate", lambda row: units.rate(row.rate), right=True, leaves=1),
+    Column("state", _peer_state, cut=True),
+    Column("why", lambda row: row.reason or "-", leaves=4, below=True),
+)
+TABLES = {"downloads": DOWNLOADS, "files": FILES, "peers": PEERS}
+"""By the name of the rows in an answer."""
+
+
+def table(kind: str, rows: Sequence[Any]) -> TableData:
+    """The table of ``rows`` of one kind: DownloadStatus, FileStatus or PeerStatus."""
+    return TableData(TABLES[kind], rows, f"no {kind}")

@@ -1,79 +1,63 @@
-"""Output for a terminal: colours, tables, and bars that move."""
+"""A terminal: colours, and bars that move below the lines. Drawn by rich, which takes long to import."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from common.text import sanitize
 from node import events
-from node.events import DownloadStatus, Event, FileStatus, PeerStatus, TrackerStatus
-from node.show import bars, lines, tables
-from node.show.tables import Sheet
+from node.events import Event, Hashing, Progress, SourceProgress
+from node.show import units
+from node.show.text import address, peer_name
 
-DRAWN = 8  # downloads with bars at once
+MAX_DOWNLOADS = 8  # with bars at the same time
+MAX_OWNERS = 12  # lines of one download
+WIDE = 70  # columns; below, text needs the room more than bars
 
-
-def rich_table(sheet: Sheet) -> RenderableType:
-    """``sheet`` with a line under its headings; long cells fold."""
-    if not sheet.cells:
-        return Text(sheet.empty, style="dim")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in sheet.columns:
-        table.add_column(
-            column.name, justify="right" if column.right else "left", overflow="fold", no_wrap=column.right
-        )
-    for row in sheet.cells:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+_STATE_STYLES = {
+    "active": "green",
+    "idle": "dim",
+    "lost": "yellow",
+    "suspect": "yellow",
+    "banned": "red",
+}
 
 
-def style_of(event: Event) -> str:
-    """A colour where it says something."""
-    if isinstance(event, events.Completed):
-        return "green"
-    if isinstance(event, events.Failed):
-        return "red"
-    return "yellow" if isinstance(event, lines.WARNINGS) else ""
+class TerminalOutput:
+    """An Output on a terminal; lines go above the bars."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @property
+    def width(self) -> int:
+        return self._console.width
+
+    def line(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def flush(self) -> None:
+        """The console has written everything already."""
 
 
-def terminal_screen(verbose: bool, live: bool) -> TerminalScreen:
-    """A screen on standard output and standard error."""
-    return TerminalScreen(Console(highlight=False), Console(stderr=True, highlight=False), verbose, live)
+class LiveBars:
+    """A bar for each download and each of its owners; they vanish when nothing moves."""
 
-
-class TerminalScreen:
-    """Sentences to ``out``, what went wrong to ``err`` (both may be the same terminal).
-
-    With ``live``, bars of what moves stay below everything else; they vanish when nothing moves.
-    """
-
-    def __init__(self, out: Console, err: Console, verbose: bool = False, live: bool = False) -> None:
-        self._out = out
-        self._err = err
-        self._verbose = verbose
-        self._downloads: dict[str, events.Progress] = {}
-        self._hashing: events.Hashing | None = None
-        self._may_draw = live
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._downloads: dict[str, Progress] = {}
+        self._hashing: Hashing | None = None
         self._live: Live | None = None
 
     def event(self, event: Event) -> None:
-        """One line, if it is to be said, and the bars."""
-        if self._may_draw:
-            self._move(event)
-        if self._verbose or lines.is_quiet(event):
-            console = self._err if isinstance(event, events.Failed) else self._out
-            self._print(console, lines.sentence(event), style_of(event))
-
-    def _move(self, event: Event) -> None:
+        """Move the bars."""
         match event:
             case events.Progress():
-                if event.info_hash in self._downloads or len(self._downloads) < DRAWN:
+                if event.info_hash in self._downloads or len(self._downloads) < MAX_DOWNLOADS:
                     self._downloads[event.info_hash] = event
             case events.Completed() | events.Failed():
                 self._downloads.pop(event.info_hash, None)
@@ -87,51 +71,68 @@ class TerminalScreen:
 
     def _draw(self) -> None:
         if not self._downloads and self._hashing is None:
-            self._undraw()
+            self.clear()
             return
         if self._live is None:
-            self._live = Live(console=self._out, transient=True, auto_refresh=False)
+            self._live = Live(console=self._console, transient=True, auto_refresh=False)
             self._live.start()
-        self._live.update(
-            bars.drawn(list(self._downloads.values()), self._hashing, self._out.width), refresh=True
-        )
+        bars = drawn(list(self._downloads.values()), self._hashing, self._console.width)
+        self._live.update(bars, refresh=True)
 
-    def _undraw(self) -> None:
+    def clear(self) -> None:
+        """Remove the bars."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _print(self, console: Console, text: str, style: str = "") -> None:
-        if console is self._err:
-            self._undraw()
-        console.print(Text(sanitize(text), style=style), soft_wrap=True)
 
-    def say(self, text: str) -> None:
-        """Some lines for the user."""
-        for line in text.split("\n"):
-            self._print(self._out, line)
+def drawn(downloads: list[Progress], hashing: Hashing | None, width: int) -> RenderableType:
+    """Everything that moves, for a terminal of ``width`` columns. All bars begin in the same column."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)  # name
+    table.add_column(ratio=3 if width >= WIDE else 1, min_width=4)  # bar
+    table.add_column(justify="right", no_wrap=True, min_width=6)  # percent or size
+    table.add_column(justify="right", no_wrap=True, min_width=10)  # rate
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)  # time left or state
+    table.width = max(40, min(120, width - 4))  # room for a ^C that the terminal echoes, which must not wrap
+    for download in downloads:
+        _add(
+            table,
+            download.filename,
+            download.verified,
+            download.size,
+            units.rate(download.rate),
+            _left(download),
+        )
+        for source in download.sources[:MAX_OWNERS]:
+            _add_owner(table, source, download.size)
+        if (more := len(download.sources) - MAX_OWNERS) > 0:
+            table.add_row(Text(f"  and {more} more owners", style="dim"))
+    if hashing is not None:
+        _add(table, hashing.filename, hashing.done, hashing.size, "", "hashing")
+    return table
 
-    def error(self, text: str) -> None:
-        """What went wrong, in one line."""
-        self._print(self._err, text, "red")
 
-    def status(self, rows: Sequence[DownloadStatus]) -> None:
-        """Answer to -status."""
-        self._out.print(rich_table(tables.status_sheet(rows)))
+def _add(table: Table, filename: str, done: int, size: int, rate: str, left: str) -> None:
+    bar = ProgressBar(max(1, size), done if size else 1)
+    table.add_row(Text(sanitize(filename), style="bold"), bar, units.percent(done, size), rate, Text(left))
 
-    def files(self, rows: Sequence[FileStatus]) -> None:
-        """Answer to -files."""
-        self._out.print(rich_table(tables.files_sheet(rows)))
 
-    def peers(self, rows: Sequence[PeerStatus], trackers: Sequence[TrackerStatus]) -> None:
-        """Answer to -peers."""
-        self._out.print(rich_table(tables.peers_sheet(rows)))
-        for tracker in trackers:
-            self._out.print(Text(lines.tracker(tracker)))
+def _left(event: Progress) -> str:
+    if event.verified >= event.size:
+        return f"finishing {units.size(event.size)}"
+    return f"{units.eta(event.eta)} left of {units.size(event.size)}"
 
-    def flush(self) -> None:
-        """Everything is seen at once."""
 
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        self._undraw()
+def _add_owner(table: Table, source: SourceProgress, size: int) -> None:
+    style = _STATE_STYLES.get(source.state, "")
+    bar_style = style or "bar.complete"
+    why = f"{source.state}: {source.reason}" if source.reason else source.state
+    name = peer_name(source.node_id, source.addr)
+    table.add_row(
+        Text(f"  {name} {address(source.addr)}" if source.node_id is not None else f"  {name}", style=style),
+        ProgressBar(max(1, size), source.received, complete_style=bar_style, finished_style=bar_style),
+        units.size(source.received),
+        units.rate(source.rate),
+        Text(sanitize(why), style=style),
+    )

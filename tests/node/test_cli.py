@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,8 @@ from common.errors import SettingError
 from configs import CFG
 from node import cli, events
 from node.options import parse_options
-from node.show.json_lines import JsonScreen
-from node.show.plain import PlainScreen
-from node.show.terminal import TerminalScreen
+from node.show.screen import JsonScreen, TextScreen
+from node.show.terminal import TerminalOutput
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,21 +108,31 @@ def test_a_setting_that_cannot_be_is_named(
 
 
 @pytest.mark.parametrize(
-    ("words", "at_prompt", "terminal", "kind"),
+    ("words", "at_prompt", "terminal", "drawn"),
     [
-        ("", True, True, TerminalScreen),
-        ("", False, True, PlainScreen),  # commands from a pipe
-        ("", False, False, PlainScreen),
-        ("-setMode send x", False, True, TerminalScreen),
-        ("-setMode send x", False, False, PlainScreen),
-        ("-setMode send x --json", False, True, JsonScreen),
+        ("", True, True, True),
+        ("", False, True, False),  # commands from a pipe
+        ("", False, False, False),
+        ("-setMode send x", False, True, True),
+        ("-setMode send x", False, False, False),
     ],
 )
 def test_the_screen_fits(
-    words: str, at_prompt: bool, terminal: bool, kind: type, monkeypatch: pytest.MonkeyPatch
+    words: str, at_prompt: bool, terminal: bool, drawn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", FakeTerminal() if terminal else io.StringIO())
-    assert type(cli.choose_screen(parse_options(["-node_id", "7", *words.split()]), at_prompt)) is kind
+    screen = cli.choose_screen(parse_options(["-node_id", "7", *words.split()]), at_prompt)
+    assert isinstance(screen, TextScreen)
+    assert isinstance(screen._out, TerminalOutput) is drawn
+    as_json = cli.choose_screen(parse_options(["-node_id", "7", *words.split(), "--json"]), at_prompt)
+    assert isinstance(as_json, JsonScreen)
+
+
+def test_sizes_that_no_terminal_has_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, kept in [("0", False), ("", False), ("wide", False), ("-1", False), ("100", True)]:
+        monkeypatch.setenv("COLUMNS", text)
+        cli.ignore_impossible_sizes()
+        assert ("COLUMNS" in os.environ) is kept
 
 
 def test_what_draws_on_a_terminal_is_imported_for_a_terminal_only() -> None:
@@ -144,9 +154,10 @@ def test_events_that_would_not_be_shown_are_not_queued(monkeypatch: pytest.Monke
     assert ignored("") == ignored("", True) == moving
     assert ignored("--verbose") == set()
     assert ignored("--progress") == {events.Piece}
-    assert ignored("-setMode download x") == moving | {events.Failed}
+    assert ignored("-setMode download x") == moving | {events.Failed, events.Sharing}
+    assert ignored("-setMode send x") == moving | {events.Failed}
     monkeypatch.setattr(sys, "stdout", FakeTerminal())
-    assert ignored("-setMode download x") == {events.Piece, events.Failed}
+    assert ignored("-setMode download x") == {events.Piece, events.Failed, events.Sharing}
 
 
 @pytest.mark.parametrize(

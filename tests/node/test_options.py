@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.commands import Download, Send
+from node.commands import Command
 from node.options import listening_host, parse_options, rate, swarm_key, tracker_url, tracker_urls
 
 EVERYTHING_ELSE = ("-up", "4MB", "--down", "500kB", "--progress", "--json")
@@ -29,7 +29,7 @@ def test_everything_that_can_be_said() -> None:
     assert given.node_id == 2**31 - 1
     assert given.trackers == ("http://10.0.0.1:80",)
     assert given.host == "10.0.0.2"
-    assert given.command == Download("x.torrent")
+    assert given.command == Command("download", "x.torrent")
     assert given.folder == Path("some where")
     assert given.congestion_control == "fixed"
     assert (given.up, given.down) == (4_000_000, 500_000)
@@ -38,13 +38,26 @@ def test_everything_that_can_be_said() -> None:
 
 @pytest.mark.parametrize("spelling", ["-setMode", "--set-mode", "--setMode"])
 def test_one_shot_send(spelling: str) -> None:
-    assert parse_options(["-node_id", "1", spelling, "SEND", "my file"]).command == Send("my file")
+    assert parse_options(["-node_id", "1", spelling, "SEND", "my file"]).command == Command("send", "my file")
+
+
+@pytest.mark.parametrize("words", ["-setMode send -notes.bin", "-setMode send -- -notes.bin"])
+def test_a_file_name_may_begin_with_a_dash(words: str) -> None:
+    assert parse_options(["-node_id", "1", *words.split()]).command == Command("send", "./-notes.bin")
+    given = parse_options(["-node_id", "1", *words.split(), "-d", "-mine", "--json"])
+    assert given.folder == Path("-mine") and given.json
+
+
+def test_home_is_expanded() -> None:
+    assert parse_options(["-node_id", "1", "-d", "~/mine"]).folder == Path.home() / "mine"
 
 
 @pytest.mark.parametrize(
     ("words", "named"),
     [
         ("", "-node_id"),
+        ("-node_id 1 -setMode send --json", "-setMode"),
+        ("-node_id 1 -d -json", "-d"),
         ("-node_id -1", "-1"),
         ("-node_id 2147483648", "2147483648"),
         ("-node_id 1.5", "1.5"),

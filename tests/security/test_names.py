@@ -26,9 +26,9 @@ from node import events
 from node.commands import parse_command
 from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress, TrackerStatus
 from node.shell.completion import CommandCompleter
-from node.show.json_lines import JsonScreen
-from node.show.plain import PlainScreen
-from node.show.terminal import TerminalScreen
+from node.show.output import PlainOutput
+from node.show.screen import JsonScreen, TextScreen
+from node.show.terminal import LiveBars, TerminalOutput
 from node.show.toolbar import Toolbar
 
 # What moves a cursor, colours, rings, starts a line, turns text, hides in it, or is half a character.
@@ -109,9 +109,9 @@ def use(screen: Any) -> None:
         screen.event(event)
     screen.say(EVIL)
     screen.error(EVIL)
-    screen.status(STATUS)
-    screen.files(FILES)
-    screen.peers(PEERS, [TrackerStatus(EVIL, (EVIL,), False)])
+    screen.answer("status", downloads=STATUS, uploads=PEERS)
+    screen.answer("files", files=FILES)
+    screen.answer("peers", peers=PEERS, trackers=[TrackerStatus(EVIL, (EVIL,), False)])
     screen.close()
 
 
@@ -134,14 +134,14 @@ def test_clean_knows_every_character_that_unicode_calls_control_or_format() -> N
 
 def test_plain_output_is_clean() -> None:
     out, err = io.StringIO(), io.StringIO()
-    use(PlainScreen(out, err, verbose=True, progress=True))
+    use(TextScreen(PlainOutput(out), PlainOutput(err), verbose=True, progress=True))
     assert len(out.getvalue()) > 1000
     assert harm_in(out.getvalue() + err.getvalue()) == []
 
 
 def test_an_event_is_one_line_however_many_its_name_has() -> None:
     out, err = io.StringIO(), io.StringIO()
-    screen = PlainScreen(out, err, verbose=True)
+    screen = TextScreen(PlainOutput(out), PlainOutput(err), verbose=True)
     for event in all_events():
         screen.event(event)
     screen.close()
@@ -156,14 +156,15 @@ def test_a_terminal_gets_no_escape_code_of_a_strangers(live: bool) -> None:
     console = Console(
         file=stream, width=200, force_terminal=False, highlight=False, color_system=None, legacy_windows=False
     )
-    use(TerminalScreen(console, console, verbose=True, live=live))
+    output = TerminalOutput(console)
+    use(TextScreen(output, output, verbose=True, bars=LiveBars(console) if live else None))
     assert "�" in stream.getvalue()
     assert harm_in(stream.getvalue()) == []
 
 
 def test_json_is_ascii_in_lines_of_its_own() -> None:
     out = io.StringIO()
-    use(JsonScreen(out, io.StringIO()))
+    use(JsonScreen(PlainOutput(out), PlainOutput(io.StringIO())))
     text = out.getvalue()
     assert text.isascii() and harm_in(text) == []
     for line in text.splitlines():
@@ -174,7 +175,7 @@ def test_the_toolbar_is_clean() -> None:
     toolbar = Toolbar(1)
     for event in all_events():
         toolbar.event(event)
-        shown = toolbar.text(STATUS, width=120)
+        shown = toolbar.text(STATUS, PEERS, width=120)
         assert harm_in(shown) == [] and shown.count("\n") <= 6
 
 

@@ -20,6 +20,7 @@ class Launched:
     """A launched node whose output is collected."""
 
     def __init__(self, words: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.environment = folder, environment
         self.process = subprocess.Popen(
             [sys.executable, str(LAUNCHER), "-node_id", "7", *words],
             stdin=subprocess.PIPE,

@@ -1,7 +1,9 @@
 """Runs the real launcher with a Node that pretends; what it does depends on the file's name.
 
 send slow*: hashes until stopped. send missing*: FileFault. download bad*: fails. download endless*: goes on
-until stopped. Any other download completes. SIGUSR1: an OwnerLost event whose text has escape codes in it.
+until stopped. download crash*: an exception that nothing expects. send crash-screen: the screen
+crashes at the next event. Any other download completes.
+SIGUSR1: an OwnerLost event whose text has escape codes in it.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from common.errors import DownloadFailed, FileFault, SwarmError, TrackerRefused  # noqa: E402
+from common.errors import CommandError, DownloadFailed, FileFault, SwarmError, TrackerRefused  # noqa: E402
 from node import events  # noqa: E402
 from node.events import DownloadStatus, EventSink, FileStatus, PeerStatus, SourceProgress, TrackerStatus  # noqa: E402
 from node.settings import NodeSettings  # noqa: E402
+from node.show import screen  # noqa: E402
 
 SIZE = 1_000_000
 HASH = "ab" * 20
@@ -59,6 +62,9 @@ class FakeNode:
         if name.startswith("missing"):
             raise FileFault(f"{filename}: no such file")
         self.emit(events.Hashing(name, SIZE // 2, SIZE))
+        if name.startswith("crash-screen"):
+            for kind in (screen.TextScreen, screen.JsonScreen):
+                kind.event = lambda self, event: 1 / 0  # type: ignore[method-assign]
         if name.startswith("slow"):
             self.stopped.wait()
             raise FileFault(f"{filename}: stopped")
@@ -70,6 +76,8 @@ class FakeNode:
         name = Path(torrent_filename).name.removesuffix(".torrent")
         if name.startswith("missing"):
             raise FileFault(f"{torrent_filename}: no such file")
+        if name.startswith("crash"):
+            raise ZeroDivisionError("boom")
         download = FakeDownload(name)
         self.downloads.append(download)
         self.emit(events.DownloadStarted(name, HASH, SIZE, 0, 65536))
@@ -107,6 +115,11 @@ class FakeNode:
         path = f"{self.settings.folder}/{download.name}"
         self.emit(events.Completed(download.name, HASH, path, 9_050_000, 3.02, 3.0, 3e6, sources))
         download.done.set()
+
+    def stop_file(self, name: str) -> None:
+        if name != "a.bin":
+            raise CommandError(f"{name} is neither shared nor being downloaded; try: files")
+        self.emit(events.SharingStopped(name, HASH, "you stopped it"))
 
     def status(self) -> tuple[DownloadStatus, ...]:
         return tuple(download.status() for download in self.downloads)

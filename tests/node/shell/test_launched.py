@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import array
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,20 +41,14 @@ def test_commands_through_a_pipe(launch: Launch) -> None:
     )
     assert code == 0
     lines = out.splitlines()
-    assert lines[:3] == [
-        "node 7 listens on udp 127.0.0.1:4001",
+    assert re.fullmatch(r"node 7 \(pid \d+\) listens on udp 127\.0\.0\.1:4001", lines[0])
+    assert lines[1:3] == [
         "Node program started",
         "ENTER YOUR COMMAND!",
     ]
     assert lines[3].startswith("sharing a.bin (1.0 MB); others need ")
-    assert [line.split()[0] for line in lines[4:11]] == [
-        "downloading",
-        "file",
-        "bad",
-        "file",
-        "a.bin",
-        "node",
-        "9",
+    assert [line.split()[0] for line in lines[4:13]] == [
+        *("downloading", "file", "bad", "no", "file", "a.bin", "node", "9", "tracker")
     ]
     assert lines[-1] == "node 7 left the torrent"
     assert "torrent -setMode download FILE.torrent" in out
@@ -107,14 +103,14 @@ def test_a_signal_ends_a_node_that_hashes(launch: Launch) -> None:
 def test_leaving_names_the_downloads_it_interrupts(launch: Launch) -> None:
     code, out, _ = launch().end("torrent -setMode download endless.torrent\nexit\n")
     assert code == 0
-    assert "endless is not finished; endless.part is kept, and the same command goes on from there\n" in out
+    assert "endless is not finished; endless.part is kept, and the same command continues from there\n" in out
 
 
 def test_a_monstrous_line_is_refused_and_the_next_one_counts(launch: Launch) -> None:
     code, out, err = launch().end("x" * 1_000_000 + "\nhelp\n")
     assert code == 0
     assert "torrent -setMode exit" in out
-    assert err == "a line longer than 65536 characters is no command\n"
+    assert err == "a line longer than 65536 characters is not a command\n"
 
 
 def test_names_that_are_no_utf8_arrive(launch: Launch) -> None:
@@ -153,7 +149,8 @@ def test_output_that_nobody_reads_keeps_nobody_from_leaving(launch: Launch) -> N
         fcntl.ioctl(node.process.stdout, termios.FIONREAD, waiting)
     node.process.terminate()
     assert node.process.wait(30) == 0
-    assert node.end()[2] == ""
+    told = node.end()[2]
+    assert re.fullmatch(r"about \d+ lines were not shown, because the output was not read\n", told)
 
 
 def test_json(launch: Launch, objects: Objects) -> None:
@@ -235,3 +232,89 @@ def test_logs_that_cannot_be_written(launch: Launch, tmp_path: Path) -> None:
     code, out, err = launch().end()
     assert (code, out) == (1, "")
     assert err.startswith("logs cannot be written: ") and len(err.splitlines()) == 1
+
+
+def test_short_commands_and_pasted_prompts(launch: Launch) -> None:
+    code, out, err = launch().end("node 7> send a.bin\n$ files\nstop a.bin\nstop b.bin\nexit\n")
+    assert code == 0
+    assert "sharing a.bin" in out and "no longer sharing a.bin: you stopped it" in out
+    assert err == "b.bin is neither shared nor being downloaded; try: files\n"
+
+
+def test_sharing_a_torrent_is_asked_back_once(launch: Launch) -> None:
+    _, out, err = launch().end(
+        "send x.torrent\nfiles\nsend x.torrent\nsend x.torrent\nsend x.torrent\nexit\n"
+    )
+    assert err.count("x.torrent is a torrent: did you mean 'download x.torrent'?") == 3
+    assert out.count("sharing x.torrent") == 1
+    code, _, err = launch("-setMode", "send", "x.torrent").end()
+    assert (code, err) == (1, "x.torrent is a torrent: did you mean -setMode download x.torrent?\n")
+
+
+def test_a_one_shot_download_does_not_say_that_it_shares(launch: Launch) -> None:
+    _, out, _ = launch("-setMode", "download", "good.torrent").end()
+    assert "sharing" not in out
+
+
+def test_leaving_a_download_is_no_failure(launch: Launch) -> None:
+    node = launch()
+    node.type("download endless.torrent\n")
+    node.read_until("downloading endless")
+    node.process.send_signal(signal.SIGINT)
+    code, _, err = node.end()
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize(("closed", "out"), [(">&-", ""), ("<&- >&- 2>&-", "")])
+def test_without_standard_streams(launch: Launch, closed: str, out: str, tmp_path: Path) -> None:
+    words = launch("-setMode", "download", "missing.torrent").process.args
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *map(str, words)]  # type: ignore[arg-type]
+    run = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=30, check=False)
+    assert run.returncode == 1
+    assert run.stdout == b""
+    assert run.stderr == (b"" if "2>&-" in closed else b"missing.torrent: no such file\n")
+
+
+def test_a_non_blocking_output_loses_nothing(launch: Launch, objects: Objects) -> None:
+    node = launch("--json")
+    assert node.process.stdout is not None
+    os.set_blocking(node.process.stdout.fileno(), True)
+    code = (
+        "import os, subprocess, sys; os.set_blocking(1, False);"
+        "sys.exit(subprocess.call(sys.argv[1:], stdin=subprocess.PIPE and 0))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, node.process.args)],  # type: ignore[arg-type]
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=node.folder,
+        env=node.environment,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"download good.torrent\n" * 2000 + b"exit\n")
+        process.stdin.close()
+        waiting = array.array("i", [0])
+        while waiting[0] < 60_000:  # the pipe is full
+            fcntl.ioctl(process.stdout, termios.FIONREAD, waiting)
+        seen = objects(process.stdout.read().decode())
+        assert process.wait(30) == 0
+    assert [o["event"] for o in seen].count("completed") == 2000
+    assert seen[-1]["event"] == "stopped"
+
+
+@pytest.mark.parametrize("words", [[], ["-setMode", "download", "crash.torrent"]])
+def test_a_thread_that_crashes_ends_the_program_with_one_line(
+    launch: Launch, words: list[str], tmp_path: Path
+) -> None:
+    code, _, err = launch(*words).end("" if words else "download crash.torrent\n")
+    assert code == 1
+    assert err == "internal error in thread commands: ZeroDivisionError: boom; details are in the log\n"
+    assert "Traceback" in (tmp_path / "logs" / "node7.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("words", [[], ["-setMode", "send", "crash-screen"], ["--json"]])
+def test_a_screen_that_crashes_ends_the_program_with_one_line(launch: Launch, words: list[str]) -> None:
+    code, _, err = launch(*words).end("send crash-screen\n")
+    assert code == 1
+    told = "internal error in thread screen: ZeroDivisionError: division by zero; details are in the log"
+    assert err.splitlines()[-1] == told and "Traceback" not in err

@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.shell.pipe import LINE_LIMIT, read_bytes, run_pipe, split_lines
-from node.show.plain import PlainScreen
+from node.show.output import PlainOutput
+from node.show.screen import TextScreen
 
 
 def lines_of(*chunks: bytes) -> tuple[list[str], str]:
     """The lines, and what was complained about."""
     err = io.StringIO()
-    return list(split_lines(chunks, PlainScreen(err, err))), err.getvalue()
+    return list(split_lines(chunks, TextScreen(PlainOutput(err), PlainOutput(err)))), err.getvalue()
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=5))
@@ -35,7 +36,7 @@ def test_a_line_that_is_too_long_is_refused_once_and_skipped(size: int) -> None:
     data = b"first\n" + b"x" * (LINE_LIMIT + 1) + b"yz\nlast"
     lines, complaints = lines_of(*(data[at : at + size] for at in range(0, len(data), size)))
     assert lines == ["first", "last"]
-    assert complaints == f"a line longer than {LINE_LIMIT} characters is no command\n"
+    assert complaints == f"a line longer than {LINE_LIMIT} characters is not a command\n"
 
 
 def test_a_line_that_just_fits() -> None:
@@ -79,7 +80,7 @@ def typed(*lines: str) -> Iterator[str]:
 
 def run(node: Recorder, stop: threading.Event, *lines: str) -> tuple[int, str]:
     out = io.StringIO()
-    code = run_pipe(node, PlainScreen(out, out), typed(*lines), stop)  # type: ignore[arg-type]  # part of a node
+    code = run_pipe(node, TextScreen(PlainOutput(out), PlainOutput(out)), typed(*lines), stop)  # type: ignore[arg-type]  # part of a node
     return code, out.getvalue()
 
 

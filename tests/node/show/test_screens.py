@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
-import os
-from pathlib import Path
+import re
+from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from node import events
 from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress, TrackerStatus
-from node.show import bars, tables
-from node.show.json_lines import JsonScreen
-from node.show.plain import PlainScreen, plain_table
-from node.show.terminal import TerminalScreen, rich_table
+from node.show.output import PlainOutput
+from node.show.screen import JsonScreen, TextScreen
+from node.show.tables import table
+from node.show.terminal import LiveBars, TerminalOutput, drawn
 
 HASH = "ab" * 20
 SOURCES = (
@@ -38,30 +40,64 @@ TRACKERS = (
 )
 
 
-def test_plain_status() -> None:
-    assert plain_table(tables.status_sheet(STATUS)) == (
-        "file       state       size   done       rate  left  owners  why\n"
-        "movie.mkv  fetching  1.0 GB  42.0%  83.0 MB/s  0:08  2       -\n"
-        "文件.bin   failed    2.0 kB   0.0%          -     -  -       no owner in 60 s"
-    )
+def shown(kind: str, rows: tuple[Any, ...], width: int | None = None) -> list[str]:
+    return table(kind, rows).lines(width)
 
 
-def test_plain_files_and_peers() -> None:
-    assert plain_table(tables.files_sheet(FILES)) == (
-        "file       state      size  whole      sent  info hash  path\n"
-        "movie.mkv  sharing  1.0 GB  yes    500.0 MB  abababab   nf/movie.mkv"
-    )
-    assert plain_table(tables.peers_sheet(PEERS)) == (
-        "node  address         file       way     amount      rate  state   why\n"
-        "   2  127.0.0.1:4002  movie.mkv  from  600.0 kB  2.0 MB/s  active  -\n"
-        "   -  127.0.0.1:4003  movie.mkv  to        10 B     0 B/s  idle    evil�[31m"
-    )
+def test_tables_of_any_width() -> None:
+    assert shown("downloads", STATUS) == [
+        "file       state       size   done       rate  left  owners  why",
+        "movie.mkv  fetching  1.0 GB  42.0%  83.0 MB/s  0:08  2       -",
+        "文件.bin   failed    2.0 kB   0.0%          -     -  -       no owner in 60 s",
+    ]
+    assert shown("files", FILES) == [
+        "file       state      size  whole      sent  info hash  path",
+        "movie.mkv  sharing  1.0 GB  yes    500.0 MB  abababab   nf/movie.mkv",
+    ]
+    assert shown("peers", PEERS) == [
+        "node  address         file       direction    amount      rate  state   why",
+        "   2  127.0.0.1:4002  movie.mkv  we fetch   600.0 kB  2.0 MB/s  active  -",
+        "   -  127.0.0.1:4003  movie.mkv  we serve       10 B     0 B/s  idle    evil�[31m",
+    ]
+
+
+def test_narrow_tables_lose_columns_and_put_long_texts_below() -> None:
+    assert shown("downloads", STATUS, 50) == [
+        "file       state       size   done       rate",
+        "movie.mkv  fetching  1.0 GB  42.0%  83.0 MB/s",
+        "文件.bin   failed    2.0 kB   0.0%          -",
+        "    why: no owner in 60 s",
+    ]
+    assert shown("files", FILES, 50)[1:] == [
+        "movie.mkv  sharing  1.0 GB  yes    500.0 MB",
+        "    path: nf/movie.mkv",
+    ]
+    assert shown("peers", PEERS, 50) == [
+        "node  file       direction      rate  state",
+        "   2  movie.mkv  we fetch   2.0 MB/s  active",
+        "   -  movie.mkv  we serve      0 B/s  idle",
+        "    why: evil�[31m",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 50, 80, 120])
+@pytest.mark.parametrize("kind", ["downloads", "files", "peers"])
+def test_no_table_is_wider_than_its_terminal(kind: str, width: int) -> None:
+    name, why = "a long name of a file " * 5, "a long reason that nobody expects " * 4
+    rows: dict[str, tuple[Any, ...]] = {
+        "downloads": (DownloadStatus(name, HASH, "fetching", 10**9, 0, 0, 8.3e7, 7.1, why, SOURCES),),
+        "files": (FileStatus(name, HASH, 10**9, True, f"/some/where/{name}", 5, "sharing"),),
+        "peers": (PeerStatus(2, ("127.0.0.1", 4002), name, "from", 6, 2e6, "active", why, False, 12),),
+    }
+    lines = shown(kind, rows[kind], width)
+    assert all(cell_len(line) <= width for line in lines)
+    assert any("a long" in line for line in lines[1:])
+    assert len(lines) < 9
 
 
 def test_nothing_is_said_in_words() -> None:
-    assert plain_table(tables.status_sheet(())) == "no downloads"
-    assert plain_table(tables.files_sheet(())) == "no files"
-    assert plain_table(tables.peers_sheet(())) == "no peers"
+    for kind in ("downloads", "files", "peers"):
+        assert shown(kind, ()) == [f"no {kind}"]
 
 
 def recorded(width: int = 90) -> Console:
@@ -73,20 +109,14 @@ def text_of(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_terminal_table() -> None:
-    console = recorded()
-    console.print(rich_table(tables.peers_sheet(PEERS)))
-    shown = [line.rstrip() for line in text_of(console).splitlines()]
-    assert shown[0].split() == ["node", "address", "file", "way", "amount", "rate", "state", "why"]
-    assert set(shown[1]) == {"─"}
-    assert shown[2].split()[:4] == ["2", "127.0.0.1:4002", "movie.mkv", "from"]
-    assert "\x1b" not in text_of(console)
+def plain(out: io.StringIO, err: io.StringIO, **options: Any) -> TextScreen:
+    return TextScreen(PlainOutput(out), PlainOutput(err), **options)
 
 
 @pytest.mark.parametrize("width", [50, 60, 90, 200])
-def test_bars_fit_and_name_everybody(width: int) -> None:
+def test_bars_fit_begin_in_one_column_and_name_each_owner(width: int) -> None:
     console = recorded(width)
-    console.print(bars.drawn([PROGRESS], events.Hashing("h.bin", 1, 4), width))
+    console.print(drawn([PROGRESS], events.Hashing("h.bin", 1, 4), width))
     shown = [line.rstrip() for line in text_of(console).splitlines()]
     assert len(shown) == 4
     assert all(len(line) <= width - 4 for line in shown)
@@ -94,76 +124,100 @@ def test_bars_fit_and_name_everybody(width: int) -> None:
     assert "node 2" in shown[1] and "600.0 kB" in shown[1] and "active" in shown[1]
     assert "node 4" in shown[2] and "0 B/s" in shown[2]
     assert "25.0%" in shown[3]
+    starts = {found.start() for line in shown if (found := re.search("[━╸╺]", line))}
+    assert len(starts) == 1
     if width == 200:
         assert "a [red]b.bin" in shown[0]  # a name is no markup
         assert "lost: silent for 2 s" in shown[2]
 
 
-def test_terminal_screen_says_each_thing_once_and_takes_bars_away() -> None:
+def test_a_terminal_screen_shows_each_thing_once_and_takes_bars_away() -> None:
     out, err = recorded(), recorded()
-    screen = TerminalScreen(out, err, live=True)
+    screen = TextScreen(TerminalOutput(out), TerminalOutput(err), bars=LiveBars(out))
     screen.event(PROGRESS)
     screen.event(events.Piece("a", HASH, 1, (2,)))
     screen.event(events.Completed("a", HASH, "n/a", 1000, 1.0, 1.0, 1000.0, SOURCES))
-    screen.event(events.Failed("b", HASH, "nobody has it"))
+    screen.event(events.Failed("b", HASH, "no node has it"))
     screen.error("no such\nfile")
     screen.close()
     assert text_of(out).count("downloaded a:") == 1
     assert "piece" not in text_of(out)
-    assert text_of(err).splitlines() == ["download of b failed: nobody has it", "no such�file"]
+    assert text_of(err).splitlines() == ["download of b failed: no node has it", "no such�file"]
 
 
 def test_long_lines_are_not_broken() -> None:
     out = recorded(40)
-    TerminalScreen(out, out).say("x" * 100)
+    TextScreen(TerminalOutput(out), TerminalOutput(out)).say("x" * 100)
     assert text_of(out) == "x" * 100 + "\n"
 
 
-def test_plain_screen_is_quiet_verbose_or_counts() -> None:
+def test_a_screen_is_quiet_verbose_or_counts() -> None:
     def shown(verbose: bool, progress: bool, times: list[float]) -> list[str]:
         out = io.StringIO()
         clock = iter(times)
-        screen = PlainScreen(out, io.StringIO(), verbose, progress, lambda: next(clock))
+        screen = plain(out, io.StringIO(), verbose=verbose, progress=progress, clock=lambda: next(clock))
         for _ in range(4):
             screen.event(PROGRESS)
-        screen.event(events.Started(1, ("127.0.0.1", 1)))
+        screen.event(events.Stopped(1))
         return [line.split(":")[0] for line in out.getvalue().splitlines()]
 
-    started = "node 1 listens on udp 127.0.0.1"
-    assert shown(False, False, []) == [started]
-    assert shown(True, False, []) == ["a [red]b.bin"] * 4 + [started]
-    assert shown(False, True, [0.0, 0.25, 0.99, 1.0]) == ["a [red]b.bin"] * 2 + [started]
+    left = "node 1 left the torrent"
+    assert shown(False, False, []) == [left]
+    assert shown(True, False, []) == ["a [red]b.bin"] * 4 + [left]
+    assert shown(False, True, [0.0, 0.25, 0.99, 1.0]) == ["a [red]b.bin"] * 2 + [left]
 
 
-def test_plain_screen_sends_failures_to_stderr() -> None:
+def test_what_happens_again_is_shown_once_for_each_download() -> None:
+    lost = events.OwnerLost("a", HASH, 2, ("127.0.0.1", 4002), "silent for 2 s")
+    waits = [events.Waiting("a", HASH, seconds, "no owner") for seconds in (0.5, 1.0, 2.0)]
+    out = io.StringIO()
+    screen = plain(out, io.StringIO())
+    for event in (lost, *waits, lost, dataclasses.replace(lost, reason="refuses")):
+        screen.event(event)
+    assert len(out.getvalue().splitlines()) == 3
+    screen.event(events.Failed("a", HASH, "no owner in 60 s"))
+    screen.event(lost)
+    assert len(out.getvalue().splitlines()) == 4
+    verbose = io.StringIO()
+    screen = plain(verbose, io.StringIO(), verbose=True)
+    for event in (lost, lost):
+        screen.event(event)
+    assert len(verbose.getvalue().splitlines()) == 2
+
+
+def test_failures_go_to_stderr() -> None:
     out, err = io.StringIO(), io.StringIO()
-    screen = PlainScreen(out, err)
-    screen.event(events.Failed("b", HASH, "nobody has it"))
+    screen = plain(out, err)
+    screen.event(events.Failed("b", HASH, "no node has it"))
     screen.error("no such file")
     screen.say("two\nlines")
     assert out.getvalue() == "two\nlines\n"
-    assert err.getvalue() == "download of b failed: nobody has it\nno such file\n"
+    assert err.getvalue() == "download of b failed: no node has it\nno such file\n"
 
 
-def test_with_the_peers_it_is_said_which_tracker_answers() -> None:
+def test_the_status_ends_with_the_upload_rate_and_the_peers_with_the_trackers() -> None:
     out = io.StringIO()
-    PlainScreen(out, io.StringIO()).peers((), TRACKERS)
-    assert out.getvalue() == (
-        "no peers\ntracker http://h:2 answers (2 of 2)\ntracker http://evil�:1 does not answer\n"
-    )
+    screen = plain(out, io.StringIO())
+    screen.answer("status", downloads=(), uploads=())
+    screen.answer("status", downloads=(), uploads=(dataclasses.replace(PEERS[1], rate=8e6),))
+    screen.answer("peers", peers=(), trackers=TRACKERS)
+    assert out.getvalue().splitlines() == [
+        *("no downloads", "no uploads", "no downloads", "↑ 8.0 MB/s to 1", "no peers"),
+        *("tracker http://h:2 answers (2 of 2)", "tracker http://evil�:1 does not answer"),
+    ]
 
 
 def test_json_screen_prints_objects_and_nothing_else() -> None:
     out, err = io.StringIO(), io.StringIO()
-    screen = JsonScreen(out, err)
+    screen = JsonScreen(PlainOutput(out), PlainOutput(err))
     screen.event(PROGRESS)
     screen.event(events.Progress("inf", HASH, 1, 0, 0, float("inf"), float("nan"), ()))
     screen.event(events.Failed("bad\udcff\x1b", HASH, "line\nbreak"))
     screen.say("for people")
     screen.error("no such file")
-    screen.status(STATUS)
-    screen.files(FILES)
-    screen.peers(PEERS, TRACKERS)
+    screen.answer("status", downloads=STATUS, uploads=())
+    screen.answer("files", files=FILES)
+    screen.answer("peers", peers=PEERS, trackers=TRACKERS)
     objects = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [o["event"] for o in objects] == [
         "progress", "progress", "failed", "error", "status", "files", "peers"
@@ -175,32 +229,6 @@ def test_json_screen_prints_objects_and_nothing_else() -> None:
     assert objects[4]["downloads"][1]["filename"] == "文件.bin"
     assert objects[5]["files"][0]["uploaded"] == 5 * 10**8
     assert objects[6]["peers"][1]["node_id"] is None
-    assert objects[6]["trackers"][0] == {
-        "url": "http://h:2",
-        "urls": ["http://h:1", "http://h:2"],
-        "answers": True,
-        "state": "answers",
-        "reason": "",
-        "silent_for": None,
-    }
+    assert objects[6]["trackers"][0]["urls"] == ["http://h:1", "http://h:2"]
     assert out.getvalue().isascii()
     assert err.getvalue() == "for people\nno such file\n"
-
-
-def test_a_reader_that_left_is_no_error(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    with open(writing, "w", encoding="utf-8") as broken:
-        screen = PlainScreen(broken, io.StringIO())
-        screen.say("nobody reads this")
-        screen.flush()
-        screen.say("nor this")
-        screen.flush()
-
-
-def test_owners_of_a_part_are_marked_with_what_they_hold() -> None:
-    part = SourceProgress(7, ("127.0.0.1", 4007), 10, 1.0, "active", "", False, 12)
-    row = DownloadStatus("a.bin", HASH, "fetching", 10**6, 0, 0, 1.0, None, "", (SOURCES[0], part))
-    assert "2, 7 (part)" in plain_table(tables.status_sheet((row,)))
-    peer = PeerStatus(7, ("127.0.0.1", 4007), "a.bin", "from", 10, 1.0, "active", "", False, 12)
-    assert "active, has 12 pieces" in plain_table(tables.peers_sheet((peer,)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
 import pytest
 
 from node import events
-from node.events import Event, SourceProgress
-from node.show import lines
+from node.events import Event, PeerStatus, SourceProgress, TrackerStatus
+from node.show import text
 
 HASH = "ab" * 20
 ADDR = ("127.0.0.1", 4002)
@@ -20,11 +21,11 @@ SOURCES = (
 )
 
 SENTENCES: list[tuple[Event, str]] = [
-    (events.Started(7, ADDR), "node 7 listens on udp 127.0.0.1:4002"),
+    (events.Started(7, ADDR), f"node 7 (pid {os.getpid()}) listens on udp 127.0.0.1:4002"),
     (events.Stopped(7), "node 7 left the torrent"),
     (
         events.TrackerLost("http://h:1", "tracker http://h:1 does not answer (timeout)"),
-        "tracker http://h:1 does not answer (timeout) (it is asked again and again)",
+        "tracker http://h:1 does not answer (timeout) (the node goes on trying)",
     ),
     (events.TrackerBack("http://h:1"), "tracker http://h:1 answers again"),
     (
@@ -33,19 +34,19 @@ SENTENCES: list[tuple[Event, str]] = [
     ),
     (
         events.TrackerMoved("http://h:1", "http://h:2", ""),
-        "tracker http://h:1 is asked again, which is preferred to http://h:2",
+        "tracker http://h:1 answers again and is preferred to http://h:2",
     ),
     (events.Hashing("a", 5, 10), "hashing a: 50.0%"),
     (events.Sharing("a", HASH, 2000, "n/a.torrent"), "sharing a (2.0 kB); others need n/a.torrent"),
     (
         events.Sharing("a", HASH, 2000, "n/a.torrent", complete=False),
-        "sharing what is here of a (2.0 kB); others need n/a.torrent",
+        "sharing the verified pieces of a (2.0 kB); others need n/a.torrent",
     ),
     (events.SharingStopped("a", HASH, "it changed"), "no longer sharing a: it changed"),
     (events.DownloadStarted("a", HASH, 2000, 0, 16), "downloading a (2.0 kB)"),
     (events.DownloadStarted("a", HASH, 2000, 999, 16), "downloading a (2.0 kB); 999 B are here already"),
     (events.OwnersFound("a", HASH, (2, 3), (2,)), "a: owners 2, 3; asking 2"),
-    (events.OwnersFound("a", HASH, (), ()), "a: owners nobody; asking nobody"),
+    (events.OwnersFound("a", HASH, (), ()), "a: owners none; asking none"),
     (
         events.Progress("a", HASH, 2000, 900, 500, 3e6, 7.2, SOURCES),
         "a: 25.0%, 3.0 MB/s, 0:08 left, from 2",
@@ -55,6 +56,7 @@ SENTENCES: list[tuple[Event, str]] = [
     (events.PieceFailed("a", HASH, 3, (2,)), "a: piece 3 does not match its hash, from 2"),
     (events.OwnerLost("a", HASH, 2, ADDR, "silent"), "a: node 2 (127.0.0.1:4002) lost: silent"),
     (events.OwnerLost("a", HASH, 2, ADDR, "lied", True), "a: node 2 (127.0.0.1:4002) banned: lied"),
+    (events.OwnerLost("a", HASH, None, ADDR, "silent"), "a: peer (127.0.0.1:4002) lost: silent"),
     (events.Waiting("a", HASH, 2.5, "no owner"), "a: no owner (next try in 2.50 s)"),
     (
         events.Completed("a", HASH, "n/a", 2000, 0.5, 0.4, 5e3, SOURCES),
@@ -76,7 +78,7 @@ SENTENCES: list[tuple[Event, str]] = [
     ("event", "sentence"), SENTENCES, ids=lambda v: v.name if isinstance(v, Event) else ""
 )
 def test_sentences(event: Event, sentence: str) -> None:
-    assert lines.sentence(event) == sentence
+    assert text.describe(event) == sentence
 
 
 def test_every_kind_of_event_has_a_sentence() -> None:
@@ -93,13 +95,40 @@ def test_no_event_can_forge_a_line_or_colour_it(event: Event) -> None:
         for field in dataclasses.fields(event)
         if isinstance(getattr(event, field.name), str)
     }
-    sentence = lines.sentence(dataclasses.replace(event, **changes))
+    sentence = text.describe(dataclasses.replace(event, **changes))
     assert len(sentence.splitlines()) == 1
     assert not set(sentence) & set("\x1b\x9b\r\n\u2028")
 
 
 def test_quiet_hides_what_is_only_for_the_curious() -> None:
-    quiet = {event.name for event, _ in SENTENCES if lines.is_quiet(event)}
+    quiet = {event.name for event, _ in SENTENCES if text.is_shown(event)}
     assert quiet.isdisjoint({"progress", "piece", "piece_failed", "owners_found", "hashing"})
     assert {"sharing", "completed", "failed", "owner_lost", "tracker_lost"} <= quiet
-    assert not lines.is_quiet(events.Sharing("a", HASH, 1, "t", complete=False))
+    assert not text.is_shown(events.Sharing("a", HASH, 1, "t", complete=False))
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        (TrackerStatus("u", ("u",), True, silent_for=3.4), "tracker u answered 3 s ago"),
+        (TrackerStatus("u", ("v", "u"), True, silent_for=0.0), "tracker u answered 0 s ago (2 of 2)"),
+        (TrackerStatus("u", ("u",), False, "not asked yet"), "tracker u not asked yet"),
+        (
+            TrackerStatus("u", ("u",), False, "does not answer", "timeout", 61.0),
+            "tracker u does not answer (last answer 61 s ago): timeout",
+        ),
+        (TrackerStatus("u", ("u",), True, "refuses", "taken"), "tracker u refuses: taken"),
+    ],
+)
+def test_a_tracker_is_shown_with_its_last_answer(row: TrackerStatus, line: str) -> None:
+    assert text.tracker(row) == line
+
+
+def test_the_upload_rate_is_that_of_all_who_are_served_now() -> None:
+    def row(direction: str, rate: float) -> PeerStatus:
+        return PeerStatus(None, ADDR, "a", direction, 1, rate, "served", "")
+
+    assert text.uploads([row("to", 5e6), row("from", 7e6), row("to", 3e6), row("to", 0.0)]) == (
+        "↑ 8.0 MB/s to 2"
+    )
+    assert text.uploads([row("from", 7e6), row("to", 0.0)]) == ""

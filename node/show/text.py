@@ -1,15 +1,16 @@
-"""Events as sentences, one line each, cleaned of control characters. Pure."""
+"""Events as sentences, one line each, without control characters. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Hashable, Sequence
 
 from common.text import sanitize
 from node import events
-from node.events import Event, SourceProgress, TrackerStatus
+from node.events import Event, PeerStatus, SourceProgress, TrackerStatus
 from node.show import units
 
-QUIET = (
+SHOWN = (
     events.Started,
     events.Stopped,
     events.TrackerLost,
@@ -23,7 +24,7 @@ QUIET = (
     events.Completed,
     events.Failed,
 )
-"""What is said without --verbose (Sharing only of whole files)."""
+"""Events that are shown without --verbose (Sharing only of whole files)."""
 
 WARNINGS = (
     events.TrackerLost,
@@ -35,12 +36,22 @@ WARNINGS = (
 )
 
 
-def is_quiet(event: Event) -> bool:
-    """Whether ``event`` is said without --verbose."""
-    return isinstance(event, QUIET) and not (isinstance(event, events.Sharing) and not event.complete)
+def is_shown(event: Event) -> bool:
+    """True if ``event`` is shown without --verbose."""
+    return isinstance(event, SHOWN) and not (isinstance(event, events.Sharing) and not event.complete)
 
 
-def sentence(event: Event) -> str:
+def repeated_key(event: Event) -> Hashable:
+    """Equal for two events of one download that tell a user the same; None: always worth a line."""
+    match event:
+        case events.OwnerLost():
+            return event.info_hash, event.node_id, event.addr, event.reason
+        case events.Waiting():
+            return event.info_hash, event.reason
+    return None
+
+
+def describe(event: Event) -> str:
     """``event`` as one line for people."""
     return sanitize(_of_the_node(event) or _of_a_download(event) or f"{event.name} {event.as_json()}")
 
@@ -59,8 +70,13 @@ def shares(sources: Sequence[SourceProgress]) -> str:
     total = sum(s.received for s in used)
     if not used:
         return "nothing had to be fetched"
-    named = ", ".join(f"node {s.node_id} ({s.received / total:.0%})" for s in used)
+    named = ", ".join(f"{peer_name(s.node_id, s.addr)} ({s.received / total:.0%})" for s in used)
     return f"from {len(used)} owner{'s' if len(used) > 1 else ''}: {named}"
+
+
+def peer_name(node_id: int | None, addr: Sequence[object]) -> str:
+    """``node 3``; the address of a peer that has no number."""
+    return address(addr) if node_id is None else f"node {node_id}"
 
 
 def address(addr: Sequence[object]) -> str:
@@ -69,29 +85,34 @@ def address(addr: Sequence[object]) -> str:
 
 
 def tracker(row: TrackerStatus) -> str:
-    """``tracker http://h:1 answers (1 of 2)``."""
+    """``tracker http://h:1 answered 3 s ago (1 of 2)``."""
+    state = row.state if row.answers or row.state != "answers" else "does not answer"
+    if row.silent_for is not None and state == "answers":
+        state = f"answered {row.silent_for:.0f} s ago"
+    elif row.silent_for is not None:
+        state += f" (last answer {row.silent_for:.0f} s ago)"
     which = f" ({row.urls.index(row.url) + 1} of {len(row.urls)})" if len(row.urls) > 1 else ""
-    return sanitize(f"tracker {row.url} {'answers' if row.answers else 'does not answer'}{which}")
+    return sanitize(f"tracker {row.url} {state}{which}{': ' * bool(row.reason)}{row.reason}")
 
 
 def _of_the_node(event: Event) -> str:
     match event:
         case events.Started():
-            return f"node {event.node_id} listens on udp {address(event.addr)}"
+            return f"node {event.node_id} (pid {os.getpid()}) listens on udp {address(event.addr)}"
         case events.Stopped():
             return f"node {event.node_id} left the torrent"
         case events.TrackerLost():
-            return f"{event.reason} (it is asked again and again)"  # the reason names the tracker
+            return f"{event.reason} (the node goes on trying)"  # the reason names the tracker
         case events.TrackerBack():
             return f"tracker {event.url} answers again"
         case events.TrackerMoved():
-            if event.reason:  # it names the one before
+            if event.reason:  # the reason names the tracker before
                 return f"{event.reason}: {event.url} is asked instead"
-            return f"tracker {event.url} is asked again, which is preferred to {event.before}"
+            return f"tracker {event.url} answers again and is preferred to {event.before}"
         case events.Hashing():
             return f"hashing {event.filename}: {units.percent(event.done, event.size)}"
         case events.Sharing():
-            what = "sharing" if event.complete else "sharing what is here of"
+            what = "sharing" if event.complete else "sharing the verified pieces of"
             return f"{what} {event.filename} ({units.size(event.size)}); others need {event.torrent}"
         case events.SharingStopped():
             return f"no longer sharing {event.filename}: {event.reason}"
@@ -115,7 +136,8 @@ def _of_a_download(event: Event) -> str:
             )
         case events.OwnerLost():
             fate = "banned" if event.banned else "lost"
-            return f"{event.filename}: node {event.node_id} ({address(event.addr)}) {fate}: {event.reason}"
+            who = "peer" if event.node_id is None else f"node {event.node_id}"
+            return f"{event.filename}: {who} ({address(event.addr)}) {fate}: {event.reason}"
         case events.Waiting():
             return f"{event.filename}: {event.reason} (next try in {units.duration(event.seconds)})"
         case events.Completed():
@@ -127,15 +149,25 @@ def _of_a_download(event: Event) -> str:
 
 
 def progress(event: events.Progress) -> str:
-    """Name, percent, rate, time left, and who sends."""
-    if event.verified >= event.size:  # nothing moves any more
+    """Name, percent, rate, time left, and the owners that send."""
+    if event.verified >= event.size:
         return f"{event.filename}: {units.percent(event.verified, event.size)}, finishing"
-    active = [s.node_id for s in event.sources if s.state == "active"]
     return (
         f"{event.filename}: {units.percent(event.verified, event.size)}, {units.rate(event.rate)},"
-        f" {units.eta(event.eta)} left, from {_ids(active)}"
+        f" {units.eta(event.eta)} left, from {active_owners(event.sources)}"
     )
 
 
+def active_owners(sources: Sequence[SourceProgress]) -> str:
+    """``2, 3``: the numbers of the owners that send."""
+    return _ids([s.node_id for s in sources if s.state == "active"])
+
+
 def _ids(ids: Sequence[int | None]) -> str:
-    return ", ".join(str(i) for i in ids) or "nobody"
+    return ", ".join("?" if i is None else str(i) for i in ids) or "none"
+
+
+def uploads(rows: Sequence[PeerStatus]) -> str:
+    """``↑ 8.0 MB/s to 2``: the rate of ``rows`` together; "" if nothing is sent."""
+    sending = [row for row in rows if row.direction == "to" and row.rate > 0]
+    return f"↑ {units.rate(sum(row.rate for row in sending))} to {len(sending)}" if sending else ""
