@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from dotenv import dotenv_values
 
+from common.addresses import split_host_port
 from common.errors import SettingError
 
 Audience = Literal["student", "instructor", "operator", "report"]
@@ -108,10 +109,7 @@ def _optional_path(text: str) -> str:
 
 
 def _address(text: str) -> list[Any]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("HOST:PORT wanted")
-    return [host, int(port)]
+    return list(split_host_port(text))
 
 
 def _ports(text: str) -> list[int]:
@@ -143,7 +141,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "TRACKER_ADDR", ["localhost", 12345], _address, "", "student",
-        "address where the tracker listens and nodes look for it; localhost means 127.0.0.1",
+        "HOST:PORT where the tracker listens and nodes look for it, like [::1]:12345 for IPv6; localhost is"
+        " 127.0.0.1",
     ),
     Setting(
         "MAX_UDP_SEGMENT_DATA_SIZE", 65527, _datagram, "bytes", "report",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 from urllib.parse import urlsplit
 
+from common.addresses import join_host_port
 from common.errors import SettingError, SwarmError
 from common.logs import log, open_log
 from common.text import sanitize
@@ -193,7 +194,7 @@ def _trackers() -> tuple[str, ...]:
     """The trackers of the setting TRACKERS, else the one at TRACKER_ADDR."""
     if CFG["constants"]["TRACKERS"] != "none":
         return _setting("TRACKERS", "{0}", options.tracker_urls)
-    return _setting("TRACKER_ADDR", "{0[0]}:{0[1]}", options.tracker_urls)
+    return _setting("TRACKER_ADDR", join_host_port(*CFG["constants"]["TRACKER_ADDR"]), options.tracker_urls)
 
 
 def _rate(given: int | None, name: str) -> int | None:

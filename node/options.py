@@ -10,8 +10,8 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from textwrap import indent
 from typing import Any
-from urllib.parse import urlsplit
 
+from common.addresses import http_url, split_http_url
 from common.errors import PluginError
 from node.chunk_udp.congestion import CONTROLLERS
 from node.commands import HELP, Command
@@ -166,18 +166,14 @@ def tracker_url(text: str) -> str:
     Raises argparse.ArgumentTypeError.
     """
     try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        host, port = parts.hostname, parts.port
+        host, port, rest = split_http_url(text if "://" in text else f"http://{text}")
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a tracker's URL: {error}") from None
-    if parts.scheme != "http" or not host or not port or parts.path not in _TRACKER_PATHS or parts.query:
+    if not port or rest not in _TRACKER_PATHS:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a tracker's URL; it looks like http://{LOOPBACK}:12345"
         )
-    if not all(character.isascii() and (character.isalnum() or character in ".-_:") for character in host):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a tracker's URL: {host!r} names no machine")
-    host = LOOPBACK if host == "localhost" else host
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return http_url(host, port)
 
 
 def tracker_urls(text: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.addresses import Addr
+from common.addresses import Addr, join_host_port
 from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, TrackerFull
 
 
@@ -70,5 +70,4 @@ def wrong_bytes() -> MessageError:
 
 def where(addr: Addr) -> str:
     """An address, as people write it."""
-    host, port = addr
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_host_port(*addr)

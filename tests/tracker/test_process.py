@@ -19,6 +19,7 @@ import requests
 
 import tracker
 from common.messages import OwnedFile
+from node import options
 from node.discovery.classroom import TrackerClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,17 +244,29 @@ def test_what_is_no_http_does_not_stop_it(tracker_process, client) -> None:
     assert client.register(A).known is False
 
 
+def test_the_setting_takes_an_ipv6_address_in_brackets(start_tracker: Start) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    process = start_tracker(TRACKER_ADDR="[::1]:0")
+    assert process.url.startswith("http://[::1]:")
+    client = TrackerClient(options.tracker_url(f"[::1]:{process.port}"), 1, timeout=PATIENCE)
+    assert client.register(A).known is False
+    client.close()
+
+
 # ---- the terminal
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pexpect needs a pseudo-terminal")
-@pytest.mark.parametrize("options", [[], ["--quiet"]])
+@pytest.mark.parametrize("words", [[], ["--quiet"]])
 def test_a_terminal_shows_each_event_but_heartbeats_and_a_word_at_the_end(
-    tmp_path: Path, options: list[str]
+    tmp_path: Path, words: list[str]
 ) -> None:
     pexpect = pytest.importorskip("pexpect")
     env = {**os.environ, "TRACKER_DB_DIR": str(tmp_path / "db"), "LOGS_DIR": str(tmp_path / "logs")}
-    arguments = [str(ROOT / "tracker.py"), "--port", "0", *options]
+    arguments = [str(ROOT / "tracker.py"), "--port", "0", *words]
     screen = pexpect.spawn(
         sys.executable, arguments, cwd=tmp_path, env=env, timeout=PATIENCE, encoding="utf-8",
         dimensions=(24, 200),
@@ -274,11 +287,10 @@ def test_a_terminal_shows_each_event_but_heartbeats_and_a_word_at_the_end(
     screen.close()
     assert screen.exitstatus == 0
     *events, last = screen.before.splitlines()
-    shown = [] if options else ["REGISTER", "OWN", "NEED", "EXIT", "REGISTER", "OWN"]
+    shown = [] if words else ["REGISTER", "OWN", "NEED", "EXIT", "REGISTER", "OWN"]
     assert [line.split("]  ")[1].split()[0] for line in events if line.startswith("[")] == shown
-    assert last.endswith(f"Tracker stopped; 1 node and 1 file are kept in {tmp_path}/db/") is not bool(
-        options
-    )
+    word = f"Tracker stopped; 1 node and 1 file are kept in {tmp_path}/db/"
+    assert last.endswith(word) is not bool(words)
 
 
 def test_a_pipe_gets_the_first_line_only(tracker_process, client) -> None:

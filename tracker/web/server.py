@@ -20,6 +20,7 @@ from waitress import wasyncore
 from waitress.server import create_server
 from waitress.task import WSGITask
 
+from common.addresses import http_url
 from common.errors import LocalFault, SettingError
 
 BACKLOG = 1024  # connections that wait to be accepted
@@ -90,7 +91,7 @@ class WebServer:
             ident="tracker",
         )
         host, port = sock.getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.url = http_url(host, port)
         """With the port that the system gave."""
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 
