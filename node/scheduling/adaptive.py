@@ -38,15 +38,11 @@ class AdaptivePicker:
         begin_at = self._rng.random() if own is not None else 0.0
         self._picker: Picker = EqualChunks(missing, geometry.piece_length, rate_of, begin_at)
         self._rarest: RarestFirst | None = None
+        self.by_piece = False  # True once pieces are picked one by one, because some source holds only a part
         self._sources: dict[Peer, None] = {}
         self._partial_peers: frozenset[Peer] = frozenset()
         if order is not None:
             self._pick_pieces()
-
-    @property
-    def by_piece(self) -> bool:
-        """True if pieces are picked one by one, because some source holds only a part."""
-        return self._rarest is not None
 
     @property
     def sources(self) -> Collection[Peer]:
@@ -103,6 +99,7 @@ class AdaptivePicker:
         rarest.start(list(self._sources))
         self._set_own_order(rarest)
         self._picker = self._rarest = rarest
+        self.by_piece = True
         return rarest
 
     # ---- bytes

@@ -109,7 +109,12 @@ class EqualChunks:
 
     def take(self, source: Peer, limit: int) -> Span | None:
         """At most ``limit`` bytes of the source's chunk, which is refilled when it is empty."""
-        return self._chunks[source].take_first(limit) if self.has_work(source) else None
+        chunk = self._chunks.get(source)
+        if chunk is None:
+            return None
+        if not chunk:
+            self._refill(source, chunk)
+        return chunk.take_first(limit)
 
     def take_piece(self, source: Peer) -> Span | None:
         """A whole piece of which no byte was taken: from its own chunk, free, or stolen."""

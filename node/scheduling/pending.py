@@ -50,8 +50,12 @@ class PendingRequests:
 
     def request(self, source: Peer, start: int, end: int, now: float) -> None:
         """``source`` is asked for ``[start, end)``."""
-        self._pending.setdefault(source, RangeSet()).add(start, end)
-        self._requests.setdefault(source, deque()).append((now, start, end))
+        pending = self._pending.get(source)
+        if pending is None:
+            pending = self._pending[source] = RangeSet()
+            self._requests[source] = deque()
+        pending.add(start, end)
+        self._requests[source].append((now, start, end))
 
     def request_again(self, source: Peer, start: int, end: int, now: float) -> None:
         """``source`` is asked for ``[start, end)`` in addition to the source that owes it."""

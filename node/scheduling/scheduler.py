@@ -190,16 +190,18 @@ class Scheduler:
 
     def take(self, source: Peer, limit: int, now: float) -> RequestedRange | None:
         """A range of about ``limit`` bytes at most for ``source`` to request now; None if there is none."""
-        if self.is_closed(source):
+        if self.over or self.is_closed(source):
             return None
-        self._picker.expire_deferred(now)
-        limit = self._room(source, limit)
-        if limit <= 0:
-            return None
+        by_piece = self._picker.by_piece
+        if by_piece:
+            self._picker.expire_deferred(now)
+            limit = self._room(source, limit)
+            if limit <= 0:
+                return None
         span = self._parole.take(source, limit, now)
         if span is not None:
             self._pending.request(source, *span, now)
-            return RequestedRange(*span, self.rare_only(source, span[0]))
+            return RequestedRange(*span, by_piece and self.rare_only(source, span[0]))
         span = self._overdue(source, limit, now)
         if span is None:
             return None
@@ -212,10 +214,11 @@ class Scheduler:
         """True if ``take`` would find something."""
         if self.is_closed(source):
             return False
-        self._picker.expire_deferred(now)
-        return self._room(source, 1) > 0 and (
-            self._parole.has_work(source, now) or self._overdue(source, 1, now) is not None
-        )
+        if self._picker.by_piece:
+            self._picker.expire_deferred(now)
+            if self._room(source, 1) <= 0:
+                return False
+        return self._parole.has_work(source, now) or self._overdue(source, 1, now) is not None
 
     def time_may_help(self) -> bool:
         """True if a source may find work later although nothing else happens."""
@@ -226,15 +229,13 @@ class Scheduler:
 
         Not the first piece of a new source: it proves the source, so it is wanted, rare or not.
         """
-        return self._picker.by_piece and self._picker.rare_only(source, start) and self.trusts(source)
+        return self._picker.rare_only(source, start) and self.trusts(source)
 
     def _room(self, source: Peer, limit: int) -> int:
         """While pieces are picked by rarity, a source is asked for what it delivers within the horizon.
 
         Bytes that wait at one source cannot be requested from another.
         """
-        if not self._picker.by_piece:
-            return limit
         horizon = max(MIN_HORIZON, int(self._rate_of(source) * HORIZON))
         return min(limit, horizon - self._pending.of(source))
 
