@@ -249,6 +249,11 @@ class Failed(Event):
 
 
 @dataclass(frozen=True)
+class Cancelled(Failed):
+    """The user ended a download before it was complete."""
+
+
+@dataclass(frozen=True)
 class DownloadStatus:
     """A row of ``torrent -status``."""
 

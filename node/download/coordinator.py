@@ -212,7 +212,8 @@ class Download:
     def _failed(self, error: SwarmError) -> None:
         self.error = error
         self._state = State.CANCELLED if self._cancelled.is_set() else State.FAILED
-        self._tell.failed(str(error))  # the last of all: whoever reads it may begin anew at once
+        tell = self._tell.cancelled if self._cancelled.is_set() else self._tell.failed
+        tell(str(error))  # last: a user who reads it may start the download again at once
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -315,7 +316,9 @@ class Download:
         if what is Next.ASK:
             self._search.ask()
         elif new_wait:
-            self._tell.waiting(patience.seconds(now), self._no_owner_because)
+            with self._lock:
+                retry = self._candidates.seconds_to_retry(now)
+            self._tell.waiting(min(patience.seconds(now), retry), self._no_owner_because)
 
     def _wait_for_room(self, seconds: float) -> bool:
         return self.board.wait_until_over(seconds)

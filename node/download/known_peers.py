@@ -163,6 +163,15 @@ class KnownPeers:
             candidate.active = candidate.was_tried = True
         return chosen
 
+    def seconds_to_retry(self, now: float) -> float:
+        """Seconds until a failed peer is tried again while no source works; infinite if there is none."""
+        times = [
+            min(candidate.retry_at, candidate.failed_at + ONLY_SOURCE_RETRY)
+            for candidate in self._known.values()
+            if not (candidate.banned or candidate.active)
+        ]
+        return max(0.0, min(times, default=float("inf")) - now)
+
     @staticmethod
     def _waits(candidate: Candidate, alone: bool, now: float) -> bool:
         """True if ``candidate`` failed, and it is too early to retry."""

@@ -1,4 +1,4 @@
-"""What a download tells: its events, and its rows for -status and -peers."""
+"""What a download reports: its events, and its rows for -status and -peers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from node.peer import Peer
 
 
 class DownloadReporter:
-    """Says what happens to one torrent, with its name on it. Events go out on the thread that tells."""
+    """Emits the events of one torrent, on the thread that calls. The same news is emitted once."""
 
     def __init__(self, metainfo: Metainfo, emit: events.EventSink, interval: float) -> None:
         self._metainfo = metainfo
         self._name, self._info_hash = metainfo.name, metainfo.info_hash_hex
         self._emit = emit
         self._interval = interval  # seconds between two events of hashing
-        self._hashing_told = 0.0
+        self._hashed_at = 0.0
+        self._received = 0
+        self._found: events.OwnersFound | None = None  # the last one
+        self._lost: dict[Peer, str] = {}  # reasons why peers were lost, as reported
+        self._waiting_for = ""  # the reported reason, until data comes
 
     def hashed(self, done: int, size: int) -> None:
-        """``done`` of ``size`` bytes that were here are checked; told a few times a second."""
+        """``done`` of ``size`` bytes that were here are checked; reported a few times a second."""
         now = time.monotonic()
-        if done == size or now - self._hashing_told >= self._interval:
-            self._hashing_told = now
+        if done == size or now - self._hashed_at >= self._interval:
+            self._hashed_at = now
             self._emit(events.Hashing(self._name, done, size))
 
     def started(self, verified: int) -> None:
@@ -40,30 +44,49 @@ class DownloadReporter:
         )
 
     def owners_found(self, known: Iterable[Candidate], chosen: Iterable[Candidate]) -> None:
-        """Owners are known, and some of them are asked from now on."""
+        """Owners are known, and some of them are connected to. A retry of the same ones is no news."""
         known_ids = tuple(candidate.peer.node_id for candidate in known)
         chosen_ids = tuple(candidate.peer.node_id for candidate in chosen)
-        self._emit(events.OwnersFound(self._name, self._info_hash, known_ids, chosen_ids))
+        found = events.OwnersFound(self._name, self._info_hash, known_ids, chosen_ids)
+        if found != self._found:
+            self._found = found
+            self._emit(found)
 
     def waiting(self, seconds: float, reason: str) -> None:
-        """There is no owner; the next search is in ``seconds``."""
-        self._emit(events.Waiting(self._name, self._info_hash, seconds, reason))
+        """Nothing moves because of ``reason``; the next try is in ``seconds``.
+
+        Reported again only for another reason, or if data came meanwhile.
+        """
+        if reason != self._waiting_for:
+            self._waiting_for = reason
+            self._emit(events.Waiting(self._name, self._info_hash, seconds, reason))
 
     def lost(self, owner: Candidate) -> None:
-        """``owner`` is not asked any more."""
+        """``owner`` is not asked any more. Its retries fail without an event, unless the reason changes."""
+        if owner.failures > 1 and self._lost.get(owner.peer) == owner.reason:
+            return
+        self._lost[owner.peer] = owner.reason
         self._emit(
             events.OwnerLost(
-                self._name, self._info_hash, owner.peer.node_id, owner.peer.addr, owner.reason, owner.banned
+                self._name,
+                self._info_hash,
+                owner.peer.node_id,
+                owner.peer.addr,
+                owner.reason,
+                owner.banned,
             )
         )
 
-    def piece(self, index: int, right: bool, deliverers: Iterable[Peer]) -> None:
+    def piece(self, index: int, right: bool, sources: Iterable[Peer]) -> None:
         """A piece was hashed."""
         kind = events.Piece if right else events.PieceFailed
-        self._emit(kind(self._name, self._info_hash, index, tuple(peer.node_id for peer in deliverers)))
+        self._emit(kind(self._name, self._info_hash, index, tuple(peer.node_id for peer in sources)))
 
     def progress(self, row: events.DownloadStatus) -> None:
-        """How far it is."""
+        """How far the download is."""
+        if row.received > self._received:
+            self._waiting_for = ""
+        self._received = row.received
         self._emit(
             events.Progress(
                 self._name,
@@ -80,7 +103,7 @@ class DownloadReporter:
     def completed(
         self, path: Path, seconds: float, transfer_seconds: float, sources: tuple[events.SourceProgress, ...]
     ) -> None:
-        """The file is in place; ``transfer_seconds`` of the ``seconds`` it took were spent fetching."""
+        """The file is in place. Fetching took ``transfer_seconds`` of ``seconds``."""
         fetched = sum(source.received for source in sources)
         rate = fetched / transfer_seconds if transfer_seconds > 0 else 0.0
         self._emit(
@@ -97,40 +120,47 @@ class DownloadReporter:
         )
 
     def not_offered(self, reason: str) -> None:
-        """It is complete, and others do not get it from here."""
+        """The file is complete, and is not served."""
         self._emit(events.SharingStopped(self._name, self._info_hash, reason))
 
     def failed(self, reason: str) -> None:
-        """It ended without its file."""
+        """The download ended without its file."""
         self._emit(events.Failed(self._name, self._info_hash, reason))
+
+    def cancelled(self, reason: str) -> None:
+        """The user ended the download."""
+        self._emit(events.Cancelled(self._name, self._info_hash, reason))
 
 
 def source_rows(
-    candidates: Sequence[Candidate], board: DownloadState, limit: int, completed: bool
+    candidates: Sequence[Candidate], state: DownloadState, limit: int, completed: bool
 ) -> tuple[events.SourceProgress, ...]:
-    """One row for each owner known: what came from it, and why it is not used."""
-    rows = []
-    for candidate in candidates:
-        meter = board.meter(candidate.peer)
-        state = "active" if candidate.active else "banned" if candidate.banned else "idle"
-        if candidate.active and candidate.queue_position:
-            state = "queued"
-        if state == "idle" and candidate.suspect:
-            state = "suspect"
-        if state == "idle" and candidate.failures:
-            state = "lost"
-        reason = "" if completed and state == "idle" else KnownPeers.unused_reason(candidate, limit)
-        rate = meter.rate if candidate.active else 0.0
-        rows.append(
-            events.SourceProgress(
-                candidate.peer.node_id,
-                candidate.peer.addr,
-                meter.total,
-                rate,
-                state,
-                reason,
-                not candidate.partial and candidate.pieces_held is None,
-                candidate.pieces_held,
-            )
-        )
-    return tuple(rows)
+    """One row for each known peer: the bytes that came from it, and why it is not used."""
+    return tuple(_source_row(candidate, state, limit, completed) for candidate in candidates)
+
+
+def _source_row(
+    candidate: Candidate, state: DownloadState, limit: int, completed: bool
+) -> events.SourceProgress:
+    meter = state.meter(candidate.peer)
+    shown = _shown_state(candidate)
+    return events.SourceProgress(
+        candidate.peer.node_id,
+        candidate.peer.addr,
+        meter.total,
+        meter.rate if candidate.active else 0.0,
+        shown,
+        "" if completed and shown == "idle" else KnownPeers.unused_reason(candidate, limit),
+        not candidate.partial and candidate.pieces_held is None,
+        candidate.pieces_held,
+    )
+
+
+def _shown_state(candidate: Candidate) -> str:
+    if candidate.active:
+        return "queued" if candidate.queue_position else "active"
+    if candidate.banned:
+        return "banned"
+    if candidate.failures:
+        return "lost"
+    return "suspect" if candidate.suspect else "idle"

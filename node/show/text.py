@@ -142,6 +142,8 @@ def _of_a_download(event: Event) -> str:
             return f"{event.filename}: {event.reason} (next try in {units.duration(event.seconds)})"
         case events.Completed():
             return completed(event)
+        case events.Cancelled():
+            return event.reason
         case events.Failed():
             reason = event.reason.removeprefix(f"{event.filename}: ")  # named once is enough
             return f"download of {event.filename} failed: {reason}"

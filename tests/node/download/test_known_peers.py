@@ -212,3 +212,24 @@ def test_a_newcomer_is_one_that_was_never_asked() -> None:
     candidates.update(owners(2, 3, 4, complete=False))
     newcomer = candidates.first_untried(0.0)
     assert newcomer is not None and newcomer == min((peer(3), peer(4)), key=candidates.weight)
+
+
+def test_the_next_try_is_as_soon_as_a_failed_peer_is_retried() -> None:
+    known = KnownPeers(OWN)
+    assert known.seconds_to_retry(0.0) == float("inf")
+    known.update(owners(1, 2))
+    for candidate in known.choose(2, 0.0):
+        for _ in range(5):
+            known.failed(candidate, "silent", 100.0)
+    assert known.seconds_to_retry(100.25) == ONLY_SOURCE_RETRY - 0.25
+    assert known.seconds_to_retry(200.0) == 0.0
+
+
+def test_a_ranking_replaces_the_order_of_the_trackers() -> None:
+    class Last:
+        def rank(self, owners: list[FoundPeer]) -> list[FoundPeer]:
+            return sorted(owners, key=lambda owner: -owner.peer.port)
+
+    known = KnownPeers(OWN, Last())
+    known.update(ranked((5, 9), (7, 8), (3, 8)))
+    assert ids(known.choose(3, 0.0)) == [7, 5, 3]
