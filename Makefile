@@ -12,10 +12,13 @@ MINUTES ?= 10
 SEED ?= 1
 NODES ?= 200
 
-.PHONY: chaos kills docs pictures help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak clean
+.PHONY: chaos kills docs pictures help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak class reset clean distclean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
+	@echo "make class N=10  a tracker and 10 nodes that share a file, until Ctrl-C; others may join"
+	@echo "make reset    remove node files, logs and tracker records, after asking; .venv stays"
+	@echo "make clean    remove caches and compiled files; make distclean: .venv, too"
 	@echo "make test     the whole test suite, or a part: make test TESTS=tests/common"
 	@echo "make check    lint, types and layers"
 	@echo "make docs     write docs/limits.md, settings.md and commands.md from the code"
@@ -49,6 +52,12 @@ interop: $(VENV)/interop.stamp
 demo: $(VENV)/run.stamp
 	$(BIN)/python demo.py
 
+class: $(VENV)/run.stamp
+	@$(BIN)/python classroom.py start --nodes $(or $(N),10)
+
+reset: $(VENV)/run.stamp
+	@$(BIN)/python classroom.py reset $(if $(YES),--yes)
+
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra $(TESTS)
 
@@ -58,7 +67,7 @@ lint: $(VENV)/dev.stamp
 
 # `mypy .` would skip the launcher tracker.py behind the package of the same name.
 types: $(VENV)/dev.stamp
-	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -p simulator -p labs -m configs -m demo
+	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -p simulator -p labs -m configs -m demo -m classroom
 	$(BIN)/mypy tracker.py
 	$(BIN)/mypy TorrentClient.py
 	$(BIN)/mypy docs/generate.py docs/pictures.py
@@ -104,4 +113,8 @@ kills: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.tracker.kills --kills $(KILLS)
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .bench-*
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv

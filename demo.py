@@ -1,8 +1,8 @@
 """The whole story in a minute: a tracker, four nodes, one real file, real processes, real UDP.
 
-Node 1 shares a file; nodes 2 and 3 fetch it from node 1; node 4 fetches it from all three at once. Then the
-copies are compared byte by byte. Exit code 0 only if all are identical. Needs nothing but the requirements;
-everything happens on 127.0.0.1 and in a temporary folder.
+Node 1 shares a file. Nodes 2 and 3 fetch it side by side, from node 1 and from each other. Node 4 fetches it
+from all three at the same time. Then the copies are compared byte by byte: exit code 0 only if all are
+identical. Everything happens on 127.0.0.1 and in a temporary folder.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.theme import Theme
 
 from node.content.torrent_file import calculate_file_hash
 
 HERE = Path(__file__).resolve().parent
-PATIENCE = 120.0  # seconds without news from a process, after which the demo gives up
+PATIENCE = 120.0  # seconds without output of a process after which the demo gives up
 STOP_LIMIT = 5.0  # seconds a process may take to stop
 BLOCK = 1 << 20
 
@@ -41,11 +42,11 @@ Event = dict[str, Any]
 
 
 class DemoFailed(Exception):
-    """Something did not happen; the message says what."""
+    """The demo cannot go on; the message says why."""
 
 
 class Program:
-    """One of the two programs as a process; its standard output is read line by line by a thread."""
+    """One of the two programs as a process; a thread reads its standard output."""
 
     def __init__(self, words: list[str], environment: dict[str, str], typed: str = "") -> None:
         self.name = " ".join(words)
@@ -73,11 +74,11 @@ class Program:
         self._lines.put("")
 
     def line(self) -> str:
-        """The next line; DemoFailed at the end of the output, or if there is none for too long."""
+        """The next line; DemoFailed at the end of the output, or after PATIENCE without a line."""
         try:
             line = self._lines.get(timeout=PATIENCE)
         except queue.Empty:
-            raise DemoFailed(f"{self.name}: no news for {PATIENCE:.0f} s") from None
+            raise DemoFailed(f"{self.name}: no output for {PATIENCE:.0f} s") from None
         if not line:
             code = self._process.wait()
             self._complaints.seek(0)
@@ -87,12 +88,12 @@ class Program:
         return line.strip()
 
     def events(self) -> Iterator[Event]:
-        """What a node says with --json, as it comes."""
+        """A node's events, from its --json output."""
         while True:
             yield json.loads(self.line())
 
     def stop(self) -> None:
-        """Ask it to stop, and see that it does."""
+        """End the process: by SIGTERM, after STOP_LIMIT by force."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -123,18 +124,18 @@ class Swarm:
         return program
 
     def node(self, number: int, command: str) -> Program:
-        """Start node ``number`` and type ``command`` into it; what it then has, it goes on serving."""
+        """Start node ``number`` with one command; afterwards it serves the file."""
         words = ["TorrentClient.py", "-node_id", str(number), "-tracker", self.url, "--json"]
         return self._start(words, f"torrent -setMode {command}\n")
 
     def node_folder(self, number: int) -> Path:
-        """Where node ``number`` keeps its files."""
+        """The folder of node ``number``."""
         return self.folder / "node_files" / f"node{number}"
 
 
 def write_random(path: Path, size: int) -> None:
     """A file of ``size`` random bytes."""
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         for start in range(0, size, BLOCK):
             file.write(os.urandom(min(BLOCK, size - start)))
@@ -151,14 +152,14 @@ def events_until(program: Program, last: str) -> Iterator[Event]:
 
 
 def share(swarm: Swarm, number: int, path: Path) -> Path:
-    """Have node ``number`` share ``path``; the torrent that it writes."""
+    """Let node ``number`` share ``path``; the path of the torrent."""
     node = swarm.node(number, f"send {path.name}")
     *_, sharing = events_until(node, "sharing")
     return Path(sharing["torrent"])
 
 
 class Follower(threading.Thread):
-    """Follows one download until it is served to others, and moves its bar."""
+    """Moves the bar of one download until its file is shared."""
 
     def __init__(self, program: Program, bars: Progress, bar: TaskID) -> None:
         super().__init__(daemon=True)
@@ -179,7 +180,7 @@ class Follower(threading.Thread):
 
 
 def download(swarm: Swarm, numbers: list[int], torrent: Path, console: Console) -> dict[int, Event]:
-    """Have nodes ``numbers`` fetch ``torrent`` side by side; their `completed` events."""
+    """Let the nodes ``numbers`` fetch ``torrent`` at the same time; their ``completed`` events."""
     columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     followers: dict[int, Follower] = {}
     with Progress(*columns, console=console) as bars:
@@ -196,7 +197,7 @@ def download(swarm: Swarm, numbers: list[int], torrent: Path, console: Console) 
 
 
 def result_table(original: Path, results: dict[int, tuple[Path, Event]]) -> tuple[Table, bool]:
-    """Who got what from whom, and whether every copy is the original."""
+    """The bytes that each node got from each other node; True if every copy is identical."""
     expected = calculate_file_hash(original)
     table = Table(title=f"{original.name}, {decimal(original.stat().st_size)}, SHA-1 {expected[:12]}…")
     for heading in ("node", "from", "bytes", "time", "rate", "SHA-1"):
@@ -220,7 +221,7 @@ def result_table(original: Path, results: dict[int, tuple[Path, Event]]) -> tupl
 
 
 def run(size: int, console: Console) -> bool:
-    """Play the story; whether all copies are identical. DemoFailed if it does not come so far."""
+    """Play the story; True if all copies are identical. DemoFailed if a step fails."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarm-demo-")))
         swarm = Swarm(folder, stack)
@@ -230,9 +231,12 @@ def run(size: int, console: Console) -> bool:
         write_random(original, size)
         torrent = share(swarm, 1, original)
         console.print("Node 1 has written its torrent, told the tracker, and serves the file.\n")
-        console.print("Nodes 2 and 3 fetch it from node 1, side by side:")
+        console.print(
+            "Nodes 2 and 3 fetch it at the same time: from node 1, and from each other the pieces that only"
+            " one of them has so far:"
+        )
         results = download(swarm, [2, 3], torrent, console)
-        console.print("\nNode 4 fetches it from nodes 1, 2 and 3 at once, about a third from each:")
+        console.print("\nNode 4 fetches it from nodes 1, 2 and 3 at the same time, about a third from each:")
         results.update(download(swarm, [4], torrent, console))
         copies = {n: (swarm.node_folder(n) / original.name, event) for n, event in sorted(results.items())}
         table, good = result_table(original, copies)
@@ -242,11 +246,13 @@ def run(size: int, console: Console) -> bool:
 
 
 def main() -> int:
-    """Run the demo; 0 if all is well, 1 if not, with the reason."""
+    """Run the demo. The exit code: 0 if all copies are identical, else 1 with the reason."""
     parser = argparse.ArgumentParser(description="A tracker and four nodes move a real file.")
     parser.add_argument("--mebibytes", type=int, default=256, metavar="N", help="size of the file (256)")
     size = max(1, parser.parse_args().mebibytes) << 20
-    console = Console(highlight=False)
+    console = Console(
+        highlight=False, theme=Theme({"progress.data.speed": "cyan"})
+    )  # red looks like an error
     started = time.monotonic()
     if shutil.disk_usage(tempfile.gettempdir()).free < 5 * size:
         console.print(f"[red]The demo needs {decimal(5 * size)} free in {tempfile.gettempdir()}.")
