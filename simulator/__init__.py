@@ -1,14 +1,14 @@
-"""Whole downloads in virtual time: the node's own parts, on a network and with owners made to order.
+"""Whole downloads in virtual time: the node's own parts, on a simulated network with simulated owners.
 
-    clock      what is to happen, by time; nothing sleeps
-    scenario   everything that decides a run, drawn from one number, the seed
-    owner      an owner: the real answers and the real queue, and what it does besides (die, lie, be busy)
-    source     an owner's thread without a thread: the real connection between two links
-    fetching   the node that fetches: the real board, crew, judge, without threads and disk
-    swarm      a download by it, from owners of all kinds
-    outcome    what must be so at the end of every such run
-    crowd      many of it and one seed, that begin together and serve each other
-    soak       many runs, with a summary; the same over real sockets
+    clock           events by time; no thread sleeps
+    scenario        everything that decides a run, drawn from one number, the seed
+    owner           an owner: the real responder and queue, and how it misbehaves
+    source          a source without a thread: the real session and connection between two links
+    simulated_node  the node that fetches: real scheduler, source pool and write buffers; no threads, no disk
+    swarm           a download by such a node from owners of all kinds
+    outcome         the invariants that every such run must keep
+    flash_crowd     many such nodes and one seed that start together and serve each other
+    soak            many runs, with a summary; the same over real sockets
 
-A run that fails says its seed; ``python -m simulator --seed N`` repeats it, event by event.
+A run that fails names its seed. ``python -m simulator --seed N`` repeats it, event by event.
 """

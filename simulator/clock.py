@@ -1,4 +1,4 @@
-"""What is to happen, by time. Nothing sleeps: the next thing that happens makes it that late."""
+"""Virtual time: events in the order of their times. Time passes only from one event to the next."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 
 class Deadlock(AssertionError):
-    """What should have happened has not, and will not."""
+    """An expected condition did not become true, and will not."""
 
 
 class Clock:
-    """Virtual seconds, and what is to be done at which of them."""
+    """Virtual seconds, and the events that are due."""
 
     def __init__(self, begins_at: float = 0.0) -> None:
         self.now = begins_at
@@ -20,22 +20,25 @@ class Clock:
         self._count = itertools.count()
 
     def read(self) -> float:
-        """What time it is, for those who want a function."""
+        """The time, as a function for parts that take one."""
         return self.now
 
     def at(self, when: float, action: Callable[[], None]) -> None:
-        """Do ``action`` at ``when``, or now if that is past; in the order in which it was asked for."""
+        """Call ``action`` at ``when``, or now if that is past. Actions of the same time keep their order."""
         heapq.heappush(self._events, (max(when, self.now), next(self._count), action))
 
-    def run_until(self, done: Callable[[], bool], limit: float, most_events: int) -> int:
-        """Let things happen until ``done()``; how many did. Deadlock if that takes longer than ``limit``."""
-        for happened in range(most_events):
+    def run_until(self, done: Callable[[], bool], limit: float, max_events: int) -> int:
+        """Let events happen until ``done()``; returns their number.
+
+        Deadlock if no event is left, at ``limit`` virtual seconds, or after ``max_events``.
+        """
+        for happened in range(max_events):
             if done():
                 return happened
             if not self._events:
-                raise Deadlock("hangs: nothing will ever happen again")
+                raise Deadlock("hangs: no event is left")
             self.now, _, action = heapq.heappop(self._events)
             if self.now > limit:
                 raise Deadlock(f"hangs: still not done at {self.now:.1f} s")
             action()
-        raise Deadlock(f"hangs: {most_events} things happened, and it is not done")
+        raise Deadlock(f"hangs: not done after {max_events} events")

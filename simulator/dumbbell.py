@@ -1,4 +1,4 @@
-"""Several owners behind one bottleneck, in virtual time: what a congestion controller is tried out on.
+"""Several owners behind one bottleneck, in virtual time: a test bed for congestion controllers.
 
     owner 1 ──own delay──┐                       ┌── fetching connection 1
     owner 2 ─────────────┼── bottleneck (Link) ──┼── fetching connection 2     requests go back over a
@@ -28,13 +28,13 @@ from simulator.timer import Timer
 
 HEADERS = bytes(28)  # IPv4 and UDP; carried along so that the links count them
 SEGMENT = 1440  # bytes of file in a datagram of 1,500 bytes
-REST = 1.0  # seconds after which an owner that failed is tried again
+RETRY_SECONDS = 1.0  # after which a failed owner is tried again
 CONTENT = bytes(wire.MAX_REQUEST)
 
 
 @dataclass
 class Path:
-    """Both directions of the shared link, and what it costs each owner to get there."""
+    """Both directions of the shared link, and the delay of an owner before it."""
 
     down: Link
     up: Link
@@ -43,7 +43,7 @@ class Path:
 
 @dataclass
 class Flow:
-    """One owner's connection in the dumbbell, and what became of it."""
+    """One owner's connection, and its figures."""
 
     controller: str
     segment: int
@@ -63,23 +63,23 @@ class Supply:
 
     @property
     def done(self) -> bool:
-        """Whether every byte is here."""
+        """True once every byte has arrived."""
         return self.arrived == self.size
 
 
 class Dumbbell:
-    """Runs flows over shared links; ``clock`` may serve others beside them."""
+    """Runs flows over shared links. ``clock`` may drive other flows as well."""
 
     def __init__(self, clock: Clock, supply: Supply, access: CongestionManager | None = None) -> None:
-        self.failures = 0  # owners given up, and tried again a second later
+        self.failures = 0  # connections that failed, and were made again
         self.clock = clock
         self.supply = supply
         self.access = access or CongestionManager()
         self.flows: list[Flow] = []
-        self._made = 0  # connections
+        self._made = 0  # connections so far
 
     def add(self, path: Path, controller: str, begins_at: float = 0.0, segment: int = SEGMENT) -> Flow:
-        """A further owner, reached over ``path``."""
+        """Add an owner, reached over ``path``."""
         flow = Flow(controller, segment)
         flow.connection = self.connect(flow, begins_at)
         self.flows.append(flow)
@@ -98,7 +98,7 @@ class Dumbbell:
 
 
 class _Runner:
-    """Does for one flow what the fetcher's and the owner's loops do."""
+    """The loops of the fetcher and of the owner of one flow."""
 
     def __init__(self, bell: Dumbbell, flow: Flow, path: Path) -> None:
         self._bell, self._flow, self._path = bell, flow, path
@@ -117,7 +117,7 @@ class _Runner:
                 self._bell.supply.missing.add(*span)
             connection.share.leave()
             self._bell.failures += 1
-            self._bell.clock.at(self._bell.clock.now + REST, self._again)
+            self._bell.clock.at(self._bell.clock.now + RETRY_SECONDS, self._again)
 
     def _again(self) -> None:
         self._flow.connection = self._bell.connect(self._flow)
@@ -130,9 +130,9 @@ class _Runner:
         timer = connection.next_timer()
         if timer is not None and timer <= clock.now:
             connection.on_timer(clock.now)
-        self._ask_for_more()
+        self._request_more()
 
-    def _ask_for_more(self) -> None:
+    def _request_more(self) -> None:
         clock, connection = self._bell.clock, self._flow.connection
         while size := connection.may_request(clock.now):
             span = connection.take_lost(size) or self._bell.supply.missing.take_first(size)
@@ -153,9 +153,7 @@ class _Runner:
                 payload = arriving[len(HEADERS) :]
                 clock.at(when, lambda p=payload: receive(p))  # type: ignore[misc]
 
-        if (
-            self._path.extra_delay
-        ):  # not handed to the link early: it takes datagrams in the order of their times
+        if self._path.extra_delay:  # the link takes datagrams in the order of their times
             clock.at(clock.now + self._path.extra_delay, enter)
         else:
             enter()
@@ -167,9 +165,9 @@ class _Runner:
             return
         if isinstance(message, wire.Ask):
             size = self._bell.supply.size
-            token = message.token == wire.NO_TOKEN
+            is_first = message.token == wire.NO_TOKEN
             answer: wire.Message = wire.Tell(message.transfer_id, message.sequence, size, True)
-            if token:
+            if is_first:
                 answer = wire.Token(message.transfer_id, message.sequence, b"t" * wire.TOKEN_SIZE)
             self._cross(self._path.down, wire.encode(answer), self._fetcher_receives)
         elif isinstance(message, wire.Request) and not self._copies.is_duplicate(message, ("", 0)):
@@ -196,6 +194,6 @@ class _Runner:
 
 
 def shared_path(faults: LinkFaults, seed: int, uplink: LinkFaults | None = None) -> Path:
-    """One bottleneck with ``faults`` for what the owners send; the way back has them, too, unless told."""
+    """A bottleneck with ``faults``. The uplink has the same ones unless it has its own."""
     chance = random.Random(seed)
     return Path(Link(faults, chance.getrandbits(32)), Link(uplink or faults, chance.getrandbits(32)))

@@ -1,13 +1,13 @@
-"""One seed and many nodes that begin together, each with an upload limit, in virtual time.
+"""A flash crowd in virtual time: one seed and many nodes that start together, each with an upload limit.
 
-Processors cost nothing here, so what is left is what the protocol costs: how soon each piece leaves the seed,
-how fast news of it travels, whose uplink idles. ``python -m simulator --crowd 30`` prints it.
+Processors cost nothing here, so the time shows the cost of the protocol: how soon each piece leaves the seed,
+how fast news of it travels, and which uplinks idle. ``python -m simulator --crowd 30`` runs one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from common.bitfield import Bitfield
@@ -22,13 +22,14 @@ from simulator.scenario import Behaviour, OwnerPlan, Scenario
 from simulator.simulated_node import SimulatedNode, content_of, number_of
 
 SEED = Peer("192.0.2.1", 9, node_id=1)
-FIRST = 100  # node id of the first of the others
-PARTIAL, SLOTS = 8, 16  # as MAX_PARTIAL_OWNERS and UPLOAD_SLOTS
-MOST_NODES = 250  # each has an address of 192.0.2.0/24
+FIRST_ID = 100  # node id of the first node that is no seed
+PARTIAL_SOURCES, SLOTS = 8, 16  # as MAX_PARTIAL_OWNERS and UPLOAD_SLOTS
+MAX_NODES = 250  # each has an address of 192.0.2.0/24
 ROUND_TRIP = 0.001  # seconds, as on a classroom's network
 SEGMENT = 16_000  # bytes
-SLOWEST = 4.0  # times the bound, after which it is called hanging
-MOST_EVENTS = 20_000_000
+MAX_FACTOR = 4.0  # times the bound, after which a run counts as hanging
+PROGRESS_STEPS = 20  # lines of progress, about
+MAX_EVENTS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class FlashCrowdPlan:
     size: int
     upload: int
     piece_length: int = 1 << 16
-    seed: int = 1  # of all that is left to chance
+    seed: int = 1  # of all random choices
 
     @property
     def bound(self) -> float:
-        """Seconds that it takes at least."""
+        """Least seconds that it takes."""
         return distribution_time(self.size, self.nodes, self.upload)
 
     def scenario(self) -> Scenario:
-        """What each node's part of it looks like: a clean network, and no owners but those of the crowd."""
+        """The scenario of each node: a clean network, and no owners outside the crowd."""
         return Scenario(
             self.seed,
             self.size,
@@ -64,7 +65,7 @@ class FlashCrowdPlan:
 
 
 class _Uplink(SimulatedOwner):
-    """What a node of the crowd serves. Nobody else comes for its slots."""
+    """The uplink of a node. No fetcher outside the crowd wants its slots."""
 
     def _stranger(self, slots: Slots) -> None:
         pass
@@ -79,46 +80,55 @@ class FlashCrowd:
         self.clock = Clock()
         self.content, self.metainfo = content_of(self.scenario)
         self.owners: dict[Peer, SimulatedOwner] = {SEED: self.uplink(SEED)}
-        self.known: set[Peer] = {SEED}  # to the tracker
+        self.known: set[Peer] = {SEED}  # peers that the tracker knows
         self.seeded: Counter[int] = Counter()  # how often each piece came from the seed
-        self.ended: list[float] = []  # seconds until each node had everything
-        self.members = [_Member(self, FIRST + number) for number in range(plan.nodes)]
+        self.ended: list[float] = []  # seconds until each node was complete
+        self.members = [_Member(self, FIRST_ID + number) for number in range(plan.nodes)]
 
     def uplink(self, source: Peer) -> SimulatedOwner:
-        """What ``source`` serves."""
+        """A new uplink for ``source``."""
         clean = LinkFaults(delay=ROUND_TRIP / 2)
         plan = OwnerPlan(Behaviour.HONEST, clean, clean, SLOTS, self.plan.upload)
         geometry = self.metainfo.geometry
         seed = self.plan.seed * 1000 + number_of(source)
         return _Uplink(plan, self.content, geometry, self.metainfo.info_hash, self.clock, seed)
 
-    def run(self) -> None:
-        """Until all have everything; Deadlock if that does not come to pass."""
+    def run(self, show: Callable[[str], None] | None = None) -> None:
+        """Run until every node is complete; Deadlock if that does not happen. ``show`` takes progress."""
         for member in self.members:
             member.begin()
+        if show is not None:
+            self._show_progress(show)
         self.clock.run_until(
-            lambda: len(self.ended) == len(self.members), SLOWEST * self.plan.bound, MOST_EVENTS
+            lambda: len(self.ended) == len(self.members), MAX_FACTOR * self.plan.bound, MAX_EVENTS
         )
+
+    def _show_progress(self, show: Callable[[str], None]) -> None:
+        """One line now, and again each twentieth of the bound."""
+        verified = sum(member.state.verified for member in self.members)
+        part = verified / (self.plan.size * len(self.members))
+        show(f"{self.clock.now:6.2f} s: {part:4.0%} of all bytes, {len(self.ended)} nodes complete")
+        self.clock.at(self.clock.now + self.plan.bound / PROGRESS_STEPS, lambda: self._show_progress(show))
 
     @property
     def again(self) -> int:
-        """How often the seed sent a piece that had left it before."""
+        """How often the seed sent a piece that it had sent before."""
         return sum(times - 1 for times in self.seeded.values())
 
 
 class _Member(SimulatedNode):
-    """One of the nodes that fetch, and serve what they have."""
+    """A node that fetches, and serves the pieces that it has."""
 
     def __init__(self, crowd: FlashCrowd, node_id: int) -> None:
-        self.name = Peer(f"192.0.2.{node_id - FIRST + 2}", 9, node_id=node_id)
-        super().__init__(crowd.scenario, crowd.clock, crowd.metainfo, self.name, PARTIAL)
+        self.name = Peer(f"192.0.2.{node_id - FIRST_ID + 2}", 9, node_id=node_id)
+        super().__init__(crowd.scenario, crowd.clock, crowd.metainfo, self.name, PARTIAL_SOURCES)
         self._crowd = crowd
         self._uplink = crowd.owners[self.name] = crowd.uplink(self.name)
         self._uplink.held = Bitfield(crowd.metainfo.geometry.piece_count)
         self._patience = SearchBackoff(1e9, crowd.clock.now)
 
     def begin(self) -> None:
-        """Ask the tracker, and go on from there."""
+        """Ask the tracker, and start."""
         self._ask_tracker()
         self._fill_again()
 
@@ -143,9 +153,9 @@ class _Member(SimulatedNode):
             self._ask_tracker()
 
     def on_piece(self, index: int, right: bool, sources: Iterable[Peer]) -> None:
-        """It was verified: others may have it."""
+        """The piece is verified: other nodes may fetch it."""
         super().on_piece(index, right, sources)
-        assert right, "nobody here lies"
+        assert right, "no node sends wrong bytes"
         self._uplink.held = self.state.have
         self._crowd.known.add(self.name)
         if SEED in sources:

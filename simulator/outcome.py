@@ -1,4 +1,4 @@
-"""One run from its seed: carried out, and looked at for what must be so whatever happened."""
+"""One run from its seed, and the invariants that hold whatever happens in it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from simulator.scenario import Behaviour, OwnerPlan, Scenario
 from simulator.simulated_node import number_of
 from simulator.swarm import SimulatedDownload
 
-MOST_FAILURES = 60  # of connections (silence under heavy loss) before a run counts as hanging
+MAX_FAILURES = 60  # connections that an owner may lose (under heavy loss) before a run counts as hanging
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to."""
+    """The figures of one run."""
 
     seed: int
     trace: str  # the same for the same seed
     virtual: float  # seconds
     events: int
-    failures: int  # connections that an owner's silence or refusal ended
-    wrong: int  # pieces that were wrong
-    mixed: int  # those of them that several owners had delivered
+    failures: int  # connections that ended because the owner was silent or refused
+    wrong: int  # pieces that failed their hash test
+    mixed: int  # of those, pieces that several owners delivered
     banned: int  # owners
     suspects: int
 
 
 class InvariantViolated(AssertionError):
-    """What must be so is not; says the scenario, and with it the seed."""
+    """An invariant is broken. The message has the seed and the scenario."""
 
 
 def run(scenario: Scenario, lines: list[str] | None = None) -> Outcome:
-    """Carry ``scenario`` out; InvariantViolated if anything is not as it must be."""
+    """Run ``scenario``; InvariantViolated if an invariant is broken."""
     try:
         download = SimulatedDownload(scenario, lines)
         download.run()
@@ -57,12 +57,12 @@ def _check(download: SimulatedDownload) -> None:
     scenario = download.scenario
     assert download.state.fault is None, f"failed: {download.state.fault}"
     assert bytes(download.content.data) == download.wanted, "corrupt"
-    assert download.happened["failures"] <= MOST_FAILURES * len(scenario.owners), "fails over and over"
+    assert download.happened["failures"] <= MAX_FAILURES * len(scenario.owners), "fails over and over"
     for candidate in download.known:
         plan = scenario.owners[number_of(candidate.peer) - 1]
-        name = f"{candidate.peer} ({plan.nature.value})"
-        assert plan.nature.lies or not candidate.banned, f"{name} is banned: {candidate.reason}"
-        assert plan.nature.lies or not candidate.suspect or _spoils(scenario, plan), f"{name} is suspects"
+        name = f"{candidate.peer} ({plan.behaviour.value})"
+        assert plan.behaviour.lies or not candidate.banned, f"{name} is banned: {candidate.reason}"
+        assert plan.behaviour.lies or not candidate.suspect or _spoils(scenario, plan), f"{name} is suspects"
     _check_polluters(download)
 
 
@@ -74,26 +74,26 @@ def _check_polluters(download: SimulatedDownload) -> None:
             assert candidate.banned or candidate.suspect, f"node {node_id} is not named for piece {piece}"
     scenario, seconds = download.scenario, download.clock.now - download.scenario.begins_at
     for number, plan in enumerate(scenario.owners, 1):
-        if plan.nature is Behaviour.POLLUTER:
+        if plan.behaviour is Behaviour.POLLUTER:
             cost = sum(number in sources for _, sources in download.wrong)
             most = _most_pieces(scenario) + seconds / MAX_HOLD_TIME
             assert cost <= most, f"node {number} cost {cost} pieces in {seconds:.1f} s"
 
 
 def _most_pieces(scenario: Scenario) -> int:
-    """Pieces that one polluter may cost: one that is mixed, and one that it delivers alone on parole.
+    """Pieces that one polluter may cost: a mixed one, and one that it delivers alone on parole.
 
     One more where sources die or wait in queues, or where the path may have changed the bytes.
     """
     steady = all(
         owner.dies_at is None
         and owner.slots is None
-        and owner.nature in (Behaviour.HONEST, Behaviour.POLLUTER)
+        and owner.behaviour in (Behaviour.HONEST, Behaviour.POLLUTER)
         for owner in scenario.owners
     )
     return 2 if steady and scenario.checked else 3
 
 
 def _spoils(scenario: Scenario, plan: OwnerPlan) -> bool:
-    """Whether the path changes payloads unnoticed."""
+    """True if the path changes payloads unnoticed."""
     return plan.back.corrupt > 0 and not scenario.checked

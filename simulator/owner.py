@@ -1,4 +1,4 @@
-"""An owner in virtual time: the real answers, slots and queue, and what it does besides."""
+"""An owner in virtual time: the real responder, slots and queue, and how it misbehaves."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from simulator.clock import Clock
 from simulator.scenario import Behaviour, OwnerPlan
 from simulator.served import memory_info
 
-NEW_PIECES = 0.5  # seconds after which an owner of a part has got some more pieces
-SOMETIMES = 0.05  # probability of a wrong segment, of those who lie now and then
-STRANGER = 0.5  # seconds between two visits of somebody who competes for the slots
+NEW_PIECES_INTERVAL = 0.5  # seconds after which a partial owner has some more pieces
+LIE_PROBABILITY = 0.05  # that a segment of Behaviour.SOMETIMES is wrong
+STRANGER_INTERVAL = 0.5  # seconds between two visits of a fetcher that competes for the slots
 Send = Callable[[bytes], None]
 
 
 class SimulatedOwner:
-    """One owner of ``content``. ``receive`` is given what arrives, ``send`` (set by the path) answers."""
+    """One owner of ``content``. ``receive`` takes datagrams; the answers go through its ``send``."""
 
     def __init__(
         self, plan: OwnerPlan, content: bytes, geometry: Geometry, info_hash: bytes, clock: Clock, seed: int
     ) -> None:
         self.plan = plan
         self.is_served = True
-        size = len(content) + (plan.nature is Behaviour.OTHER_SIZE)
+        size = len(content) + (plan.behaviour is Behaviour.OTHER_SIZE)
         self.info = memory_info(size, geometry.piece_length, info_hash)
         self._all = Bitfield.full(self.info.geometry.piece_count)
         self.held: Bitfield | None = None
@@ -49,10 +49,10 @@ class SimulatedOwner:
         if plan.dies_at is not None:
             clock.at(clock.now + plan.dies_at, self._die)
 
-    # ---- its life
+    # ---- starting, dying, growing
 
     def _start(self) -> None:
-        """As a new process: nothing that it knew is left."""
+        """Begin as a new process, which has forgotten everything."""
         plan = self.plan
         slots = Slots(plan.slots) if plan.slots is not None else None
         self._serving = UploadQueue(plan.upload_limit, self._clock.now)
@@ -63,11 +63,11 @@ class SimulatedOwner:
             self._clock.at(self._clock.now, lambda: self._stranger(slots))
 
     def _stranger(self, slots: Slots) -> None:
-        """Somebody else who wants to be served, sometimes."""
+        """Another fetcher that sometimes wants to be served."""
         if slots is self._slots and self._chance.random() < 0.7:
             slots.admit(("192.0.2.99", 9), self._info_hash, True, self._clock.now)
         if slots is self._slots and self._clock.now < 3600:
-            self._clock.at(self._clock.now + STRANGER, lambda: self._stranger(slots))
+            self._clock.at(self._clock.now + STRANGER_INTERVAL, lambda: self._stranger(slots))
 
     def _die(self) -> None:
         self.alive = False
@@ -79,36 +79,36 @@ class SimulatedOwner:
         self._start()
 
     def _get_some(self, part: float) -> None:
-        """An owner of a part gets more of it, until it has all."""
+        """A partial owner gets more pieces, until it has all."""
         held = Bitfield(self._geometry.piece_count) if self.held is None else self.held
         for piece in range(held.size):
             if piece not in held and self._chance.random() < part:
                 held.set(piece)
         self.held = held
         if not held.all():
-            self._clock.at(self._clock.now + NEW_PIECES, lambda: self._get_some(0.2))
+            self._clock.at(self._clock.now + NEW_PIECES_INTERVAL, lambda: self._get_some(0.2))
 
     @property
     def have(self) -> Bitfield:
-        """What it says that it holds."""
+        """The pieces that it announces."""
         return self._all if self.held is None else self.held
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """The content; what is sent is bent later."""
+        """Fill ``buffer`` with right bytes; wrong ones are made when they are sent."""
         buffer[:] = self._content[offset : offset + len(buffer)]
 
-    # ---- what it is asked, and what it answers
+    # ---- requests and answers
 
     def receive(self, datagram: bytes, addr: Address, send: Send) -> None:
-        """``datagram`` came from ``addr``, to whom ``send`` leads."""
+        """``datagram`` came from ``addr``; ``send`` takes answers there."""
         if not self.alive:
             return
         self._senders[addr] = send
         answer = self._answerer.handle_requests(datagram, addr, self._clock.now)
-        if self.plan.nature is Behaviour.BUSY and isinstance(answer, (SendChunk, wire.Tell)):
+        if self.plan.behaviour is Behaviour.BUSY and isinstance(answer, (SendChunk, wire.Tell)):
             asked = answer.request if isinstance(answer, SendChunk) else answer
             answer = wire.Refuse(asked.transfer_id, asked.sequence, wire.Refusal.BUSY, 1)
-        if self.plan.nature is Behaviour.EMPTY and isinstance(answer, SendChunk):
+        if self.plan.behaviour is Behaviour.EMPTY and isinstance(answer, SendChunk):
             answer = wire.Refuse(answer.request.transfer_id, answer.request.sequence, wire.Refusal.NOT_HELD)
         if isinstance(answer, SendChunk):
             self._serving.add(answer.request, addr, wire.MAX_SEGMENT, self._clock.now)
@@ -127,7 +127,7 @@ class SimulatedOwner:
             self._senders[addr](wire.encode(refusal))
 
     def _serve(self) -> None:
-        """Send what may be sent now; come back for the rest."""
+        """Send everything that the upload limit allows now, and the rest later."""
         serving, clock = self._serving, self._clock
         if not self.alive:
             return
@@ -149,18 +149,18 @@ class SimulatedOwner:
         for at in range(portion.offset, end, portion.segment):
             payload = self._content[at : min(at + portion.segment, end)]
             self._sent += len(payload)
-            if self.plan.nature is not Behaviour.MUTE:
+            if self.plan.behaviour is not Behaviour.MUTE:
                 payload = self._bend(payload)
                 data = wire.Data(request.transfer_id, request.sequence, at, payload, request.checked)
                 yield wire.encode(data)
 
     def _bend(self, payload: bytes) -> bytes:
-        """What it sends instead of ``payload``."""
-        nature = self.plan.nature
+        """The bytes that it sends in place of ``payload``."""
+        behaviour = self.plan.behaviour
         wrong = (
-            nature is Behaviour.POLLUTER
-            or (nature is Behaviour.LATE_POLLUTER and self._sent > 2 * self._geometry.piece_length)
-            or (nature is Behaviour.SOMETIMES and self._chance.random() < SOMETIMES)
+            behaviour is Behaviour.POLLUTER
+            or (behaviour is Behaviour.LATE_POLLUTER and self._sent > 2 * self._geometry.piece_length)
+            or (behaviour is Behaviour.SOMETIMES and self._chance.random() < LIE_PROBABILITY)
         )
         if not wrong:
             return payload

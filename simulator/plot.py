@@ -1,11 +1,12 @@
-"""``python -m simulator.plot``: what each congestion controller does with a link, drawn into docs/images.
+"""``python -m simulator.plot FILE.svg``: a picture of how each congestion controller uses a link.
 
-One owner has a link of 20 Mb/s, 50 ms and a queue of one product of the two for itself; then a TCP CUBIC flow
-joins. Deterministic: no chance, no clock, so the picture changes only when the code does.
+One owner has a link of 20 Mb/s and 50 ms with a queue of one bandwidth-delay product to itself; then a TCP
+CUBIC flow joins. The runs are deterministic, so the picture changes only when the code does.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,28 +18,27 @@ from simulator.clock import Clock
 from simulator.dumbbell import Dumbbell, Supply, shared_path
 from simulator.tcp import TcpSender
 
-IMAGE = File(__file__).resolve().parents[1] / "docs" / "images" / "congestion.svg"
 MEGABIT = 125_000  # bytes
 RATE, DELAY = 20 * MEGABIT, 0.025  # bytes a second; seconds each way
-PRODUCT = RATE * 2 * DELAY  # bytes that fill the link, and as many that wait
+PRODUCT = RATE * 2 * DELAY  # bytes of the bandwidth-delay product, which is also the queue's size
 SECONDS, TCP_JOINS = 14.0, 6.0
-SLICE = 0.1  # seconds
-MOST_EVENTS = 5_000_000
+SAMPLE_SECONDS = 0.1  # of one point of a line
+MAX_EVENTS = 5_000_000
 WIDTH, HEIGHT, LEFT, TOP = 860, 96, 84, 44  # of one controller's picture, in pixels
 OURS, THEIRS, FLIGHT = "#1d4ed8", "#9ca3af", "#b45309"
 
 
 @dataclass(frozen=True)
 class Course:
-    """One controller's run, a number for each slice of time."""
+    """One controller's run, a number for each sample."""
 
     ours: list[float]  # Mb/s of file
     theirs: list[float]  # Mb/s of the TCP flow
-    outstanding: list[float]  # bytes asked for and not here, in products of rate and round trip
+    outstanding: list[float]  # bytes in flight, in bandwidth-delay products
 
 
 def course(controller: str, seconds: float = SECONDS, tcp_joins: float = TCP_JOINS) -> Course:
-    """Run ``controller`` for so long, with TCP for company from ``tcp_joins`` on."""
+    """Run ``controller`` for ``seconds``, with a TCP flow from ``tcp_joins`` on."""
     clock = Clock()
     bell = Dumbbell(clock, Supply(1 << 31))
     path = shared_path(LinkFaults(rate=RATE, delay=DELAY, queue=int(PRODUCT)), seed=1)
@@ -46,18 +46,18 @@ def course(controller: str, seconds: float = SECONDS, tcp_joins: float = TCP_JOI
     company = TcpSender(clock, path.down, path.up)
     company.start(tcp_joins)
     outstanding: list[float] = []
-    for turn in range(1, round(seconds / SLICE) + 1):
-        end = turn * SLICE
+    for turn in range(1, round(seconds / SAMPLE_SECONDS) + 1):
+        end = turn * SAMPLE_SECONDS
         clock.at(end, lambda: outstanding.append(flow.connection.in_flight / PRODUCT))
-        clock.run_until(lambda turn=turn: len(outstanding) == turn, end + 1, MOST_EVENTS)  # type: ignore[misc]
+        clock.run_until(lambda turn=turn: len(outstanding) == turn, end + 1, MAX_EVENTS)  # type: ignore[misc]
     return Course(_rates(flow.arrivals, seconds), _rates(company.arrivals, seconds), outstanding)
 
 
 def _rates(arrivals: Sequence[tuple[float, int]], seconds: float) -> list[float]:
-    slices = [0.0] * round(seconds / SLICE)
+    slices = [0.0] * round(seconds / SAMPLE_SECONDS)
     for at, size in arrivals:
-        if int(at / SLICE) < len(slices):
-            slices[int(at / SLICE)] += size / SLICE / MEGABIT
+        if int(at / SAMPLE_SECONDS) < len(slices):
+            slices[int(at / SAMPLE_SECONDS)] += size / SAMPLE_SECONDS / MEGABIT
     return slices
 
 
@@ -101,9 +101,16 @@ def draw(courses: dict[str, Course], seconds: float = SECONDS, tcp_joins: float 
 
 
 def main() -> int:
-    """Draw all controllers into the documents' picture."""
-    IMAGE.write_text(draw({name: course(name) for name in sorted(CONTROLLERS)}), encoding="utf-8")
-    print(IMAGE)
+    """Draw all controllers into the file that the user names."""
+    parser = argparse.ArgumentParser(prog="python -m simulator.plot", description=__doc__)
+    parser.add_argument("file", type=File, metavar="FILE.svg")
+    image: File = parser.parse_args().file
+    try:
+        image.write_text(draw({name: course(name) for name in sorted(CONTROLLERS)}), encoding="utf-8")
+    except OSError as error:
+        print(f"{image}: {error.strerror}", file=sys.stderr)
+        return 1
+    print(image)
     return 0
 
 

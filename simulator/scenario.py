@@ -12,20 +12,20 @@ from node.chunk_udp.congestion import CONTROLLERS
 
 
 class Behaviour(enum.Enum):
-    """What an owner is like, whatever it says."""
+    """How an owner behaves, which may differ from the pieces that it announces."""
 
-    HONEST = "honest"
+    HONEST = "is honest"
     POLLUTER = "sends wrong bytes"
     LATE_POLLUTER = "sends wrong bytes once it is trusted"
     SOMETIMES = "sends wrong bytes now and then"
-    EMPTY = "says it has all, and holds nothing"
-    MUTE = "tells, and sends nothing"
-    BUSY = "lets everybody wait for ever"
-    OTHER_SIZE = "has another file"
+    EMPTY = "announces every piece and holds none"
+    MUTE = "announces pieces and sends no data"
+    BUSY = "queues every fetcher and serves none"
+    OTHER_SIZE = "has a file of another size"
 
     @property
     def lies(self) -> bool:
-        """Whether it sends wrong bytes."""
+        """True if it sends wrong bytes."""
         return self in (Behaviour.POLLUTER, Behaviour.LATE_POLLUTER, Behaviour.SOMETIMES)
 
 
@@ -40,16 +40,16 @@ LIKELY = [
 
 @dataclass(frozen=True)
 class OwnerPlan:
-    """One owner and the way to it and back."""
+    """One owner, and the links to it and back."""
 
-    nature: Behaviour
+    behaviour: Behaviour
     there: LinkFaults
     back: LinkFaults
-    slots: int | None = None  # transfers that it serves at a time; strangers compete for them. None: all
+    slots: int | None = None  # transfers at a time, for which strangers compete; None: no limit
     upload_limit: int | None = None  # bytes a second
-    part: float = 1.0  # of the pieces that it holds at first; it gets the others by and by
-    dies_at: float | None = None  # seconds after the begin
-    back_after: float | None = None  # seconds that it is dead; None: for good
+    part: float = 1.0  # fraction of the pieces that it holds at first; the rest follows
+    dies_at: float | None = None  # seconds after the start
+    back_after: float | None = None  # seconds until it is back; None: never
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,17 @@ class Scenario:
     size: int
     piece_length: int
     segment_size: int
-    checked: bool  # whether payloads carry checksums, as over any path but loopback
+    checked: bool  # payloads carry checksums, as on every path but loopback
     controller: str
-    most_owners: int  # complete ones that are fetched from at a time
+    most_owners: int  # complete owners used at a time
     download_limit: int | None  # bytes a second
-    begins_at: float  # on the virtual clock: tokens expire at multiples of 30
-    hashing: float  # seconds until a run is written and hashed, at most
+    begins_at: float  # virtual seconds; tokens expire at multiples of 30
+    hashing: float  # max seconds until a run of bytes is written and hashed
     owners: tuple[OwnerPlan, ...]
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
-        """The scenario that ``seed`` stands for."""
+        """The scenario of ``seed``."""
         chance = random.Random(seed)
         segment_size = chance.choice([512, 1200, 1400, 4000])
         size = int(2 ** chance.uniform(chance.choice([0, 14]), 19))
@@ -90,25 +90,25 @@ class Scenario:
         )
 
     @property
-    def someone_lies(self) -> bool:
-        """Whether any owner sends wrong bytes."""
-        return any(owner.nature.lies for owner in self.owners)
+    def has_liar(self) -> bool:
+        """True if any owner sends wrong bytes."""
+        return any(owner.behaviour.lies for owner in self.owners)
 
 
 def draw_owners(chance: random.Random, segment_size: int) -> tuple[OwnerPlan, ...]:
-    """One to five owners; the first is honest, has all, and if it dies it comes back."""
+    """One to five owners. The first is honest and complete, and comes back if it dies."""
     network = (bad_network(chance, segment_size), bad_network(chance, segment_size))
     owners = [reliable(chance, *network)]
     for _ in range(chance.choice([0, 1, 2, 4, 4])):
-        nature = chance.choice(LIKELY)
-        if chance.random() < 0.3:  # a path of its own
+        behaviour = chance.choice(LIKELY)
+        if chance.random() < 0.3:  # its own path
             network = (bad_network(chance, segment_size), bad_network(chance, segment_size))
-        owners.append(other(chance, nature, *network))
+        owners.append(other(chance, behaviour, *network))
     return tuple(owners)
 
 
 def reliable(chance: random.Random, there: LinkFaults, back: LinkFaults) -> OwnerPlan:
-    """An owner on whom a download can count in the end."""
+    """An owner from which a download can finish."""
     dies_at = chance.choice([None, None, chance.uniform(0, 1)])
     slots = chance.choice([None, None, None, 1, 2])
     return OwnerPlan(
@@ -116,11 +116,11 @@ def reliable(chance: random.Random, there: LinkFaults, back: LinkFaults) -> Owne
     )
 
 
-def other(chance: random.Random, nature: Behaviour, there: LinkFaults, back: LinkFaults) -> OwnerPlan:
-    """An owner that may do anything."""
-    honest = nature is Behaviour.HONEST
+def other(chance: random.Random, behaviour: Behaviour, there: LinkFaults, back: LinkFaults) -> OwnerPlan:
+    """An owner of any behaviour, with any limits."""
+    honest = behaviour is Behaviour.HONEST
     return OwnerPlan(
-        nature,
+        behaviour,
         there,
         back,
         slots=chance.choice([None, None, 1]),
@@ -132,7 +132,7 @@ def other(chance: random.Random, nature: Behaviour, there: LinkFaults, back: Lin
 
 
 def bad_network(chance: random.Random, segment_size: int) -> LinkFaults:
-    """Anything from a clean path to a terrible one; each fault is there in half of all."""
+    """Anything from a clean path to a terrible one. Each fault occurs in half of all paths."""
 
     def perhaps(most: float) -> float:
         return chance.choice([0.0, chance.uniform(0, most)])

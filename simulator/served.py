@@ -8,7 +8,7 @@ from common.metainfo import FileEntry, Metainfo
 
 
 def memory_info(size: int, piece_length: int = 1 << 16, info_hash: bytes = b"i" * 20) -> Metainfo:
-    """The metainfo of ``size`` bytes whose hashes nobody asks for."""
+    """Metainfo for ``size`` bytes, without hashes."""
     return Metainfo("x.bin", (FileEntry(("x.bin",), size),), piece_length, b"", info_hash, "", b"")
 
 

@@ -1,7 +1,7 @@
 """The node's side of a download in virtual time: no thread, no socket, no disk.
 
-The scheduler, the source pool, the known peers, the write buffers, the connections and what follows from a
-piece are the node's own. The clock, the network, the owners, the disk (a bytearray) and the hashing threads
+The scheduler, the source pool, the known peers, the write buffers, the piece results and the connections are
+the node's own. The clock, the network, the owners, the disk (a bytearray) and the hashing threads
 (a delay) are simulated.
 """
 
@@ -98,7 +98,7 @@ def number_of(peer: Peer) -> int:
 
 
 class SimulatedNode:
-    """One node that fetches ``metainfo`` under ``scenario``. Subclasses say which peers it can reach.
+    """One node that fetches ``metainfo`` under ``scenario``. Subclasses define the peers that it can reach.
 
     ``partial``: the partial owners that it uses at a time. ``lines`` collects a description of all events if
     it is a list.

@@ -1,7 +1,6 @@
 """Thousands of runs, on all processors but politely, with progress and a summary.
 
-The real-time factor is virtual seconds by seconds of processor time, so that it says the same on a machine
-that is busy with something else.
+The real-time factor is virtual seconds by seconds of processor time, so it does not depend on other load.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from simulator.outcome import InvariantViolated, Outcome, run
 from simulator.scenario import Scenario
 
 BATCH = 50  # runs between two lines of progress
-LEAST_FACTOR = 50.0  # virtual seconds for each second of processor time
+MIN_FACTOR = 50.0  # virtual seconds for each second of processor time
 
 
 @dataclass
 class Summary:
-    """What many runs came to."""
+    """The figures of many runs."""
 
     runs: int = 0
     virtual: float = 0.0  # seconds
@@ -31,21 +30,21 @@ class Summary:
     mixed: int = 0  # of those, delivered by several
     banned: int = 0  # owners
     suspects: int = 0
-    broken: list[str] = field(default_factory=list)  # what should never happen
+    broken: list[str] = field(default_factory=list)  # messages of broken invariants
 
     @property
     def factor(self) -> float:
-        """How many times faster than real time."""
+        """Virtual seconds for each second of processor time."""
         return self.virtual / self.processor if self.processor else 0.0
 
     def count(self, outcome: Outcome) -> None:
-        """One more run that ended as it must."""
+        """Add a run that kept all invariants."""
         self.virtual += outcome.virtual
         for name in ("events", "failures", "wrong", "mixed", "banned", "suspects"):
             setattr(self, name, getattr(self, name) + getattr(outcome, name))
 
     def add(self, other: Summary) -> None:
-        """A batch more."""
+        """Add the figures of a batch."""
         for name in (
             "runs",
             "virtual",
@@ -65,12 +64,12 @@ class Summary:
             f"{self.runs:,} transfers, {len(self.broken)} broken; {self.events:,} events in "
             f"{self.virtual:,.0f} virtual seconds, {self.factor:.0f} times real time; {self.failures:,} "
             f"connections lost, {self.wrong:,} wrong pieces ({self.mixed:,} of several owners), "
-            f"{self.banned:,} liars banned, {self.suspects:,} owners suspects"
+            f"{self.banned:,} polluters banned, {self.suspects:,} made suspects"
         )
 
 
 def run_all(seeds: Iterable[int]) -> Summary:
-    """One run after the other; what breaks is noted, and the next one follows."""
+    """Run all seeds. A broken invariant is noted, and the next seed follows."""
     summary = Summary()
     began = time.process_time()
     for seed in seeds:

@@ -32,13 +32,13 @@ from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
 
-EPSILON = 1e-6  # seconds that the loop takes for one turn: what is due a rounding error ago is due by then
+EPSILON = 1e-6  # seconds between two turns of the loop: more than any rounding error of a deadline
 RECEIVE_SEGMENTS = 64  # that fit into our receive buffer
 
 
 @dataclass(frozen=True)
 class Site:
-    """What the sources of one simulated node share."""
+    """The parts that the sources of one simulated node share."""
 
     scenario: Scenario
     metainfo: Metainfo
@@ -128,7 +128,7 @@ class SimulatedSource(Source):
         self._driver.cancel(ranges)
 
     def settle(self) -> None:
-        """Whatever happened: what follows."""
+        """Do everything that follows from an event."""
         if self._gone:
             return
         try:
@@ -204,7 +204,7 @@ class SimulatedSource(Source):
             self._site.note("from", self.peer, len(datagram))
             self._guarded(lambda: self._driver.datagram_received(datagram, self._virtual.now))
 
-    # ---- the books of what was asked for
+    # ---- accounts of the requested bytes
 
     def next_range(self, max_length: int) -> RequestedRange | None:
         """Note what is asked for."""

@@ -1,4 +1,4 @@
-"""A whole download in virtual time among owners of all kinds, and what must be so at its end."""
+"""A whole download in virtual time from owners of all kinds."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
 from simulator.simulated_node import SimulatedNode, content_of
 
-TRACKER = 5.0  # seconds between two answers of the tracker
-MOST_SECONDS = 180.0  # of virtual time, and
-SLOWEST = (
-    100.0  # bytes a second: two small segments a round trip of 2 s, most of which get lost, in half the time
-)
-LIARS_COST = 3  # times as long: on the worst networks a piece takes minutes, and is fetched again
-MOST_EVENTS = 400_000
+TRACKER_INTERVAL = 5.0  # seconds between two answers of the tracker
+MAX_SECONDS = 180.0  # of virtual time for a run, plus the time that its content takes at
+MIN_RATE = 100.0  # bytes a second: two small segments in a round trip of 2 s, most of which are lost
+LIAR_FACTOR = 3  # more time: on the worst networks a piece takes minutes, and is fetched again
+MAX_EVENTS = 400_000
 
 
 class SimulatedDownload(SimulatedNode):
-    """One run of ``scenario``. ``lines`` collects what happened, for people, if it is a list."""
+    """One run of ``scenario``. ``lines`` collects a description of all events if it is a list."""
 
     def __init__(self, scenario: Scenario, lines: list[str] | None = None) -> None:
         self.wanted, metainfo = content_of(scenario)
@@ -45,12 +43,12 @@ class SimulatedDownload(SimulatedNode):
     # ---- the coordinator
 
     def run(self) -> None:
-        """Carry the scenario out; Deadlock if it does not end."""
+        """Run the scenario to its end; Deadlock if it has none."""
         self._ask_tracker()
         self._fill_again()
-        rounds = 1 + self.scenario.someone_lies * LIARS_COST
-        limit = self.clock.now + rounds * (MOST_SECONDS + self.scenario.size / SLOWEST)
-        self.happened["events"] = self.clock.run_until(lambda: self.state.over, limit, MOST_EVENTS)
+        rounds = 1 + self.scenario.has_liar * LIAR_FACTOR
+        limit = self.clock.now + rounds * (MAX_SECONDS + self.scenario.size / MIN_RATE)
+        self.happened["events"] = self.clock.run_until(lambda: self.state.over, limit, MAX_EVENTS)
 
     def _ask_tracker(self) -> None:
         entries = [
@@ -59,4 +57,4 @@ class SimulatedDownload(SimulatedNode):
         ]
         self.known.update(entries)
         self.state.set_partial_peers(self.known.partial_peers())
-        self.clock.at(self.clock.now + TRACKER, self._ask_tracker)
+        self.clock.at(self.clock.now + TRACKER_INTERVAL, self._ask_tracker)

@@ -1,8 +1,8 @@
-"""A TCP sender in few lines, for company on a link: SACK, one cut a round trip, CUBIC.
+"""A TCP sender in a few lines, as competition on a link: SACK, one reduction a round trip, CUBIC.
 
-It is a model, not an implementation: every packet is acknowledged by its number, a packet is lost when three
-later ones were acknowledged or a timer runs out, and whatever is lost is sent again. Enough to see who takes
-which share of a bottleneck.
+It is a model, not an implementation. Every packet is acknowledged by its number. A packet is lost when three
+later packets were acknowledged or a timer expires; then it is sent again. That is enough to see how flows
+share a bottleneck.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from simulator.clock import Clock
 from simulator.timer import Timer
 
 PACKET = 1500  # bytes on the wire
-PAYLOAD = 1448  # bytes of it that are the user's
+PAYLOAD = 1448  # bytes of data in it
 ACK = 52  # bytes on the wire
 
 
@@ -33,7 +33,7 @@ class TcpSender:
     def __post_init__(self) -> None:
         self.window = Cubic(PAYLOAD)
         self.rtt = RoundTripTime()
-        self._sent: dict[int, float] = {}  # packets under way: when sent
+        self._sent: dict[int, float] = {}  # packets in flight: when sent
         self._next = 0
         self._highest = -1
         self._received: set[int] = set()

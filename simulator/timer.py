@@ -1,4 +1,4 @@
-"""One wake-up call that can be moved; for whoever asks 'when next?' after every event."""
+"""One wake-up call that can be moved, for loops that compute their next deadline after every event."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from simulator.clock import Clock
 
 
 class Timer:
-    """Calls ``action`` when ``set`` said."""
+    """Calls ``action`` at the time given to ``set``."""
 
     def __init__(self, clock: Clock, action: Callable[[], None]) -> None:
         self._clock = clock
@@ -16,7 +16,7 @@ class Timer:
         self._due = float("inf")
 
     def set(self, when: float | None) -> None:
-        """Call at ``when``; an earlier call that stands already is kept and comes as well, to no harm."""
+        """Call at ``when``. An earlier call that is due already still comes, which does no harm."""
         if when is None or self._clock.now < self._due <= when:
             return
         self._due = when

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.chunk_udp.upload_queue import UploadQueue
-from simulator.flash_crowd import FlashCrowd, FlashCrowdPlan
+from simulator.flash_crowd import PROGRESS_STEPS, FlashCrowd, FlashCrowdPlan
 
 PLAN = FlashCrowdPlan(nodes=10, size=16 << 20, upload=1_000_000)
 
@@ -34,6 +34,10 @@ def test_a_seed_that_does_not_look_whom_it_sent_what_sends_more_again(
     assert max(looks.ended) < max(does_not.ended)
 
 
-def test_the_same_seed_is_the_same_run() -> None:
+def test_the_same_seed_is_the_same_run_and_progress_is_shown() -> None:
     plan = FlashCrowdPlan(nodes=3, size=1 << 20, upload=1_000_000)
-    assert ran(plan).ended == ran(plan).ended
+    shown: list[str] = []
+    crowd = FlashCrowd(plan)
+    crowd.run(shown.append)
+    assert crowd.ended == ran(plan).ended
+    assert len(shown) >= PROGRESS_STEPS and "0% of all bytes, 0 nodes complete" in shown[0]
