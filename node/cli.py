@@ -21,7 +21,7 @@ from common.text import sanitize
 from configs import CFG
 from node import events, options
 from node.chunk_udp.congestion import CONTROLLERS
-from node.events import Event
+from node.events import Event, EventBus
 from node.node import Node
 from node.options import Options
 from node.settings import NodeSettings, TransferSettings
@@ -83,7 +83,6 @@ class Launch:
         self._settings = settings
         self._stop = stop
         self._at_prompt = given.command is None and not given.json and is_terminal(sys.stdin, sys.stdout)
-        self._entered = False
         self._leaving = False
         self._toolbar = Toolbar(settings.node_id)
         self._screen = QueuedScreen(
@@ -92,7 +91,10 @@ class Launch:
 
     def run(self) -> int:
         """Drive a node; the exit code."""
-        node = Node(self._settings, self._on_event)
+        bus = EventBus()
+        for sink in (self._log, self._toolbar.event, self._show):
+            bus.subscribe(sink)
+        node = Node(self._settings, bus.emit)
         try:
             code = run_until_stopped(lambda: self._start(node), self._stop)
             if code == 0:
@@ -111,16 +113,13 @@ class Launch:
         """Show what is left to show; the number of things that could not be shown."""
         return self._screen.close(self._stop)
 
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, events.Started):
-            self._entered = True
-        if isinstance(event, events.Stopped) and not self._entered:
-            return  # the tracker refused this node: it was never in the torrent
+    def _log(self, event: Event) -> None:
         if not isinstance(event, _UNLOGGED):
             log(describe(event))
-        self._toolbar.event(event)
+
+    def _show(self, event: Event) -> None:
         if not (self._leaving and isinstance(event, events.Failed) and not self._given.json):
-            self._screen.event(event)  # a download that fails by leaving is reported by ``unfinished``
+            self._screen.event(event)  # ``unfinished`` reports the downloads that leaving interrupts
 
     def _start(self, node: Node) -> int:
         try:

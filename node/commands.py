@@ -45,7 +45,10 @@ def parse_command(line: str, backslash_escapes: bool = os.name != "nt") -> Comma
 
     Words are split as ``split_words`` does. The report's ``torrent`` and ``-setMode`` may be left out.
     """
-    split = split_words(_cleaned(line), backslash_escapes)
+    line = without_prompt(line)
+    if any(unicodedata.category(character) == "Cc" and character != "\t" for character in line):
+        raise CommandError("control characters mean nothing here; type the command again")
+    split = split_words(line, backslash_escapes)
     if split.quote:
         raise CommandError("a quote is opened and not closed")
     words = split.words
@@ -64,12 +67,9 @@ def parse_command(line: str, backslash_escapes: bool = os.name != "nt") -> Comma
     return _command(kind, words[0], words[1:])
 
 
-def _cleaned(line: str) -> str:
+def without_prompt(line: str) -> str:
     """``line`` without a byte order mark (PowerShell pipes one first) and without a pasted prompt."""
-    line = line.lstrip("\ufeff").strip()
-    if any(unicodedata.category(character) == "Cc" and character != "\t" for character in line):
-        raise CommandError("control characters mean nothing here; type the command again")
-    return re.sub(r"^(?:\$\s+|node \d+>\s*)+", "", line)
+    return re.sub(r"^(?:\$\s+|node \d+>\s*)+", "", line.lstrip("\ufeff").strip())
 
 
 @dataclass

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from common.logs import log
@@ -86,6 +87,7 @@ class Started(Event):
 
     node_id: int
     addr: tuple[str, int]
+    pid: int = field(default_factory=os.getpid)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from common.errors import SwarmError
-from node.commands import Command, parse_command
+from node.commands import Command, parse_command, without_prompt
 from node.node import Node
 from node.shell.completion import CommandCompleter
 from node.shell.execute import Executor
@@ -150,7 +150,7 @@ class Prompt:
         self._commands.put(lambda: self._obey(line, loop))
 
     def _obey(self, line: str, loop: asyncio.AbstractEventLoop) -> None:
-        self._screen.say(f"{self._name}> {line}")
+        self._screen.say(f"{self._name}> {without_prompt(line)}")
         try:
             command = parse_command(line)
             if command.verb == "send":

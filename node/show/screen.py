@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from common.text import sanitize
@@ -65,19 +65,17 @@ class TextScreen:
         self._bars = bars
         self._clock = clock
         self._next: dict[str, float] = {}  # info hash -> when its next progress line is due
-        self._said: dict[str, set[Hashable]] = {}  # info hash -> what is not repeated
 
     def event(self, event: Event) -> None:
-        """Show one line, unless it is only for --verbose or says nothing new; move the bars."""
+        """Show one line, unless it is only for --verbose; move the bars."""
         if self._bars is not None:
             self._bars.event(event)
-        if isinstance(event, events.Failed):
+        if isinstance(event, events.Failed) and not isinstance(event, events.Cancelled):
             self._print_error(text.describe(event))
-        elif self._verbose or self._is_due(event) or (text.is_shown(event) and self._is_new(event)):
+        elif self._verbose or self._is_due(event) or text.is_shown(event):
             self._out.line(text.describe(event), _style(event))
         if isinstance(event, (events.Completed, events.Failed)):
             self._next.pop(event.info_hash, None)
-            self._said.pop(event.info_hash, None)
 
     def _is_due(self, event: Event) -> bool:
         if not self._progress or not isinstance(event, events.Progress):
@@ -87,15 +85,6 @@ class TextScreen:
             return False
         self._next[event.info_hash] = now + PROGRESS_LINES
         return True
-
-    def _is_new(self, event: Event) -> bool:
-        if not isinstance(event, (events.OwnerLost, events.Waiting)):
-            return True
-        said = self._said.setdefault(event.info_hash, set())
-        key = text.repeated_key(event)
-        is_new = key not in said
-        said.add(key)
-        return is_new
 
     def say(self, text: str) -> None:
         for line in text.split("\n"):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 from common.text import sanitize
 from node import events
@@ -39,16 +38,6 @@ WARNINGS = (
 def is_shown(event: Event) -> bool:
     """True if ``event`` is shown without --verbose."""
     return isinstance(event, SHOWN) and not (isinstance(event, events.Sharing) and not event.complete)
-
-
-def repeated_key(event: Event) -> Hashable:
-    """Equal for two events of one download that tell a user the same; None: always worth a line."""
-    match event:
-        case events.OwnerLost():
-            return event.info_hash, event.node_id, event.addr, event.reason
-        case events.Waiting():
-            return event.info_hash, event.reason
-    return None
 
 
 def describe(event: Event) -> str:
@@ -98,7 +87,7 @@ def tracker(row: TrackerStatus) -> str:
 def _of_the_node(event: Event) -> str:
     match event:
         case events.Started():
-            return f"node {event.node_id} (pid {os.getpid()}) listens on udp {address(event.addr)}"
+            return f"node {event.node_id} (pid {event.pid}) listens on udp {address(event.addr)}"
         case events.Stopped():
             return f"node {event.node_id} left the torrent"
         case events.TrackerLost():
@@ -170,6 +159,7 @@ def _ids(ids: Sequence[int | None]) -> str:
 
 
 def uploads(rows: Sequence[PeerStatus]) -> str:
-    """``↑ 8.0 MB/s to 2``: the rate of ``rows`` together; "" if nothing is sent."""
+    """``↑ 8.0 MB/s to 2``: the upload rate, and the number of nodes; "" if nothing is sent."""
     sending = [row for row in rows if row.direction == "to" and row.rate > 0]
-    return f"↑ {units.rate(sum(row.rate for row in sending))} to {len(sending)}" if sending else ""
+    nodes = {row.addr if row.node_id is None else row.node_id for row in sending}
+    return f"↑ {units.rate(sum(row.rate for row in sending))} to {len(nodes)}" if sending else ""

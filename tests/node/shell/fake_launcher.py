@@ -45,6 +45,7 @@ class FakeNode:
         self.emit = emit
         self.downloads: list[FakeDownload] = []
         self.shared: list[FileStatus] = []
+        self.entered = False
         self.stopped = threading.Event()
         signal.signal(signal.SIGUSR1, lambda *_: self.lose_an_owner())
 
@@ -55,6 +56,7 @@ class FakeNode:
         if self.settings.node_id == 409:
             raise TrackerRefused("node 409 is live at another address", 409)
         self.settings.folder.mkdir(parents=True, exist_ok=True)
+        self.entered = True
         self.emit(events.Started(self.settings.node_id, ("127.0.0.1", 4001)))
 
     def set_send_mode(self, filename: str) -> FileStatus:
@@ -142,7 +144,8 @@ class FakeNode:
     def exit_torrent(self) -> None:
         if not self.stopped.is_set():
             self.stopped.set()
-            self.emit(events.Stopped(self.settings.node_id))
+            if self.entered:
+                self.emit(events.Stopped(self.settings.node_id))
 
 
 if __name__ == "__main__":

@@ -27,18 +27,24 @@ class Terminal:
     """A process on a terminal of COLUMNS x LINES, and what a person sees there."""
 
     def __init__(
-        self, folder: Path, environment: dict[str, str], *words: str, launcher: Path = LAUNCHER
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        *words: str,
+        launcher: Path = LAUNCHER,
+        columns: int = COLUMNS,
+        **settings: str,
     ) -> None:
         self.child = pexpect.spawn(
             sys.executable,
             [str(launcher), "-node_id", "7", *words],
             cwd=str(folder),
-            env={**environment, "TERM": "xterm-256color", "COLUMNS": "", "LINES": ""},
-            dimensions=(LINES, COLUMNS),
+            env={**environment, "TERM": "xterm-256color", "COLUMNS": "", "LINES": "", **settings},
+            dimensions=(LINES, columns),
             timeout=LIMIT,
         )
         self.raw = b""
-        self.screen = pyte.Screen(COLUMNS, LINES)
+        self.screen = pyte.Screen(columns, LINES)
         self.screen.write_process_input = lambda data: self.child.send(data)  # type: ignore[method-assign]
         self.stream = pyte.ByteStream(self.screen)
 
@@ -83,8 +89,8 @@ def terminal(tmp_path: Path, fake_env: dict[str, str]) -> Iterator[Callable[...,
     """``terminal(*words)`` launches a node on a terminal."""
     running: list[Terminal] = []
 
-    def start(*words: str, **launcher: Path) -> Terminal:
-        running.append(Terminal(tmp_path, fake_env, *words, **launcher))
+    def start(*words: str, **options: Any) -> Terminal:
+        running.append(Terminal(tmp_path, fake_env, *words, **options))
         return running[-1]
 
     yield start
@@ -152,6 +158,47 @@ def test_a_mistake_is_one_line_and_the_prompt_comes_back(terminal: Callable[...,
     assert lines[3:] == [
         "node 7> torent -status", "unknown command 'torent'; did you mean 'torrent'?", "node 7>", IDLE
     ]  # fmt: skip
+
+
+def test_a_pasted_block_is_obeyed_line_by_line(terminal: Callable[..., Terminal]) -> None:
+    shell = terminal()
+    shell.see(IDLE)
+    shell.type("\x1b[200~node 7> status\r\n$ files\rtorrent -pe\x1b[201~")
+    expected = [
+        *("node 7> status", "no downloads", "no uploads"),
+        *("node 7> files", "no files", "node 7> torrent -pe", IDLE),
+    ]
+    shell.see(lambda lines: lines[3:] == expected)
+    shell.type("ers\r")
+    shell.see(lambda lines: "silent for 2 s" in lines[-4])
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_on_a_narrow_terminal_tables_fit(terminal: Callable[..., Terminal], columns: int) -> None:
+    shell = terminal(columns=columns)
+    shell.see("node 7>")
+    shell.type("\x0cpeers\r")
+    lines = shell.see(lambda lines: any("answers" in line for line in lines[1:-2]))
+    shown = lines[lines.index("node 7> peers") + 1 : lines.index("tracker http://127.0.0.1:1 answers")]
+    assert [line.split()[0] for line in shown] == ["node", "9", "why:"][: 3 if columns < 80 else 2]
+
+
+def test_no_columns_at_all_are_not_believed(
+    terminal: Callable[..., Terminal], fake_env: dict[str, str]
+) -> None:
+    shell = terminal("-setMode", "download", "missing.torrent", COLUMNS="0")
+    assert shell.end() == 1
+    assert "missing.torrent: no such file" in shell.lines
+
+
+def test_a_crash_ends_the_prompt_with_one_line(terminal: Callable[..., Terminal]) -> None:
+    shell = terminal()
+    shell.see(IDLE)
+    shell.type("download crash.torrent\r")
+    assert shell.end() == 1
+    assert b"Traceback" not in shell.raw
+    text = "".join(shell.lines)
+    assert "internal error in thread commands: ZeroDivisionError: boom; details are in the log" in text
 
 
 def test_progress_stands_below_the_prompt(terminal: Callable[..., Terminal]) -> None:

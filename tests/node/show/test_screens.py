@@ -167,24 +167,6 @@ def test_a_screen_is_quiet_verbose_or_counts() -> None:
     assert shown(False, True, [0.0, 0.25, 0.99, 1.0]) == ["a [red]b.bin"] * 2 + [left]
 
 
-def test_what_happens_again_is_shown_once_for_each_download() -> None:
-    lost = events.OwnerLost("a", HASH, 2, ("127.0.0.1", 4002), "silent for 2 s")
-    waits = [events.Waiting("a", HASH, seconds, "no owner") for seconds in (0.5, 1.0, 2.0)]
-    out = io.StringIO()
-    screen = plain(out, io.StringIO())
-    for event in (lost, *waits, lost, dataclasses.replace(lost, reason="refuses")):
-        screen.event(event)
-    assert len(out.getvalue().splitlines()) == 3
-    screen.event(events.Failed("a", HASH, "no owner in 60 s"))
-    screen.event(lost)
-    assert len(out.getvalue().splitlines()) == 4
-    verbose = io.StringIO()
-    screen = plain(verbose, io.StringIO(), verbose=True)
-    for event in (lost, lost):
-        screen.event(event)
-    assert len(verbose.getvalue().splitlines()) == 2
-
-
 def test_failures_go_to_stderr() -> None:
     out, err = io.StringIO(), io.StringIO()
     screen = plain(out, err)
@@ -193,6 +175,12 @@ def test_failures_go_to_stderr() -> None:
     screen.say("two\nlines")
     assert out.getvalue() == "two\nlines\n"
     assert err.getvalue() == "download of b failed: no node has it\nno such file\n"
+
+
+def test_a_download_that_its_user_ended_is_no_error() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    plain(out, err).event(events.Cancelled("b", HASH, "b is cancelled; b.part is kept"))
+    assert (out.getvalue(), err.getvalue()) == ("b is cancelled; b.part is kept\n", "")
 
 
 def test_the_status_ends_with_the_upload_rate_and_the_peers_with_the_trackers() -> None:

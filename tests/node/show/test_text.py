@@ -125,10 +125,9 @@ def test_a_tracker_is_shown_with_its_last_answer(row: TrackerStatus, line: str) 
 
 
 def test_the_upload_rate_is_that_of_all_who_are_served_now() -> None:
-    def row(direction: str, rate: float) -> PeerStatus:
-        return PeerStatus(None, ADDR, "a", direction, 1, rate, "served", "")
+    def row(direction: str, rate: float, node_id: int | None = None) -> PeerStatus:
+        return PeerStatus(node_id, ADDR, "a", direction, 1, rate, "served", "")
 
-    assert text.uploads([row("to", 5e6), row("from", 7e6), row("to", 3e6), row("to", 0.0)]) == (
-        "↑ 8.0 MB/s to 2"
-    )
+    rows = [row("to", 5e6), row("from", 7e6), row("to", 2e6, 4), row("to", 1e6, 4), row("to", 0.0, 5)]
+    assert text.uploads(rows) == "↑ 8.0 MB/s to 2"
     assert text.uploads([row("from", 7e6), row("to", 0.0)]) == ""
