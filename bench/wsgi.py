@@ -26,7 +26,7 @@ from tracker.model import Rules
 from tracker.rate_limits import Limits
 from tracker.service import TrackerService
 from tracker.settings import WebSettings
-from tracker.storage.memory import InProcess
+from tracker.storage.memory import MemoryStorage
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
 
@@ -114,7 +114,7 @@ def _announce(port: int) -> None:
 
 def _application() -> Any:
     rules = Rules(silence=3600, interval=11)
-    service = TrackerService(InProcess(rules), rules)
+    service = TrackerService(MemoryStorage(rules), rules)
     return create_app(service, WebSettings(limits=Limits(address_rate=1e6, node_rate=1e6)))
 
 

@@ -19,7 +19,7 @@ from simulator.served import MemoryTorrent
 from tracker.auth import Credentials
 from tracker.model import Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import InProcess
+from tracker.storage.memory import MemoryStorage
 
 MAX_OPERATIONS = 300  # of one script
 SIZE = 1 << 20  # bytes of the content that is shared
@@ -84,7 +84,7 @@ def run_tracker(data: bytes) -> str:
     """``TrackerService``: lines of JSON as requests, over hours; its answers are JSON."""
     now = [0.0]
     rules = Rules(30.0, 11.0)
-    storage = InProcess(rules, clock=lambda: now[0], rng=random.Random(1))
+    storage = MemoryStorage(rules, clock=lambda: now[0], rng=random.Random(1))
     service = TrackerService(storage, rules, max_results=5, clock=lambda: now[0])
     handlers: dict[Mode, tuple[Any, Callable[[Any, Credentials], dict[str, Any] | NeedAnswer]]] = {
         Mode.REGISTER: (Register, service.register_node),
@@ -96,7 +96,7 @@ def run_tracker(data: bytes) -> str:
     seen = set()
     for line in data.split(b"\n")[:MAX_OPERATIONS]:
         now[0] += len(line) % 16
-        if gone := storage.sweep().gone:
+        if gone := storage.expire().gone:
             seen.add(f"expired {min(len(gone), 2)}")
         try:
             fields = decode_object(line)

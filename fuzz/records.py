@@ -1,22 +1,17 @@
-"""The tracker's own files, which anybody may have edited and any disk damaged: read, or named as damaged."""
+"""The tracker's own files, which people may edit and disks may damage: read, or named as damaged."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from zlib import crc32
 
-from common.errors import MalformedInput, MessageError, StorageFault
-from faults.disk import MemoryDisk
+from common.messages import MAX_NODE_ID
 from fuzz.parsers import ADDR, HEX, JSON_WORDS
-from fuzz.target import Target, outcome
-from tracker.storage.entries import change_text, read_change, read_owners_lines
-from tracker.storage.lines import decode_line, encode_line
-from tracker.storage.manifest import Text, decode_manifest, encode_manifest
-from tracker.storage.reading import read_folder
-from tracker.storage.upkeep import check
+from fuzz.target import Target
+from tracker.storage import json_files
+from tracker.storage.base import Records
+from tracker.storage.journal_import import Replay
 
-FOLDER = Path("/db")
 NODES = {
     "1": {"uploads": 3, "addr": ADDR, "rate": 1.5},
     "2": {"uploads": 0, "addr": ["::1", 9], "pairs": [[1, 2, 3]]},
@@ -28,8 +23,6 @@ CHANGES: list[object] = [
     {"owns": 7, "files": [{"filename": "x", "info_hash": HEX.decode(), "size": 1, "complete": False}]},
     {"left": 7},
 ]
-HEADER = encode_line(0, 0, '{"journal": 1, "format": 1}')
-LINES = [encode_line(n, n - 1, json.dumps([change])) for n, change in enumerate(CHANGES, 1)]
 WORDS = [
     b'{"left": 1}',
     b"\n",
@@ -38,61 +31,36 @@ WORDS = [
 ]
 
 
+def a_line(number: int, change: object) -> bytes:
+    """A line of a journal."""
+    head, body = b"%d %d " % (number, number - 1), json.dumps(change).encode()
+    return b"%b%08x %b\n" % (head, crc32(body, crc32(head)), body)
+
+
 def run_files(data: bytes) -> str:
-    """nodes.json or files.json of somebody's making, beside a good one of the other."""
-    said = []
-    for name, other, good in (("nodes", "files", FILES), ("files", "nodes", NODES)):
-        disk = MemoryDisk({f"/db/{name}.json": data, f"/db/{other}.json": json.dumps(good).encode()})
-        found = read_folder(disk, FOLDER)
-        said.append(f"{min(len(found.nodes), 3)} {min(len(found.owned), 3)} {bool(found.damage)}")
-    return " / ".join(said)
+    """nodes.json and files.json: what is read and written again is the same."""
+    found, wrong = json_files.good_entries(data, lambda name, entry: json_files.read_node(name, entry, 0.0))
+    for node, totals in found:
+        assert 0 <= node.node_id <= MAX_NODE_ID
+        entry = json_files.node_entry(node, totals)
+        assert json_files.read_node(str(node.node_id), entry, 0.0) == (node, totals)
+    groups, wrong_owners = json_files.good_entries(data, json_files.read_owners)
+    for owned in groups:
+        if owned:
+            entries = json_files.owners_entry(owned)
+            assert json_files.read_owners(owned[0][0].filename, entries) == owned
+    return f"{min(len(found), 3)} {min(len(groups), 3)} {bool(wrong)} {wrong_owners[:12]}"
 
 
 def run_journal(data: bytes) -> str:
-    """A journal: read to its end, or damaged; and a repair of it can be read."""
-    files = {"/db/journal-1.log": data}
-    try:
-        found = read_folder(MemoryDisk(files), FOLDER)
-    except StorageFault as error:
-        if "another version" in str(error):
-            return "another version"
-        assert check(disk := MemoryDisk(files), FOLDER, repair=True).sound
-        assert not read_folder(disk, FOLDER).damage
-        return outcome(error)
-    tail = found.tail
-    return f"{min(len(found.nodes), 3)} {len(found.owned)} {bool(tail.torn)} {min(tail.number or 0, 3)}"
-
-
-def run_changes(data: bytes) -> str:
-    """A line, and the change in it: written and read again it is the same."""
-    line = decode_line(data)
-    if line is not None:
-        assert encode_line(line.number, line.safe, line.text.decode("utf-8", "replace")) or line.text
-        data = line.text
-    try:
-        entry = json.loads(data)
-        change = read_change(entry[0] if isinstance(entry, list) and entry else entry)
-    except (ValueError, RecursionError):
-        return "no JSON"
-    except MessageError as error:
-        return outcome(error)
-    assert read_change(json.loads(change_text(change))) == change, (
-        "written and read again it is another change"
-    )
-    return type(change).__name__
-
-
-def run_manifest(data: bytes) -> str:
-    """snapshot.json; and lines of files.json."""
-    try:
-        said = str(min(len(decode_manifest(data)), 3))
-    except MalformedInput as error:
-        said = outcome(error)
-    try:
-        owned = read_owners_lines(data.splitlines())
-    except (ValueError, RecursionError, MessageError) as error:
-        return f"{said} {type(error).__name__}"
-    return f"{said} {min(len(owned), 3)}"
+    """A journal of the earlier version: each line is carried out or left out."""
+    replay = Replay(Records(), 0.0)
+    taken = [replay.take(line) for line in data.splitlines(keepends=True)]
+    records = replay.records([])
+    known = {node.node_id for node in records.nodes}
+    assert all(known.issuperset(node_ids) for _, node_ids in records.owned)
+    assert known.issuperset(total.owner for total in records.totals)
+    return f"{min(sum(taken), 5)} {taken.count(False) > 0} {len(known)} {min(len(records.owned), 3)}"
 
 
 def resealed(data: bytes) -> bytes:
@@ -107,32 +75,14 @@ def resealed(data: bytes) -> bytes:
     return b"".join(lines)
 
 
-_TEXTS = {"nodes.json": Text(3, 20, 7), "previous/nodes.json": Text(2, 10, 8)}
+HEADER = a_line(0, {"journal": 1, "format": 1})
+LINES = [a_line(number, [change]) for number, change in enumerate(CHANGES, 1)]
 TARGETS = [
     Target(
         "records", run_files, [json.dumps(NODES).encode(), json.dumps(FILES).encode()], 3, None, JSON_WORDS
     ),
     Target(
-        "journal", run_journal, [HEADER + b"".join(LINES), HEADER, HEADER + LINES[0][:-9]], 3, resealed, WORDS
+        "journal", run_journal, [HEADER + b"".join(LINES), HEADER, HEADER + LINES[0][:-9]], 3, resealed,
+        WORDS,
     ),
-    Target(
-        "changes",
-        run_changes,
-        [json.dumps(change).encode() for change in CHANGES] + LINES,
-        3,
-        resealed,
-        JSON_WORDS,
-    ),
-    Target(
-        "manifest",
-        run_manifest,
-        [
-            encode_manifest(_TEXTS),
-            b'"x": [{"node_id": 1, "complete": true}, {"node_id": 22, "complete": true}]',
-            b'"x": [{"node_id": 1, "complete": true}, {"node_id": 2, "size": 1, "complete": true}]',
-        ],
-        2,
-        None,
-        [b'{"node_id": ', b'"complete": true}', b"]", *JSON_WORDS],
-    ),
-]
+]  # fmt: skip

@@ -22,8 +22,8 @@ from tracker.rate_limits import Limits
 from tracker.service import TrackerService
 from tracker.settings import SAVE_INTERVAL, STORAGES, TrackerSettings, WebSettings
 from tracker.storage.base import Storage
-from tracker.storage.folder import FolderKeeper
-from tracker.storage.memory import InProcess
+from tracker.storage.group_commit import GroupCommit
+from tracker.storage.memory import MemoryStorage
 from tracker.web.access_log import AccessLog
 from tracker.web.app import create_app
 
@@ -47,10 +47,7 @@ def settings_from_configs(host: str, port: int) -> TrackerSettings:
         web=WebSettings(
             allowed_hosts=_names("ALLOWED_HOSTS"),
             trusted_proxies=_names("TRUSTED_PROXIES"),
-            limits=Limits(
-                constants["ADDRESS_RATE"], constants["NODE_RATE"], constants["MAX_NODES_PER_ADDRESS"]
-            ),
-            silence=silence,
+            limits=Limits(constants["ADDRESS_RATE"], constants["NODE_RATE"]),
         ),
         log=Path(folders["logs_dir"]) / "_tracker.log",
         access_log=Path(path) if (path := _unless_none("ACCESS_LOG")) else None,
@@ -67,6 +64,7 @@ def _rules(silence: float) -> Rules:
         _one_of("RANKING", STRATEGIES),
         constants["RANKING_HALF_LIFE"],
         _one_of("REQUIRE_CLAIM", ("0", "1")) == "1",
+        constants["MAX_NODES_PER_ADDRESS"],
     )
 
 
@@ -94,20 +92,21 @@ def _names(name: str) -> frozenset[str]:
 def make_storage(settings: TrackerSettings) -> Storage:
     """The storage that the settings name, not opened yet."""
     if settings.storage == "memory":
-        return InProcess(settings.rules)
+        return MemoryStorage(settings.rules)
     if settings.storage == "redis":
         return _redis_store(settings)
-    return InProcess(settings.rules, FolderKeeper(settings.folder, settings.save_interval, settings.durable))
+    durability = GroupCommit(settings.folder, settings.save_interval, settings.durable)
+    return MemoryStorage(settings.rules, durability)
 
 
 def _redis_store(settings: TrackerSettings) -> Storage:
     try:  # redis-py is optional
-        from tracker.storage.redis_store import RedisStore
+        from tracker.storage.redis import RedisStorage
     except ImportError:
         raise SettingError(
             "setting TRACKER_STORAGE='redis': redis-py is missing: pip install -r requirements-redis.txt"
         ) from None
-    return RedisStore(settings.rules, settings.redis_url)
+    return RedisStorage(settings.rules, settings.redis_url)
 
 
 def make_service(settings: TrackerSettings, storage: Storage | None = None) -> TrackerService:

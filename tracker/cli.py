@@ -16,11 +16,11 @@ from types import FrameType
 from common.errors import LocalFault, SettingError, SwarmError
 from common.logs import log, send_log_to
 from configs import CFG
-from tracker import upkeep
 from tracker.bootstrap import make_service, settings_from_configs, start
 from tracker.log_queue import LogQueue
 from tracker.service import TrackerService
 from tracker.settings import TrackerSettings
+from tracker.storage import admin
 from tracker.web.server import WebServer, listening_socket
 
 SIGNAL_POLL = 0.2  # seconds; on Windows a signal is seen only between waits
@@ -30,8 +30,8 @@ UNSHOWN_EVENTS = ("UPDATE", "tracker ")  # beginnings of log lines that do not g
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tracker until SIGINT or SIGTERM, or a command on its records; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] and words[0] in upkeep.COMMANDS:
-        return upkeep.main(words, Path(CFG["directory"]["tracker_db_dir"]))
+    if words[:1] and words[0] in admin.COMMANDS:
+        return admin.main(words, Path(CFG["directory"]["tracker_db_dir"]))
     options = _options(words[1:] if words[:1] == ["serve"] else words)
     stop = threading.Event()
     _on_signals(lambda number, frame: stop.set())

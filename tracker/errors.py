@@ -43,6 +43,11 @@ def too_many_files(limit: int, silence: float) -> RateLimited:
     return RateLimited(f"a node may serve {limit} files", silence)
 
 
+def too_many_nodes(limit: int, silence: float) -> RateLimited:
+    """No more nodes from this client address."""
+    return RateLimited(f"your address has {limit} nodes already", silence)
+
+
 def not_itself() -> MessageError:
     """A receipt of a node for itself."""
     return MessageError("owner: a claimed node cannot credit itself", "owner")

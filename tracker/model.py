@@ -1,60 +1,87 @@
-"""The tracker's values: requests to the rules, results, records that outlive a restart. All frozen."""
+"""The tracker's values: requests to the rules, their results, and the records that outlive a restart.
+
+All are frozen. Those of which a tracker holds hundreds of thousands are named tuples, which are made faster
+and need less memory than dataclasses.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from common.addresses import Addr
 from common.messages import OwnedFile, OwnerEntry
 
 MAX_NODES = 100_000
-MAX_UNCLAIMED = 75_000  # of these without a claim: forged ids cannot take the room of those who claim theirs
+MAX_UNCLAIMED = 75_000  # nodes without a claim: forged ids leave room for nodes that claim theirs
 MAX_OWNERSHIPS = 1_000_000  # (node, file) pairs
 MAX_FILES_PER_NODE = 10_000
 MAX_RECEIPTS_PER_PAIR = 16  # receipts of one reporter that count for one owner
 MAX_CREDIT_PER_PAIR = 1 << 30  # bytes of one reporter that count for one owner
-MAX_PAIRS = 1024  # reporters that an owner's receipts are told apart by; all later ones count as one
+MAX_REPORTERS = 1024  # reporters of one owner that are counted apart; all later ones share one total
+OTHER_REPORTERS = -1  # the node id under which that shared total is kept
+
+Result = TypeVar("Result", covariant=True)
+
+
+# ---- requests
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What one may set of the rules."""
+    """The settings of the rules."""
 
-    silence: float = 22.0  # seconds until an unheard node is gone, as long as nothing is stretched by load
-    interval: float = 11.0  # seconds between heartbeats, as long; two at least fit into ``silence``
+    silence: float = 22.0  # seconds without a heartbeat until a node is removed; load may stretch it
+    interval: float = 11.0  # seconds between heartbeats, at most half of ``silence``; load may stretch it
     ranking: str = "uploads"  # a name in ``tracker.ranking.STRATEGIES``
-    half_life: float = 600.0  # seconds until an upload counts half; ranking "rate"
-    require_claim: bool = False  # whether only who has a secret may REGISTER, OWN, UPDATE and EXIT
+    half_life: float = 600.0  # seconds until an upload counts half (ranking "rate")
+    require_claim: bool = False  # only nodes with a secret may REGISTER, OWN, UPDATE and EXIT
+    nodes_per_address: int = 5000  # nodes that one client address may keep in
 
 
 @dataclass(frozen=True)
 class Caller:
-    """In whose name a request is made."""
+    """The node that makes a request, and what it shows for it."""
 
     node_id: int
-    addr: Addr | None = None  # where it says it lives; NEED, UPDATE and EXIT need not say
-    proof: str | None = None  # hex SHA-256 of the secret that was shown with the request; None: none was
+    addr: Addr | None = None  # where it says that it serves; NEED, UPDATE and EXIT need not say it
+    proof: str | None = None  # hex SHA-256 of the secret that came with the request
+    home: str | None = None  # the client address that the request came from, see ``client_prefix``
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The content of an UPDATE: ``owner`` delivered ``bytes``. Without owner: the caller uploaded once."""
+
+    filename: str
+    owner: int | None = None
+    info_hash: str | None = None
+    bytes: int | None = None  # verified bytes
+    number: int | None = None  # must grow with each receipt of a reporter; else it is a repetition
+
+
+# ---- results
 
 
 @dataclass(frozen=True)
 class Registered:
     """After REGISTER."""
 
-    known: bool  # whether there was a record of the node
-    files: int  # that it is known to serve
-    claimed: bool  # whether the node_id belongs to a secret now
-    granted: bool = False  # whether it does so since this request: to the secret that was to own it
+    known: bool  # the tracker had a record of the node
+    files: int  # that the node is known to serve
+    claimed: bool  # the node_id belongs to a secret now
+    granted: bool = False  # it belongs to it since this request
 
 
 @dataclass(frozen=True)
 class Announced:
     """After OWN."""
 
-    known: bool  # whether there was a record of the node
-    files: int  # that it is known to serve now
-    news: tuple[OwnedFile, ...] = ()  # those that were not known, or were known to be otherwise
-    claimed: bool = False  # whether the node_id belongs to a secret now
+    known: bool  # the tracker had a record of the node
+    files: int  # that the node is known to serve now
+    news: tuple[OwnedFile, ...] = ()  # files that are new or described differently than before
+    claimed: bool = False  # the node_id belongs to a secret now
 
 
 @dataclass(frozen=True)
@@ -63,53 +90,42 @@ class Found:
 
     owners: tuple[OwnerEntry, ...] = ()  # best first
     total: int = 0  # owners there are
-    filename: str | None = None  # as the best calls it; None if there is none
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What an UPDATE says: ``owner`` delivered ``bytes`` verified bytes; without owner: "I uploaded once"."""
-
-    filename: str
-    owner: int | None = None
-    info_hash: str | None = None
-    bytes: int | None = None
-    number: int | None = None  # larger than the reporter's last one, or it is a repetition
+    filename: str | None = None  # as the best owner calls the file
 
 
 @dataclass(frozen=True)
 class Credited:
     """After UPDATE."""
 
-    node_id: int  # whose uploads these are
-    uploads: int  # that are shown of it now
-    counted: bool  # False: a repetition, or beyond what one may bring another
+    node_id: int  # the credited node
+    uploads: int  # that NEED shows of it now
+    counted: bool  # False: a repetition, or more than a reporter can give
 
 
 @dataclass(frozen=True)
-class Gone:
-    """A node that fell silent."""
+class ExpiredNode:
+    """A node that was removed because it was silent."""
 
     node_id: int
     addr: Addr
 
 
 @dataclass(frozen=True)
-class Swept:
-    """After a sweep."""
+class ExpiryResult:
+    """After a look at the deadlines."""
 
-    wait: float  # seconds after which to sweep again, so as to miss no deadline
-    gone: tuple[Gone, ...] = ()
-    stood_still: float = 0.0  # seconds for which the tracker itself was stopped; then nobody is gone
+    wait: float  # seconds until the next deadline
+    gone: tuple[ExpiredNode, ...] = ()
+    suspended_for: float = 0.0  # seconds for which the tracker itself was stopped; then no node is removed
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How much there is."""
+    """How much the tracker knows."""
 
     nodes: int = 0
-    claimed: int = 0  # of the nodes: those whose number belongs to a secret
-    files: int = 0  # file names that somebody owns
+    claimed: int = 0  # nodes whose node_id belongs to a secret
+    files: int = 0  # file names with an owner
     owned: int = 0  # (node, file) pairs
 
 
@@ -126,7 +142,7 @@ class NodeView:
 
 @dataclass(frozen=True)
 class SwarmView:
-    """A file that somebody has, for people and for metrics."""
+    """A file and its numbers of owners, for people and for metrics."""
 
     filename: str  # as one of its owners calls it
     info_hash: str | None
@@ -135,74 +151,82 @@ class SwarmView:
     partial: int  # owners of a part
 
 
-# ---- what outlives a restart
-
-FileKey = tuple[str, str]
-"""(info hash, "") where the hash is known, else ("", file name)."""
-
-Owners = tuple[OwnedFile, list[int]]
-"""A file, and the node ids of those who own just this (its name, hash and size; whole or in part)."""
+# ---- records
 
 
-def file_key(filename: str | None, info_hash: str | None) -> FileKey:
-    """What tells a file from others: two of one name and different content have different info hashes."""
-    return (info_hash, "") if info_hash else ("", filename or "")
+def file_key(filename: str | None, info_hash: str | None) -> str:
+    """What identifies a file: its info hash, or ":" and its name where the hash is unknown."""
+    return info_hash or f":{filename}"
 
 
-@dataclass(frozen=True)
-class Pair:
+class NodeRecord(NamedTuple):
+    """What outlives a restart of a node. When it was heard last does not."""
+
+    node_id: int
+    addr: Addr
+    secret: str | None = None  # hex SHA-256 of the secret that owns the node_id; None: unclaimed
+    home: str | None = None  # the client address that brought the node in
+    uploads: int = 0  # unverified: the report's plain UPDATEs
+    receipts: int = 0  # verified uploads that counted
+    credit: int = 0  # bytes that the receipts were for
+    score: float = 0.0  # decayed uploads, as of ``scored_at``
+    scored_at: float = 0.0  # seconds since 1970
+    last_receipt: int = 0  # number of the last receipt that this node gave
+    reporters: int = 0  # that gave this node receipts; each has a ``ReporterTotal``
+
+    @property
+    def shown(self) -> int:
+        """Uploads as NEED shows them."""
+        return self.receipts + self.uploads
+
+
+class ReporterTotal(NamedTuple):
     """What one reporter's receipts have brought an owner so far."""
 
-    reporter: int  # node id
+    owner: int  # node id
+    reporter: int  # node id, or OTHER_REPORTERS
     receipts: int
     credit: int  # bytes
 
 
-class NodeRecord(NamedTuple):
-    """What outlives a restart of a node's entry: its place, identity and merits, not when it was heard.
-
-    A named tuple, because a tracker that starts makes a hundred thousand of them.
-    """
-
-    node_id: int
-    addr: Addr
-    uploads: int = 0  # the report's plain UPDATEs
-    score: float = 0.0  # decayed uploads, as of the moment of recording
-    secret: str | None = None  # hex SHA-256 of the secret that owns the node_id; None: unclaimed
-    receipts: int = 0  # that counted
-    credit: int = 0  # bytes that they were for
-    last_receipt: int = 0  # the number of the last one that this node gave
-    pairs: tuple[Pair, ...] = ()
-
-
-@dataclass(frozen=True)
-class NodeJoined:
-    """A node is in, and owns nothing: whatever was known of the node_id before is over."""
-
-    node: NodeRecord
-
-
-@dataclass(frozen=True)
-class NodeChanged:
-    """All that is recorded of a node but its ``pairs``, which stay, with ``pair`` added or replaced."""
-
-    node: NodeRecord  # its ``pairs`` are empty and mean nothing
-    pair: Pair | None = None
-
-
-@dataclass(frozen=True)
-class FilesOwned:
-    """A node owns these files, or owns them differently than before (the whole file now, another name)."""
+class FilesOwned(NamedTuple):
+    """Files that a node owns, or describes differently than before. Its other files stay."""
 
     node_id: int
     files: tuple[OwnedFile, ...]
 
 
-@dataclass(frozen=True)
-class NodeLeft:
-    """A node is gone, with all it owned."""
+class NodeLeft(NamedTuple):
+    """A node is gone, with its files and totals."""
 
     node_id: int
 
 
-Change = NodeJoined | NodeChanged | FilesOwned | NodeLeft
+Write = NodeRecord | FilesOwned | ReporterTotal | NodeLeft
+"""A change to the records. It is absolute (the new state, not a difference), so applying it twice does no
+harm."""
+
+Owners = tuple[OwnedFile, list[int]]
+"""A file, and the node ids that own it in just this description."""
+
+
+# ---- transactions
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The records that a request names: a storage loads these before the rules decide."""
+
+    caller: Caller
+    owner: int | None = None  # UPDATE: the credited node, if it is another; ``files`` are this node's
+    files: Sequence[str] = ()  # file keys of the owner, or of the caller if there is no owner
+    heartbeat: bool = False  # most such requests are signs of life and nothing else
+
+
+@dataclass(frozen=True)
+class Decision(Generic[Result]):
+    """What the rules make of a request."""
+
+    result: Result
+    writes: Sequence[Write] = ()
+    heard: bool = False  # the request is a sign of life of the caller

@@ -1,13 +1,13 @@
 """Which owners are best: named strategies, pure, chosen by a name in STRATEGIES.
 
-A strategy gives each node a rank, the lower the better, that only changes when what is known of the node's
-merits does: neither with time nor with what other nodes do. So owners can be kept in order, and the best
-few of a hundred thousand are the first few of a list.
+A strategy gives each node a rank, a float; the lower the better. A rank changes only when the node's own
+record does, neither with time nor with other nodes. So a storage can keep owners in order of rank, and the
+best few of a hundred thousand are the first few of a list.
 
-What counts is proven by receipts: they come from nodes with a secret, and of each only so much. The plain
-column, which anybody can raise for anybody, decides among those who have proven equally much. Among equals
-there is an order, too, the same for all files but no merit: a number made from the node_id. (Whoever was
-heard last came first once; that changes with every heartbeat, and sent all nodes to whoever called last.)
+Verified uploads (receipts) rank first: they come from nodes with a secret, and each reporter can give only a
+bounded number. Unverified uploads, which any client can raise, decide among nodes with equally many receipts.
+Nodes of equal rank are ordered by ``tie_break``, a hash of the node id. The order of equals must not depend
+on heartbeats: then all clients would be sent to the node that called last.
 """
 
 from __future__ import annotations
@@ -17,25 +17,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-Rank = tuple[float, ...]
+MAX_UNVERIFIED = 2.0**38  # uploads told apart; receipts are at most 2**14, and a float has 53 bits
+UNPROVEN = 2.0**36  # more than log2(score) + seconds since 1970 / half-life can be
+TIES = 1 << 20  # values of ``tie_break``
 
 
 class Merits(Protocol):
-    """What a strategy may look at."""
+    """What a strategy may look at, of a ``NodeRecord``."""
 
-    uploads: int  # that were claimed for an unclaimed node, by itself or others: the report's UPDATE
-    receipts: int  # that counted: uploads confirmed by who received them
-    credit: int  # bytes that the receipts were for
-    score: float  # receipts, or uploads as long as there is none, decayed; as of ``scored_at``
-    scored_at: float  # monotonic seconds
+    @property
+    def uploads(self) -> int:
+        """Unverified uploads of an unclaimed node."""
+
+    @property
+    def receipts(self) -> int:
+        """Uploads that their receivers confirmed."""
+
+    @property
+    def credit(self) -> int:
+        """Bytes that the receipts were for."""
+
+    @property
+    def score(self) -> float:
+        """Decayed receipts (unverified uploads while there is no receipt), as of ``scored_at``."""
+
+    @property
+    def scored_at(self) -> float:
+        """Seconds since 1970."""
 
 
 @dataclass(frozen=True)
 class Strategy:
     """A way to rank owners."""
 
-    rank: Callable[[Merits, float], Rank]  # of merits and a half-life (seconds)
-    drawn: bool = False  # whether owners are drawn by lot instead of taken in order
+    rank: Callable[[Merits, float], float]  # of merits and a half-life (seconds)
+    drawn: bool = False  # owners are drawn at random instead of taken in order
 
 
 def decayed(score: float, seconds: float, half_life: float) -> float:
@@ -43,30 +59,36 @@ def decayed(score: float, seconds: float, half_life: float) -> float:
     return float(score * 0.5 ** (max(seconds, 0.0) / half_life))
 
 
-def by_uploads(node: Merits, half_life: float) -> Rank:
-    """The course report's: most uploads first; proven ones before plain ones."""
-    return -node.receipts, -node.uploads
+def by_uploads(node: Merits, half_life: float) -> float:
+    """The course report's order: most uploads first, verified ones before unverified ones."""
+    return -(node.receipts * MAX_UNVERIFIED + min(node.uploads, MAX_UNVERIFIED - 1))
 
 
-def by_bytes(node: Merits, half_life: float) -> Rank:
-    """Most bytes first, proven ones only: an upload of a whole lecture is more than one of a page."""
-    return (-node.credit,)
+def by_bytes(node: Merits, half_life: float) -> float:
+    """Most verified bytes first: an upload of a whole lecture counts more than one of a page."""
+    return -float(node.credit)
 
 
-def by_rate(node: Merits, half_life: float) -> Rank:
-    """Most uploads lately first: who was generous last week stands behind who is generous now.
+def by_rate(node: Merits, half_life: float) -> float:
+    """Most uploads lately first: last week's uploads count less than today's.
 
-    All scores decay alike, so which of two is larger does not change with time: as good as the scores now
-    are those that both would have had at time 0, of which the logarithm is a number of handy size.
+    All scores decay alike, so which of two is larger does not change with time. Compared is therefore what
+    each score would have been at time 0, as a logarithm.
     """
     if node.score <= 0:
-        return 2, 0.0
-    return 0 if node.receipts else 1, -(math.log2(node.score) + node.scored_at / half_life)
+        return 2 * UNPROVEN
+    unproven = 0.0 if node.receipts else UNPROVEN
+    return unproven - (math.log2(node.score) + node.scored_at / half_life)
 
 
-def alike(node: Merits, half_life: float) -> Rank:
-    """Nobody is better than anybody."""
-    return ()
+def alike(node: Merits, half_life: float) -> float:
+    """All nodes are equally good."""
+    return 0.0
+
+
+def tie_break(node_id: int, salt: int) -> int:
+    """The place of a node among those of equal rank: it differs between trackers, by their ``salt``."""
+    return (node_id * 647543 + salt) % TIES
 
 
 STRATEGIES: dict[str, Strategy] = {

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from common.addresses import Addr
 from common.logs import log
 from common.messages import Exit, Need, NeedAnswer, Own, Register, RegisterAnswer, Update
+from tracker import rules
 from tracker.auth import ANONYMOUS, Credentials, SwarmKey, digest, new_secret
 from tracker.errors import where
 from tracker.heartbeat import Rate, interval_factor
-from tracker.model import Caller, Counts, Receipt, Rules, SwarmView
+from tracker.model import Caller, Counts, Keys, Receipt, Rules, SwarmView, file_key
 from tracker.storage.base import Storage
 
 LOOK_AGAIN = 1.0  # seconds for which a count of all nodes is good enough to set the pace
@@ -67,7 +69,10 @@ class TrackerService:
         wants = secret is not None and (request.claim or self._rules.require_claim)
         claim = digest(secret) if secret is not None and wants else None
         interval = self._heartbeat_interval()  # first: the deadline that goes with it is given with the next
-        decided = self._storage.register(Caller(request.node_id, request.addr, by.proof), claim)
+        caller = _caller(request.node_id, request.addr, by)
+        decided = self._storage.transact(
+            Keys(caller, heartbeat=True), lambda view: rules.register(view, caller, claim)
+        )
         if not decided.known or decided.granted:
             with_secret = ", claimed" if decided.granted else ""
             log(f"REGISTER node {request.node_id} at {where(request.addr)}{with_secret}")
@@ -77,7 +82,9 @@ class TrackerService:
     def add_file_owner(self, request: Own, by: Credentials = ANONYMOUS) -> dict[str, Any]:
         """OWN: a node serves files."""
         self._begin(by)
-        decided = self._storage.own(Caller(request.node_id, request.addr, by.proof), request.files)
+        caller = _caller(request.node_id, request.addr, by)
+        keys = Keys(caller, files=[file_key(file.filename, file.info_hash) for file in request.files])
+        decided = self._storage.transact(keys, lambda view: rules.own(view, caller, request.files))
         if decided.news:
             news = decided.news
             what = repr(news[0].filename) if len(news) == 1 else f"{len(news)} files"
@@ -87,8 +94,8 @@ class TrackerService:
     def search_file(self, request: Need, by: Credentials = ANONYMOUS) -> NeedAnswer:
         """NEED: who has a file, best first."""
         self._begin(by)
-        caller = Caller(request.node_id, request.addr, by.proof)
-        found = self._storage.need(caller, request.filename, request.info_hash, self._max_results)
+        caller = _caller(request.node_id, request.addr, by)
+        found = self._storage.search(caller, request.filename, request.info_hash, self._max_results)
         filename = request.filename or found.filename
         log(f"NEED node {request.node_id}: {filename or request.info_hash!r}, owners: {found.total}")
         return NeedAnswer(request.node_id, filename, found.owners)
@@ -96,8 +103,10 @@ class TrackerService:
     def update_db(self, request: Update, by: Credentials = ANONYMOUS) -> dict[str, Any]:
         """UPDATE: a node has uploaded, by its own word or by a receipt."""
         self._begin(by)
+        caller = _caller(request.node_id, request.addr, by)
         receipt = Receipt(request.filename, request.owner, request.info_hash, request.bytes, request.receipt)
-        decided = self._storage.update(Caller(request.node_id, request.addr, by.proof), receipt)
+        keys = Keys(caller, request.owner, [file_key(request.filename, request.info_hash)])
+        decided = self._storage.transact(keys, lambda view: rules.update(view, caller, receipt))
         if decided.counted:
             log(f"UPDATE node {decided.node_id}: {request.filename!r}, uploads: {decided.uploads}")
         return {"status": "Database updated", "uploads": decided.uploads, "counted": decided.counted}
@@ -105,19 +114,20 @@ class TrackerService:
     def remove_node(self, request: Exit, by: Credentials = ANONYMOUS) -> dict[str, Any]:
         """EXIT: a node leaves. One that is not in has left already, which is as good."""
         self._begin(by)
-        if self._storage.exit(Caller(request.node_id, request.addr, by.proof)):
+        caller = _caller(request.node_id, request.addr, by)
+        if self._storage.transact(Keys(caller), lambda view: rules.leave(view, caller)):
             log(f"EXIT node {request.node_id}")
         return {"status": "Node removed"}
 
     def sweep(self) -> float:
         """Remove the nodes that fell silent; seconds after which to look again, so as to miss no deadline."""
-        swept = self._storage.sweep()
-        if swept.stood_still:
-            log(f"this tracker stood still for {swept.stood_still:.1f} s; all nodes get a new deadline")
-        for node in swept.gone:
+        expiry = self._storage.expire()
+        if expiry.suspended_for:
+            log(f"this tracker stood still for {expiry.suspended_for:.1f} s; all nodes get a new deadline")
+        for node in expiry.gone:
             silence = f"silent for {self._storage.silence:g} s"
             log(f"removed node {node.node_id} at {where(node.addr)}: {silence}")
-        return swept.wait
+        return expiry.wait
 
     def overview(self, limit: int) -> dict[str, Any]:
         """How much there is, and up to ``limit`` of the nodes."""
@@ -172,3 +182,7 @@ class TrackerService:
         with self._lock:
             self._interval = self._rules.interval * factor
             return self._interval
+
+
+def _caller(node_id: int, addr: Addr | None, by: Credentials) -> Caller:
+    return Caller(node_id, addr, by.proof, by.remote)

@@ -23,7 +23,6 @@ class WebSettings:
     allowed_hosts: frozenset[str] = frozenset()  # names that a Host header may have, in lower case
     trusted_proxies: frozenset[str] = frozenset()  # addresses whose X-Forwarded-For is believed
     limits: Limits = Limits()
-    silence: float = 22.0  # seconds for which a node stays in without a request; the same as in Rules
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
     python -m bench.tracker.kills --kills 1000
 
 Each worker is a few nodes that own, upload and leave as fast as they are answered, and remembers what it was
-told. Then the process is killed, the folder is read as it lies, and compared; and the next tracker
-starts in it and goes on. A request that was not answered may be in or not, whole or not at all.
+told. Then the process is killed, a copy of its database is read and compared, and the next tracker starts on
+the database itself and goes on. A request that was not answered may be in or not, whole or not at all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,8 +30,7 @@ from typing import Any
 from bench import report
 from bench.judging import Figure, at_most, exit_code
 from bench.tracker.effort import FULL, Effort
-from tracker.storage.disk import SystemDisk
-from tracker.storage.reading import read_folder
+from tracker.storage.sqlite import DATABASE, open_database
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -157,8 +157,13 @@ def kill_often(folder: Path, kills: int, seed: int, workers: int = 8, longest: f
 
 
 def found_in(folder: Path) -> dict[int, Known]:
-    """What a tracker would find."""
-    contents = read_folder(SystemDisk(), folder)
+    """What a tracker would find, in a copy of the database: the next one recovers what lies there itself."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
+        for path in folder.glob(f"{DATABASE}*"):
+            shutil.copy(path, copy)
+        database = open_database(Path(copy))
+        contents = database.load()
+        database.close()
     files: dict[int, set[str]] = {node.node_id: set() for node in contents.nodes}
     for file, node_ids in contents.owned:
         for node_id in node_ids:

@@ -55,7 +55,7 @@ BY_NAME: dict[str, Measure] = {  # in the table's order
     "million": throughput.million,
     "own": durability.own,
     "start": durability.start,
-    "snapshot": durability.snapshot,
+    "export": durability.export,
     "threads": durability.threads,
     "pollers": pollers.pollers,
     "herd": herd.lost_tracker,

@@ -24,6 +24,7 @@ import psutil
 from bench import report
 from bench.judging import Bound, Figure, exit_code
 from bench.processes import ROOT
+from bench.tracker.direct import own, register, update
 from bench.tracker.effort import FULL, Effort
 from bench.tracker.kills import tracker_in
 from bench.tracker.several import on_redis, redis_running
@@ -31,7 +32,7 @@ from bench.wsgi import WARM_UP, load
 from common.messages import OwnedFile
 from faults.redis_server import RedisServer
 from tracker.model import Caller, Receipt, Rules
-from tracker.storage.redis_store import RedisStore
+from tracker.storage.redis import RedisStorage
 
 LOADERS = 2  # processes that make the load
 CORES = 2 + LOADERS + 1  # that two trackers, the load and Redis keep busy
@@ -127,19 +128,19 @@ def memory(effort: Effort = FULL) -> Iterator[Figure]:
     with redis_running(*UNSYNCED) as server:
         for nodes in effort.redis_nodes:
             server.client.flushall()
-            store = RedisStore(FOR_EVER, server.url)
+            store = RedisStorage(FOR_EVER, server.url)
             store.open()
             yield from _filled(server, store, nodes)
             store.close()
 
 
-def _filled(server: RedisServer, store: RedisStore, nodes: int) -> Iterator[Figure]:
+def _filled(server: RedisServer, store: RedisStorage, nodes: int) -> Iterator[Figure]:
     empty = _used(server)
     begin = time.perf_counter()
-    _in_threads(lambda n: store.register(_node(n), _node(n).proof), range(nodes))
+    _in_threads(lambda n: register(store, _node(n), _node(n).proof), range(nodes))
     bare = _used(server)
     files = max(nodes * FILES // 100, 1)
-    _in_threads(lambda n: store.own(_node(n), _files(n, files)), range(nodes))
+    _in_threads(lambda n: own(store, _node(n), _files(n, files)), range(nodes))
     full = _used(server)
     seconds = time.perf_counter() - begin
     about = f"{nodes:,} nodes"
@@ -153,12 +154,12 @@ def need(effort: Effort = FULL) -> Iterator[Figure]:
     """The storage alone: one caller, one request after the other."""
     owners = effort.redis_owners
     with redis_running(*UNSYNCED) as server:
-        store = RedisStore(FOR_EVER, server.url)
+        store = RedisStorage(FOR_EVER, server.url)
         store.open()
         file = OwnedFile("lecture.mp4", "ab" * 20, 9)
-        _in_threads(lambda n: store.own(_node(n), [file]), range(owners))
+        _in_threads(lambda n: own(store, _node(n), [file]), range(owners))
         for n in range(0, owners - 1, 7):
-            store.update(_node(n + 1), Receipt(file.filename, n, file.info_hash, 1, 1))
+            update(store, _node(n + 1), Receipt(file.filename, n, file.info_hash, 1, 1))
         server.client.config_resetstat()
         times = sorted(_timed_need(store, n, file, owners) for n in range(CALLS))
         in_redis = server.client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"] / 1e3
@@ -168,9 +169,9 @@ def need(effort: Effort = FULL) -> Iterator[Figure]:
     yield Figure(f"NEED on Redis, {owners:,} owners: p99", 1e3 * times[CALLS * 99 // 100], "ms")
 
 
-def _timed_need(store: RedisStore, number: int, file: OwnedFile, owners: int) -> float:
+def _timed_need(store: RedisStorage, number: int, file: OwnedFile, owners: int) -> float:
     begin = time.perf_counter()
-    found = store.need(_node(number), None, file.info_hash, BEST)
+    found = store.search(_node(number), None, file.info_hash, BEST)
     seconds = time.perf_counter() - begin
     assert found.total == owners and len(found.owners) == BEST
     return seconds

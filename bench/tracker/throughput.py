@@ -30,13 +30,14 @@ from bench import report
 from bench.judging import Bound, Figure, at_least, at_most, exit_code
 from bench.processes import ROOT
 from bench.tracker.clients import HOST, Body, Load, load
+from bench.tracker.direct import own
 from bench.tracker.effort import FULL, Effort
 from common.messages import OwnedFile
 from tracker.bootstrap import make_service
 from tracker.model import Caller, Rules
 from tracker.rate_limits import Limits
 from tracker.settings import TrackerSettings, WebSettings
-from tracker.storage.memory import InProcess
+from tracker.storage.memory import MemoryStorage
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
 
@@ -46,10 +47,10 @@ FEW, MANY = 5, 9  # files of a node: half a million ownerships, and nearly the m
 CROWDED = "c" * 40  # info hash of the file that half of the nodes own
 CALM = Rules(silence=3600.0)  # nobody falls silent meanwhile
 PROGRAM = (sys.executable, "-m", "bench.tracker.throughput")
-UNLIMITED = WebSettings(limits=Limits(1e9, 1e9, 1 << 30))
+UNLIMITED = WebSettings(limits=Limits(1e9, 1e9))
 
 
-def fill(storage: InProcess, ids: range, each: int, crowd_size: int) -> None:
+def fill(storage: MemoryStorage, ids: range, each: int, crowd_size: int) -> None:
     """So many files for each node; the ids below ``crowd_size`` own one and the same, among others."""
     rng = random.Random(1)
     crowd = OwnedFile("lecture.mp4", CROWDED, 1 << 30)
@@ -58,7 +59,7 @@ def fill(storage: InProcess, ids: range, each: int, crowd_size: int) -> None:
         caller = Caller(node_id, addr, proof=f"{node_id:064x}")
         numbers = rng.sample(range(FILES), each - (node_id < crowd_size))
         files = [OwnedFile(f"file-{number}", f"{number:040x}", 1 << 20) for number in numbers]
-        storage.own(caller, [crowd, *files] if node_id < crowd_size else files)
+        own(storage, caller, [crowd, *files] if node_id < crowd_size else files)
 
 
 def constant() -> Flask:
@@ -76,7 +77,7 @@ def constant() -> Flask:
 
 def tracker(nodes: int) -> Flask:
     """The tracker with so many nodes in memory."""
-    storage = InProcess(CALM)
+    storage = MemoryStorage(CALM)
     storage.open()
     fill(storage, range(nodes), 2, nodes // 2)
     settings = TrackerSettings(rules=CALM, storage="memory", web=UNLIMITED)
@@ -166,27 +167,35 @@ class TimedLock:
         self._taken = 0.0
         self.longest = 0.0  # seconds
 
-    def __enter__(self) -> None:
+    def acquire(self) -> None:
+        """Take it."""
         self._lock.acquire()
         self._taken = time.perf_counter()
 
-    def __exit__(self, *failure: object) -> None:
+    def release(self) -> None:
+        """Release it."""
         self.longest = max(self.longest, time.perf_counter() - self._taken)
         self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *failure: object) -> None:
+        self.release()
 
 
 def sweep(effort: Effort = FULL) -> Iterator[Figure]:
     """All nodes with two files each are in, and one of a hundred falls silent."""
     now, nodes, silent = [0.0], effort.nodes, effort.nodes // 100
-    storage = InProcess(Rules(silence=1000.0), clock=lambda: now[0])
+    storage = MemoryStorage(Rules(silence=1000.0), clock=lambda: now[0])
     storage.open()
     fill(storage, range(silent), 2, nodes // 2)
     now[0] = 500.0
     fill(storage, range(silent, nodes), 2, nodes // 2)
-    now[0] += storage.sweep().wait
+    now[0] += storage.expire().wait
     lock = storage._lock = TimedLock()  # type: ignore[assignment]
     begin = time.perf_counter()
-    swept = storage.sweep()
+    swept = storage.expire()
     seconds = time.perf_counter() - begin
     note = f"{nodes:,} nodes, {len(swept.gone):,} expired"
     yield Figure("sweep", seconds * 1e3, "ms", bounds=at_most(10), note=note)
@@ -205,7 +214,7 @@ class Grown:
 
 def grow(nodes: int, each: int) -> Grown:
     """Fill a tracker in this process, which should be a new one: what it ever had counts."""
-    storage = InProcess(CALM)
+    storage = MemoryStorage(CALM)
     storage.open()
     empty = resident()
     fill(storage, range(nodes), 1, nodes // 2)

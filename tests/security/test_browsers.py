@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.settings import WebSettings
-from tracker.storage.memory import InProcess
+from tracker.storage.memory import MemoryStorage
 from tracker.web.app import create_app
 from tracker.web.origin_check import is_json, refusal
 
@@ -25,7 +25,7 @@ JSON = "application/json"
 
 @pytest.fixture
 def client() -> FlaskClient:
-    service = TrackerService(InProcess(Rules()), Rules())
+    service = TrackerService(MemoryStorage(Rules()), Rules())
     settings = WebSettings(allowed_hosts=frozenset({"tracker.uni.example"}))
     return create_app(service, settings).test_client()
 

@@ -15,7 +15,7 @@ import requests
 
 from tracker.model import Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import InProcess
+from tracker.storage.memory import MemoryStorage
 from tracker.web import middleware
 from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
@@ -66,7 +66,7 @@ def shown(url: str, profile: Path, *more: str) -> str:
 
 
 def application() -> Any:
-    service = TrackerService(InProcess(Rules()), Rules())
+    service = TrackerService(MemoryStorage(Rules()), Rules())
     return create_app(service)
 
 

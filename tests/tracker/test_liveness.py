@@ -10,7 +10,7 @@ from common.messages import Own, OwnedFile, Register
 from tracker.liveness import Liveness
 from tracker.model import Counts, Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import InProcess
+from tracker.storage.memory import MemoryStorage
 
 PATIENCE = 20.0  # seconds
 
@@ -41,7 +41,7 @@ def test_it_sweeps_at_once_and_then_whenever_it_was_told_to() -> None:
 
 def test_a_silent_node_goes_by_itself_while_one_that_calls_stays() -> None:
     rules = Rules(silence=1.0, interval=0.5)
-    storage = InProcess(rules)
+    storage = MemoryStorage(rules)
     service = TrackerService(storage, rules)
     liveness = Liveness(service)
     liveness.start()

@@ -12,10 +12,10 @@ import pytest
 from common.errors import MessageError, NodeConflict, StorageFault, StorageFull, StorageReadOnly
 from common.messages import Exit, Need, Own, OwnedFile, Register, Update
 from tests.tracker.storage.notebook import Notebook
-from tracker.model import Change, Counts, Rules
+from tracker.model import Counts, Rules, Write
 from tracker.service import TrackerService
-from tracker.storage.base import Keeper
-from tracker.storage.memory import InProcess
+from tracker.storage.base import Durability
+from tracker.storage.memory import MemoryStorage
 
 A, B, C = (("127.0.0.1", port) for port in (4001, 4002, 4003))
 SILENCE = 22.0
@@ -35,15 +35,15 @@ class Clock:
 class Tracker:
     """A service on a virtual clock; ``restart`` makes another one on the same records."""
 
-    def __init__(self, keeper: Keeper | None = None, max_results: int = 50, **rules: Any) -> None:
+    def __init__(self, kept: Durability | None = None, max_results: int = 50, **rules: Any) -> None:
         self.clock = Clock()
         self.rules = Rules(**{"silence": SILENCE, "half_life": 100.0, **rules})
-        self.keeper = keeper or Notebook()
+        self.kept = kept or Notebook()
         self.max_results = max_results
         self.restart()
 
     def restart(self) -> None:
-        self.storage = InProcess(self.rules, self.keeper, self.clock, random.Random(1))
+        self.storage = MemoryStorage(self.rules, self.kept, self.clock, random.Random(1))
         self.service = TrackerService(
             self.storage, self.rules, max_results=self.max_results, clock=self.clock
         )
@@ -227,35 +227,35 @@ class Ordered(Notebook):
         if self.fault:
             raise self.fault
 
-    def note(self, changes: Sequence[Change]) -> int:
-        self.happened.append("note")
-        return super().note(changes)
+    def append(self, writes: Sequence[Write]) -> int:
+        self.happened.append("append")
+        return super().append(writes)
 
-    def wait(self, ticket: int) -> None:
-        self.happened.append("wait")
+    def sync(self, number: int) -> None:
+        self.happened.append("sync")
 
 
 def test_it_answers_after_it_recorded_and_saves_no_heartbeat() -> None:
-    keeper = Ordered()
-    service = Tracker(keeper).service
+    kept = Ordered()
+    service = Tracker(kept).service
     service.register_node(Register(1, A))
     service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
     service.update_db(Update(1, "f"))
-    assert keeper.happened == ["note", "wait"] * 3
+    assert kept.happened == ["append", "sync"] * 3
     service.register_node(Register(1, A))
     service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
     service.search_file(Need(1, "f"))
-    assert keeper.happened == ["note", "wait"] * 3
+    assert kept.happened == ["append", "sync"] * 3
     service.remove_node(Exit(1))
-    assert keeper.happened == ["note", "wait"] * 4
+    assert kept.happened == ["append", "sync"] * 4
 
 
 @pytest.mark.parametrize("fault", [StorageFull("no room"), StorageReadOnly("a bad disk")])
 def test_what_could_not_be_kept_is_not_begun_and_all_else_goes_on(fault: StorageFault) -> None:
-    keeper = Ordered()
-    tracker = Tracker(keeper)
+    kept = Ordered()
+    tracker = Tracker(kept)
     tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))
-    before, keeper.fault = keeper.state(), fault
+    before, kept.fault = kept.state(), fault
     for request in (
         lambda: tracker.service.register_node(Register(2, B)),
         lambda: tracker.service.register_node(Register(1, A, claim=True)),
@@ -269,7 +269,7 @@ def test_what_could_not_be_kept_is_not_begun_and_all_else_goes_on(fault: Storage
     assert tracker.service.register_node(Register(1, A))["known"]
     assert tracker.service.add_file_owner(Own(1, A, (OwnedFile("f"),)))["files"] == 1
     assert tracker.service.remove_node(Exit(7)) == {"status": "Node removed"}
-    assert tracker.owners() == [(1, 0)] and keeper.state() == before
+    assert tracker.owners() == [(1, 0)] and kept.state() == before
     tracker.pass_time(SILENCE)
     assert tracker.owners() == [] and tracker.storage.counts() == Counts()
 
@@ -289,4 +289,4 @@ def test_thirty_two_threads_lose_no_upload(tracker: Tracker) -> None:
     for thread in threads:
         thread.join()
     assert tracker.owners() == [(1, 1600)]
-    assert tracker.keeper.state()[0][1].uploads == 1600
+    assert tracker.kept.state()[0][1].uploads == 1600

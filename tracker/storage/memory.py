@@ -1,9 +1,9 @@
-"""The storage in this process: the rules and their state behind one lock, and a keeper that makes it last.
+"""The storage in this process: the records behind one lock, and a ``Durability`` that makes them last.
 
-Theory of operation. The lock is held while the rules decide and while the keeper takes note, so that what is
-kept is in the order of the facts; it is not held while anybody waits for the disk. Before each request those
-whose deadline has come are removed, SLICE at a time with the lock let go in between: however many fall
-silent at once, nobody waits for long, and nobody is answered with a node whose time is up.
+The lock is held while the rules decide and while the writes are queued, so that they become durable in the
+order in which they were decided. It is not held while a request waits for the disk. Before each transaction
+the nodes past their deadline are removed, a few at a time with the lock released in between: however many
+fall silent at once, no request waits for long, and no request sees a node past its deadline.
 """
 
 from __future__ import annotations
@@ -14,285 +14,264 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from common.messages import OwnedFile
 from tracker.model import (
-    Announced,
     Caller,
-    Change,
     Counts,
-    Credited,
+    Decision,
+    ExpiredNode,
+    ExpiryResult,
     Found,
-    Gone,
+    Keys,
     NodeLeft,
     NodeRecord,
     NodeView,
     Owners,
-    Receipt,
-    Registered,
+    ReporterTotal,
     Rules,
     SwarmView,
-    Swept,
+    Write,
 )
-from tracker.nodes import Node
-from tracker.registry import Registry
-from tracker.storage.base import Keeper, Records, SnapshotSource
+from tracker.ranking import decayed
+from tracker.rules import View, is_expired, was_suspended
+from tracker.storage.base import Durability, Records, RecordSource, T
+from tracker.storage.state import State
+from tracker.swarms import Ownership
 
-Decided = TypeVar("Decided")
-
-SLICE = 24  # nodes that are removed while the lock is held
-STOPPED_FOR = 1.0  # seconds; a sweep later than this means that the tracker itself was stopped
-
-
-@dataclass(frozen=True)
-class NoRecords:
-    """Implements Records."""
-
-    nodes: Sequence[NodeRecord] = ()
-    owned: Sequence[Owners] = ()
-    remarks: Sequence[str] = ()
+EXPIRE_NODES = 24  # nodes that are removed while the lock is held
+EXPIRE_FILES = 500  # files of removed nodes, after which no further node is removed meanwhile
 
 
-class Forgetful:
-    """Implements Keeper: keeps nothing."""
+def wall_clock() -> Callable[[], float]:
+    """A clock that starts at the time of day, in seconds since 1970, and never goes back."""
+    offset = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset
+
+
+class NoDurability:
+    """Implements Durability: keeps nothing."""
 
     def load(self) -> Records:
-        """Nothing."""
-        return NoRecords()
+        """No records."""
+        return Records()
 
-    def start(self, source: SnapshotSource) -> None:
+    def start(self, source: RecordSource) -> None:
         """Nothing to do."""
 
     def check_writable(self) -> None:
-        """There is always room for nothing."""
+        """Nothing is written."""
 
-    def note(self, changes: Sequence[Change]) -> int:
-        """Forget it."""
+    def append(self, writes: Sequence[Write]) -> int:
+        """Nothing is kept."""
         return 0
 
-    def wait(self, ticket: int) -> None:
-        """It is as safe as it will be."""
+    def sync(self, number: int) -> None:
+        """Return at once."""
 
     def health(self) -> str:
-        """Never better."""
+        """Always well."""
         return ""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 @dataclass(frozen=True)
-class _Turn:
-    """What ``contextmanager`` makes of two functions, in a fifth of its time: each request enters it."""
+class _Locked:
+    """A context manager of two functions. ``contextlib.contextmanager`` takes five times as long."""
 
-    begin: Callable[[], float]
-    end: Callable[[], None]
+    enter: Callable[[], State]
+    leave: Callable[[], None]
 
-    def __enter__(self) -> float:
-        return self.begin()
+    def __enter__(self) -> State:
+        return self.enter()
 
     def __exit__(self, *failure: object) -> None:
-        self.end()
+        self.leave()
 
 
-class InProcess:
-    """Implements Storage, and SnapshotSource for its keeper."""
+class MemoryStorage:
+    """Implements Storage, and RecordSource for its durability."""
 
     def __init__(
         self,
         rules: Rules,
-        keeper: Keeper | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        durability: Durability | None = None,
+        clock: Callable[[], float] | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """Without a keeper all is forgotten with this object. ``clock``: monotonic seconds."""
-        self._keeper: Keeper = keeper or Forgetful()
-        self._clock = clock
+        """Without ``durability`` the records end with this object. ``clock``: seconds; see ``wall_clock``."""
+        self._durability: Durability = durability or NoDurability()
+        self._clock = clock or wall_clock()
         self._lock = threading.Lock()
-        self._deciding = _Turn(self._begin, self._end)
-        self._registry = Registry(rules, self._keeper.check_writable, rng)
-        self._half_life = rules.half_life
-        self._gone: list[Gone] = []  # since the last sweep
-        self._stood_still = 0.0  # seconds, since the last sweep
-        self._unsafe: dict[int, int] = {}  # node id -> ticket of its last request, until that is kept
+        self._locked_now = _Locked(self._enter, self._leave)
+        self._state = State(rules, rng)
+        self._gone: list[ExpiredNode] = []  # since the last ``expire``
+        self._suspended_for = 0.0  # seconds, since the last ``expire``
+        self._unsynced: dict[int, int] = {}  # caller -> number of its last writes, until they are durable
 
     @property
     def silence(self) -> float:
-        """Seconds until an unheard node is gone; see ``Storage``."""
-        return self._registry.silence
+        """Seconds without a sign of life until a node is removed; see ``Storage``."""
+        return self._state.silence
 
     @silence.setter
     def silence(self, seconds: float) -> None:
-        self._registry.silence = seconds
+        self._state.silence = seconds
 
     def open(self) -> Sequence[str]:
-        """Take over what the keeper has."""
-        gc.disable()  # a million objects come and none goes, but all would be looked at again and again
+        """Take over the durable records."""
+        gc.disable()  # a million objects are made and none is freed, but each collection looks at all
         try:
-            records = self._keeper.load()
+            records = self._durability.load()
             with self._lock:
-                self._registry.restore(records.nodes, records.owned, self._clock())
-            remarks = tuple(records.remarks)
+                self._state.now = self._clock()
+                self._state.restore(records.nodes, records.owned, records.totals)
+            warnings = tuple(records.warnings)
             del records
             gc.freeze()
         finally:
             gc.enable()
-        self._keeper.start(self)
-        return remarks
+        self._durability.start(self)
+        return warnings
 
-    # ---- the five requests
+    def transact(self, keys: Keys, decide: Callable[[View], Decision[T]]) -> T:
+        """Decide and apply under the lock, then wait until it is durable."""
+        node_id = keys.caller.node_id
+        with self._locked_now as state:
+            decision = decide(state)
+            number = self._commit(node_id, decision.writes)
+            if decision.heard:
+                state.touch(node_id)
+        if number is not None:
+            self._durability.sync(number)
+            with self._lock:
+                if self._unsynced.get(node_id) == number:
+                    del self._unsynced[node_id]
+        return decision.result
 
-    def register(self, caller: Caller, claim: str | None = None) -> Registered:
-        """REGISTER."""
-        with self._deciding as now:
-            decided, changes = self._registry.register_node(caller, claim, now)
-            ticket = self._note(caller, changes)
-        return self._kept(caller, decided, ticket)
+    def search(self, caller: Caller, filename: str | None, info_hash: str | None, limit: int) -> Found:
+        """NEED; see ``Storage``."""
+        with self._locked_now as state:
+            return state.search(caller, filename, info_hash, limit)
 
-    def own(self, caller: Caller, files: Sequence[OwnedFile]) -> Announced:
-        """OWN."""
-        with self._deciding as now:
-            decided, changes = self._registry.add_file_owner(caller, files, now)
-            ticket = self._note(caller, changes)
-        return self._kept(caller, decided, ticket)
+    def _commit(self, node_id: int, writes: Sequence[Write]) -> int | None:
+        """Apply and queue the writes; the sequence number to wait for before the answer.
 
-    def need(self, caller: Caller, filename: str | None, info_hash: str | None, limit: int) -> Found:
-        """NEED."""
-        with self._deciding as now:
-            return self._registry.search_file(caller, filename, info_hash, limit, now)
+        A request that writes nothing may be a retry of one that is not durable yet, so it waits for that one.
+        """
+        if not writes:
+            return self._unsynced.get(node_id)
+        self._durability.check_writable()
+        self._state.apply(writes)
+        number = self._unsynced[node_id] = self._durability.append(writes)
+        return number
 
-    def update(self, caller: Caller, receipt: Receipt) -> Credited:
-        """UPDATE."""
-        with self._deciding as now:
-            decided, changes = self._registry.update_db(caller, receipt, now)
-            ticket = self._note(caller, changes)
-        return self._kept(caller, decided, ticket)
+    # ---- deadlines
 
-    def exit(self, caller: Caller) -> bool:
-        """EXIT."""
-        with self._deciding:
-            decided, changes = self._registry.remove_node(caller)
-            ticket = self._note(caller, changes)
-        return self._kept(caller, decided, ticket)
+    def expire(self) -> ExpiryResult:
+        """Remove the nodes past their deadline."""
+        with self._locked_now as state:
+            deadline = state.next_deadline()
+            wait = state.silence if deadline is None else max(deadline - state.now, 0.0)
+            result = ExpiryResult(wait, tuple(self._gone), self._suspended_for)
+            self._gone, self._suspended_for = [], 0.0
+        return result
 
-    # ---- time
-
-    def sweep(self) -> Swept:
-        """Remove who is due; also tells who was removed before a request."""
-        with self._deciding as now:
-            due = self._registry.next_deadline()
-            wait = self.silence if due is None else max(due - now, 0.0)
-            swept = Swept(wait, tuple(self._gone), self._stood_still)
-            self._gone, self._stood_still = [], 0.0
-        return swept
-
-    def _begin(self) -> float:
-        """Take the lock, at a time when nobody is due; that time."""
+    def _enter(self) -> State:
+        """Take the lock, at a time when no node is past its deadline."""
         while True:
-            self._lock.__enter__()
+            self._lock.acquire()
             try:
-                now = self._clock()
-                more = self._remove_silent(now)
+                self._state.now = self._clock()
+                more = self._expire_some(self._state)
             except BaseException:
-                self._end()
+                self._lock.release()
                 raise
             if not more:
-                return now
-            self._end()
+                return self._state
+            self._lock.release()
 
-    def _end(self) -> None:
-        self._lock.__exit__(None, None, None)
+    def _leave(self) -> None:
+        self._lock.release()
 
-    def _remove_silent(self, now: float) -> bool:
-        """Remove some of those who are due; whether there may be more."""
-        due = self._registry.next_deadline()
-        if due is None or now < due:
+    def _expire_some(self, state: State) -> bool:
+        """Remove some of the expired nodes. True if there may be more."""
+        deadline = state.next_deadline()
+        if deadline is None or not is_expired(deadline, state.now):
             return False
-        if now - due > min(STOPPED_FOR, self.silence / 4):
-            # We ourselves were stopped or asleep: nodes may have called all the time, and nobody heard.
-            self._registry.grant_deadline(now)
-            self._stood_still += now - due
+        if was_suspended(deadline, state.now, state.silence):
+            state.grant_deadline()
+            self._suspended_for += state.now - deadline
             return False
-        gone = self._registry.expire(now, SLICE)
-        self._keeper.note([NodeLeft(node.node_id) for node in gone])
-        self._gone.extend(Gone(node.node_id, node.addr) for node in gone)
+        gone = state.expire(EXPIRE_NODES, EXPIRE_FILES)
+        self._durability.append([NodeLeft(node.node_id) for node in gone])
+        self._gone.extend(ExpiredNode(node.node_id, node.addr) for node in gone)
         return True
-
-    def _note(self, caller: Caller, changes: Sequence[Change]) -> int | None:
-        """The ticket to wait for. What changes nothing may repeat a request that is not safe yet, and must
-        not be answered before that one could have been.
-        """
-        if not changes:
-            return self._unsafe.get(caller.node_id)
-        ticket = self._unsafe[caller.node_id] = self._keeper.note(changes)
-        return ticket
-
-    def _kept(self, caller: Caller, decided: Decided, ticket: int | None) -> Decided:
-        """What was decided, once it survives."""
-        if ticket is not None:
-            self._keeper.wait(ticket)
-            with self._lock:
-                if self._unsafe.get(caller.node_id) == ticket:
-                    del self._unsafe[caller.node_id]
-        return decided
 
     # ---- looking
 
     def counts(self) -> Counts:
         """How much there is."""
         with self._lock:
-            return self._registry.counts()
+            return self._state.counts()
 
     def nodes(self, limit: int) -> Sequence[NodeView]:
         """Some nodes."""
         with self._lock:
-            return self._registry.nodes(limit)
+            return self._state.nodes(limit)
 
     def swarms(self, limit: int) -> Sequence[SwarmView]:
-        """Those with the most owners, about."""
+        """About those with the most owners."""
         with self._lock:
-            return self._registry.swarms(limit)
+            return self._state.swarms(limit)
 
     def health(self) -> str:
-        """The keeper's."""
-        return self._keeper.health()
+        """The durability's."""
+        return self._durability.health()
 
     def close(self) -> None:
-        """Keep everything."""
-        self._keeper.close()
+        """Make everything durable."""
+        self._durability.close()
 
-    # ---- for snapshots
+    # ---- RecordSource
 
     def node_ids(self) -> list[int]:
         """All nodes."""
         with self._lock:
-            return self._registry.node_ids()
+            return self._state.node_ids()
 
-    def node_records(self, node_ids: Sequence[int]) -> list[NodeRecord]:
-        """Those that are in."""
+    def node_records(self, node_ids: Sequence[int]) -> list[tuple[NodeRecord, list[ReporterTotal]]]:
+        """The nodes that are in, with their totals."""
+        found = []
         with self._lock:
-            return self._registry.records(node_ids, self._clock())
+            now, half_life = self._clock(), self._state.rules.half_life
+            for node_id in node_ids:
+                node = self._state.node(node_id)
+                if node is not None:
+                    score = decayed(node.score, now - node.scored_at, half_life) if node.score else 0.0
+                    found.append((node._replace(score=score, scored_at=now), self._state.totals(node_id)))
+        return found
 
     def file_names(self) -> list[str]:
         """All names that files are owned under."""
         with self._lock:
-            return self._registry.file_names()
+            return self._state.file_names()
 
     def owners_of(self, names: Sequence[str]) -> list[tuple[str, list[Owners]]]:
-        """Who owns files of these names. The lock is held for a copy of each name's list alone."""
+        """The owners of the files of these names. The lock is held to copy one name's list."""
         found: list[tuple[str, list[Owners]]] = []
         for name in names:
             with self._lock:
-                entries = self._registry.owners_of(name)
-            groups: dict[OwnedFile, list[int]] = {}
-            nodes: dict[int, tuple[OwnedFile, list[Node]]] = {}
-            for entry in entries:
-                nodes.setdefault(id(entry.file), (entry.file, []))[1].append(entry.node)
-            for file, owners in nodes.values():
-                node_ids = [node.node_id for node in owners if not node.gone]
-                if node_ids:
-                    groups.setdefault(file, []).extend(node_ids)
-            if groups:
-                found.append((name, list(groups.items())))
+                ownerships = self._state.ownerships(name)
+            if groups := _grouped(ownerships):
+                found.append((name, groups))
         return found
+
+
+def _grouped(ownerships: Sequence[Ownership]) -> list[Owners]:
+    groups: dict[OwnedFile, list[int]] = {}
+    for owned in ownerships:
+        groups.setdefault(owned.file, []).append(owned.node.record.node_id)
+    return list(groups.items())

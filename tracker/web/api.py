@@ -27,7 +27,6 @@ MESSAGES: dict[Mode, type[Message]] = {
     Mode.EXIT: Exit,
 }
 KINDS = {mode: mode.name.lower() for mode in Mode}
-JOINING = (Mode.REGISTER, Mode.OWN)  # a node is in after these
 
 
 def create_api(service: TrackerService, limiter: RateLimiter) -> Blueprint:
@@ -45,12 +44,8 @@ def create_api(service: TrackerService, limiter: RateLimiter) -> Blueprint:
         environ[KIND] = KINDS[mode]
         message, remote = MESSAGES[mode].from_json(fields), environ[REMOTE]
         by = credentials(environ, fields)
-        limiter.admit_call(remote, message.node_id, by.secret, mode in JOINING)
+        limiter.admit_call(remote, message.node_id, by.secret)
         answer = handlers[mode](message, by)
-        if mode in JOINING:
-            limiter.joined(remote, message.node_id)
-        elif mode is Mode.EXIT:
-            limiter.left(message.node_id)
         told = answer.to_json() if isinstance(answer, NeedAnswer) else answer
         return Response(msgspec.json.encode(told), mimetype="application/json")
 

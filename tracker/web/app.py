@@ -23,7 +23,7 @@ from common.errors import (
 )
 from common.logs import log
 from common.text import sanitize
-from tracker.rate_limits import Admission
+from tracker.rate_limits import RateLimits
 from tracker.service import TrackerService
 from tracker.settings import WebSettings
 from tracker.web.access_log import AccessLog
@@ -46,7 +46,7 @@ def create_app(
 ) -> Flask:
     """A WSGI application that serves ``service``."""
     settings = settings or WebSettings()
-    limiter = RateLimiter(Admission(settings.limits, settings.silence))
+    limiter = RateLimiter(RateLimits(settings.limits))
     metrics = Metrics(service.counts)
     app = Flask("tracker", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from common.errors import RateLimited
-from tracker.rate_limits import Admission, one_owner
+from tracker.rate_limits import RateLimits, client_prefix
 from tracker.web.access_log import AccessLog
 from tracker.web.metrics import Metrics
 from tracker.web.origin_check import LOAD_NOTHING, NOT_JSON, SECURITY_HEADERS, refusal
@@ -34,35 +34,20 @@ UNLIMITED_PATHS = ("/health",)  # answered even when the address is over its lim
 class RateLimiter:
     """The pure rate limits with a lock and a clock. Both ``admit`` methods may raise RateLimited."""
 
-    def __init__(self, admission: Admission, clock: Callable[[], float] = time.monotonic) -> None:
-        self._admission = admission
+    def __init__(self, limits: RateLimits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
         self._clock = clock
         self._lock = threading.Lock()
 
     def admit_request(self, address: str) -> None:
         """A request came from ``address``."""
         with self._lock:
-            self._admission.ask(address, self._clock())
+            self._limits.admit_request(address, self._clock())
 
-    def admit_call(self, address: str, node_id: int, secret: str | None, joins: bool) -> None:
-        """The request speaks for a node, and with ``joins`` brings it in or keeps it in."""
+    def admit_call(self, address: str, node_id: int, secret: str | None) -> None:
+        """The request speaks for a node."""
         with self._lock:
-            now = self._clock()
-            self._admission.call(address, node_id, secret, now)
-            if joins:
-                self._admission.come(address, node_id, now)
-
-    def joined(self, address: str, node_id: int) -> None:
-        """The node is in."""
-        if self._admission.is_home(address, node_id):  # nearly always, and no lock to wait for
-            return
-        with self._lock:
-            self._admission.came(address, node_id, self._clock())
-
-    def left(self, node_id: int) -> None:
-        """The node is out."""
-        with self._lock:
-            self._admission.left(node_id)
+            self._limits.admit_call(address, node_id, secret, self._clock())
 
 
 class Middleware:
@@ -99,7 +84,7 @@ class Middleware:
             sent[1] = _complete(headers)
             return start_response(status, headers, *more)
 
-        environ[REMOTE] = one_owner(self._remote(environ))
+        environ[REMOTE] = client_prefix(self._remote(environ))
         try:
             return self._answer(environ, start)
         finally:

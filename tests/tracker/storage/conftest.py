@@ -11,8 +11,8 @@ from faults import redis_server as server
 from faults.redis_server import RedisServer
 from tests.tracker.storage.contract import A, B, F, S, T
 from tests.tracker.storage.places import KINDS, RULES, Place
+from tests.tracker.storage.requests import Tracker
 from tracker.model import Caller, Rules
-from tracker.storage.base import Storage
 
 
 @pytest.fixture(params=KINDS)
@@ -25,7 +25,7 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
 
     yield make
     for place in made:
-        place.storage.close()
+        place.close()
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ def place(make_place: Callable[..., Place]) -> Place:
 
 
 @pytest.fixture
-def storage(place: Place) -> Storage:
+def storage(place: Place) -> Tracker:
     return place.storage
 
 
 @pytest.fixture
-def owner_and_reporter(storage: Storage) -> Caller:
+def owner_and_reporter(storage: Tracker) -> Caller:
     """The reporter, node 2; the owner is node 1, and both are claimed."""
     storage.register(Caller(1, A, S), S)
     storage.own(Caller(1, A, S), [F])

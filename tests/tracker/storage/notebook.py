@@ -1,48 +1,68 @@
-"""A keeper for tests: plain dictionaries, changed as the changes say, that the next storage reads."""
+"""A durability for tests: plain dictionaries, changed as the writes say, that the next storage reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from common.messages import OwnedFile
-from tests.tracker.storage.facts import Facts, State
-from tracker.model import Change, FileKey, file_key
-from tracker.storage.base import Records, SnapshotSource
-from tracker.storage.memory import Forgetful, NoRecords
+from tracker.model import FilesOwned, NodeRecord, ReporterTotal, Write, file_key
+from tracker.storage.base import Records, RecordSource
+from tracker.storage.memory import NoDurability
+
+State = tuple[dict[int, NodeRecord], dict[tuple[int, str], OwnedFile], dict[tuple[int, int], ReporterTotal]]
 
 
-class Notebook(Facts, Forgetful):
-    """Keeps all for as long as it lives itself."""
+class Notebook(NoDurability):
+    """Keeps everything for as long as it lives itself."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[int, NodeRecord] = {}
+        self.owned: dict[tuple[int, str], OwnedFile] = {}
+        self.totals: dict[tuple[int, int], ReporterTotal] = {}
 
     def load(self) -> Records:
-        return NoRecords(
-            list(self._nodes.values()), [(file, [node_id]) for (node_id, _), file in self._owned.items()]
-        )
+        owned = [(file, [node_id]) for (node_id, _), file in self.owned.items()]
+        return Records(list(self.nodes.values()), owned, list(self.totals.values()))
 
-    def note(self, changes: Sequence[Change]) -> int:
-        for change in changes:
-            self._apply(change)
+    def append(self, writes: Sequence[Write]) -> int:
+        for write in writes:
+            self._apply(write)
         return 1
 
+    def _apply(self, write: Write) -> None:
+        if isinstance(write, NodeRecord):
+            self.nodes[write.node_id] = write
+        elif isinstance(write, FilesOwned):
+            for file in write.files:
+                self.owned[write.node_id, file_key(file.filename, file.info_hash)] = file
+        elif isinstance(write, ReporterTotal):
+            self.totals[write.owner, write.reporter] = write
+        else:
+            node_id = write.node_id
+            self.nodes.pop(node_id, None)
+            self.owned = {key: file for key, file in self.owned.items() if key[0] != node_id}
+            self.totals = {key: total for key, total in self.totals.items() if key[0] != node_id}
+
     def state(self) -> State:
-        """A copy of what is kept: nodes without their scores, which change with time, and who owns what."""
-        nodes = {node_id: node._replace(score=0.0) for node_id, node in self._nodes.items()}
-        return nodes, dict(self._owned)
+        """A copy of what is kept."""
+        return dict(self.nodes), dict(self.owned), dict(self.totals)
 
 
-def snapshot(source: SnapshotSource) -> State:
-    """All that a storage holds, as it tells its keeper, in the same form."""
-    nodes = {node.node_id: node._replace(score=0.0) for node in source.node_records(source.node_ids())}
-    owned = owned_by(
-        (file, node_ids) for _, groups in source.owners_of(source.file_names()) for file, node_ids in groups
-    )
-    return nodes, owned
-
-
-def owned_by(groups: Iterable[tuple[OwnedFile, Sequence[int]]]) -> dict[tuple[int, FileKey], OwnedFile]:
-    """Who owns what, from those who own the same."""
-    return {
+def state_of(records: Records) -> State:
+    """Records in the notebook's form."""
+    owned = {
         (node_id, file_key(file.filename, file.info_hash)): file
-        for file, node_ids in groups
+        for file, node_ids in records.owned
         for node_id in node_ids
     }
+    totals = {(total.owner, total.reporter): total for total in records.totals}
+    return {node.node_id: node for node in records.nodes}, owned, totals
+
+
+def state_in(source: RecordSource) -> State:
+    """All that a storage holds, in the same form. Scores are as of now."""
+    found = source.node_records(source.node_ids())
+    owned = [group for _, groups in source.owners_of(source.file_names()) for group in groups]
+    return state_of(
+        Records([node for node, _ in found], owned, [total for _, some in found for total in some])
+    )

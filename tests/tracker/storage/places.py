@@ -8,6 +8,7 @@ import atexit
 import functools
 import itertools
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,15 +17,16 @@ import pytest
 from faults import redis_server
 from faults.redis_server import RedisServer
 from tests.tracker.storage.notebook import Notebook
+from tests.tracker.storage.requests import Tracker
 from tracker.model import Rules
 from tracker.storage.base import Storage
-from tracker.storage.folder import FolderKeeper
-from tracker.storage.memory import InProcess
-from tracker.storage.redis_store import RedisStore
+from tracker.storage.group_commit import GroupCommit
+from tracker.storage.memory import MemoryStorage
+from tracker.storage.redis import RedisStorage
 
 SILENCE = 22.0
 RULES = Rules(SILENCE, 11.0, half_life=100.0)
-KINDS = ("memory", "json", "redis")
+KINDS = ("memory", "sqlite", "redis")
 
 
 class Clock:
@@ -42,59 +44,69 @@ class Place:
 
     def __init__(self, kind: str, folder: Path, rules: Rules = RULES) -> None:
         self.clock = Clock()
-        self._make = _MAKERS[kind](folder, rules, self.clock)
-        self._left: list[Storage] = []  # crashed ones: a process that is killed closes nothing
+        self._kind = kind
+        self._folder = folder
+        self._crashes = 0
+        self._make = _MAKERS[kind](rules, self.clock)
+        self._left: list[Tracker] = []  # crashed ones
         self.storage = self.open()
 
     def pass_time(self, seconds: float) -> None:
-        """As the sweeping thread lets it: no deadline is slept through."""
+        """As the liveness thread lets it: no deadline is slept through."""
         end = self.clock.now + seconds
-        while self.clock.now + (wait := self.storage.sweep().wait) <= end:
+        while self.clock.now + (wait := self.storage.expire().wait) <= end:
             self.clock.now += wait
         self.clock.now = end
 
-    def open(self) -> Storage:
+    def open(self) -> Tracker:
         """A new storage."""
-        self.storage = self._make()
+        self.storage = Tracker(self._make(self._folder))
         assert list(self.storage.open()) == []
         return self.storage
 
-    def restart(self) -> Storage:
+    def restart(self) -> Tracker:
         """End it well, and begin anew."""
         self.storage.close()
         return self.open()
 
-    def crash(self) -> Storage:
-        """Begin anew on what is kept at this moment."""
-        let_go(self.storage)
+    def crash(self) -> Tracker:
+        """Begin anew on what is kept at this moment: in a copy of the database, as it lies."""
+        if self._kind == "sqlite":
+            _sync(self.storage)
+            self._crashes += 1
+            copy = self._folder.with_name(f"{self._folder.name}-{self._crashes}")
+            copy.mkdir()
+            for path in self._folder.glob("tracker.db*"):
+                shutil.copy(path, copy)
+            self._folder = copy
+        self._left.append(self.storage)
         return self.open()
 
-
-def let_go(storage: Storage) -> None:
-    """Take from a storage what the system takes from a process that is killed: its lock on a folder.
-
-    What it is that is killed is not the taking of a snapshot: test_crashes.py has that, to every step.
-    """
-    keeper = getattr(storage, "_keeper", None)
-    if isinstance(keeper, FolderKeeper):
-        keeper._closing.set()
-        keeper._thread.join()
-        keeper._source = None  # no last snapshot
-        keeper.close()
+    def close(self) -> None:
+        """Release all of it."""
+        for tracker in [*self._left, self.storage]:
+            tracker.close()
 
 
-def _memory(folder: Path, rules: Rules, clock: Clock) -> Callable[[], Storage]:
-    keeper = Notebook()
-    return lambda: InProcess(rules, keeper, clock, random.Random(1))
+def _sync(tracker: Tracker) -> None:
+    """Wait for the removals of silent nodes as well, for which no request has waited."""
+    durability = getattr(tracker.storage, "_durability", None)
+    assert isinstance(durability, GroupCommit)
+    durability.sync(durability.append([]))
 
 
-def _json(folder: Path, rules: Rules, clock: Clock) -> Callable[[], Storage]:
-    return lambda: InProcess(rules, FolderKeeper(folder, 0.01, durable=False), clock, random.Random(1))
+def _memory(rules: Rules, clock: Clock) -> Callable[[Path], Storage]:
+    kept = Notebook()
+    return lambda folder: MemoryStorage(rules, kept, clock, random.Random(1))
 
 
-def _redis(folder: Path, rules: Rules, clock: Clock) -> Callable[[], Storage]:
+def _sqlite(rules: Rules, clock: Clock) -> Callable[[Path], Storage]:
+    return lambda folder: MemoryStorage(rules, GroupCommit(folder, 3600.0, False), clock, random.Random(1))
+
+
+def _redis(rules: Rules, clock: Clock) -> Callable[[Path], Storage]:
     url, tag = a_redis().url, f"{{{next(_tags)}}}"
-    return lambda: RedisStore(rules, url, tag, clock)
+    return lambda folder: RedisStorage(rules, url, tag, clock)
 
 
 @functools.cache
@@ -109,8 +121,8 @@ def a_redis() -> RedisServer:
 
 
 _tags = itertools.count()
-_MAKERS: dict[str, Callable[[Path, Rules, Clock], Callable[[], Storage]]] = {
+_MAKERS: dict[str, Callable[[Rules, Clock], Callable[[Path], Storage]]] = {
     "memory": _memory,
-    "json": _json,
+    "sqlite": _sqlite,
     "redis": _redis,
 }

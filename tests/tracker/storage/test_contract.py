@@ -11,13 +11,13 @@ from common.errors import Forbidden, NodeConflict
 from common.messages import OwnedFile, OwnerEntry
 from tests.tracker.storage.contract import HASH, OTHER_HASH, A, B, C, F, G, S, field_of, owners, receipt
 from tests.tracker.storage.places import SILENCE, Place
+from tests.tracker.storage.requests import Tracker
 from tracker.model import Announced, Caller, Counts, Found, Receipt, Registered
-from tracker.storage.base import Storage
 
 # ---- who is in
 
 
-def test_a_node_comes_and_is_known_until_it_leaves(storage: Storage) -> None:
+def test_a_node_comes_and_is_known_until_it_leaves(storage: Tracker) -> None:
     me = Caller(1, A)
     assert storage.register(me) == Registered(known=False, files=0, claimed=False)
     assert storage.register(me) == Registered(known=True, files=0, claimed=False)
@@ -29,7 +29,7 @@ def test_a_node_comes_and_is_known_until_it_leaves(storage: Storage) -> None:
     assert storage.register(me).known is False
 
 
-def test_own_brings_a_node_in_and_says_what_is_news(storage: Storage) -> None:
+def test_own_brings_a_node_in_and_says_what_is_news(storage: Tracker) -> None:
     assert storage.own(Caller(1, A), [F]) == Announced(False, 1, (F,))
     assert storage.own(Caller(1, A), [F]) == Announced(True, 1, ())
     part, whole = OwnedFile("p", OTHER_HASH, 9, complete=False), OwnedFile("p", OTHER_HASH, 9)
@@ -41,7 +41,7 @@ def test_own_brings_a_node_in_and_says_what_is_news(storage: Storage) -> None:
     assert owners(storage, "p") == {} and owners(storage, "q") == owners(storage, None, OTHER_HASH) == {1: 0}
 
 
-def test_two_files_of_one_name_are_told_apart_by_info_hash(storage: Storage) -> None:
+def test_two_files_of_one_name_are_told_apart_by_info_hash(storage: Tracker) -> None:
     storage.own(Caller(1, A), [F])
     storage.own(Caller(2, B), [OwnedFile("f", OTHER_HASH), OwnedFile("f")])
     assert owners(storage, "f", HASH) == owners(storage, "another", HASH) == {1: 0}
@@ -54,7 +54,7 @@ def test_two_files_of_one_name_are_told_apart_by_info_hash(storage: Storage) -> 
     assert storage.need(Caller(9), "nobody's", None, 50) == Found()
 
 
-def test_what_need_says_keeps_up_with_whatever_changes(storage: Storage) -> None:
+def test_what_need_says_keeps_up_with_whatever_changes(storage: Tracker) -> None:
     part, whole = OwnedFile("f", HASH, 9, complete=False), OwnedFile("f", HASH, 9)
 
     def told() -> list[tuple[tuple[OwnerEntry, ...], int]]:
@@ -83,7 +83,7 @@ def test_what_need_says_keeps_up_with_whatever_changes(storage: Storage) -> None
     assert told() == both(OwnerEntry(2, B, 0, HASH, True, 9))
 
 
-def test_a_node_id_that_lives_elsewhere_is_refused(storage: Storage) -> None:
+def test_a_node_id_that_lives_elsewhere_is_refused(storage: Tracker) -> None:
     storage.own(Caller(1, A), [F])
     for attempt in (
         lambda: storage.register(Caller(1, B)),
@@ -104,22 +104,22 @@ def test_a_silent_node_is_gone_at_its_deadline_and_not_before(place: Place) -> N
     storage = place.storage
     storage.own(Caller(1, A), [F])
     place.clock.now += SILENCE - 0.1
-    assert owners(storage) == {1: 0} and storage.sweep().gone == ()
+    assert owners(storage) == {1: 0} and storage.expire().gone == ()
     place.clock.now += 0.2
     assert owners(storage) == {} and storage.counts() == Counts()
-    assert [(node.node_id, node.addr) for node in storage.sweep().gone] == [(1, A)]
+    assert [(node.node_id, node.addr) for node in storage.expire().gone] == [(1, A)]
     assert place.restart().counts() == Counts()
 
 
 def test_a_sweep_says_when_the_next_one_is_due(place: Place) -> None:
     storage = place.storage
-    assert storage.sweep().wait == SILENCE
+    assert storage.expire().wait == SILENCE
     storage.register(Caller(1, A))
     place.clock.now += 5
     storage.register(Caller(2, B))
-    assert storage.sweep().wait == pytest.approx(SILENCE - 5)
+    assert storage.expire().wait == pytest.approx(SILENCE - 5)
     place.clock.now += SILENCE - 5
-    swept = storage.sweep()
+    swept = storage.expire()
     assert [node.node_id for node in swept.gone] == [1] and swept.wait == pytest.approx(5)
 
 
@@ -139,7 +139,7 @@ def test_a_sweep_says_when_the_next_one_is_due(place: Place) -> None:
     ],
 )
 def test_what_is_a_sign_of_life(
-    place: Place, proof: str | None, sign: Callable[[Storage], object], heard: bool
+    place: Place, proof: str | None, sign: Callable[[Tracker], object], heard: bool
 ) -> None:
     place.storage.own(Caller(1, A, proof), [F])
     place.pass_time(20)
@@ -203,7 +203,7 @@ def test_after_a_restart_each_node_has_a_whole_deadline(place: Place) -> None:
 # ---- looking
 
 
-def test_views_say_what_there_is(storage: Storage) -> None:
+def test_views_say_what_there_is(storage: Tracker) -> None:
     for node_id, addr in ((1, A), (2, B), (3, C)):
         storage.own(Caller(node_id, addr), [OwnedFile("f", HASH, 9, complete=node_id > 1)])
     storage.own(Caller(3, C), [G])
@@ -234,6 +234,6 @@ def test_thirty_two_threads_lose_no_upload(place: Place) -> None:
     assert owners(storage) == owners(place.crash()) == {1: 640}
 
 
-def test_to_close_twice_is_harmless(storage: Storage) -> None:
+def test_to_close_twice_is_harmless(storage: Tracker) -> None:
     storage.close()
     storage.close()

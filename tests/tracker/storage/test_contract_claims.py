@@ -9,20 +9,18 @@ import pytest
 from common.errors import Forbidden, NodeConflict, TrackerFull
 from tests.tracker.storage.contract import A, B, C, F, S, T, field_of, owners
 from tests.tracker.storage.places import SILENCE, Place
-from tracker import registry
+from tests.tracker.storage.requests import Tracker
+from tracker import rules
 from tracker.model import Caller, Counts, Receipt, Registered, Rules
-from tracker.storage import redis_store
-from tracker.storage.base import Storage
 
 
 @pytest.fixture
 def room_for_two_and_one_with_a_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (registry, redis_store):
-        monkeypatch.setattr(module, "MAX_NODES", 3)
-        monkeypatch.setattr(module, "MAX_UNCLAIMED", 2)
+    monkeypatch.setattr(rules, "MAX_NODES", 3)
+    monkeypatch.setattr(rules, "MAX_UNCLAIMED", 2)
 
 
-def test_a_claim_is_granted_once_and_proof_is_needed_from_then_on(storage: Storage) -> None:
+def test_a_claim_is_granted_once_and_proof_is_needed_from_then_on(storage: Tracker) -> None:
     mine = Caller(1, A, S)
     assert storage.register(mine, S) == Registered(False, 0, claimed=True, granted=True)
     assert storage.register(mine, S) == Registered(True, 0, claimed=True)
@@ -54,7 +52,7 @@ def test_with_its_proof_a_node_moves(place: Place) -> None:
     assert place.crash().need(Caller(9), "f", None, 5).owners[0].addr == C
 
 
-def test_who_is_in_may_claim_from_its_own_address_and_begins_anew(storage: Storage) -> None:
+def test_who_is_in_may_claim_from_its_own_address_and_begins_anew(storage: Tracker) -> None:
     storage.own(Caller(1, A), [F])
     storage.update(Caller(1, A), Receipt("f"))
     assert owners(storage) == {1: 1}
@@ -62,13 +60,13 @@ def test_who_is_in_may_claim_from_its_own_address_and_begins_anew(storage: Stora
     assert owners(storage) == {1: 0}
 
 
-def test_who_owns_with_proof_is_claimed_by_it(storage: Storage) -> None:
+def test_who_owns_with_proof_is_claimed_by_it(storage: Tracker) -> None:
     assert storage.own(Caller(1, A, S), [F]).claimed
     assert field_of(lambda: storage.register(Caller(1, A)), Forbidden) == "secret"
 
 
 @pytest.mark.usefixtures("room_for_two_and_one_with_a_claim")
-def test_who_has_no_claim_cannot_take_the_last_places(storage: Storage) -> None:
+def test_who_has_no_claim_cannot_take_the_last_places(storage: Tracker) -> None:
     storage.register(Caller(1, A))
     storage.own(Caller(2, B), [F])
     for refused in (lambda: storage.register(Caller(3, C)), lambda: storage.own(Caller(3, C), [F])):
@@ -107,7 +105,7 @@ def test_a_request_that_finds_somebody_silent_counts_places_without_it(place: Pl
     place.clock.now += SILENCE - 9.8  # nothing sweeps before the request does
     with pytest.raises(TrackerFull, match="claim yours"):
         place.storage.register(Caller(4, ("127.0.0.1", 4004)))
-    assert [gone.node_id for gone in place.storage.sweep().gone] == [1]
+    assert [gone.node_id for gone in place.storage.expire().gone] == [1]
 
 
 def test_where_claims_are_required_nobody_else_may_share(make_place: Callable[..., Place]) -> None:

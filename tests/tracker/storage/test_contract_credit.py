@@ -10,11 +10,11 @@ from common.errors import MessageError
 from common.messages import OwnedFile
 from tests.tracker.storage.contract import HASH, OTHER_HASH, A, B, C, F, S, T, field_of, owners, receipt
 from tests.tracker.storage.places import SILENCE, Place
+from tests.tracker.storage.requests import Tracker
 from tracker.model import MAX_CREDIT_PER_PAIR, MAX_RECEIPTS_PER_PAIR, Caller, Credited, Receipt, Rules
-from tracker.storage.base import Storage
 
 
-def test_plain_uploads_count_in_their_own_column_for_the_unclaimed(storage: Storage) -> None:
+def test_plain_uploads_count_in_their_own_column_for_the_unclaimed(storage: Tracker) -> None:
     storage.own(Caller(1, A), [F])
     assert storage.update(Caller(1), Receipt("f")) == Credited(1, 1, True)
     assert storage.update(Caller(7), Receipt("f", owner=1)) == Credited(1, 2, True)
@@ -49,7 +49,7 @@ def test_a_receipt_counts_once_though_it_is_said_twice(place: Place, owner_and_r
     ],
 )
 def test_a_receipt_that_cannot_be_true_counts_nothing(
-    storage: Storage, owner_and_reporter: Caller, wrong: dict[str, object], field: str
+    storage: Tracker, owner_and_reporter: Caller, wrong: dict[str, object], field: str
 ) -> None:
     assert field_of(lambda: storage.update(owner_and_reporter, receipt(1, **wrong)), MessageError) == field
     assert storage.update(owner_and_reporter, receipt(1)).counted
@@ -87,7 +87,7 @@ def test_bytes_of_one_pair_are_bounded_too(make_place: Callable[..., Place]) -> 
     assert [owner.node_id for owner in found.owners] == [3, 2, 1]
 
 
-def test_proven_uploads_rank_before_those_that_are_said(storage: Storage, owner_and_reporter: Caller) -> None:
+def test_proven_uploads_rank_before_those_that_are_said(storage: Tracker, owner_and_reporter: Caller) -> None:
     storage.own(Caller(3, C), [F])
     for _ in range(5):
         storage.update(Caller(3, C), Receipt("f"))

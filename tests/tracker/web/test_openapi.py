@@ -14,7 +14,7 @@ from common.errors import MessageError
 from common.messages import MAX_NAME_BYTES, Mode
 from tracker.model import Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import InProcess
+from tracker.storage.memory import MemoryStorage
 from tracker.web.api import MESSAGES
 from tracker.web.app import create_app
 from tracker.web.openapi import EXAMPLES, REQUESTS, Schema, document, ref
@@ -28,7 +28,7 @@ ADDR = ["127.0.0.1", 4001]
 
 @pytest.fixture
 def client() -> FlaskClient:
-    service = TrackerService(InProcess(Rules()), Rules())
+    service = TrackerService(MemoryStorage(Rules()), Rules())
     return create_app(service).test_client()
 
 

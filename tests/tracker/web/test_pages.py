@@ -14,7 +14,7 @@ from common.errors import StorageUnreachable
 from tracker.auth import SwarmKey
 from tracker.model import Counts, Rules
 from tracker.service import TrackerService
-from tracker.storage.memory import InProcess
+from tracker.storage.memory import MemoryStorage
 from tracker.web import pages
 from tracker.web.access_log import AccessLog
 from tracker.web.app import create_app
@@ -26,7 +26,7 @@ SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret-s3cret"
 
 @pytest.fixture
 def service() -> TrackerService:
-    return TrackerService(InProcess(Rules()), Rules())
+    return TrackerService(MemoryStorage(Rules()), Rules())
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_health_says_what_is_wrong(
 
 
 def test_all_pages_but_health_want_the_swarm_key() -> None:
-    service = TrackerService(InProcess(Rules()), Rules(), swarm_key=SwarmKey(SECRET))
+    service = TrackerService(MemoryStorage(Rules()), Rules(), swarm_key=SwarmKey(SECRET))
     client = create_app(service).test_client()
     for path in ("/", "/stats", "/metrics", "/openapi.json"):
         for answer in (client.get(path), client.get(path, headers={"X-Swarm-Key": "wrong"})):

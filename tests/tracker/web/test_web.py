@@ -10,12 +10,12 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracker import registry as registry_module
+from tracker import rules
 from tracker.model import Rules
 from tracker.rate_limits import Limits
 from tracker.service import TrackerService
 from tracker.settings import WebSettings
-from tracker.storage.memory import InProcess
+from tracker.storage.memory import MemoryStorage
 from tracker.web.app import create_app
 
 LIMIT = 100_000  # bytes of a request
@@ -26,7 +26,7 @@ MODES = {"register": 0, "own": 1, "need": 2, "update": 3, "exit": 4}
 
 @pytest.fixture
 def client() -> FlaskClient:
-    service = TrackerService(InProcess(Rules()), Rules())
+    service = TrackerService(MemoryStorage(Rules()), Rules())
     app = create_app(service, WebSettings(LIMIT, limits=Limits(address_rate=1e6, node_rate=1e6)))
     app.testing = True  # a bug raises instead of answering 500
     return app.test_client()
@@ -146,7 +146,7 @@ def test_a_node_id_in_use_elsewhere_is_answered_409(client: FlaskClient) -> None
 
 
 def test_a_full_tracker_says_so(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_module, "MAX_NODES", 0)
+    monkeypatch.setattr(rules, "MAX_NODES", 0)
     status, answer = post(client, mode=0, node_id=1, addr=ADDR)
     assert (status, list(answer)) == (503, ["error"])
 
@@ -162,7 +162,7 @@ def test_other_paths_and_methods_are_refused_in_json(client: FlaskClient) -> Non
 def test_a_bug_of_ours_shows_no_stack_trace(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     client.application.testing = False
     monkeypatch.setattr(client.application.logger, "disabled", True)
-    monkeypatch.setattr(registry_module.Registry, "register_node", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(rules, "register", lambda *arguments: 1 / 0)
     assert post(client, mode=0, node_id=1, addr=ADDR) == (500, {"error": "internal server error"})
 
 

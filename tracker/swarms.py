@@ -1,0 +1,309 @@
+"""Swarms: the owners of each file in order of rank, and the files with the most owners. Pure.
+
+A swarm is all owners of one file key. The owners of all files of one name are listed, too, because NEED may
+ask by name. Each list is a plain list while it is short, sorted when it is asked for; a long one is a
+``SortedKeyList``, where adding, removing and taking the first few cost O(log n). So nothing takes time that
+grows with the owners of a file.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+
+from sortedcontainers import SortedKeyList
+
+from common.messages import OwnedFile, OwnerEntry
+from tracker.model import FilesOwned, Found, NodeRecord, SwarmView, file_key
+
+LONG = 256  # owners from which a list is kept sorted
+LISTED = 2  # owners from which a swarm is listed by its size; most swarms have one
+SIZE_STEP = 8  # a swarm moves in that list when its size changes by an eighth
+MAX_CACHED = 256  # swarms whose last answer is kept: about 4 MB with 50 owners each
+
+
+class Node:
+    """A node in memory: its current record, and what is derived from it."""
+
+    __slots__ = ("record", "deadline", "order", "files")
+
+    def __init__(self, record: NodeRecord, deadline: float, order: tuple[float, int]) -> None:
+        self.record = record
+        self.deadline = deadline  # seconds
+        self.order = order  # rank and tie break
+        self.files: dict[str, Ownership] = {}  # by file key
+
+
+class Ownership:
+    """One node owns one file, and describes it so. Never changed, only replaced."""
+
+    __slots__ = ("node", "file")
+
+    def __init__(self, node: Node, file: OwnedFile) -> None:
+        self.node = node
+        self.file = file  # shared by all owners that describe it alike
+
+    def entry(self) -> OwnerEntry:
+        """The owner as NEED names it."""
+        node, file = self.node.record, self.file
+        return OwnerEntry(node.node_id, node.addr, node.shown, file.info_hash, file.complete, file.size)
+
+
+def _order(owned: Ownership) -> tuple[tuple[float, int], str]:
+    return owned.node.order, owned.file.info_hash or ""  # unique: a node may own many files of one name
+
+
+class RankedOwners:
+    """Ownerships in order of rank."""
+
+    __slots__ = ("_entries", "_is_sorted")
+
+    def __init__(self, entries: Sequence[Ownership] = ()) -> None:
+        self._entries: list[Ownership] | SortedKeyList = []
+        self._is_sorted = True
+        self.extend(entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Ownership]:
+        return iter(self._entries)
+
+    def add(self, owned: Ownership) -> None:
+        """Add one."""
+        self.extend((owned,))
+
+    def extend(self, entries: Sequence[Ownership]) -> None:
+        """Add several."""
+        if isinstance(self._entries, list):
+            self._entries.extend(entries)
+            self._is_sorted = False
+            if len(self._entries) > LONG:
+                self._entries = SortedKeyList(self._entries, key=_order)
+        else:
+            self._entries.update(entries)
+
+    def remove(self, owned: Ownership) -> None:
+        """Remove one, whose rank must be what it was when it was added."""
+        self._entries.remove(owned)
+
+    def detach(self, owned: Ownership) -> bool:
+        """Call before its rank changes. True if it must be added again afterwards."""
+        if isinstance(self._entries, list):
+            self._is_sorted = False
+            return False
+        self._entries.remove(owned)
+        return True
+
+    def best(self, limit: int) -> list[Ownership]:
+        """The first ``limit``."""
+        if not self._is_sorted and isinstance(self._entries, list):
+            self._entries.sort(key=_order)
+            self._is_sorted = True
+        return list(islice(self._entries, limit))
+
+    def draw(self, limit: int, rng: random.Random) -> list[Ownership]:
+        """``limit`` at random."""
+        size = len(self._entries)
+        return [self._entries[index] for index in rng.sample(range(size), min(limit, size))]
+
+
+class Swarm:
+    """The owners of a file: of all of it, or of a part."""
+
+    __slots__ = ("whole", "partial", "listed_size", "cached")
+
+    def __init__(self) -> None:
+        self.whole: RankedOwners | None = None
+        self.partial: RankedOwners | None = None
+        self.listed_size = 0  # owners when it was listed by size last
+        self.cached: tuple[int, Found] | None = None  # limit and answer, until the answer may be another
+
+    def __len__(self) -> int:
+        whole, partial = self.whole, self.partial
+        return (0 if whole is None else len(whole)) + (0 if partial is None else len(partial))
+
+    def side(self, owned: Ownership) -> RankedOwners | None:
+        """The owners of as much as this one."""
+        return self.whole if owned.file.complete else self.partial
+
+    def extend(self, entries: Sequence[Ownership]) -> None:
+        """Add owners, all of the whole file or all of a part."""
+        self.cached = None
+        side = self.side(entries[0])
+        if side is not None:
+            side.extend(entries)
+        elif entries[0].file.complete:
+            self.whole = RankedOwners(entries)
+        else:
+            self.partial = RankedOwners(entries)
+
+    def remove(self, owned: Ownership) -> None:
+        """Remove an owner."""
+        self.cached = None
+        side = self.side(owned)
+        assert side is not None
+        side.remove(owned)
+
+    def any_file(self) -> OwnedFile:
+        """The file as one of its owners describes it."""
+        owned: Ownership = next(iter(chain(self.whole or (), self.partial or ())))
+        return owned.file
+
+    def shared(self, file: OwnedFile) -> OwnedFile:
+        """``file``, or an equal object that another owner uses already: descriptions need much memory."""
+        side = self.whole if file.complete else self.partial
+        known = next(iter(side or ()), None)
+        return known.file if known is not None and known.file == file else file
+
+    def choose(self, limit: int, drawn: bool, rng: random.Random) -> list[Ownership]:
+        """The best ``limit`` owners of the whole file (any, if ``drawn``), then any owners of a part.
+
+        Owners of a part have just begun, so their ranks say little. And if all clients were given the same
+        few, all would ask these.
+        """
+        found: list[Ownership] = []
+        if self.whole:
+            found = self.whole.draw(limit, rng) if drawn else self.whole.best(limit)
+        if len(found) < limit and self.partial:
+            found = found + self.partial.draw(limit - len(found), rng)
+        return found
+
+    def view(self) -> SwarmView:
+        """The swarm, for people."""
+        file = self.any_file()
+        return SwarmView(
+            file.filename, file.info_hash, file.size, len(self.whole or ()), len(self.partial or ())
+        )
+
+
+class Swarms:
+    """All files and their owners."""
+
+    def __init__(self, drawn: bool, rng: random.Random) -> None:
+        """``drawn``: answer with owners at random, instead of the best ones."""
+        self.by_key: dict[str, Swarm] = {}
+        self.by_name: dict[str, Swarm] = {}
+        self.owned = 0  # ownerships
+        self._drawn = drawn
+        self._rng = rng
+        self._by_size = SortedKeyList(key=lambda swarm: (-swarm.listed_size, id(swarm)))
+        self._cached: deque[Swarm] = deque()
+
+    # ---- changes
+
+    def add(self, node: Node, change: FilesOwned) -> None:
+        """Note that a node owns files, in place of what it said before of the same files."""
+        for file in change.files:
+            key = file_key(file.filename, file.info_hash)
+            before = node.files.pop(key, None)
+            if before is not None:
+                self._remove(key, before)
+            swarm = self.by_key.get(key)
+            self._extend(key, [Ownership(node, file if swarm is None else swarm.shared(file))])
+
+    def restore(self, file: OwnedFile, nodes: Iterable[Node]) -> None:
+        """``add`` for the many owners of one file, when a tracker starts."""
+        key = file_key(file.filename, file.info_hash)
+        entries = []
+        for node in nodes:
+            if key in node.files:  # said twice, in a file that people wrote
+                self.add(node, FilesOwned(node.record.node_id, (file,)))
+            else:
+                entries.append(Ownership(node, file))
+        if entries:
+            self._extend(key, entries)
+
+    def forget(self, node: Node) -> None:
+        """Remove a node from the swarms of all its files."""
+        for key, owned in node.files.items():
+            self._remove(key, owned)
+        node.files.clear()
+
+    def rank(self, node: Node, order: tuple[float, int]) -> None:
+        """Give a node a new place in all its swarms."""
+        detached = []
+        if order != node.order:
+            for swarm, owned in self._swarms_of(node):
+                side = swarm.side(owned)
+                if side is not None and side.detach(owned):
+                    detached.append((side, owned))
+        node.order = order
+        for side, owned in detached:
+            side.add(owned)
+
+    def drop_answers(self, node: Node) -> None:
+        """The node's entry in the answers to NEED has changed."""
+        for swarm, _ in self._swarms_of(node):
+            swarm.cached = None
+
+    # ---- questions
+
+    def search(self, filename: str | None, info_hash: str | None, limit: int) -> Found:
+        """The best owners of a file, by info hash alone if there is one."""
+        swarm = self.by_key.get(info_hash) if info_hash else self.by_name.get(filename or "")
+        if swarm is None:
+            return Found()
+        if swarm.cached is not None and swarm.cached[0] == limit:
+            return swarm.cached[1]
+        best = swarm.choose(limit, self._drawn, self._rng)
+        name = best[0].file.filename if best else None
+        found = Found(tuple([owned.entry() for owned in best]), len(swarm), name)
+        if not self._drawn and (not swarm.partial or len(swarm.whole or ()) >= limit):  # nothing at random
+            self._cache(swarm, limit, found)
+        return found
+
+    def largest(self, limit: int) -> list[SwarmView]:
+        """Up to ``limit`` files, about those with the most owners."""
+        most = sorted(islice(self._by_size, limit), key=len, reverse=True)
+        some = islice(self.by_key.values(), len(most) + limit)
+        small = (swarm for swarm in some if swarm.listed_size < LISTED)
+        return [swarm.view() for swarm in (*most, *islice(small, limit - len(most)))]
+
+    # ---- the steps
+
+    def _extend(self, key: str, entries: Sequence[Ownership]) -> None:
+        name = entries[0].file.filename
+        self.owned += len(entries)
+        for owned in entries:
+            owned.node.files[key] = owned
+        swarm = self.by_key.setdefault(key, Swarm())
+        swarm.extend(entries)
+        self._list_by_size(swarm)
+        self.by_name.setdefault(name, Swarm()).extend(entries)
+
+    def _remove(self, key: str, owned: Ownership) -> None:
+        name = owned.file.filename
+        self.owned -= 1
+        swarm, named = self.by_key[key], self.by_name[name]
+        swarm.remove(owned)
+        self._list_by_size(swarm)
+        if not swarm:
+            del self.by_key[key]
+        named.remove(owned)
+        if not named:
+            del self.by_name[name]
+
+    def _list_by_size(self, swarm: Swarm) -> None:
+        before, now = swarm.listed_size, len(swarm)
+        if abs(now - before) * SIZE_STEP < before and now >= LISTED:
+            return
+        if before >= LISTED:
+            self._by_size.remove(swarm)
+        swarm.listed_size = now
+        if now >= LISTED:
+            self._by_size.add(swarm)
+
+    def _swarms_of(self, node: Node) -> Iterator[tuple[Swarm, Ownership]]:
+        for key, owned in node.files.items():
+            yield self.by_key[key], owned
+            yield self.by_name[owned.file.filename], owned
+
+    def _cache(self, swarm: Swarm, limit: int, found: Found) -> None:
+        if swarm.cached is None:
+            self._cached.append(swarm)
+        swarm.cached = limit, found
+        if len(self._cached) > MAX_CACHED:
+            self._cached.popleft().cached = None
