@@ -89,7 +89,7 @@ class FetchingRun:
             if isinstance(fact, DataReceived):
                 spans = ((fact.offset, fact.offset + len(fact.payload)),)
             elif isinstance(fact, (NotHeld, QueuedByOwner)):
-                spans = fact.spans
+                spans = fact.ranges
             for span in spans:
                 assert self.asked.cut(*span) == [span], f"{span} was not asked for, or came before"
 
@@ -158,7 +158,7 @@ class FetchingRun:
         self.connection.poll_have(self.now)
 
     def port_closed(self) -> None:
-        self.connection.refused(self.now)
+        self.connection.on_port_error(self.now)
 
 
 def run_fetching(data: bytes) -> str:

@@ -20,9 +20,10 @@ from faults.link import Link, LinkFaults
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.congestion.manager import CongestionManager
-from node.chunk_udp.connection import FetchConnection, State
+from node.chunk_udp.connection import ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig, DataReceived
 from node.chunk_udp.replay_window import ReplayWindow
+from node.rate_limit import RateLimit
 from simulator.clock import Clock
 from simulator.timer import Timer
 
@@ -70,11 +71,12 @@ class Supply:
 class Dumbbell:
     """Runs flows over shared links. ``clock`` may drive other flows as well."""
 
-    def __init__(self, clock: Clock, supply: Supply, access: CongestionManager | None = None) -> None:
+    def __init__(self, clock: Clock, supply: Supply, limit: RateLimit | None = None) -> None:
         self.failures = 0  # connections that failed, and were made again
         self.clock = clock
         self.supply = supply
-        self.access = access or CongestionManager()
+        self.manager = CongestionManager()
+        self._limit = limit  # for downloading
         self.flows: list[Flow] = []
         self._made = 0  # connections so far
 
@@ -94,7 +96,8 @@ class Dumbbell:
             b"h" * 20, self._made, begins_with, 1 << 21, 2.0, largest_segment=flow.segment
         )
         controller = make_controller(flow.controller, begins_with)
-        return FetchConnection(terms, controller, self.clock.now if now is None else now, self.access.join())
+        now = self.clock.now if now is None else now
+        return FetchConnection(terms, controller, now, self.manager.join(), self._limit)
 
 
 class _Runner:
@@ -115,7 +118,7 @@ class _Runner:
             connection = self._flow.connection
             for span in connection.unreceived():
                 self._bell.supply.missing.add(*span)
-            connection.share.leave()
+            connection.flow.leave()
             self._bell.failures += 1
             self._bell.clock.at(self._bell.clock.now + RETRY_SECONDS, self._again)
 
@@ -125,7 +128,7 @@ class _Runner:
 
     def _wake(self) -> None:
         clock, connection = self._bell.clock, self._flow.connection
-        if self._bell.supply.done or connection.state is State.CLOSED:
+        if self._bell.supply.done or connection.state is ConnectionState.CLOSED:
             return
         timer = connection.next_timer()
         if timer is not None and timer <= clock.now:
@@ -182,7 +185,7 @@ class _Runner:
 
     def _fetcher_receives(self, datagram: bytes) -> None:
         now, flow = self._bell.clock.now, self._flow
-        if flow.connection.state is State.CLOSED:
+        if flow.connection.state is ConnectionState.CLOSED:
             return
         for fact in flow.connection.datagram_received(datagram, now):
             if type(fact) is DataReceived:

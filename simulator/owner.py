@@ -13,6 +13,7 @@ from node.chunk_udp.drr_queue import SendBatch
 from node.chunk_udp.responder import Responder, SendChunk
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.upload_queue import UploadQueue
+from node.rate_limit import limit_of
 from simulator.clock import Clock
 from simulator.scenario import Behaviour, OwnerPlan
 from simulator.served import memory_info
@@ -55,9 +56,9 @@ class SimulatedOwner:
         """Begin as a new process, which has forgotten everything."""
         plan = self.plan
         slots = Slots(plan.slots) if plan.slots is not None else None
-        self._serving = UploadQueue(plan.upload_limit, self._clock.now)
-        mint, crowded = AddressValidator(self._chance.randbytes(32)), self._serving.is_backlogged
-        self._answerer = Responder(mint, {self._info_hash: self}, slots, self._displaced, crowded)
+        self._uploads = UploadQueue(limit_of(plan.upload_limit), self._clock.now)
+        validator = AddressValidator(self._chance.randbytes(32))
+        self._responder = Responder(validator, {self._info_hash: self}, slots, self._uploads)
         self._slots = slots
         if slots is not None:
             self._clock.at(self._clock.now, lambda: self._stranger(slots))
@@ -104,38 +105,30 @@ class SimulatedOwner:
         if not self.alive:
             return
         self._senders[addr] = send
-        answer = self._answerer.handle_requests(datagram, addr, self._clock.now)
+        answer = self._responder.handle_requests(datagram, addr, self._clock.now)
+        for notice, displaced in self._responder.take_notices():
+            self._senders[displaced](wire.encode(notice))
         if self.plan.behaviour is Behaviour.BUSY and isinstance(answer, (SendChunk, wire.Tell)):
             asked = answer.request if isinstance(answer, SendChunk) else answer
             answer = wire.Refuse(asked.transfer_id, asked.sequence, wire.Refusal.BUSY, 1)
         if self.plan.behaviour is Behaviour.EMPTY and isinstance(answer, SendChunk):
             answer = wire.Refuse(answer.request.transfer_id, answer.request.sequence, wire.Refusal.NOT_HELD)
         if isinstance(answer, SendChunk):
-            self._serving.add(answer.request, addr, wire.MAX_SEGMENT, self._clock.now)
+            self._uploads.add(answer.request, addr, wire.MAX_SEGMENT, self._clock.now)
             self._serve()
         elif answer is not None:
             send(wire.encode(answer))
 
-    def _displaced(self, addr: Address) -> None:
-        assert self._slots is not None
-        forgotten = self._serving.queue.forget(addr)
-        for request in forgotten:
-            self._answerer.not_sent(request, addr)
-        for request in forgotten[-1:]:
-            place = self._slots.place_of(addr)
-            refusal = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.BUSY, place)
-            self._senders[addr](wire.encode(refusal))
-
     def _serve(self) -> None:
         """Send everything that the upload limit allows now, and the rest later."""
-        serving, clock = self._serving, self._clock
+        uploads, clock = self._uploads, self._clock
         if not self.alive:
             return
-        while (portion := serving.next(clock.now)) is not None:
-            for datagram in self._segments(portion):
-                self._senders[portion.addr](datagram)
-            serving.sent(portion, portion.length, clock.now)
-        wait = serving.wait(clock.now)
+        while (batch := uploads.next(clock.now)) is not None:
+            for datagram in self._segments(batch):
+                self._senders[batch.addr](datagram)
+            uploads.sent(batch, batch.length, clock.now)
+        wait = uploads.wait(clock.now)
         if wait is not None and not self._armed:
             self._armed = True
             clock.at(clock.now + max(wait, 1e-6), self._serve_again)
@@ -144,10 +137,10 @@ class SimulatedOwner:
         self._armed = False
         self._serve()
 
-    def _segments(self, portion: SendBatch) -> Iterator[bytes]:
-        request, end = portion.request, portion.offset + portion.length
-        for at in range(portion.offset, end, portion.segment):
-            payload = self._content[at : min(at + portion.segment, end)]
+    def _segments(self, batch: SendBatch) -> Iterator[bytes]:
+        request, end = batch.request, batch.offset + batch.length
+        for at in range(batch.offset, end, batch.segment):
+            payload = self._content[at : min(at + batch.segment, end)]
             self._sent += len(payload)
             if self.plan.behaviour is not Behaviour.MUTE:
                 payload = self._bend(payload)

@@ -27,6 +27,7 @@ from node.download.source_pool import SourceLimits, SourcePool
 from node.download.state import DownloadState
 from node.download.write_buffer import BufferPool, Destination, WriteBuffer, buffer_length
 from node.peer import Peer
+from node.rate_limit import limit_of
 from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
@@ -135,7 +136,8 @@ class SimulatedNode:
             results.on_piece_hashed,
             self._pool.cancel,
         )
-        self._site = Site(scenario, metainfo, clock, CongestionManager(scenario.download_limit), self.note)
+        limit = limit_of(scenario.download_limit)
+        self._site = Site(scenario, metainfo, clock, CongestionManager(), limit, self.note)
         self._sources: dict[Peer, SimulatedSource] = {}
         self._waking = False
 

@@ -26,6 +26,7 @@ from node.download.known_peers import Candidate
 from node.download.source import Source
 from node.download.state import WORK_CHECK, DownloadState
 from node.download.write_buffer import WriteBuffer
+from node.rate_limit import RateLimit
 from node.settings import TransferSettings
 from node.transport import Range, Reject, RequestedRange
 from simulator.clock import Clock
@@ -44,6 +45,7 @@ class Site:
     metainfo: Metainfo
     clock: Clock
     access: CongestionManager
+    download_limit: RateLimit | None
     note: Callable[..., None]  # appends to the trace
 
 
@@ -108,7 +110,8 @@ class SimulatedSource(Source):
             poll_phase=chance.random(),
         )
         controller = make_controller(scenario.controller, terms.segment_size)
-        self.link = FetchConnection(terms, controller, site.clock.now, site.access.join())
+        now, limit = site.clock.now, site.download_limit
+        self.link = FetchConnection(terms, controller, now, site.access.join(), limit)
         self._driver = SessionDriver(self.link, site.metainfo, self)
         self._requested = RequestedBytes()
         self._armed = math.inf

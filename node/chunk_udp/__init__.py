@@ -1,17 +1,34 @@
-"""The classroom transport: byte ranges over UDP, driven by the one who fetches.
+"""The classroom transport: byte ranges over UDP, where the fetcher controls every transfer.
+
+An owner keeps no state for a transfer but its slots and its queue of requests. The fetcher decides how much
+is outstanding, notices what is lost, and slows down. ``docs/protocol.md`` has every byte of every message.
 
 Read it in this order:
 
-    wire         what a datagram looks like
-    tokens       how an owner knows that an address is real without remembering it
-    recovery     round-trip times, and when a request counts as lost
-    congestion/  how much may be asked for at a time
-    connection   the fetcher's state machine: bytes and time in, bytes and facts out (pure)
-    answers      the owner's side: a datagram in, what to answer out (pure)
-    sockets      what the system can do: buffers, path size, batches
-    fetcher      the loop around connection: one thread for each owner
-    owner        the loop around answers: one listening thread
+    wire                what a datagram looks like
+    events              what a connection returns
 
-The owner keeps no state for a transfer; the fetcher decides what is outstanding, notices what is
-lost, and slows down. ``docs/protocol.md`` gives every byte of every message.
+    loss_recovery       fetcher: round-trip times, and when a request counts as lost
+    delivery_rate       how fast bytes arrive
+    path_mtu            how large a segment the path carries
+    pacing              when the next request may go
+    congestion/         how much may be outstanding
+    request_tracker     puts these five together: one connection's bytes (pure)
+    connection          the state machine: datagrams and time in, datagrams and events out (pure)
+    session_driver      between a connection and its download session (pure)
+    fetcher             the loop around them: one thread for each peer
+
+    address_validation  owner: the proof that an address is real, without state
+    slots               which fetchers are served
+    replay_window       duplicates that the network made
+    super_seeding       rare pieces first
+    responder           puts these four together: a datagram in, a response out (pure)
+    drr_queue           requests in fair order
+    upload_queue        what to send next, under the upload limit (pure)
+    segment_sender      sends content as segments
+    owner               the loop around them: one listening thread
+    flood/              protection against floods; the protocol works without it
+
+    sockets             what this system's sockets can do
+    transport           both sides behind the interface that every transport has
 """

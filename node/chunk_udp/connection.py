@@ -1,22 +1,24 @@
 """The fetcher's end of one transfer, as a state machine without a socket or a clock.
 
-    VALIDATING ──TOKEN──▶ ASKING ──TELL──▶ FETCHING ──close()──▶ CLOSED
-        ▲                    │                 │                    ▲
-        └──── TOKEN ─────────┴─── (a new one, when ours expired)    │
-                             │  ▲              │                    │
-                        BUSY ▼  │ a second later ▼ BUSY             │
-                            QUEUED ◀─────────────┘                  │
-                             └──── other REFUSE, silence ───────────┘
+    VALIDATING ──TOKEN──▶ ASKING ──TELL──▶ FETCHING ──unreceived()──▶ CLOSED
+        ▲                    │                 │
+        └──── TOKEN ─────────┴─── (a new one, when ours expired)
+                             │  ▲              │
+                        BUSY ▼  │ after BUSY_WAIT ▼ BUSY
+                            QUEUED ◀───────────┘
 
-Theory of operation. ``datagram_received`` takes what came from the owner and returns facts; ``request``
-turns a byte range into a REQUEST; ``on_timer`` does what has become due. After each of these the caller
-sends ``datagrams_to_send``, asks ``next_timer`` when to come back, and ``room`` how much more may be
-asked for. Lost ranges come first in ``take_lost``. A byte that was asked for is reported in exactly one
-DataReceived, however often it arrives; a byte that was never asked for is never reported. So losses,
-duplicates, delays and wrong order cost time, never bytes; whether the bytes are the right ones is for the
-pieces' hashes to say.
+Any other REFUSE, and silence for longer than ``owner_timeout``, raise PeerFault.
 
-One connection serves one thread; nothing here is shared.
+Theory of operation. ``datagram_received`` takes a datagram from the owner and returns events. ``request``
+turns a byte range into REQUESTs. ``on_timer`` does what is due. After each of these the caller sends
+``datagrams_to_send``. ``next_timer`` says when to call ``on_timer``, and ``may_request`` how many bytes may
+be requested now. Lost ranges come back by ``take_lost`` and go first.
+
+A requested byte is in exactly one DataReceived, however often it arrives. A byte that was never requested
+is in none. So losses, duplicates, delays and reordering cost time, but never change bytes. The hashes of the
+pieces decide whether the bytes are right.
+
+One connection belongs to one thread. Nothing here is shared, except for the flow handle and the limit.
 """
 
 from __future__ import annotations
@@ -39,24 +41,26 @@ from node.chunk_udp.events import (
 )
 from node.chunk_udp.loss_recovery import RoundTripTime
 from node.chunk_udp.request_tracker import PlannedRequest, RequestTracker
+from node.rate_limit import RateLimit
 
-PERSISTENT_PROBES = 3  # probes in vain after which the window collapses
-BLACK_HOLE_PROBES = 2  # probes in vain, with no segment seen ever, after which segments are made smaller
-LATE_BLACK_HOLE_PROBES = 5  # the same where segments of this size have come before
-MAX_TOKENS_IN_A_ROW = 8  # tokens without any progress in between
-MAX_REFUSALS = 3  # "nobody listens at that port" in a row, after which the owner counts as gone
-REFUSAL_WAIT = 0.1  # seconds after which to try a closed port again: a stray refusal is forgiven
-FIRST_ASK = 1 << 31  # ASKs are numbered from here, REQUESTs from 1: no answer is taken for another's
-PROBE_REQUESTS = 4  # requests in a probe, at most: one more each time, as many may get lost (a burst, say)
-PATIENCE = 3  # an owner is not called silent before this many probe timeouts
-ASK_INTERVAL = 0.1  # seconds between two ASKs before the first answer: under a flood each is a chance
-MAX_QUESTIONS = 3  # in a row without an answer, while FETCHING
-HAVE_POLL_INTERVAL = 1.0  # seconds between two ASKs to a partial owner that serves us
-BUSY_WAIT = 1.0  # seconds between two questions to an owner that serves others first: they keep our place
+PERSISTENT_PROBES = 3  # unanswered probes after which the window collapses (RFC 9002, section 7.6)
+BLACK_HOLE_PROBES = 2  # unanswered probes after which segments shrink, if none has ever arrived
+LATE_BLACK_HOLE_PROBES = 5  # the same, if segments of this size have arrived before
+MAX_TOKENS_IN_A_ROW = 8  # without any progress between them
+MAX_PORT_ERRORS = 3  # "port closed" in a row, after which the owner counts as gone
+PORT_ERROR_WAIT = 0.1  # seconds before trying a closed port again: a stray ICMP message is forgiven
+FIRST_ASK = 1 << 31  # ASKs are numbered from here, REQUESTs from 1: an answer cannot be mistaken
+MAX_PROBE_REQUESTS = 4  # requests in a probe; each probe has one more, since a burst may have been lost
+MIN_PROBE_TIMEOUTS = 3  # an owner is not given up before this many
+ASK_INTERVAL = 0.1  # seconds between ASKs before the first answer: in a flood each is another chance
+MAX_POLLS = 3  # in a row without an answer, while FETCHING
+HAVE_POLL_INTERVAL = 1.0  # seconds between ASKs to a partial owner that serves us
+FIRST_POLL_FRACTION = 0.3  # of HAVE_POLL_INTERVAL, the earliest first poll
+BUSY_WAIT = 1.0  # seconds between ASKs while QUEUED; they keep the queue position
 
 
-class State(enum.Enum):
-    """Where a connection is."""
+class ConnectionState(enum.Enum):
+    """See the picture above."""
 
     VALIDATING = "validating"
     ASKING = "asking"
@@ -66,205 +70,209 @@ class State(enum.Enum):
 
 
 class FetchConnection:
-    """One owner, one torrent. All times are monotonic seconds, all ranges half-open."""
+    """One owner, one torrent. Times are monotonic seconds, ranges half-open."""
 
     def __init__(
         self,
-        terms: ConnectionConfig,
+        config: ConnectionConfig,
         controller: CongestionController,
         now: float,
-        share: FlowHandle | None = None,
+        flow: FlowHandle | None = None,
+        download_limit: RateLimit | None = None,
     ) -> None:
-        self.terms = terms
-        self.checksums = terms.checked  # ask for them, and take no payload without one
-        self.state = State.VALIDATING
+        self.config = config
+        self.checksums = config.checked  # ask for them, and take no payload without
+        self.state = ConnectionState.VALIDATING
         self.rtt = RoundTripTime()
-        self.share = share or CongestionManager().join()
-        self._bytes = RequestTracker(terms, controller, self.rtt, self.share)
+        self.flow = flow or CongestionManager().join()
+        self._tracker = RequestTracker(config, controller, self.rtt, self.flow, download_limit)
         self._token = wire.NO_TOKEN
         self._tokens_in_a_row = 0
-        self._to_send: list[bytes] = []
         self._token_from = 0  # the sequence of the first request that shows this token
+        self._to_send: list[bytes] = []
         self._next_ask = FIRST_ASK
-        self._asked: dict[int, float] = {}  # when the question was put: every ASK not yet answered
-        self._first_piece = 0  # of the bitfield page that is asked for
-        self._poll_at = float("inf")  # when to ask a partial owner again what it holds
-        # The first poll comes early, since a new owner soon holds more. It comes at a random moment: fetchers
-        # that start together would otherwise poll each other in step and pass news on late.
-        self._poll_wait = HAVE_POLL_INTERVAL * (0.3 + 0.7 * terms.poll_phase)
-        self._ask_again_at = now  # when QUEUED ends
+        self._asked: dict[int, float] = {}  # sequence of each unanswered ASK -> when it was sent
+        self._first_piece = 0  # of the bitfield page to ask for
+        self._poll_at = float("inf")  # when to ask a partial owner again
+        # A new owner soon holds more, so the first poll comes early. Its moment is random: fetchers that
+        # start together would otherwise poll each other in step, and news would travel late.
+        spread = FIRST_POLL_FRACTION + (1 - FIRST_POLL_FRACTION) * config.poll_phase
+        self._poll_wait = HAVE_POLL_INTERVAL * spread
+        self._ask_again_at = now  # when to ask while QUEUED
         self._silent_since = now  # since when an answer has been due
-        self._timer_from = now  # from when the probe timer runs
+        self._timer_from = now  # when the probe timer was started
         self._probe_by = float("inf")  # when to probe even if the timer has not run out
-        self._probes = 0  # sent since anything came
-        self._refusals = 0  # of our system's, since anything came
+        self._probes = 0  # unanswered
+        self._port_errors = 0  # in a row
         self.ask_file_size(now)
 
-    # ---- asking
+    # ---- asking for the size and the pieces
 
     def _ask(self, now: float) -> None:
-        terms, sequence = self.terms, self._next_ask
+        config, sequence = self.config, self._next_ask
         self._next_ask += 1
         self._asked[sequence] = now
         page, token = self._first_piece, self._token
-        ask = wire.Ask(terms.transfer_id, sequence, terms.info_hash, token, page, terms.node_id)
+        ask = wire.Ask(config.transfer_id, sequence, config.info_hash, token, page, config.node_id)
         self._to_send.append(wire.encode(ask))
 
     def ask_file_size(self, now: float, first_piece: int = 0) -> None:
-        """Ask what the owner has; a OwnerStatus follows. Until then nothing else is asked for."""
+        """Ask what the owner holds; an OwnerStatus follows. Until then no bytes are requested."""
         self._first_piece = first_piece
-        self._asked.clear()  # a late answer to an earlier question is none to this one
+        self._asked.clear()  # a late answer to an earlier ASK does not answer this one
         self._silent_since = self._timer_from = now
-        self.state = State.VALIDATING if self._token == wire.NO_TOKEN else State.ASKING
+        unknown = self._token == wire.NO_TOKEN
+        self.state = ConnectionState.VALIDATING if unknown else ConnectionState.ASKING
         self._ask(now)
 
     def poll_have(self, now: float) -> None:
-        """Ask again while FETCHING goes on: a OwnerStatus follows, unless a datagram is lost.
+        """Ask again while FETCHING goes on; an OwnerStatus follows, unless a datagram is lost.
 
-        PeerFault if MAX_QUESTIONS polls in a row had no answer, and no data came either.
+        PeerFault if MAX_POLLS in a row had no answer and no data arrived either.
         """
         self._poll_at = now + HAVE_POLL_INTERVAL  # also makes up for a lost answer
-        if self.state is not State.FETCHING:
+        if self.state is not ConnectionState.FETCHING:
             return
-        if len(self._asked) >= MAX_QUESTIONS:
+        if len(self._asked) >= MAX_POLLS:
             raise PeerFault("does not answer any more")
         self._ask(now)
 
-    def _plan_poll(self, told: wire.Tell, now: float) -> None:
-        """The next page of its bitfield at once; from the first page on after an interval."""
-        if told.complete:
+    def _plan_poll(self, tell: wire.Tell, now: float) -> None:
+        """Ask for the next page of the bitfield at once, and for the first page after an interval."""
+        if tell.complete:
             self._poll_at = float("inf")
-        elif len(told.bitfield) == wire.MAX_BITFIELD and told.first_piece == self._first_piece:
-            self._first_piece, self._poll_at = told.first_piece + 8 * wire.MAX_BITFIELD, now
+        elif len(tell.bitfield) == wire.MAX_BITFIELD and tell.first_piece == self._first_piece:
+            self._first_piece, self._poll_at = tell.first_piece + 8 * wire.MAX_BITFIELD, now
         else:
             self._first_piece, self._poll_at = 0, now + self._poll_wait
             self._poll_wait = HAVE_POLL_INTERVAL
 
-    # ---- asking for bytes
+    # ---- requesting bytes
 
     @property
     def controller(self) -> CongestionController:
-        """Who says how much may be outstanding, and how fast to ask."""
-        return self._bytes.controller
+        """Decides how much may be outstanding, and how fast to request."""
+        return self._tracker.controller
 
     @property
-    def counters(self) -> ConnectionStats:
-        """What happened so far."""
-        return self._bytes.counters
+    def stats(self) -> ConnectionStats:
+        """Counts so far."""
+        return self._tracker.stats
 
     @property
     def segment_size(self) -> int:
         """Bytes of file in a segment that the path is known, or at first believed, to carry."""
-        return self._bytes.search.size
+        return self._tracker.mtu.size
 
     @property
     def window(self) -> int:
         """Bytes that may be outstanding."""
-        return self._bytes.window
+        return self._tracker.window
 
     @property
     def in_flight(self) -> int:
-        """Bytes asked for and not yet here or given up."""
-        return self._bytes.flight.bytes
+        """Bytes that are outstanding."""
+        return self._tracker.in_flight.bytes
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is awaited from the owner although it would serve us."""
-        waits = self._bytes.flight.requests or self._asked or self._bytes.paced_until is not None
-        return self.state is State.FETCHING and not waits
+        """True if the owner would serve us, but nothing is awaited from it."""
+        waits = self._tracker.in_flight.requests or self._asked or self._tracker.paced_until is not None
+        return self.state is ConnectionState.FETCHING and not waits
 
     def room(self) -> int:
-        """Bytes that may be asked for now, if slowly; 0 unless FETCHING."""
-        return self._bytes.room() if self.state is State.FETCHING else 0
+        """Bytes that may be requested, pacing apart; 0 unless FETCHING."""
+        return self._tracker.room() if self.state is ConnectionState.FETCHING else 0
 
     @property
     def request_size(self) -> int:
-        """Bytes to ask for at once."""
-        return self._bytes.request_size
+        """Bytes to request at once."""
+        return self._tracker.request_size
 
     def may_request(self, now: float) -> int:
-        """How many bytes may be asked for now; 0: none, and if only not yet, ``next_timer`` says when."""
-        return self._bytes.may_request(now) if self.state is State.FETCHING else 0
+        """Bytes to request now; 0: none. If only pacing forbids it, ``next_timer`` says when."""
+        return self._tracker.may_request(now) if self.state is ConnectionState.FETCHING else 0
 
     def mark_app_limited(self) -> None:
-        """More might have been asked for, but nobody wants more: what arrives says less about the path."""
-        self._bytes.deliveries.mark_app_limited(self._bytes.flight.bytes)
+        """The window has room, but nothing is wanted: arrivals now say less about the path."""
+        self._tracker.delivery.mark_app_limited(self._tracker.in_flight.bytes)
 
     def take_lost(self, limit: int) -> tuple[int, int] | None:
-        """The next lost range to ask for again, at most ``limit`` bytes; None if there is none."""
-        return self._bytes.take_lost(limit)
+        """The next lost range to request again, at most ``limit`` bytes; None if there is none."""
+        return self._tracker.take_lost(limit)
 
     def cancel_lost(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Do not ask again for what was lost of ``[start, end)``; returns that."""
-        return self._bytes.cancel_lost(start, end)
+        """Do not request the lost bytes of ``[start, end)`` again. Returns them."""
+        return self._tracker.cancel_lost(start, end)
 
     def request(self, start: int, end: int, now: float, rare_only: bool = False) -> None:
-        """Ask for bytes ``[start, end)``, at most ``wire.MAX_REQUEST`` of them. ``rare_only``: a NotRare may
-        follow instead.
-        """
-        if not self._bytes.flight.requests:
-            self._silent_since = self._timer_from = now
-        for order in self._bytes.request(start, end, now, rare_only):
-            self._send(order)
+        """Request bytes ``[start, end)``, at most ``wire.MAX_REQUEST`` of them.
 
-    def _send(self, order: PlannedRequest) -> None:
-        terms, length = self.terms, order.end - order.start
+        With ``rare_only`` a NotRare may follow instead of data.
+        """
+        if not self._tracker.in_flight.requests:
+            self._silent_since = self._timer_from = now
+        for plan in self._tracker.request(start, end, now, rare_only):
+            self._send(plan)
+
+    def _send(self, plan: PlannedRequest) -> None:
+        config, length = self.config, plan.end - plan.start
         request = wire.Request(
-            terms.transfer_id,
-            order.sequence,
-            order.start,
+            config.transfer_id,
+            plan.sequence,
+            plan.start,
             length,
-            terms.info_hash,
+            config.info_hash,
             self._token,
-            order.segment_size,
+            plan.segment_size,
             self.checksums,
-            order.rare_only,
+            plan.rare_only,
         )
         self._to_send.append(wire.encode(request))
 
     def datagrams_to_send(self) -> list[bytes]:
-        """What is to be sent now, in order; handed out once."""
+        """The datagrams to send now, in order. Each is returned once."""
         datagrams, self._to_send = self._to_send, []
         return datagrams
 
     def unreceived(self) -> list[tuple[int, int]]:
-        """Close, and return every range that was asked for and never arrived."""
-        self.state = State.CLOSED
-        return self._bytes.take_all_back()
+        """Close the connection. Returns all requested ranges that never arrived."""
+        self.state = ConnectionState.CLOSED
+        return self._tracker.take_all_back()
 
-    # ---- what came
+    # ---- what arrives
 
     def datagram_received(self, datagram: bytes | memoryview, now: float) -> Sequence[Event]:
         """Take one datagram from the owner's address; PeerFault if the owner refuses."""
         try:
             message = wire.decode(datagram)
         except WireError:
-            self._bytes.counters.malformed += 1
+            self._tracker.stats.malformed += 1
             return ()
-        self._bytes.counters.received += 1
-        if message.transfer_id == self.terms.transfer_id and self.state is not State.CLOSED:
+        self._tracker.stats.received += 1
+        if message.transfer_id == self.config.transfer_id and self.state is not ConnectionState.CLOSED:
             if type(message) is wire.Data and (message.checked or not self.checksums):
-                arrived = self._bytes.data_received(message, now)
-                if arrived:
+                received = self._tracker.data_received(message, now)
+                if received:
                     self._tokens_in_a_row = 0
                     self._silent_since = self._timer_from = now
-                    if self._probes or self._refusals or self._asked:
-                        self._heard(now)
-                return arrived
+                    if self._probes or self._port_errors or self._asked:
+                        self._on_sign_of_life(now)
+                return received
             if isinstance(message, (wire.Token, wire.Tell, wire.Refuse)) and self._is_due(message.sequence):
                 return self._answer_received(message, now)
-        self.counters.stale += 1
+        self.stats.stale += 1
         return ()
 
     def _is_due(self, sequence: int) -> bool:
-        return sequence in self._asked or sequence in self._bytes.flight.requests
+        return sequence in self._asked or sequence in self._tracker.in_flight.requests
 
-    def _heard(self, now: float) -> None:
+    def _on_sign_of_life(self, now: float) -> None:
         self._silent_since = self._timer_from = now
         self._probe_by = float("inf")
-        self._probes = self._refusals = 0
-        if self._asked and self.state is State.FETCHING:
-            self._asked = dict(list(self._asked.items())[-1:])  # it lives: only the latest question is open
+        self._probes = self._port_errors = 0
+        if self._asked and self.state is ConnectionState.FETCHING:
+            self._asked = dict(list(self._asked.items())[-1:])  # earlier polls no longer count as silence
 
     def _answer_received(self, message: wire.Token | wire.Tell | wire.Refuse, now: float) -> Sequence[Event]:
         if isinstance(message, wire.Refuse):
@@ -274,34 +282,34 @@ class FetchConnection:
             return ()
         if message.sequence in self._asked:
             return (self._tell_received(message, now),)
-        self.counters.stale += 1
+        self.stats.stale += 1
         return ()
 
     def _refuse_received(self, message: wire.Refuse, now: float) -> Event:
-        """NOT_HELD, BUSY, and NOT_RARE where it was allowed, are news; every other refusal ends it."""
-        request = self._bytes.flight.requests.get(message.sequence)
+        """NOT_HELD, BUSY, and NOT_RARE where it was allowed, are events. Any other REFUSE is a fault."""
+        request = self._tracker.in_flight.requests.get(message.sequence)
         if request is not None and (
             message.reason is wire.Refusal.NOT_HELD
             or (message.reason is wire.Refusal.NOT_RARE and request.rare_only)
         ):
-            self._heard(now)
-            spans = tuple(self._bytes.take_back(request))
-            return NotHeld(spans) if message.reason is wire.Refusal.NOT_HELD else NotRare(spans)
+            self._on_sign_of_life(now)
+            ranges = tuple(self._tracker.take_back(request))
+            return NotHeld(ranges) if message.reason is wire.Refusal.NOT_HELD else NotRare(ranges)
         if message.reason is not wire.Refusal.BUSY:
             raise PeerFault(str(message.reason))
-        self._heard(now)
+        self._on_sign_of_life(now)
         self._asked.clear()
-        back = self._bytes.take_all_back()
-        self.state, self._ask_again_at = State.QUEUED, now + BUSY_WAIT
-        return QueuedByOwner(message.place, tuple(back))
+        back = self._tracker.take_all_back()
+        self.state, self._ask_again_at = ConnectionState.QUEUED, now + BUSY_WAIT
+        return QueuedByOwner(message.queue_position, tuple(back))
 
     def _tell_received(self, message: wire.Tell, now: float) -> OwnerStatus:
         asked_at = self._asked[message.sequence]
-        self._heard(now)
+        self._on_sign_of_life(now)
         self.rtt.sample(now - asked_at)
         self._asked.clear()
         self._tokens_in_a_row = 0
-        self.state = State.FETCHING
+        self.state = ConnectionState.FETCHING
         self._plan_poll(message, now)
         return OwnerStatus(message.size, message.complete, message.first_piece, message.bitfield)
 
@@ -309,101 +317,100 @@ class FetchConnection:
         asked_at = self._asked.pop(message.sequence, None)
         if asked_at is not None:
             self.rtt.sample(now - asked_at)
+        requests = self._tracker.in_flight.requests
         if message.token != self._token:
             self._count_token()
-            self._token, self._token_from = message.token, self._bytes.flight.next_sequence
-            self._heard(now)
-            if self.state is not State.FETCHING:
-                self.state = State.ASKING
+            self._token, self._token_from = message.token, self._tracker.in_flight.next_sequence
+            self._on_sign_of_life(now)
+            if self.state is not ConnectionState.FETCHING:
+                self.state = ConnectionState.ASKING
                 self._ask(now)
-        elif message.sequence in self._bytes.flight.requests and message.sequence >= self._token_from:
-            self._count_token()  # it does not even take the token that it gave
-        request = self._bytes.flight.requests.get(
-            message.sequence
-        )  # its token had expired, so it was not answered
-        if request is not None:
-            self._bytes.ask_later(self._bytes.take_back(request))
+        elif message.sequence in requests and message.sequence >= self._token_from:
+            self._count_token()  # the owner does not accept the very token that it gave
+        request = requests.get(message.sequence)
+        if request is not None:  # its token had expired, so it will not be answered
+            self._tracker.request_later(self._tracker.take_back(request))
 
     def _count_token(self) -> None:
         self._tokens_in_a_row += 1
         if self._tokens_in_a_row > MAX_TOKENS_IN_A_ROW:
             raise PeerFault("does not accept the tokens it gives")
 
-    # ---- what the time brings
+    # ---- timers
 
-    def _waiting(self) -> bool:
-        return self.state in (State.VALIDATING, State.ASKING) or bool(self._bytes.flight.requests)
+    def _awaits_answer(self) -> bool:
+        asks = self.state in (ConnectionState.VALIDATING, ConnectionState.ASKING)
+        return asks or bool(self._tracker.in_flight.requests)
 
     def next_timer(self) -> float | None:
-        """When ``on_timer`` must be called, at the latest; None if nothing is awaited."""
-        if self.state is State.QUEUED:
+        """When ``on_timer`` must be called at the latest; None if nothing is awaited."""
+        if self.state is ConnectionState.QUEUED:
             return self._ask_again_at
-        if self.state is State.FETCHING:
+        due = float("inf")
+        if self.state is ConnectionState.FETCHING:
             due = self._poll_at
-            paced_until = self._bytes.paced_until
+            paced_until = self._tracker.paced_until
             if paced_until is not None and paced_until < due:
                 due = paced_until
-        else:
-            due = float("inf")
-        if self.state is not State.CLOSED and self._waiting():
+        if self.state is not ConnectionState.CLOSED and self._awaits_answer():
             due = min(due, self._probe_at())
             if self._probes:
                 due = min(due, self._give_up_at())
-            loss_time = self._bytes.flight.loss_time
+            loss_time = self._tracker.in_flight.loss_time
             if loss_time is not None and loss_time < due:
                 due = loss_time
         return None if due == float("inf") else due
 
     def _probe_at(self) -> float:
-        return min(self._timer_from + self._probe_wait(self._probes), self._probe_by)
+        return min(self._timer_from + self._probe_timeout(self._probes), self._probe_by)
 
-    def _probe_wait(self, probes: int) -> float:
-        wait = self.rtt.probe_timeout(probes)
-        return wait if self.state is State.FETCHING else min(wait, ASK_INTERVAL)
+    def _probe_timeout(self, probes: int) -> float:
+        timeout = self.rtt.probe_timeout(probes)
+        return timeout if self.state is ConnectionState.FETCHING else min(timeout, ASK_INTERVAL)
 
     def _give_up_at(self) -> float:
-        """When silence has lasted too long; never before a probe has had its chance of being answered."""
+        """When silence has lasted too long; never before a probe could have been answered."""
         if not self._probes:
             return float("inf")
-        limit = max(self.terms.owner_timeout, PATIENCE * self.rtt.probe_timeout(0))
-        return max(self._silent_since + limit, self._timer_from + self._probe_wait(0))
+        limit = max(self.config.owner_timeout, MIN_PROBE_TIMEOUTS * self.rtt.probe_timeout(0))
+        return max(self._silent_since + limit, self._timer_from + self._probe_timeout(0))
 
     def on_timer(self, now: float) -> None:
-        """Do what is due; PeerFault when the owner has been silent for too long."""
-        if self.state is State.QUEUED and self._ask_again_at <= now:
+        """Do what is due; PeerFault if the owner has been silent for too long."""
+        if self.state is ConnectionState.QUEUED and self._ask_again_at <= now:
             self.ask_file_size(now, self._first_piece)
-        loss_time = self._bytes.flight.loss_time
+        loss_time = self._tracker.in_flight.loss_time
         if loss_time is not None and loss_time <= now:
-            self._bytes.look_for_losses(now)
-        if self.state is State.FETCHING and self._poll_at <= now:
+            self._tracker.look_for_losses(now)
+        if self.state is ConnectionState.FETCHING and self._poll_at <= now:
             self.poll_have(now)
-        if self.state is State.CLOSED or not self._waiting():
+        if self.state is ConnectionState.CLOSED or not self._awaits_answer():
             return
         if self._give_up_at() <= now:
             raise PeerFault(f"silent for {now - self._silent_since:.1f} s")
         if self._probe_at() <= now:
             self._probe(now)
 
-    def refused(self, now: float) -> None:
-        """The system says that nobody listens at the owner's port; PeerFault when it says so repeatedly."""
-        self._refusals += 1
-        if self._refusals >= MAX_REFUSALS:
+    def on_port_error(self, now: float) -> None:
+        """The system reports a closed port at the owner's address; PeerFault after MAX_PORT_ERRORS."""
+        self._port_errors += 1
+        if self._port_errors >= MAX_PORT_ERRORS:
             raise PeerFault("nobody listens at its address")
-        self._probe_by = now + REFUSAL_WAIT
+        self._probe_by = now + PORT_ERROR_WAIT
 
     def _probe(self, now: float) -> None:
-        """Ask again for the oldest thing; its answer will show what before it is lost."""
+        """Ask again, or request the oldest bytes again: the answer shows what before them is lost."""
         self._probes += 1
-        self.counters.probes += 1
+        self.stats.probes += 1
         self._timer_from = now
         self._probe_by = float("inf")
-        if self.state is not State.FETCHING:
+        if self.state is not ConnectionState.FETCHING:
             self._ask(now)
             return
         if self._probes == PERSISTENT_PROBES:
             self.controller.on_persistent_congestion(now)
-        hole = LATE_BLACK_HOLE_PROBES if self._bytes.any_data else BLACK_HOLE_PROBES
-        if self._probes >= hole:
-            self._bytes.on_black_hole()
-        for order in self._bytes.ask_oldest(now, min(self._probes, PROBE_REQUESTS)):
-            self._send(order)
+        black_hole = LATE_BLACK_HOLE_PROBES if self._tracker.any_data else BLACK_HOLE_PROBES
+        if self._probes >= black_hole:
+            self._tracker.on_black_hole()
+        for plan in self._tracker.request_oldest(now, min(self._probes, MAX_PROBE_REQUESTS)):
+            self._send(plan)

@@ -1,11 +1,11 @@
-"""What was asked of an owner and cannot be sent at once. Pure: no socket, no clock.
+"""The requests that an owner cannot answer at once, in fair order. Pure: no socket, no clock.
 
-Each address has a line of its own, and the lines take turns by bytes: deficit round robin (Shreedhar and
-Varghese, 1995). Whoever asks for much waits behind itself, not before others; whoever asks for nothing has no
-turn, so nothing is left unused.
+Each address has a flow of its own, and the flows take turns by bytes: deficit round robin (Shreedhar and
+Varghese, 1995). A fetcher with many requests delays its own, not those of other fetchers. An idle flow has no
+turn, so no capacity is lost.
 
-Asked again while it waits, a request keeps its place and is sent once. What has waited for MAX_AGE is not
-wanted any more: whoever asked has given it up or asked somebody else.
+A request that is repeated while it is queued keeps its position and is answered once. A request is dropped
+after ``MAX_REQUEST_AGE``: by then the fetcher has given it up, or has asked another owner.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from node.chunk_udp import wire
 from node.chunk_udp.address_validation import Address
 
 MAX_QUANTUM = 256 * 1024  # bytes, without an upload limit; no less than any datagram
-MAX_AGE = 2.0  # seconds
-MAX_REQUESTS = 64  # that wait, of one address
-MAX_IN_ALL = 4096  # requests that wait
+MAX_REQUEST_AGE = 2.0  # seconds
+MAX_FLOW_REQUESTS = 64
+MAX_QUEUED_REQUESTS = 4096  # of all flows
 
-Key = tuple[int, int, int]  # transfer, offset, length: the same again is the same wish
+Key = tuple[int, int, int]  # transfer, offset, length: by these a repeated request is recognised
 
 
 class Added(enum.Enum):
-    """What became of a request; the values are what the owner counts."""
+    """What happened to a request. The owner counts the values."""
 
-    WAITING = "waiting"
+    QUEUED = "queued"
     AGAIN = "asked again"
     FULL = "too much at once"
 
@@ -45,23 +45,23 @@ class SendBatch(NamedTuple):
 
 
 @dataclass
-class _Waiting:
+class _QueuedRequest:
     request: wire.Request
-    segment: int
+    segment: int  # bytes of file in a datagram
     since: float
-    done: int = 0  # bytes that were sent
+    done: int = 0  # bytes sent
 
 
 @dataclass
-class _Line:
-    """The requests of one address, the oldest first."""
+class _Flow:
+    """The requests of one address, oldest first."""
 
-    deficit: int  # bytes that it may send before it is another's turn
-    requests: deque[_Waiting] = field(default_factory=deque)
-    keys: dict[Key, _Waiting] = field(default_factory=dict)
-    bytes: int = 0  # that wait
+    deficit: int  # bytes that it may send before the next flow's turn
+    requests: deque[_QueuedRequest] = field(default_factory=deque)
+    keys: dict[Key, _QueuedRequest] = field(default_factory=dict)
+    bytes: int = 0  # queued
 
-    def drop_first(self) -> _Waiting:
+    def drop_first(self) -> _QueuedRequest:
         gone = self.requests.popleft()
         self.bytes -= gone.request.length - gone.done
         self.keys.pop(_key(gone.request), None)
@@ -69,76 +69,76 @@ class _Line:
 
 
 class DrrQueue:
-    """Requests by address. ``quantum``: bytes of a turn, at least as many as the largest datagram has."""
+    """Requests by address. ``quantum``: bytes of a turn, no less than the largest datagram."""
 
     def __init__(self, quantum: int = MAX_QUANTUM) -> None:
         self._quantum = quantum
-        self._lines: OrderedDict[Address, _Line] = OrderedDict()  # the first one's turn it is
+        self._flows: OrderedDict[Address, _Flow] = OrderedDict()  # the first has its turn
         self._count = 0
-        self.aged = 0  # requests that nobody wanted any more
+        self.aged = 0  # requests dropped after MAX_REQUEST_AGE
 
     def __bool__(self) -> bool:
-        return bool(self._lines)
+        return bool(self._flows)
 
     def __len__(self) -> int:
-        """Requests that wait."""
         return self._count
 
     @property
     def addresses(self) -> int:
-        """How many have something waiting."""
-        return len(self._lines)
+        """The number of flows."""
+        return len(self._flows)
 
-    def waited(self, now: float) -> float:
-        """Seconds that the oldest of all requests has waited; 0 if nothing waits."""
+    def longest_wait(self, now: float) -> float:
+        """Seconds since the oldest request was queued; 0 if the queue is empty."""
         return now - min(
-            (line.requests[0].since for line in self._lines.values() if line.requests), default=now
+            (flow.requests[0].since for flow in self._flows.values() if flow.requests), default=now
         )
 
-    def add(self, request: wire.Request, addr: Address, segment: int, most: int, now: float) -> Added:
-        """``request``, to be sent in segments of ``segment`` bytes.
+    def add(self, request: wire.Request, addr: Address, segment: int, max_bytes: int, now: float) -> Added:
+        """Queue ``request``, to be sent in segments of ``segment`` bytes.
 
-        ``most``: bytes that may wait of ``addr``; the first request is taken in any case.
+        ``max_bytes`` bounds the flow of ``addr``. Its first request is taken in any case.
         """
-        line = self._lines.get(addr)
-        if line is None:
-            if self._count >= MAX_IN_ALL:
+        flow = self._flows.get(addr)
+        if flow is None:
+            if self._count >= MAX_QUEUED_REQUESTS:
                 return Added.FULL
-            line = self._lines[addr] = _Line(self._quantum)
-        elif (present := line.keys.get(_key(request))) is not None and not present.done:
-            present.segment = min(present.segment, segment)  # the path may carry less than was thought
+            flow = self._flows[addr] = _Flow(self._quantum)
+        elif (present := flow.keys.get(_key(request))) is not None and not present.done:
+            present.segment = min(present.segment, segment)  # the path may carry less than before
             return Added.AGAIN
         elif (
-            line.bytes + request.length > most
-            or len(line.requests) >= MAX_REQUESTS
-            or self._count >= MAX_IN_ALL
+            flow.bytes + request.length > max_bytes
+            or len(flow.requests) >= MAX_FLOW_REQUESTS
+            or self._count >= MAX_QUEUED_REQUESTS
         ):
             return Added.FULL
-        waiting = _Waiting(request, segment, now)
-        line.requests.append(waiting)
-        line.keys[_key(request)] = waiting
-        line.bytes += request.length
+        queued = _QueuedRequest(request, segment, now)
+        flow.requests.append(queued)
+        flow.keys[_key(request)] = queued
+        flow.bytes += request.length
         self._count += 1
-        return Added.WAITING
+        return Added.QUEUED
 
     def next(self, budget: int | None, now: float) -> SendBatch | None:
-        """Whose turn it is and what to send: datagrams of ``budget`` bytes at most (None: no limit).
+        """What to send next: datagrams of at most ``budget`` bytes together (None: no limit).
 
-        None if nothing waits, or if the budget is too small for the next datagram. Call ``sent`` or ``drop``.
+        None if the queue is empty, or the budget too small for the next datagram. Call ``sent`` or ``drop``
+        with the result.
         """
-        while self._lines:
-            addr, line = next(iter(self._lines.items()))
-            self._drop_aged(addr, line, now)
-            if not line.requests:
-                del self._lines[addr]
+        while self._flows:
+            addr, flow = next(iter(self._flows.items()))
+            self._drop_aged(flow, now)
+            if not flow.requests:
+                del self._flows[addr]
                 continue
-            first = line.requests[0]
+            first = flow.requests[0]
             cost = _next_datagram(first)
-            if line.deficit < cost:
-                line.deficit += self._quantum
-                self._lines.move_to_end(addr)
+            if flow.deficit < cost:
+                flow.deficit += self._quantum
+                self._flows.move_to_end(addr)
                 continue
-            allowed = line.deficit if budget is None else min(budget, line.deficit)
+            allowed = flow.deficit if budget is None else min(budget, flow.deficit)
             if allowed < cost:
                 return None
             length = first.request.length - first.done
@@ -148,44 +148,44 @@ class DrrQueue:
         return None
 
     def next_quantum(self) -> int:
-        """Bytes of the datagrams that whoever is next may send in one turn, at most; 0 if nothing waits."""
-        if not self._lines:
+        """Max bytes of datagrams in the next turn; 0 if the queue is empty."""
+        if not self._flows:
             return 0
-        line = next(iter(self._lines.values()))
-        first = line.requests[0]
-        return max(_next_datagram(first), min(line.deficit, self._quantum, _datagrams(first)))
+        flow = next(iter(self._flows.values()))
+        first = flow.requests[0]
+        return max(_next_datagram(first), min(flow.deficit, self._quantum, _datagrams(first)))
 
-    def sent(self, portion: SendBatch, length: int) -> None:
-        """The first ``length`` bytes of ``portion``, which ``next`` has just given, are on their way."""
-        line = self._lines[portion.addr]
-        first = line.requests[0]
+    def sent(self, batch: SendBatch, length: int) -> None:
+        """The first ``length`` bytes of ``batch``, the last result of ``next``, were sent."""
+        flow = self._flows[batch.addr]
+        first = flow.requests[0]
         first.done += length
-        line.bytes -= length
-        line.deficit -= length + -(-length // portion.segment) * wire.HEADER_SIZE
+        flow.bytes -= length
+        flow.deficit -= length + -(-length // batch.segment) * wire.HEADER_SIZE
         if first.done >= first.request.length:
-            self._drop_first(portion.addr, line)
+            self._drop_first(batch.addr, flow)
 
-    def drop(self, portion: SendBatch) -> None:
-        """Forget the whole request of ``portion``, which ``next`` has just given."""
-        self._drop_first(portion.addr, self._lines[portion.addr])
+    def drop(self, batch: SendBatch) -> None:
+        """Forget the whole request of ``batch``, the last result of ``next``."""
+        self._drop_first(batch.addr, self._flows[batch.addr])
 
     def forget(self, addr: Address) -> list[wire.Request]:
-        """Forget all that ``addr`` asked for; returns it."""
-        line = self._lines.pop(addr, None)
-        if line is None:
+        """Forget the flow of ``addr``; returns its requests."""
+        flow = self._flows.pop(addr, None)
+        if flow is None:
             return []
-        self._count -= len(line.requests)
-        return [waiting.request for waiting in line.requests]
+        self._count -= len(flow.requests)
+        return [queued.request for queued in flow.requests]
 
-    def _drop_first(self, addr: Address, line: _Line) -> None:
-        line.drop_first()
+    def _drop_first(self, addr: Address, flow: _Flow) -> None:
+        flow.drop_first()
         self._count -= 1
-        if not line.requests:
-            del self._lines[addr]
+        if not flow.requests:
+            del self._flows[addr]
 
-    def _drop_aged(self, addr: Address, line: _Line, now: float) -> None:
-        while line.requests and now - line.requests[0].since > MAX_AGE:
-            line.drop_first()
+    def _drop_aged(self, flow: _Flow, now: float) -> None:
+        while flow.requests and now - flow.requests[0].since > MAX_REQUEST_AGE:
+            flow.drop_first()
             self._count -= 1
             self.aged += 1
 
@@ -194,12 +194,12 @@ def _key(request: wire.Request) -> Key:
     return request.transfer_id, request.offset, request.length
 
 
-def _datagrams(waiting: _Waiting) -> int:
-    """Bytes of all datagrams that ``waiting`` still takes, their headers included."""
-    rest = waiting.request.length - waiting.done
-    return rest + -(-rest // waiting.segment) * wire.HEADER_SIZE
+def _datagrams(queued: _QueuedRequest) -> int:
+    """Bytes of all datagrams that the rest of the request takes, headers included."""
+    rest = queued.request.length - queued.done
+    return rest + -(-rest // queued.segment) * wire.HEADER_SIZE
 
 
-def _next_datagram(waiting: _Waiting) -> int:
-    """Bytes of the next datagram of ``waiting``, its header included."""
-    return min(waiting.segment, waiting.request.length - waiting.done) + wire.HEADER_SIZE
+def _next_datagram(queued: _QueuedRequest) -> int:
+    """Bytes of the next datagram, header included."""
+    return min(queued.segment, queued.request.length - queued.done) + wire.HEADER_SIZE

@@ -1,4 +1,4 @@
-"""What a fetching connection is made with, what it reports, and what it counts."""
+"""A fetching connection's configuration, the events that it returns, and its counts."""
 
 from __future__ import annotations
 
@@ -11,23 +11,19 @@ class ConnectionConfig:
     """What a connection is made with."""
 
     info_hash: bytes
-    transfer_id: int  # random 64 bits: what makes answers unguessable for those who do not see them
+    transfer_id: int  # 64 random bits: an attacker off the path cannot guess them, nor forge answers
     segment_size: int  # bytes of file in a segment that the path is believed to carry
-    receive_limit: int  # bytes that may be outstanding before our own receive buffer would overflow
-    owner_timeout: float  # seconds of silence after which the owner is given up
-    largest_segment: int = (
-        0  # bytes: what to try to get the path to carry; less than the other: no more than it
-    )
-    checked: bool = True  # ask for a checksum over every segment's payload
-    node_id: int | None = None  # told to the owner, for its -peers
-    poll_phase: float = (
-        0.5  # from 0 to 1, random: spreads the first HAVE polls of fetchers that begin together
-    )
+    receive_limit: int  # bytes that may be outstanding without overflowing our receive buffer
+    owner_timeout: float  # seconds of silence after which the owner has failed
+    largest_segment: int = 0  # bytes to probe the path for; not probed if below ``segment_size``
+    checked: bool = True  # ask for a checksum over every payload
+    node_id: int | None = None  # sent to the owner, for its -peers
+    poll_phase: float = 0.5  # from 0 to 1, random: spreads the first HAVE polls of fetchers
 
 
 @dataclass(frozen=True)
 class OwnerStatus:
-    """The owner shares the torrent: its size in bytes, whether it has all, else which pieces from where."""
+    """The owner shares the torrent, of ``size`` bytes: all of it, or these pieces from ``first_piece`` on."""
 
     size: int
     complete: bool
@@ -36,7 +32,7 @@ class OwnerStatus:
 
 
 class DataReceived(NamedTuple):
-    """Bytes that were asked for are here: write ``payload`` at ``offset``."""
+    """Requested bytes arrived: write ``payload`` at ``offset``."""
 
     offset: int
     payload: bytes | memoryview
@@ -44,24 +40,24 @@ class DataReceived(NamedTuple):
 
 @dataclass(frozen=True)
 class NotHeld:
-    """The owner does not hold ``spans`` after all: they will not come from it."""
+    """The owner does not hold ``ranges``: this connection will not deliver them."""
 
-    spans: tuple[tuple[int, int], ...]
+    ranges: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class NotRare:
-    """The owner has just sent ``spans`` to somebody else, who will pass them on: something else, please."""
+    """The owner has just sent ``ranges`` to another fetcher, which will pass them on."""
 
-    spans: tuple[tuple[int, int], ...]
+    ranges: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class QueuedByOwner:
-    """The owner serves others first: we are ``place``-th in line. ``spans`` had been asked for in vain."""
+    """The owner serves other fetchers first. ``ranges`` had been requested, and come back."""
 
-    place: int
-    spans: tuple[tuple[int, int], ...]
+    queue_position: int  # from 1; 0 if its queue is full
+    ranges: tuple[tuple[int, int], ...]
 
 
 Event = OwnerStatus | DataReceived | NotHeld | NotRare | QueuedByOwner
@@ -69,11 +65,11 @@ Event = OwnerStatus | DataReceived | NotHeld | NotRare | QueuedByOwner
 
 @dataclass
 class ConnectionStats:
-    """What happened, for people and tests; all in datagrams but ``*_bytes``."""
+    """Counts for people and tests: datagrams, or bytes where the name says so."""
 
     received: int = 0
     malformed: int = 0
-    stale: int = 0  # of another transfer, or of nothing we know
+    stale: int = 0  # of another transfer, or in answer to nothing that is awaited
     duplicate_bytes: int = 0
     lost_bytes: int = 0
     probes: int = 0

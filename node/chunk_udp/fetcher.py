@@ -1,7 +1,7 @@
 """The fetcher's loop: one thread for each peer that is fetched from (the report's ``receive_chunk``).
 
-Send requests while the connection has room, receive, do what is due. Everything that needs thought is in
-``connection``; what the download wants is the session's affair.
+Send requests while the connection has room, receive, do what is due. All decisions are in ``connection``,
+and the session decides what the download wants.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from node.chunk_udp.address_validation import Address
 from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.connection import FetchConnection
+from node.chunk_udp.datagram_size import largest_datagram
 from node.chunk_udp.events import ConnectionConfig
 from node.chunk_udp.session_driver import SessionDriver
+from node.rate_limit import RateLimit
 from node.settings import TransferSettings
 from node.transport import DownloadSession, Range
 
-RECEIVES_PER_STEP = 8  # datagrams taken between two looks at what to ask for and at the timers
+RECEIVES_PER_STEP = 8  # datagrams handled before the next look at requests and timers
 
 
 class Fetcher:
     """Fetches from the peer at ``addr`` for ``session``. A ``PeerConnection``.
 
-    ``host`` is the address of this machine to fetch from; "": any. ``node_id`` is told to the peer.
+    ``host`` is the address of this machine to fetch from; "": any. ``node_id`` is sent to the peer.
+    ``manager`` and ``limit`` are shared by all connections of the node.
     """
 
     def __init__(
@@ -41,30 +44,39 @@ class Fetcher:
         info: Metainfo,
         session: DownloadSession,
         settings: TransferSettings,
-        access: CongestionManager | None = None,
+        manager: CongestionManager | None = None,
+        limit: RateLimit | None = None,
         host: str = "",
         node_id: int | None = None,
     ) -> None:
         self._session = session
-        self._node_id = node_id
-        self._access = access or CongestionManager(settings.download_limit)
         try:
             self._sock = sockets.udp_socket(source_host(host, addr[0]), 0, settings.socket_buffer_size)
         except OSError as error:
             raise PeerFault(f"no socket for it: {error.strerror}") from None
         try:
-            self.connection = self._connect(addr, info.info_hash, settings)
+            config = self._connect(addr, info.info_hash, settings, largest_datagram(limit), node_id)
+            controller = make_controller(settings.congestion_control, config.segment_size)
+            flow = (manager or CongestionManager()).join()
         except BaseException:
             self._sock.close()
             raise
+        self.connection = FetchConnection(config, controller, time.monotonic(), flow, limit)
         self._driver = SessionDriver(self.connection, info, session)
         self._buffer = memoryview(bytearray(sockets.MAX_RECEIVE))
-        self._dry = True  # the socket had nothing more when it was last asked
+        self._drained = True  # the last receive call found nothing
 
-    def _connect(self, addr: Address, info_hash: bytes, settings: TransferSettings) -> FetchConnection:
-        """Ask the system what the path to ``addr`` is like, and make a connection for it."""
+    def _connect(
+        self,
+        addr: Address,
+        info_hash: bytes,
+        settings: TransferSettings,
+        max_datagram: int,
+        node_id: int | None,
+    ) -> ConnectionConfig:
+        """Connect the socket, and ask the system about the path to ``addr``."""
         try:
-            self._sock.connect(addr)  # from now on the system drops what others send
+            self._sock.connect(addr)  # from now on the system drops datagrams of other senders
         except OSError as error:
             raise PeerFault(f"cannot be reached: {error.strerror}") from None
         self._sock.setblocking(False)
@@ -75,22 +87,20 @@ class Fetcher:
             min(settings.loopback_segment_size, settings.max_datagram - wire.HEADER_SIZE),
             settings.datagram_limit,
         )
-        largest = min(segment, self._access.largest_datagram - wire.HEADER_SIZE)
-        known = largest if sockets.is_loopback(addr[0]) else min(largest, wire.SMALL_SEGMENT)
-        terms = ConnectionConfig(
+        self._gro = sockets.enable_gro(self._sock, segment)
+        loopback = sockets.is_loopback(addr[0])
+        largest = min(segment, max_datagram - wire.HEADER_SIZE)
+        return ConnectionConfig(
             info_hash,
             secrets.randbits(64),
-            known,
+            largest if loopback else min(largest, wire.SMALL_SEGMENT),
             sockets.receive_limit(self._sock, segment),
             settings.owner_timeout,
             largest_segment=largest,
-            checked=not sockets.is_loopback(addr[0]) if settings.checked is None else settings.checked,
-            node_id=self._node_id,
+            checked=not loopback if settings.checked is None else settings.checked,
+            node_id=node_id,
             poll_phase=random.random(),
         )
-        self._batches = sockets.enable_gro(self._sock, segment)
-        controller = make_controller(settings.congestion_control, known)
-        return FetchConnection(terms, controller, time.monotonic(), self._access.join())
 
     def run(self) -> None:
         """Fetch until the session wants nothing more; PeerFault if the peer fails. Closes the socket."""
@@ -118,7 +128,7 @@ class Fetcher:
             raise PeerFault(f"no socket for it: {error.strerror}") from None
 
     def _step(self, selector: selectors.BaseSelector) -> bool:
-        """Request, receive, look at the clock. False when there is nothing more to do."""
+        """Request, receive, look at the timers. False when there is nothing more to do."""
         connection, session = self.connection, self._session
         if session.closing:
             return False
@@ -130,11 +140,11 @@ class Fetcher:
             if not session.wait_for_work(timeout):
                 return False
         else:
-            if self._dry:
+            if self._drained:
                 selector.select(timeout)
             for _ in range(RECEIVES_PER_STEP):
-                self._dry = not self._receive(time.monotonic())
-                if self._dry:
+                self._drained = not self._receive(time.monotonic())
+                if self._drained:
                     break
         if wake_at is not None and wake_at <= (now := time.monotonic()):
             connection.on_timer(now)
@@ -145,37 +155,38 @@ class Fetcher:
             try:
                 self._sock.send(datagram)
             except OSError as error:
-                self._survive(error)
+                self._on_socket_error(error)
 
     def _receive(self, now: float) -> bool:
-        """Take what one receive call gives, hand it over. False if there was nothing."""
+        """Hand over the datagrams of one receive call. False if there were none."""
         try:
-            if self._batches:
+            if self._gro:
                 size, step = sockets.receive_batch(self._sock, self._buffer)
             else:
                 size = step = self._sock.recv_into(self._buffer)
         except OSError as error:
-            self._survive(error)
+            self._on_socket_error(error)
             return False
         received = self._buffer[:size]
         for at in range(0, size, step or 1):
             self._driver.datagram_received(received[at : at + step], now)
         return True
 
-    def _survive(self, error: OSError) -> None:
-        """Handle a failed socket call: an empty socket is fine, a closed port is fine once or twice."""
+    def _on_socket_error(self, error: OSError) -> None:
+        """An empty socket is fine, a closed port is fine once or twice. Any other error is a fault."""
         if isinstance(error, (BlockingIOError, InterruptedError)) or error.errno == errno.ENOBUFS:
-            return  # no buffer for a request is as good as a lost one
+            return  # a request that finds no buffer is like a lost request
         if not isinstance(error, ConnectionError):
             raise PeerFault(f"cannot be reached: {error.strerror}") from None
-        self.connection.refused(time.monotonic())  # ICMP: nobody listens there (Windows: 10054)
+        self.connection.on_port_error(time.monotonic())  # ICMP: port closed (Windows: 10054)
 
 
 def source_host(host: str, peer_host: str) -> str:
     """The address to send from to ``peer_host``: ``host``, where that can reach it.
 
-    A node is seen at the address that it announces, and nowhere else (a VPN, a second network card). But a
-    loopback address reaches only loopback addresses, and IPv4 only IPv4; there the system chooses.
+    A node is seen at the address that it announces, even if the machine has others (a VPN, a second network
+    card). But a loopback address reaches only loopback addresses, and IPv4 only IPv4. There the system
+    chooses.
     """
     family, loopback = sockets.family_of(peer_host), sockets.is_loopback(peer_host)
     if host and sockets.family_of(host) == family and sockets.is_loopback(host) == loopback:

@@ -1,8 +1,18 @@
-"""When is a request lost? RoundSample-trip times and what is outstanding (the shape of RFC 9002).
+"""When is a request lost? Round-trip times and requests in flight, in the shape of RFC 9002. Pure.
 
-The fetcher numbers what it asks for along one line, the *stream*: the first request covers stream
-bytes ``[0, n)``, the next ``[n, m)``, whatever bytes of the file they are. An owner answers in order, so
-when stream byte P has arrived, what lies well before P and has not arrived is lost.
+The fetcher puts all bytes that it requests on one line, the *stream*: the first request covers stream bytes
+``[0, n)``, the next ``[n, m)``, whatever bytes of the file they are. The owner answers in order. So when
+stream byte P arrives, missing bytes well before P are lost. "Well before" has two meanings (section 6.1):
+
+    more than ``_packet_threshold`` segments before P, or
+    requested longer ago than ``_time_threshold`` round trips, and anything after them has arrived
+
+Silence alone proves nothing: the answers may still be under way. After a probe timeout (section 6.2) the
+connection requests the oldest bytes again. The answer to that probe lies later in the stream, so it shows
+what before it is lost.
+
+A path that reorders looks lossy at first. When bytes arrive that had counted as lost, both thresholds grow
+(``on_spurious_loss``), up to a limit.
 """
 
 from __future__ import annotations
@@ -11,20 +21,18 @@ from dataclasses import dataclass, field
 
 from common.ranges import RangeSet
 
-GRANULARITY = 0.001  # seconds; no timer is finer (RFC 9002, 6.1.2)
-TIME_THRESHOLD = 9 / 8  # of a round trip: older than this, with later data here, is lost (6.1.2)
-PACKET_THRESHOLD = 3  # segments of reordering that are no loss yet (6.1.1)
-MAX_PACKET_THRESHOLD = 64  # segments; the thresholds grow up to these where a path really reorders
-MAX_TIME_THRESHOLD = 2.0
-INITIAL_RTT = 0.333  # seconds, before anything was measured (6.2.2)
-MAX_RESPONSE_DELAY = (
-    0.020  # seconds an owner's process may be held up by its system without being called lost
-)
-MAX_PROBE_TIMEOUT = 0.25  # seconds between probes, at most, or one timeout where that is longer
+GRANULARITY = 0.001  # seconds; no timer is finer (RFC 9002, section 6.1.2)
+TIME_THRESHOLD = 9 / 8  # round trips (section 6.1.2)
+PACKET_THRESHOLD = 3  # segments (section 6.1.1)
+MAX_PACKET_THRESHOLD = 64  # segments; where a path reorders
+MAX_TIME_THRESHOLD = 2.0  # round trips; where a path reorders
+INITIAL_RTT = 0.333  # seconds, before anything was measured (section 6.2.2)
+MAX_RESPONSE_DELAY = 0.020  # seconds that the owner's process may be held up (max_ack_delay in RFC 9002)
+MAX_PROBE_TIMEOUT = 0.25  # seconds; a single timeout may be longer on a slow path
 
 
 class RoundTripTime:
-    """Smoothed round-trip time and its variation (RFC 6298, RFC 9002 section 5); all in seconds."""
+    """Smoothed round-trip time and its variation, in seconds (RFC 6298, RFC 9002 section 5)."""
 
     def __init__(self) -> None:
         self.latest = 0.0
@@ -34,11 +42,11 @@ class RoundTripTime:
 
     @property
     def measured(self) -> bool:
-        """Whether there was any sample."""
+        """True after the first sample."""
         return self.minimum != float("inf")
 
     def sample(self, seconds: float) -> None:
-        """Take one measured round trip into account."""
+        """A round trip took ``seconds``."""
         self.latest = seconds
         if seconds < self.minimum:
             if not self.measured:
@@ -50,7 +58,7 @@ class RoundTripTime:
         self.smoothed += (seconds - self.smoothed) / 8
 
     def probe_timeout(self, probes: int) -> float:
-        """Seconds of silence after which to probe, doubled for each probe already sent in vain."""
+        """Seconds of silence after which to probe, doubled for each probe that stayed unanswered."""
         timeout = self.smoothed + max(4 * self.variation, GRANULARITY) + MAX_RESPONSE_DELAY
         limit = max(MAX_PROBE_TIMEOUT, timeout)
         return float(min(timeout * 2 ** min(probes, 16), limit))
@@ -60,7 +68,7 @@ class RoundTripTime:
 class SentRequest:
     """One REQUEST under way: bytes ``[start, end)`` of the file, at ``position`` of the stream.
 
-    As long as all of it comes in order, what is missing is ``[next, end)``, and no set of ranges is made.
+    While its bytes arrive in order, ``[next, end)`` is missing, and no set of ranges is needed.
     """
 
     sequence: int
@@ -68,65 +76,65 @@ class SentRequest:
     start: int
     end: int
     sent_at: float
-    next: int = field(init=False)  # the byte that is to come, in order
-    ranges: RangeSet | None = None  # what is missing, once anybody had to know
-    answered: bool = False  # something of it arrived
-    complete: bool = False  # nothing of it is awaited any more
-    rare_only: bool = False  # it may be refused because somebody else has just got it
-    delivered: int = 0  # for the delivery rate: bytes that had arrived when it was sent,
-    delivered_at: float = 0.0  # when the last of them had,
-    first_sent_at: float = 0.0  # and when that had been asked for
+    next: int = field(init=False)  # the first byte that is missing, as long as all came in order
+    ranges: RangeSet | None = None  # what is missing, once not all came in order
+    answered: bool = False  # a part of it arrived
+    complete: bool = False  # nothing of it is missing
+    rare_only: bool = False  # the owner may refuse it with NOT_RARE
+    delivered: int = 0  # see ``delivery_rate.Sent``
+    delivered_at: float = 0.0
+    first_sent_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.next = self.start
 
     @property
     def missing(self) -> RangeSet:
-        """What is awaited, kept as ranges from now on."""
+        """The missing bytes, kept as ranges from now on."""
         if self.ranges is None:
             self.ranges = RangeSet([(self.next, self.end)])
         return self.ranges
 
     @property
     def first_missing(self) -> int:
-        """The first byte that is awaited; ``end`` if none is."""
+        """The first missing byte; ``end`` if there is none."""
         if self.ranges is None:
             return self.next
         return self.ranges.first if self.ranges else self.end
 
     def stream_position(self, offset: int) -> int:
-        """Where byte ``offset`` of the file lies in the stream."""
+        """The position of the file's byte ``offset`` in the stream."""
         return self.position + offset - self.start
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What a look at the outstanding requests found lost."""
+    """Bytes that count as lost now."""
 
     ranges: tuple[tuple[int, int], ...]
-    latest_sent_at: float
+    latest_sent_at: float  # when the youngest of these requests was sent
 
     @property
     def size(self) -> int:
-        """Bytes lost."""
+        """Bytes."""
         return sum(end - start for start, end in self.ranges)
 
 
 class InFlight:
-    """All that was asked for and neither arrived nor was given up, in the order of the stream."""
+    """All bytes that were requested, have not arrived and are not given up, in the order of the stream."""
 
     def __init__(self) -> None:
         self.requests: dict[int, SentRequest] = {}  # by sequence; insertion order is stream order
-        self.bytes = 0  # outstanding bytes
+        self.bytes = 0
+        self.next_sequence = 1
+        self.loss_time: float | None = None  # when the time threshold will next call bytes lost
         self._packet_threshold = PACKET_THRESHOLD  # segments
         self._time_threshold = TIME_THRESHOLD  # round trips
-        self.next_sequence = 1
-        self._stream = 0  # where the next request begins
-        self._arrived_up_to = 0  # the highest stream position that arrived
-        self.loss_time: float | None = None  # when the time threshold will next call something lost
+        self._stream = 0  # position of the next request
+        self._arrived_up_to = 0  # the highest position that arrived
 
     def send(self, start: int, end: int, now: float) -> SentRequest:
-        """Record a request for bytes ``[start, end)``, sent now."""
+        """Record a request for bytes ``[start, end)`` that is sent now."""
         sequence, size = self.next_sequence, end - start
         request = self.requests[sequence] = SentRequest(sequence, self._stream, start, end, now)
         self.next_sequence = sequence + 1
@@ -135,10 +143,10 @@ class InFlight:
         return request
 
     def arrive_in_order(self, sequence: int, start: int, end: int) -> SentRequest | None:
-        """The frequent case, kept short: ``[start, end)`` is just what was to come next.
+        """The fast path: ``[start, end)`` are exactly the next bytes of the stream, and nothing is missing.
 
-        Returns its request; None if there are gaps, or this is something else: then ``arrive`` and
-        ``find_lost`` have to think. Without gaps there is nothing that they could find lost.
+        Returns their request. None in all other cases: then ``arrive`` and ``find_lost`` decide. Without a
+        gap ``find_lost`` could find nothing.
         """
         request = self.requests.get(sequence)
         if (
@@ -163,12 +171,12 @@ class InFlight:
         return request
 
     def arrive(self, request: SentRequest, start: int, end: int) -> list[tuple[int, int]]:
-        """Bytes ``[start, end)`` came for ``request``: returns those of them that were still missing."""
+        """Bytes ``[start, end)`` arrived for ``request``. Returns those that were missing."""
         self._arrived_up_to = max(self._arrived_up_to, request.stream_position(end))
-        return self._give_up(request, start, end)
+        return self._remove(request, start, end)
 
     def find_lost(self, segment_size: int, rtt: RoundTripTime, now: float) -> Lost | None:
-        """Take out what is lost: too far behind what arrived, or too old with later data here."""
+        """Remove and return the bytes that are lost now, by either threshold. Sets ``loss_time``."""
         self.loss_time = None
         lost_before = self._arrived_up_to - self._packet_threshold * segment_size
         delay = max(self._time_threshold * max(rtt.smoothed, rtt.latest), GRANULARITY)
@@ -177,9 +185,9 @@ class InFlight:
         arrived_up_to = self._arrived_up_to
         for request in tuple(self.requests.values()):
             if request.stream_position(request.first_missing) >= arrived_up_to:
-                break  # nothing later arrived: no news is not bad news
+                break  # nothing after it arrived: the answer may still be under way
             horizon = arrived_up_to if request.sent_at + delay <= now else lost_before
-            gone = self._give_up(request, request.start, request.start + horizon - request.position)
+            gone = self._remove(request, request.start, request.start + horizon - request.position)
             if gone:
                 ranges += gone
                 latest = max(latest, request.sent_at)
@@ -192,8 +200,8 @@ class InFlight:
                 self.loss_time = request.sent_at + delay
         return Lost(tuple(ranges), latest) if ranges else None
 
-    def _give_up(self, request: SentRequest, start: int, end: int) -> list[tuple[int, int]]:
-        """Take ``[start, end)`` out of ``request``: whatever of it was still missing."""
+    def _remove(self, request: SentRequest, start: int, end: int) -> list[tuple[int, int]]:
+        """Wait no longer for ``[start, end)`` of ``request``. Returns the part that was missing."""
         gone = request.missing.cut(start, end)
         for s, e in gone:
             self.bytes -= e - s
@@ -203,9 +211,9 @@ class InFlight:
         return gone
 
     def take_back(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Stop waiting for ``[start, end)``, whoever was asked for it; returns what was outstanding of it."""
+        """Wait no longer for ``[start, end)``, in any request. Returns the part that was outstanding."""
         overlapping = [r for r in self.requests.values() if r.start < end and start < r.end]
-        return [span for request in overlapping for span in self._give_up(request, start, end)]
+        return [span for request in overlapping for span in self._remove(request, start, end)]
 
     def oldest(self, limit: int) -> tuple[int, int] | None:
         """The oldest missing range, at most ``limit`` bytes of it; None if nothing is outstanding."""
@@ -215,12 +223,12 @@ class InFlight:
         return None
 
     def on_spurious_loss(self) -> None:
-        """Something called lost arrived after all: this path reorders; wait longer before crying loss."""
+        """Bytes arrived that had counted as lost: this path reorders, so wait longer from now on."""
         self._packet_threshold = min(2 * self._packet_threshold, MAX_PACKET_THRESHOLD)
         self._time_threshold = min(1.25 * self._time_threshold, MAX_TIME_THRESHOLD)
 
     def clear(self) -> list[tuple[int, int]]:
-        """Forget everything outstanding and return its ranges."""
+        """Forget all requests. Returns their missing ranges."""
         ranges = [span for request in self.requests.values() for span in request.missing]
         self.requests.clear()
         self.bytes = 0

@@ -1,8 +1,8 @@
-"""The owner's loop: one listening thread answers everybody (the report's ``listen``).
+"""The owner's loop: one listening thread serves all fetchers (the report's ``listen``).
 
-Receive what has come, let ``Responder`` decide; then send one portion of what waits, and look again what has
-come. A portion is read from the file into one reused buffer and sent from there, as many segments to a system
-call as the system takes. Nothing here blocks but the wait for news, or for the upload limit.
+Receive datagrams and let the ``Responder`` decide. A REQUEST that it accepts goes into the ``UploadQueue``.
+Then send one batch of the queue, and receive again. A batch is read from the content into one reused buffer,
+and sent from there. The thread blocks only to wait for datagrams, or for the upload limit.
 """
 
 from __future__ import annotations
@@ -21,25 +21,28 @@ from node.chunk_udp import sockets, wire
 from node.chunk_udp.address_validation import Address, AddressValidator
 from node.chunk_udp.drr_queue import Added, SendBatch
 from node.chunk_udp.flood import bpf_filter
-from node.chunk_udp.flood.unvalidated import LIMITER_INTERVAL
+from node.chunk_udp.flood.filter import FloodFilter
+from node.chunk_udp.flood.token_tag import TagKeys
 from node.chunk_udp.responder import Responder, SendChunk
 from node.chunk_udp.segment_sender import SegmentSender
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.upload_log import UploadLog
 from node.chunk_udp.upload_queue import UploadQueue
+from node.rate_limit import RateLimit, limit_of
 from node.settings import TransferSettings
 from node.transport import ServedTorrent
 
-STOP_CHECK = 0.5  # seconds after which the loop looks whether it shall end, if nothing wakes it
-RECEIVES = 64  # datagrams looked at between two portions: a flood shall not keep us from sending
-UNREADABLE_LIMIT = 0.25  # seconds for which content cannot be read before fetchers are told BUSY
+STOP_CHECK = 0.5  # seconds after which the loop looks whether it should end, if nothing wakes it
+RECEIVES_PER_BATCH = 64  # datagrams handled between two batches: a flood must not keep an owner from sending
+UNREADABLE_LIMIT = 0.25  # seconds for which content cannot be read before fetchers get BUSY
 DEFAULTS = TransferSettings()
 
 
 class Owner:
     """Serves ``torrents`` (by info hash; the caller adds and removes) over ``sock`` until ``stop``.
 
-    Of ``settings`` the upload limit and the number of slots count.
+    ``secret`` is the key of its tokens. ``limit`` bounds its datagrams, without IP and UDP headers (default:
+    that of ``settings``).
     """
 
     def __init__(
@@ -48,58 +51,55 @@ class Owner:
         torrents: Mapping[bytes, ServedTorrent],
         secret: bytes,
         settings: TransferSettings = DEFAULTS,
+        limit: RateLimit | None = None,
     ) -> None:
         self._sock = sock
         self._torrents = torrents
-        self._mint = AddressValidator(secret)
+        self._validator = AddressValidator(secret)
         self.slots = Slots(settings.upload_slots)
         self.uploads = UploadLog()
-        self._serving = UploadQueue(settings.upload_limit, time.monotonic())
-        self._answerer = Responder(
-            self._mint,
-            torrents,
-            self.slots,
-            self._displace,
-            self._serving.is_backlogged,
-            self.uploads.introduce,
+        self._queue = UploadQueue(limit or limit_of(settings.upload_limit), time.monotonic())
+        self._filter = FloodFilter(self._validator)
+        self._responder = Responder(
+            self._validator, torrents, self.slots, self._queue, self.uploads.introduce, self._filter
         )
         self._stopped = threading.Event()
         self._sender = SegmentSender(sock, self.counts)
         self._chunk = memoryview(bytearray(wire.MAX_REQUEST))
-        self._timeout = -1.0  # of the socket's calls; not known yet
-        self._guard_at = 0.0  # when to adjust the system's filter
-        self._unreadable_since: dict[
-            bytes, float
-        ] = {}  # info hash -> first of the reads that failed in a row
+        self._timeout = -1.0  # of the socket's calls; not set yet
+        self._unreadable_since: dict[bytes, float] = {}  # info hash -> the first of its failed reads in a row
 
     @property
     def counts(self) -> Counter[str]:
-        """Datagrams by what became of them, for people and tests."""
-        return self._answerer.counts
+        """Datagrams by what happened to them, for people and tests."""
+        return self._responder.counts
 
     def stop(self) -> None:
-        """Make ``listen`` return soon; it may be called from any thread."""
+        """Make ``listen`` return soon. May be called from any thread."""
         self._stopped.set()
-        with contextlib.suppress(OSError):  # what wakes the loop must get past the filter, too
+        with contextlib.suppress(OSError):  # a valid ASK wakes the loop even behind the kernel's filter
             here = self._sock.getsockname()
-            wake = wire.Ask(0, 0, bytes(wire.INFO_HASH_SIZE), self._mint.make(here[:2], time.monotonic()))
-            self._sock.sendto(wire.encode(wake), here)
+            token = self._validator.make(here[:2], time.monotonic())
+            self._sock.sendto(wire.encode(wire.Ask(0, 0, bytes(wire.INFO_HASH_SIZE), token)), here)
 
     def listen(self) -> None:
-        """Answer datagrams until ``stop``; the body of the listening thread."""
+        """Serve until ``stop``: the body of the listening thread."""
         view = memoryview(bytearray(sockets.MAX_RECEIVE))
         with selectors.DefaultSelector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             while not self._stopped.is_set() and self._sock.fileno() >= 0:
                 self._receive(view)
-                if self._serving.queue and not self._send_next(time.monotonic()):
+                if self._queue.queue and not self._send_next(time.monotonic()):
                     self._wait(selector)
-                if self._answerer.strangers.flooded:
-                    self._guard(time.monotonic())
+                if self._filter.unvalidated.flooded:
+                    self._filter.adapt(self._attach, time.monotonic())
+
+    def _attach(self, keys: TagKeys, fraction: float) -> None:
+        bpf_filter.attach(self._sock, keys, fraction, secrets.randbits(32))
 
     def _wait(self, selector: selectors.BaseSelector) -> None:
-        """Until something comes, or something that waits may be sent."""
-        if self._stopped.is_set():  # what was to wake us may have been received already
+        """Wait for a datagram, or until a queued request may be sent."""
+        if self._stopped.is_set():  # the datagram that was to wake this thread may be received already
             return
         if self._sender.blocked:
             selector.modify(self._sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
@@ -107,119 +107,102 @@ class Owner:
             selector.modify(self._sock, selectors.EVENT_READ)
             self._sender.blocked = False
             return
-        wait = min(self._serving.wait(time.monotonic()) or 0.0, STOP_CHECK)
-        if self._serving.limit.rate is None:
+        wait = min(self._queue.wait(time.monotonic()) or 0.0, STOP_CHECK)
+        if self._queue.limit is None:
             selector.select(wait)
-        else:  # what comes meanwhile could not be sent before either: to wake up for it gains nothing
+        else:  # a datagram that comes meanwhile could not be answered earlier: waking up for it gains nothing
             self._stopped.wait(wait)
 
     def _receive(self, view: memoryview) -> None:
-        """Look at what has come, but at no more than RECEIVES datagrams; if nothing is to be sent, wait.
+        """Handle up to RECEIVES_PER_BATCH datagrams. With an empty queue, wait for the first.
 
-        To wait within the call that receives costs less than a selector.
+        Waiting in the call that receives costs less than a selector.
         """
-        timeout = 0.0 if self._serving.queue else STOP_CHECK
+        timeout = 0.0 if self._queue.queue else STOP_CHECK
         if timeout != self._timeout:
             self._timeout = timeout
             sockets.set_timeouts(self._sock, timeout)
-        for _ in range(RECEIVES):
+        for _ in range(RECEIVES_PER_BATCH):
             try:
                 size, addr = self._sock.recvfrom_into(view)
             except (BlockingIOError, TimeoutError):
                 return
-            except OSError:  # Windows tells here that an earlier answer found nobody (10054): not our concern
+            except OSError:  # Windows reports here that an earlier answer met a closed port (10054)
                 if self._sock.fileno() < 0:
                     return
                 continue
             self.handle_requests(view[:size], addr[:2])
-            if timeout and (self._serving.queue or self._stopped.is_set()):
+            if timeout and (self._queue.queue or self._stopped.is_set()):
                 return
 
     def handle_requests(self, datagram: memoryview, addr: Address) -> None:
-        """Answer one datagram, or note what it asks for, or keep silent."""
+        """Answer one datagram, or queue its request, or stay silent."""
         now = time.monotonic()
-        answer = self._answerer.handle_requests(datagram, addr, now)
-        if isinstance(answer, SendChunk):
-            self._take_on(answer.request, addr, now)
-        elif isinstance(answer, wire.Tell):
-            self.tell_file_size(answer, addr)
-        elif answer is not None:
-            self._answer(answer, addr)
+        response = self._responder.handle_requests(datagram, addr, now)
+        for notice, displaced in self._responder.take_notices():
+            self._answer(notice, displaced)
+        if isinstance(response, SendChunk):
+            self._take_on(response.request, addr, now)
+        elif isinstance(response, wire.Tell):
+            self.tell_file_size(response, addr)
+        elif response is not None:
+            self._answer(response, addr)
 
     def _take_on(self, request: wire.Request, addr: Address, now: float) -> None:
-        """Send what is asked for at once if that is nobody's disadvantage, else let it wait for its turn."""
+        """Send the range at once if that delays no other fetcher, else queue the request."""
         path_limit = self._sender.path_limit(addr[0])
-        portion = self._serving.at_once(request, addr, path_limit, now)
-        if portion is not None:
-            sent = self.send_chunk(portion)
+        batch = self._queue.send_immediately(request, addr, path_limit, now)
+        if batch is not None:
+            sent = self.send_chunk(batch)
             if not self._sender.blocked:
                 return
             request = request._replace(offset=request.offset + sent, length=request.length - sent)
-        added = self._serving.add(request, addr, path_limit, now)
-        if added is not Added.WAITING:
+        added = self._queue.add(request, addr, path_limit, now)
+        if added is not Added.QUEUED:
             self.counts[added.value] += 1
         if added is Added.FULL:
-            self._answerer.not_sent(request, addr)
+            self._responder.not_sent(request, addr)
 
     def tell_file_size(self, answer: wire.Tell, addr: Address) -> None:
-        """Answer ASK with the size, unless the file has changed since it was shared."""
+        """Answer ASK with the size and the pieces held."""
         self._answer(answer, addr)
 
     def _answer(self, answer: wire.Message, addr: Address) -> None:
-        """Send what is too short to wait for its turn; the upload limit counts it all the same."""
-        self._serving.limit.spend(self._sender.send_message(answer, addr), time.monotonic())
-
-    def _displace(self, addr: Address) -> None:
-        """The slice of ``addr`` is over: what it asked for is not sent, and it is told so."""
-        forgotten = self._serving.queue.forget(addr)
-        for request in forgotten:
-            self._answerer.not_sent(request, addr)
-        for request in forgotten[-1:]:
-            self._refuse(request, wire.Refusal.BUSY, addr, self.slots.place_of(addr))
-
-    def _guard(self, now: float) -> None:
-        """Once there was a flood, let the system drop what is worthless before we see it."""
-        strangers = self._answerer.strangers
-        if now >= self._guard_at or (strangers.flooded and self._guard_at == float("inf")):
-            self._adjust_filter(now)
-
-    def _adjust_filter(self, now: float) -> None:
-        self._guard_at = now + LIMITER_INTERVAL
-        share, draw = self._answerer.strangers.adjust(now), secrets.randbits(32)
-        bpf_filter.attach(self._sock, self._mint.tag_keys(now), share, draw)
+        """Send a short message without queueing it. The upload limit counts it all the same."""
+        self._queue.spend(self._sender.send_message(answer, addr), time.monotonic())
 
     # ---- sending
 
     def _send_next(self, now: float) -> bool:
-        """Send one portion; False if there is none, or it cannot be sent now."""
-        portion = None if self._sender.blocked else self._serving.next(now)
-        if portion is None:
+        """Send one batch of the queue. False if there is none, or it cannot be sent now."""
+        batch = None if self._sender.blocked else self._queue.next(now)
+        if batch is None:
             return False
-        sent = self.send_chunk(portion)
+        sent = self.send_chunk(batch)
         if sent:
-            self._serving.sent(portion, sent, now)
-        if sent < portion.length and not self._sender.blocked:
-            self._serving.queue.drop(portion)  # it cannot be read, or the path does not take it
-            self._answerer.not_sent(portion.request, portion.addr)
+            self._queue.sent(batch, sent, now)
+        if sent < batch.length and not self._sender.blocked:  # unreadable, or too large for the path
+            self._queue.queue.drop(batch)
+            self._responder.not_sent(batch.request, batch.addr)
         return True
 
-    def send_chunk(self, portion: SendBatch) -> int:
-        """Answer REQUEST: read a portion of the range and send it, in segments; how many bytes were sent."""
-        chunk = self._chunk[: portion.length]
-        if not self._read(portion, chunk):
+    def send_chunk(self, batch: SendBatch) -> int:
+        """Read a batch of the requested range and send it in segments. Returns the bytes sent."""
+        chunk = self._chunk[: batch.length]
+        if not self._read(batch, chunk):
             return 0
-        sent = self._sender.send_segments(portion, chunk)
-        self.uploads.add(portion.addr, portion.request.info_hash, sent, time.monotonic())
+        sent = self._sender.send_segments(batch, chunk)
+        self.uploads.add(batch.addr, batch.request.info_hash, sent, time.monotonic())
         return sent
 
-    def _read(self, portion: SendBatch, chunk: memoryview) -> bool:
-        """Read the bytes of ``portion``. False if that fails; unless it is passing the fetcher is told."""
-        request, addr = portion.request, portion.addr
+    def _read(self, batch: SendBatch, chunk: memoryview) -> bool:
+        """Fill ``chunk``. False if that fails; then the fetcher gets a REFUSE, unless it may pass soon."""
+        request, addr = batch.request, batch.addr
         torrent = self._torrents.get(request.info_hash)
-        if torrent is None:  # withdrawn just now
+        if torrent is None:  # withdrawn while the request was queued
             return False
         try:
-            torrent.read_into(portion.offset, chunk)
+            torrent.read_into(batch.offset, chunk)
         except TransientFileFault:
             self.counts["unread"] += 1
             if self._stays_unreadable(request.info_hash, time.monotonic()):
@@ -239,5 +222,5 @@ class Owner:
         """
         return now - self._unreadable_since.setdefault(info_hash, now) >= UNREADABLE_LIMIT
 
-    def _refuse(self, request: wire.Request, reason: wire.Refusal, addr: Address, place: int = 0) -> None:
-        self._answer(wire.Refuse(request.transfer_id, request.sequence, reason, place), addr)
+    def _refuse(self, request: wire.Request, reason: wire.Refusal, addr: Address) -> None:
+        self._answer(wire.Refuse(request.transfer_id, request.sequence, reason), addr)

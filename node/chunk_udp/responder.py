@@ -1,29 +1,36 @@
-"""The owner's side without a socket: a datagram in, what to answer out.
+"""The owner's side of the protocol without a socket: a datagram in, a response out. Pure.
 
-An address that has not shown a token gets a TOKEN (48 bytes for at least 72 received) and nothing else, and
-of these only so many a second; what is malformed or out of bounds gets silence and a count. The cheapest
-looks come first, because most of what a flood brings is found out by them.
+A fetcher without a valid token gets a TOKEN (48 bytes for a question of at least 72) and nothing else. A
+datagram that is malformed or asks for bytes outside the content gets silence and is counted. The cheapest
+checks come first, since most of a flood fails them.
+
+Every response to a REQUEST, in the order of the checks:
+
+    no valid token                                TOKEN
+    torrent unknown, or its content changed       REFUSE (NOT_SHARED, CHANGED)
+    range outside the content                     silence
+    a piece that is not verified here             REFUSE (NOT_HELD)
+    all slots taken                               REFUSE (BUSY, queue position)
+    a duplicate that the network made             silence
+    RARE_ONLY, and another fetcher just got it    REFUSE (NOT_RARE)
+    else                                          SendChunk: the owner sends DATA
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.errors import WireError
 from node.chunk_udp import wire
 from node.chunk_udp.address_validation import Address, AddressValidator
-from node.chunk_udp.flood.token_tag import TAG_SIZE
-from node.chunk_udp.flood.unvalidated import UnvalidatedLimiter
+from node.chunk_udp.flood.filter import Filter, FloodFilter
 from node.chunk_udp.replay_window import ReplayWindow
 from node.chunk_udp.slots import Slots
-from node.chunk_udp.super_seeding import Piece, RecentPieces
+from node.chunk_udp.super_seeding import RecentPieces
+from node.chunk_udp.upload_queue import UploadQueue
 from node.transport import ServedTorrent
-
-_SIZES = {int(wire.Kind.ASK): wire.ASK_SIZE, int(wire.Kind.REQUEST): wire.REQUEST_SIZE}
-_ANSWERS = frozenset({int(kind) for kind in wire.Kind} - _SIZES.keys())
-_MARK_END = wire.TOKEN_AT + TAG_SIZE
 
 
 @dataclass(frozen=True)
@@ -33,63 +40,117 @@ class SendChunk:
     request: wire.Request
 
 
-Answer = wire.Token | wire.Tell | wire.Refuse | SendChunk
+Response = wire.Token | wire.Tell | wire.Refuse | SendChunk
 
 
 class Responder:
-    """Decides what each datagram gets. ``torrents``: by info hash, kept current by the caller.
+    """Decides the response to each datagram. ``torrents`` by info hash, kept current by the caller.
 
-    ``slots``: who is served; without, everybody is. ``displaced`` is called with whoever loses a slot.
-    ``crowded(now)``: whether requests have to wait, so that whom they are for makes a difference.
-    ``introduced`` is called with the address and node number of each fetcher that tells its number.
+    ``slots`` limit the fetchers that are served (None: no limit). ``uploads`` are the requests that were
+    accepted earlier. ``introduced`` is called with the address and node number of each fetcher that states
+    its number. Without ``flood_filter``, floods are limited, but not in the kernel.
     """
 
     def __init__(
         self,
-        mint: AddressValidator,
+        validator: AddressValidator,
         torrents: Mapping[bytes, ServedTorrent],
         slots: Slots | None = None,
-        displaced: Callable[[Address], None] = lambda addr: None,
-        crowded: Callable[[float], bool] = lambda now: False,
+        uploads: UploadQueue | None = None,
         introduced: Callable[[Address, int], None] = lambda addr, node_id: None,
+        flood_filter: Filter | None = None,
     ) -> None:
-        self._mint = mint
+        self._validator = validator
         self._torrents = torrents
         self._slots = slots
-        self._displaced = displaced
-        self._crowded = crowded
+        self._uploads = uploads
         self._introduced = introduced
-        self._copies = ReplayWindow()
-        self._recipients = RecentPieces()
-        self.strangers = UnvalidatedLimiter(0.0)
-        self._expired = UnvalidatedLimiter(0.0)  # those whose token was good once
-        self.counts: Counter[str] = Counter()  # datagrams by what became of them
+        self._filter = flood_filter or FloodFilter(validator)
+        self._replays = ReplayWindow()
+        self._recent = RecentPieces()
+        self._notices: list[tuple[wire.Refuse, Address]] = []
+        self.counts: Counter[str] = Counter()  # datagrams by what happened to them
 
-    def handle_requests(self, datagram: bytes | memoryview, addr: Address, now: float) -> Answer | None:
-        """The answer for ``addr``, or None: silence. Never raises, whatever the bytes."""
-        if self._is_worthless(datagram, addr, now):
+    def handle_requests(self, datagram: bytes | memoryview, addr: Address, now: float) -> Response | None:
+        """The response for ``addr``; None: silence. Never raises, whatever the bytes."""
+        question = self._decode(datagram, addr, now)
+        if question is None:
+            return None
+        if not self._validator.accepts(question.token, addr, now):
+            return self._give_token(question, addr, now)
+        torrent = self._torrents.get(question.info_hash)
+        if torrent is None:
+            return self._refuse(question, wire.Refusal.NOT_SHARED)
+        if not torrent.is_served:
+            return self._refuse(question, wire.Refusal.CHANGED)
+        if isinstance(question, wire.Request):
+            return self._take_request(question, torrent, addr, now)
+        if question.node_id is not None:
+            self._introduced(addr, question.node_id)
+        return self._admit(question, addr, now) or self._tell_file_size(question, torrent)
+
+    def take_notices(self) -> Sequence[tuple[wire.Refuse, Address]]:
+        """REFUSEs for fetchers that lost their slot since the last call: each by its address."""
+        if not self._notices:
+            return ()
+        notices, self._notices = self._notices, []
+        return notices
+
+    def not_sent(self, request: wire.Request, addr: Address) -> None:
+        """A SendChunk for ``request`` of ``addr`` is not carried out."""
+        torrent = self._torrents.get(request.info_hash)
+        if torrent is not None:
+            self._recent.forget(request, torrent.info.piece_length, addr)
+
+    # ---- questions and tokens
+
+    def _decode(
+        self, datagram: bytes | memoryview, addr: Address, now: float
+    ) -> wire.Ask | wire.Request | None:
+        """The question in ``datagram``; None, and counted, if it is none or a flood's."""
+        token = wire.peek_token(datagram)
+        if token is None:
+            self._count_wasted("unexpected" if wire.is_answer(datagram) else "malformed", now)
+            return None
+        if not self._filter.admit(token, addr, now):
+            self.counts["unanswered"] += 1
             return None
         try:
-            message = wire.decode(datagram)
+            question = wire.decode(datagram)
         except WireError:
-            self._drop("malformed", now)
+            self._count_wasted("malformed", now)
             return None
-        assert isinstance(message, (wire.Ask, wire.Request))
-        if not self._mint.accepts(message.token, addr, now):
-            return self._give_token(message, addr, now)
-        torrent = self._torrents.get(message.info_hash)
-        if torrent is None or not torrent.is_served:
-            gone = torrent is None
-            return self._refuse(message, wire.Refusal.NOT_SHARED if gone else wire.Refusal.CHANGED)
-        if isinstance(message, wire.Ask):
-            if message.node_id is not None:
-                self._introduced(addr, message.node_id)
-            return self._admit(message, addr, now) or self._tell_file_size(message, torrent)
-        return self._take_request(message, torrent, addr, now)
+        assert isinstance(question, (wire.Ask, wire.Request))
+        return question
+
+    def _count_wasted(self, reason: str, now: float) -> None:
+        self.counts[reason] += 1
+        self._filter.count_wasted(now)
+
+    def _give_token(self, question: wire.Ask | wire.Request, addr: Address, now: float) -> wire.Token | None:
+        if not self._filter.may_send_token(question.token, addr, now):
+            self.counts["unanswered"] += 1
+            return None
+        self.counts["token"] += 1
+        return wire.Token(question.transfer_id, question.sequence, self._validator.make(addr, now))
+
+    # ---- ASK
+
+    def _tell_file_size(self, ask: wire.Ask, torrent: ServedTorrent) -> wire.Tell:
+        """The size, and of a partial torrent one page of its bitfield (empty beyond the last page)."""
+        self.counts["ask"] += 1
+        size, have = torrent.info.size, torrent.have
+        if have.all():
+            return wire.Tell(ask.transfer_id, ask.sequence, size, complete=True)
+        first_piece = ask.first_piece // 8 * 8  # a page begins with a whole byte
+        page = have.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
+        return wire.Tell(ask.transfer_id, ask.sequence, size, False, first_piece, page)
+
+    # ---- REQUEST
 
     def _take_request(
         self, request: wire.Request, torrent: ServedTorrent, addr: Address, now: float
-    ) -> Answer | None:
+    ) -> Response | None:
         info, have = torrent.info, torrent.have
         if not _in_bounds(request, info.size):
             self.counts["out of bounds"] += 1
@@ -101,92 +162,52 @@ class Responder:
                 return self._refuse(request, wire.Refusal.NOT_HELD)
         if (refusal := self._admit(request, addr, now)) is not None:
             return refusal
-        if self._copies.is_duplicate(request, addr):
+        if self._replays.is_duplicate(request, addr):
             self.counts["copy"] += 1
             return None
         if seed:
-            piece = self._recipients.piece(request, info.piece_length)
-            if request.rare_only and self._others_have(piece, addr, now):
+            if request.rare_only and self._was_just_sent(request, info.piece_length, addr, now):
                 return self._refuse(request, wire.Refusal.NOT_RARE)
-            self._recipients.sent(request, info.piece_length, addr, now)
+            self._recent.record(request, info.piece_length, addr, now)
         self.counts["request"] += 1
         return SendChunk(request)
 
-    def _others_have(self, piece: Piece, addr: Address, now: float) -> bool:
-        """Whether somebody else was just sent ``piece``, and to send it again would keep others waiting."""
-        return self._recipients.was_sent_to_other(piece, addr, now) and self._crowded(now)
+    def _was_just_sent(self, request: wire.Request, piece_length: int, addr: Address, now: float) -> bool:
+        """True if another fetcher just got that piece, and sending it again would delay other requests."""
+        piece = self._recent.piece(request, piece_length)
+        if self._uploads is None or not self._recent.was_sent_to_other(piece, addr, now):
+            return False
+        return self._uploads.is_backlogged(now)
 
-    def not_sent(self, request: wire.Request, addr: Address) -> None:
-        """``request`` of ``addr``, which was to be answered, is not."""
-        torrent = self._torrents.get(request.info_hash)
-        if torrent is not None:
-            self._recipients.not_sent(request, torrent.info.piece_length, addr)
-
-    def _is_worthless(self, datagram: bytes | memoryview, addr: Address, now: float) -> bool:
-        """Whether ``datagram`` is not worth decoding; then it is counted. This is what a flood costs us."""
-        size = len(datagram)
-        if size < wire.HEADER_SIZE or datagram[0] != wire.MAGIC or datagram[1] != wire.VERSION:
-            self._drop("malformed", now)
-            return True
-        kind = datagram[2]
-        if _SIZES.get(kind) != size:
-            self._drop("unexpected" if kind in _ANSWERS else "malformed", now)
-            return True
-        crowd = self._crowd(bytes(datagram[wire.TOKEN_AT : _MARK_END]), addr, now)
-        if crowd is self.strangers and not crowd.may_be_answered(now):
-            self._turn_away(crowd, now)
-            return True
-        return False
-
-    def _crowd(self, mark: bytes, addr: Address, now: float) -> UnvalidatedLimiter:
-        """Whom to count one with this mark among, should its token be no good."""
-        return self._expired if self._mint.is_known(mark, addr, now) else self.strangers
-
-    def _give_token(self, message: wire.Ask | wire.Request, addr: Address, now: float) -> wire.Token | None:
-        crowd = self._crowd(message.token[:TAG_SIZE], addr, now)
-        if not crowd.may_be_answered(now):
-            self._turn_away(crowd, now)
-            return None
-        crowd.answered(now)
-        self.counts["token"] += 1
-        return wire.Token(message.transfer_id, message.sequence, self._mint.make(addr, now))
-
-    def _drop(self, reason: str, now: float) -> None:
-        self.counts[reason] += 1
-        self.strangers.count_wasted(now)
-
-    def _turn_away(self, crowd: UnvalidatedLimiter, now: float) -> None:
-        self.counts["unanswered"] += 1
-        crowd.turned_away(now)
-
-    def _refuse(self, message: wire.Ask | wire.Request, reason: wire.Refusal, place: int = 0) -> wire.Refuse:
-        self.counts["refused"] += 1
-        return wire.Refuse(message.transfer_id, message.sequence, reason, place)
-
-    def _admit(self, message: wire.Ask | wire.Request, addr: Address, now: float) -> wire.Refuse | None:
-        """None if ``addr`` is served, else its place in the line."""
+    def _admit(self, question: wire.Ask | wire.Request, addr: Address, now: float) -> wire.Refuse | None:
+        """None if ``addr`` is served, else BUSY with its queue position."""
         if self._slots is None:
             return None
-        admission = self._slots.admit(addr, message.info_hash, isinstance(message, wire.Request), now)
-        if admission.displaced is not None:
-            self._displaced(admission.displaced)
-        if admission.place == 0:
+        decision = self._slots.admit(addr, question.info_hash, isinstance(question, wire.Request), now)
+        if decision.displaced is not None:
+            self._displace(decision.displaced, self._slots)
+        if decision.queue_position == 0:
             return None
-        return self._refuse(message, wire.Refusal.BUSY, admission.place or 0)
+        return self._refuse(question, wire.Refusal.BUSY, decision.queue_position or 0)
 
-    def _tell_file_size(self, ask: wire.Ask, torrent: ServedTorrent) -> wire.Tell:
-        """The size, and of a partial copy one page of its bitfield: none where the page would be empty."""
-        self.counts["ask"] += 1
-        size, have = torrent.info.size, torrent.have
-        if have.all():
-            return wire.Tell(ask.transfer_id, ask.sequence, size, complete=True)
-        first_piece = ask.first_piece // 8 * 8  # a page begins with a byte
-        page = have.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
-        return wire.Tell(ask.transfer_id, ask.sequence, size, False, first_piece, page)
+    def _displace(self, addr: Address, slots: Slots) -> None:
+        """Drop the queued requests of ``addr``, which has lost its slot, and prepare a notice for it."""
+        forgotten = self._uploads.queue.forget(addr) if self._uploads is not None else []
+        for request in forgotten:
+            self.not_sent(request, addr)
+        for request in forgotten[-1:]:
+            busy, position = wire.Refusal.BUSY, slots.queue_position(addr)
+            self._notices.append((wire.Refuse(request.transfer_id, request.sequence, busy, position), addr))
+
+    def _refuse(
+        self, question: wire.Ask | wire.Request, reason: wire.Refusal, queue_position: int = 0
+    ) -> wire.Refuse:
+        self.counts["refused"] += 1
+        return wire.Refuse(question.transfer_id, question.sequence, reason, queue_position)
 
 
 def _in_bounds(request: wire.Request, size: int) -> bool:
-    """Whether it is for bytes that there are, and for no more of them and of datagrams than agreed."""
+    """True if the range lies in the content and keeps the limits on length and number of segments."""
     in_bounds = 0 < request.length <= wire.MAX_REQUEST and request.offset + request.length <= size
     sound = wire.MIN_SEGMENT <= request.segment_size <= wire.MAX_SEGMENT
     return in_bounds and sound and request.length <= wire.MAX_SEGMENTS_PER_REQUEST * request.segment_size

@@ -1,4 +1,4 @@
-"""Sending: messages one by one, chunks as segments, many of them to a system call where it can split them."""
+"""Sends messages, and content as segments: many segments in one system call where Linux can split them."""
 
 from __future__ import annotations
 
@@ -10,45 +10,46 @@ from node.chunk_udp import sockets, wire
 from node.chunk_udp.address_validation import Address
 from node.chunk_udp.drr_queue import SendBatch
 
-MAX_PATHS = 1024  # hosts whose path's limit is kept
+MAX_PATHS = 1024  # hosts whose path limit is remembered
 
 
 class SegmentSender:
-    """Sends over ``sock``, which blocks for half a second at most. ``counts``: where failures are counted."""
+    """Sends over ``sock``, whose calls block for half a second at most. ``counts`` gets the failures."""
 
     def __init__(self, sock: socket.socket, counts: Counter[str]) -> None:
         self._sock = sock
         self._counts = counts
-        self._batches = sockets.supports_gso(sock)
+        self._gso = sockets.supports_gso(sock)
         self._headers = memoryview(bytearray(wire.HEADER_SIZE * wire.MAX_SEGMENTS_PER_REQUEST))
         self._limits: OrderedDict[str, int] = OrderedDict()  # host -> bytes of file in a segment
-        self.blocked = False  # the system takes no more just now; whoever waits until it does clears this
+        self.blocked = False  # the send buffer is full; the caller that waits for room clears this
 
     def path_limit(self, host: str) -> int:
-        """Bytes of file that a datagram to ``host`` may carry, as far as this system has said."""
+        """Bytes of file that a datagram to ``host`` may carry, as far as this system knows."""
         return self._limits.get(host, wire.MAX_SEGMENT)
 
     def send_message(self, message: wire.Message, addr: Address) -> int:
-        """Bytes sent: all of the datagram, or none."""
+        """Returns the bytes sent: the whole datagram, or 0."""
         datagram = wire.encode(message)
         return len(datagram) if self._send([datagram], addr) else 0
 
-    def send_segments(self, portion: SendBatch, payload: memoryview) -> int:
-        """Send ``payload``, which is what ``portion`` says; bytes of it that were sent.
+    def send_segments(self, batch: SendBatch, payload: memoryview) -> int:
+        """Send ``payload``, the content of ``batch``. Returns the bytes of it that were sent.
 
-        Less than all: the system is ``blocked``, or the path does not take it: the rest is better not sent.
+        Fewer than all if the system is ``blocked``, or if the path does not carry such segments. In the
+        second case the rest would be lost as well.
         """
         self.blocked = False
-        per_call = wire.MAX_DATAGRAM // (portion.segment + wire.HEADER_SIZE) if self._batches else 1
-        step = portion.segment * max(1, min(per_call, wire.MAX_SEGMENTS_PER_REQUEST))
+        per_call = wire.MAX_DATAGRAM // (batch.segment + wire.HEADER_SIZE) if self._gso else 1
+        step = batch.segment * max(1, min(per_call, wire.MAX_SEGMENTS_PER_REQUEST))
         for at in range(0, len(payload), step):
-            if not self._send_batch(portion, portion.offset + at, payload[at : at + step]):
+            if not self._send_call(batch, batch.offset + at, payload[at : at + step]):
                 return at
         return len(payload)
 
-    def _send_batch(self, portion: SendBatch, offset: int, payload: memoryview) -> bool:
-        """One call's worth of segments; False if it could not be sent."""
-        request, segment = portion.request, portion.segment
+    def _send_call(self, batch: SendBatch, offset: int, payload: memoryview) -> bool:
+        """The segments of one system call. False if they could not be sent."""
+        request, segment = batch.request, batch.segment
         buffers: list[memoryview] = []
         for at in range(0, len(payload), segment):
             head = len(buffers) // 2 * wire.HEADER_SIZE
@@ -58,7 +59,7 @@ class SegmentSender:
             )
             buffers += (self._headers[head : head + wire.HEADER_SIZE], part)
         size = segment + wire.HEADER_SIZE if len(buffers) > 2 else 0
-        return self._send(buffers, portion.addr, size, request.length <= request.segment_size)
+        return self._send(buffers, batch.addr, size, request.length <= request.segment_size)
 
     def _send(
         self,
@@ -67,10 +68,10 @@ class SegmentSender:
         segment: int = 0,
         probing: bool = False,
     ) -> bool:
-        """One datagram, or (``segment`` > 0) one batch split by the system; False if it could not be sent.
+        """One datagram, or (``segment`` > 0) a batch that the system splits. False if not sent.
 
-        ``probing``: one segment was asked for, perhaps to learn whether the path carries it. Silence says
-        that it does not; the segments of larger requests are no concern of a probe.
+        ``probing``: the request asked for one segment, perhaps to probe the path. Silence is the answer to a
+        probe that is too large; it does not make the segments of other requests smaller.
         """
         try:
             sockets.send_parts(self._sock, buffers, addr, segment)
@@ -80,11 +81,11 @@ class SegmentSender:
         except OSError as error:
             self._counts["unsent"] += 1
             too_large = segment > wire.SMALL_SEGMENT + wire.HEADER_SIZE and error.errno == errno.EINVAL
-            if too_large or error.errno == errno.EMSGSIZE:  # the path carries less than was asked for
+            if too_large or error.errno == errno.EMSGSIZE:  # the path carries less than the request wants
                 if not probing:
                     self._remember(addr[0])
             elif segment and error.errno in (errno.EIO, errno.EINVAL, errno.EOPNOTSUPP):
-                self._batches = False  # this device cannot split; from now on we do
+                self._gso = False  # this network device cannot split: from now on each segment is a call
             return False
         return True
 

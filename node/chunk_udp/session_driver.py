@@ -26,7 +26,7 @@ from node.transport import DownloadSession, Range, Reject
 
 
 class PeerPieces:
-    """The pieces that a peer says it holds, from as many pages of its bitfield as have come."""
+    """The pieces that a peer states to hold, from the pages of its bitfield that have arrived."""
 
     def __init__(self, piece_count: int) -> None:
         self.complete = False
@@ -35,7 +35,7 @@ class PeerPieces:
         self._known = False  # a page has come
 
     def on_page(self, first_piece: int, page: bytes) -> bool:
-        """Take one page. True if it says anything new."""
+        """Take one page. True if it changes anything."""
         start = first_piece // 8
         page = page[: max(0, len(self._bits) - start)]
         unchanged = self._known and not self.complete and self._bits[start : start + len(page)] == page
@@ -49,7 +49,7 @@ class PeerPieces:
         return True
 
     def remove(self, pieces: Sequence[int]) -> None:
-        """The peer does not hold these after all."""
+        """The peer does not hold ``pieces``."""
         for piece in pieces:
             self._bits[piece // 8] &= ~(0x80 >> piece % 8)
 
@@ -72,7 +72,7 @@ class SessionDriver:
         connection.checksums = True
 
     def datagrams_to_send(self, now: float) -> list[bytes]:
-        """Turn room in the window into requests, lost ranges first. Returns all that is to be sent now."""
+        """Turn room in the window into requests, lost ranges first. Returns all datagrams to send now."""
         connection, session = self.connection, self._session
         if self._cancelled:
             self._drop_cancelled()
@@ -93,11 +93,11 @@ class SessionDriver:
 
     def datagram_received(self, datagram: bytes | memoryview, now: float) -> None:
         """Take one datagram from the peer's address; PeerFault if the peer refuses or contradicts itself."""
-        for fact in self.connection.datagram_received(datagram, now):
-            if type(fact) is DataReceived:  # nearly always
-                self._session.on_data(fact.offset, fact.payload)
+        for event in self.connection.datagram_received(datagram, now):
+            if type(event) is DataReceived:  # nearly always
+                self._session.on_data(event.offset, event.payload)
             else:
-                self._on_news(fact)
+                self._on_event(event)
 
     def cancel(self, ranges: Sequence[Range]) -> None:
         """Stop asking for ``ranges``. May be called from any thread.
@@ -109,7 +109,7 @@ class SessionDriver:
 
     def end(self) -> None:
         """Close the connection. The session gets back every range that never arrived."""
-        self.connection.share.leave()
+        self.connection.flow.leave()
         self._session.on_returned(self.connection.unreceived())
 
     def _drop_cancelled(self) -> None:
@@ -118,17 +118,17 @@ class SessionDriver:
             dropped += self.connection.cancel_lost(*self._cancelled.popleft())
         self._session.on_returned(dropped)
 
-    def _on_news(self, fact: Event) -> None:
-        if isinstance(fact, OwnerStatus):
-            self._on_status(fact)
-        elif isinstance(fact, NotHeld):
-            self._on_not_held(fact.spans)
-        elif isinstance(fact, NotRare):
-            self._session.on_rejected(fact.spans, Reject.NOT_RARE)
-        elif isinstance(fact, QueuedByOwner):
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, OwnerStatus):
+            self._on_status(event)
+        elif isinstance(event, NotHeld):
+            self._on_not_held(event.ranges)
+        elif isinstance(event, NotRare):
+            self._session.on_rejected(event.ranges, Reject.NOT_RARE)
+        elif isinstance(event, QueuedByOwner):
             self._blocked = True
-            self._session.on_returned(fact.spans)
-            self._session.on_blocked(fact.place or None)
+            self._session.on_returned(event.ranges)
+            self._session.on_blocked(event.queue_position or None)
 
     def _on_status(self, status: OwnerStatus) -> None:
         if status.size != self._info.size:
@@ -143,12 +143,12 @@ class SessionDriver:
         elif pieces.on_page(status.first_piece, status.bitfield) or was_blocked:
             self._session.on_bitfield(pieces.snapshot())
 
-    def _on_not_held(self, spans: Sequence[Range]) -> None:
+    def _on_not_held(self, ranges: Sequence[Range]) -> None:
         """A partial owner is not asked for these pieces until its next bitfield names them."""
         if self._pieces.complete:
-            self._session.on_rejected(spans, Reject.NOT_HELD)
-            raise PeerFault("does not hold what it said it holds")
-        for start, end in spans:
+            self._session.on_rejected(ranges, Reject.NOT_HELD)
+            raise PeerFault("does not hold a piece that it announced")
+        for start, end in ranges:
             self._pieces.remove(self._info.geometry.pieces_touched(start, end))
         self._session.on_bitfield(self._pieces.snapshot())
-        self._session.on_rejected(spans, Reject.NOT_HELD)
+        self._session.on_rejected(ranges, Reject.NOT_HELD)

@@ -1,12 +1,12 @@
-"""Who is served, and who waits: so many transfers at a time, the others in one line. Pure: no clock.
+"""Upload slots: which fetchers are served, and which wait in a queue. Pure: no clock.
 
-Serving everybody at once would give each so little that nobody has a whole piece to pass on for long. So a
-stated number is served, and the others are told their place in the line; they ask again every second, which
-keeps it. A slot is free again when its holder has asked for no bytes for SLOT_IDLE_SECONDS, or, while others
-wait, after SLOT_SECONDS: then the holder goes to the end of the line. So everybody's turn comes: at most
-SLOT_SECONDS later for each time that the slots' number goes into the place.
+If an owner served all fetchers at once, each would get so little that for a long time no fetcher had a whole
+piece to pass on. So ``count`` fetchers are served. The others get BUSY with their queue position, and ask
+again every second, which keeps it. A slot is free again when its holder has requested nothing for
+``SLOT_IDLE_SECONDS``. While others wait, a holder also loses its slot after ``SLOT_SECONDS`` and goes to the
+end of the queue. So every fetcher is served in the end.
 
-An address is a transfer: each fetcher has a socket, and so a port, of its own.
+An address stands for one transfer: each connection of a fetcher has a socket, and a port, of its own.
 """
 
 from __future__ import annotations
@@ -16,112 +16,110 @@ from dataclasses import dataclass
 
 from node.chunk_udp.address_validation import Address
 
-SLOT_IDLE_SECONDS = 2.0  # seconds without a REQUEST after which a slot is free again
-RESERVATION_SECONDS = (
-    2.0  # seconds for which a slot waits for the REQUEST of the one whose turn it is: a long round trip
-)
-SLOT_SECONDS = 5.0  # seconds after which a holder makes room for whoever waits
-QUEUE_TIMEOUT = 3.5  # seconds: three questions may get lost, and the place is kept
-MAX_QUEUE = 1024  # that wait; who comes then is told BUSY without a place
+SLOT_IDLE_SECONDS = 2.0  # without a REQUEST, after which a slot is free again
+RESERVATION_SECONDS = 2.0  # for the first REQUEST of a fetcher whose turn has come: a long round trip
+SLOT_SECONDS = 5.0  # after which a holder makes room for a fetcher in the queue
+QUEUE_TIMEOUT = 3.5  # seconds without an ASK: three may get lost, and the position is kept
+MAX_QUEUE = 1024  # fetchers; the next get BUSY without a position
 
 
 @dataclass
 class _Holder:
     info_hash: bytes
     since: float
-    asked: float  # for bytes, the last time
+    requested_at: float
 
 
 @dataclass
-class _Waiting:
+class _Queued:
     info_hash: bytes
-    asked: float
+    asked_at: float
 
 
 @dataclass(frozen=True)
-class Admission:
-    """``place``: 0 if served, else the place in the line, from 1; None: there is no more room in it.
+class SlotDecision:
+    """``queue_position``: 0 if served, else from 1; None if the queue is full.
 
-    ``displaced`` had a slot until now, and has gone to the end of the line.
+    ``displaced`` had a slot until now, and has gone to the end of the queue.
     """
 
-    place: int | None
+    queue_position: int | None
     displaced: Address | None = None
 
 
-SERVED = Admission(0)
+SERVED = SlotDecision(0)
 
 
 class Slots:
-    """``count`` slots and the line before them."""
+    """``count`` slots and the queue for them. Times are monotonic seconds."""
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._holders: OrderedDict[Address, _Holder] = OrderedDict()  # the one served longest is first
-        self._line: OrderedDict[Address, _Waiting] = OrderedDict()
+        self._holders: OrderedDict[Address, _Holder] = OrderedDict()  # longest served first
+        self._queue: OrderedDict[Address, _Queued] = OrderedDict()
 
-    def admit(self, addr: Address, info_hash: bytes, wants_bytes: bool, now: float) -> Admission:
-        """``addr`` asks for ``info_hash``: is it served?
+    def admit(self, addr: Address, info_hash: bytes, wants_bytes: bool, now: float) -> SlotDecision:
+        """Serve ``addr`` or give it a queue position.
 
-        A question that wants no bytes keeps a place in the line. It takes no slot, but for whoever comes from
-        the line: for that one it is reserved for a moment.
+        An ASK (not ``wants_bytes``) keeps a position but takes no slot, except at the head of the queue: then
+        the slot is reserved for RESERVATION_SECONDS.
         """
         holder = self._holders.get(addr)
         if holder is not None:
             if wants_bytes:
-                holder.asked = now
+                holder.requested_at = now
             return SERVED
-        self._tidy(now)
-        waiting = self._line.get(addr)
-        ahead = len(self._line) if waiting is None else self._ahead_of(addr)
+        self._expire(now)
+        queued = self._queue.get(addr)
+        ahead = len(self._queue) if queued is None else self._ahead_of(addr)
         free = self.count - len(self._holders)
         if ahead < free:
-            if wants_bytes or waiting is not None:
+            if wants_bytes or queued is not None:
                 self._serve(addr, info_hash, wants_bytes, now)
             return SERVED
         if ahead - free < self._overdue(now):
             displaced, before = self._holders.popitem(last=False)
             self._serve(addr, info_hash, wants_bytes, now)
-            self._line[displaced] = _Waiting(before.info_hash, now)
-            return Admission(0, displaced)
-        if waiting is not None:
-            waiting.asked = now
-        elif len(self._line) >= MAX_QUEUE:
-            return Admission(None)
+            self._queue[displaced] = _Queued(before.info_hash, now)
+            return SlotDecision(0, displaced)
+        if queued is not None:
+            queued.asked_at = now
+        elif len(self._queue) >= MAX_QUEUE:
+            return SlotDecision(None)
         else:
-            self._line[addr] = _Waiting(info_hash, now)
-        return Admission(ahead + 1)
+            self._queue[addr] = _Queued(info_hash, now)
+        return SlotDecision(ahead + 1)
 
     def served(self) -> list[Address]:
-        """Who has a slot; from any thread."""
-        return list(self._holders)  # one step of the interpreter: nobody can change it meanwhile
+        """The holders of slots. May be called from any thread."""
+        return list(self._holders)  # one step of the interpreter, during which the dict cannot change
 
-    def line(self) -> list[tuple[Address, bytes]]:
-        """Who waits, in order, and for which info hash; from any thread."""
-        return [(addr, waiting.info_hash) for addr, waiting in list(self._line.items())]
+    def queue(self) -> list[tuple[Address, bytes]]:
+        """The queue in order, with the info hash that each wants. May be called from any thread."""
+        return [(addr, queued.info_hash) for addr, queued in list(self._queue.items())]
 
-    def place_of(self, addr: Address) -> int:
-        """The place of ``addr`` in the line, from 1; 0 if it does not wait."""
-        return self._ahead_of(addr) + 1 if addr in self._line else 0
+    def queue_position(self, addr: Address) -> int:
+        """The position of ``addr``, from 1; 0 if it is not in the queue."""
+        return self._ahead_of(addr) + 1 if addr in self._queue else 0
 
     def _serve(self, addr: Address, info_hash: bytes, wants_bytes: bool, now: float) -> None:
-        self._line.pop(addr, None)
-        asked = now if wants_bytes else now - SLOT_IDLE_SECONDS + RESERVATION_SECONDS
-        self._holders[addr] = _Holder(info_hash, now, asked)
+        self._queue.pop(addr, None)
+        requested_at = now if wants_bytes else now - SLOT_IDLE_SECONDS + RESERVATION_SECONDS
+        self._holders[addr] = _Holder(info_hash, now, requested_at)
 
     def _ahead_of(self, addr: Address) -> int:
-        return next(place for place, waiting in enumerate(self._line) if waiting == addr)
+        return next(index for index, queued in enumerate(self._queue) if queued == addr)
 
     def _overdue(self, now: float) -> int:
-        """How many holders' slices are over."""
+        """The number of holders that were served for SLOT_SECONDS."""
         for number, holder in enumerate(self._holders.values()):
             if now - holder.since < SLOT_SECONDS:
                 return number
         return len(self._holders)
 
-    def _tidy(self, now: float) -> None:
-        """Free what is not used, and forget who does not ask any more."""
-        for addr in [a for a, holder in self._holders.items() if now - holder.asked > SLOT_IDLE_SECONDS]:
+    def _expire(self, now: float) -> None:
+        """Free the slots of idle holders, and drop fetchers from the queue that do not ask any more."""
+        for addr in [a for a, h in self._holders.items() if now - h.requested_at > SLOT_IDLE_SECONDS]:
             del self._holders[addr]
-        for addr in [a for a, waiting in self._line.items() if now - waiting.asked > QUEUE_TIMEOUT]:
-            del self._line[addr]
+        for addr in [a for a, q in self._queue.items() if now - q.asked_at > QUEUE_TIMEOUT]:
+            del self._queue[addr]

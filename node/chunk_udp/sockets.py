@@ -1,7 +1,7 @@
-"""What this system's UDP sockets can do, asked of the system instead of assumed.
+"""What this system's UDP sockets can do. The system is asked wherever it answers.
 
-On Linux one system call can send up to 64 segments (UDP_SEGMENT) and receive as many of one sender
-(UDP_GRO); elsewhere each datagram is a call of its own, with the same code above it.
+On Linux one system call can send up to 64 segments (UDP_SEGMENT, "GSO") and receive as many from one sender
+(UDP_GRO). On other systems each datagram is a call of its own, with the same code above it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from collections.abc import Sequence
 from node.chunk_udp import wire
 
 LINUX = sys.platform.startswith("linux")
-EXCLUSIVE = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)  # Windows lends a bound port out, without
+EXCLUSIVE = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)  # without it Windows shares a bound port
 UDP_SEGMENT, UDP_GRO = 103, 104  # linux/udp.h; not in the socket module
 IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO = 14, 10, 2  # linux/in.h; not in the socket module
 IP_UDP_HEADERS = {socket.AF_INET: 28, socket.AF_INET6: 48}  # bytes
-ETHERNET_MTU = 1500  # bytes; believed of a path where the system does not say
-GATHERS = hasattr(socket.socket, "sendmsg")  # Windows' Python has neither sendmsg nor recvmsg
+ETHERNET_MTU = 1500  # bytes; assumed where the system does not know the path
+GATHERS = hasattr(socket.socket, "sendmsg")  # Python on Windows has neither sendmsg nor recvmsg
+USABLE_BUFFER = 0.6  # of SO_RCVBUF: the kernel returns the memory of read datagrams late
+MAX_BYTES_IN_BUFFER = 1 << 21  # of file; more would have left the processor's cache when it is read
+MAX_RECEIVE = 65_535  # bytes that one receive call returns at most: a datagram, or a batch of them
 _TIME = struct.Struct("@ll")  # struct timeval: seconds, microseconds
 _SEGMENT, _GRO = struct.Struct("@H"), struct.Struct("@i")
 _ANCILLARY = socket.CMSG_SPACE(_GRO.size) if GATHERS else 0
-MAX_BYTES_IN_BUFFER = 1 << 21  # bytes of file outstanding on one socket, at most
-MAX_RECEIVE = 65_535  # bytes that one receive call gives at most: a datagram, or a batch of them
 
 
 def family_of(host: str) -> socket.AddressFamily:
@@ -36,11 +37,11 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def udp_socket(host: str, port: int, buffer_size: int) -> socket.socket:
-    """A bound UDP socket with as much receive buffer as the system grants of ``buffer_size`` bytes."""
+    """A bound UDP socket with as much buffer as the system grants of ``buffer_size`` bytes."""
     sock = socket.socket(family_of(host), socket.SOCK_DGRAM)
     try:
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            with contextlib.suppress(OSError):  # macOS refuses what is too large instead of granting less
+            with contextlib.suppress(OSError):  # macOS refuses a size above its limit
                 sock.setsockopt(socket.SOL_SOCKET, option, buffer_size)
         if LINUX and sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
@@ -54,24 +55,24 @@ def udp_socket(host: str, port: int, buffer_size: int) -> socket.socket:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` (numeric) is this machine's own loopback address."""
+    """True if ``host`` (numeric) is a loopback address."""
     return ipaddress.ip_address(host).is_loopback
 
 
 def is_local_address(host: str) -> bool:
-    """False if ``host`` (numeric) is no address of this machine, which takes a bind to find out."""
+    """False if ``host`` (numeric) is no address of this machine. Only a bind finds out."""
     try:
         with socket.socket(family_of(host), socket.SOCK_DGRAM) as sock:
             sock.bind((host, 0))
     except OSError as error:
-        return error.errno != errno.EADDRNOTAVAIL  # of another failure the address is not the cause
+        return error.errno != errno.EADDRNOTAVAIL  # any other error has another cause
     return True
 
 
 def path_segment_size(
     sock: socket.socket, host: str, wanted: int, loopback_wanted: int, datagram_limit: int
 ) -> int:
-    """Bytes of file in a segment that the path of the connected ``sock`` carries without fragmentation.
+    """Bytes of file in a segment that fits into the MTU of the connected ``sock``'s first link.
 
     ``datagram_limit`` bounds a loopback datagram where the system's own limit is unknown (macOS: 9,216).
     """
@@ -85,10 +86,10 @@ def path_segment_size(
 
 
 def set_timeouts(sock: socket.socket, seconds: float) -> None:
-    """Have calls on ``sock`` wait so long (0: not at all), and then raise BlockingIOError or TimeoutError.
+    """Have calls on ``sock`` block for ``seconds`` at most, then raise BlockingIOError or TimeoutError.
 
-    Python's own timeout costs a system call more each time: it asks the system first whether to wait.
-    Linux waits within the call that receives or sends.
+    Python's own timeout costs one more system call each time, to ask whether to wait. Linux can wait within
+    the call that receives or sends.
     """
     if not LINUX or not seconds:
         sock.settimeout(seconds)
@@ -102,19 +103,17 @@ def set_timeouts(sock: socket.socket, seconds: float) -> None:
 def receive_limit(sock: socket.socket, segment_size: int) -> int:
     """Bytes of file that may be outstanding without overflowing ``sock``'s receive buffer.
 
-    Linux says twice what was granted and counts each datagram's bookkeeping (its ``truesize``, here 832
-    bytes more than it carries, up to 2,304 for a small one), but gives memory back late: a quarter of the
-    buffer may be free and not yet usable. More than ``MAX_BYTES_IN_BUFFER`` gains nothing: what waits in the
-    buffer for long has left the processor's cache when it is read.
+    Linux reports twice the granted size, and counts the bookkeeping of each datagram against it (its
+    ``truesize``, up to some 2 KB more than the datagram).
     """
     granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     cost = segment_size + max(1024, segment_size // 8)
-    usable = min(granted * 6 // 10, MAX_BYTES_IN_BUFFER * cost // segment_size)
+    usable = min(int(granted * USABLE_BUFFER), MAX_BYTES_IN_BUFFER * cost // segment_size)
     return max(2, usable // cost) * segment_size
 
 
 def enable_gro(sock: socket.socket, segment_size: int) -> bool:
-    """Let the system hand over many segments of one sender at once, if two fit; whether it will."""
+    """Receive many segments of one sender in one call, if two fit. False if the system cannot."""
     if not LINUX or 2 * (segment_size + wire.HEADER_SIZE) > MAX_RECEIVE:
         return False
     try:
@@ -125,7 +124,7 @@ def enable_gro(sock: socket.socket, segment_size: int) -> bool:
 
 
 def supports_gso(sock: socket.socket) -> bool:
-    """Whether the system splits one large send into segments."""
+    """True if the system splits one large send into segments."""
     if not LINUX:
         return False
     try:
@@ -138,7 +137,7 @@ def supports_gso(sock: socket.socket) -> bool:
 def send_parts(
     sock: socket.socket, parts: Sequence[bytes | memoryview], addr: tuple[str, int], segment: int
 ) -> None:
-    """Send ``parts`` joined, as one datagram or (``segment`` > 0) as datagrams of ``segment`` bytes each."""
+    """Send ``parts`` joined, as one datagram, or (``segment`` > 0) as datagrams of ``segment`` bytes each."""
     if segment:
         ancillary = [(socket.IPPROTO_UDP, UDP_SEGMENT, _SEGMENT.pack(segment))]
         sock.sendmsg(parts, ancillary, 0, addr)
@@ -151,7 +150,7 @@ def send_parts(
 def receive_batch(sock: socket.socket, buffer: memoryview) -> tuple[int, int]:
     """Receive from the connected ``sock``: bytes received, and bytes of each datagram among them.
 
-    For where ``enable_gro`` said so. Elsewhere ``recv_into`` is enough, and unpacks no ancillary data.
+    Only after ``enable_gro`` returned True. Elsewhere ``recv_into`` is enough, and costs less.
     """
     size, ancillary, _, _ = sock.recvmsg_into([buffer], _ANCILLARY)
     for level, kind, data in ancillary:

@@ -1,7 +1,7 @@
 """``UdpTransport``: the classroom transport behind the interface that every transport has.
 
-One listening thread serves (``owner``), one thread for each peer fetches (``fetcher``), and one looks whether
-the address that the node announces is still this machine's.
+One listening thread serves (``owner``), one thread for each peer fetches (``fetcher``). A third checks that
+the address which the node announces is still this machine's.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
 from node.peer import Peer
+from node.rate_limit import limit_of
 from node.settings import TransferSettings
 from node.transport import DownloadSession, PeerConnection, ServedTorrent, TransportObserver, UploadStatus
 
+SECRET_SIZE = 32  # bytes of the key of an owner's tokens
 ADDRESS_CHECK = 1.0  # seconds between two looks at whether the listening address is still this machine's
 JOIN_LIMIT = 5.0  # max seconds that ``stop`` waits for a thread
 
@@ -31,7 +33,7 @@ class UdpTransport:
     """Serves and fetches over UDP. A ``Transport``.
 
     ``sock`` is the bound socket to serve on; it is closed by ``stop``. Without a socket the transport only
-    fetches. ``node_id`` is told to the owners that are fetched from, for their ``-peers``.
+    fetches. ``node_id`` is sent to the owners that are fetched from, for their ``-peers``.
     """
 
     name = "udp"
@@ -43,7 +45,9 @@ class UdpTransport:
         self._sock = sock
         self._node_id = node_id
         self._host: str = "" if sock is None else sock.getsockname()[0]
-        self._access = CongestionManager(settings.download_limit, time.monotonic())
+        self._manager = CongestionManager()
+        self._upload_limit = limit_of(settings.upload_limit)
+        self._download_limit = limit_of(settings.download_limit)
         self._owner: Owner | None = None
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -52,21 +56,31 @@ class UdpTransport:
         """Serve ``torrents``, by info hash, from now on. The caller adds to and removes from the mapping."""
         if self._sock is None:
             raise LocalFault("this transport has no socket to serve on")
-        self._owner = Owner(self._sock, torrents, secrets.token_bytes(32), self._settings)
+        key = secrets.token_bytes(SECRET_SIZE)
+        self._owner = Owner(self._sock, torrents, key, self._settings, self._upload_limit)
         watch = AddressWatch(self._host, observer, self._stopped)
         self._start_thread("listener", self._owner.listen, observer)
         self._start_thread("address", watch.run, observer)
 
     def connect(self, peer: Peer, info: Metainfo, session: DownloadSession) -> PeerConnection:
         """A connection that fetches from ``peer``. PeerFault if this machine has no socket for it."""
-        return Fetcher(peer.addr, info, session, self._settings, self._access, self._host, self._node_id)
+        return Fetcher(
+            peer.addr,
+            info,
+            session,
+            self._settings,
+            self._manager,
+            self._download_limit,
+            self._host,
+            self._node_id,
+        )
 
     def uploads(self) -> Sequence[UploadStatus]:
         """Every peer served so far, the latest last; then the queue, in order."""
         owner, limit = self._owner, self._settings.upload_slots
         if owner is None:
             return []
-        rows = owner.uploads.rows(owner.slots.line(), time.monotonic())
+        rows = owner.uploads.rows(owner.slots.queue(), time.monotonic())
         return [replace(row, reason=_reason(row, limit)) if row.queue_position else row for row in rows]
 
     def uploaded(self, info_hash: bytes) -> int:
@@ -101,7 +115,7 @@ def _reason(row: UploadStatus, slots: int) -> str:
 
 
 class AddressWatch:
-    """Notices when ``host`` is no address of this machine any more, and when it is again.
+    """Notices when ``host`` stops being an address of this machine, and when it is again.
 
     A laptop changes its Wi-Fi, a VPN ends, a DHCP lease runs out. The bound socket stays: it receives nothing
     meanwhile, and works again as soon as the address is back.

@@ -1,6 +1,6 @@
 """Bytes sent, by peer and torrent: the rows of ``-peers`` about those that are served.
 
-A fetcher has a socket, and so an address, for each source thread. Where it tells its node number, all its
+A node fetches from several sockets, and so from several addresses. If it states its node number, all its
 addresses are one row. The listening thread writes, any thread reads.
 """
 
@@ -15,7 +15,7 @@ from node.chunk_udp.address_validation import Address
 from node.peer import Peer
 from node.transport import UploadStatus
 
-MAX_REMEMBERED = 1024  # addresses and torrents whose totals are kept
+MAX_REMEMBERED = 1024  # pairs of address and torrent whose totals are kept
 RATE_WINDOW = 1.0  # seconds; a rate is that of the current window and the one before
 
 Queue = Sequence[tuple[Address, bytes]]  # addresses that wait for a slot, in order, and for which torrent
@@ -57,7 +57,7 @@ class UploadLog:
         self.totals: Counter[bytes] = Counter()  # bytes by info hash
 
     def introduce(self, addr: Address, node_id: int) -> None:
-        """The fetcher at ``addr`` says that it is this node."""
+        """The fetcher at ``addr`` states this node number."""
         with self._lock:
             self._numbers[addr] = node_id
             self._numbers.move_to_end(addr)

@@ -1,72 +1,86 @@
-"""What an owner sends next: the requests that wait, under the upload limit. Pure: no socket, no clock."""
+"""What an owner sends next: the queued requests, under the upload limit. Pure: no socket, no clock."""
 
 from __future__ import annotations
 
 from node.chunk_udp import wire
 from node.chunk_udp.address_validation import Address
+from node.chunk_udp.datagram_size import largest_datagram
 from node.chunk_udp.drr_queue import MAX_QUANTUM, Added, DrrQueue, SendBatch
-from node.chunk_udp.limits import RateLimit
+from node.rate_limit import RateLimit
 
-MAX_BACKLOG = 4 << 20  # bytes that may wait of one address; more than a fetcher's buffer holds is not wanted
-LONGEST_BACKLOG = 0.25  # seconds that it takes to send an address what waits of it, under a limit
-FEWEST_SEGMENTS = 4  # that may wait of an address in any case, or it could never have two requests under way
-LONG_WAIT = 0.1  # seconds that a request waits when there is more to send than goes out
-ALONE_AFTER = 1.0  # seconds without a request from anybody else, after which nobody is waited for
-TURN_OF_BURST = 0.6  # of the limit's depth: who waits for a whole turn may come late, and loses nothing
+MAX_BACKLOG = 4 << 20  # bytes queued of one address: no more than a fetcher's receive buffer holds
+BACKLOG_SECONDS = 0.25  # max seconds that it takes to send the backlog of an address under a limit
+MIN_BACKLOG_SEGMENTS = 4  # that may be queued in any case: an address needs two requests under way
+LONG_WAIT = 0.1  # seconds in the queue, after which more is requested than can be sent
+ALONE_AFTER = 1.0  # seconds without a request of another address, after which a fetcher counts as alone
+QUANTUM_OF_BURST = 0.6  # of the limit's depth: a thread that waits for a whole turn may wake up late
 
 
 class UploadQueue:
-    """Requests in, portions out. ``rate``: bytes a second for all datagrams together; None: no limit."""
+    """Requests in, batches out, within ``limit`` (None: no limit)."""
 
-    def __init__(self, rate: int | None, now: float) -> None:
-        self.limit = RateLimit(rate, now)
-        turn = min(MAX_QUANTUM, max(self.limit.largest_datagram, int(self.limit.depth * TURN_OF_BURST)))
-        self.queue = DrrQueue(MAX_QUANTUM if rate is None else turn)
-        self._latest: Address | None = None  # who asked last,
-        self._asked_at = now  # and when
-        self._alone_at = now  # when it will have been the only one for long enough
+    def __init__(self, limit: RateLimit | None, now: float) -> None:
+        self.limit = limit
+        self._largest_datagram = largest_datagram(limit)
+        self.queue = DrrQueue(self._quantum())
+        self._latest: Address | None = None  # the address of the latest request,
+        self._requested_at = now  # its time,
+        self._alone_at = now  # and when this address counts as alone
 
-    def at_once(self, request: wire.Request, addr: Address, path_limit: int, now: float) -> SendBatch | None:
-        """All of ``request``, to be sent now, if there is no limit and nobody else asks; None: ``add`` it.
+    def _quantum(self) -> int:
+        if self.limit is None:
+            return MAX_QUANTUM
+        return min(MAX_QUANTUM, max(self._largest_datagram, int(self.limit.depth * QUANTUM_OF_BURST)))
 
-        Taking turns with nobody costs time, and a single fetcher over loopback has none to spare.
+    def send_immediately(
+        self, request: wire.Request, addr: Address, path_limit: int, now: float
+    ) -> SendBatch | None:
+        """All of ``request``, if there is no limit and no other fetcher; None: ``add`` it.
+
+        Fair order between one fetcher and itself would only cost time.
         """
         if addr != self._latest:
-            self._latest, self._alone_at = addr, self._asked_at + ALONE_AFTER
-        self._asked_at = now
-        if now < self._alone_at or self.queue or self.limit.rate is not None:
+            self._latest, self._alone_at = addr, self._requested_at + ALONE_AFTER
+        self._requested_at = now
+        if now < self._alone_at or self.queue or self.limit is not None:
             return None
-        return SendBatch(addr, request, request.offset, request.length, min(request.segment_size, path_limit))
+        segment = min(request.segment_size, path_limit)
+        return SendBatch(addr, request, request.offset, request.length, segment)
 
     def add(self, request: wire.Request, addr: Address, path_limit: int, now: float) -> Added:
-        """Take ``request``; the path to ``addr`` carries ``path_limit`` bytes of file in a datagram."""
-        largest = self.limit.largest_datagram - wire.HEADER_SIZE
-        segment = min(request.segment_size, path_limit, largest)
-        return self.queue.add(request, addr, segment, self._backlog(request), now)
+        """Queue ``request``. ``path_limit``: bytes of file that a datagram to ``addr`` may carry."""
+        segment = min(request.segment_size, path_limit, self._largest_datagram - wire.HEADER_SIZE)
+        return self.queue.add(request, addr, segment, self._max_backlog(request), now)
 
-    def _backlog(self, request: wire.Request) -> int:
-        rate = self.limit.rate
-        if rate is None:
+    def _max_backlog(self, request: wire.Request) -> int:
+        if self.limit is None:
             return MAX_BACKLOG
-        share = int(rate * LONGEST_BACKLOG) // max(1, self.queue.addresses)
-        return min(MAX_BACKLOG, max(share, FEWEST_SEGMENTS * request.segment_size))
+        fair = int(self.limit.rate * BACKLOG_SECONDS) // max(1, self.queue.addresses)
+        return min(MAX_BACKLOG, max(fair, MIN_BACKLOG_SEGMENTS * request.segment_size))
 
     def next(self, now: float) -> SendBatch | None:
-        """What to send now; None if nothing waits, or the limit says: not yet."""
-        return self.queue.next(self.limit.allowed(now), now)
+        """What to send now; None if the queue is empty or the limit reached."""
+        return self.queue.next(None if self.limit is None else self.limit.available(now), now)
 
-    def sent(self, portion: SendBatch, length: int, now: float) -> None:
-        """The first ``length`` bytes of ``portion``, which ``next`` has just given, went out."""
-        self.queue.sent(portion, length)
-        self.limit.spend(length + -(-length // portion.segment) * wire.HEADER_SIZE, now)
+    def sent(self, batch: SendBatch, length: int, now: float) -> None:
+        """The first ``length`` bytes of ``batch``, the last result of ``next``, were sent."""
+        self.queue.sent(batch, length)
+        self.spend(length + -(-length // batch.segment) * wire.HEADER_SIZE, now)
+
+    def spend(self, size: int, now: float) -> None:
+        """Count ``size`` bytes of datagrams that were sent: the short ones do not queue."""
+        if self.limit is not None:
+            self.limit.spend(size, now)
 
     def is_backlogged(self, now: float) -> bool:
-        """Whether more is asked for than goes out, so that whatever is sent keeps somebody waiting."""
-        return self.queue.waited(now) > LONG_WAIT
+        """True if more is requested than can be sent: each answer delays another fetcher's."""
+        return self.queue.longest_wait(now) > LONG_WAIT
 
     def wait(self, now: float) -> float | None:
-        """Seconds until ``next`` may have something; None: until something is added.
+        """Seconds until the next turn may be sent as a whole; None if the queue is empty.
 
-        Until a whole turn may go, that is: to wake up for each datagram would cost more than to send it.
+        Waking up for each datagram would cost more than sending it.
         """
-        return self.limit.wait(self.queue.next_quantum(), now) if self.queue else None
+        if not self.queue:
+            return None
+        return 0.0 if self.limit is None else self.limit.wait(self.queue.next_quantum(), now)

@@ -1,11 +1,11 @@
 """The datagrams: a fixed 32-byte header, then a body. ``docs/protocol.md`` draws every field.
 
-Two families keep the course report's names. *Node2Node* is about a file: ASK (do you share it? how
-large is it? which pieces?), TOKEN (first show that you get mail at your address), TELL (the answer),
-REFUSE (no, and why). *ChunkSharing* moves bytes: REQUEST (a range, please) and DATA (one segment).
+Two families keep the course report's names. *Node2Node* is about a torrent: ASK (do you share it, how large
+is it, which pieces do you hold), TOKEN (first prove your address with this), TELL (the answer to ASK),
+REFUSE (no, and why). *ChunkSharing* moves bytes: REQUEST (a range) and DATA (one segment of it).
 
-Everything is big-endian and of fixed place; nothing is ever unpickled or evaluated. ``decode``
-returns a message or raises WireError, whatever the bytes.
+All integers are big-endian and at fixed offsets. Nothing is unpickled or evaluated. ``decode`` returns a
+message or raises WireError, whatever the bytes.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ MAGIC = 0xC5
 VERSION = 1
 HEADER = struct.Struct("!BBBBIQQII")  # magic version kind flags length transfer offset sequence check
 HEADER_SIZE = HEADER.size  # 32
-_CHECKED_HEADER = struct.Struct("!BBBBIQQI")  # the same without the check: the 28 bytes that it covers
+_CHECKED_HEADER = struct.Struct("!BBBBIQQI")  # the 28 bytes before the check, which it covers
 _CHECK_AT = _CHECKED_HEADER.size
 _CHECK = struct.Struct("!I")
 
 MAX_DATAGRAM = 65_507  # bytes of payload that IPv4 can carry in one datagram
 MAX_SEGMENT = MAX_DATAGRAM - HEADER_SIZE  # bytes of file in one DATA
-MIN_SEGMENT = 512  # an owner sends no smaller segments, however small the wish (but for the last one)
-SMALL_SEGMENT = 1200  # bytes of file in a segment that every path carries (RFC 9000, 14)
+MIN_SEGMENT = 512  # bytes of file; an owner sends no smaller segments, except for the last of a range
+SMALL_SEGMENT = 1200  # bytes of file in a segment that every path carries (RFC 9000, section 14)
 MAX_REQUEST = 512 * 1024  # bytes that one REQUEST may ask for
-MAX_SEGMENTS_PER_REQUEST = 64  # what one batched send can carry on Linux
+MAX_SEGMENTS_PER_REQUEST = 64  # Linux sends at most this many with one call
 
 TOKEN_SIZE = 16
 NO_TOKEN = bytes(TOKEN_SIZE)
 INFO_HASH_SIZE = 20
-ASK_SIZE = 128  # an ASK is padded to this: larger than what an unproved address gets in return
+ASK_SIZE = 128  # an ASK is padded to this: an unvalidated address gets less in return
 REQUEST_SIZE = 72
-TOKEN_AT = HEADER_SIZE + INFO_HASH_SIZE  # where the token stands in both
+TOKEN_AT = HEADER_SIZE + INFO_HASH_SIZE  # offset of the token in ASK and REQUEST
 MAX_BITFIELD = 1024  # bytes of bitfield in one TELL
 
-CHECKED = 0x01  # flag: the check of a DATA covers its payload too, or (in REQUEST) shall do so
-COMPLETE = 0x02  # flag in TELL: the owner holds every piece, no bitfield follows
-RARE_ONLY = 0x04  # flag in REQUEST: refuse it if somebody else has just been sent this piece
+CHECKED = 0x01  # flag of DATA: the check covers the payload; of REQUEST: send such DATA
+COMPLETE = 0x02  # flag of TELL: the owner holds every piece, and no bitfield follows
+RARE_ONLY = 0x04  # flag of REQUEST: refuse it if another fetcher was just sent this piece
 
 
 class Kind(enum.IntEnum):
-    """The types of message; the high half byte is the family."""
+    """The types of message. The upper four bits are the family."""
 
     ASK = 0x01
     TOKEN = 0x02
@@ -57,11 +57,11 @@ class Kind(enum.IntEnum):
     DATA = 0x12
 
 
-DATA = int(Kind.DATA)  # compared for every segment; an enum's member compares far slower
+DATA = int(Kind.DATA)  # compared for every segment, where an enum member would be slow
 
 
 class Refusal(enum.IntEnum):
-    """Why an owner does not give what it was asked for."""
+    """Why an owner refuses."""
 
     NOT_SHARED = 1
     CHANGED = 2
@@ -75,15 +75,15 @@ class Refusal(enum.IntEnum):
             2: "its copy has changed",
             3: "does not hold this range",
             4: "busy",
-            5: "has just sent this range to somebody else",
+            5: "has just sent this range to another node",
         }[self]
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Do you share this torrent? ``first_piece``: where the bitfield in the answer shall begin.
+    """Do you share this torrent? ``first_piece`` is the first of the bitfield in the answer.
 
-    ``node_id`` is what the fetcher calls itself, for people to read: nothing proves it.
+    ``node_id`` is the number that the fetcher claims, for people to read. Nothing proves it.
     """
 
     transfer_id: int
@@ -96,7 +96,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Token:
-    """Show this to be answered: it reached you, so the address is yours. Echoes the sequence."""
+    """Proof of an address: show it in every further question. Echoes the sequence of the question."""
 
     transfer_id: int
     sequence: int
@@ -105,7 +105,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Tell:
-    """The answer to ASK: the size in bytes and what is held (``bitfield`` from ``first_piece`` on)."""
+    """The answer to ASK: size in bytes and pieces held (``bitfield`` from ``first_piece`` on)."""
 
     transfer_id: int
     sequence: int
@@ -117,15 +117,15 @@ class Tell:
 
 @dataclass(frozen=True)
 class Refuse:
-    """No, and why; only ever sent to an address that proved itself."""
+    """No, and why. Sent to validated addresses only."""
 
     transfer_id: int
     sequence: int
     reason: Refusal
-    place: int = 0  # BUSY: our place in the waiting line, from 1; 0 if there is none
+    queue_position: int = 0  # with BUSY: from 1; 0 if the queue is full
 
 
-class Request(NamedTuple):  # like Data made again and again, at both ends
+class Request(NamedTuple):  # like Data a NamedTuple, which is made faster than a frozen dataclass
     """The bytes ``[offset, offset + length)`` of a torrent, in segments of ``segment_size``."""
 
     transfer_id: int
@@ -136,11 +136,11 @@ class Request(NamedTuple):  # like Data made again and again, at both ends
     token: bytes
     segment_size: int
     checked: bool = False
-    rare_only: bool = False  # we would rather have something that nobody else was sent lately
+    rare_only: bool = False  # refuse it if another fetcher was just sent this piece
 
 
-class Data(NamedTuple):  # made for every segment, and three times as fast to make as a frozen dataclass
-    """One segment: bytes of the file from ``offset`` on, in answer to request ``sequence``."""
+class Data(NamedTuple):
+    """One segment: bytes of the content from ``offset`` on, in answer to request ``sequence``."""
 
     transfer_id: int
     sequence: int
@@ -148,6 +148,10 @@ class Data(NamedTuple):  # made for every segment, and three times as fast to ma
     payload: bytes | memoryview
     checked: bool = False
 
+
+_QUESTION_SIZES = {int(Kind.ASK): ASK_SIZE, int(Kind.REQUEST): REQUEST_SIZE}
+_ANSWERS = frozenset({int(kind) for kind in Kind} - _QUESTION_SIZES.keys())
+_TOKEN_END = TOKEN_AT + TOKEN_SIZE
 
 Message = Ask | Token | Tell | Refuse | Request | Data
 
@@ -185,7 +189,7 @@ def encode(message: Message) -> bytes:
         body = _TELL.pack(message.size) + message.bitfield
         flags = COMPLETE if message.complete else 0
         return _seal(Kind.TELL, flags, len(body), transfer, message.first_piece, sequence, body)
-    body = _REFUSE.pack(message.reason, message.place)
+    body = _REFUSE.pack(message.reason, message.queue_position)
     return _seal(Kind.REFUSE, 0, len(body), transfer, 0, sequence, body)
 
 
@@ -198,10 +202,10 @@ def pack_data_header(
     payload: bytes | memoryview,
     checked: bool,
 ) -> None:
-    """Write the 32 header bytes of one DATA into ``buffer[at:]``; the owner's hot path, so no copies.
+    """Write the 32 header bytes of one DATA into ``buffer[at:]``. Called for every segment, so no copies.
 
-    The check covers the header, and the payload where ``checked``: over loopback no bit ever flips, and
-    every piece is verified by its SHA-1 in any case.
+    The check covers the header, and the payload where ``checked``. Over loopback no bit flips, and every
+    piece is verified by its SHA-1 in any case.
     """
     flags = CHECKED if checked else 0
     fields = (MAGIC, VERSION, DATA, flags, len(payload), transfer_id, offset, sequence)
@@ -209,8 +213,27 @@ def pack_data_header(
     HEADER.pack_into(buffer, at, *fields, crc32(payload, check) if checked else check)
 
 
+def peek_token(datagram: bytes | memoryview) -> bytes | None:
+    """The token of an ASK or REQUEST; None if length, magic, version or type say that it is neither.
+
+    Cheap, and without a promise: ``decode`` may still raise.
+    """
+    size = len(datagram)
+    if size < HEADER_SIZE or datagram[0] != MAGIC or datagram[1] != VERSION:
+        return None
+    if _QUESTION_SIZES.get(datagram[2]) != size:
+        return None
+    return bytes(datagram[TOKEN_AT:_TOKEN_END])
+
+
+def is_answer(datagram: bytes | memoryview) -> bool:
+    """True if its header is that of a message that owners send."""
+    begins = len(datagram) >= HEADER_SIZE and datagram[0] == MAGIC and datagram[1] == VERSION
+    return begins and datagram[2] in _ANSWERS
+
+
 def decode(datagram: bytes | memoryview) -> Message:
-    """The message in one datagram; WireError for anything that is not exactly one of ours."""
+    """The message in one datagram; WireError unless it is exactly one of this protocol."""
     view = memoryview(datagram)
     try:
         magic, version, kind, flags, length, transfer, offset, sequence, check = HEADER.unpack_from(view)
@@ -226,7 +249,7 @@ def decode(datagram: bytes | memoryview) -> Message:
         raise WireError("datagram damaged on its way")
     if kind == DATA:
         if length != len(body) or not length:
-            raise WireError("segment of another length than it says")
+            raise WireError("segment whose length differs from its header")
         return Data(transfer, sequence, offset, body, flags & CHECKED == CHECKED)
     return _decode_body(kind, flags, length, transfer, offset, sequence, bytes(body))
 
@@ -239,7 +262,7 @@ def _decode_body(
         checked, rare_only = bool(flags & CHECKED), bool(flags & RARE_ONLY)
         return Request(transfer, sequence, offset, length, info_hash, token, segment_size, checked, rare_only)
     if length != len(body):
-        raise WireError("body of another length than it says")
+        raise WireError("body whose length differs from its header")
     if kind == Kind.ASK and len(body) == ASK_SIZE - HEADER_SIZE:
         info_hash, token, number = _ASK.unpack_from(body)
         return Ask(transfer, sequence, info_hash, token, offset, number - 1 if number else None)
@@ -249,6 +272,6 @@ def _decode_body(
         (size,) = _TELL.unpack_from(body)
         return Tell(transfer, sequence, size, bool(flags & COMPLETE), offset, body[_TELL.size :])
     if kind == Kind.REFUSE and len(body) == _REFUSE.size and body[0] in Refusal._value2member_map_:
-        reason, place = _REFUSE.unpack(body)
-        return Refuse(transfer, sequence, Refusal(reason), place)
-    raise WireError(f"unknown or misshapen message of type {kind:#04x}")
+        reason, queue_position = _REFUSE.unpack(body)
+        return Refuse(transfer, sequence, Refusal(reason), queue_position)
+    raise WireError(f"unknown message type {kind:#04x}, or a body of the wrong size")

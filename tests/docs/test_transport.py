@@ -19,8 +19,8 @@ from common.errors import PeerFault
 from faults.link import LinkFaults
 from node.chunk_udp import congestion, wire
 from node.chunk_udp.congestion.base import CongestionController
-from node.chunk_udp.congestion.bbr import GAINS, Bbr, Phase
-from node.chunk_udp.connection import FetchConnection, State
+from node.chunk_udp.congestion.bbr import PACING_GAINS, Bbr, Phase
+from node.chunk_udp.connection import ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig
 from simulator import plot
 from simulator.clock import Clock
@@ -83,24 +83,24 @@ def refuse(reason: wire.Refusal) -> Callable[[int], wire.Message]:
     return lambda sequence: wire.Refuse(7, sequence, reason, 1)
 
 
-def connection_in(state: State) -> Seen:
+def connection_in(state: ConnectionState) -> Seen:
     """A connection in ``state`` that awaits an answer, if it can."""
     connection = Seen(
         ConnectionConfig(b"h" * 20, 7, 1200, 1 << 20, 2.0), congestion.make_controller("reno", 1200), 0.0
     )
-    way: dict[State, tuple[Callable[[int], wire.Message], ...]] = {
-        State.VALIDATING: (),
-        State.ASKING: (token,),
-        State.FETCHING: (token, tell),
-        State.QUEUED: (token, refuse(wire.Refusal.BUSY)),
-        State.CLOSED: (token, tell),
+    way: dict[ConnectionState, tuple[Callable[[int], wire.Message], ...]] = {
+        ConnectionState.VALIDATING: (),
+        ConnectionState.ASKING: (token,),
+        ConnectionState.FETCHING: (token, tell),
+        ConnectionState.QUEUED: (token, refuse(wire.Refusal.BUSY)),
+        ConnectionState.CLOSED: (token, tell),
     }
     for message in way[state]:
         connection.answer(message)
-    if state is State.CLOSED:
+    if state is ConnectionState.CLOSED:
         connection.unreceived()
     assert connection.state is state
-    if state is State.FETCHING:
+    if state is ConnectionState.FETCHING:
         connection.request(0, 1200, connection.now)
         connection.poll_have(connection.now)
     return connection
@@ -128,23 +128,23 @@ EVENTS: dict[str, Callable[[Seen], object]] = {
 }
 
 
-def after(state: State, event: str) -> str:
+def after(state: ConnectionState, event: str) -> str:
     connection = connection_in(state)
-    stale = connection.counters.stale
+    stale = connection.stats.stale
     try:
         EVENTS[event](connection)
     except PeerFault:
         return "fault"
-    return "" if connection.counters.stale > stale else connection.state.name
+    return "" if connection.stats.stale > stale else connection.state.name
 
 
 def test_the_table_of_states_is_what_the_connection_does() -> None:
     (rows,) = (rows for rows in tables() if rows[0][0] == "state")
     events = rows[0][1:]
     assert events == list(EVENTS)
-    assert [row[0] for row in rows[1:]] == [state.name for state in State]
+    assert [row[0] for row in rows[1:]] == [state.name for state in ConnectionState]
     for name, *cells in rows[1:]:
-        assert {event: after(State[name], event) for event in events} == dict(
+        assert {event: after(ConnectionState[name], event) for event in events} == dict(
             zip(events, cells, strict=True)
         ), name
 
@@ -152,7 +152,7 @@ def test_the_table_of_states_is_what_the_connection_does() -> None:
 def test_the_drawing_has_every_state_and_every_phase() -> None:
     fences = re.findall(r"```\n(.*?)```", DOCUMENT, re.DOTALL)
     states, phases = (next(text for text in fences if word in text) for word in ("QUEUED", "STARTUP"))
-    assert set(re.findall(r"\b[A-Z]{6,}\b", states)) - {"TOKEN"} == {state.name for state in State}
+    assert set(re.findall(r"\b[A-Z]{6,}\b", states)) - {"TOKEN"} == {state.name for state in ConnectionState}
     assert {phase.name for phase in Phase} <= set(re.findall(r"\b[A-Z]+\b", phases))
 
 
@@ -161,7 +161,9 @@ def test_the_drawing_has_every_state_and_every_phase() -> None:
 
 def test_the_table_of_phases_is_what_bbr_does(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = table("phase")
-    assert {row[0]: float(row[1]) for row in rows} == {phase.name: gain for phase, gain in GAINS.items()}
+    assert {row[0]: float(row[1]) for row in rows} == {
+        phase.name: gain for phase, gain in PACING_GAINS.items()
+    }
     told = {(row[0], to) for row in rows for to in row[2].split(", ")}
     seen: set[tuple[str, str]] = set()
 
@@ -194,7 +196,7 @@ def test_the_story_of_a_segment_keeps_to_its_times() -> None:
     when: dict[str, float] = {}
 
     def watch() -> None:
-        states = {"TOKEN": State.ASKING, "TELL": State.FETCHING}
+        states = {"TOKEN": ConnectionState.ASKING, "TELL": ConnectionState.FETCHING}
         for name, state in states.items():
             if flow.connection.state is state:
                 when.setdefault(name, clock.now)

@@ -97,7 +97,7 @@ class OwnerInTest:
             answer = self._answerer.handle_requests(datagram, addr, time.monotonic())
             if self.busy and isinstance(answer, (SendChunk, wire.Tell)):
                 asked = answer.request if isinstance(answer, SendChunk) else answer
-                answer = wire.Refuse(asked.transfer_id, asked.sequence, wire.Refusal.BUSY, place=1)
+                answer = wire.Refuse(asked.transfer_id, asked.sequence, wire.Refusal.BUSY, queue_position=1)
             if isinstance(answer, SendChunk) and not self.gives:
                 request = answer.request
                 answer = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.NOT_HELD)

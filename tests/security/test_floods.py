@@ -80,7 +80,7 @@ def test_many_who_prove_themselves_fill_bounded_tables_only() -> None:
         ):
             answerer.handle_requests(datagram, addr, 5.0)
     assert len(served.served()) <= 16
-    assert len(served.line()) <= slots.MAX_QUEUE
+    assert len(served.queue()) <= slots.MAX_QUEUE
     tables = [value for value in vars(mint).values() if isinstance(value, dict)]
     assert tables and all(len(table) <= address_validation.MAX_VALIDATED for table in tables)
 
@@ -144,7 +144,7 @@ def test_a_flood_at_the_fetchers_port_does_not_get_in(owner: Owner) -> None:
     with flood(fetcher._sock.getsockname(), "--kind", "answers") as sent:
         fetcher.receive_chunk()
         assert sent() > 0
-    counters = fetcher.connection.counters
+    counters = fetcher.connection.stats
     assert supply.data == CONTENT
     assert (counters.stale, counters.malformed) == (0, 0)
 

@@ -15,7 +15,7 @@ import pytest
 
 from node.chunk_udp import sockets, wire
 from node.chunk_udp.congestion import make_controller
-from node.chunk_udp.connection import FIRST_ASK, FetchConnection, State
+from node.chunk_udp.connection import FIRST_ASK, ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig, ConnectionStats, DataReceived
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
@@ -58,7 +58,7 @@ def forgeries(transfer: int, sequences: Sequence[int]) -> list[bytes]:
     forged: list[bytes] = []
     for sequence in sequences:
         messages: list[wire.Message] = [
-            wire.Refuse(transfer, sequence, reason, place=5) for reason in wire.Refusal
+            wire.Refuse(transfer, sequence, reason, queue_position=5) for reason in wire.Refusal
         ]
         messages += [
             wire.Token(transfer, sequence, b"\xee" * 16),
@@ -95,7 +95,7 @@ def test_what_comes_from_another_address_is_dropped_even_if_it_knows_everything(
         first = next_sequence(connection)
         assert first, "the forger does not know the sequences: no test"
         due = [*range(max(1, first - 3), first + 3), FIRST_ASK, FIRST_ASK + 1]
-        for datagram in forgeries(connection.terms.transfer_id, due):
+        for datagram in forgeries(connection.config.transfer_id, due):
             for stranger in strangers:
                 stranger.sendto(datagram, fetcher._sock.getsockname())
                 forged += 1
@@ -114,7 +114,7 @@ def test_what_comes_from_another_address_is_dropped_even_if_it_knows_everything(
     fetcher.receive_chunk()
     for stranger in strangers:
         stranger.close()
-    counters = fetcher.connection.counters
+    counters = fetcher.connection.stats
     assert forged > 500
     assert supply.data == CONTENT and not supply.missing
     assert supply.bitfields == [None]
@@ -146,7 +146,7 @@ def test_transfer_ids_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None
     for _ in range(64):
         random.seed(1)
         fetcher = Fetcher(("127.0.0.1", 9), INFO, Session(lambda: None), SETTINGS)
-        ids.append(fetcher.connection.terms.transfer_id)
+        ids.append(fetcher.connection.config.transfer_id)
         fetcher._sock.close()
     assert asked == [64] * 64
     assert len(set(ids)) == 64
@@ -164,7 +164,7 @@ def fetching(checked: bool = True) -> FetchConnection:
     connection.datagram_received(wire.encode(wire.Token(TRANSFER, FIRST_ASK, TOKEN)), 0.01)
     tell = wire.Tell(TRANSFER, FIRST_ASK + 1, len(CONTENT), True)
     connection.datagram_received(wire.encode(tell), 0.02)
-    assert connection.state is State.FETCHING
+    assert connection.state is ConnectionState.FETCHING
     for number in range(8):
         connection.request(number * SEGMENT, (number + 1) * SEGMENT, 0.03)
     connection.datagrams_to_send()
@@ -220,7 +220,7 @@ def test_a_hundred_thousand_guesses_of_the_transfer_id_change_nothing() -> None:
         for datagram in forged:
             assert not connection.datagram_received(datagram, 0.04)
         count += len(forged)
-    assert connection.counters.stale == count
+    assert connection.stats.stale == count
     assert state_of(connection) == before
 
 

@@ -141,7 +141,7 @@ def test_bbr_uses_most_of_a_bad_path(faults: dict[str, float]) -> None:
     outcome = run("bbr", 1, link(**faults), 3_000_000)
     assert outcome.rate(0.5) >= 0.7 * 20
     if "reorder" in faults or "duplicate" in faults:  # nothing is lost, so next to nothing comes twice
-        counters = [flow.connection.counters for flow in outcome.flows]
+        counters = [flow.connection.stats for flow in outcome.flows]
         asked_for = sum(each.requested_bytes for each in counters)
         assert sum(flow.sent for flow in outcome.flows) * SEGMENT / 1500 < 1.03 * asked_for
         by_the_network = faults.get("duplicate", 0.0)

@@ -1,4 +1,4 @@
-"""Congestion controllers, chosen by name (``-cc``, CONGESTION_CONTROL)."""
+"""Congestion controllers, by name (``-cc``, CONGESTION_CONTROL) or from a file of the user (``-use``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from node.chunk_udp.congestion.fixed import Fixed
 from node.chunk_udp.congestion.ledbat import Ledbat
 from node.chunk_udp.congestion.reno import Reno
 
-CONTROLLERS: dict[str, Callable[[int], CongestionController]] = {
+ControllerFactory = Callable[[int], CongestionController]  # takes the segment size in bytes
+
+CONTROLLERS: dict[str, ControllerFactory] = {
     "bbr": Bbr,
     "cubic": Cubic,
     "fixed": Fixed,
@@ -21,15 +23,10 @@ CONTROLLERS: dict[str, Callable[[int], CongestionController]] = {
 }
 
 
-def make_controller(
-    name: str | Callable[[int], CongestionController], segment_size: int
-) -> CongestionController:
-    """A controller for segments of ``segment_size`` bytes: by its name, or by a function that makes it.
-
-    SettingError if there is no controller of that name.
-    """
-    if not isinstance(name, str):
-        return name(segment_size)
-    if name not in CONTROLLERS:
-        raise SettingError(f"no congestion control {name!r}; there is {', '.join(sorted(CONTROLLERS))}")
-    return CONTROLLERS[name](segment_size)
+def make_controller(choice: str | ControllerFactory, segment_size: int) -> CongestionController:
+    """A controller by its name or factory; SettingError if there is no controller of that name."""
+    if not isinstance(choice, str):
+        return choice(segment_size)
+    if choice not in CONTROLLERS:
+        raise SettingError(f"no congestion control {choice!r}; there is {', '.join(sorted(CONTROLLERS))}")
+    return CONTROLLERS[choice](segment_size)

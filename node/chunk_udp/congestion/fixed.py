@@ -1,7 +1,7 @@
-"""The course report's way, made finite: always the same amount outstanding, whatever the network says.
+"""A constant window, whatever the network does: the course report's way, made finite.
 
-The report sends a whole chunk at once; here 32 segments may be under way. Kept to show what happens
-without congestion control: fine on an idle loopback, unfair and lossy on anything shared.
+The report sends a whole chunk at once; here 32 segments may be under way. It shows what happens without
+congestion control: fast on an idle loopback, unfair and lossy on any shared link.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ WINDOW_SEGMENTS = 32
 
 
 class Fixed(CongestionController):
-    """A constant window."""
+    """Ignores all events."""
 
     def __init__(self, segment_size: int) -> None:
         super().__init__(segment_size)
         self.window = WINDOW_SEGMENTS * segment_size
 
     def pacing_rate(self, rtt: RoundTripTime) -> float:
-        """All at once."""
+        """Infinite: no pacing."""
         return float("inf")
 
-    def on_received(self, size: int, sent_at: float, rtt: RoundTripTime, now: float, limited: bool) -> None:
-        """Nothing is learned."""
+    def on_received(
+        self, size: int, sent_at: float, rtt: RoundTripTime, now: float, window_limited: bool
+    ) -> None:
+        """Ignored."""
 
     def on_lost(self, size: int, sent_at: float, now: float) -> None:
-        """Nothing is learned."""
+        """Ignored."""
 
     def on_persistent_congestion(self, now: float) -> None:
-        """Nothing is learned."""
+        """Ignored."""

@@ -1,36 +1,50 @@
-"""One view of the node's own access link, shared by all who fetch through it.
+"""What all connections of a node know together about the node's access link (RFC 3124, RFC 8699).
 
-Several owners at once usually meet in one place: the last link before us. Controllers that do not know of
-each other overfill its queue together, each believing in the best rate it ever saw. The fetcher sees them
-all; so each connection has a ``FlowHandle`` here, reports once a round trip what it believes to be its rate
-and what really arrived, and is told how much of its belief fits: the sum of all beliefs is scaled down to
-what has arrived in all. Where the owners do not share a bottleneck, as much arrives as they believe in, and
-nobody is held back. Besides, one connection at a time probes for more, so that probes do not add up.
+Several owners at once usually meet in one place: the last link before this node. Controllers that do not
+know of each other overfill its queue together, each believing in the best rate that it ever measured. The
+fetcher sees them all. So each connection has a ``FlowHandle`` here. Once in a round trip it reports the rate
+that it estimates and the bytes that arrived, and gets advice:
 
-The limit for downloading (``-down``) is kept here, too, because it is one for all.
+    scale      all estimates together are scaled down to what arrived in all. If the owners do not share a
+               bottleneck, as much arrives as they estimate, and no connection is held back
+    probe      only one connection at a time probes for more, so probes do not add up
+    congested  another connection met congestion
+    resting    a backoff probe. Losses without a queue may come from a bad radio link, or from requesting
+               too fast. All connections request less for a few round trips. If as much arrives as before,
+               the excess was wasted: the losses were self-inflicted
+
+All methods may be called from any thread. Times are monotonic seconds.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from node.chunk_udp.congestion.base import FlowAdvice
-from node.chunk_udp.limits import RateLimit
+RATE_MEMORY = 2.0  # seconds for which a total rate is remembered
+RATE_INTERVAL = 0.1  # seconds over which it is measured, at least
+DRAINING = 0.93  # of the total rate: while a queue stands, all together stay below it, and the queue drains
+BACKOFF_ROUNDS = 3.0  # round trips that a backoff probe lasts
+BACKOFF_DELAY = 2.0  # round trips after which it shows in what arrives
+MIN_BACKOFF_BYTES = 100_000  # expected in a backoff probe; fewer would show only chance
+UNHARMED = 0.88  # of the expected bytes: if more arrived, requesting less cost nothing
+PROBE_LIMIT = 1.0  # seconds after which the turn to probe passes on although it was not returned
 
-MEMORY = 2.0  # seconds for which a rate that arrived in all is remembered
-SLICE = 0.1  # seconds over which it is measured, at least
-DRAINING = 0.93  # while a queue stands, all together stay below what arrives: it runs empty
-REST_ROUNDS = 3.0  # round trips that a rest lasts
-REST_DELAY = 2.0  # round trips after which it shows in what arrives
-REST_BYTES = 100_000  # due in a rest; less shows nothing but chance, and nothing is called waste by chance
-COSTLESS = 0.88  # of the rate before: if so much came although less was asked for, the rest was waste
-PROBE_TURN = 1.0  # seconds after which a probing turn ends although nobody gave it back
+
+class FlowAdvice(NamedTuple):
+    """What the congestion manager tells a connection about the link that it shares with others."""
+
+    scale: float = 1.0  # the fraction of its own rate estimate that fits beside the other connections
+    connections: int = 1  # that share the link
+    congested: bool = False  # another connection met congestion since the last report
+    resting: bool = False  # a backoff probe: all connections request less, to see whether less arrives
+    loss_is_self_inflicted: bool | None = None  # the result of the last backoff probe, once
 
 
 @dataclass
-class _Rest:
-    """A while in which everybody asks for less."""
+class _BackoffProbe:
+    """A time in which all connections request less."""
 
     until: float
     counts_from: float
@@ -40,115 +54,115 @@ class _Rest:
 
 
 class CongestionManager:
-    """Everything that arrives at this node. ``limit``: bytes a second, at most; None: no limit.
+    """The access link of one node."""
 
-    For all threads; times are monotonic seconds, handed in.
-    """
-
-    def __init__(self, limit: int | None = None, now: float = 0.0) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._limit = RateLimit(limit, now)
-        self._shares: dict[int, FlowHandle] = {}
-        self._believed = 0.0  # bytes a second, by all of them together
-        self._queues = 0  # how many of them met a queue in their last round
+        self._flows: dict[int, FlowHandle] = {}
+        self._estimated = 0.0  # bytes a second, the sum of all flows
+        self._queues = 0  # flows that met a queue in their last round
         self._joined = 0
         self._arrived = 0
-        self._congested = 0  # how often somebody met congestion
-        self._rest: _Rest | None = None
-        self._rests = 0  # how many there were
-        self._wasted = False  # what the last one showed
-        self._slice_since: tuple[float, int] | None = None
+        self._congestions = 0  # reported so far
+        self._backoff: _BackoffProbe | None = None
+        self._backoffs = 0  # finished
+        self._self_inflicted = False  # the result of the last backoff probe
+        self._measuring: tuple[float, int] | None = None  # since when, and the bytes arrived by then
         self._rates: list[tuple[float, float]] = []  # (when, bytes a second in all), oldest first
         self._best = 0.0  # of them
-        self._prober: tuple[int, float] | None = None  # who probes, and until when at most
+        self._prober: tuple[int, float] | None = None  # the flow whose turn it is to probe, and until when
 
     def join(self) -> FlowHandle:
-        """A further connection."""
+        """A handle for one more connection."""
         with self._lock:
             self._joined += 1
-            share = self._shares[self._joined] = FlowHandle(self, self._joined)
-            share.congested, share.rests = self._congested, self._rests  # what was before is not its affair
-            return share
+            flow = self._flows[self._joined] = FlowHandle(self, self._joined)
+            flow.congestions, flow.backoffs = (
+                self._congestions,
+                self._backoffs,
+            )
+            return flow
 
     def _leave(self, key: int) -> None:
         with self._lock:
-            share = self._shares.pop(key, None)
-            if share is not None:
-                self._believe(share, 0.0, False)
+            flow = self._flows.pop(key, None)
+            if flow is not None:
+                self._estimate(flow, 0.0, False)
             if self._prober and self._prober[0] == key:
                 self._prober = None
 
-    def _believe(self, share: FlowHandle, rate: float, queue: bool) -> None:
-        """The sums are kept, not made anew: with a dozen owners that costs more than the rest of a report."""
-        self._believed += rate - share.believed
-        self._queues += queue - share.queue
-        share.believed, share.queue = rate, queue
+    def _estimate(self, flow: FlowHandle, rate: float, queue: bool) -> None:
+        """Keep the sums up to date: computing them anew would cost more than the rest of a report."""
+        self._estimated += rate - flow.estimated_rate
+        self._queues += queue - flow.queue
+        flow.estimated_rate, flow.queue = rate, queue
 
     def _report(
-        self, share: FlowHandle, believed: float, arrived: int, queue: bool, congested: bool, now: float
+        self, flow: FlowHandle, rate: float, arrived: int, queue: bool, congested: bool, now: float
     ) -> FlowAdvice:
         with self._lock:
-            if share.key in self._shares:
-                self._believe(share, believed, queue)
+            if flow.key in self._flows:
+                self._estimate(flow, rate, queue)
             self._arrived += arrived
             self._measure(now)
             if congested:
-                self._congested += 1
-                share.congested = self._congested
-            others_met_it = self._congested > share.congested
-            share.congested = self._congested
-            wasted = self._wasted if self._rests > share.rests else None
-            share.rests = self._rests
-            resting = self._rest is not None and now < self._rest.until
-            return FlowAdvice(self._fits(), len(self._shares), others_met_it, resting, wasted)
+                self._congestions += 1
+                flow.congestions = self._congestions
+            others_congested = self._congestions > flow.congestions
+            flow.congestions = self._congestions
+            result = self._self_inflicted if self._backoffs > flow.backoffs else None
+            flow.backoffs = self._backoffs
+            resting = self._backoff is not None and now < self._backoff.until
+            return FlowAdvice(self._scale(), len(self._flows), others_congested, resting, result)
 
-    def _fits(self) -> float:
-        shares = len(self._shares)
-        if shares < 2 or 2 * self._queues < shares or self._believed < 1:  # rounding leaves a crumb
+    def _scale(self) -> float:
+        flows = len(self._flows)
+        if flows < 2 or 2 * self._queues < flows or self._estimated < 1:  # rounding may leave a little
             return 1.0
-        if not self._best:  # nothing came for a while: that says nothing of what fits
+        if not self._best:  # nothing arrived for a while: that says nothing about the link
             return 1.0
-        fits = self._best * DRAINING / self._believed
-        return max(1 / shares, min(1.0, fits))  # at worst, each believes it has the link to itself
+        scale = self._best * DRAINING / self._estimated
+        return max(1 / flows, min(1.0, scale))  # at worst, each estimates the whole link
 
     def _measure(self, now: float) -> None:
-        if self._slice_since is None:
-            self._slice_since = now, self._arrived
+        if self._measuring is None:
+            self._measuring = now, self._arrived
             return
-        since, before = self._slice_since
-        if now - since >= SLICE:
+        since, before = self._measuring
+        if now - since >= RATE_INTERVAL:
             rate = (self._arrived - before) / (now - since)
-            self._rates = [(t, r) for t, r in self._rates if t > now - MEMORY] + [(now, rate)]
+            self._rates = [(t, r) for t, r in self._rates if t > now - RATE_MEMORY] + [(now, rate)]
             self._best = max(r for _, r in self._rates)
-            self._slice_since = now, self._arrived
-        self._judge_rest(now)
+            self._measuring = now, self._arrived
+        self._check_backoff(now)
 
-    def _begin_rest(self, round_trip: float, now: float) -> None:
+    def _begin_backoff(self, round_trip: float, now: float) -> None:
         with self._lock:
-            if self._rest is None and self._rates:
-                begins = now + REST_DELAY * round_trip  # what is asked for now shows a round trip later
-                until = now + REST_ROUNDS * round_trip
+            if self._backoff is None and self._rates:
+                begins = now + BACKOFF_DELAY * round_trip  # it shows in the arrivals a round trip later
+                until = now + BACKOFF_ROUNDS * round_trip
                 before = sum(rate for _, rate in self._rates) / len(self._rates)
-                self._rest = _Rest(until, begins, until + REST_DELAY * round_trip, before)
+                self._backoff = _BackoffProbe(until, begins, until + BACKOFF_DELAY * round_trip, before)
 
-    def _judge_rest(self, now: float) -> None:
-        """Asked for less for a while: did less come? If not, what was asked for in excess was wasted."""
-        rest = self._rest
-        if rest is None:
+    def _check_backoff(self, now: float) -> None:
+        """Did less arrive while less was requested? If not, the excess before was wasted."""
+        probe = self._backoff
+        if probe is None:
             return
-        if rest.arrived is None and now >= rest.counts_from:
-            rest.counts_from, rest.arrived = now, self._arrived
-        elif rest.arrived is not None and now >= rest.counts_to:
-            due = rest.rate_before * (now - rest.counts_from)
-            self._wasted = due >= REST_BYTES and self._arrived - rest.arrived > COSTLESS * due
-            self._rests += 1
-            self._rest = None
+        if probe.arrived is None and now >= probe.counts_from:
+            probe.counts_from, probe.arrived = now, self._arrived
+        elif probe.arrived is not None and now >= probe.counts_to:
+            expected = probe.rate_before * (now - probe.counts_from)
+            unharmed = self._arrived - probe.arrived > UNHARMED * expected
+            self._self_inflicted = expected >= MIN_BACKOFF_BYTES and unharmed
+            self._backoffs += 1
+            self._backoff = None
 
-    def _probe(self, key: int, now: float) -> bool:
+    def _may_probe(self, key: int, now: float) -> bool:
         with self._lock:
             if self._prober is not None and self._prober[0] != key and self._prober[1] > now:
                 return False
-            self._prober = key, now + PROBE_TURN
+            self._prober = key, now + PROBE_LIMIT
             return True
 
     def _end_probe(self, key: int) -> None:
@@ -156,67 +170,37 @@ class CongestionManager:
             if self._prober is not None and self._prober[0] == key:
                 self._prober = None
 
-    def _spend(self, size: int, now: float) -> None:
-        with self._lock:
-            self._limit.spend(size, now)
-
-    def _wait(self, size: int, now: float) -> float:
-        with self._lock:
-            return self._limit.wait(size, now)
-
-    @property
-    def limited(self) -> bool:
-        """Whether there is a limit for downloading."""
-        return self._limit.rate is not None
-
-    @property
-    def largest_datagram(self) -> int:
-        """Bytes that a datagram may have so that the limit can be kept."""
-        return self._limit.largest_datagram
-
 
 class FlowHandle:
-    """One connection's part in the access link; for its thread only."""
+    """One connection's part in the access link. For its thread only."""
 
-    def __init__(self, link: CongestionManager, key: int) -> None:
-        self._link = link
-        self.limited = link.limited  # whether there is a limit for downloading
-        self.largest_request = (  # bytes to ask for at once, at most, so that it is kept
-            link.largest_datagram if link.limited else float("inf")
-        )
-        self.key = key  # its name in the link
-        self.believed = 0.0  # bytes a second
-        self.queue = False  # whether one was met in the last round
-        self.congested = 0  # how often somebody had met congestion at the last report
-        self.rests = 0  # how many there had been then
+    def __init__(self, manager: CongestionManager, key: int) -> None:
+        self._manager = manager
+        self.key = key
+        self.estimated_rate = 0.0  # bytes a second
+        self.queue = False  # it met a queue in its last round
+        self.congestions = 0  # of all connections, at the last report
+        self.backoffs = 0  # finished backoff probes, at the last report
 
-    def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> FlowAdvice:
-        """Believe in ``believed`` bytes a second, with ``arrived`` bytes since the last report.
+    def report(self, rate: float, arrived: int, queue: bool, congested: bool, now: float) -> FlowAdvice:
+        """Report an estimate of ``rate`` bytes a second, and ``arrived`` bytes since the last report.
 
-        ``queue``: they met a queue all the time; ``congested``: so much was lost that it was full.
+        ``queue``: they met a queue all the time. ``congested``: losses show that the queue was full.
         """
-        return self._link._report(self, believed, arrived, queue, congested, now)
+        return self._manager._report(self, rate, arrived, queue, congested, now)
 
-    def begin_rest(self, round_trip: float, now: float) -> None:
-        """Have everybody ask for less for some round trips (of so many seconds), and see what it costs."""
-        self._link._begin_rest(round_trip, now)
+    def begin_backoff_probe(self, round_trip: float, now: float) -> None:
+        """Have all connections request less for a few round trips (of so many seconds)."""
+        self._manager._begin_backoff(round_trip, now)
 
     def may_probe(self, now: float) -> bool:
-        """Whether it is this connection's turn to probe for more; it has the turn then."""
-        return self._link._probe(self.key, now)
+        """True if this connection may probe for more. Then it has the turn until ``end_probe``."""
+        return self._manager._may_probe(self.key, now)
 
     def end_probe(self) -> None:
-        """Somebody else's turn."""
-        self._link._end_probe(self.key)
-
-    def spend(self, size: int, now: float) -> None:
-        """``size`` bytes were asked for."""
-        self._link._spend(size, now)
-
-    def wait(self, size: int, now: float) -> float:
-        """Seconds until ``size`` bytes may be asked for, as far as the download limit goes."""
-        return self._link._wait(size, now)
+        """Pass the turn on."""
+        self._manager._end_probe(self.key)
 
     def leave(self) -> None:
         """The connection has ended."""
-        self._link._leave(self.key)
+        self._manager._leave(self.key)

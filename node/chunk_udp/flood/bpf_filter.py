@@ -1,12 +1,12 @@
-"""A filter that the system runs on each datagram before it reaches the socket's buffer (Linux only).
+"""A filter that the kernel runs on each datagram before it reaches the socket's buffer (Linux only).
 
-A flood costs most where it is received: each datagram is a system call, and room in a buffer that honest
-requests need. Linux drops what a small program of ours finds worthless, in classic BPF (McCanne and Jacobson,
-1993; socket(7), SO_ATTACH_FILTER). What it lets through is looked at as if there were no filter.
+Each received datagram costs a system call, and takes room in a buffer that honest requests need. So Linux
+drops the datagrams that a small program in classic BPF rejects (McCanne and Jacobson, 1993; socket(7),
+SO_ATTACH_FILTER). The owner checks the other datagrams as if there were no filter.
 
     length 128 and type ASK, or length 72 and type REQUEST, magic and version ours?   no: drop
-    the token's mark is that of a recent token for this address?                      yes: keep
-    nobody has proved this address: does it belong to the share that is drawn now?    no: drop
+    is the token's tag that of a recent token for this address?                       yes: keep
+    an unvalidated address: is it in the fraction that is admitted now?               no: drop
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from node.chunk_udp.flood.token_tag import SHIFT, TagKeys
 from node.chunk_udp.sockets import LINUX
 
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h; not in the socket module
-_UDP_HEADER = 8  # bytes; the program sees the datagram from there on, and the header before it
+_UDP_HEADER = 8  # bytes; offsets of the program count from this header
 _INSTRUCTION = struct.Struct("@HBBI")  # linux/filter.h: struct sock_filter
 _PROGRAM = struct.Struct("@HP")  # struct sock_fprog
-# linux/bpf_common.h. There are a value, an index, and memory; jumps compare the value.
+# linux/bpf_common.h. The machine has a value, an index, and memory. Jumps compare the value.
 _LENGTH, _BYTE, _HALF, _WORD, _RECALL = 0x80, 0x30, 0x28, 0x20, 0x60  # load the value
 _STORE, _INDEX_RECALL, _INDEX_IS_VALUE = 0x02, 0x61, 0x07
 _TIMES, _XOR, _XOR_INDEX, _SHIFT_RIGHT = 0x24, 0xA4, 0xAC, 0x74  # change the value
 _EQUAL, _EQUALS_INDEX, _AT_LEAST, _RETURN = 0x15, 0x1D, 0x35, 0x06
-_NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF: what is added to this is seen from the IP header on
-_SOURCE = {socket.AF_INET: 12, socket.AF_INET6: 20}  # where the last 32 bits of the source address stand
+_NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF: offsets from here on count from the IP header
+_SOURCE = {socket.AF_INET: 12, socket.AF_INET6: 20}  # offset of the source address's last 32 bits
 _TO_DROP, _TO_KEEP = -1, -2  # as jumps
 _KEEP, _DROP = 0xFFFFFFFF, 0
 
@@ -37,18 +37,18 @@ Instruction = tuple[int, int, int, int]  # code, steps ahead if true, if false, 
 
 
 def program(
-    keys: TagKeys, share: float, draw: int, family: socket.AddressFamily = socket.AF_INET
+    keys: TagKeys, fraction: float, draw: int, family: socket.AddressFamily = socket.AF_INET
 ) -> list[Instruction]:
-    """Instructions that keep what shows a mark by ``keys``, and ``share`` (0 to 1) of the strangers.
+    """Instructions that keep datagrams with a tag by ``keys``, and ``fraction`` (0 to 1) of the rest.
 
-    ``draw``, 32 bits, decides which share.
+    ``draw``, 32 random bits, decides which addresses are in the fraction.
     """
     code = [*_is_question(), *_mix(keys, family)]
     for factor, mask in keys.epochs:
         code += [(_RECALL, 0, 0, 0), (_TIMES, 0, 0, factor), (_XOR, 0, 0, mask), (_INDEX_IS_VALUE, 0, 0, 0)]
         code += [(_WORD, 0, 0, _UDP_HEADER + wire.TOKEN_AT), (_EQUALS_INDEX, _TO_KEEP, 0, 0)]
     code += [(_RECALL, 0, 0, 0), (_TIMES, 0, 0, draw | 1)]
-    code += [(_AT_LEAST, _TO_DROP, _TO_KEEP, min(2**32 - 1, int(share * 2**32)))]
+    code += [(_AT_LEAST, _TO_DROP, _TO_KEEP, min(2**32 - 1, int(fraction * 2**32)))]
     ends = {_TO_DROP: len(code), _TO_KEEP: len(code) + 1}
 
     def steps(at: int, jump: int) -> int:
@@ -59,7 +59,7 @@ def program(
 
 
 def _is_question() -> list[Instruction]:
-    """Go on only with an ASK or a REQUEST, as far as length and the first three bytes say."""
+    """Continue only with an ASK or a REQUEST, by length and the first three bytes."""
     return [
         (_HALF, 0, 0, _UDP_HEADER),
         (_EQUAL, 0, _TO_DROP, wire.MAGIC << 8 | wire.VERSION),
@@ -75,7 +75,7 @@ def _is_question() -> list[Instruction]:
 
 
 def _mix(keys: TagKeys, family: socket.AddressFamily) -> list[Instruction]:
-    """Into memory: what ``TokenTags`` makes of the source's address and port before the epoch comes in."""
+    """Store the hash of source address and port, as ``TokenTags`` has it before the epoch is mixed in."""
     return [
         (_WORD, 0, 0, _NETWORK_HEADER + _SOURCE[family]),
         (_TIMES, 0, 0, keys.host),
@@ -93,11 +93,11 @@ def _mix(keys: TagKeys, family: socket.AddressFamily) -> list[Instruction]:
     ]
 
 
-def attach(sock: socket.socket, keys: TagKeys, share: float, draw: int) -> bool:
-    """Have the system filter what ``sock`` receives from now on; False: it does not."""
+def attach(sock: socket.socket, keys: TagKeys, fraction: float, draw: int) -> bool:
+    """Have the kernel filter the datagrams for ``sock`` from now on. False if it does not."""
     if not LINUX:
         return False
-    instructions = program(keys, share, draw, sock.family)
+    instructions = program(keys, fraction, draw, sock.family)
     code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*one) for one in instructions))
     try:
         sock.setsockopt(

@@ -1,8 +1,8 @@
-"""The first four bytes of a token: a quick keyed hash of address, port and epoch.
+"""The tag: the first four bytes of a token, a cheap keyed hash of address, port and epoch. Pure.
 
-They prove nothing to somebody who means it: enough samples give away a hash of three multiplications.
-But they tell made-up and stolen tokens from good ones so cheaply that the system's own filter can do it, and
-what gets past them meets the proof in the rest of the token. Pure.
+A tag proves nothing: the hash has three multiplications, and enough samples give its keys away. But it tells
+made-up and stolen tokens from genuine tokens so cheaply that the kernel's own filter can compute it. A token
+that gets past it meets the proof in its other twelve bytes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import struct
 from dataclasses import dataclass
 
 TAG_SIZE = 4  # bytes of a token; the other twelve prove the address
-_WORD = 0xFFFFFFFF
+MAX_CACHED_EPOCHS = 16
 SHIFT = 15  # bits
+_WORD = 0xFFFFFFFF
 _KEYS = struct.Struct("!III")
 
 Address = tuple[str, int]
@@ -22,7 +23,7 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True)
 class TagKeys:
-    """What the hash is made with; all are 32-bit numbers. ``epochs``: a factor and a mask for each."""
+    """The keys of the hash, all 32-bit numbers. ``epochs``: a factor and a mask for each."""
 
     host: int
     port: int
@@ -31,26 +32,30 @@ class TagKeys:
 
 
 class TokenTags:
-    """Makes marks with keys that come from ``secret``."""
+    """Computes tags with keys that are derived from ``secret``."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         host, port, mix = self._numbers("marks")
-        self._host, self._port, self._mix = host | 1, port | 1, mix | 1  # what is odd loses nothing
+        self._host, self._port, self._mix = (
+            host | 1,
+            port | 1,
+            mix | 1,
+        )  # odd factors lose nothing
         self._epochs: dict[int, tuple[int, int]] = {}
 
     def keys(self, epochs: range) -> TagKeys:
-        """What somebody else needs to know to compute the marks of ``epochs``."""
+        """All that another program needs to compute the tags of ``epochs``."""
         return TagKeys(self._host, self._port, self._mix, tuple(map(self._epoch, epochs)))
 
-    def mark(self, addr: Address, epoch: int) -> bytes:
-        """The mark of a token for ``addr`` that is made in ``epoch``."""
+    def tag(self, addr: Address, epoch: int) -> bytes:
+        """The tag of a token that is made for ``addr`` in ``epoch``."""
         factor, mask = self._epoch(epoch)
         return (self._mixed(addr) * factor & _WORD ^ mask).to_bytes(TAG_SIZE, "big")
 
-    def is_of(self, mark: bytes, addr: Address, epochs: range) -> bool:
-        """Whether ``mark`` is that of a token for ``addr`` made in one of ``epochs``."""
-        mixed, number = self._mixed(addr), int.from_bytes(mark, "big")
+    def matches(self, tag: bytes, addr: Address, epochs: range) -> bool:
+        """True if ``tag`` is that of a token for ``addr`` made in any of ``epochs``."""
+        mixed, number = self._mixed(addr), int.from_bytes(tag, "big")
         return any(mixed * factor & _WORD ^ mask == number for factor, mask in map(self._epoch, epochs))
 
     def _mixed(self, addr: Address) -> int:
@@ -60,7 +65,7 @@ class TokenTags:
     def _epoch(self, epoch: int) -> tuple[int, int]:
         known = self._epochs.get(epoch)
         if known is None:
-            if len(self._epochs) >= 16:  # a new one comes every half minute; the old ones are of no use
+            if len(self._epochs) >= MAX_CACHED_EPOCHS:
                 self._epochs.clear()
             factor, mask, _ = self._numbers(f"epoch {epoch}")
             known = self._epochs[epoch] = factor | 1, mask
@@ -73,7 +78,7 @@ class TokenTags:
 
 
 def host_word(host: str) -> int:
-    """The last 32 bits of a numeric address: all of IPv4's."""
+    """The last 32 bits of a numeric address: all of an IPv4 address."""
     parts = host.split(".")
     if len(parts) == 4 and ":" not in host:
         return int(parts[0]) << 24 | int(parts[1]) << 16 | int(parts[2]) << 8 | int(parts[3])

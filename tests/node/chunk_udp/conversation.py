@@ -8,7 +8,7 @@ from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.address_validation import AddressValidator
 from node.chunk_udp.congestion import make_controller
-from node.chunk_udp.connection import FetchConnection, State
+from node.chunk_udp.connection import ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig, DataReceived, Event
 from node.chunk_udp.responder import Responder, SendChunk
 from simulator.served import MemoryTorrent
@@ -61,7 +61,7 @@ def told(connection: FetchConnection, owner: Owner, now: float = 0.01) -> FetchC
     """Through the handshake; FETCHING afterwards."""
     for step in (0, 1):
         take(connection, owner.answers(connection.datagrams_to_send(), now), now + step * 0.01)
-    assert connection.state is State.FETCHING
+    assert connection.state is ConnectionState.FETCHING
     return connection
 
 

@@ -91,7 +91,7 @@ class Download:
         """All that is still to do, from the owner at ``addr``."""
         fetcher = Fetcher(addr, memory_info(size, info_hash=INFO_HASH), self, settings)
         fetcher.run()
-        return fetcher.connection.counters
+        return fetcher.connection.stats
 
     def is_identical(self) -> bool:
         return not self.missing and self.data == CONTENT[self._start : self._start + len(self.data)]

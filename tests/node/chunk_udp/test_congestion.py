@@ -19,7 +19,7 @@ from node.chunk_udp.congestion.base import INITIAL_SEGMENTS, MINIMUM_SEGMENTS, C
 from node.chunk_udp.congestion.cubic import BETA, C, Cubic
 from node.chunk_udp.congestion.fixed import WINDOW_SEGMENTS
 from node.chunk_udp.congestion.manager import CongestionManager, FlowHandle
-from node.chunk_udp.congestion.reno import LEFT_AFTER_LOSS, Reno
+from node.chunk_udp.congestion.reno import LOSS_REDUCTION_FACTOR, Reno
 from node.chunk_udp.delivery_rate import RoundSample
 from node.chunk_udp.loss_recovery import RoundTripTime
 
@@ -57,7 +57,7 @@ def rounds(draw: DrawFn) -> RoundSample:
         delivered=draw(st.integers(0, 1 << 24)),
         lost=draw(st.integers(-(1 << 20), 1 << 24)),  # below 0: what was held lost came after all
         rate=draw(st.one_of(st.just(0.0), st.floats(1, 1e10))),
-        limited=draw(st.booleans()),
+        app_limited=draw(st.booleans()),
         lowest_rtt=draw(st.one_of(st.just(float("inf")), st.floats(1e-5, 5))),
         in_flight=draw(st.integers(0, 1 << 24)),
     )
@@ -209,7 +209,7 @@ def test_reno_doubles_its_window_each_round_trip_until_the_first_loss() -> None:
 def test_a_loss_halves_renos_window() -> None:
     """7.3.2: ssthresh is half of the window, and recovery begins there (kLossReductionFactor)."""
     assert reno_after_a_loss(40).window == 20 * SEGMENT
-    assert LEFT_AFTER_LOSS == 0.5
+    assert LOSS_REDUCTION_FACTOR == 0.5
 
 
 @pytest.mark.parametrize("segments", [8, 40, 400])

@@ -9,14 +9,18 @@ import pytest
 
 from faults.link import LinkFaults
 from node.chunk_udp import wire
+from node.chunk_udp.congestion import make_controller
 from node.chunk_udp.congestion.base import FlowAdvice
-from node.chunk_udp.congestion.manager import MEMORY, PROBE_TURN, CongestionManager, FlowHandle
+from node.chunk_udp.congestion.manager import PROBE_LIMIT, RATE_MEMORY, CongestionManager, FlowHandle
+from node.chunk_udp.connection import FetchConnection
+from node.chunk_udp.events import ConnectionConfig
+from node.rate_limit import RateLimit
 from simulator.clock import Clock
 from simulator.dumbbell import Dumbbell, Supply, shared_path
 
 RATE = 1_000_000.0  # bytes a second, what the link carries
 TRIP = 0.05  # seconds
-LATER = 10 * MEMORY
+LATER = 10 * RATE_MEMORY
 
 
 def report(
@@ -46,7 +50,7 @@ def test_beliefs_that_do_not_fit_are_scaled_down_to_a_bit_less_than_arrives(conn
     shares = [link.join() for _ in range(connections)]
     believed = 1.5 * RATE / connections
     _, views = report(shares, believed, RATE, 1, 0.0)
-    together = sum(believed * view.fits for view in views)
+    together = sum(believed * view.scale for view in views)
     assert 0.85 * RATE < together < RATE  # below it, so that the queue that they met runs empty
     assert {view.connections for view in views} == {connections}
 
@@ -56,14 +60,14 @@ def test_nobody_is_left_with_less_than_an_equal_part_of_its_belief() -> None:
     link = CongestionManager()
     shares = [link.join() for _ in range(4)]
     _, views = report(shares, RATE, RATE / 100, 1, 0.0)
-    assert [view.fits for view in views] == [1 / 4] * 4
+    assert [view.scale for view in views] == [1 / 4] * 4
 
 
 def test_owners_behind_bottlenecks_of_their_own_are_not_held_back() -> None:
     link = CongestionManager()
     shares = [link.join(), link.join()]
     _, views = report(shares, RATE / 2, RATE, 1, 0.0, queue=False)
-    assert [view.fits for view in views] == [1.0, 1.0]
+    assert [view.scale for view in views] == [1.0, 1.0]
 
 
 def test_beliefs_are_not_scaled_where_most_meet_no_queue() -> None:
@@ -72,32 +76,32 @@ def test_beliefs_are_not_scaled_where_most_meet_no_queue() -> None:
     shares = [link.join() for _ in range(4)]
     now, _ = report(shares, RATE, RATE / 2, 1, 0.0, queue=False)
     shares[0].report(RATE, 0, True, False, now)
-    assert shares[1].report(RATE, 0, False, False, now).fits == 1.0
+    assert shares[1].report(RATE, 0, False, False, now).scale == 1.0
 
 
 def test_what_arrived_long_ago_is_forgotten() -> None:
     link = CongestionManager()
     shares = [link.join(), link.join()]
     now, views = report(shares, RATE / 2, 2 * RATE, 1, 0.0)
-    assert views[0].fits == 1.0
-    _, views = report(shares, RATE, RATE, 2 * MEMORY, now)
-    assert views[0].fits < 0.6
+    assert views[0].scale == 1.0
+    _, views = report(shares, RATE, RATE, 2 * RATE_MEMORY, now)
+    assert views[0].scale < 0.6
 
 
 def test_who_has_left_counts_no_more() -> None:
     link = CongestionManager()
     first, second = link.join(), link.join()
     now, views = report([first, second], RATE, RATE, 1, 0.0)
-    assert views[0].fits < 1
+    assert views[0].scale < 1
     second.leave()
     view = first.report(RATE, int(RATE * TRIP), True, False, now + TRIP)
-    assert (view.fits, view.connections) == (1.0, 1)
+    assert (view.scale, view.connections) == (1.0, 1)
 
 
 def test_nothing_is_held_back_before_anything_was_measured() -> None:
     link = CongestionManager()
     shares = [link.join(), link.join()]
-    assert [share.report(RATE, 1000, True, False, 0.0).fits for share in shares] == [1.0, 1.0]
+    assert [share.report(RATE, 1000, True, False, 0.0).scale for share in shares] == [1.0, 1.0]
 
 
 # ---- congestion that somebody met
@@ -131,10 +135,10 @@ def test_a_turn_that_nobody_gives_back_ends_by_itself() -> None:
     link = CongestionManager()
     one, two = link.join(), link.join()
     assert one.may_probe(0.0)
-    assert not two.may_probe(0.99 * PROBE_TURN)
-    assert two.may_probe(1.01 * PROBE_TURN)
+    assert not two.may_probe(0.99 * PROBE_LIMIT)
+    assert two.may_probe(1.01 * PROBE_LIMIT)
     one.end_probe()  # late: it is not its turn any more
-    assert not one.may_probe(1.02 * PROBE_TURN)
+    assert not one.may_probe(1.02 * PROBE_LIMIT)
 
 
 def test_whoever_leaves_gives_its_turn_back() -> None:
@@ -152,7 +156,7 @@ def rest(shares: list[FlowHandle], during: float, rate: float = RATE) -> list[bo
     """All ask for less, and ``during`` bytes a second come; the verdicts on it, share by share."""
     now, views = report(shares, rate, rate, 1, 0.0)
     assert not any(view.resting for view in views)
-    shares[0].begin_rest(TRIP, now)
+    shares[0].begin_backoff_probe(TRIP, now)
     verdicts: dict[int, bool] = {}
     rested = False
     for _ in range(40):
@@ -160,10 +164,10 @@ def rest(shares: list[FlowHandle], during: float, rate: float = RATE) -> list[bo
         for index, share in enumerate(shares):
             view = share.report(rate, int(during * TRIP / len(shares)), True, False, now)
             rested = rested or view.resting
-            if view.wasted is not None:
+            if view.loss_is_self_inflicted is not None:
                 assert index not in verdicts, "told twice"
                 assert not view.resting
-                verdicts[index] = view.wasted
+                verdicts[index] = view.loss_is_self_inflicted
     assert rested
     return [verdicts[index] for index in sorted(verdicts)]
 
@@ -188,8 +192,8 @@ def test_all_rest_at_the_same_time_and_not_for_long() -> None:
     link = CongestionManager()
     one, two = link.join(), link.join()
     now, _ = report([one, two], RATE, RATE, 1, 0.0)
-    one.begin_rest(TRIP, now)
-    one.begin_rest(100 * TRIP, now)  # there is one already
+    one.begin_backoff_probe(TRIP, now)
+    one.begin_backoff_probe(100 * TRIP, now)  # there is one already
     assert one.report(RATE, 0, True, False, now).resting
     assert two.report(RATE, 0, True, False, now + TRIP).resting
     assert not one.report(RATE, 0, True, False, now + 10 * TRIP).resting
@@ -198,14 +202,14 @@ def test_all_rest_at_the_same_time_and_not_for_long() -> None:
 
 def test_nobody_rests_before_anything_was_measured() -> None:
     share = CongestionManager().join()
-    share.begin_rest(TRIP, 0.0)
+    share.begin_backoff_probe(TRIP, 0.0)
     assert not share.report(RATE, 0, True, False, 0.01).resting
 
 
 def test_a_newcomer_hears_no_verdict_on_a_rest_it_had_no_part_in() -> None:
     link = CongestionManager()
     assert rest([link.join()], RATE) == [True]
-    assert link.join().report(RATE, 0, True, False, LATER).wasted is None
+    assert link.join().report(RATE, 0, True, False, LATER).loss_is_self_inflicted is None
 
 
 # ---- the download limit
@@ -223,8 +227,8 @@ def test_over_any_second_the_download_limit_holds_and_is_reached(
     controller: str, loss: float, owners: int
 ) -> None:
     limit, seconds = 250_000, 4
-    clock, access = Clock(), CongestionManager(limit)
-    bell = Dumbbell(clock, Supply(limit * seconds), access)
+    clock = Clock()
+    bell = Dumbbell(clock, Supply(limit * seconds), RateLimit(limit))
     path = shared_path(LinkFaults(rate=2_500_000, delay=0.01, queue=100_000, loss=loss), seed=owners)
     for turn in range(owners):
         bell.add(path, controller, 0.01 * turn)
@@ -236,6 +240,11 @@ def test_over_any_second_the_download_limit_holds_and_is_reached(
 
 
 def test_a_request_is_never_larger_than_what_the_limit_lets_through_at_once() -> None:
-    assert CongestionManager().join().largest_request == float("inf")
-    small = CongestionManager(32_000).join()
-    assert small.largest_request <= 0.05 * 32_000
+    config = ConnectionConfig(b"h" * 20, 1, 1200, 1 << 20, 2.0)
+
+    def request_size(limit: RateLimit | None) -> int:
+        controller = make_controller("fixed", 1200)
+        return FetchConnection(config, controller, 0.0, None, limit).request_size
+
+    assert request_size(None) > 5000
+    assert request_size(RateLimit(32_000)) <= max(1200, 0.05 * 32_000)

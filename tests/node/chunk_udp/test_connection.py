@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.chunk_udp import wire
-from node.chunk_udp.connection import ASK_INTERVAL, State
+from node.chunk_udp.connection import ASK_INTERVAL, ConnectionState
 from node.chunk_udp.events import DataReceived, OwnerStatus
 from tests.node.chunk_udp.conversation import (
     CONTENT,
@@ -32,12 +32,12 @@ def test_the_first_question_is_padded_and_shows_no_token() -> None:
 
 def test_a_token_then_an_answer_and_bytes_may_be_asked_for() -> None:
     connection, owner = connect(), Owner()
-    assert (connection.state, connection.room()) == (State.VALIDATING, 0)
+    assert (connection.state, connection.room()) == (ConnectionState.VALIDATING, 0)
     assert take(connection, owner.answers(connection.datagrams_to_send(), 0.1), 0.1) == []
-    assert (connection.state, connection.room()) == (State.ASKING, 0)
+    assert (connection.state, connection.room()) == (ConnectionState.ASKING, 0)
     facts = take(connection, owner.answers(connection.datagrams_to_send(), 0.2), 0.2)
     assert facts == [OwnerStatus(len(CONTENT), True, 0, b"")]
-    assert connection.state is State.FETCHING
+    assert connection.state is ConnectionState.FETCHING
     assert connection.room() == connection.window > 0
     assert connection.rtt.smoothed == pytest.approx(0.1)
     assert connection.next_timer() is None  # nothing is awaited
@@ -49,7 +49,7 @@ def test_a_round_trip_longer_than_the_first_timer_does_not_matter(round_trip: fl
     connection, owner = connect(), Owner()
     under_way: list[tuple[float, bytes]] = []
     now = 0.0
-    while connection.state is not State.FETCHING:
+    while connection.state is not ConnectionState.FETCHING:
         assert now < 5 * round_trip + 1, "hangs in its handshake"
         under_way += [(now + round_trip, a) for a in owner.answers(connection.datagrams_to_send(), now)]
         timer = connection.next_timer()
@@ -70,7 +70,7 @@ def test_an_answer_while_still_waiting_for_a_token_is_an_answer() -> None:
     take(connection, owner.answers(first, 1.6), 1.6)
     facts = take(connection, owner.answers(connection.datagrams_to_send(), 1.7), 1.7)
     assert [type(fact) for fact in facts] == [OwnerStatus]
-    assert connection.state is State.FETCHING
+    assert connection.state is ConnectionState.FETCHING
 
 
 def test_each_question_is_answered_once() -> None:
@@ -78,7 +78,7 @@ def test_each_question_is_answered_once() -> None:
     take(connection, owner.answers(connection.datagrams_to_send(), 0.1), 0.1)
     answer = owner.answers(connection.datagrams_to_send(), 0.2)
     assert len(take(connection, answer * 3, 0.2)) == 1
-    assert connection.counters.stale == 2
+    assert connection.stats.stale == 2
 
 
 def test_an_old_answer_does_not_answer_a_new_question() -> None:
@@ -138,7 +138,7 @@ def test_every_segment_arrives_once_however_often_it_comes() -> None:
     answers = owner.answers(connection.datagrams_to_send(), 1.0)
     facts = take(connection, [answers[2], *answers, *answers], 1.1)
     assert sorted(spans(facts)) == [(500, 1500), (1500, 2500), (2500, 3500), (3500, 4250)]
-    assert connection.counters.duplicate_bytes == 3750 + 1000
+    assert connection.stats.duplicate_bytes == 3750 + 1000
     assert connection.in_flight == 0
 
 
@@ -149,7 +149,7 @@ def test_data_of_another_transfer_is_dropped() -> None:
     (request,) = requests_of(connection.datagrams_to_send())
     strange = request._replace(transfer_id=request.transfer_id ^ 1)
     assert take(connection, segments(strange), 1.1) == []
-    assert connection.counters.stale == 1
+    assert connection.stats.stale == 1
     assert connection.in_flight == 1000
 
 
@@ -172,7 +172,7 @@ def test_what_is_not_a_datagram_of_ours_is_counted_and_dropped() -> None:
     connection = connect()
     for junk in (b"", b"x", bytes(32), bytes(65_507), connection.datagrams_to_send()[0][:-1]):
         assert connection.datagram_received(junk, 0.1) == ()
-    assert connection.counters.malformed == 5
+    assert connection.stats.malformed == 5
 
 
 def test_after_closing_nothing_is_taken_and_all_that_is_missing_is_given_back() -> None:
@@ -214,5 +214,5 @@ def test_who_was_asked_for_checksums_is_not_believed_without() -> None:
     messages = [wire.decode(answer) for answer in answers]
     bare = [wire.encode(m._replace(checked=False)) for m in messages if isinstance(m, wire.Data)]
     assert len(bare) == 2
-    assert take(connection, bare, 1.01) == [] and connection.counters.stale == 2
+    assert take(connection, bare, 1.01) == [] and connection.stats.stale == 2
     assert spans(take(connection, answers, 1.02)) == [(0, 1000), (1000, 2000)]

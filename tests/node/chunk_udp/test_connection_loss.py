@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.chunk_udp import wire
-from node.chunk_udp.connection import LATE_BLACK_HOLE_PROBES, PROBE_REQUESTS
+from node.chunk_udp.connection import LATE_BLACK_HOLE_PROBES, MAX_PROBE_REQUESTS
 from tests.node.chunk_udp.conversation import (
     TERMS,
     Owner,
@@ -40,11 +40,11 @@ def test_a_loss_that_was_none_makes_it_wait_longer_before_the_next() -> None:
         connection.request(start, start + 1000, 1.0)
     answers = owner.answers(connection.datagrams_to_send(), 1.0)
     take(connection, [*answers[1:4], answers[0]], 1.01)
-    assert connection.counters.lost_bytes == 1000  # it was only late
+    assert connection.stats.lost_bytes == 1000  # it was only late
     take(connection, answers[5:10], 1.01)
-    assert connection.counters.lost_bytes == 1000  # five behind would have been lost before
+    assert connection.stats.lost_bytes == 1000  # five behind would have been lost before
     take(connection, answers[10:11], 1.01)
-    assert connection.counters.lost_bytes == 2000
+    assert connection.stats.lost_bytes == 2000
 
 
 def test_a_loss_shrinks_the_window_once() -> None:
@@ -54,7 +54,7 @@ def test_a_loss_shrinks_the_window_once() -> None:
         connection.request(start, start + 1000, 1.0)
     answers = owner.answers(connection.datagrams_to_send(), 1.0)
     take(connection, answers[1:2] + answers[3:7], 1.01)  # two are lost
-    assert connection.counters.lost_bytes == 2000
+    assert connection.stats.lost_bytes == 2000
     assert connection.window == pytest.approx(0.7 * 12_000)  # two came before the first loss was seen
 
 
@@ -82,7 +82,7 @@ def test_a_strange_range_under_a_right_sequence_tells_nothing_of_losses() -> Non
     (later,) = segments(wire.Request(TERMS.transfer_id, 1, 0, 1000, b"", b"", 1000, True))
     take(connection, [later], 1.02)
     assert connection.in_flight == 1000
-    assert connection.counters.lost_bytes == 0
+    assert connection.stats.lost_bytes == 0
 
 
 def test_a_lost_last_segment_comes_by_probe() -> None:
@@ -97,7 +97,7 @@ def test_a_lost_last_segment_comes_by_probe() -> None:
     connection.on_timer(timer)
     (probe,) = requests_of(connection.datagrams_to_send())
     assert (probe.offset, probe.length) == (2000, 1000)
-    assert connection.counters.probes == 1
+    assert connection.stats.probes == 1
     assert spans(take(connection, segments(probe), timer + 0.01)) == [(2000, 3000)]
     assert connection.next_timer() is None
 
@@ -122,12 +122,12 @@ def test_each_probe_in_vain_asks_for_one_segment_more_up_to_a_few() -> None:
     connection.request(0, 10_000, 1.0)
     connection.datagrams_to_send()
     asked = []
-    for _ in range(PROBE_REQUESTS + 2):
+    for _ in range(MAX_PROBE_REQUESTS + 2):
         timer = connection.next_timer()
         assert timer is not None
         connection.on_timer(timer)
         asked.append(len(requests_of(connection.datagrams_to_send())))
-    assert asked == [*range(1, PROBE_REQUESTS + 1), PROBE_REQUESTS, PROBE_REQUESTS]
+    assert asked == [*range(1, MAX_PROBE_REQUESTS + 1), MAX_PROBE_REQUESTS, MAX_PROBE_REQUESTS]
 
 
 def test_several_probes_in_vain_close_the_window() -> None:
@@ -135,7 +135,7 @@ def test_several_probes_in_vain_close_the_window() -> None:
     connection = told(connect(), owner)
     connection.request(0, 10_000, 1.0)
     run_timers(connection, 1.5)
-    assert connection.counters.probes >= 3
+    assert connection.stats.probes >= 3
     assert connection.window == 2 * connection.segment_size
 
 
@@ -150,7 +150,7 @@ def test_segments_shrink_when_answers_come_but_never_a_segment(size: int, smalle
         assert timer is not None
         connection.on_timer(timer)
         sent = connection.datagrams_to_send()
-    assert connection.counters.probes == 2
+    assert connection.stats.probes == 2
     probes = requests_of(sent)
     assert {probe.segment_size for probe in probes} == {smaller} == {probes[0].length}
     run_timers(connection, 2.9)
@@ -165,7 +165,7 @@ def test_segments_keep_their_size_once_one_was_seen_unless_silence_lasts() -> No
     take(connection, owner.answers(connection.datagrams_to_send(), 1.0), 1.01)
     connection.request(7216, 14_432, 1.1)
     run_timers(connection, 1.6)
-    assert LATE_BLACK_HOLE_PROBES > connection.counters.probes >= 3
+    assert LATE_BLACK_HOLE_PROBES > connection.stats.probes >= 3
     assert connection.segment_size == 7216
     run_timers(connection, 2.6)
     assert connection.segment_size < 7216

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import PeerFault
 from node.chunk_udp import wire
-from node.chunk_udp.connection import ASK_INTERVAL, MAX_REFUSALS, State
+from node.chunk_udp.connection import ASK_INTERVAL, MAX_PORT_ERRORS, ConnectionState
 from node.chunk_udp.loss_recovery import MAX_PROBE_TIMEOUT
 from tests.node.chunk_udp.conversation import (
     TERMS,
@@ -32,7 +32,7 @@ def test_a_refusal_is_the_owners_fault_and_says_why(reason: wire.Refusal) -> Non
 def test_a_refusal_of_what_was_never_asked_is_ignored() -> None:
     connection = connect()
     take(connection, [wire.encode(wire.Refuse(TERMS.transfer_id, 77, wire.Refusal.BUSY))], 0.1)
-    assert connection.counters.stale == 1
+    assert connection.stats.stale == 1
 
 
 def test_silence_after_the_first_question_is_a_fault_after_three_timers() -> None:
@@ -92,8 +92,8 @@ def test_what_comes_twice_does_not_break_the_silence() -> None:
 def test_a_closed_port_is_a_fault_soon_but_not_at_once() -> None:
     connection = connect()
     now = 0.0
-    for _ in range(MAX_REFUSALS - 1):
-        connection.refused(now)
+    for _ in range(MAX_PORT_ERRORS - 1):
+        connection.on_port_error(now)
         timer = connection.next_timer()
         assert timer is not None and now < timer < now + 0.5
         connection.datagrams_to_send()
@@ -101,16 +101,16 @@ def test_a_closed_port_is_a_fault_soon_but_not_at_once() -> None:
         assert len(connection.datagrams_to_send()) == 1
         now = timer
     with pytest.raises(PeerFault, match="nobody listens"):
-        connection.refused(now)
+        connection.on_port_error(now)
     assert now < 1.0
 
 
 def test_a_port_that_opens_again_is_forgiven() -> None:
     connection, owner = connect(), Owner()
     for turn in range(10):
-        connection.refused(0.1 * turn)
+        connection.on_port_error(0.1 * turn)
         take(connection, owner.answers(connection.datagrams_to_send(), 0.1 * turn), 0.1 * turn)
-        if connection.state is State.FETCHING:
+        if connection.state is ConnectionState.FETCHING:
             connection.ask_file_size(0.1 * turn)
 
 

@@ -7,7 +7,7 @@ import pytest
 from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.address_validation import EPOCH, AddressValidator
-from node.chunk_udp.connection import MAX_TOKENS_IN_A_ROW, State
+from node.chunk_udp.connection import MAX_TOKENS_IN_A_ROW, ConnectionState
 from tests.node.chunk_udp.conversation import (
     HERE,
     Owner,
@@ -28,7 +28,7 @@ def test_an_expired_token_costs_a_round_trip_and_no_byte() -> None:
     before = owner.answerer.counts["token"]
     assert whole(fetch_all(connection, owner, 3 * EPOCH, 50_000), 50_000)
     assert owner.answerer.counts["token"] > before
-    assert connection.counters.lost_bytes == 0  # no congestion: nothing was lost
+    assert connection.stats.lost_bytes == 0  # no congestion: nothing was lost
 
 
 def test_an_owner_that_restarts_is_another_secret_and_no_byte_is_lost() -> None:
@@ -73,4 +73,4 @@ def test_tokens_that_expire_between_questions_are_no_fault() -> None:
         connection.ask_file_size(now)
         for _ in range(2):
             take(connection, owner.answers(connection.datagrams_to_send(), now), now)
-        assert connection.state is State.FETCHING
+        assert connection.state is ConnectionState.FETCHING

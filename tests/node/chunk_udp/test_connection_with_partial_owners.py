@@ -9,7 +9,7 @@ import pytest
 from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
-from node.chunk_udp.connection import BUSY_WAIT, MAX_QUESTIONS, FetchConnection, State
+from node.chunk_udp.connection import BUSY_WAIT, MAX_POLLS, ConnectionState, FetchConnection
 from node.chunk_udp.events import (
     ConnectionConfig,
     DataReceived,
@@ -45,7 +45,7 @@ def fetching(bitfield: bytes = b"\xf0") -> FetchConnection:
     take(connection, wire.Token(ask.transfer_id, ask.sequence, b"t" * wire.TOKEN_SIZE), 0.01)
     (ask,) = sent(connection)
     (fact,) = take(connection, tell(ask, bitfield=bitfield), 0.02)
-    assert fact == OwnerStatus(SIZE, False, 0, bitfield) and connection.state is State.FETCHING
+    assert fact == OwnerStatus(SIZE, False, 0, bitfield) and connection.state is ConnectionState.FETCHING
     return connection
 
 
@@ -54,7 +54,7 @@ def test_it_is_asked_again_while_bytes_keep_coming() -> None:
     connection.request(0, 2000, 1.0)
     connection.poll_have(1.0)
     request, ask = sent(connection)
-    assert connection.state is State.FETCHING and connection.room() > 0
+    assert connection.state is ConnectionState.FETCHING and connection.room() > 0
     data = wire.Data(request.transfer_id, request.sequence, 0, bytes(1000), True)
     assert [type(fact) for fact in take(connection, data, 1.1)] == [DataReceived]
     assert take(connection, tell(ask, bitfield=b"\xff"), 1.2) == [OwnerStatus(SIZE, False, 0, b"\xff")]
@@ -63,7 +63,7 @@ def test_it_is_asked_again_while_bytes_keep_coming() -> None:
 
 def test_a_lost_question_is_nobodys_fault_but_silence_is() -> None:
     connection = fetching()
-    for turn in range(MAX_QUESTIONS):
+    for turn in range(MAX_POLLS):
         connection.poll_have(1.0 + turn)
     with pytest.raises(PeerFault, match="does not answer"):
         connection.poll_have(9.0)
@@ -71,7 +71,7 @@ def test_a_lost_question_is_nobodys_fault_but_silence_is() -> None:
 
 def test_questions_do_not_pile_up_while_something_comes() -> None:
     connection = fetching()
-    for turn in range(10 * MAX_QUESTIONS):
+    for turn in range(10 * MAX_POLLS):
         now = 1.0 + turn
         connection.request(0, 1000, now)
         connection.poll_have(now)
@@ -86,7 +86,7 @@ def test_what_it_does_not_hold_after_all_comes_back_and_the_rest_goes_on() -> No
     first, second = sent(connection)
     refusal = wire.Refuse(first.transfer_id, second.sequence, wire.Refusal.NOT_HELD)
     assert take(connection, refusal, 1.1) == [NotHeld(((5000, 7000),))]
-    assert connection.in_flight == 2000 and connection.state is State.FETCHING
+    assert connection.in_flight == 2000 and connection.state is ConnectionState.FETCHING
     assert take(connection, refusal, 1.2) == []  # a second copy of it
 
 
@@ -111,7 +111,7 @@ def test_a_busy_owner_is_asked_again_once_a_second_until_it_serves_us() -> None:
     (request,) = sent(connection)
     busy = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.BUSY, 7)
     assert take(connection, busy, 1.1) == [QueuedByOwner(7, ((0, 2000),))]
-    assert connection.state is State.QUEUED and connection.room() == 0
+    assert connection.state is ConnectionState.QUEUED and connection.room() == 0
     now = 1.1
     for _ in range(20):  # far longer than owner_timeout: it answers, so it lives
         assert connection.next_timer() == now + BUSY_WAIT
@@ -123,7 +123,7 @@ def test_a_busy_owner_is_asked_again_once_a_second_until_it_serves_us() -> None:
     connection.on_timer(now + BUSY_WAIT)
     (ask,) = sent(connection)
     take(connection, tell(ask, complete=True), now + BUSY_WAIT)
-    assert connection.state is State.FETCHING and connection.idle
+    assert connection.state is ConnectionState.FETCHING and connection.idle
 
 
 def test_what_was_to_be_asked_for_later_wakes_nobody_up_while_we_wait_in_line() -> None:
@@ -139,7 +139,7 @@ def test_what_was_to_be_asked_for_later_wakes_nobody_up_while_we_wait_in_line() 
     assert due is not None and due < now + 0.1, "not paced: the test shows nothing"
     take(connection, wire.Refuse(asked[0].transfer_id, asked[0].sequence, wire.Refusal.BUSY, 1), 1.05)
     connection.on_timer(1.05 + BUSY_WAIT)
-    assert connection.state is State.ASKING
+    assert connection.state is ConnectionState.ASKING
     later = connection.next_timer()
     assert later is not None and later > 1.05 + BUSY_WAIT
 
@@ -165,7 +165,7 @@ def test_what_it_has_just_sent_to_somebody_else_comes_back_if_that_was_agreed() 
     assert isinstance(second, wire.Request) and not second.rare_only
     refusal = wire.Refuse(first.transfer_id, first.sequence, wire.Refusal.NOT_RARE)
     assert take(connection, refusal, 1.1) == [NotRare(((0, 2000),))]
-    assert connection.in_flight == 1000 and connection.state is State.FETCHING
+    assert connection.in_flight == 1000 and connection.state is ConnectionState.FETCHING
     assert take(connection, refusal, 1.2) == []  # a late copy of it is no news
 
 
@@ -174,7 +174,7 @@ def test_an_owner_that_will_not_give_what_is_meant_is_given_up() -> None:
     connection.request(0, 2000, 1.0)
     (request,) = sent(connection)
     refusal = wire.Refuse(request.transfer_id, request.sequence, wire.Refusal.NOT_RARE)
-    with pytest.raises(PeerFault, match="somebody else"):
+    with pytest.raises(PeerFault, match="another node"):
         take(connection, refusal, 1.1)
 
 

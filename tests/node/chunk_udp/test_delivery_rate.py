@@ -120,10 +120,10 @@ def test_a_rate_without_enough_work_says_so_until_the_flight_is_over() -> None:
     path.deliveries.mark_app_limited(5 * SIZE)
     for at in every(0.01, 5, 0.1):
         path.arrive(at)
-    assert path.rounds[-1].limited
+    assert path.rounds[-1].app_limited
     path.rounds.clear()
     path.run(every(0.01, 20, 0.2), every(0.01, 20, 0.255))
-    assert path.rounds and not path.rounds[-1].limited
+    assert path.rounds and not path.rounds[-1].app_limited
 
 
 # ---- rounds

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.chunk_udp import wire
-from node.chunk_udp.drr_queue import MAX_AGE, MAX_IN_ALL, MAX_REQUESTS, Added, DrrQueue
+from node.chunk_udp.drr_queue import MAX_FLOW_REQUESTS, MAX_QUEUED_REQUESTS, MAX_REQUEST_AGE, Added, DrrQueue
 
 HEADER = wire.HEADER_SIZE
 MUCH = 1 << 30
@@ -36,7 +36,7 @@ def sent_by(queue: DrrQueue, budget: int | None = None, most: int = MUCH, now: f
 def test_what_is_asked_for_is_sent_whole_and_in_order() -> None:
     queue = DrrQueue()
     for number in range(3):
-        assert queue.add(request(number * 3000), address(1), 1000, MUCH, NOW) is Added.WAITING
+        assert queue.add(request(number * 3000), address(1), 1000, MUCH, NOW) is Added.QUEUED
     spans = []
     while (portion := queue.next(None, NOW)) is not None:
         queue.sent(portion, portion.length)
@@ -129,8 +129,8 @@ def test_the_same_again_is_sent_once_and_in_the_smaller_segments() -> None:
     portion = queue.next(None, NOW)
     assert portion is not None and (portion.request.sequence, portion.segment) == (1, 600)
     for other in (request(1), request(length=2999), request(transfer=2)):
-        assert queue.add(other, address(1), 1000, MUCH, NOW) is Added.WAITING
-    assert queue.add(request(), address(2), 1000, MUCH, NOW) is Added.WAITING
+        assert queue.add(other, address(1), 1000, MUCH, NOW) is Added.QUEUED
+    assert queue.add(request(), address(2), 1000, MUCH, NOW) is Added.QUEUED
 
 
 def test_the_same_again_once_some_of_it_went_out_is_sent_again() -> None:
@@ -139,7 +139,7 @@ def test_the_same_again_once_some_of_it_went_out_is_sent_again() -> None:
     portion = queue.next(None, NOW)
     assert portion is not None
     queue.sent(portion, 1000)
-    assert queue.add(request(sequence=2), address(1), 1000, MUCH, NOW) is Added.WAITING
+    assert queue.add(request(sequence=2), address(1), 1000, MUCH, NOW) is Added.QUEUED
     assert sent_by(queue) == {1: 5000 + 5 * HEADER}
 
 
@@ -148,27 +148,27 @@ def test_what_is_old_is_not_sent() -> None:
     queue.add(request(0), address(1), 1000, MUCH, NOW)
     queue.add(request(3000), address(1), 1000, MUCH, NOW + 1)
     queue.add(request(0), address(2), 1000, MUCH, NOW)
-    assert sent_by(queue, now=NOW + MAX_AGE + 0.5) == {1: 3000 + 3 * HEADER}
+    assert sent_by(queue, now=NOW + MAX_REQUEST_AGE + 0.5) == {1: 3000 + 3 * HEADER}
     assert queue.aged == 2 and not queue
 
 
 def test_an_address_may_have_so_many_bytes_and_requests_waiting() -> None:
     queue = DrrQueue()
-    assert queue.add(request(0, 9000), address(1), 1000, 5000, NOW) is Added.WAITING  # the first, always
+    assert queue.add(request(0, 9000), address(1), 1000, 5000, NOW) is Added.QUEUED  # the first, always
     assert queue.add(request(9000, 1), address(1), 1000, 5000, NOW) is Added.FULL
-    for number in range(MAX_REQUESTS):
-        assert queue.add(request(number, 1), address(2), 1000, 5000, NOW) is Added.WAITING
-    assert queue.add(request(MAX_REQUESTS, 1), address(2), 1000, 5000, NOW) is Added.FULL
+    for number in range(MAX_FLOW_REQUESTS):
+        assert queue.add(request(number, 1), address(2), 1000, 5000, NOW) is Added.QUEUED
+    assert queue.add(request(MAX_FLOW_REQUESTS, 1), address(2), 1000, 5000, NOW) is Added.FULL
 
 
 def test_only_so_many_requests_wait_in_all() -> None:
     queue = DrrQueue()
-    for port in range(MAX_IN_ALL):
-        assert queue.add(request(), address(port), 1000, MUCH, NOW) is Added.WAITING
-    assert queue.add(request(), address(MAX_IN_ALL), 1000, MUCH, NOW) is Added.FULL
-    assert len(queue) == MAX_IN_ALL
+    for port in range(MAX_QUEUED_REQUESTS):
+        assert queue.add(request(), address(port), 1000, MUCH, NOW) is Added.QUEUED
+    assert queue.add(request(), address(MAX_QUEUED_REQUESTS), 1000, MUCH, NOW) is Added.FULL
+    assert len(queue) == MAX_QUEUED_REQUESTS
     assert queue.forget(address(0)) == [request()] and queue.forget(address(0)) == []
-    assert queue.add(request(), address(MAX_IN_ALL), 1000, MUCH, NOW) is Added.WAITING
+    assert queue.add(request(), address(MAX_QUEUED_REQUESTS), 1000, MUCH, NOW) is Added.QUEUED
 
 
 def test_a_request_that_cannot_be_answered_is_dropped_whole() -> None:

@@ -206,9 +206,9 @@ def test_bytes_from_another_address_are_not_taken() -> None:
         download = Download(100_000)
         fetcher = Fetcher(served.addr, INFO, download, PATIENT)
         ours = fetcher._sock.getsockname()  # nobody else can tell where it listens
-        terms = fetcher.connection.terms
+        terms = fetcher.connection.config
         for offset in range(0, 100_000, 1000):
             stranger.sendto(wire.encode(wire.Data(terms.transfer_id, 1, offset, bytes(1000))), ours)
         fetcher.run()
         assert download.is_identical()
-        assert fetcher.connection.counters.stale == 0
+        assert fetcher.connection.stats.stale == 0

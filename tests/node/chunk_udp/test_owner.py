@@ -14,10 +14,10 @@ import pytest
 from common.errors import TransientFileFault
 from node.chunk_udp import owner as owner_module
 from node.chunk_udp import sockets, wire
+from node.chunk_udp.datagram_size import DATAGRAMS_PER_BURST
 from node.chunk_udp.flood import bpf_filter
 from node.chunk_udp.flood.token_tag import TagKeys
 from node.chunk_udp.flood.unvalidated import FLOOD_PER_SECOND
-from node.chunk_udp.limits import SHARE_OF_BURST
 from node.chunk_udp.owner import UNREADABLE_LIMIT, Owner
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent
@@ -139,7 +139,7 @@ def test_under_a_limit_segments_are_smaller_than_asked_for(
     message = fetcher.hear()
     assert (
         isinstance(message, wire.Data)
-        and wire.MIN_SEGMENT <= len(message.payload) <= 30_000 // SHARE_OF_BURST
+        and wire.MIN_SEGMENT <= len(message.payload) <= 30_000 // DATAGRAMS_PER_BURST
     )
 
 
@@ -164,7 +164,7 @@ def test_who_comes_when_all_slots_are_taken_waits_in_line(
         assert waiting.ask() == wire.Refuse(7, 1 << 31, wire.Refusal.BUSY, place)
     peers[2].request(0, 1000)
     assert peers[2].hear() == wire.Refuse(7, 1, wire.Refusal.BUSY, 2)
-    assert [addr for addr, _ in owner.slots.line()] == [p.sock.getsockname() for p in peers[1:]]
+    assert [addr for addr, _ in owner.slots.queue()] == [p.sock.getsockname() for p in peers[1:]]
 
 
 def test_who_loses_its_slot_is_told_and_what_it_asked_for_is_not_sent(

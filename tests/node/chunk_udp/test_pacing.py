@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from node.chunk_udp import wire
 from node.chunk_udp.congestion.base import CongestionController
-from node.chunk_udp.connection import FetchConnection, State
+from node.chunk_udp.connection import ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig
 from node.chunk_udp.loss_recovery import RoundTripTime
-from node.chunk_udp.pacing import CATCH_UP, QUANTUM, Pacer
+from node.chunk_udp.pacing import CATCH_UP, PACING_SECONDS, Pacer
 
 RATE = 1_000_000.0  # bytes a second
 SEGMENT = 1000
@@ -117,7 +117,7 @@ def fetching() -> FetchConnection:
     connection.datagram_received(
         wire.encode(wire.Tell(7, wire.decode(ask).sequence, 1 << 30, True)), 2 * TRIP
     )
-    assert connection.state is State.FETCHING
+    assert connection.state is ConnectionState.FETCHING
     return connection
 
 
@@ -148,7 +148,7 @@ def test_a_connection_asks_at_its_controllers_rate_in_small_bursts() -> None:
         timer = connection.next_timer()
         assert timer is not None and timer > now, "spins"
         now = min(timer, under_way[0][0])
-    assert max(bursts) <= RATE * (QUANTUM + CATCH_UP) + SEGMENT
+    assert max(bursts) <= RATE * (PACING_SECONDS + CATCH_UP) + SEGMENT
     assert asked == pytest.approx(0.5 * RATE, rel=0.03)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
-from node.chunk_udp.connection import FetchConnection, State
+from node.chunk_udp.connection import ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig, DataReceived
 from node.chunk_udp.path_mtu import MAX_PROBES, MTUS, OVERHEAD, PathMtuSearch
 
@@ -24,12 +24,12 @@ def on_a_path_of(carries: int) -> PathMtuSearch:
         size = search.wanted
         if size is None:
             return search
-        search.tries(sequence)
+        search.probe_sent(sequence)
         assert search.wanted is None  # one at a time
         if size <= carries:
-            search.arrived(size)
+            search.probe_arrived(size)
         else:
-            search.lost()
+            search.probe_lost()
     raise AssertionError("searches for ever")
 
 
@@ -42,15 +42,15 @@ def test_it_finds_the_largest_known_size_that_the_path_carries(carries: int) -> 
 def test_a_trial_may_get_lost_by_chance() -> None:
     search = PathMtuSearch(1200, 7216)
     for sequence in range(MAX_PROBES - 1):
-        search.tries(sequence)
-        search.lost()
+        search.probe_sent(sequence)
+        search.probe_lost()
     assert search.wanted == 7216
 
 
 def test_an_owner_that_answers_in_smaller_segments_cannot_send_this_size() -> None:
     search = PathMtuSearch(1200, 1440)
-    search.tries(1)
-    assert not search.arrived(1232)
+    search.probe_sent(1)
+    assert not search.probe_arrived(1232)
     assert search.size == 1200 and search.wanted == 1492 - OVERHEAD == 1432
 
 
@@ -69,7 +69,7 @@ def fetching() -> FetchConnection:
     connection = FetchConnection(TERMS, make_controller("cubic", 1200), 0.0)
     for message in (wire.Token(7, 1 << 31, b"t" * 16), wire.Tell(7, (1 << 31) + 1, SIZE, True)):
         connection.datagram_received(wire.encode(message), 0.05)
-    assert connection.state is State.FETCHING
+    assert connection.state is ConnectionState.FETCHING
     connection.datagrams_to_send()
     return connection
 

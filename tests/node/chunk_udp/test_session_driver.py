@@ -10,7 +10,7 @@ from common.bitfield import Bitfield
 from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
-from node.chunk_udp.connection import HAVE_POLL_INTERVAL, FetchConnection, State
+from node.chunk_udp.connection import HAVE_POLL_INTERVAL, ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig
 from node.chunk_udp.session_driver import PeerPieces, SessionDriver
 from node.transport import Range, Reject
@@ -125,7 +125,7 @@ def test_a_seed_that_does_not_hold_a_piece_is_at_fault_and_its_bytes_come_back()
     pair = Pair(complete=True)
     (request,) = pair.sent(0.03)[:1]
     assert isinstance(request, wire.Request)
-    with pytest.raises(PeerFault, match="said it holds"):
+    with pytest.raises(PeerFault, match="announced"):
         pair.take(wire.Refuse(7, request.sequence, wire.Refusal.NOT_HELD), 0.04)
     pair.driver.end()
     assert list(pair.session.todo) == [(0, SIZE)]
@@ -154,10 +154,10 @@ def test_payloads_carry_checksums_until_the_peer_is_trusted(checked: bool) -> No
 def test_what_another_peer_delivered_is_not_asked_for_again() -> None:
     pair = Pair(complete=True)
     first, *others = [m for m in pair.sent(0.03) if isinstance(m, wire.Request)]
-    while pair.driver.connection.counters.lost_bytes == 0:  # the first is lost, the others arrive
+    while pair.driver.connection.stats.lost_bytes == 0:  # the first is lost, the others arrive
         request = others.pop(0)
         pair.take(wire.Data(7, request.sequence, request.offset, bytes(request.length), True), 0.04)
-    lost = pair.driver.connection.counters.lost_bytes
+    lost = pair.driver.connection.stats.lost_bytes
     pair.session.todo.cut(0, SIZE)
     returned: list[Range] = []
     pair.session.on_returned = returned.extend  # type: ignore[method-assign]
@@ -171,7 +171,7 @@ def test_at_the_end_everything_that_never_came_is_given_back() -> None:
     assert pair.sent(0.03)
     pair.driver.end()
     assert list(pair.session.todo) == [(0, SIZE)]
-    assert pair.driver.connection.state is State.CLOSED
+    assert pair.driver.connection.state is ConnectionState.CLOSED
 
 
 def test_pages_of_a_bitfield_are_put_together() -> None:

@@ -14,7 +14,7 @@ from node.chunk_udp.slots import (
     SERVED,
     SLOT_IDLE_SECONDS,
     SLOT_SECONDS,
-    Admission,
+    SlotDecision,
     Slots,
 )
 
@@ -25,12 +25,12 @@ def address(number: int) -> tuple[str, int]:
     return ("192.0.2.7", number)
 
 
-def ask(slots: Slots, number: int, now: float, bytes_too: bool = True) -> Admission:
+def ask(slots: Slots, number: int, now: float, bytes_too: bool = True) -> SlotDecision:
     return slots.admit(address(number), FILE, bytes_too, now)
 
 
 def places(slots: Slots, numbers: range, now: float) -> list[int | None]:
-    return [ask(slots, number, now).place for number in numbers]
+    return [ask(slots, number, now).queue_position for number in numbers]
 
 
 def test_so_many_are_served_and_the_others_wait_in_order() -> None:
@@ -38,18 +38,18 @@ def test_so_many_are_served_and_the_others_wait_in_order() -> None:
     assert places(slots, range(7), 0.0) == [0, 0, 0, 1, 2, 3, 4]
     assert places(slots, range(7), 1.0) == [0, 0, 0, 1, 2, 3, 4]
     assert slots.served() == [address(n) for n in range(3)]
-    assert slots.line() == [(address(n), FILE) for n in range(3, 7)]
-    assert [slots.place_of(address(n)) for n in (2, 3, 6)] == [0, 1, 4]
+    assert slots.queue() == [(address(n), FILE) for n in range(3, 7)]
+    assert [slots.queue_position(address(n)) for n in (2, 3, 6)] == [0, 1, 4]
 
 
 def test_a_slot_that_is_not_used_goes_to_the_first_in_line() -> None:
     slots = Slots(2)
     places(slots, range(4), 0.0)
     ask(slots, 1, SLOT_IDLE_SECONDS)
-    assert ask(slots, 3, SLOT_IDLE_SECONDS + 0.1).place == 2  # one slot is free, and another is first
+    assert ask(slots, 3, SLOT_IDLE_SECONDS + 0.1).queue_position == 2  # one is free, another is first
     assert ask(slots, 2, SLOT_IDLE_SECONDS + 0.2) == SERVED
-    assert ask(slots, 3, SLOT_IDLE_SECONDS + 0.3).place == 1
-    assert ask(slots, 0, SLOT_IDLE_SECONDS + 0.4).place == 2  # too late
+    assert ask(slots, 3, SLOT_IDLE_SECONDS + 0.3).queue_position == 1
+    assert ask(slots, 0, SLOT_IDLE_SECONDS + 0.4).queue_position == 2  # too late
 
 
 def test_questions_take_no_slot_but_keep_a_place_and_are_let_in_in_turn() -> None:
@@ -58,11 +58,11 @@ def test_questions_take_no_slot_but_keep_a_place_and_are_let_in_in_turn() -> Non
         assert ask(slots, 0, second, bytes_too=False) == SERVED
     assert slots.served() == []
     ask(slots, 1, 3.0)
-    assert ask(slots, 0, 3.1, bytes_too=False).place == 1
-    assert ask(slots, 2, 3.2).place == 2
+    assert ask(slots, 0, 3.1, bytes_too=False).queue_position == 1
+    assert ask(slots, 2, 3.2).queue_position == 2
     ask(slots, 2, 4.5)
     assert ask(slots, 0, 3.0 + SLOT_IDLE_SECONDS + 0.1, bytes_too=False) == SERVED
-    assert ask(slots, 2, 3.0 + SLOT_IDLE_SECONDS + 0.2).place == 1  # the slot is reserved
+    assert ask(slots, 2, 3.0 + SLOT_IDLE_SECONDS + 0.2).queue_position == 1  # the slot is reserved
     assert ask(slots, 2, 3.0 + SLOT_IDLE_SECONDS + 0.2 + RESERVATION_SECONDS) == SERVED  # but not for long
 
 
@@ -74,7 +74,7 @@ def test_a_slot_waits_for_a_request_from_far_away_though_others_ask_meanwhile() 
     ask(slots, 1, 0.0)
     ask(slots, 2, 0.5)
     assert ask(slots, 2, SLOT_IDLE_SECONDS + 0.1, bytes_too=False) == SERVED
-    assert ask(slots, 1, SLOT_IDLE_SECONDS + 1.5).place == 1
+    assert ask(slots, 1, SLOT_IDLE_SECONDS + 1.5).queue_position == 1
     assert ask(slots, 2, SLOT_IDLE_SECONDS + 1.8) == SERVED
 
 
@@ -86,7 +86,7 @@ def test_a_place_that_is_not_asked_for_is_lost() -> None:
         if second == 0:
             ask(slots, 1, 0.05)
     assert QUEUE_TIMEOUT < 4
-    assert slots.line() == [(address(2), FILE)]
+    assert slots.queue() == [(address(2), FILE)]
 
 
 def test_after_its_slice_the_one_served_longest_makes_room_for_who_waits() -> None:
@@ -97,10 +97,10 @@ def test_after_its_slice_the_one_served_longest_makes_room_for_who_waits() -> No
         ask(slots, 0, moment / 2)
         ask(slots, 1, moment / 2)
     ask(slots, 2, SLOT_SECONDS - 0.2)
-    assert ask(slots, 3, SLOT_SECONDS).place == 2  # only one slice is over, and another is first
-    assert ask(slots, 2, SLOT_SECONDS + 0.1) == Admission(0, displaced=address(0))
-    assert ask(slots, 0, SLOT_SECONDS + 0.2).place == 2  # behind who waited longer
-    assert ask(slots, 3, SLOT_SECONDS + 0.3).place == 1
+    assert ask(slots, 3, SLOT_SECONDS).queue_position == 2  # only one slice is over, and another is first
+    assert ask(slots, 2, SLOT_SECONDS + 0.1) == SlotDecision(0, displaced=address(0))
+    assert ask(slots, 0, SLOT_SECONDS + 0.2).queue_position == 2  # behind who waited longer
+    assert ask(slots, 3, SLOT_SECONDS + 0.3).queue_position == 1
 
 
 def test_while_nobody_waits_slices_do_not_end() -> None:
@@ -113,7 +113,7 @@ def test_the_line_is_bounded() -> None:
     slots = Slots(1)
     answers = places(slots, range(MAX_QUEUE + 3), 0.0)
     assert answers[-3:] == [MAX_QUEUE, None, None]
-    assert len(slots.line()) == MAX_QUEUE
+    assert len(slots.queue()) == MAX_QUEUE
 
 
 @settings(max_examples=25)
@@ -130,11 +130,11 @@ def test_everybodys_turn_comes_in_time(count: int, nodes: int, seed: int) -> Non
         admission = ask(slots, number, now)
         if admission.displaced is not None:
             waits_since[admission.displaced[1]] = now
-        if admission.place == 0:
+        if admission.queue_position == 0:
             longest = max(longest, now - waits_since.pop(number, now))
         else:
             waits_since.setdefault(number, now)
-        next_at[number] = now + (0.5 if admission.place == 0 else 1.0)
+        next_at[number] = now + (0.5 if admission.queue_position == 0 else 1.0)
         assert len(slots.served()) <= count
     turns = -(-nodes // count) - 1  # of others, before one's own
     assert (

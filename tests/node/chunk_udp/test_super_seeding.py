@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 from node.chunk_udp import wire
 from node.chunk_udp.address_validation import AddressValidator
 from node.chunk_udp.responder import Responder, SendChunk
@@ -28,7 +30,9 @@ class Owner:
         torrent = MemoryTorrent(bytes(1_000_000), PIECE)
         if partial:
             torrent.have.clear(5)
-        self.answerer = Responder(MINT, {INFO_HASH: torrent}, crowded=lambda now: self.crowded)
+        self.answerer = Responder(
+            MINT, {INFO_HASH: torrent}, uploads=Mock(is_backlogged=lambda now: self.crowded)
+        )
         self._sequence = 0
 
     def asked(
@@ -121,12 +125,12 @@ def wanted(offset: int, length: int) -> wire.Request:
 def test_only_so_many_pieces_are_remembered() -> None:
     recipients = RecentPieces()
     for index in range(2 * MAX_RECENT_PIECES):
-        recipients.sent(wanted(index * PIECE, PIECE), PIECE, HERE, 1.0)
+        recipients.record(wanted(index * PIECE, PIECE), PIECE, HERE, 1.0)
     assert not recipients.was_sent_to_other((INFO_HASH, MAX_RECENT_PIECES - 1), THERE, 1.0)
     assert recipients.was_sent_to_other((INFO_HASH, MAX_RECENT_PIECES), THERE, 1.0)
 
 
 def test_a_request_for_very_many_tiny_pieces_costs_no_more_than_others() -> None:
     recipients = RecentPieces()
-    recipients.sent(wanted(0, wire.MAX_REQUEST), 1, HERE, 1.0)
-    assert len(recipients._latest) == MAX_PIECES_PER_REQUEST
+    recipients.record(wanted(0, wire.MAX_REQUEST), 1, HERE, 1.0)
+    assert len(recipients) == MAX_PIECES_PER_REQUEST

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from node.chunk_udp import wire
 from node.chunk_udp.address_validation import EPOCH, KNOWN_EPOCHS, AddressValidator
 from node.chunk_udp.flood import bpf_filter
-from node.chunk_udp.flood.token_tag import TAG_SIZE
 from node.chunk_udp.flood.unvalidated import (
     FLOOD_PER_SECOND,
     LIMITER_INTERVAL,
@@ -73,22 +72,22 @@ def test_a_flood_is_noticed_and_then_less_is_worth_a_look() -> None:
     assert not strangers.flooded
     strangers.count_wasted(0.5 + 0.9 * LIMITER_INTERVAL)
     assert strangers.adjust(0.5 + LIMITER_INTERVAL) == 1.0
-    assert strangers.flooded and strangers.share == 1.0
+    assert strangers.flooded and strangers.admit_fraction == 1.0
     now = 0.5 + LIMITER_INTERVAL
     for _ in range(6):  # 100,000 a second, of which ``share`` gets through
-        for number in range(int(100_000 * LIMITER_INTERVAL * strangers.share)):
+        for number in range(int(100_000 * LIMITER_INTERVAL * strangers.admit_fraction)):
             at = now + number / 1e6
-            if strangers.may_be_answered(at):
+            if strangers.may_answer(at):
                 strangers.answered(at)
             else:
                 strangers.turned_away(at)
         now += LIMITER_INTERVAL
         strangers.adjust(now)
-    assert strangers.share == pytest.approx(MAX_TOKENS_PER_SECOND / 100_000, rel=0.2)
+    assert strangers.admit_fraction == pytest.approx(MAX_TOKENS_PER_SECOND / 100_000, rel=0.2)
     for _ in range(6):
         now += LIMITER_INTERVAL
         strangers.adjust(now)
-    assert strangers.share == 1.0
+    assert strangers.admit_fraction == 1.0
 
 
 # ---- the system's filter, run here as the system does
@@ -157,13 +156,13 @@ def test_the_filter_computes_marks_as_the_mint_does(host: int, port: int, now: f
     addr = (str(ipaddress.IPv4Address(host)), port)
     program = bpf_filter.program(MINT.tag_keys(now), 0.0, 1)
     assert run(program, ask(MINT.make(addr, now)), (host, port))
-    assert MINT.is_known(MINT.make(addr, now)[:TAG_SIZE], addr, now)
+    assert MINT.recognizes(MINT.make(addr, now), addr, now)
 
 
 @given(st.ip_addresses(v=6), st.integers(1, 65_535), st.floats(0, 1e6))
 def test_addresses_of_version_6_have_marks_too(host: ipaddress.IPv6Address, port: int, now: float) -> None:
     assert MINT.accepts(MINT.make((str(host), port), now), (str(host), port), now)
-    assert MINT.is_known(MINT.make((str(host), port), now)[:TAG_SIZE], (f"{host}%eth0", port), now)
+    assert MINT.recognizes(MINT.make((str(host), port), now), (f"{host}%eth0", port), now)
 
 
 def test_the_filter_keeps_requests_and_drops_strangers() -> None:
@@ -224,10 +223,10 @@ def test_the_filter_drops_answers(message: wire.Message) -> None:
 def test_the_first_look_at_a_flood_is_at_what_came_since_it_began() -> None:
     strangers = UnvalidatedLimiter(0.0)
     for second in (100.0, 200.0):  # it was calm for long
-        strangers.may_be_answered(second)
+        strangers.may_answer(second)
     for number in range(10_000):
         now = 300.0 + number / 100_000
-        if strangers.may_be_answered(now):
+        if strangers.may_answer(now):
             strangers.answered(now)
         else:
             strangers.turned_away(now)

@@ -8,6 +8,7 @@ import pytest
 
 from node.chunk_udp import wire
 from node.chunk_udp.upload_queue import UploadQueue
+from node.rate_limit import RateLimit, limit_of
 
 SECONDS = 6
 
@@ -29,7 +30,7 @@ class Fetcher:
 
 def serve(rate: int | None, fetchers: list[Fetcher], segment: int = 1440) -> list[tuple[float, int, int]]:
     """``(when, port, bytes of datagrams)`` of all that was sent in SECONDS."""
-    serving, sent, now = UploadQueue(rate, 0.0), [], 0.0
+    serving, sent, now = UploadQueue(limit_of(rate), 0.0), [], 0.0
     by_addr = {fetcher.addr: fetcher for fetcher in fetchers}
     while now < SECONDS:
         for fetcher in fetchers:
@@ -77,7 +78,7 @@ def test_what_one_does_not_use_the_others_get() -> None:
 
 @pytest.mark.parametrize("rate", [16_000, 100_000, 4_000_000])
 def test_no_datagram_is_too_large_for_the_limit(rate: int) -> None:
-    serving = UploadQueue(rate, 0.0)
+    serving = UploadQueue(limit_of(rate), 0.0)
     serving.add(request(0, 65_000, wire.MAX_SEGMENT), ("192.0.2.7", 1), wire.MAX_SEGMENT, 0.0)
     portion = serving.next(0.0)
     assert portion is not None
@@ -98,24 +99,26 @@ def test_without_a_limit_nothing_waits_for_time() -> None:
 def test_only_who_has_been_alone_for_a_while_is_served_out_of_turn() -> None:
     serving, here, there = UploadQueue(None, 0.0), ("192.0.2.7", 1), ("192.0.2.7", 2)
 
-    def at_once(addr: tuple[str, int], now: float) -> bool:
-        return serving.at_once(request(0, 10_000), addr, 1200, now) is not None
+    def send_immediately(addr: tuple[str, int], now: float) -> bool:
+        return serving.send_immediately(request(0, 10_000), addr, 1200, now) is not None
 
-    assert [at_once(here, now) for now in (0.5, 0.9, 1.0, 6.0)] == [False, False, True, True]
-    assert not at_once(there, 6.1)  # a moment ago somebody else asked
-    assert [at_once(here, now) for now in (6.2, 7.0, 7.2)] == [False, False, True]
-    assert at_once(there, 8.3)  # the other one has stopped asking long ago
-    assert at_once(here, 9.9)
-    portion = serving.at_once(request(30, 10_000), here, 1200, 10.0)
+    assert [send_immediately(here, now) for now in (0.5, 0.9, 1.0, 6.0)] == [False, False, True, True]
+    assert not send_immediately(there, 6.1)  # a moment ago somebody else asked
+    assert [send_immediately(here, now) for now in (6.2, 7.0, 7.2)] == [False, False, True]
+    assert send_immediately(there, 8.3)  # the other one has stopped asking long ago
+    assert send_immediately(here, 9.9)
+    portion = serving.send_immediately(request(30, 10_000), here, 1200, 10.0)
     assert portion is not None and (portion.offset, portion.length, portion.segment) == (30, 10_000, 1200)
     serving.add(request(0, 10_000), there, 1200, 10.0)
-    assert not at_once(here, 10.1)  # something waits
-    assert UploadQueue(1_000_000, 0.0).at_once(request(0, 10_000), here, 1200, 9.0) is None
+    assert not send_immediately(here, 10.1)  # something waits
+    assert (
+        UploadQueue(RateLimit(1_000_000), 0.0).send_immediately(request(0, 10_000), here, 1200, 9.0) is None
+    )
 
 
 def test_under_a_limit_little_waits_of_each() -> None:
     """Else an answer would come so late that nobody wants it any more."""
-    serving = UploadQueue(1_000_000, 0.0)
+    serving = UploadQueue(RateLimit(1_000_000), 0.0)
     waiting = Counter[int]()
     for port in range(10):
         for number in range(64):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from node.chunk_udp.congestion.base import FlowAdvice
-from node.chunk_udp.congestion.bbr import (
-    FEW_SAMPLES,
+from node.chunk_udp.congestion.bbr import Bbr, Phase
+from node.chunk_udp.congestion.manager import CongestionManager
+from node.chunk_udp.congestion.queue_detector import (
+    FEW_LATE_SAMPLES,
     FIRST_ROUNDS,
     LATE_SECONDS,
     LONG_QUEUE,
-    Bbr,
-    Phase,
+    QueueDetector,
 )
-from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.delivery_rate import RoundSample
 from node.chunk_udp.loss_recovery import RoundTripTime
 
@@ -24,7 +24,7 @@ BDP = RATE * BASE
 
 
 class Link:
-    """A share of an access link that says what a test wants it to."""
+    """A flow of an access link that says what a test wants it to."""
 
     def __init__(self) -> None:
         self.view = FlowAdvice()
@@ -33,10 +33,10 @@ class Link:
         self.rests = 0
 
     def report(self, believed: float, arrived: int, queue: bool, congested: bool, now: float) -> FlowAdvice:
-        view, self.view = self.view, self.view._replace(wasted=None)
+        view, self.view = self.view, self.view._replace(loss_is_self_inflicted=None)
         return view
 
-    def begin_rest(self, round_trip: float, now: float) -> None:
+    def begin_backoff_probe(self, round_trip: float, now: float) -> None:
         self.rests += 1
 
     def may_probe(self, now: float) -> bool:
@@ -51,7 +51,7 @@ class Path:
 
     def __init__(self, loss: float = 0.0, room: float = BDP) -> None:
         self.controller = Bbr(SEGMENT)
-        self.share = Link()
+        self.flow = Link()
         self.rate, self.room, self.loss = RATE, room, loss
         self.standing = 0.0  # seconds of queue that others keep
         self.queue = 0.0  # bytes of ours in the queue
@@ -76,7 +76,7 @@ class Path:
         lost = int(asked * trip * self.loss + overflow)
         controller.on_received(arrived, self.now - trip, self.rtt, self.now, True)
         ended = RoundSample(arrived, lost, min(reaches, self.rate), limited, trip, int(controller.window))
-        controller.on_round(ended, self.share, self.now)
+        controller.on_round(ended, self.flow, self.now)
         self.phases.append(controller.phase)
         self.asked.append(asked)
         self.windows.append(controller.window)
@@ -107,8 +107,8 @@ def mean(values: list[float]) -> float:
 
 def test_it_finds_the_paths_rate_and_length_and_fills_it() -> None:
     path = Path().run(40).run(40)
-    assert path.controller.rate == pytest.approx(RATE, rel=0.05)
-    assert path.controller.least_rtt == pytest.approx(BASE, rel=0.05)
+    assert path.controller.max_bw == pytest.approx(RATE, rel=0.05)
+    assert path.controller.min_rtt == pytest.approx(BASE, rel=0.05)
     assert mean(path.asked) == pytest.approx(RATE, rel=0.07)
     assert BDP <= mean(path.windows) <= 3 * BDP
 
@@ -134,7 +134,7 @@ def test_a_queue_on_a_long_path_ends_the_start_after_few_answers_but_not_the_fir
     long = 10 * BASE
     now = 0.0
     for number in range(FIRST_ROUNDS + 1):
-        for _ in range(FEW_SAMPLES + 1):
+        for _ in range(FEW_LATE_SAMPLES + 1):
             rtt.sample(long + (LONG_QUEUE + 0.01 if number else 0.0))
             controller.on_received(SEGMENT, now - long, rtt, now, True)
             now += 0.8 * LATE_SECONDS
@@ -147,14 +147,14 @@ def test_a_queue_on_a_long_path_ends_the_start_after_few_answers_but_not_the_fir
 def test_a_short_queue_is_seen_where_round_trips_do_not_vary_by_themselves(
     jitter: float, queue: bool
 ) -> None:
-    controller, rtt = Bbr(SEGMENT), RoundTripTime()
+    detector, rtt = QueueDetector(), RoundTripTime()
     for number in range(100):
         rtt.sample(BASE + jitter * (number % 3))
-        controller.on_received(SEGMENT, 0.0, rtt, BASE, True)
+        detector.on_received(rtt)
     least = RoundSample(SEGMENT, 0, RATE, False, BASE, SEGMENT)
-    assert not controller._learn_rtt(least, 1.0)
+    assert not detector.on_round(least, 1.0)
     longer = RoundSample(SEGMENT, 0, RATE, False, BASE + 0.01, SEGMENT)
-    assert controller._learn_rtt(longer, 1.1) is queue
+    assert detector.on_round(longer, 1.1) is queue
 
 
 @pytest.mark.parametrize(("before", "then", "ends"), [(0.0, 0.2, True), (0.2, 0.25, False), (0.2, 0.5, True)])
@@ -169,7 +169,7 @@ def test_a_loss_that_grows_with_the_rate_ends_the_start_and_is_not_made_good(
         ended = RoundSample(asked - lost, lost, (asked - lost) / BASE, False, BASE, asked)
         controller.on_round(ended, Link(), BASE * number)
     assert (controller.phase is Phase.DRAIN) is ends
-    assert controller.loss <= 0.21
+    assert controller.compensation.loss <= 0.21
 
 
 @pytest.mark.parametrize("factor", [0.1, 0.5])
@@ -177,7 +177,7 @@ def test_a_path_that_became_slower_is_believed_within_two_seconds(factor: float)
     path = Path().run(40)
     path.rate = factor * RATE
     path.run(40)
-    assert path.controller.rate <= 1.3 * path.rate
+    assert path.controller.max_bw <= 1.3 * path.rate
 
 
 @pytest.mark.parametrize("factor", [1.5, 10])
@@ -185,16 +185,16 @@ def test_a_path_that_became_faster_is_found_by_probing(factor: float) -> None:
     path = Path(room=10 * BDP).run(40)
     path.rate = factor * RATE
     path.run(40)
-    assert path.controller.rate >= 0.9 * path.rate
+    assert path.controller.max_bw >= 0.9 * path.rate
 
 
 def test_what_comes_slowly_for_want_of_work_says_nothing_of_the_path() -> None:
     path = Path().run(40)
-    believed = path.controller.rate
+    believed = path.controller.max_bw
     for _ in range(30):
         ended = RoundSample(1000, 0, RATE / 100, True, BASE, 1000)
-        path.controller.on_round(ended, path.share, path.now)
-    assert path.controller.rate == believed
+        path.controller.on_round(ended, path.flow, path.now)
+    assert path.controller.max_bw == believed
 
 
 def test_persistent_congestion_is_over_with_the_next_round() -> None:
@@ -231,12 +231,12 @@ def test_it_probes_now_and_then_and_drains_afterwards() -> None:
 def test_it_probes_only_when_it_is_its_turn_and_gives_the_turn_back() -> None:
     path = Path().run(40)
     path.until(Phase.CRUISE)
-    path.share.may, path.share.turns_back = False, 0
+    path.flow.may, path.flow.turns_back = False, 0
     path.run(40)
     assert set(path.phases) == {Phase.CRUISE}
-    path.share.may = True
+    path.flow.may = True
     path.until(Phase.UP).until(Phase.CRUISE)
-    assert path.share.turns_back == 1
+    assert path.flow.turns_back == 1
 
 
 # ---- beside the others
@@ -244,24 +244,24 @@ def test_it_probes_only_when_it_is_its_turn_and_gives_the_turn_back() -> None:
 
 def test_it_asks_for_as_much_of_its_belief_as_fits_and_eases_back() -> None:
     path = Path().run(40).until(Phase.CRUISE)
-    path.share.may = False
-    path.share.view = FlowAdvice(fits=0.5, connections=2)
+    path.flow.may = False
+    path.flow.view = FlowAdvice(scale=0.5, connections=2)
     path.run(1)
-    assert path.controller.pacing_rate(path.rtt) == pytest.approx(0.5 * path.controller.rate, rel=0.05)
-    path.share.view = FlowAdvice(fits=1.0, connections=2)
+    assert path.controller.pacing_rate(path.rtt) == pytest.approx(0.5 * path.controller.max_bw, rel=0.05)
+    path.flow.view = FlowAdvice(scale=1.0, connections=2)
     path.run(3)
-    assert path.controller.pacing_rate(path.rtt) < 0.9 * path.controller.rate  # not at once
+    assert path.controller.pacing_rate(path.rtt) < 0.9 * path.controller.max_bw  # not at once
     path.run(10)
-    assert path.controller.pacing_rate(path.rtt) == pytest.approx(path.controller.rate, rel=0.05)
+    assert path.controller.pacing_rate(path.rtt) == pytest.approx(path.controller.max_bw, rel=0.05)
 
 
 def test_it_rests_as_long_as_all_rest() -> None:
     path = Path().run(40).until(Phase.CRUISE)
-    path.share.view = FlowAdvice(resting=True)
+    path.flow.view = FlowAdvice(resting=True)
     path.run(5)
     assert set(path.phases) == {Phase.DOWN}
-    assert path.controller.pacing_rate(path.rtt) < 0.9 * path.controller.rate
-    path.share.view = FlowAdvice()
+    assert path.controller.pacing_rate(path.rtt) < 0.9 * path.controller.max_bw
+    path.flow.view = FlowAdvice()
     path.run(1)
     assert path.phases == [Phase.CRUISE]
 
@@ -272,35 +272,35 @@ def test_it_rests_as_long_as_all_rest() -> None:
 @pytest.mark.parametrize("loss", [0.01, 0.05, 0.2])
 def test_losses_without_a_queue_are_made_good(loss: float) -> None:
     path = Path(loss=loss).run(60).until(Phase.CRUISE)
-    path.share.may = False
+    path.flow.may = False
     path.run(30)
-    assert path.controller.loss == pytest.approx(loss, rel=0.3)
+    assert path.controller.compensation.loss == pytest.approx(loss, rel=0.3)
     assert path.asked[-1] * (1 - loss) == pytest.approx(RATE, rel=0.07)
 
 
 def test_many_losses_make_it_try_whether_asking_for_less_costs_anything() -> None:
     few, many = Path(loss=0.001).run(100), Path(loss=0.1).run(100)
-    assert few.share.rests == 0
-    assert many.share.rests > 0
+    assert few.flow.rests == 0
+    assert many.flow.rests > 0
 
 
 def test_losses_that_asking_for_less_would_avoid_are_no_longer_made_good() -> None:
     path = Path(loss=0.2).run(60).until(Phase.CRUISE)
-    made_good = path.controller.loss
-    path.share.view = FlowAdvice(wasted=True)
+    made_good = path.controller.compensation.loss
+    path.flow.view = FlowAdvice(loss_is_self_inflicted=True)
     path.run(1)
-    assert path.controller.loss < 0.8 * made_good
-    path.share.view = FlowAdvice(wasted=True)
+    assert path.controller.compensation.loss < 0.8 * made_good
+    path.flow.view = FlowAdvice(loss_is_self_inflicted=True)
     path.run(1)
-    assert path.controller.loss < 0.6 * made_good
+    assert path.controller.compensation.loss < 0.6 * made_good
 
 
 def test_losses_that_are_nobodys_fault_go_on_being_made_good() -> None:
     path = Path(loss=0.2).run(60).until(Phase.CRUISE)
-    made_good = path.controller.loss
-    path.share.view = FlowAdvice(wasted=False)
+    made_good = path.controller.compensation.loss
+    path.flow.view = FlowAdvice(loss_is_self_inflicted=False)
     path.run(1)
-    assert path.controller.loss >= 0.9 * made_good
+    assert path.controller.compensation.loss >= 0.9 * made_good
 
 
 def test_losses_with_a_standing_queue_are_congestion() -> None:
@@ -309,7 +309,7 @@ def test_losses_with_a_standing_queue_are_congestion() -> None:
     before = path.controller.window
     path.standing, path.loss = BASE, 0.1
     path.run(10)
-    assert path.controller.loss < 0.02
+    assert path.controller.compensation.loss < 0.02
     assert min(path.windows) < 0.9 * before
 
 
@@ -318,12 +318,12 @@ def test_congestion_that_another_one_meets_counts_too() -> None:
     before = path.controller.window
     path.standing = BASE
     for _ in range(10):
-        path.share.view = FlowAdvice(fits=1.0, connections=2, congested=True)
+        path.flow.view = FlowAdvice(scale=1.0, connections=2, congested=True)
         path.round_trip()
     assert path.controller.window < 0.9 * before
 
 
 def test_a_share_of_a_real_access_link_is_taken_as_it_is() -> None:
-    controller, share = Bbr(SEGMENT), CongestionManager().join()
-    controller.on_round(RoundSample(10_000, 0, RATE, False, BASE, 10_000), share, BASE)
-    assert controller.rate == RATE
+    controller, flow = Bbr(SEGMENT), CongestionManager().join()
+    controller.on_round(RoundSample(10_000, 0, RATE, False, BASE, 10_000), flow, BASE)
+    assert controller.max_bw == RATE

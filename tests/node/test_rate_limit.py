@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.chunk_udp import wire
-from node.chunk_udp.limits import SMALLEST_LIMIT, RateLimit
+from node.chunk_udp.datagram_size import largest_datagram
+from node.rate_limit import MIN_BURST, MIN_RATE, RateLimit, limit_of
 
-RATES = st.integers(SMALLEST_LIMIT, 10**9)
+RATES = st.integers(MIN_RATE, 10**9)
 SECONDS = 3.0
 
 
@@ -23,8 +24,8 @@ def send_all_the_time(
     """What a sender with endless demand sends: ``(when, bytes)``. It wakes up to ``late`` seconds late."""
     sent, now = [], 0.0
     while now < SECONDS:
-        size = min(datagram, limit.largest_datagram)
-        count = (limit.allowed(now) or 0) // size
+        size = min(datagram, largest_datagram(limit))
+        count = limit.available(now) // size
         if count:
             limit.spend(count * size, now)
             sent.append((now, count * size))
@@ -45,7 +46,7 @@ def most_in_a_second(sent: list[tuple[float, int]]) -> int:
 def test_over_any_second_the_limit_holds_and_is_reached(
     rate: int, segment: int, seed: int, late: float
 ) -> None:
-    limit = RateLimit(rate, 0.0)
+    limit = RateLimit(rate)
     sent = send_all_the_time(limit, segment + wire.HEADER_SIZE, random.Random(seed), late)
     assert most_in_a_second(sent) <= 1.05 * rate
     if late <= 0.002 or rate >= 200_000:  # below, the depth is a few datagrams, and lateness is lost
@@ -56,7 +57,7 @@ def test_over_any_second_the_limit_holds_and_is_reached(
 def test_a_file_in_ethernet_packets_is_within_five_percent_however_it_is_counted(rate: int) -> None:
     """As bytes of file, as datagrams, and as packets with IP's and UDP's headers."""
     datagram = 1440 + wire.HEADER_SIZE
-    sent = send_all_the_time(RateLimit(rate, 0.0), datagram, random.Random(1), 0.005)
+    sent = send_all_the_time(RateLimit(rate), datagram, random.Random(1), 0.005)
     packets = [(at, size // datagram * 1500) for at, size in sent]
     assert most_in_a_second(packets) <= 1.05 * rate
     assert sum(size // datagram * 1440 for _, size in sent) >= 0.95 * rate * SECONDS
@@ -64,37 +65,41 @@ def test_a_file_in_ethernet_packets_is_within_five_percent_however_it_is_counted
 
 @given(RATES, st.lists(st.tuples(st.floats(0, 0.1), st.integers(1, 2000)), max_size=50))
 def test_what_could_not_wait_is_paid_back(rate: int, answers: list[tuple[float, int]]) -> None:
-    limit, now, owed = RateLimit(rate, 0.0), 0.0, 0
+    limit, now, owed = RateLimit(rate), 0.0, 0
     for wait, size in answers:
         now += wait
         limit.spend(size, now)
         owed += size
     now += limit.wait(limit.depth, now) + 1e-6
-    assert owed + (limit.allowed(now) or 0) <= limit.depth + rate * now + 1
+    assert owed + limit.available(now) <= limit.depth + rate * now + 1
 
 
 @given(RATES)
 def test_a_datagram_always_fits(rate: int) -> None:
-    limit = RateLimit(rate, 0.0)
-    assert wire.MIN_SEGMENT + wire.HEADER_SIZE <= limit.largest_datagram <= limit.depth <= 0.05 * rate
-    assert limit.largest_datagram <= wire.MAX_DATAGRAM
+    limit = RateLimit(rate)
+    assert (
+        MIN_BURST
+        == wire.MIN_SEGMENT + wire.HEADER_SIZE
+        <= largest_datagram(limit)
+        <= limit.depth
+        <= 0.05 * rate
+    )
+    assert largest_datagram(limit) <= wire.MAX_DATAGRAM
 
 
-def test_a_clock_that_stands_still_or_goes_back_gives_nothing() -> None:
-    limit = RateLimit(1_000_000, 10.0)
+def test_a_clock_that_stands_still_gives_nothing() -> None:
+    limit = RateLimit(1_000_000)
     limit.spend(limit.depth, 10.0)
-    assert limit.allowed(10.0) == limit.allowed(5.0) == 0
+    assert limit.available(10.0) == limit.available(5.0) == 0
     assert limit.wait(1000, 10.0) == pytest.approx(0.001)
-    assert limit.allowed(10.001) == pytest.approx(1000, abs=1)
+    assert limit.available(10.001) == pytest.approx(1000, abs=1)
 
 
 def test_without_a_limit_all_is_allowed() -> None:
-    limit = RateLimit(None, 0.0)
-    limit.spend(10**12, 0.0)
-    assert limit.allowed(0.0) is None and limit.wait(10**9, 0.0) == 0
-    assert limit.largest_datagram == wire.MAX_DATAGRAM
+    assert limit_of(None) is None
+    assert largest_datagram(None) == wire.MAX_DATAGRAM
 
 
 def test_a_limit_that_could_not_be_kept_is_none() -> None:
     with pytest.raises(ValueError, match="16000"):
-        RateLimit(SMALLEST_LIMIT - 1, 0.0)
+        RateLimit(MIN_RATE - 1)
