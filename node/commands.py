@@ -26,6 +26,7 @@ class Command:
 
 WITH_FILE = ("send", "download", "stop")
 ALONE = ("exit", "status", "files", "peers", "help")
+_BEFORE = {"command": "", "option": "torrent ", "mode": "torrent -setMode "}  # words, by kind
 _SYNONYMS = {"quit": "exit", "?": "help"}
 
 HELP = """\
@@ -132,23 +133,30 @@ def _command(kind: str, word: str, rest: list[str]) -> Command:
     verb = option_name(word)
     verb = _SYNONYMS.get(verb, verb)
     if verb in WITH_FILE:
-        return Command(verb, _one_file(verb, rest))
+        return Command(verb, _one_file(_BEFORE[kind] + verb, rest))
     if verb not in ALONE:
-        known = [*WITH_FILE, *ALONE, *(["torrent"] if kind == "command" else [])]
-        near = difflib.get_close_matches(verb[:_SHOWN], known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "try: help"
-        raise CommandError(f"unknown {kind} {_shown(word)}; {hint}")
+        raise CommandError(f"unknown {kind} {_shown(word)}; {_hint(kind, verb)}")
     if rest:
-        raise CommandError(f"{verb} takes nothing more, but {_shown(rest[0])} follows")
+        raise CommandError(f"{_BEFORE[kind]}{verb} takes nothing more, but {_shown(rest[0])} follows")
     return Command(verb)
 
 
-def _one_file(verb: str, words: list[str]) -> str:
+def _hint(kind: str, verb: str) -> str:
+    known = {name: name for name in (*WITH_FILE, *ALONE)}
+    if kind != "mode":
+        known |= {"torrent": "torrent", "setmode": "-setMode"}
+    near = difflib.get_close_matches(verb[:_SHOWN], known, n=1)
+    return f"did you mean '{known[near[0]]}'?" if near else "try: help"
+
+
+def _one_file(command: str, words: list[str]) -> str:
     if not words or not words[0]:
-        raise CommandError(f"{verb} wants a file: {verb} FILE{'.torrent' if verb == 'download' else ''}")
+        suffix = ".torrent" if command.endswith("download") else ""
+        raise CommandError(f"{command.split()[-1]} wants a file: {command} FILE{suffix}")
     if len(words) > 1:
         joined = _cut(" ".join(words), _TYPED)
-        raise CommandError(f'{verb} takes one file; quote names with spaces: {verb} "{joined}"')
+        verb = command.split()[-1]
+        raise CommandError(f'{verb} takes one file; quote names with spaces: {command} "{joined}"')
     return words[0]
 
 

@@ -35,4 +35,4 @@ def test_waiting_downloads_do_not_hold_up_the_end(swarm: Any) -> None:
     fetcher = swarm.node(json=False)
     fetcher.type(*(f"torrent -setMode download '{torrent}'" for torrent in torrents), "exit")
     assert fetcher.end(20) == 0
-    assert sum("is not finished; nothing of it has come yet" in line for line in fetcher.lines) == 20
+    assert sum("is not finished; nothing of it has arrived yet" in line for line in fetcher.lines) == 20

@@ -39,7 +39,7 @@ def test_commands_that_mean_nothing(swarm: Any) -> None:
         "torrent -setMode send my file.txt": ["quote", '"my file.txt"'],
         'torrent -setMode send "my file.txt': ["quote"],
         "torrent -status now": ["nothing more", "'now'"],
-        "send x.bin": ["torrent -setMode send"],
+        "sned x.bin": ["'sned'", "send"],
         "torrent -setMode send \x1b[31mred": ["control characters"],
         "x" * 70_000: ["65536"],
     }
