@@ -1,4 +1,4 @@
-"""How records look in Redis. docs/operating.md or docs/scale.md list the keys.
+"""How records look in Redis. docs/operating.md describes the storage.
 
 All keys begin with the same {tag}, so a cluster keeps them on one server:
 
