@@ -162,7 +162,7 @@ def test_a_tracker_without_room_is_told_later_and_downloads_go_on(
     swarm.wait_for_owners(torrent, owner.number)
     assert full["answers"] == 0
     assert not owner.seen("tracker_lost")  # it lives
-    assert "the tracker's disk is full (what it did not take is said again)" in (
+    assert "the tracker's disk is full (the messages are sent again)" in (
         swarm.folder / "logs" / f"node{owner.number}.log"
     ).read_text("utf-8")
     assert swarm.fetch(torrent).end() == 0

@@ -13,11 +13,14 @@ def test_an_upload_limit_is_kept_reached_and_shared(swarm: Any) -> None:
     paths = [swarm.file(f"{name}.bin", 3 * MB) for name in ("one", "other")]
     owner = swarm.node("-up", "2MB")
     torrents = [swarm.share_also(owner, path) for path in paths]
-    fetchers = [swarm.fetch(torrent) for torrent in torrents]
+    fetchers = [swarm.node() for _ in torrents]
+    for fetcher in fetchers:
+        fetcher.wait_for("started")
+    for fetcher, torrent in zip(fetchers, torrents, strict=True):  # at the same moment
+        fetcher.type(f"torrent -setMode download '{torrent}'")
     seconds = []
     for fetcher, path in zip(fetchers, paths, strict=True):
-        assert fetcher.end() == 0
-        (completed,) = fetcher.seen("completed")
+        completed = fetcher.wait_for("completed")
         assert filecmp.cmp(path, fetcher.folder / path.name, shallow=False)
         seconds.append(completed["transfer_seconds"])
     assert max(seconds) >= 6 * MB / (1.05 * 2 * MB) - 0.5  # less what one began before the other

@@ -90,6 +90,8 @@ class WebServer:
             log_socket_errors=False,
             ident="tracker",
         )
+        self._mark_idle = self._server.maintenance
+        self._server.maintenance = self._close_idle
         host, port = sock.getsockname()[:2]
         self.url = http_url(host, port)
         """With the port that the system gave."""
@@ -129,6 +131,16 @@ class WebServer:
         self._server.trigger.pull_trigger(act)
         done.wait(DRAIN_SECONDS)
         return results[0] if results else None
+
+    def _close_idle(self, now: float) -> None:
+        """Close connections that were idle before, and mark those that are idle now.
+
+        waitress closes a marked connection when it can write to it. It never can if the client does not read.
+        """
+        for channel in list(self._server.active_channels.values()):
+            if channel.will_close and not channel.requests:
+                channel.handle_close()
+        self._mark_idle(now)
 
     def _stop_accepting(self) -> None:
         for _ in range(ACCEPT_AT_END):

@@ -13,7 +13,7 @@ import pytest
 from tracker.web import server
 from tracker.web.server import WebServer, listening_socket
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 20.0  # seconds
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 LARGE = 8 << 20  # bytes of an answer that no socket buffer takes
 HOME = "127.0.0.1"
@@ -95,19 +95,18 @@ def ends(sock: socket.socket) -> float:
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize(
-    "said",
-    [b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf",
-     b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nha"],
-    ids=["nothing", "one byte", "half a head", "half a body", "half a chunk"],
-)  # fmt: skip
-def test_a_client_that_stops_in_the_middle_is_dropped(
-    short_timeout: None, web: WebServer, said: bytes
-) -> None:
-    with connect(web) as sock:
-        sock.sendall(said)
+def test_clients_that_stop_in_the_middle_are_dropped(short_timeout: None, web: WebServer) -> None:
+    beginnings = [
+        b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nha",
+    ]  # fmt: skip
+    with contextlib.ExitStack() as cleanup:
+        clients = [cleanup.enter_context(connect(web)) for _ in beginnings]
+        for sock, beginning in zip(clients, beginnings, strict=True):
+            sock.sendall(beginning)
         assert is_served(web)
-        assert ends(sock) < PATIENCE
+        for sock in clients:
+            assert ends(sock) < PATIENCE
 
 
 def test_an_answer_that_the_system_takes_only_in_parts_arrives_whole(web: WebServer) -> None:
@@ -121,6 +120,7 @@ def test_a_client_that_never_reads_its_answer_is_dropped(short_timeout: None, we
     with connect(web) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.sendall(GET.replace(b"/ ", b"/large "))
+        assert sock.recv(1)  # the answer has begun
         begun = time.monotonic()
         while web._server.active_channels:
             assert time.monotonic() - begun < PATIENCE
