@@ -16,7 +16,7 @@ from node.show.text import address, peer_name
 
 MAX_DOWNLOADS = 8  # with bars at the same time
 MAX_OWNERS = 12  # lines of one download
-WIDE = 70  # columns; below, text needs the room more than bars
+WIDE = 90  # columns; below, text needs the room more than bars
 
 _STATE_STYLES = {
     "active": "green",
@@ -88,25 +88,20 @@ class LiveBars:
 
 def drawn(downloads: list[Progress], hashing: Hashing | None, width: int) -> RenderableType:
     """Everything that moves, for a terminal of ``width`` columns. All bars begin in the same column."""
+    is_wide = width >= WIDE
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)  # name
-    table.add_column(ratio=3 if width >= WIDE else 1, min_width=4)  # bar
+    table.add_column(ratio=2 if is_wide else 1, min_width=4)  # bar
     table.add_column(justify="right", no_wrap=True, min_width=6)  # percent or size
     table.add_column(justify="right", no_wrap=True, min_width=10)  # rate
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)  # time left or state
     table.width = max(40, min(120, width - 4))  # room for a ^C that the terminal echoes, which must not wrap
-    for download in downloads:
-        _add(
-            table,
-            download.filename,
-            download.verified,
-            download.size,
-            units.rate(download.rate),
-            _left(download),
-        )
-        for source in download.sources[:MAX_OWNERS]:
-            _add_owner(table, source, download.size)
-        if (more := len(download.sources) - MAX_OWNERS) > 0:
+    for event in downloads:
+        rate = units.rate(event.rate)
+        _add(table, event.filename, event.verified, event.size, rate, _left(event, is_wide))
+        for source in event.sources[:MAX_OWNERS]:
+            _add_owner(table, source, event.size, is_wide)
+        if (more := len(event.sources) - MAX_OWNERS) > 0:
             table.add_row(Text(f"  and {more} more owners", style="dim"))
     if hashing is not None:
         _add(table, hashing.filename, hashing.done, hashing.size, "", "hashing")
@@ -118,19 +113,21 @@ def _add(table: Table, filename: str, done: int, size: int, rate: str, left: str
     table.add_row(Text(sanitize(filename), style="bold"), bar, units.percent(done, size), rate, Text(left))
 
 
-def _left(event: Progress) -> str:
+def _left(event: Progress, is_wide: bool) -> str:
     if event.verified >= event.size:
-        return f"finishing {units.size(event.size)}"
-    return f"{units.eta(event.eta)} left of {units.size(event.size)}"
+        return "finishing"
+    return f"{units.eta(event.eta)} left{f' of {units.size(event.size)}' if is_wide else ''}"
 
 
-def _add_owner(table: Table, source: SourceProgress, size: int) -> None:
+def _add_owner(table: Table, source: SourceProgress, size: int, is_wide: bool) -> None:
     style = _STATE_STYLES.get(source.state, "")
     bar_style = style or "bar.complete"
-    why = f"{source.state}: {source.reason}" if source.reason else source.state
     name = peer_name(source.node_id, source.addr)
+    if is_wide and source.node_id is not None:
+        name += f" {address(source.addr)}"
+    why = f"{source.state}: {source.reason}" if source.reason else source.state
     table.add_row(
-        Text(f"  {name} {address(source.addr)}" if source.node_id is not None else f"  {name}", style=style),
+        Text(f"  {name}", style=style),
         ProgressBar(max(1, size), source.received, complete_style=bar_style, finished_style=bar_style),
         units.size(source.received),
         units.rate(source.rate),
