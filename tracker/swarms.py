@@ -203,18 +203,24 @@ class Swarms:
                 self._remove(key, before)
             swarm = self.by_key.get(key)
             self._extend(key, [Ownership(node, file if swarm is None else swarm.shared(file))])
+            self._list_by_size(self.by_key[key])
 
-    def restore(self, file: OwnedFile, nodes: Iterable[Node]) -> None:
-        """``add`` for the many owners of one file, when a tracker starts."""
-        key = file_key(file.filename, file.info_hash)
-        entries = []
-        for node in nodes:
-            if key in node.files:  # said twice, in a file that people wrote
-                self.add(node, FilesOwned(node.record.node_id, (file,)))
-            else:
-                entries.append(Ownership(node, file))
-        if entries:
-            self._extend(key, entries)
+    def restore(self, owned: Iterable[tuple[OwnedFile, list[Node]]]) -> None:
+        """``add`` for all owners of all files, when a tracker starts."""
+        for file, nodes in owned:
+            key = file_key(file.filename, file.info_hash)
+            entries = []
+            for node in nodes:
+                if key in node.files:  # said twice, in a file that people wrote
+                    self.add(node, FilesOwned(node.record.node_id, (file,)))
+                else:
+                    entries.append(Ownership(node, file))
+            if entries:
+                self._extend(key, entries)
+        for swarm in self.by_key.values():
+            swarm.listed_size = len(swarm)
+        self._by_size.clear()
+        self._by_size.update(swarm for swarm in self.by_key.values() if len(swarm) >= LISTED)
 
     def forget(self, node: Node) -> None:
         """Remove a node from the swarms of all its files."""
@@ -269,10 +275,14 @@ class Swarms:
         self.owned += len(entries)
         for owned in entries:
             owned.node.files[key] = owned
-        swarm = self.by_key.setdefault(key, Swarm())
+        swarm = self.by_key.get(key)
+        if swarm is None:
+            swarm = self.by_key[key] = Swarm()
         swarm.extend(entries)
-        self._list_by_size(swarm)
-        self.by_name.setdefault(name, Swarm()).extend(entries)
+        named = self.by_name.get(name)
+        if named is None:
+            named = self.by_name[name] = Swarm()
+        named.extend(entries)
 
     def _remove(self, key: str, owned: Ownership) -> None:
         name = owned.file.filename

@@ -169,11 +169,11 @@ class GroupCommit:
 
     def _run(self) -> None:
         while True:
-            self._work()
             self._changed.wait(self._interval)
             if self._closing.wait(min(EXPORT_DELAY, self._interval)):
                 return
             self._changed.clear()
+            self._work()
 
     def _work(self) -> None:
         self.retry()

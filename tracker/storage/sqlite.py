@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,14 +121,9 @@ class Database:
             raise _unusable(self.path, error) from None
 
     def _load_owned(self) -> Iterator[Owners]:
-        groups: dict[tuple[str, str, int | None, int], list[int]] = {}
-        for node_id, *about in self.connection.execute("SELECT * FROM owned"):
-            key = (about[0], about[1], about[2], about[3])
-            node_ids = groups.get(key)
-            if node_ids is None:
-                groups[key] = [node_id]
-            else:
-                node_ids.append(node_id)
+        groups: defaultdict[tuple[str, str, int | None, int], list[int]] = defaultdict(list)
+        for row in self.connection.execute("SELECT * FROM owned"):
+            groups[row[1:]].append(row[0])
         for (file, filename, size, complete), node_ids in groups.items():
             info_hash = None if file.startswith(":") else file
             yield OwnedFile(filename, info_hash, size, bool(complete)), node_ids

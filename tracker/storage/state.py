@@ -118,8 +118,8 @@ class State:
         self.silence = self.rules.silence * interval_factor(self.rules.interval, len(nodes))
         for record in nodes:
             self._put(record)
-        for file, node_ids in owned:
-            self._swarms.restore(file, [self._nodes[node_id] for node_id in dict.fromkeys(node_ids)])
+        nodes_of = self._nodes.__getitem__
+        self._swarms.restore((file, list(map(nodes_of, dict.fromkeys(node_ids)))) for file, node_ids in owned)
         self.apply(totals)
 
     # ---- deadlines
