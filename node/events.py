@@ -83,11 +83,11 @@ class EventBus:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """The node listens; the tracker may or may not know it yet."""
+    """The node listens. Its tracker may not know it yet."""
 
     node_id: int
     addr: tuple[str, int]
-    pid: int = field(default_factory=os.getpid)
+    pid: int = field(default_factory=os.getpid)  # of the process
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,29 @@ class Stopped(Event):
     """The node has said EXIT (if it could) and is gone."""
 
     node_id: int
+
+
+@dataclass(frozen=True)
+class FilesNotShared(Event):
+    """Files in the node's folder that are not shared; sent at the start, if there are any."""
+
+    folder: str
+    filenames: tuple[str, ...]  # the first of them, in order of their names
+    count: int  # all of them
+
+
+@dataclass(frozen=True)
+class AddressLost(Event):
+    """The address that the node announces is not this machine's any more: no node can reach it."""
+
+    host: str
+
+
+@dataclass(frozen=True)
+class AddressRestored(Event):
+    """The address that the node announces is this machine's again."""
+
+    host: str
 
 
 @dataclass(frozen=True)

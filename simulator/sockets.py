@@ -24,7 +24,10 @@ from faults.relay import FaultyRelay
 from node.chunk_udp.owner import Owner
 from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
-from node.download import Download, Surroundings
+from node.content.shared_file import OpenFiles
+from node.content.store import ContentStore
+from node.content.torrent_file import TorrentFile
+from node.download import Download, NodeParts, Swarm
 from node.peer import FoundPeer, Peer
 from node.settings import NodeSettings, TransferSettings
 from simulator.served import MemoryTorrent
@@ -121,16 +124,12 @@ def _fetch(
     verifier: HashPool,
 ) -> str:
     settings = NodeSettings(1000, folder, ("http://127.0.0.1:9",), search_limit=LONGEST)
-    around = Surroundings(
-        settings,
-        Peer("127.0.0.1", 1, node_id=1000),
-        [_Tracker(owners)],
-        verifier,
-        lambda event: None,
-        UdpTransport(SETTINGS),
-        lambda *_: None,
+    own = Peer("127.0.0.1", 1, node_id=1000)
+    parts = NodeParts(settings, own, verifier, UdpTransport(SETTINGS), lambda event: None)
+    torrent = TorrentFile(folder / "x.bin.torrent", b"d4:info" + metainfo.raw_info + b"e")
+    download = Download(
+        ContentStore(metainfo, folder, OpenFiles()), torrent, Swarm([_Tracker(owners)]), parts
     )
-    download = Download(metainfo, around)
     download.start()
     if not download.done.wait(LONGEST):
         download.cancel()

@@ -97,7 +97,7 @@ def check_identity(path: Path, identity: Identity) -> None:
     try:
         now = identity_of(os.stat(path))
     except OSError as error:
-        raise file_fault(path, error) from None
+        raise FileFault(f"{sanitize(path)} is gone: {error.strerror}") from None
     if now[:2] != identity[:2]:
         raise FileFault(f"{sanitize(path)} was replaced while it was shared")
     if now != identity:

@@ -90,10 +90,14 @@ class ContentStore:
         self._unfinished().write(offset, buffers)
 
     def finish(self) -> Path:
-        """Sync to disk and rename NAME.part to NAME. FileFault, with NAME.part kept, if that fails."""
+        """Sync to disk and rename NAME.part to NAME, once every piece is verified. Returns NAME's path.
+
+        FileFault, with NAME.part kept, if that fails.
+        """
         part = self._unfinished()
         with self._finishing:
             part.finish()
+            self.set_verified(Bitfield.full(self.info.geometry.piece_count))
             with self._lock:
                 self._identity = part.identity
                 self._part = None

@@ -14,6 +14,7 @@ from common.errors import DiskFull, FileFault, MetainfoError, SwarmError
 from common.filenames import MAX_COMPONENT_BYTES, TORRENT_SUFFIX, check_name
 from common.files import atomic_write
 from common.geometry import Geometry
+from common.logs import log
 from common.metainfo import (
     HASH_LENGTH,
     MAX_PIECES,
@@ -31,6 +32,29 @@ from node.content.shared_file import SharedFile
 
 CREATED_BY = "classroom-swarm"
 OnProgress = Callable[[int, int], None]  # bytes done, bytes in all; called on the hashing caller's thread
+
+
+class TorrentFile:
+    """A torrent and the file that it was read from, or written to."""
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.path = path
+        self.data = data
+        self.info = decode_torrent(path, data)
+
+    @classmethod
+    def read(cls, path: Path) -> TorrentFile:
+        """FileFault if the file cannot be read; MetainfoError if it is no valid torrent."""
+        return cls(Path(path), read_torrent_file(path))
+
+    def keep_in(self, folder: Path) -> None:
+        """Have a copy of the torrent in ``folder``, for a later run. A failure is only logged."""
+        if self.path.parent.resolve() == folder.resolve():
+            return
+        try:
+            self.path = store_torrent(self.data, folder, lambda path, present: False)
+        except FileFault as fault:
+            log(f"the torrent is not kept beside the file: {fault}")
 
 
 def create_torrent(

@@ -19,17 +19,15 @@ Progress = Callable[[int, int], None]  # bytes checked, bytes in all
 
 
 def check_existing(
-    path: Path, metainfo: Metainfo, threads: int, on_progress: Progress, cancelled: threading.Event
+    file: SharedFile, metainfo: Metainfo, threads: int, on_progress: Progress, cancelled: threading.Event
 ) -> Bitfield:
-    """The pieces of the finished file ``path``: all of them, or FileFault because it is another file."""
-    wrong = FileFault(f"{sanitize(path)} exists and is another file; it is not overwritten: move it away")
-    if path.is_file() and path.stat().st_size != metainfo.size:
+    """The pieces of the finished ``file``: all of them, or FileFault because it is another file."""
+    wrong = FileFault(
+        f"{sanitize(file.path)} exists and is another file; it is not overwritten: move it away"
+    )
+    if file.size != metainfo.size:
         raise wrong
-    shared = SharedFile.open(path, metainfo.size)
-    try:
-        held = verify_content(shared.read_into, metainfo, threads, on_progress, cancelled)
-    finally:
-        shared.close()
+    held = verify_content(file.read_into, metainfo, threads, on_progress, cancelled)
     if not held.all() and not cancelled.is_set():
         raise wrong
     return held
@@ -43,9 +41,12 @@ def check_part(
 
 
 def check_room(folder: Path, name: str, needed: int) -> None:
-    """DiskFull unless ``needed`` bytes are free: better before the first byte than at the last."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    """DiskFull unless ``needed`` bytes are free: better before the first byte than at the last.
+
+    A file system that has 0 bytes in all does not know (some cloud drives): the download goes on.
+    """
+    usage = shutil.disk_usage(folder)
+    if usage.total and needed > usage.free:
         raise DiskFull(
-            f"no room left in {sanitize(folder)} for {name}: {needed} bytes are wanted, {free} are free"
+            f"no room left in {sanitize(folder)} for {name}: {needed} bytes are wanted, {usage.free} are free"
         )

@@ -15,20 +15,18 @@ import enum
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.bitfield import Bitfield
 from common.errors import DownloadFailed, FileFault, PluginError, SwarmError
 from common.filenames import PART_SUFFIX
-from common.metainfo import Metainfo
 from node import events
 from node.content.atomic_rename import finish_rename
-from node.content.hashing import HashPool
-from node.content.part_file import PartFile
-from node.discovery.base import PeerSource
+from node.content.shared_file import SharedFile
+from node.content.store import ContentStore
+from node.content.torrent_file import TorrentFile
 from node.download.checking import check_existing, check_part, check_room
 from node.download.disk_full import RetryWhenFull
 from node.download.known_peers import Candidate, KnownPeers
@@ -38,15 +36,14 @@ from node.download.reporting import DownloadReporter, source_rows
 from node.download.source import Source, SourceThread
 from node.download.source_pool import SourceLimits, SourcePool
 from node.download.state import DownloadState
+from node.download.swarm import NodeParts, Swarm, owned_file
 from node.download.unexpected import unexpected_fault
 from node.download.write_buffer import BufferPool, Destination, WriteBuffer, pool_for
 from node.peer import FoundPeer, Peer
-from node.settings import NodeSettings
-from node.transport import Transport
 
 JOIN_LIMIT = 5.0  # seconds to wait for an owner's thread to end
 SHORTEST_NAP = 0.01  # seconds
-MAX_DOWNLOADS = 16  # of a node at a time: each has a file and, for each owner, a socket open
+ANNOUNCE_LIMIT = 5.0  # max seconds that a finished download waits until its trackers know it
 TURN_CHECK = 0.1  # seconds after which one that waits for its turn looks whether it is cancelled
 
 
@@ -63,55 +60,51 @@ class State(enum.Enum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a download needs of its node."""
-
-    settings: NodeSettings
-    own: Peer  # this node, as others reach it
-    trackers: Sequence[PeerSource]  # whom to ask for owners, in this order
-    verifier: HashPool
-    emit: events.EventSink
-    transport: Transport  # the node's own, which all its downloads share
-    in_place: Callable[[Download, Path], None]  # the file is there: share it, tell the tracker
-    part_begun: Callable[[Download, PartFile], None] = lambda download, part: None  # first verified pieces
-    part_ended: Callable[[Download], None] = lambda download: None  # and there will be no whole
-    turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_DOWNLOADS))
-
-
 class Download:
-    """Fetches ``metainfo``'s content; ``start`` it once, then watch ``done`` and ``error``."""
+    """Fetches a torrent's ``content``; ``start`` it once, then watch ``done`` and ``error``.
 
-    def __init__(self, metainfo: Metainfo, surroundings: Surroundings) -> None:
+    ``file``: the torrent, of which a copy is kept beside the content. ``swarm``: its trackers. ``parts``: of
+    the node.
+    """
+
+    def __init__(self, content: ContentStore, file: TorrentFile, swarm: Swarm, parts: NodeParts) -> None:
+        metainfo = content.info
         self.metainfo = metainfo
+        self.content = content
+        self._file = file
+        self._swarm = swarm
+        self._parts = parts
         self.info_hash = metainfo.info_hash
         self.size = metainfo.size
         self.done = threading.Event()
         self.over = False  # whether its part is closed; what is left to do is to tell
         self.error: SwarmError | None = None
         self.board = DownloadState(metainfo.geometry, Bitfield(metainfo.geometry.piece_count))
-        self._around = surroundings
-        self._settings = settings = surroundings.settings
-        self._tell = DownloadReporter(metainfo, surroundings.emit, settings.progress_interval)
+        self._settings = settings = parts.settings
+        self._tell = DownloadReporter(metainfo, parts.emit, settings.progress_interval)
         self._state = State.WAITING
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # guards candidates and sources
         self._candidates = KnownPeers(
-            surroundings.own, settings.owner_ranking() if settings.owner_ranking is not None else None
+            parts.own, settings.owner_ranking() if settings.owner_ranking is not None else None
         )
         places = SourceLimits(settings.max_owners, settings.max_partial_owners)
         self._crew = SourcePool(self._candidates, self._lock, places, self._source_thread)
-        self._search = PeerSearch(surroundings.trackers, metainfo, self._owners_found)
+        self._search = PeerSearch(swarm.sources, metainfo, self._owners_found)
         self._no_owner_because = "the tracker knows no owner"
-        self._part: PartFile | None = None
-        self._place: RetryWhenFull | None = None  # the part, for those who write to it
-        self._part_offered = False
+        self._place: RetryWhenFull | None = None  # the content, for those who write to it
+        self._is_announced = False
         self._destination: Destination | None = None
         self._pool = pool_for(metainfo, places.threads)
         self._thread = threading.Thread(target=self._run, name=f"download-{metainfo.name}", daemon=True)
         self._started_at = self._fetching_since = self._fetched_at = time.monotonic()
 
     # ---- for the node
+
+    @property
+    def is_checking(self) -> bool:
+        """True while the bytes that are here already are hashed."""
+        return self._state in (State.WAITING, State.CHECKING)
 
     def start(self) -> None:
         """Begin, in the background."""
@@ -171,7 +164,7 @@ class Download:
             seconds = time.monotonic() - self._started_at
             fetching = self._fetched_at - self._fetching_since
             self._tell.completed(path, seconds, fetching, self.status().sources)
-            self._offer(path)
+            self._announce_complete()
         except SwarmError as error:
             fault = error
         except OSError as error:
@@ -180,7 +173,7 @@ class Download:
             fault = unexpected_fault(self.metainfo.name, error)
         try:
             if fault is not None:
-                self._around.part_ended(self)  # while the part is open: others may be reading it
+                self._swarm.withdraw(owned_file(self.metainfo, False))
             self._let_go()
             if fault is not None:
                 self._failed(fault)
@@ -191,23 +184,30 @@ class Download:
         """End the owners' threads and close the part: from now on another download may have it."""
         self.board.stop()
         self._crew.join(JOIN_LIMIT)  # after the file is in place: nothing is written once all is verified
-        if self._part is not None:
-            self._part.close()
+        self.content.close()
         self._pool = BufferPool(0, 0)  # a node may keep hundreds of downloads to show; not their buffers
         self.over = True
 
-    def _offer(self, path: Path) -> None:
-        """Share what is complete; it stays complete if that cannot be (moved away at once, node leaving)."""
-        try:
-            self._around.in_place(self, path)
-        except (SwarmError, OSError) as error:
-            self._tell.not_offered(str(error))
+    def _announce_complete(self) -> None:
+        """Tell the trackers that this node has the file, and which nodes delivered it.
 
-    def _offer_part(self) -> None:
-        """As soon as a piece is verified others may have it."""
-        if not self._part_offered and self.board.verified and self._part is not None:
-            self._part_offered = True
-            self._around.part_begun(self, self._part)
+        If the file is gone again, the download is complete all the same.
+        """
+        try:
+            self.content.check_unchanged()
+        except FileFault as fault:
+            self._tell.not_offered(str(fault))
+            return
+        self._tell.sharing(self._file.path)
+        self._swarm.announce(owned_file(self.metainfo, True))
+        self._swarm.credit(self.metainfo, self.credits())
+        self._swarm.flush(ANNOUNCE_LIMIT)
+
+    def _announce_part(self) -> None:
+        """As soon as a piece is verified, peers may fetch it."""
+        if not self._is_announced and self.board.verified:
+            self._is_announced = True
+            self._swarm.announce(owned_file(self.metainfo, False))
 
     def _failed(self, error: SwarmError) -> None:
         self.error = error
@@ -218,57 +218,85 @@ class Download:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Wait until fewer than MAX_DOWNLOADS of this node go on, and be one of them."""
-        while not self._around.turns.acquire(timeout=TURN_CHECK):
+        while not self._parts.slots.acquire(timeout=TURN_CHECK):
             self._check_cancelled()
         try:
             self._check_cancelled()
             self._state, self._started_at = State.CHECKING, time.monotonic()
             yield
         finally:
-            self._around.turns.release()
+            self._parts.slots.release()
 
     def _fetch_into_place(self) -> Path:
-        metainfo, threads = self.metainfo, self._settings.hash_threads
-        final_path = self._settings.folder / metainfo.name
-        part_path = final_path.with_name(metainfo.name + PART_SUFFIX)
-        if os.path.lexists(final_path):
-            held = check_existing(final_path, metainfo, threads, self._tell.hashed, self._cancelled)
-            self._check_cancelled()
-            self.board = DownloadState(metainfo.geometry, held, self._around.own)
-            finish_rename(part_path, final_path)
-            return final_path
-        if not os.path.lexists(part_path):
-            check_room(self._settings.folder, metainfo.name, self.size)  # and leave no empty part behind
-        part = self._part = PartFile.open(self._settings.folder, metainfo)
-        self._place = RetryWhenFull(part, self._settings.room_limit, self._wait_for_room, self._tell.waiting)
-        held = check_part(part, metainfo, threads, self._tell.hashed, self._cancelled)
-        order = self._settings.piece_order() if self._settings.piece_order is not None else None
-        self.board = DownloadState(metainfo.geometry, held, self._around.own, order=order)
-        results = PieceResults(
-            self.board, self._place, self._candidates, self._lock, self._tell.piece, self._banned
+        content, name = self.content, self.metainfo.name
+        folder = content.final_path.parent
+        if os.path.lexists(content.final_path):
+            return self._adopt_existing()
+        if not os.path.lexists(content.path):
+            check_room(folder, name, self.size)  # and leave no empty part behind
+        part = content.open_part()
+        self._file.keep_in(folder)
+        self._place = RetryWhenFull(
+            content, self._settings.room_limit, self._wait_for_room, self._tell.waiting
         )
-        self._destination = Destination(
-            metainfo,
-            self.board,
-            self._place,
-            self._around.verifier,
-            self._pool,
-            results.on_piece_hashed,
-            self._crew.cancel,
-        )
+        threads = self._settings.hash_threads
+        held = check_part(part, self.metainfo, threads, self._tell.hashed, self._cancelled)
+        content.set_verified(held)
+        self.board = self._new_state(held)
+        self._destination = self._new_destination(self._place)
         self._check_cancelled()  # after the board is there: whoever cancels now stops this one
-        check_room(self._settings.folder, metainfo.name, self.size - max(self.board.verified, part.allocated))
+        check_room(folder, name, self.size - max(self.board.verified, part.allocated))
         self._tell.started(self.board.verified)
         self._fetching_since = self._fetched_at = time.monotonic()
         self._fetch()
         self._fetched_at = time.monotonic()
-        return self.reassemble_file(part)
+        return self.reassemble_file()
 
-    def reassemble_file(self, part: PartFile) -> Path:
-        """All pieces are verified and each is in its place already: make them safe, give them their name."""
+    def _adopt_existing(self) -> Path:
+        """The file is here already, and is this torrent's content; FileFault if it is another file."""
+        content, metainfo = self.content, self.metainfo
+        file = SharedFile.open(content.final_path)
+        try:
+            threads = self._settings.hash_threads
+            held = check_existing(file, metainfo, threads, self._tell.hashed, self._cancelled)
+            self._check_cancelled()
+            content.adopt(file)
+        finally:
+            file.close()
+        self.board = self._new_state(held)
+        finish_rename(content.final_path.with_name(metainfo.name + PART_SUFFIX), content.final_path)
+        self._file.keep_in(content.final_path.parent)
+        return content.final_path
+
+    def _new_state(self, held: Bitfield) -> DownloadState:
+        order = self._settings.piece_order() if self._settings.piece_order is not None else None
+        return DownloadState(self.metainfo.geometry, held, self._parts.own, order=order)
+
+    def _new_destination(self, place: RetryWhenFull) -> Destination:
+        results = PieceResults(
+            self.board, place, self._candidates, self._lock, self._piece_hashed, self._banned
+        )
+        return Destination(
+            self.metainfo,
+            self.board,
+            place,
+            self._parts.hash_pool,
+            self._pool,
+            results.on_piece_hashed,
+            self._crew.cancel,
+        )
+
+    def _piece_hashed(self, index: int, right: bool, sources: Iterable[Peer]) -> None:
+        """On the thread that hashed it: from now on peers may fetch it."""
+        if right:
+            self.content.mark_verified(index)
+        self._tell.piece(index, right, sources)
+
+    def reassemble_file(self) -> Path:
+        """Every piece is verified and in its place: sync the file to disk and give it its name."""
         self._state = State.FINISHING
         self._tell.progress(self.status())
-        return part.finish()
+        return self.content.finish()
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
@@ -285,7 +313,7 @@ class Download:
             chosen = self._crew.fill(self.board, now)
             if chosen:
                 self._tell.owners_found(self._known(), chosen)
-            self._offer_part()
+            self._announce_part()
             patience.saw(self.board.received, now)
             if self._crew.size:
                 self._state = State.FETCHING
@@ -346,7 +374,7 @@ class Download:
         assert self._destination is not None
         buffer = WriteBuffer(candidate.peer, self._destination)
         return SourceThread(
-            candidate, self.metainfo, self.board, buffer, self._around.transport, self._source_ended
+            candidate, self.metainfo, self.board, buffer, self._parts.transport, self._source_ended
         )
 
     def _source_ended(self, source: Source, why: SwarmError | None) -> None:

@@ -119,6 +119,11 @@ class DownloadReporter:
             )
         )
 
+    def sharing(self, torrent: Path) -> None:
+        """The file is complete, and peers may fetch it; ``torrent`` is what they need."""
+        metainfo = self._metainfo
+        self._emit(events.Sharing(self._name, self._info_hash, metainfo.size, str(torrent)))
+
     def not_offered(self, reason: str) -> None:
         """The file is complete, and is not served."""
         self._emit(events.SharingStopped(self._name, self._info_hash, reason))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -20,10 +21,11 @@ from node import events
 from node.chunk_udp import wire
 from node.chunk_udp.transport import UdpTransport
 from node.content.part_file import PartFile
-from node.content.shared_file import SharedFile
-from node.content.torrent_file import create_torrent
+from node.content.shared_file import OpenFiles, SharedFile
+from node.content.store import ContentStore
+from node.content.torrent_file import TorrentFile, create_torrent
 from node.settings import TransferSettings
-from node.sharing import Sharing
+from node.torrent import Torrent, TorrentTable
 
 SECRET = b"the secret that nobody shared\n" * 2000
 PUBLIC = random.Random(9).randbytes(60_000)
@@ -33,9 +35,10 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets only ad
 
 @dataclass
 class Served:
-    """A node's sharing at a real socket, and a stranger's socket with a token."""
+    """A node's torrents at a real socket, and a stranger's socket with a token."""
 
-    sharing: Sharing
+    torrents: TorrentTable
+    open_files: OpenFiles
     folder: Path
     sock: socket.socket
     events: list[events.Event]
@@ -46,7 +49,9 @@ class Served:
         """As ``send`` does."""
         torrent = self.folder / f"{path.name}.torrent"
         metainfo = create_torrent(path, torrent, "http://127.0.0.1:1/announce")
-        self.sharing.share(metainfo, SharedFile.open(path, metainfo.size), torrent)
+        content = ContentStore(metainfo, path.parent, self.open_files)
+        content.adopt(SharedFile.open(path, metainfo.size))
+        self.torrents.add(Torrent(content, TorrentFile.read(torrent), self.events.append))
         return metainfo
 
     def ask(self, message: wire.Message) -> wire.Message:
@@ -79,18 +84,19 @@ def served(tmp_path: Path) -> Iterator[Served]:
     listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listening.bind(("127.0.0.1", 0))
     told: list[events.Event] = []
-    sharing = Sharing(UdpTransport(TransferSettings(), listening), told.append)
-    sharing.start()
+    transport, torrents, open_files = UdpTransport(TransferSettings(), listening), TorrentTable(), OpenFiles()
+    transport.start(torrents, Mock())
     folder = tmp_path / "node1"
     folder.mkdir()
     (tmp_path / "secret.txt").write_bytes(SECRET)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(listening.getsockname())
         sock.settimeout(20)
-        made = Served(sharing, folder, sock, told)
+        made = Served(torrents, open_files, folder, sock, told)
         made.prove()
         yield made
-    sharing.stop()
+    transport.stop()
+    open_files.close()
 
 
 def shared_file(served: Served, name: str = "public.bin") -> tuple[Path, Metainfo]:
@@ -188,7 +194,7 @@ def test_another_file_put_in_place_of_a_shared_one_is_never_read(
     exchange(path, secret)
     got = served.read(metainfo.info_hash, 0, 5000)
     assert got in (PUBLIC[:5000], wire.Refusal.CHANGED)
-    served.sharing.check_files()
+    served.torrents.check_files()
     assert served.read(metainfo.info_hash, 0, 5000) is wire.Refusal.CHANGED
     assert [event.name for event in served.events][-1] == "sharing_stopped"
 
@@ -202,7 +208,7 @@ def test_a_file_that_becomes_a_link_while_it_is_being_hashed_is_not_shared(serve
     metainfo = create_torrent(path, served.folder / "t", "http://127.0.0.1:1/announce")
     by_symlink(path, served.folder.parent / "secret.txt")
     with pytest.raises(FileFault):
-        served.sharing.share(metainfo, file, served.folder / "t")
+        ContentStore(metainfo, path.parent, served.open_files).adopt(file)
     assert served.read(metainfo.info_hash, 0, 100) is wire.Refusal.NOT_SHARED
 
 
@@ -217,7 +223,7 @@ def test_the_user_may_share_a_link_and_then_it_is_the_file_behind_it_that_counts
     assert served.read(metainfo.info_hash, 0, 1000) == PUBLIC[:1000]
     link.unlink()
     link.symlink_to(served.folder.parent / "secret.txt")
-    served.sharing.check_files()
+    served.torrents.check_files()
     assert served.read(metainfo.info_hash, 0, 1000) is wire.Refusal.CHANGED
 
 

@@ -85,7 +85,7 @@ def test_a_file_that_vanished_is_noticed_and_what_is_read_is_still_right(shared:
     content = shared.path.read_bytes()
     shared.path.unlink()
     assert read(shared, 0, 100) == content[:100]
-    with pytest.raises(FileFault, match="no such file"):
+    with pytest.raises(FileFault, match="x.bin is gone: No such file"):
         shared.check_unchanged()
 
 

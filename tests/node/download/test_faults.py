@@ -6,19 +6,22 @@ import errno
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from common.bitfield import Bitfield
-from common.errors import DownloadFailed, FileFault
+from common.errors import DiskFull, DownloadFailed, FileFault
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
-from node.download import Download, Surroundings, coordinator, source
+from node.content.shared_file import OpenFiles
+from node.content.store import ContentStore
+from node.content.torrent_file import TorrentFile
+from node.download import Download, NodeParts, Swarm, checking, coordinator, source
 from node.download.known_peers import Candidate
 from node.download.state import DownloadState
 from node.peer import Peer
@@ -29,27 +32,37 @@ FAULT = "x.bin: stopped by a fault of this program (RuntimeError: a bug); the lo
 NOBODY = ("127.0.0.1", 9)
 
 
+TORRENT = encode_metainfo("x.bin", PIECE, PIECE, bytes(20), "")
+
+Make = Callable[..., Download]
+
+
 @pytest.fixture
 def metainfo() -> Metainfo:
-    return decode_metainfo(encode_metainfo("x.bin", PIECE, PIECE, bytes(20), ""))
+    return decode_metainfo(TORRENT)
 
 
 @pytest.fixture
-def verifier() -> Iterator[HashPool]:
-    verifier = HashPool(1)
-    yield verifier
-    verifier.close()
+def hash_pool() -> Iterator[HashPool]:
+    pool = HashPool(1)
+    yield pool
+    pool.close()
 
 
 @pytest.fixture
-def around(tmp_path: Path, verifier: HashPool) -> Callable[..., Surroundings]:
-    """``around(told, ...)``: a node that has no tracker and tells its events to a list."""
+def make(tmp_path: Path, hash_pool: HashPool) -> Make:
+    """``make(emit, ...)``: a download of a node without a tracker."""
     settings = NodeSettings(1, tmp_path, "http://127.0.0.1:9", search_limit=0.1)
     own = Peer("127.0.0.1", 1, node_id=1)
     transport = UdpTransport(TransferSettings())
-    return lambda told, **others: Surroundings(
-        settings, own, [], verifier, told.append, transport, lambda *_: None, **others
-    )
+
+    def do(emit: Callable[[Any], None], data: bytes = TORRENT, **parts: Any) -> Download:
+        file = TorrentFile(tmp_path / "x.bin.torrent", data)
+        content = ContentStore(file.info, tmp_path, OpenFiles())
+        shared = NodeParts(settings, own, hash_pool, transport, emit, **parts)
+        return Download(content, file, Swarm([]), shared)
+
+    return do
 
 
 @pytest.fixture
@@ -68,11 +81,11 @@ def failing(error: Exception) -> Any:
 
 
 def test_what_the_system_refuses_is_the_downloads_end_with_its_reason(
-    metainfo: Metainfo, around: Callable[..., Surroundings], monkeypatch: pytest.MonkeyPatch
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coordinator, "check_room", failing(OSError(errno.EIO, "the disk is on fire")))
     told: list[Any] = []
-    failed = Download(metainfo, around(told))
+    failed = make(told.append)
     failed.start()
     assert failed.done.wait(20)
     assert isinstance(failed.error, FileFault) and str(failed.error) == "x.bin: the disk is on fire"
@@ -80,41 +93,32 @@ def test_what_the_system_refuses_is_the_downloads_end_with_its_reason(
     assert failed.status().state == "failed"
 
 
-def test_who_reads_that_it_failed_may_begin_anew_at_once(
-    metainfo: Metainfo, around: Callable[..., Surroundings]
-) -> None:
-    """The part is closed by then, and was offered to nobody any more before it was."""
-    story: list[str] = []
+def test_who_reads_that_it_failed_may_begin_anew_at_once(make: Make) -> None:
+    """The part is closed by then, and none of its pieces is served."""
+    story: list[tuple[Any, ...]] = []
     done = threading.Event()
 
     def tell(event: Any) -> None:
         if event.name == "failed":
-            story.append(f"told, {failed.over}, {failed.status().state}")
+            story.append((failed.over, failed.status().state, failed.content.have.count))
             again.start()
 
-    def ended(failing: Download) -> None:
-        story.append(f"withdrawn, {failing.over}")
-
-    first = around([], part_ended=ended)
-    failed = Download(metainfo, replace(first, emit=tell))
-    again = Download(
-        metainfo, replace(first, emit=lambda event: done.set() if event.name == "failed" else None)
-    )
+    failed = make(tell)
+    again = make(lambda event: done.set() if event.name == "failed" else None)
     failed.start()
     assert failed.done.wait(20) and done.wait(20) and again.done.wait(20)
-    assert story[:2] == ["withdrawn, False", "told, True, failed"]
+    assert story == [(True, "failed", 0)]
     assert "no owner" in str(again.error)  # and not that its part is in use
 
 
 def test_a_fault_of_ours_is_no_success(
-    metainfo: Metainfo,
-    around: Callable[..., Surroundings],
+    make: Make,
     monkeypatch: pytest.MonkeyPatch,
     traces: list[str],
 ) -> None:
     monkeypatch.setattr(coordinator, "check_room", failing(RuntimeError("a bug")))
     told: list[Any] = []
-    failed = Download(metainfo, around(told))
+    failed = make(told.append)
     failed.start()
     assert failed.done.wait(20)
     assert str(failed.error) == FAULT
@@ -145,34 +149,47 @@ def test_an_owners_thread_that_dies_is_not_waited_for(metainfo: Metainfo, traces
     assert not traces
 
 
-def test_a_download_waits_for_its_turn(metainfo: Metainfo, around: Callable[..., Surroundings]) -> None:
+def test_a_download_waits_for_its_turn(make: Make) -> None:
     turns = threading.Semaphore(0)
     told: list[Any] = []
-    waiting = Download(metainfo, around(told, turns=turns))
+    waiting = make(told.append, slots=turns)
     waiting.start()
     assert not waiting.done.wait(0.3)
     assert waiting.status().state == "waiting" and not told
     turns.release()
     assert waiting.done.wait(20)  # it found no owner
     assert turns.acquire(timeout=20)  # and gave its turn back
-    late = Download(metainfo, around(told, turns=turns))
+    late = make(told.append, slots=turns)
     late.start()
     late.cancel()
     assert late.done.wait(20) and late.status().state == "cancelled"
 
 
-def test_a_complete_file_that_cannot_be_offered_is_complete(
-    tmp_path: Path, metainfo: Metainfo, around: Callable[..., Surroundings]
-) -> None:
+def test_a_complete_file_that_cannot_be_offered_is_complete(tmp_path: Path, make: Make) -> None:
     """Whoever waits for it may have moved it away at once."""
     content = b"hello"
-    pieces = hashlib.sha1(content).digest()
     (tmp_path / "x.bin").write_bytes(content)
-    whole = decode_metainfo(encode_metainfo("x.bin", len(content), PIECE, pieces, ""))
     told: list[Any] = []
-    gone = replace(around(told), in_place=failing(FileFault("x.bin: no such file")))
-    complete = Download(whole, gone)
+
+    def emit(event: Any) -> None:
+        told.append(event)
+        if event.name == "completed":
+            (tmp_path / "x.bin").rename(tmp_path / "taken")
+
+    complete = make(emit, encode_metainfo("x.bin", 5, PIECE, hashlib.sha1(content).digest(), ""))
     complete.start()
     assert complete.done.wait(20)
     assert complete.error is None and complete.status().state == "completed"
     assert [event.name for event in told] == ["hashing", "completed", "sharing_stopped"]
+
+
+def test_a_file_system_that_does_not_know_its_size_is_no_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cloud drives report 0 of 0 bytes."""
+    usage = SimpleNamespace(total=0, used=0, free=0)
+    monkeypatch.setattr(checking.shutil, "disk_usage", lambda folder: usage)
+    checking.check_room(tmp_path, "x", 1 << 40)
+    usage.total = 1 << 40
+    with pytest.raises(DiskFull, match="0 are free"):
+        checking.check_room(tmp_path, "x", 1)

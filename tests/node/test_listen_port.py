@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import LocalFault
-from node.listening import USUAL_PORTS, listening_socket, usual_port
+from node.listen_port import PREFERRED_PORTS, listening_socket, preferred_port
 from node.node import Node
 from node.settings import NodeSettings
 
@@ -71,19 +71,19 @@ def a_node_with_a_free_port() -> int:
     """A node number whose usual port nobody has now."""
     for node_id in range(2_000_000, 2_001_000):
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.bind((LOCALHOST, usual_port(node_id)))
+            sock.bind((LOCALHOST, preferred_port(node_id)))
             return node_id
     raise AssertionError("no free port")
 
 
-def test_a_node_comes_back_at_its_usual_port() -> None:
+def test_a_node_comes_back_at_its_preferred_port() -> None:
     node_id = a_node_with_a_free_port()
     for _ in range(2):
         with listening_socket(node_id, LOCALHOST, ALL, BUFFER) as sock:
-            assert sock.getsockname() == (LOCALHOST, usual_port(node_id))
+            assert sock.getsockname() == (LOCALHOST, preferred_port(node_id))
 
 
-def test_a_usual_port_that_is_taken_is_left_to_who_has_it() -> None:
+def test_a_preferred_port_that_is_taken_is_left_to_who_has_it() -> None:
     node_id = a_node_with_a_free_port()
     with (
         listening_socket(node_id, LOCALHOST, ALL, BUFFER) as first,
@@ -93,11 +93,13 @@ def test_a_usual_port_that_is_taken_is_left_to_who_has_it() -> None:
         assert second.getsockname()[1] >= ALL[0]
 
 
-def test_usual_ports_outside_of_the_range_are_not_taken() -> None:
+def test_preferred_ports_outside_of_the_range_are_not_taken() -> None:
     with listening_socket(1, LOCALHOST, (40_000, 65_535), BUFFER) as sock:
         assert sock.getsockname()[1] >= 40_000
 
 
-def test_usual_ports_are_ports_below_those_that_systems_pick() -> None:
-    assert {usual_port(node_id) for node_id in range(3000)} == set(range(USUAL_PORTS[0], USUAL_PORTS[1] + 1))
-    assert usual_port(2**31 - 1) in range(USUAL_PORTS[0], USUAL_PORTS[1] + 1)
+def test_preferred_ports_are_ports_below_those_that_systems_pick() -> None:
+    assert {preferred_port(node_id) for node_id in range(3000)} == set(
+        range(PREFERRED_PORTS[0], PREFERRED_PORTS[1] + 1)
+    )
+    assert preferred_port(2**31 - 1) in range(PREFERRED_PORTS[0], PREFERRED_PORTS[1] + 1)

@@ -1,0 +1,66 @@
+"""What a download needs of the world: its swarm, and the parts that all downloads of a node share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from common.messages import OwnedFile
+from common.metainfo import Metainfo
+from node import events
+from node.content.hashing import HashPool
+from node.discovery.base import Announcer, Credit, PeerSource
+from node.peer import Peer
+from node.settings import NodeSettings
+from node.transport import Transport
+
+MAX_DOWNLOADS = 16  # of a node at a time: each has an open file and a socket for each source
+
+
+@dataclass(frozen=True)
+class Swarm:
+    """The trackers of one torrent: where its peers are found, and who is told about this node."""
+
+    sources: Sequence[PeerSource]
+    announcers: Sequence[Announcer] = ()
+
+    def announce(self, file: OwnedFile) -> None:
+        """This node serves the file, wholly or in part."""
+        for announcer in self.announcers:
+            announcer.announce(file)
+
+    def withdraw(self, file: OwnedFile) -> None:
+        """This node does not serve the file any more."""
+        for announcer in self.announcers:
+            announcer.withdraw(file)
+
+    def credit(self, info: Metainfo, amounts: Iterable[tuple[int, int]]) -> None:
+        """Tell one tracker which nodes delivered how many verified bytes: ``(node_id, bytes)``."""
+        announcer = next((each for each in self.announcers if each.answers), None)
+        announcer = announcer or next(iter(self.announcers), None)
+        if announcer is not None:
+            for node_id, amount in amounts:
+                announcer.credit(Credit(info.name, info.info_hash_hex, node_id, amount))
+
+    def flush(self, timeout: float) -> None:
+        """Wait until the trackers were told, at most ``timeout`` seconds for each."""
+        for announcer in self.announcers:
+            announcer.flush(timeout)
+
+
+@dataclass(frozen=True)
+class NodeParts:
+    """The parts of a node that all its downloads share."""
+
+    settings: NodeSettings
+    own: Peer  # this node, as peers reach it
+    hash_pool: HashPool
+    transport: Transport
+    emit: events.EventSink
+    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_DOWNLOADS))
+
+
+def owned_file(info: Metainfo, complete: bool) -> OwnedFile:
+    """A torrent as OWN announces it."""
+    return OwnedFile(info.name, info.info_hash_hex, info.size, complete)

@@ -1,0 +1,201 @@
+"""``Torrent``: everything a node has and does of one info hash. The table of them is what a node serves.
+
+A torrent is fetched, served, or both: its content and the set of verified pieces are the same object all the
+time, so peers are served while a download goes on, and do not notice when it is complete.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+
+from common.bitfield import Bitfield
+from common.errors import FileFault, TransientFileFault
+from common.messages import OwnedFile
+from common.metainfo import Metainfo
+from node import events
+from node.content.store import ContentStore
+from node.content.torrent_file import TorrentFile
+from node.discovery.tracker_url import classroom_urls
+from node.download import Download, NodeParts
+from node.download.swarm import Swarm, owned_file
+
+
+class TorrentState(enum.Enum):
+    """What a node does with a torrent."""
+
+    CHECKING = "checking"  # hashing the bytes that are here already
+    DOWNLOADING = "downloading"
+    SEEDING = "seeding"
+    PAUSED = "paused"  # nothing is fetched, and nothing is served
+    FAILED = "failed"  # the download ended without its file, or the file is not what it was
+
+
+class Torrent:
+    """One torrent on this node. Implements ServedTorrent. Methods may be called from any thread."""
+
+    def __init__(self, content: ContentStore, file: TorrentFile, emit: events.EventSink) -> None:
+        self.info: Metainfo = content.info
+        self.content = content
+        self.file = file
+        self.download: Download | None = None  # the last one
+        self._emit = emit
+        self._lock = threading.Lock()  # guards _fault against being set twice
+        self._fault = ""  # why the finished file is not served any more
+
+    @property
+    def state(self) -> TorrentState:
+        """What happens with the torrent at present."""
+        if self._fault:
+            return TorrentState.FAILED
+        if self.content.is_finished:
+            return TorrentState.SEEDING
+        if self.download is None:
+            return TorrentState.PAUSED
+        if self.download.over:
+            return TorrentState.FAILED
+        return TorrentState.CHECKING if self.download.is_checking else TorrentState.DOWNLOADING
+
+    # ---- ServedTorrent
+
+    @property
+    def have(self) -> Bitfield:
+        """The verified pieces. A snapshot: replaced when a piece is verified, never changed."""
+        return self.content.have
+
+    @property
+    def is_served(self) -> bool:
+        """False once the finished file is not what was hashed."""
+        return not self._fault
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` with verified bytes. FileFault if the file changed: it is not served any more.
+
+        TransientFileFault if the bytes cannot be read now. A fault of an unfinished file ends its download,
+        which then withdraws it.
+        """
+        try:
+            self.content.read_into(offset, buffer)
+        except TransientFileFault:
+            raise
+        except FileFault as fault:
+            if not self.content.is_finished:
+                raise TransientFileFault(str(fault)) from None
+            self.stop_serving(str(fault))
+            raise
+
+    # ---- for the node
+
+    @property
+    def is_downloading(self) -> bool:
+        """True until the last download has let go of the content."""
+        return self.download is not None and not self.download.over
+
+    @property
+    def has_pieces(self) -> bool:
+        """True if peers can fetch something, or could until the file changed."""
+        return self.content.is_finished or self.content.have.count > 0
+
+    def fetch(self, swarm: Swarm, parts: NodeParts) -> Download:
+        """Begin to download the content, in the background. Peers are served its verified pieces."""
+        self._fault = ""
+        self.download = Download(self.content, self.file, swarm, parts)
+        self.download.start()
+        return self.download
+
+    def stop(self) -> bool:
+        """End the download, or stop serving the file, as the user asked. False if there is neither."""
+        if self.download is not None and not self.download.over and not self.content.is_finished:
+            self.download.cancel()
+            return True
+        if self.content.is_finished and self.is_served:
+            self.stop_serving("you stopped it")
+            return True
+        return False
+
+    def check_file(self) -> None:
+        """Stop serving the finished file if it changed or is gone."""
+        if self.content.is_finished and self.is_served:
+            try:
+                self.content.check_unchanged()
+            except FileFault as fault:
+                self.stop_serving(str(fault))
+
+    def stop_serving(self, reason: str) -> None:
+        """Serve nothing of this torrent any more, and tell the user once."""
+        with self._lock:
+            if self._fault:
+                return
+            self._fault = reason
+        self._emit(events.SharingStopped(self.info.name, self.info.info_hash_hex, reason))
+
+    def owned(self) -> OwnedFile:
+        """The torrent as OWN announces it."""
+        return owned_file(self.info, self.content.is_finished)
+
+    def row(self, uploaded: int) -> events.FileStatus:
+        """A row of ``-files``. ``uploaded``: bytes sent to peers."""
+        return events.FileStatus(
+            filename=self.info.name,
+            info_hash=self.info.info_hash_hex,
+            size=self.info.size,
+            complete=self.content.is_finished,
+            path=str(self.content.path),
+            uploaded=uploaded,
+            state=f"stopped: {self._fault}" if self._fault else "sharing",
+        )
+
+
+class TorrentTable(Mapping[bytes, Torrent]):
+    """A node's torrents by info hash. As a mapping it has only those with verified pieces."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards _torrents while it is walked
+        self._torrents: dict[bytes, Torrent] = {}
+
+    def __getitem__(self, info_hash: bytes) -> Torrent:
+        torrent = self._torrents[info_hash]
+        if not torrent.has_pieces:
+            raise KeyError(info_hash)
+        return torrent
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (torrent.info.info_hash for torrent in self.all() if torrent.has_pieces)
+
+    def __len__(self) -> int:
+        return sum(torrent.has_pieces for torrent in self.all())
+
+    def all(self) -> list[Torrent]:
+        """Every torrent, the latest last."""
+        with self._lock:
+            return list(self._torrents.values())
+
+    def find(self, info_hash: bytes) -> Torrent | None:
+        """The torrent of this info hash, with or without verified pieces."""
+        return self._torrents.get(info_hash)
+
+    def add(self, torrent: Torrent) -> None:
+        """Add ``torrent`` as the latest. It takes the place of one with the same info hash."""
+        with self._lock:
+            self._torrents.pop(torrent.info.info_hash, None)
+            self._torrents[torrent.info.info_hash] = torrent
+
+    def check_files(self) -> None:
+        """Stop serving the files that changed or are gone."""
+        for torrent in self.all():
+            torrent.check_file()
+
+    def is_sharing(self) -> bool:
+        """True if peers can fetch anything here."""
+        return any(torrent.is_served and torrent.has_pieces for torrent in self.all())
+
+    def owned_files(self, urls: Sequence[str]) -> list[OwnedFile]:
+        """The files that the tracker at ``urls`` should know; private ones only if they name it (BEP 27)."""
+        return [
+            torrent.owned()
+            for torrent in self.all()
+            if torrent.is_served
+            and torrent.has_pieces
+            and not (torrent.info.private and set(urls).isdisjoint(classroom_urls(torrent.info.trackers)))
+        ]
