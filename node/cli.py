@@ -265,7 +265,7 @@ def ignored_events(given: Options, at_prompt: bool) -> tuple[type[Event], ...]:
         return ()
     ignored: list[type[Event]] = []
     if given.command is not None:
-        ignored.append(events.Failed)
+        ignored += [events.Failed, events.FilesNotShared]
         if given.command.verb == "download":
             ignored.append(events.Sharing)
     if not given.verbose:

@@ -17,6 +17,9 @@ SHOWN = (
     events.TrackerMoved,
     events.Sharing,
     events.SharingStopped,
+    events.FilesNotShared,
+    events.AddressLost,
+    events.AddressRestored,
     events.DownloadStarted,
     events.OwnerLost,
     events.Waiting,
@@ -29,6 +32,7 @@ WARNINGS = (
     events.TrackerLost,
     events.TrackerMoved,
     events.SharingStopped,
+    events.AddressLost,
     events.OwnerLost,
     events.Waiting,
     events.PieceFailed,
@@ -105,6 +109,14 @@ def _of_the_node(event: Event) -> str:
             return f"{what} {event.filename} ({units.size(event.size)}); others need {event.torrent}"
         case events.SharingStopped():
             return f"no longer sharing {event.filename}: {event.reason}"
+        case events.FilesNotShared():
+            more = event.count - len(event.filenames)
+            names = ", ".join(event.filenames) + (f" and {more} more" if more else "")
+            return f"not shared, in {event.folder}: {names}; share with: send FILE"
+        case events.AddressLost():
+            return f"{event.host} is not this machine's address any more: no node can reach this one"
+        case events.AddressRestored():
+            return f"{event.host} is this machine's address again: other nodes can reach this one"
     return ""
 
 

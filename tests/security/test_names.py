@@ -84,6 +84,7 @@ def all_events() -> list[events.Event]:
         "float | None": None,
         "bool": True,
         "tuple[int, ...]": (1, 2),
+        "tuple[str, ...]": (EVIL, EVIL),
         "tuple[int | None, ...]": (1, None),
         "tuple[str, int]": ("127.0.0.1", 4000),
         "tuple[SourceProgress, ...]": (SOURCE,),

@@ -43,6 +43,16 @@ SENTENCES: list[tuple[Event, str]] = [
         "sharing the verified pieces of a (2.0 kB); others need n/a.torrent",
     ),
     (events.SharingStopped("a", HASH, "it changed"), "no longer sharing a: it changed"),
+    (events.FilesNotShared("n", ("a", "b"), 2), "not shared, in n: a, b; share with: send FILE"),
+    (events.FilesNotShared("n", ("a",), 3), "not shared, in n: a and 2 more; share with: send FILE"),
+    (
+        events.AddressLost("10.0.0.1"),
+        "10.0.0.1 is not this machine's address any more: no node can reach this one",
+    ),
+    (
+        events.AddressRestored("10.0.0.1"),
+        "10.0.0.1 is this machine's address again: other nodes can reach this one",
+    ),
     (events.DownloadStarted("a", HASH, 2000, 0, 16), "downloading a (2.0 kB)"),
     (events.DownloadStarted("a", HASH, 2000, 999, 16), "downloading a (2.0 kB); 999 B are here already"),
     (events.OwnersFound("a", HASH, (2, 3), (2,)), "a: owners 2, 3; asking 2"),
