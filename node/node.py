@@ -219,11 +219,6 @@ class Node:
         path = self._find(filename)
         if self._trackers.secrets.holds(path):
             raise FileFault(f"{sanitize(path)} holds a node's secrets; it is not shared")
-        if path.name.lower().endswith(TORRENT_SUFFIX):
-            raise CommandError(
-                f"{sanitize(path.name)} is a torrent: download it (-setMode download), "
-                "or send the file that it was made of"
-            )
         torrent = self._create(path)
         self._torrents.add(torrent)
         self._emit(

@@ -46,11 +46,11 @@ def test_a_torrent_in_the_folder_is_never_lost(swarm: Any) -> None:
     assert swarm.share_also(node, elsewhere).name == "slides.pdf.2.torrent"
 
 
-def test_a_torrent_is_not_shared_as_a_file(swarm: Any) -> None:
+def test_a_torrent_is_not_shared_as_a_file_by_mistake(swarm: Any) -> None:
     path = swarm.file("x.bin", 100)
     owner, torrent = swarm.share(path)
     owner.type(f"torrent -setMode send '{torrent}'")
-    assert "x.bin.torrent is a torrent: download it" in owner.wait_for("error")["error"]
+    assert "x.bin.torrent is a torrent: did you mean" in owner.wait_for("error")["error"]
     assert not (owner.folder / "x.bin.torrent.torrent").exists()
 
 

@@ -154,10 +154,15 @@ def test_events_that_would_not_be_shown_are_not_queued(monkeypatch: pytest.Monke
     assert ignored("") == ignored("", True) == moving
     assert ignored("--verbose") == set()
     assert ignored("--progress") == {events.Piece}
-    assert ignored("-setMode download x") == moving | {events.Failed, events.Sharing}
-    assert ignored("-setMode send x") == moving | {events.Failed}
+    assert ignored("-setMode download x") == moving | {events.Failed, events.FilesNotShared, events.Sharing}
+    assert ignored("-setMode send x") == moving | {events.Failed, events.FilesNotShared}
     monkeypatch.setattr(sys, "stdout", FakeTerminal())
-    assert ignored("-setMode download x") == {events.Piece, events.Failed, events.Sharing}
+    assert ignored("-setMode download x") == {
+        events.Piece,
+        events.Failed,
+        events.FilesNotShared,
+        events.Sharing,
+    }
 
 
 @pytest.mark.parametrize(
