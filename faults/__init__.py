@@ -1,9 +1,9 @@
-"""A bad network to order: seeded loss, in bursts too, duplication, reordering, corruption, delay, outages,
-rates that change, and a queue.
+"""Simulated network faults: loss (also in bursts), duplication, reordering, corruption, delay, outages,
+changing rates, and a queue. All of them are drawn from a seed.
 
-    link   what happens to each datagram on one direction of a path (pure: time is an argument)
-    rates  how long bytes take to pass at a rate that changes (pure)
+    link   the fate of each datagram on one direction of a path (pure: time is an argument)
+    rates  the time that bytes take at a changing rate (pure)
     relay  such a path between real UDP sockets
 
-It knows nothing of any protocol, needs no root and works on any system.
+The package knows no protocol, needs no root and works on any system.
 """

@@ -1,7 +1,7 @@
-"""One direction of a bad path, without a socket or a clock: a datagram in, when what comes out.
+"""One direction of a path with faults. Pure: no socket, no clock.
 
 The same seed and the same datagrams at the same times give the same trace. Every datagram draws the same
-number of random numbers, so that raising one fault's probability leaves the fate of others as it was.
+number of random numbers. So a higher probability of one fault does not change the fate of other datagrams.
 
     datagram ─▶ queue and rate ─▶ outage? ─▶ loss, bursts ─▶ corruption ─▶ delay, jitter, reordering, twice
 """
@@ -19,24 +19,25 @@ Damage = Callable[[bytes, float, float], bytes]  # datagram, where in it, how; b
 
 @dataclass(frozen=True)
 class LinkFaults:
-    """What a link does to datagrams; nothing at all unless told.
+    """What a link does to datagrams. The default is a link without faults.
 
-    Bursts are Gilbert and Elliott's: a datagram finds the link good or bad, and while it is bad loses its
-    life with ``burst_loss`` instead of ``loss``. ``1 / burst_end`` datagrams see one burst, on average.
+    Bursts follow the model of Gilbert and Elliott: the link is good or bad, and while it is bad a datagram is
+    lost with probability ``burst_loss`` instead of ``loss``. A burst lasts ``1 / burst_end`` datagrams on
+    average.
     """
 
-    loss: float = 0.0  # probability of vanishing
+    loss: float = 0.0  # probability
     duplicate: float = 0.0  # probability of arriving twice
-    reorder: float = 0.0  # probability of being held back for ``reorder_by``, so that later ones overtake it
+    reorder: float = 0.0  # probability of a delay by ``reorder_by``, in which later datagrams overtake
     reorder_by: float = 0.01  # seconds
-    corrupt: float = 0.0  # probability of one byte arriving changed, or of the end missing
-    delay: float = 0.0  # seconds that everything takes
-    jitter: float = 0.0  # seconds more that a datagram takes, at most (evenly spread; this reorders, too)
+    corrupt: float = 0.0  # probability of one changed byte, or of a missing end
+    delay: float = 0.0  # seconds, for every datagram
+    jitter: float = 0.0  # max seconds of additional delay (uniform; this also reorders)
     rate: float | None = None  # bytes a second; None: no limit
-    queue: int = 64 * 1024  # bytes that may wait for a limited rate; what finds no room is dropped
+    queue: int = 64 * 1024  # bytes that may wait for a limited rate; further datagrams are dropped
     burst_begin: float = 0.0  # probability that a burst begins with a datagram
     burst_end: float = 1.0  # probability that a burst is over with the next datagram
-    burst_loss: float = 1.0  # probability of vanishing in a burst
+    burst_loss: float = 1.0  # probability of loss in a burst
     outage: float = 0.0  # seconds without a link at the end of every ``outage_every``
     outage_every: float = 0.0  # seconds
     rates: tuple[tuple[float, float], ...] = ()  # (seconds since the link's begin, bytes a second from then)
@@ -59,11 +60,11 @@ class LinkFaults:
 
 @dataclass
 class LinkCounters:
-    """What happened so far, in datagrams."""
+    """Counts of datagrams."""
 
     sent: int = 0
     lost: int = 0  # by chance
-    overflowed: int = 0  # for want of room in the queue
+    overflowed: int = 0  # the queue was full
     cut_off: int = 0  # by an outage
     corrupted: int = 0
     duplicated: int = 0
@@ -77,15 +78,15 @@ def damaged(datagram: bytes, where: float, how: float) -> bytes:
     at = int(where * len(datagram))
     if how < 0.25:
         return datagram[:at]
-    flips = 1 + int((how - 0.25) / 0.75 * 255)  # 1..255: never what it was
+    flips = 1 + int((how - 0.25) / 0.75 * 255)  # 1..255: never unchanged
     return datagram[:at] + bytes([datagram[at] ^ flips]) + datagram[at + 1 :]
 
 
 class Link:
-    """One direction of a path with ``faults``; ``seed`` decides all that is left to chance.
+    """One direction of a path with ``faults``, drawn from ``seed``.
 
-    Schedules (outages, rates) count from ``begins``, in seconds of the clock that ``send`` is told; from the
-    first datagram if it is None. ``damage`` says what corruption does to a datagram.
+    Schedules (outages, rates) count from ``begins``, in seconds of the clock of ``send``, or from the first
+    datagram if it is None. ``damage`` corrupts a datagram.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Link:
             self._begin(begins)
 
     def send(self, datagram: bytes, now: float) -> list[tuple[float, bytes]]:
-        """What arrives of ``datagram``, sent at ``now`` (seconds): (when, bytes), none, one or two times."""
+        """The arrivals of ``datagram``, sent at ``now`` (seconds): up to two pairs (when, bytes)."""
         faults, counters = self.faults, self.counters
         lost, doubled, held, damage, *luck, burst = [self._random.random() for _ in range(9)]
         if self._begins is None:
@@ -142,7 +143,7 @@ class Link:
         return (time - (self._begins or 0.0)) % faults.outage_every >= faults.outage_every - faults.outage
 
     def _loss(self, burst: float) -> float:
-        """The probability of loss for this datagram: bursts begin and end with one."""
+        """The probability of loss for this datagram, with which a burst may begin or end."""
         faults = self.faults
         if not faults.burst_begin:
             return faults.loss
@@ -150,7 +151,7 @@ class Link:
         return faults.burst_loss if self._in_burst else faults.loss
 
     def _through_queue(self, size: int, now: float) -> float | None:
-        """When ``size`` bytes have left a limited link; None if its queue has no room for them."""
+        """When ``size`` bytes have passed a limited link; None if its queue is full."""
         rates = self._rates
         if rates is None:
             return now

@@ -1,4 +1,4 @@
-"""A rate that changes at stated times, and how long bytes take to pass at it. Pure.
+"""A rate that changes at given times, and the time that bytes take at it. Pure.
 
 Times are seconds on the caller's clock, rates bytes a second.
 """
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 
 class Rates:
-    """``first`` from the beginning of time; from each (time, rate) of ``changes``, ascending, that rate."""
+    """``first`` until the first change; each (time, rate) of ``changes``, ascending, from its time on."""
 
     def __init__(self, first: float, changes: Sequence[tuple[float, float]] = ()) -> None:
         self._times = [float("-inf"), *(time for time, _ in changes)]
         self._rates = [first, *(rate for _, rate in changes)]
 
     def passed_at(self, begins: float, size: float) -> float:
-        """When ``size`` bytes have passed whose first one begins at ``begins``."""
+        """When ``size`` bytes have passed that begin at ``begins``."""
         step = bisect_right(self._times, begins) - 1
         while step + 1 < len(self._times):
             room = (self._times[step + 1] - begins) * self._rates[step]

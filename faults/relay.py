@@ -1,9 +1,9 @@
-"""A bad path between real sockets: send to the relay as if it were the target, and it passes on, badly.
+"""A path with faults between real sockets: the relay forwards datagrams to the target and back.
 
-    client ──▶ relay.addr ──there──▶ target        one socket towards the target for each client,
-    client ◀── relay.addr ◀──back─── target        so that the target can tell them apart
+    client ──▶ relay.addr ──there──▶ target        each client has a socket towards the target,
+    client ◀── relay.addr ◀──back─── target        which therefore sees different addresses
 
-One thread does it all. Real time, so a seed repeats what happens to each datagram, but not their order.
+One thread does it all, in real time. So a seed repeats the fate of each datagram, but not their order.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from faults.link import Link, LinkFaults
 
 Address = tuple[str, int]
 
-MAX_CLIENTS = 64  # further ones are not served
-MAX_HELD = 10_000  # datagrams under way in the relay; further ones are dropped
-STOP_CHECK = 0.1  # seconds after which the thread looks whether it shall end
+MAX_CLIENTS = 64  # further clients are not served
+MAX_HELD = 10_000  # datagrams under way in the relay; further datagrams are dropped
+STOP_CHECK = 0.1  # seconds after which the thread looks whether it should end
 BUFFER = 65_535  # bytes; no datagram is larger
-SOCKET_BUFFER = 4 << 20  # bytes to ask for, so that the faults are those asked for and no others
+SOCKET_BUFFER = 4 << 20  # bytes to ask for: the only faults should be those of the links
 
 
 class FaultyRelay:
-    """Relays between whoever sends to ``addr`` and ``target``; a context manager that runs its thread."""
+    """Relays between clients, which send to ``addr``, and ``target``. A context manager with a thread."""
 
     def __init__(
         self, target: Address, there: LinkFaults, back: LinkFaults, seed: int, host: str = "127.0.0.1"
@@ -46,7 +46,7 @@ class FaultyRelay:
 
     @property
     def addr(self) -> Address:
-        """Where clients send to."""
+        """The address that clients send to."""
         host, port = self._front.getsockname()[:2]
         return host, port
 
@@ -67,7 +67,7 @@ class FaultyRelay:
             wait = self._held[0][0] - time.monotonic() if self._held else STOP_CHECK
             for key, _ in self._selector.select(max(0.0, min(wait, STOP_CHECK))):
                 assert isinstance(key.fileobj, socket.socket)
-                with contextlib.suppress(OSError):  # nothing there after all, or an ICMP error: a bad path
+                with contextlib.suppress(OSError):  # nothing to read, or an ICMP error
                     self._receive(key.fileobj, key.data)
 
     def _receive(self, sock: socket.socket, client: Address | None) -> None:

@@ -1,4 +1,4 @@
-"""``python -m fuzz``: so many inputs for all targets, a line for each; exit code 1 if anything escaped."""
+"""``python -m fuzz``: run all targets, print a line for each; exit code 1 if anything escaped."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def number(text: str) -> int:
 
 
 def rounds(inputs: int) -> Iterator[int]:
-    """``inputs`` in rounds, each with a seed of its own: what is found in one is mutated in the next."""
+    """Split ``inputs`` into rounds with seeds of their own: each mutates the finds of the rounds before."""
     for start in range(0, inputs, ROUND):
         yield min(ROUND, inputs - start)
 
 
 def fuzz(names: list[str], inputs: int, seed: int, keeping: bool, out: Path) -> int:
-    """Run all, say what came of it, write escapes to ``out``; how many escaped."""
+    """Run all targets, print results, write escapes to ``out``. Returns the number of escapes."""
     total = escaped = 0
     seconds = 0.0
     for target, share in shares(names, inputs):

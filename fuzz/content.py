@@ -1,4 +1,4 @@
-"""What lies on disk, what keeps books of bytes: a ``.part`` that anybody may have written, ranges."""
+"""Files that other programs may have changed, and sets of ranges: a ``.part``, ``RangeSet``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HASHES = b"".join(hashlib.sha1(CONTENT[at : at + PIECE]).digest() for at in ran
 METAINFO = decode_metainfo(
     encode_metainfo("x", len(CONTENT), PIECE, _HASHES, "http://127.0.0.1:1/announce", "")
 )
-REPLAY_WINDOW = 200  # the ranges of the model end here
+MODEL_END = 200  # the ranges of the model end here
 
 
 class _Folder:
@@ -41,7 +41,7 @@ _folder: list[_Folder] = []
 
 
 def run_part(data: bytes) -> str:
-    """Going on with a ``.part``: what is right is found, what is not is not believed."""
+    """Continuing a ``.part``: right pieces are found, wrong pieces are not accepted."""
     if not _folder:
         _folder.append(_Folder())
     path = _folder[0].part
@@ -61,7 +61,7 @@ def run_part(data: bytes) -> str:
 
 
 def _write_part(path: Path, script: Script) -> None:
-    """Some of the content, some of it wrong, too long, too short; or a folder, a link, a pipe."""
+    """Write parts of the content, wrong, too long or too short; or a folder, a link, a pipe."""
     kind = script.byte()
     if kind >= 250:
         _write_another_kind(path, kind)
@@ -94,11 +94,11 @@ def _remove(path: Path) -> None:
 
 
 def run_ranges(data: bytes) -> str:
-    """``RangeSet`` beside a plain set of numbers: the same after every operation."""
+    """``RangeSet`` against a plain set of numbers: equal after every operation."""
     script, ranges, model, seen = Script(data), RangeSet(), set[int](), set[str]()
     while not script.ended:
         what = script.pick(6)
-        start, end = sorted((script.pick(REPLAY_WINDOW), script.pick(REPLAY_WINDOW)))
+        start, end = sorted((script.pick(MODEL_END), script.pick(MODEL_END)))
         numbers = set(range(start, end))
         if what == 0:
             ranges.add(start, end)

@@ -19,7 +19,7 @@ SIZE = 1 << 20  # bytes of the content that a fetcher wants
 
 
 class FetchingRun:
-    """A connection and the books of its bytes: each arrives at most once, none is forgotten."""
+    """A connection, and a record of its bytes: each arrives at most once, and none is forgotten."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -28,7 +28,7 @@ class FetchingRun:
         name = sorted(CONTROLLERS)[script.pick(len(CONTROLLERS))]
         terms = ConnectionConfig(HASH, 1, self.segment, 1 << 18, 2.0, bool(script.byte() & 1))
         self.connection = FetchConnection(terms, make_controller(name, self.segment), self.now)
-        self.asked = RangeSet()  # handed out, and neither arrived nor come back
+        self.asked = RangeSet()  # requested, and neither arrived nor returned
         self.next = 0
         self.seen: set[str] = set()
         self.sequences = [FIRST_ASK]
@@ -49,7 +49,7 @@ class FetchingRun:
         )
 
     def run(self) -> str:
-        """Until the script or the connection ends; then the books must balance."""
+        """Run until the script or the connection ends. Then the record must balance."""
         try:
             for _ in range(MAX_OPERATIONS):
                 if self.script.ended:
@@ -67,7 +67,7 @@ class FetchingRun:
         return " ".join(sorted(self.seen))
 
     def look(self) -> None:
-        """Whatever has happened: numbers are numbers, and what is sent is well-formed."""
+        """After any operation: numbers are finite, and sent datagrams are well-formed."""
         connection = self.connection
         self.seen.add(connection.state.value)
         for datagram in connection.datagrams_to_send():
@@ -82,7 +82,7 @@ class FetchingRun:
         assert 0 < connection.request_size <= wire.MAX_REQUEST
 
     def take(self, datagram: bytes) -> None:
-        """Give it to the connection, and book what it says."""
+        """Give it to the connection, and record the events."""
         for fact in self.connection.datagram_received(datagram, self.now):
             self.seen.add(type(fact).__name__)
             spans: Sequence[tuple[int, int]] = ()
@@ -101,7 +101,7 @@ class FetchingRun:
             self.next += size
 
     def lost(self) -> None:
-        """As the fetcher's loop does: what was lost is asked for again."""
+        """As the fetcher's loop does: request lost ranges again."""
         if self.connection.room() and (span := self.connection.take_lost(self.connection.request_size)):
             self.connection.request(*span, self.now)
 

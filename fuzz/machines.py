@@ -42,7 +42,7 @@ _TORRENTS = {HASH: _torrent(), bytes(20): _torrent(held=False), b"\xff" * 20: _t
 
 
 def run_answers(data: bytes) -> str:
-    """``Responder``: never raises, and to whom it does not know it says less than it heard."""
+    """``Responder``: never raises, and sends an unvalidated address less than it received."""
     script = Script(data)
     mint = AddressValidator(b"secret")
     answerer = Responder(mint, _TORRENTS)
@@ -54,7 +54,7 @@ def run_answers(data: bytes) -> str:
         addr = ("127.0.0.1", 1 + choice % 2)
         now += (choice >> 6) * 11
         datagram = script.take(length)
-        if choice & 0x10:  # with the token that this address was given now
+        if choice & 0x10:  # with a valid token of this address
             datagram = datagram[:52] + mint.make(addr, now) + datagram[68:]
         if choice & 0x20:
             datagram = resealed(datagram)
@@ -66,7 +66,7 @@ def run_answers(data: bytes) -> str:
             assert request.length <= wire.MAX_SEGMENTS_PER_REQUEST * request.segment_size
             assert mint.accepts(request.token, addr, now)
         elif answer is not None and not mint.accepts(datagram[52:68], addr, now):
-            assert len(wire.encode(answer)) < len(datagram), "says more than it heard"
+            assert len(wire.encode(answer)) < len(datagram), "sends more than it received"
     return " ".join(sorted(seen))
 
 
@@ -100,7 +100,7 @@ def run_tracker(data: bytes) -> str:
             seen.add(f"expired {min(len(gone), 2)}")
         try:
             fields = decode_object(line)
-            secret = fields.get("filename")  # any text will do
+            secret = fields.get("filename")  # any text
             by = Credentials(secret if len(line) % 2 and isinstance(secret, str) else None)
             kind, handle = handlers[Mode.from_json(fields.get("mode"))]
             answer = handle(kind.from_json(fields), by)

@@ -1,4 +1,4 @@
-"""Seeded mutation of byte strings: the usual damage, and values at the edges of what fields hold. Pure."""
+"""Seeded mutation of byte strings: common damage, and values at the limits of integer fields. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 2**31 - 1, 2**31, 2**32
 DIGITS = b"0123456789"
 MAX_STEPS = 4  # mutations of one input
 MAX_LENGTH = 4096  # bytes of an input
-REPAIRED = 0.8  # of the inputs, where the target can make a checksum right again
+REPAIRED = 0.8  # of the inputs, if the target has a ``repair``
 
 
 def mutated(

@@ -1,4 +1,4 @@
-"""The parsers of bytes and texts from outside: accept, or raise the named error; what is accepted holds."""
+"""The parsers of bytes and texts from outside: accept, or raise the named error. Results are consistent."""
 
 from __future__ import annotations
 

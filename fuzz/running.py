@@ -1,4 +1,4 @@
-"""Feeding a target: mutate what did something new before, note what escapes, keep what is worth replaying."""
+"""Runs a target: mutates inputs that had new outcomes, collects escapes, keeps inputs worth replaying."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _ALL = (*PARSERS, *RECORDS, FETCHING, *MACHINES, *CONTENT)
 TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
 CORPUS = Path(__file__).resolve().parent / "corpus"
 MAX_POOL = 2000  # inputs of a target that are mutated further
-MAX_OUTCOMES = 10_000  # of a target that are remembered
-MAX_ESCAPES = 20  # of a target; then it is not run any more
+MAX_OUTCOMES = 10_000  # of a target
+MAX_ESCAPES = 20  # of a target, after which it stops
 MAX_KEPT = 60  # inputs of a target in the corpus
-MAX_KEPT_BYTES = 24_000  # of them together
-SLOW = 1.0  # seconds of processor time for one input: a hang, or on its way to one
+MAX_KEPT_BYTES = 24_000  # of these together
+SLOW = 1.0  # seconds of processor time for one input, which count as a hang
 
 
 @dataclass(frozen=True)
 class Escape:
-    """An input that raised what nobody named, or took too long."""
+    """An input that raised an unnamed error, or took too long."""
 
     target: str
     data: bytes
@@ -38,7 +38,7 @@ class Escape:
 
 @dataclass
 class Run:
-    """One target under way, and what came of it."""
+    """One target, and its results so far."""
 
     target: Target
     seed: int
@@ -49,7 +49,7 @@ class Run:
     escapes: list[Escape] = field(default_factory=list)
 
     def go(self, inputs: int) -> None:
-        """Feed so many mutated inputs, the same ones for the same seed and corpus."""
+        """Feed mutated inputs. The same seed and corpus give the same inputs."""
         rng = random.Random(f"{self.seed} {self.target.name}")
         pool = [*self.target.seeds, *kept(self.target.name)]
         for data in pool:
@@ -62,14 +62,14 @@ class Run:
                 pool.append(data)
 
     def feed(self, data: bytes) -> bool:
-        """One input; whether it did what none did before."""
+        """Feed one input. True if its outcome is new."""
         begun, used = time.perf_counter(), time.process_time()
         try:
             outcome = self.target.run(data)
-        except Exception as error:  # whatever it is: to find that is what this is for
+        except Exception as error:  # any exception: finding these is the purpose
             self.escapes.append(Escape(self.target.name, data, f"{type(error).__name__}: {error}"))
             outcome = "escape"
-        used = time.process_time() - used  # a busy machine makes no input slow
+        used = time.process_time() - used  # processor time: a busy machine makes no input slow
         self.inputs += 1
         self.seconds += time.perf_counter() - begun
         self.slowest = max(self.slowest, used)
@@ -82,7 +82,7 @@ class Run:
 
 
 def shares(names: list[str], inputs: int) -> Iterator[tuple[Target, int]]:
-    """How many of ``inputs`` each target gets."""
+    """The number of ``inputs`` for each target, by weight."""
     whole = sum(TARGETS[name].share for name in names)
     for name in names:
         yield TARGETS[name], -(-inputs * TARGETS[name].share // whole)  # all together at least as many
@@ -97,7 +97,7 @@ def kept(name: str) -> list[bytes]:
 
 
 def keep(run: Run) -> int:
-    """Write the shortest input of each outcome into the corpus, shortest first, as many as fit; how many."""
+    """Write the shortest input of each outcome into the corpus, shortest first. Returns their number."""
     chosen: list[bytes] = []
     for data in sorted(run.outcomes.values(), key=lambda data: (len(data), data)):
         if len(chosen) < MAX_KEPT and 2 * sum(map(len, chosen)) + 2 * len(data) <= MAX_KEPT_BYTES:

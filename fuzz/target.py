@@ -1,4 +1,4 @@
-"""What is fuzzed, as one value; and bytes as a script of operations. Pure."""
+"""A fuzz target as one value, and bytes as a script of operations. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _PARTICULAR = re.compile(r"\d+|'[^']*'|\"[^\"]*\"|0x[0-9a-f]+")
 
 @dataclass(frozen=True)
 class Target:
-    """``run`` takes any bytes and says in a few words what became of them; what it raises is an escape."""
+    """``run`` takes any bytes and returns a short outcome. An exception is an escape."""
 
     name: str
     run: Callable[[bytes], str]
     seeds: Sequence[bytes]
-    share: int = 10  # of all inputs, beside the other targets'
-    repair: Callable[[bytes], bytes] | None = None  # makes what mutation broke plausible again
-    words: Sequence[bytes] = ()  # that the format knows
+    share: int = 10  # weight among the targets: how many of all inputs it gets
+    repair: Callable[[bytes], bytes] | None = None  # makes a mutated input plausible again
+    words: Sequence[bytes] = ()  # keywords of the format
 
 
 class Script:
-    """Numbers read out of bytes, one after the other; zeros when they are used up."""
+    """Numbers read out of bytes in sequence; zeros at the end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -30,7 +30,7 @@ class Script:
 
     @property
     def ended(self) -> bool:
-        """Whether all bytes are used."""
+        """True once all bytes are used."""
         return self._at >= len(self._data)
 
     def take(self, count: int) -> bytes:
@@ -54,5 +54,5 @@ class Script:
 
 
 def outcome(error: Exception) -> str:
-    """An error without what differs from input to input: inputs of one outcome are much the same."""
+    """The error's text without numbers and quotes: similar inputs have the same outcome."""
     return f"{type(error).__name__}: {_PARTICULAR.sub('#', str(error))[:80]}"

@@ -5,8 +5,8 @@ is outstanding, notices what is lost, and slows down. ``docs/protocol.md`` has e
 
 Read it in this order:
 
-    wire                what a datagram looks like
-    events              what a connection returns
+    wire                the format of every datagram
+    events              the events that a connection returns
 
     loss_recovery       fetcher: round-trip times, and when a request counts as lost
     delivery_rate       how fast bytes arrive
@@ -24,11 +24,11 @@ Read it in this order:
     super_seeding       rare pieces first
     responder           puts these four together: a datagram in, a response out (pure)
     drr_queue           requests in fair order
-    upload_queue        what to send next, under the upload limit (pure)
+    upload_queue        the next batch to send, under the upload limit (pure)
     segment_sender      sends content as segments
     owner               the loop around them: one listening thread
     flood/              protection against floods; the protocol works without it
 
-    sockets             what this system's sockets can do
+    sockets             the abilities of this system's sockets
     transport           both sides behind the interface that every transport has
 """

@@ -16,8 +16,8 @@ from node.chunk_udp.wire import TOKEN_SIZE
 __all__ = ["Address", "AddressValidator"]
 
 EPOCH = 30.0  # seconds; a token is valid in its own epoch and the next: for 30 to 60 seconds
-KNOWN_EPOCHS = 4  # epochs whose tags are recognised: a fetcher that paused is not taken for a flood
-MAX_VALIDATED = 1024  # addresses whose valid token is cached, which spares hashing it again
+KNOWN_EPOCHS = 4  # epochs with a recognised tag: a fetcher that paused is not taken for a flood
+MAX_VALIDATED = 1024  # valid tokens that are cached, one for each address, to spare hashing them again
 
 
 class AddressValidator:
@@ -45,7 +45,7 @@ class AddressValidator:
         return False
 
     def recognizes(self, token: bytes, addr: Address, now: float) -> bool:
-        """True if ``token`` is or was valid for ``addr``, as far as its tag says."""
+        """True if ``token`` is or was valid for ``addr``, as far as its tag shows."""
         tag = token[:TAG_SIZE]
         cached = self._validated.get(addr)
         if cached is not None and cached[0].startswith(tag):

@@ -11,8 +11,8 @@ Any other REFUSE, and silence for longer than ``owner_timeout``, raise PeerFault
 
 Theory of operation. ``datagram_received`` takes a datagram from the owner and returns events. ``request``
 turns a byte range into REQUESTs. ``on_timer`` does what is due. After each of these the caller sends
-``datagrams_to_send``. ``next_timer`` says when to call ``on_timer``, and ``may_request`` how many bytes may
-be requested now. Lost ranges come back by ``take_lost`` and go first.
+``datagrams_to_send``. ``next_timer`` is the time to call ``on_timer``, and ``may_request`` the number of
+bytes that may be requested now. Lost ranges come back by ``take_lost`` and go first.
 
 A requested byte is in exactly one DataReceived, however often it arrives. A byte that was never requested
 is in none. So losses, duplicates, delays and reordering cost time, but never change bytes. The hashes of the
@@ -119,7 +119,7 @@ class FetchConnection:
     def ask_file_size(self, now: float, first_piece: int = 0) -> None:
         """Ask what the owner holds; an OwnerStatus follows. Until then no bytes are requested."""
         self._first_piece = first_piece
-        self._asked.clear()  # a late answer to an earlier ASK does not answer this one
+        self._asked.clear()  # a late answer to an earlier ASK does not count
         self._silent_since = self._timer_from = now
         unknown = self._token == wire.NO_TOKEN
         self.state = ConnectionState.VALIDATING if unknown else ConnectionState.ASKING
@@ -190,15 +190,15 @@ class FetchConnection:
         return self._tracker.request_size
 
     def may_request(self, now: float) -> int:
-        """Bytes to request now; 0: none. If only pacing forbids it, ``next_timer`` says when."""
+        """Bytes to request now; 0: none, until ``next_timer`` if only pacing forbids it."""
         return self._tracker.may_request(now) if self.state is ConnectionState.FETCHING else 0
 
     def mark_app_limited(self) -> None:
-        """The window has room, but nothing is wanted: arrivals now say less about the path."""
+        """The window has room, but nothing is wanted: the next arrivals do not measure the path."""
         self._tracker.delivery.mark_app_limited(self._tracker.in_flight.bytes)
 
     def take_lost(self, limit: int) -> tuple[int, int] | None:
-        """The next lost range to request again, at most ``limit`` bytes; None if there is none."""
+        """The next lost range to request again, at most ``limit`` bytes; None without losses."""
         return self._tracker.take_lost(limit)
 
     def cancel_lost(self, start: int, end: int) -> list[tuple[int, int]]:

@@ -16,7 +16,7 @@ MIN_ROUND = 0.004  # seconds; over loopback many round trips make one round
 
 
 class Sent(Protocol):
-    """What samples need of a request that was sent."""
+    """The fields of a sent request that samples need."""
 
     sent_at: float
     delivered: int  # bytes that had arrived in all when it was sent
@@ -25,7 +25,7 @@ class Sent(Protocol):
 
 
 class RoundSample(NamedTuple):  # made for nearly every request
-    """What one round showed."""
+    """The measurements of one round."""
 
     delivered: int  # bytes
     lost: int  # bytes
@@ -42,7 +42,7 @@ class DeliveryRate:
         self.delivered = 0
         self._delivered_at = 0.0
         self._first_sent_at = 0.0
-        self._round_ends_at = 0  # ``delivered`` of a request whose answer ends the round
+        self._round_ends_at = 0  # the round ends with a request that has this ``delivered``
         self._round_since = float("-inf")
         self._round_from = 0  # bytes delivered at its begin
         self._lost = 0

@@ -27,7 +27,7 @@ Key = tuple[int, int, int]  # transfer, offset, length: by these a repeated requ
 
 
 class Added(enum.Enum):
-    """What happened to a request. The owner counts the values."""
+    """The fate of a request. The owner counts the values."""
 
     QUEUED = "queued"
     AGAIN = "asked again"
@@ -35,7 +35,7 @@ class Added(enum.Enum):
 
 
 class SendBatch(NamedTuple):
-    """What to send next: ``[offset, offset + length)`` of the content, in datagrams of ``segment`` bytes."""
+    """A part to send: ``[offset, offset + length)`` of the content, in datagrams of ``segment`` bytes."""
 
     addr: Address
     request: wire.Request
@@ -121,7 +121,7 @@ class DrrQueue:
         return Added.QUEUED
 
     def next(self, budget: int | None, now: float) -> SendBatch | None:
-        """What to send next: datagrams of at most ``budget`` bytes together (None: no limit).
+        """The next part to send: datagrams of at most ``budget`` bytes together (None: no limit).
 
         None if the queue is empty, or the budget too small for the next datagram. Call ``sent`` or ``drop``
         with the result.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class ConnectionConfig:
-    """What a connection is made with."""
+    """The parameters of a connection."""
 
     info_hash: bytes
     transfer_id: int  # 64 random bits: an attacker off the path cannot guess them, nor forge answers
@@ -65,7 +65,7 @@ Event = OwnerStatus | DataReceived | NotHeld | NotRare | QueuedByOwner
 
 @dataclass
 class ConnectionStats:
-    """Counts for people and tests: datagrams, or bytes where the name says so."""
+    """Counts for people and tests: datagrams, or bytes by name."""
 
     received: int = 0
     malformed: int = 0

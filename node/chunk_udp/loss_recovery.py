@@ -77,7 +77,7 @@ class SentRequest:
     end: int
     sent_at: float
     next: int = field(init=False)  # the first byte that is missing, as long as all came in order
-    ranges: RangeSet | None = None  # what is missing, once not all came in order
+    ranges: RangeSet | None = None  # the missing bytes, once some came out of order
     answered: bool = False  # a part of it arrived
     complete: bool = False  # nothing of it is missing
     rare_only: bool = False  # the owner may refuse it with NOT_RARE
@@ -97,7 +97,7 @@ class SentRequest:
 
     @property
     def first_missing(self) -> int:
-        """The first missing byte; ``end`` if there is none."""
+        """The first missing byte, or ``end``."""
         if self.ranges is None:
             return self.next
         return self.ranges.first if self.ranges else self.end
@@ -171,7 +171,7 @@ class InFlight:
         return request
 
     def arrive(self, request: SentRequest, start: int, end: int) -> list[tuple[int, int]]:
-        """Bytes ``[start, end)`` arrived for ``request``. Returns those that were missing."""
+        """Bytes ``[start, end)`` arrived for ``request``. Returns the missing part of them."""
         self._arrived_up_to = max(self._arrived_up_to, request.stream_position(end))
         return self._remove(request, start, end)
 

@@ -174,7 +174,7 @@ class Owner:
     # ---- sending
 
     def _send_next(self, now: float) -> bool:
-        """Send one batch of the queue. False if there is none, or it cannot be sent now."""
+        """Send one batch of the queue. False if the queue is empty or blocked."""
         batch = None if self._sender.blocked else self._queue.next(now)
         if batch is None:
             return False

@@ -2,8 +2,8 @@
 
 A connection begins with a size that every path carries. Then it requests single segments of larger sizes:
 first the largest that our own link allows, then the sizes of known tunnels and links. A probe that arrives
-sets the size. A size whose probe is lost MAX_PROBES times is too large for the path. A lost probe says
-nothing about congestion.
+sets the size. A size is too large for the path if its probe is lost MAX_PROBES times. A lost
+probe is no sign of congestion.
 
 If no segment of a proven size arrives any more, the path may have changed (a black hole, section 4.3): the
 size shrinks, and the search begins again.
@@ -35,7 +35,7 @@ class PathMtuSearch:
 
     @property
     def wanted(self) -> int | None:
-        """The size to probe now; None if there is none, or a probe is under way."""
+        """The size to probe now; None at the end of the search, or while a probe is under way."""
         return self._candidates[0] if self._candidates and self.sequence is None else None
 
     def probe_sent(self, sequence: int) -> None:

@@ -1,4 +1,4 @@
-"""The bytes of one connection: how much to request, what arrives, what is lost. Pure.
+"""The bytes of one connection: requested, arrived, lost. Pure.
 
 ``connection`` decides whether requests may be sent at all. This module decides how many bytes to request,
 when, and in which sizes. From the answers it learns round-trip times, delivery rates, losses, and the
@@ -23,7 +23,7 @@ from node.chunk_udp.pacing import PACING_SECONDS, Pacer
 from node.chunk_udp.path_mtu import PathMtuSearch
 from node.rate_limit import RateLimit
 
-SLOW_RATE = 200_000  # bytes a second; faster paths lose more beside TCP if answers come in bursts of two
+SLOW_RATE = 200_000  # bytes a second; on faster paths bursts of two lose more in competition with TCP
 MIN_SEGMENTS_WHEN_SLOW = 3  # in a request on a slow path, where the window allows: requests cost bytes, too
 WINDOW_FRACTION = 4  # requests that share a full window: answers are small bursts, and never all at once
 
@@ -73,7 +73,7 @@ class RequestTracker:
 
     @property
     def window(self) -> int:
-        """Bytes that may be outstanding: what the path carries, within what our buffer takes."""
+        """Bytes that may be outstanding: the smaller of the path's and our buffer's limit."""
         return int(min(self.controller.window, self._receive_limit))
 
     @property
@@ -93,7 +93,7 @@ class RequestTracker:
         return max(0, self.window - self.in_flight.bytes)
 
     def may_request(self, now: float) -> int:
-        """Bytes to request now. 0: none, and ``paced_until`` says when, if only pacing forbids it.
+        """Bytes to request now; 0: none, until ``paced_until`` if only pacing forbids it.
 
         Called after every datagram, so the frequent answers come before the costly computations.
         """
@@ -119,7 +119,7 @@ class RequestTracker:
         return size
 
     def take_lost(self, limit: int) -> tuple[int, int] | None:
-        """The next lost range to request again, at most ``limit`` bytes; None if there is none."""
+        """The next lost range to request again, at most ``limit`` bytes; None without losses."""
         return self._lost.take_first(limit)
 
     def cancel_lost(self, start: int, end: int) -> list[tuple[int, int]]:
@@ -213,7 +213,7 @@ class RequestTracker:
     # ---- what is lost
 
     def look_for_losses(self, now: float) -> None:
-        """Move lost bytes from those in flight to those that are requested again."""
+        """Take lost bytes out of flight, to be requested again."""
         lost = self.in_flight.find_lost(self.mtu.size, self._rtt, now)
         if lost is None:
             return

@@ -107,7 +107,7 @@ class Responder:
     def _decode(
         self, datagram: bytes | memoryview, addr: Address, now: float
     ) -> wire.Ask | wire.Request | None:
-        """The question in ``datagram``; None, and counted, if it is none or a flood's."""
+        """The question in ``datagram``; None, and counted, if it is worthless."""
         token = wire.peek_token(datagram)
         if token is None:
             self._count_wasted("unexpected" if wire.is_answer(datagram) else "malformed", now)

@@ -10,7 +10,7 @@ from node.chunk_udp import sockets, wire
 from node.chunk_udp.address_validation import Address
 from node.chunk_udp.drr_queue import SendBatch
 
-MAX_PATHS = 1024  # hosts whose path limit is remembered
+MAX_PATHS = 1024  # path limits that are remembered
 
 
 class SegmentSender:

@@ -1,7 +1,7 @@
 """Between a connection and its download session: ranges in, events out. Pure: no socket, no clock.
 
-``FetchConnection`` knows datagrams and time, ``DownloadSession`` knows what the download wants. The driver
-asks the session for ranges while the connection has room, and translates what the peer answers:
+``FetchConnection`` knows datagrams and time, ``DownloadSession`` knows the ranges that the download wants.
+The driver asks the session for ranges while the connection has room, and translates the peer's answers:
 
     OwnerStatus       size checked against the torrent, bitfield pages put together: on_bitfield
     DataReceived           on_data

@@ -1,9 +1,9 @@
 """Upload slots: which fetchers are served, and which wait in a queue. Pure: no clock.
 
 If an owner served all fetchers at once, each would get so little that for a long time no fetcher had a whole
-piece to pass on. So ``count`` fetchers are served. The others get BUSY with their queue position, and ask
-again every second, which keeps it. A slot is free again when its holder has requested nothing for
-``SLOT_IDLE_SECONDS``. While others wait, a holder also loses its slot after ``SLOT_SECONDS`` and goes to the
+piece to pass on. So ``count`` fetchers are served. All other fetchers get BUSY with their queue position,
+and ask again every second, which keeps it. A slot is free again when its holder has requested nothing for
+``SLOT_IDLE_SECONDS``. While fetchers wait, a holder loses its slot after ``SLOT_SECONDS`` and goes to the
 end of the queue. So every fetcher is served in the end.
 
 An address stands for one transfer: each connection of a fetcher has a socket, and a port, of its own.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from node.chunk_udp.address_validation import Address
 
 SLOT_IDLE_SECONDS = 2.0  # without a REQUEST, after which a slot is free again
-RESERVATION_SECONDS = 2.0  # for the first REQUEST of a fetcher whose turn has come: a long round trip
+RESERVATION_SECONDS = 2.0  # for the first REQUEST of a fetcher at its turn: a long round trip
 SLOT_SECONDS = 5.0  # after which a holder makes room for a fetcher in the queue
 QUEUE_TIMEOUT = 3.5  # seconds without an ASK: three may get lost, and the position is kept
 MAX_QUEUE = 1024  # fetchers; the next get BUSY without a position

@@ -1,4 +1,4 @@
-"""What this system's UDP sockets can do. The system is asked wherever it answers.
+"""The abilities of this system's UDP sockets. The system is asked wherever it answers.
 
 On Linux one system call can send up to 64 segments (UDP_SEGMENT, "GSO") and receive as many from one sender
 (UDP_GRO). On other systems each datagram is a call of its own, with the same code above it.

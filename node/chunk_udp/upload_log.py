@@ -1,4 +1,4 @@
-"""Bytes sent, by peer and torrent: the rows of ``-peers`` about those that are served.
+"""Bytes sent, by peer and torrent: the rows of ``-peers`` about served peers.
 
 A node fetches from several sockets, and so from several addresses. If it states its node number, all its
 addresses are one row. The listening thread writes, any thread reads.
@@ -15,7 +15,7 @@ from node.chunk_udp.address_validation import Address
 from node.peer import Peer
 from node.transport import UploadStatus
 
-MAX_REMEMBERED = 1024  # pairs of address and torrent whose totals are kept
+MAX_REMEMBERED = 1024  # totals that are kept, for pairs of address and torrent
 RATE_WINDOW = 1.0  # seconds; a rate is that of the current window and the one before
 
 Queue = Sequence[tuple[Address, bytes]]  # addresses that wait for a slot, in order, and for which torrent

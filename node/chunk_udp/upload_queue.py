@@ -1,4 +1,4 @@
-"""What an owner sends next: the queued requests, under the upload limit. Pure: no socket, no clock."""
+"""The queued requests of an owner, under the upload limit. Pure: no socket, no clock."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class UploadQueue:
         return min(MAX_BACKLOG, max(fair, MIN_BACKLOG_SEGMENTS * request.segment_size))
 
     def next(self, now: float) -> SendBatch | None:
-        """What to send now; None if the queue is empty or the limit reached."""
+        """The next batch to send; None if the queue is empty or the limit reached."""
         return self.queue.next(None if self.limit is None else self.limit.available(now), now)
 
     def sent(self, batch: SendBatch, length: int, now: float) -> None:

@@ -214,7 +214,7 @@ def pack_data_header(
 
 
 def peek_token(datagram: bytes | memoryview) -> bytes | None:
-    """The token of an ASK or REQUEST; None if length, magic, version or type say that it is neither.
+    """The token of an ASK or REQUEST; None if length, magic, version or type are different.
 
     Cheap, and without a promise: ``decode`` may still raise.
     """

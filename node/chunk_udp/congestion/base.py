@@ -1,6 +1,6 @@
-"""The interface of congestion controllers, and what a controller owes its connection.
+"""The interface of congestion controllers, and their obligations.
 
-In this protocol the fetcher requests every byte, so the fetcher limits itself: a controller says how many
+In this protocol the fetcher requests every byte, so the fetcher limits itself. A controller decides how many
 bytes may be requested and not yet received (``window``), and how fast to request them (``pacing_rate``). It
 is pure: it sees bytes and times as arguments, never a clock or a socket.
 
@@ -76,10 +76,10 @@ class CongestionController(ABC):
 
 
 class LossBased(CongestionController):
-    """What ``reno`` and ``cubic`` share: a node's connections together behave like one flow.
+    """The base of ``reno`` and ``cubic``: a node's connections together behave like one flow.
 
-    n connections would take n times the share of another node's single flow. So each grows by an n-th of
-    what a single flow would grow, and a loss in one of them shrinks all, once. That is the aim of RFC 6356,
+    n connections would take n times the share of another node's single flow. So each grows by an n-th of a
+    single flow's growth, and a loss in one of them shrinks all, once. That is the aim of RFC 6356,
     for one access link.
     """
 
@@ -98,7 +98,7 @@ class LossBased(CongestionController):
             self._shrink(now)
 
     def on_round(self, ended: RoundSample, flow: FlowHandle, now: float) -> None:
-        """Report losses to the other connections, and react to theirs."""
+        """Report losses to the node's other connections, and react to theirs."""
         self._rounds += 1
         advice = flow.report(0.0, ended.delivered, False, self._lost, now)
         self._connections = advice.connections

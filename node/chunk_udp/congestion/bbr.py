@@ -12,7 +12,7 @@ parts keep these two numbers honest:
     DOWN     requests less for a round, which drains the queue that UP made (ProbeBW_DOWN)
 
 Losses with a standing queue are congestion and bound the bytes in flight (``inflight_hi``), as in BBR's
-second version. Losses without a queue say nothing about the rate: see ``loss_compensation``. The congestion
+second version. Losses without a queue do not measure the rate: see ``loss_compensation``. The congestion
 manager scales ``max_bw`` where several connections of this node share a link.
 
 Left out: ProbeRTT, since DRAIN after each UP shows ``min_rtt`` as well, and ECN, which UDP sockets do not
@@ -34,7 +34,7 @@ STARTUP_PACING_GAIN = 2.77  # 4 ln 2: doubles the rate in each round
 UP_PACING_GAIN, DOWN_PACING_GAIN, DRAIN_PACING_GAIN = 1.25, 0.6, 0.75
 CWND_GAIN = 2.0  # bandwidth-delay products that may be outstanding
 EXTRA_ACKED = 0.010  # seconds' worth more: hosts hold answers back and deliver them in heaps
-FULL_BW_THRESH, FULL_BW_COUNT = 1.25, 3  # STARTUP ends after so many rounds without that growth
+FULL_BW_THRESH, FULL_BW_COUNT = 1.25, 3  # STARTUP ends after FULL_BW_COUNT rounds without that growth
 MAX_BW_FILTER_LEN = 10  # rounds
 LOSS_THRESH = 0.02  # of a round beyond the compensated loss, with a queue: congestion
 BETA = 0.7  # of the bytes in flight that are left after congestion
@@ -46,7 +46,7 @@ STEEP = 2  # probes in a row that found more: the path has changed, and STARTUP 
 SCALE_GROWTH = 1.1  # of the manager's scale in a round: it shrinks at once and grows slowly
 INCREASE = 1.0  # segments by which ``inflight_hi`` grows in a round,
 INCREASE_WITHOUT_QUEUE = 2.0  # times that without a queue
-ROUNDS_OF_A_CUT = 2  # rounds after a cut whose losses belong to it
+ROUNDS_OF_A_CUT = 2  # rounds after a cut, with losses that belong to it
 MIN_INFLIGHT_HI = 0.75  # bandwidth-delay products left after congestion: a busy host may look like it
 
 
@@ -78,7 +78,7 @@ class Bbr(CongestionController):
         self.max_bw = 0.0  # bytes a second
         self.compensation = LossCompensation()
         self._queue = QueueDetector()
-        self._scale = 1.0  # the fraction of max_bw that fits beside this node's other connections
+        self._scale = 1.0  # the manager's advice: the fraction of max_bw that fits into the link
         self._bw_samples: list[float] = []  # of the last rounds
         self._rounds = 0  # in this phase
         self._queued = False  # the last round met a queue
@@ -151,7 +151,7 @@ class Bbr(CongestionController):
         return self.max_bw * self._scale * self.compensation.factor
 
     def _inflight(self, gain: float) -> float:
-        """Bytes that fill ``gain`` round trips, and what a host may hold back."""
+        """Bytes that fill ``gain`` round trips, plus the bytes that a host may hold back."""
         return self._requested_bw() * (gain * self.min_rtt + EXTRA_ACKED)
 
     def _bound_inflight(self, ended: RoundSample, queue: bool, congested: bool, connections: int) -> None:

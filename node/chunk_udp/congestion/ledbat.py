@@ -31,7 +31,7 @@ class Ledbat(CongestionController):
         self._slow_start = True
         self._recovery_from = float("-inf")  # losses of earlier requests belong to the last reduction
         self._bases: list[tuple[float, float]] = []  # (when, seconds): candidates for the shortest
-        self._before_slowdown = 0.0  # bytes: the window to return to; 0 if there is none
+        self._before_slowdown = 0.0  # bytes: the window to return to, or 0
         self._slowdown_rounds = 0
         self._slowdown_at: float | None = None
         self._slowdown_began = 0.0

@@ -1,8 +1,8 @@
-"""Loss compensation: request more where losses are not congestion. Ours, beside ``bbr``.
+"""Loss compensation: request more where losses are not congestion. No part of the BBR draft.
 
 BBR sends at the rate that the path delivers. On a path that loses 10% for other reasons than a full queue (a
-bad radio link) a fetcher then gets 90% of what the link carries. So losses without a standing queue are
-compensated: the fetcher requests as much more as gets lost.
+bad radio link) a fetcher then gets 90% of the link's rate. So losses without a standing queue are
+compensated: the fetcher requests more, by the fraction that is lost.
 
 Is that right? Requesting too fast loses bytes as well, and on a link with a very short buffer no queue shows
 it. Two tests find out:
@@ -10,7 +10,7 @@ it. Two tests find out:
 - in STARTUP the rate doubles each round. If the fraction that is lost grows with it beyond what chance
   explains, a queue is full somewhere, and the growth ends;
 - from time to time all connections of the node request less (a backoff probe of the congestion manager). If
-  as much arrives as before, the losses were self-inflicted, and are compensated less from then on.
+  no fewer bytes arrive, the losses were self-inflicted, and are compensated less from then on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHANCE = 3.0  # standard deviations of lost segments that chance explains
 
 
 class LossCompensation:
-    """``loss`` is the fraction of requested bytes whose loss is compensated."""
+    """``loss`` is the compensated fraction of the requested bytes."""
 
     def __init__(self) -> None:
         self.loss = 0.0

@@ -1,17 +1,17 @@
-"""What all connections of a node know together about the node's access link (RFC 3124, RFC 8699).
+"""One view of the node's access link for all of its connections (RFC 3124, RFC 8699).
 
 Several owners at once usually meet in one place: the last link before this node. Controllers that do not
 know of each other overfill its queue together, each believing in the best rate that it ever measured. The
 fetcher sees them all. So each connection has a ``FlowHandle`` here. Once in a round trip it reports the rate
 that it estimates and the bytes that arrived, and gets advice:
 
-    scale      all estimates together are scaled down to what arrived in all. If the owners do not share a
-               bottleneck, as much arrives as they estimate, and no connection is held back
+    scale      the sum of all estimates is scaled down to the rate that arrived in all. If the owners do not
+               share a bottleneck, their full estimates arrive, and no connection is held back
     probe      only one connection at a time probes for more, so probes do not add up
     congested  another connection met congestion
     resting    a backoff probe. Losses without a queue may come from a bad radio link, or from requesting
-               too fast. All connections request less for a few round trips. If as much arrives as before,
-               the excess was wasted: the losses were self-inflicted
+               too fast. All connections request less for a few round trips. If no fewer bytes arrive, the
+               excess was wasted: the losses were self-inflicted
 
 All methods may be called from any thread. Times are monotonic seconds.
 """
@@ -33,9 +33,9 @@ PROBE_LIMIT = 1.0  # seconds after which the turn to probe passes on although it
 
 
 class FlowAdvice(NamedTuple):
-    """What the congestion manager tells a connection about the link that it shares with others."""
+    """The congestion manager's advice to one connection."""
 
-    scale: float = 1.0  # the fraction of its own rate estimate that fits beside the other connections
+    scale: float = 1.0  # the fraction of its own rate estimate that fits into the link
     connections: int = 1  # that share the link
     congested: bool = False  # another connection met congestion since the last report
     resting: bool = False  # a backoff probe: all connections request less, to see whether less arrives
@@ -70,7 +70,7 @@ class CongestionManager:
         self._measuring: tuple[float, int] | None = None  # since when, and the bytes arrived by then
         self._rates: list[tuple[float, float]] = []  # (when, bytes a second in all), oldest first
         self._best = 0.0  # of them
-        self._prober: tuple[int, float] | None = None  # the flow whose turn it is to probe, and until when
+        self._prober: tuple[int, float] | None = None  # the flow that may probe, and until when
 
     def join(self) -> FlowHandle:
         """A handle for one more connection."""
@@ -92,7 +92,7 @@ class CongestionManager:
                 self._prober = None
 
     def _estimate(self, flow: FlowHandle, rate: float, queue: bool) -> None:
-        """Keep the sums up to date: computing them anew would cost more than the rest of a report."""
+        """Update the sums. Computing them from all flows would cost more than the rest of a report."""
         self._estimated += rate - flow.estimated_rate
         self._queues += queue - flow.queue
         flow.estimated_rate, flow.queue = rate, queue
@@ -119,7 +119,7 @@ class CongestionManager:
         flows = len(self._flows)
         if flows < 2 or 2 * self._queues < flows or self._estimated < 1:  # rounding may leave a little
             return 1.0
-        if not self._best:  # nothing arrived for a while: that says nothing about the link
+        if not self._best:  # nothing arrived for a while, which does not measure the link
             return 1.0
         scale = self._best * DRAINING / self._estimated
         return max(1 / flows, min(1.0, scale))  # at worst, each estimates the whole link
@@ -190,7 +190,7 @@ class FlowHandle:
         return self._manager._report(self, rate, arrived, queue, congested, now)
 
     def begin_backoff_probe(self, round_trip: float, now: float) -> None:
-        """Have all connections request less for a few round trips (of so many seconds)."""
+        """Have all connections request less for a few round trips of ``round_trip`` seconds."""
         self._manager._begin_backoff(round_trip, now)
 
     def may_probe(self, now: float) -> bool:

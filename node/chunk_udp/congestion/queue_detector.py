@@ -1,8 +1,8 @@
 """Does a queue stand on the path? Round-trip times against the shortest of the last seconds. Pure.
 
 A single slow answer proves little: a host may have been busy. So the answers differ by how many samples
-agree. A round whose every round trip is somewhat longer has met a queue. In STARTUP, where a queue doubles
-within a round, several late answers in a row are enough.
+agree. A round has met a queue if each of its round trips is somewhat longer. In STARTUP a queue doubles
+within a round, so several late answers in a row are enough.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MIN_RTT_FILTER_LEN = 10.0  # seconds (BBR.MinRTTFilterLen)
 QUEUE_FRACTION, QUEUE_SECONDS = 0.25, 0.004  # a round trip longer than the shortest by both shows a queue
 ROUND_FRACTION = 0.08  # a smaller fraction is enough if all round trips of a round are longer
 JITTER = 2.0  # but no less than the usual variation times this
-LONG_QUEUE = 0.05  # seconds; so much longer shows a queue on any path
+LONG_QUEUE = 0.05  # seconds; such a difference shows a queue on any path
 LATE_SAMPLES = 8  # late answers in a row that show a queue in STARTUP
 LATE_SECONDS, FEW_LATE_SAMPLES = 0.1, 3  # or fewer in this time: slow paths give few answers
 FIRST_ROUNDS = 2  # of STARTUP, in which the windows of several owners together make a passing queue

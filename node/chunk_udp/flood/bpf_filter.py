@@ -2,7 +2,7 @@
 
 Each received datagram costs a system call, and takes room in a buffer that honest requests need. So Linux
 drops the datagrams that a small program in classic BPF rejects (McCanne and Jacobson, 1993; socket(7),
-SO_ATTACH_FILTER). The owner checks the other datagrams as if there were no filter.
+SO_ATTACH_FILTER). The owner still checks every datagram that passes.
 
     length 128 and type ASK, or length 72 and type REQUEST, magic and version ours?   no: drop
     is the token's tag that of a recent token for this address?                       yes: keep

@@ -1,8 +1,8 @@
 """The interface between an owner and its protection against floods, and the implementation. Pure.
 
-A flood costs most where it is received. So each check here is cheaper than the step that it may spare: first
-a look at the token's tag, before the datagram is decoded; then, once there was a flood, the same look in the
-kernel, before the datagram is received at all.
+A flood costs most where it is received. So each check here is cheaper than the step that it may spare. The
+first is a look at the token's tag, before the datagram is decoded. Once there was a flood, the kernel takes
+the same look, before the datagram is received at all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Filter(Protocol):
         """False if a question with this token, not checked yet, is not worth decoding."""
 
     def may_send_token(self, token: bytes, addr: Address, now: float) -> bool:
-        """True if ``addr``, whose token is not valid, gets a TOKEN. It counts as sent."""
+        """True if ``addr``, which has no valid token, gets a TOKEN. It counts as sent."""
 
     def count_wasted(self, now: float) -> None:
         """A datagram was received that is no question."""
@@ -39,7 +39,7 @@ class FloodFilter:
     def __init__(self, validator: AddressValidator) -> None:
         self._validator = validator
         self.unvalidated = UnvalidatedLimiter(0.0)
-        self._expired = UnvalidatedLimiter(0.0)  # addresses whose token was valid once: apart from any flood
+        self._expired = UnvalidatedLimiter(0.0)  # addresses with an expired token: apart from any flood
         self._adapt_at = 0.0
 
     def admit(self, token: bytes, addr: Address, now: float) -> bool:
