@@ -169,8 +169,8 @@ def commands() -> str:
 
     *prompt, note = [re.split(r"\s{2,}", line) for line in HELP.splitlines()]
     parts = [
-        *(NOTICE, "# Commands", "## make", _table(("command", "what it does"), _make_rows())),
-        *("## At a node's prompt, or through a pipe", _table(("command", "what it does"), _spelled(prompt))),
+        *(NOTICE, "# Commands", "## make", _table(("command", "effect"), _make_rows())),
+        *("## At a node's prompt, or through a pipe", _table(("command", "effect"), _spelled(prompt))),
         *(" ".join(note), _COMMANDS_NOTE),
         *("## `python TorrentClient.py`", _options(parser_of(lambda: parse_options([])))),
         *(_EXIT_CODES, "## `python tracker.py`", _options(parser_of(lambda: tracker([])))),
@@ -214,7 +214,7 @@ def _options(parser: argparse.ArgumentParser) -> str:
                 rows.append((f"`{' '.join(words)}`", meaning or ""))
         elif action.help != argparse.SUPPRESS and action.dest != "help":
             rows.append((f"`{_usage(action)}`", (action.help or "") % vars(action)))
-    return _table(("option" if parser._actions[-1].option_strings else "command", "what it does"), rows)
+    return _table(("option" if parser._actions[-1].option_strings else "command", "effect"), rows)
 
 
 def _usage(action: argparse.Action) -> str:
