@@ -18,6 +18,7 @@ import enum
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -284,6 +285,15 @@ class OwnerEntry(Struct, frozen=True, order=True, gc=False):
         return [owner, self.uploads]
 
 
+class OwnerList(tuple[OwnerEntry, ...]):
+    """Owners, best first, whose JSON is made once: many nodes ask for the same file."""
+
+    @cached_property
+    def json(self) -> msgspec.Raw:
+        """The ``search_result`` of a NEED answer."""
+        return msgspec.Raw(msgspec.json.encode([owner.to_json() for owner in self]))
+
+
 class NeedResult(Struct, frozen=True):
     """The answer to NEED as it is spelled in JSON."""
 
@@ -311,6 +321,12 @@ class NeedAnswer(Struct, frozen=True):
     def to_json(self) -> dict[str, Any]:
         result = [owner.to_json() for owner in self.owners]
         return {"dest_node_id": self.dest_node_id, "filename": self.filename, "search_result": result}
+
+    def encode(self) -> bytes:
+        """The JSON of ``to_json``."""
+        owners = self.owners if isinstance(self.owners, OwnerList) else OwnerList(self.owners)
+        fields = {"dest_node_id": self.dest_node_id, "filename": self.filename, "search_result": owners.json}
+        return msgspec.json.encode(fields)
 
 
 class OwnAnswer(Struct, frozen=True):

@@ -15,7 +15,7 @@ from itertools import chain, islice
 
 from sortedcontainers import SortedKeyList
 
-from common.messages import OwnedFile, OwnerEntry
+from common.messages import OwnedFile, OwnerEntry, OwnerList
 from tracker.model import FilesOwned, Found, NodeRecord, SwarmView, file_key
 
 LONG = 256  # owners from which a list is kept sorted
@@ -256,7 +256,7 @@ class Swarms:
             return swarm.cached[1]
         best = swarm.choose(limit, self._drawn, self._rng)
         name = best[0].file.filename if best else None
-        found = Found(tuple([owned.entry() for owned in best]), len(swarm), name)
+        found = Found(OwnerList([owned.entry() for owned in best]), len(swarm), name)
         if not self._drawn and (not swarm.partial or len(swarm.whole or ()) >= limit):  # nothing at random
             self._cache(swarm, limit, found)
         return found

@@ -19,6 +19,7 @@ from common.messages import (
     Own,
     OwnedFile,
     OwnerEntry,
+    OwnerList,
     Register,
     RegisterAnswer,
     Update,
@@ -61,6 +62,13 @@ messages = st.one_of(
     st.builds(RegisterAnswer, st.floats(0.01, 1e6), st.booleans(), st.integers(0, 10**6)),
     need_answers,
 )
+
+
+@given(need_answers)
+def test_an_encoded_answer_is_what_json_would_make_of_it(answer: NeedAnswer) -> None:
+    again = NeedAnswer(answer.dest_node_id, answer.filename, OwnerList(answer.owners))
+    for encoded in (answer.encode(), again.encode(), again.encode()):
+        assert json.loads(encoded) == answer.to_json()
 
 
 @given(messages)

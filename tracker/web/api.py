@@ -29,7 +29,7 @@ MESSAGES: dict[Mode, type[Message]] = {
 KINDS = {mode: mode.name.lower() for mode in Mode}
 
 
-def create_api(service: TrackerService, limiter: RateLimiter) -> Blueprint:
+def create_api(service: TrackerService, limiter: RateLimiter, max_request_bytes: int) -> Blueprint:
     """The blueprint of the five requests: limit, read, call ``service``, write its answer."""
     api = Blueprint("api", __name__)
     handlers: dict[Mode, Callable[[Any, Credentials], dict[str, Any] | NeedAnswer]] = {
@@ -46,18 +46,18 @@ def create_api(service: TrackerService, limiter: RateLimiter) -> Blueprint:
         by = credentials(environ, fields)
         limiter.admit_call(remote, message.node_id, by.secret)
         answer = handlers[mode](message, by)
-        told = answer.to_json() if isinstance(answer, NeedAnswer) else answer
-        return Response(msgspec.json.encode(told), mimetype="application/json")
+        body = answer.encode() if isinstance(answer, NeedAnswer) else msgspec.json.encode(answer)
+        return Response(body, content_type="application/json")
 
     @api.post("/tracker")
     def handle_node_request() -> Response:
         """Any of the five, by its mode (the report's ``handle_node_request``)."""
-        environ, fields = _read_request()
+        environ, fields = _read_request(max_request_bytes)
         return handle(environ, Mode.from_json(fields.get("mode")), fields)
 
     def endpoint(mode: Mode) -> Callable[[], Response]:
         def answer() -> Response:
-            environ, fields = _read_request()
+            environ, fields = _read_request(max_request_bytes)
             return handle(environ, mode, fields)
 
         return answer
@@ -74,13 +74,12 @@ def credentials(environ: WSGIEnvironment, fields: Mapping[str, Any]) -> Credenti
     return Credentials(secret, key if isinstance(key, str) else None, environ[REMOTE])
 
 
-def _read_request() -> tuple[WSGIEnvironment, dict[str, Any]]:
+def _read_request(max_bytes: int) -> tuple[WSGIEnvironment, dict[str, Any]]:
     """The environment of the current request, and the object in its body."""
-    current = request._get_current_object()  # type: ignore[attr-defined]  # once: the proxy looks it up each time
-    environ: WSGIEnvironment = current.environ
-    length, limit = environ.get("CONTENT_LENGTH", ""), current.max_content_length
-    if length.isdecimal() and len(length) < MAX_LENGTH_DIGITS and (limit is None or int(length) <= limit):
+    environ: WSGIEnvironment = request.environ
+    length = environ.get("CONTENT_LENGTH", "")
+    if length.isdecimal() and len(length) < MAX_LENGTH_DIGITS and int(length) <= max_bytes:
         body = environ["wsgi.input"].read(int(length))  # Flask would wrap a stream around it first
     else:
-        body = current.get_data(cache=False)
+        body = request.get_data(cache=False)  # chunked, or too large: Flask's own limit answers 413
     return environ, decode_object(body)

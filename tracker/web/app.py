@@ -51,7 +51,7 @@ def create_app(
     app = Flask("tracker", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
-    app.register_blueprint(create_api(service, limiter))
+    app.register_blueprint(create_api(service, limiter, settings.max_request_bytes))
     app.register_blueprint(create_pages(service, metrics))
     _answer_errors_in_json(app)
     app.wsgi_app = Middleware(  # type: ignore[method-assign]  # the way that Flask documents

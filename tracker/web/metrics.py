@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 from prometheus_client import (
@@ -79,6 +80,10 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=self._registry,
         )
+        # Looking up a series by its labels takes longer than counting.
+        self._series = lru_cache(1024)(
+            lambda kind, status: (self._answers.labels(kind, status), self._seconds.labels(kind))
+        )
         self._registry.register(StorageCollector(counts))
         ProcessCollector(registry=self._registry)
         self._lock = threading.Lock()  # guards the times of the next samples
@@ -89,8 +94,9 @@ class Metrics:
 
     def count(self, kind: str, status: int, seconds: float) -> None:
         """Count an answer. ``kind`` is a word of ours, never a text from outside."""
-        self._answers.labels(kind, status).inc()
-        self._seconds.labels(kind).observe(seconds)
+        counter, histogram = self._series(kind, status)
+        counter.inc()
+        histogram.observe(seconds)
         self._sample_if_due()
 
     def render(self) -> bytes:
