@@ -94,12 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="http://HOST:PORT of the tracker; several processes of one tracker separated by commas",
     )
-    add(
-        *("-host", "--host"),
-        type=listening_host,
-        metavar="ADDR",
-        help="IPv4 address to listen on and to announce",
-    )
+    add("-host", "--host", type=listening_host, metavar="ADDR", help="IPv4 address to listen on and announce")
     add(
         *("-setMode", "--set-mode"),
         dest="command",

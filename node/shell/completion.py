@@ -21,7 +21,7 @@ SHORT = ("torrent", *WITH_FILE, *ALONE)
 
 
 class CommandCompleter(Completer):
-    """Completes commands; ``folder`` is the node's, beside the folders of the nodes on this disk."""
+    """Completes commands. ``folder`` is the node's; the folders of other nodes stand beside it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -36,31 +36,32 @@ class CommandCompleter(Completer):
         known = _following(before)
         if known is not None:
             yield from _matching(known, word, start - len(text))
-        elif len(before) and before[-1] in WITH_FILE and _following(before[:-1]) is not None:
+        elif before and before[-1] in WITH_FILE and _following(before[:-1]) is not None:
             yield from self._files(before[-1], word, text[start:])
 
     def _files(self, verb: str, word: str, raw: str) -> Iterator[Completion]:
-        torrents_only = verb == "download"
-        wanted = _is_torrent if torrents_only else _is_content
-        place = PathCompleter(
+        """Files first, then torrents of other nodes, then folders."""
+        found = self._paths(word, _is_torrent if verb == "download" else _is_content)
+        folders = list(filter(self._is_folder, found))
+        others = self._others() if verb == "download" and not word else []
+        quote = raw[:1] if raw[:1] in ("'", '"') else ""
+        for name in sorted(set(found) - set(folders)):
+            yield Completion(quoted(name, quote) + " ", -len(raw), display=os.path.basename(name))
+        for name in others:
+            yield Completion(quoted(name, quote) + " ", -len(raw))
+        for name in sorted(folders):
+            text = quoted(name, quote, open_ended=True) + "/"
+            yield Completion(text, -len(raw), display=os.path.basename(name) + "/")
+
+    def _paths(self, word: str, is_wanted: Callable[[str], bool]) -> list[str]:
+        """Paths that begin with ``word``, in the current folder and in the node's."""
+        paths = PathCompleter(
             get_paths=lambda: [".", str(self._folder)],
-            file_filter=lambda name: _fits(name, wanted),
+            file_filter=lambda path: _fits(path, is_wanted),
             expanduser=True,
         )
-        found = [
-            word + completion.text for completion in place.get_completions(Document(word), CompleteEvent())
-        ]
-        names = dict.fromkeys(name for name in found if not os.path.basename(name).startswith("."))
-        offered = sorted(names, key=lambda name: (self._is_folder(name), name))
-        if torrents_only and not word:
-            others = self._others()
-            split = next((at for at, name in enumerate(offered) if self._is_folder(name)), len(offered))
-            offered[split:split] = others
-        for name in offered:
-            folder = self._is_folder(name)
-            text = quoted(name, raw[:1] if raw[:1] in ("'", '"') else "", open_ended=folder)
-            shown = os.path.basename(name) if name in names else name
-            yield Completion(text + ("/" if folder else " "), -len(raw), display=shown + "/" * folder)
+        found = [word + each.text for each in paths.get_completions(Document(word), CompleteEvent())]
+        return [path for path in dict.fromkeys(found) if not os.path.basename(path).startswith(".")]
 
     def _is_folder(self, name: str) -> bool:
         path = os.path.expanduser(name)
@@ -74,7 +75,7 @@ class CommandCompleter(Completer):
 
 
 def _following(before: list[str]) -> tuple[str, ...] | None:
-    """The commands that may follow these words; None: none of them."""
+    """The commands that may follow these words; None: no command may."""
     if before == ["torrent"]:
         return OPTIONS
     if before in (["torrent", "setmode"], ["setmode"]):
@@ -88,9 +89,9 @@ def _matching(known: Iterable[str], word: str, position: int) -> Iterator[Comple
             yield Completion(name + " ", position, display=name)
 
 
-def _fits(path: str, wanted: Callable[[str], bool]) -> bool:
+def _fits(path: str, is_wanted: Callable[[str], bool]) -> bool:
     name = os.path.basename(path)
-    return sanitize(name) == name and (wanted(name) or os.path.isdir(path))
+    return sanitize(name) == name and (is_wanted(name) or os.path.isdir(path))
 
 
 def _is_torrent(name: str) -> bool:
@@ -102,7 +103,7 @@ def _is_content(name: str) -> bool:
 
 
 def quoted(name: str, quote: str = "", open_ended: bool = False, windows: bool = os.name == "nt") -> str:
-    """``name`` as it must be typed to be one word. ``quote``: the one that the word was begun with.
+    """``name`` as it must be typed to be one word. ``quote``: the word begins with this quote.
 
     With ``open_ended`` the quote is not closed: the word goes on.
     """

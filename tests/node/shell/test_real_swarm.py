@@ -179,3 +179,25 @@ def test_without_a_tracker_a_node_works_and_says_so(node: Callable[..., Seen]) -
     one.type("torrent -status", "exit")
     assert one.end() == (0, "")
     assert "no downloads" in one.out
+
+
+def test_stop_ends_sharing_and_downloads(node: Callable[..., Seen], tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(PAYLOAD)
+    (tmp_path / "b").write_bytes(os.urandom(5_000_000))
+    owner = node(1, "-up", "500kB")
+    owner.type("send a", "send b", "stop a")
+    assert "a: you stopped it" in owner.see("no longer sharing")
+    fetcher = node(2)
+    fetcher.type("download files/node1/a.torrent", "download files/node1/b.torrent")
+    fetcher.see("downloading b")
+    fetcher.type("stop b", "stop c")
+    fetcher.see("b: stopped")
+    fetcher.type("send files/node1/b.torrent", "exit")
+    code, errors = fetcher.end()
+    assert code == 0
+    assert "c is neither shared nor being downloaded; try: files" in errors
+    assert "files/node1/b.torrent is a torrent: did you mean 'download files/node1/b.torrent'?" in errors
+    assert "Traceback" not in errors
+    owner.type("send a", "exit")
+    owner.see("sharing a")
+    assert owner.end()[0] == 0
