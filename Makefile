@@ -68,6 +68,7 @@ lint: $(VENV)/dev.stamp
 # `mypy .` would skip the launcher tracker.py behind the package of the same name.
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy -p tracker -p node -p common -p faults -p bench -p fuzz -p simulator -p labs -m configs -m demo -m classroom
+	$(BIN)/mypy --config-file tests/mypy.ini tests
 	$(BIN)/mypy tracker.py
 	$(BIN)/mypy TorrentClient.py
 	$(BIN)/mypy docs/generate.py docs/pictures.py

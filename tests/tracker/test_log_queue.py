@@ -54,7 +54,7 @@ def test_all_lines_of_all_threads_are_there_at_the_end(writer: LogQueue, path: P
 
 def test_a_line_is_one_line(writer: LogQueue, path: Path) -> None:
     say(writer, "a\nb")
-    writer.queue.join()
+    writer.queue.join()  # type: ignore[attr-defined]
     assert len(lines(path)) == 1
 
 
@@ -101,7 +101,7 @@ def test_files_are_rotated(path: Path) -> None:
     writer = LogQueue(log_file(path, 2000))
     for number in range(100):
         say(writer, f"event {number}")
-        writer.queue.join()
+        writer.queue.join()  # type: ignore[attr-defined]
     writer.close()
     assert sorted(one.name for one in path.parent.iterdir())[:2] == ["_tracker.log", "_tracker.log.1"]
     assert all(one.stat().st_size <= 2000 for one in path.parent.iterdir())
@@ -111,7 +111,7 @@ def test_files_are_rotated(path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12: there are threads
 def test_a_process_that_was_forked_writes_its_own(writer: LogQueue, path: Path) -> None:
     say(writer, "parent")
-    writer.queue.join()
+    writer.queue.join()  # type: ignore[attr-defined]
     child = os.fork()
     if child == 0:
         say(writer, "child")

@@ -289,4 +289,4 @@ def test_thirty_two_threads_lose_no_upload(tracker: Tracker) -> None:
     for thread in threads:
         thread.join()
     assert tracker.owners() == [(1, 1600)]
-    assert tracker.kept.state()[0][1].uploads == 1600
+    assert tracker.kept.state()[0][1].uploads == 1600  # type: ignore[attr-defined]

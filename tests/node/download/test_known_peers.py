@@ -197,6 +197,7 @@ def test_partial_owners_spread_evenly_however_the_tracker_orders_them() -> None:
             choices.append([c.peer.node_id for c in candidates.choose(8, 0.0, partial=True)])
         assert choices[0] == choices[1]
         for node_id in choices[0]:
+            assert node_id is not None
             asked[node_id] += 1
     assert min(asked.values()) >= 1
     assert max(asked.values()) <= 16

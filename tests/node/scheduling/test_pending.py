@@ -97,7 +97,7 @@ def test_what_is_asked_twice_in_vain_is_bounded() -> None:
     owed.request(A, 0, SIZE, 0.0)
     doubled = 0
     while span := late(owed, B, 60.0, limit=262_144):
-        owed.request_again(B, *span, 60.0)
+        owed.request_again(B, span[0], span[1], 60.0)
         doubled += span[1] - span[0]
     assert doubled <= budget
     owed.accept(A, 0, SIZE, 61.0)  # and then it all came from the first one, after all
@@ -129,7 +129,7 @@ def test_whatever_happens_each_byte_is_accepted_just_once() -> None:
                     owed.request(source, *span, now)
                     out.append((source, span))
                 elif span := late(owed, source, now, 300):
-                    owed.request_again(source, *span, now)
+                    owed.request_again(source, span[0], span[1], now)
                     out.append((source, span))
             elif out and event < 0.5:
                 source, span = out.pop(rng.randrange(len(out)))

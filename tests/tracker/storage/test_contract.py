@@ -59,7 +59,7 @@ def test_what_need_says_keeps_up_with_whatever_changes(storage: Tracker) -> None
 
     def told() -> list[tuple[tuple[OwnerEntry, ...], int]]:
         """By hash and by name, twice: the second may be a repetition of the first."""
-        found = [storage.need(Caller(9), *asked, 50) for asked in ((None, HASH), ("f", None)) * 2]
+        found = [storage.need(Caller(9), name, key, 50) for name, key in ((None, HASH), ("f", None)) * 2]
         for first, second in zip(found[:2], found[2:], strict=True):
             assert first == second
         return [(entry.owners, entry.total) for entry in found[:2]]
