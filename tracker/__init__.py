@@ -1,5 +1,5 @@
-"""The tracker: who is in, who owns what, and which owners are best.
+"""The tracker: the nodes of the swarm, the files that they own, and which owners are best.
 
-``tracker.py`` beside this package is its launcher; because the package exists, ``import tracker``,
-``python tracker.py`` and ``python -m tracker`` all reach it.
+``tracker.py`` next to this package is its launcher. ``import tracker``, ``python tracker.py`` and
+``python -m tracker`` all reach this package.
 """

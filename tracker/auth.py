@@ -1,9 +1,8 @@
-"""Who may speak for a node, and who may speak at all: secrets are made, shown, hashed and compared here.
+"""Secrets of nodes and the swarm key: made, read from a request, hashed and compared.
 
-A node's secret is 32 random bytes in base64url (RFC 4648, section 5). Only its SHA-256 is kept: a slow
-password hash protects words that people choose, and adds nothing to 256 random bits, which nobody guesses
-however fast he tries. Secrets are compared in constant time and never logged: nothing here has a ``repr``
-that shows one.
+A node's secret is 32 random bytes in base64url (RFC 4648, section 5). The tracker keeps only its SHA-256. A
+slow password hash protects words that people choose; 256 random bits cannot be guessed in any case. Secrets
+are compared in constant time and never logged: no ``repr`` in this module shows one.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ _BEARER = "bearer "
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a request showed beside its fields."""
+    """The credentials of a request: its secret, its swarm key, and its client address."""
 
     secret: str | None = field(default=None, repr=False)  # from ``Authorization: Bearer``; see ``bearer``
     swarm_key: str | None = field(default=None, repr=False)  # from ``X-Swarm-Key``, or the field swarm_key
-    remote: str | None = None  # the address that it came from
+    remote: str | None = None  # the client address that it counts as
 
     @property
     def proof(self) -> str | None:
-        """What the secret is kept and compared as; None without one."""
+        """The digest of the secret; None without a secret."""
         return None if self.secret is None else digest(self.secret)
 
 
@@ -39,7 +38,7 @@ ANONYMOUS = Credentials()
 
 
 def new_secret() -> str:
-    """One that nobody else has."""
+    """A new random secret."""
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
@@ -49,9 +48,9 @@ def digest(secret: str) -> str:
 
 
 def bearer(authorization: str | None) -> str | None:
-    """The secret in an Authorization header (RFC 6750, section 2.1); None without one, or another scheme's.
+    """The secret in an Authorization header (RFC 6750, section 2.1); None for no header or another scheme.
 
-    Forbidden if what stands there cannot be a secret: 32 to 128 letters, digits, ``-`` and ``_``.
+    Forbidden unless it has 32 to 128 letters, digits, ``-`` and ``_``.
     """
     if authorization is None or authorization[: len(_BEARER)].lower() != _BEARER:
         return None
@@ -62,19 +61,19 @@ def bearer(authorization: str | None) -> str | None:
 
 
 def verify(proof: str | None, secret: str) -> bool:
-    """Whether ``proof`` is the hash that is kept as ``secret``, found out in constant time."""
+    """True if ``proof`` is the digest that is kept as ``secret``. Takes constant time."""
     return proof is not None and hmac.compare_digest(proof, secret)
 
 
 class SwarmKey:
-    """The join code that every call must present; without one, everybody may call."""
+    """The join code that every request must carry. Without a swarm key any client is accepted."""
 
     def __init__(self, key: str | None) -> None:
         self._hash = None if key is None else digest(key)
 
     @property
     def wanted(self) -> bool:
-        """Whether there is one."""
+        """True if there is a swarm key."""
         return self._hash is not None
 
     def check(self, by: Credentials) -> None:

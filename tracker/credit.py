@@ -1,4 +1,4 @@
-"""What an UPDATE is worth, so that credit cannot be made up. Pure.
+"""How much an UPDATE counts. Nodes cannot make up credit. Pure.
 
 A receipt is an UPDATE of a claimed node about another node that has the file. For each pair of owner and
 reporter only MAX_RECEIPTS_PER_PAIR receipts and MAX_CREDIT_PER_PAIR bytes count, while the owner is in. Two
@@ -31,7 +31,7 @@ FindTotal = Callable[[int, int], ReporterTotal | None]
 
 @dataclass(frozen=True)
 class CountedUpload:
-    """What counts of an UPDATE."""
+    """The part of an UPDATE that counts."""
 
     total: ReporterTotal | None = None  # the reporter's new total; None: the upload is unverified
     credit: int = 0  # bytes
@@ -59,7 +59,7 @@ def check_amount(receipt: Receipt, owned: OwnedFile | None) -> None:
 def count(
     reporter: NodeRecord | None, owner: NodeRecord, receipt: Receipt, find: FindTotal
 ) -> CountedUpload | None:
-    """What counts of a checked UPDATE; None: nothing."""
+    """The part of a checked UPDATE that counts; None if nothing does."""
     if reporter is None or reporter.secret is None:
         return UNVERIFIED if owner.secret is None else None
     key = reporter.node_id

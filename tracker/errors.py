@@ -1,4 +1,4 @@
-"""The errors by which the rules refuse, each in one place: every storage says the same. Pure."""
+"""The errors of the rules, each with its text in one place. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, Tr
 
 
 def in_use(node_id: int, addr: Addr, silence: float) -> NodeConflict:
-    """Somebody else has the node_id, at ``addr``."""
+    """The node_id is live at another address, ``addr``."""
     return NodeConflict(
         f"node {node_id} is in use at {where(addr)} until it exits or is silent for {silence:g} s"
     )
 
 
 def secret_wanted(node_id: int) -> Forbidden:
-    """The node_id is claimed, and the right secret was not shown."""
+    """The node_id is claimed, and the request came without the right secret."""
     return Forbidden(f"node {node_id} belongs to a secret: show it as Authorization: Bearer SECRET", "secret")
 
 
@@ -29,7 +29,7 @@ def full_of_nodes(limit: int) -> TrackerFull:
 
 
 def full_of_unclaimed(limit: int) -> TrackerFull:
-    """No more nodes without a claim; there is room for those with one."""
+    """No more nodes without a claim; nodes that claim their node_id still have room."""
     return TrackerFull(f"the tracker knows {limit} nodes without a secret, its limit; claim yours")
 
 
@@ -49,30 +49,30 @@ def too_many_nodes(limit: int, silence: float) -> RateLimited:
 
 
 def not_itself() -> MessageError:
-    """A receipt of a node for itself."""
+    """A claimed node gives itself a receipt."""
     return MessageError("owner: a claimed node cannot credit itself", "owner")
 
 
 def unknown(node_id: int, field: str) -> MessageError:
-    """An UPDATE about a node that is not in."""
+    """The UPDATE credits a node that is not in."""
     return MessageError(f"{field}: the tracker does not know node {node_id}", field)
 
 
 def no_such_file() -> MessageError:
-    """A receipt for what the owner does not have."""
+    """The receipt names a file that its owner does not have."""
     return MessageError("info_hash: the owner does not have this file", "info_hash")
 
 
 def no_bytes() -> MessageError:
-    """A receipt for nothing in particular."""
+    """The receipt has no number of bytes."""
     return MessageError("bytes is missing", "bytes")
 
 
 def wrong_bytes() -> MessageError:
-    """A receipt for more than there is."""
+    """The receipt is for zero bytes, or for more than the file has."""
     return MessageError("bytes must be from 1 to the size of the file", "bytes")
 
 
 def where(addr: Addr) -> str:
-    """An address, as people write it."""
+    """An address as text, with brackets around an IPv6 host."""
     return join_host_port(*addr)

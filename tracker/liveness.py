@@ -1,4 +1,7 @@
-"""The thread that removes silent nodes, awake exactly when the next one falls due."""
+"""The thread that removes silent nodes. It wakes when the next deadline comes.
+
+``rules.is_expired`` is the condition for removing a node.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,14 @@ from typing import Protocol
 
 
 class Sweeper(Protocol):
-    """What is to be done at each deadline."""
+    """Removes the nodes that are past their deadline."""
 
     def sweep(self) -> float:
-        """Remove who is due; seconds until the next deadline (or the shortest time to one)."""
+        """Remove the expired nodes; seconds until the next deadline, or until the earliest possible one."""
 
 
 class Liveness:
-    """Sweeps at every deadline, in a thread of its own."""
+    """Calls ``sweep`` at every deadline, in its own thread."""
 
     def __init__(self, sweeper: Sweeper) -> None:
         self._sweeper = sweeper
@@ -34,8 +37,8 @@ class Liveness:
     def check_nodes_periodically(self) -> None:
         """Remove nodes as they fall due (the report's ``check_nodes_periodically``).
 
-        Nobody needs to wake this thread early: a node that comes, or is heard, while it sleeps falls due
-        no sooner than one whole deadline later, and it never sleeps longer than that.
+        This thread need not be woken early. A heartbeat that comes while it sleeps sets a deadline one whole
+        ``silence`` later, and it never sleeps longer than that.
         """
         while not self._stop.wait(self._sweeper.sweep()):
             pass

@@ -37,15 +37,15 @@ class Rules:
     ranking: str = "uploads"  # a name in ``tracker.ranking.STRATEGIES``
     half_life: float = 600.0  # seconds until an upload counts half (ranking "rate")
     require_claim: bool = False  # only nodes with a secret may REGISTER, OWN, UPDATE and EXIT
-    nodes_per_address: int = 5000  # nodes that one client address may keep in
+    nodes_per_address: int = 5000  # max nodes from one client address
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The node that makes a request, and what it shows for it."""
+    """The node that makes a request, with its proof."""
 
     node_id: int
-    addr: Addr | None = None  # where it says that it serves; NEED, UPDATE and EXIT need not say it
+    addr: Addr | None = None  # that it serves at; optional in NEED, UPDATE and EXIT
     proof: str | None = None  # hex SHA-256 of the secret that came with the request
     home: str | None = None  # the client address that the request came from, see ``client_prefix``
 
@@ -124,7 +124,7 @@ class Counts:
     """How much the tracker knows."""
 
     nodes: int = 0
-    claimed: int = 0  # nodes whose node_id belongs to a secret
+    claimed: int = 0  # nodes with a secret
     files: int = 0  # file names with an owner
     owned: int = 0  # (node, file) pairs
 
@@ -155,12 +155,12 @@ class SwarmView:
 
 
 def file_key(filename: str | None, info_hash: str | None) -> str:
-    """What identifies a file: its info hash, or ":" and its name where the hash is unknown."""
+    """The identity of a file: its info hash, or ":" and its name if the hash is unknown."""
     return info_hash or f":{filename}"
 
 
 class NodeRecord(NamedTuple):
-    """What outlives a restart of a node. When it was heard last does not."""
+    """The record of a node that outlives a restart. The time of its last heartbeat does not."""
 
     node_id: int
     addr: Addr
@@ -181,7 +181,7 @@ class NodeRecord(NamedTuple):
 
 
 class ReporterTotal(NamedTuple):
-    """What one reporter's receipts have brought an owner so far."""
+    """The sum of one reporter's receipts for one owner."""
 
     owner: int  # node id
     reporter: int  # node id, or OTHER_REPORTERS
@@ -220,12 +220,12 @@ class Keys:
     caller: Caller
     owner: int | None = None  # UPDATE: the credited node, if it is another; ``files`` are this node's
     files: Sequence[str] = ()  # file keys of the owner, or of the caller if there is no owner
-    heartbeat: bool = False  # most such requests are signs of life and nothing else
+    heartbeat: bool = False  # most requests of this kind change nothing but the deadline
 
 
 @dataclass(frozen=True)
 class Decision(Generic[Result]):
-    """What the rules make of a request."""
+    """The outcome of a request by the rules."""
 
     result: Result
     writes: Sequence[Write] = ()

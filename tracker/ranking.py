@@ -17,13 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-MAX_UNVERIFIED = 2.0**38  # uploads told apart; receipts are at most 2**14, and a float has 53 bits
+MAX_UNVERIFIED = (
+    2.0**38
+)  # uploads are compared up to here; receipts are at most 2**14, and a float has 53 bits
 UNPROVEN = 2.0**36  # more than log2(score) + seconds since 1970 / half-life can be
 TIES = 1 << 20  # values of ``tie_break``
 
 
 class Merits(Protocol):
-    """What a strategy may look at, of a ``NodeRecord``."""
+    """The fields of a ``NodeRecord`` that a strategy may use."""
 
     @property
     def uploads(self) -> int:
@@ -55,7 +57,7 @@ class Strategy:
 
 
 def decayed(score: float, seconds: float, half_life: float) -> float:
-    """What is left of ``score`` after ``seconds``: half of it after each ``half_life`` (seconds)."""
+    """``score`` after ``seconds`` more: it halves with each ``half_life`` (seconds)."""
     return float(score * 0.5 ** (max(seconds, 0.0) / half_life))
 
 

@@ -1,8 +1,8 @@
 """How many requests one client address and one node may make. Pure: time is an argument.
 
 There is a token bucket for each address and for each node. The tables are bounded: the key that has been
-silent longest is forgotten first. A client that wants its own debt forgotten must flush the table with
-requests from as many other addresses as it is long. Each of those has its own bucket, so it gains nothing.
+silent longest is forgotten first. To lose its debt, a client must flush the table with requests from 65,536
+other addresses. Each address has its own bucket, so the client gains nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from common.errors import RateLimited
 from common.token_bucket import TokenBucket
 
 BURST_SECONDS = 10.0  # of its rate that a key may use up at once after a silence
-MAX_ADDRESSES = 65_536  # whose buckets are remembered: about 15 MB
-MAX_CALLERS = 65_536  # nodes whose buckets are remembered: about 15 MB
+MAX_ADDRESSES = 65_536  # addresses with a bucket: about 15 MB
+MAX_CALLERS = 65_536  # nodes with a bucket: about 15 MB
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class RateLimits:
 
 @lru_cache(1024)
 def client_prefix(remote: str) -> str:
-    """What ``remote`` counts as: itself, or its /64 if it is IPv6, because one host has a whole /64."""
+    """The address that ``remote`` counts as: its /64 if it is IPv6, because one host has a whole /64."""
     if ":" not in remote:
         return remote
     try:

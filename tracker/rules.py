@@ -1,4 +1,4 @@
-"""The tracker's rules: which nodes are in, what they own, who may say so, and when they are removed.
+"""The tracker's rules: which nodes are in, which files they own, and when they are removed.
 
 Pure functions. Each takes a ``View`` of the records that the request names, and returns a ``Decision``: the
 result, and the new records to write. A storage loads the view, calls the function and commits the writes; it
@@ -66,7 +66,7 @@ class View(Protocol):
         """How many files the node owns."""
 
     def total(self, owner: int, reporter: int) -> ReporterTotal | None:
-        """What the reporter's receipts have brought the owner."""
+        """The sum of the reporter's receipts for the owner."""
 
     def counts(self) -> Counts:
         """How much the tracker knows."""
@@ -79,7 +79,7 @@ class View(Protocol):
 
 
 def register(view: View, caller: Caller, claim: str | None = None) -> Decision[Registered]:
-    """REGISTER. ``claim``: hex SHA-256 of the secret that shall own the node_id.
+    """REGISTER. ``claim``: hex SHA-256 of the secret that will own the node_id.
 
     A node_id that is not in, or is unclaimed at the same address, is given to the claim.
     """
@@ -97,7 +97,7 @@ def register(view: View, caller: Caller, claim: str | None = None) -> Decision[R
 
 def own(view: View, caller: Caller, files: Iterable[OwnedFile]) -> Decision[Announced]:
     """OWN: all the files or none. It brings the node in, claimed with the proof if there is one."""
-    wanted = {file_key(file.filename, file.info_hash): file for file in files}  # the last word counts
+    wanted = {file_key(file.filename, file.info_hash): file for file in files}  # the last entry counts
     node = view.node(caller.node_id)
     if node is not None:
         check_speaker(view, node, caller, None)
@@ -165,7 +165,7 @@ def was_suspended(deadline: float, now: float, silence: float) -> bool:
     return now - deadline > min(SUSPENDED, silence / 4)
 
 
-# ---- who may speak for a node
+# ---- which requests a node accepts as its own
 
 
 def speaks_for(node: NodeRecord, caller: Caller) -> bool:
@@ -178,8 +178,7 @@ def speaks_for(node: NodeRecord, caller: Caller) -> bool:
 def check_speaker(view: View, node: NodeRecord, caller: Caller, claim: str | None) -> None:
     """NodeConflict or Forbidden if the caller may not speak for the node.
 
-    An unclaimed node also obeys requests without an address. ``claim``: what the caller asks for with this
-    request.
+    An unclaimed node also obeys requests without an address. ``claim``: the claim that this request makes.
     """
     if speaks_for(node, caller) or (node.secret is None and caller.addr is None):
         if node.secret is None and claim is None and view.rules.require_claim:

@@ -1,8 +1,7 @@
-"""What the tracker does with each request: who may ask, what the storage decides, and the answer to that, in
-the words of ``common.messages``. Thread-safe; knows nothing of HTTP.
+"""One method per request: check the swarm key, let the storage carry out the rules, make the answer.
 
-Each request is (message, what was shown with it). The log has a line for each that changed or asked
-something, none for heartbeats, and never a secret.
+Thread-safe; knows nothing of HTTP. Each request is a message of ``common.messages`` and its credentials. The
+log has a line for each request that changed or asked something, none for heartbeats, and never a secret.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from common.messages import Exit, Need, NeedAnswer, Own, Register, RegisterAnswe
 from tracker import rules
 from tracker.auth import ANONYMOUS, Credentials, SwarmKey, digest, new_secret
 from tracker.errors import where
-from tracker.heartbeat import Rate, interval_factor
+from tracker.heartbeat import RequestRate, interval_factor
 from tracker.model import Caller, Counts, Keys, Receipt, Rules, SwarmView, file_key
 from tracker.storage.base import Storage
 
-LOOK_AGAIN = 1.0  # seconds for which a count of all nodes is good enough to set the pace
+INTERVAL_SECONDS = 1.0  # between two computations of the heartbeat interval
 
 
 class TrackerService:
@@ -37,31 +36,27 @@ class TrackerService:
         swarm_key: SwarmKey | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``rules``: the storage's; ``max_results``: owners in an answer to NEED."""
+        """``rules``: as the storage has them; ``max_results``: max owners in an answer to NEED."""
         self._storage = storage
         self._rules = rules
         self._max_results = max_results
         self._swarm_key = swarm_key or SwarmKey(None)
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows
-        self._others = Rate()  # requests beside heartbeats
+        self._other_requests = RequestRate()  # that are not heartbeats
         self._interval = rules.interval
         self._look_again = clock()
 
     def open(self) -> Sequence[str]:
-        """Take over an earlier run's records, with one deadline to hear from each node; remarks on it, a line
-        each.
-        """
+        """Take over the records of an earlier run; warnings for people, a line each."""
         return self._storage.open()
 
     def check_key(self, by: Credentials) -> None:
-        """Forbidden if there is a swarm key and the request did not show it. The five requests look
-        themselves.
-        """
+        """Forbidden if there is a swarm key and the request came without it. The five requests call this."""
         self._swarm_key.check(by)
 
     def register_node(self, request: Register, by: Credentials = ANONYMOUS) -> dict[str, Any]:
-        """REGISTER: a node comes in, or is still there; it may take its node_id for a secret of its own."""
+        """REGISTER: a node comes in, or sends a heartbeat; it may claim its node_id with a secret."""
         self.check_key(by)
         secret = by.secret
         if request.claim and secret is None:
@@ -92,7 +87,7 @@ class TrackerService:
         return {"status": "File owner added", "files": decided.files}
 
     def search_file(self, request: Need, by: Credentials = ANONYMOUS) -> NeedAnswer:
-        """NEED: who has a file, best first."""
+        """NEED: the owners of a file, best first."""
         self._begin(by)
         caller = _caller(request.node_id, request.addr, by)
         found = self._storage.search(caller, request.filename, request.info_hash, self._max_results)
@@ -101,7 +96,7 @@ class TrackerService:
         return NeedAnswer(request.node_id, filename, found.owners)
 
     def update_db(self, request: Update, by: Credentials = ANONYMOUS) -> dict[str, Any]:
-        """UPDATE: a node has uploaded, by its own word or by a receipt."""
+        """UPDATE: a node has uploaded, unverified or confirmed by a receipt."""
         self._begin(by)
         caller = _caller(request.node_id, request.addr, by)
         receipt = Receipt(request.filename, request.owner, request.info_hash, request.bytes, request.receipt)
@@ -112,7 +107,7 @@ class TrackerService:
         return {"status": "Database updated", "uploads": decided.uploads, "counted": decided.counted}
 
     def remove_node(self, request: Exit, by: Credentials = ANONYMOUS) -> dict[str, Any]:
-        """EXIT: a node leaves. One that is not in has left already, which is as good."""
+        """EXIT: a node leaves. A node that is not in has left already: the answer is the same."""
         self._begin(by)
         caller = _caller(request.node_id, request.addr, by)
         if self._storage.transact(Keys(caller), lambda view: rules.leave(view, caller)):
@@ -120,7 +115,7 @@ class TrackerService:
         return {"status": "Node removed"}
 
     def sweep(self) -> float:
-        """Remove the nodes that fell silent; seconds after which to look again, so as to miss no deadline."""
+        """Remove the nodes past their deadline; seconds until the next deadline."""
         expiry = self._storage.expire()
         if expiry.suspended_for:
             log(f"this tracker stood still for {expiry.suspended_for:.1f} s; all nodes get a new deadline")
@@ -150,33 +145,33 @@ class TrackerService:
         return self._storage.counts()
 
     def swarms(self, limit: int) -> Sequence[SwarmView]:
-        """Up to ``limit`` files that somebody has, those with the most owners."""
+        """Up to ``limit`` files, those with the most owners."""
         return self._storage.swarms(limit)
 
     def health(self) -> str:
-        """Why nothing can be recorded just now; "" if it can."""
+        """Why nothing can be written just now; "" if it can."""
         return self._storage.health()
 
     def close(self) -> None:
-        """Keep everything and stop."""
+        """Make everything durable, and stop."""
         self._storage.close()
 
     def _begin(self, by: Credentials) -> None:
-        """Whatever is no heartbeat."""
+        """The start of each request that is not a heartbeat."""
         self.check_key(by)
         with self._lock:
-            self._others.note(self._clock())
+            self._other_requests.note(self._clock())
 
     def _heartbeat_interval(self) -> float:
-        """Seconds until a node is to call again; its deadline is stretched with them."""
+        """Seconds until a node's next heartbeat. The deadlines are stretched by the same factor."""
         if self._clock() < self._look_again:  # nearly always, and no lock to wait for
             return self._interval
         with self._lock:
             now = self._clock()
             if now < self._look_again:  # another thread has just looked
                 return self._interval
-            self._look_again = now + LOOK_AGAIN
-            others = self._others.at(now)
+            self._look_again = now + INTERVAL_SECONDS
+            others = self._other_requests.at(now)
         factor = interval_factor(self._rules.interval, self._storage.counts().nodes, others)
         self._storage.silence = self._rules.silence * factor
         with self._lock:

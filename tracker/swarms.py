@@ -21,11 +21,11 @@ from tracker.model import FilesOwned, Found, NodeRecord, SwarmView, file_key
 LONG = 256  # owners from which a list is kept sorted
 LISTED = 2  # owners from which a swarm is listed by its size; most swarms have one
 SIZE_STEP = 8  # a swarm moves in that list when its size changes by an eighth
-MAX_CACHED = 256  # swarms whose last answer is kept: about 4 MB with 50 owners each
+MAX_CACHED = 256  # swarms with a cached answer: about 4 MB with 50 owners each
 
 
 class Node:
-    """A node in memory: its current record, and what is derived from it."""
+    """A node in memory: its current record, deadline, order among owners, and files."""
 
     __slots__ = ("record", "deadline", "order", "files")
 
@@ -72,11 +72,11 @@ class RankedOwners:
         return iter(self._entries)
 
     def add(self, owned: Ownership) -> None:
-        """Add one."""
+        """Add an ownership."""
         self.extend((owned,))
 
     def extend(self, entries: Sequence[Ownership]) -> None:
-        """Add several."""
+        """Add several ownerships."""
         if isinstance(self._entries, list):
             self._entries.extend(entries)
             self._is_sorted = False
@@ -86,7 +86,7 @@ class RankedOwners:
             self._entries.update(entries)
 
     def remove(self, owned: Ownership) -> None:
-        """Remove one, whose rank must be what it was when it was added."""
+        """Remove an ownership. Its rank must not have changed since it was added."""
         self._entries.remove(owned)
 
     def detach(self, owned: Ownership) -> bool:
@@ -126,7 +126,7 @@ class Swarm:
         return (0 if whole is None else len(whole)) + (0 if partial is None else len(partial))
 
     def side(self, owned: Ownership) -> RankedOwners | None:
-        """The owners of as much as this one."""
+        """The owners of the whole file, or those of a part: the list that ``owned`` belongs in."""
         return self.whole if owned.file.complete else self.partial
 
     def extend(self, entries: Sequence[Ownership]) -> None:
@@ -161,8 +161,8 @@ class Swarm:
     def choose(self, limit: int, drawn: bool, rng: random.Random) -> list[Ownership]:
         """The best ``limit`` owners of the whole file (any, if ``drawn``), then any owners of a part.
 
-        Owners of a part have just begun, so their ranks say little. And if all clients were given the same
-        few, all would ask these.
+        Owners of a part have just begun, so their ranks mean little. And if all clients got the same few
+        owners, all would ask these.
         """
         found: list[Ownership] = []
         if self.whole:
@@ -195,7 +195,7 @@ class Swarms:
     # ---- changes
 
     def add(self, node: Node, change: FilesOwned) -> None:
-        """Note that a node owns files, in place of what it said before of the same files."""
+        """Note that a node owns files. Earlier descriptions of the same files are replaced."""
         for file in change.files:
             key = file_key(file.filename, file.info_hash)
             before = node.files.pop(key, None)
@@ -211,7 +211,7 @@ class Swarms:
             key = file_key(file.filename, file.info_hash)
             entries = []
             for node in nodes:
-                if key in node.files:  # said twice, in a file that people wrote
+                if key in node.files:  # twice in a file that people edited
                     self.add(node, FilesOwned(node.record.node_id, (file,)))
                 else:
                     entries.append(Ownership(node, file))

@@ -1,1 +1,1 @@
-"""Where the tracker keeps its records; ``base`` says what every kind must do."""
+"""The storages of the tracker's records. ``base`` states the obligations of every kind."""

@@ -62,7 +62,7 @@ def _parser(folder: Path) -> argparse.ArgumentParser:
 
 
 def check(folder: Path, repair: bool) -> tuple[list[str], bool]:
-    """What SQLite finds, a line each, and whether a tracker can use the records afterwards.
+    """The findings, a line each, and True if a tracker can use the records afterwards.
 
     ``repair``: a damaged database is kept as tracker.db.corrupt-<n>, and a new one is made of nodes.json and
     files.json. StorageFault if the folder cannot be used.
@@ -93,7 +93,7 @@ def check(folder: Path, repair: bool) -> tuple[list[str], bool]:
 
 
 def _findings(folder: Path) -> tuple[list[str], str]:
-    """What is wrong with the database, a line each; and what it holds, if nothing is."""
+    """The faults of the database, a line each; and a line about its records if there is no fault."""
     path = folder / DATABASE
     try:
         with _opened(folder) as database:

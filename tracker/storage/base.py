@@ -1,4 +1,4 @@
-"""What a storage owes the tracker. One contract suite runs over every kind.
+"""The obligations of a storage. One contract suite runs over every kind.
 
 A ``Storage`` holds the records and carries out the decisions of ``tracker.rules`` on them. ``MemoryStorage``
 holds them in this process, and a ``Durability`` makes them survive it. ``RedisStorage`` holds them on a
@@ -60,7 +60,7 @@ class Storage(Protocol):
     def search(self, caller: Caller, filename: str | None, info_hash: str | None, limit: int) -> Found:
         """NEED: the best ``limit`` owners, by info hash alone if given, else by name.
 
-        It is a sign of life of the caller if ``rules.speaks_for`` says so, and is answered in any case.
+        It is answered in any case. It is a sign of life of the caller if ``rules.speaks_for`` is true.
         """
 
     def expire(self) -> ExpiryResult:
@@ -119,8 +119,8 @@ class Durability(Protocol):
 
     Obligations:
 
-    - ``load`` is called once, first, then ``start``. It returns all writes whose ``sync`` returned, and any
-      number of later ones in order without a gap, each transaction whole or not at all. StorageFault if it
+    - ``load`` is called once, first, then ``start``. It returns all writes whose ``sync`` returned. Later
+      writes may follow, in order and without a gap, each transaction whole or not at all. StorageFault if it
       cannot read, or could never write.
     - ``append`` is called under the lock of the storage, so in the order of the transactions. It does no I/O
       and raises nothing.
@@ -129,7 +129,7 @@ class Durability(Protocol):
     """
 
     def load(self) -> Records:
-        """What an earlier run made durable."""
+        """The durable records of an earlier run."""
 
     def start(self, source: RecordSource) -> None:
         """From now on, ``source`` may be asked for all records."""

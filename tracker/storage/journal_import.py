@@ -1,4 +1,4 @@
-"""Records without a database: those of the JSON files, and of an earlier version's journal beside them.
+"""The records of a folder without a database: from the JSON files and an earlier version's journal.
 
 That version wrote each change into journal-<number>.log before it answered, and wrote nodes.json and
 files.json from time to time. Changes are absolute. So nodes.json and files.json, changed by all journals that
@@ -6,7 +6,7 @@ are there in their order, are the records as of the last answer. A line of a jou
 
     <number> <safe number> <CRC-32> <JSON>
 
-where JSON is an object in the first line of a file (it names the file), and in all others a list of changes:
+The JSON of a file's first line is an object that names the file. In all other lines it is a list of changes:
 {"joined": 7, ...}, {"changed": 7, ...}, {"owns": 7, "files": [...]} or {"left": 7}. A line that a crash cut
 off is left out.
 """

@@ -27,7 +27,7 @@ from tracker.storage.base import Records, RecordSource
 
 NODES, FILES = "nodes.json", "files.json"
 SLICE_ENTRIES = 200  # entries that are copied under the storage's lock at a time
-MAX_FILE_BYTES = 1 << 30  # of a file that is read
+MAX_FILE_BYTES = 1 << 30  # max size of a file that is read
 MAX_SET_ASIDE = 1000  # *.corrupt-<n> files of one name
 Item = TypeVar("Item")
 Entry = TypeVar("Entry")
@@ -135,7 +135,7 @@ def read_folder(folder: Path, now: float) -> Records:
 
 
 def _read_part(path: Path, decode: Callable[[str, Any], Entry], warnings: list[str]) -> list[Entry]:
-    """The good entries of a file. A file with others is kept as *.corrupt-<n>, and named."""
+    """The good entries of a file. One with bad entries is kept as *.corrupt-<n>, with a warning."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES)
@@ -153,7 +153,7 @@ def _read_part(path: Path, decode: Callable[[str, Any], Entry], warnings: list[s
 
 
 def good_entries(data: bytes, decode: Callable[[str, Any], Entry]) -> tuple[list[Entry], str]:
-    """The entries of a JSON object that ``decode`` takes, and what is wrong with the first of the others."""
+    """The entries of a JSON object that ``decode`` accepts, and the fault of the first other entry."""
     good: list[Entry] = []
     why = ""
     try:
@@ -178,7 +178,7 @@ def set_aside(path: Path) -> Path:
 
 
 def _known(owned: Iterable[Owners], known: set[int], warnings: list[str]) -> Iterator[Owners]:
-    """The owners that are nodes. Others come from editing, or from a node that left during the export."""
+    """The owners that are nodes. An owner without a node comes from editing, or left during the export."""
     unknown = 0
     for file, node_ids in owned:
         good = [node_id for node_id in dict.fromkeys(node_ids) if node_id in known]
@@ -190,7 +190,7 @@ def _known(owned: Iterable[Owners], known: set[int], warnings: list[str]) -> Ite
 
 
 def read_node(name: str, entry: object, now: float) -> tuple[NodeRecord, list[ReporterTotal]]:
-    """The node of an entry of nodes.json, and its totals. ValueError says what is wrong."""
+    """The node of an entry of nodes.json, and its totals. ValueError names the fault."""
     if not (name.isascii() and name.isdigit() and int(name[:11]) <= MAX_NODE_ID):
         raise ValueError("a node id is wanted")
     node_id, read = int(name), msgspec.convert(entry, NodeEntry)
@@ -214,7 +214,7 @@ def read_node(name: str, entry: object, now: float) -> tuple[NodeRecord, list[Re
 def read_owners(name: str, entries: object) -> list[Owners]:
     """The owners in an entry of files.json, those with the same description together.
 
-    MessageError or ValueError says what is wrong.
+    MessageError or ValueError names the fault.
     """
     groups: dict[OwnedFile, list[int]] = {}
     for entry in msgspec.convert(entries, list[dict[str, Any]]):

@@ -2,8 +2,8 @@
 
 The lock is held while the rules decide and while the writes are queued, so that they become durable in the
 order in which they were decided. It is not held while a request waits for the disk. Before each transaction
-the nodes past their deadline are removed, a few at a time with the lock released in between: however many
-fall silent at once, no request waits for long, and no request sees a node past its deadline.
+the nodes past their deadline are removed, a few at a time with the lock released in between. So no request
+waits for long, however many nodes fall silent at once, and no request sees a node past its deadline.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class MemoryStorage:
     def _commit(self, node_id: int, writes: Sequence[Write]) -> int | None:
         """Apply and queue the writes; the sequence number to wait for before the answer.
 
-        A request that writes nothing may be a retry of one that is not durable yet, so it waits for that one.
+        A request that writes nothing may be a retry of a request that is not durable yet. It waits for that.
         """
         if not writes:
             return self._unsynced.get(node_id)

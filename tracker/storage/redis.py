@@ -5,8 +5,8 @@ MULTI and EXEC. Redis refuses EXEC if another process has changed a watched reco
 again. So a request costs two round trips, and a heartbeat one (see ``_heartbeat``). Totals (nodes, claims,
 ownerships) are not watched: under a race a limit may be passed by a few.
 
-The time is Redis' own, so the clocks of the trackers' machines do not matter. What survives a crash is what
-Redis is told to keep (``appendonly``); ``open`` warns if that is not all.
+The time is Redis' own, so the clocks of the trackers' machines do not matter. Redis' own
+settings (``appendonly``) decide which records survive a crash; ``open`` warns about losses.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ from tracker.storage.redis_view import (
 from tracker.storage.redis_warnings import warnings_about
 from tracker.storage.redis_writes import Writer
 
-FORMAT = "2"  # of the keys and what is in them
-MAX_SPEAKERS = 100_000  # nodes whose last heartbeat is remembered
+FORMAT = "2"  # version of the keys and their content
+MAX_SPEAKERS = 100_000  # nodes with a remembered heartbeat
 STRIPES = 64  # locks, so that threads of this process do not conflict over one node
 RETRY_EXPIRY = 1.0  # seconds until the next look at the deadlines, while Redis is away
 
@@ -60,7 +60,7 @@ class RedisStorage:
     def __init__(
         self, rules: Rules, url: str, tag: str = "{tracker}", clock: Callable[[], float] | None = None
     ) -> None:
-        """``tag``: what all keys begin with; the braces keep them on one server of a cluster. ``clock``:
+        """``tag``: the start of all keys; its braces keep them on one server of a cluster. ``clock``:
         seconds, instead of Redis' own; for tests. Connects to nothing yet.
         """
         self.silence = rules.silence
@@ -78,7 +78,7 @@ class RedisStorage:
         self._suspended_for = 0.0  # seconds, since the last ``expire``
 
     def open(self) -> Sequence[str]:
-        """Begin, beside other trackers on the same Redis. Every node gets one whole deadline."""
+        """Join the other trackers on the same Redis. Every node gets one whole deadline."""
         names = self._names
         try:
             with self._client.session() as session:
@@ -117,7 +117,7 @@ class RedisStorage:
     def _attempt(
         self, session: Session, keys: Keys, decide: Callable[[View], Decision[T]]
     ) -> Decision[T] | None:
-        """One try of a transaction. None: another one is needed."""
+        """Try a transaction once. None: try again."""
         watch: Command = (
             "WATCH",
             *(
@@ -197,7 +197,7 @@ class RedisStorage:
         try:
             with self._client.session() as session:
                 found = self._load(session, deadline_reads(self._names))
-        except StorageFault:  # the requests say what is wrong
+        except StorageFault:  # the requests get the reason
             return ExpiryResult(RETRY_EXPIRY)
         due = earliest_deadline(found)
         wait = self.silence if due is None else max(due - self._read_clock(found["time"]), 0.0)

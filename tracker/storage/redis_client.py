@@ -1,8 +1,8 @@
 """The connection to Redis: commands in one round trip, and a named error in bounded time when it fails.
 
 A round trip takes at most ANSWER_SECONDS, after at most CONNECT_SECONDS to connect. While Redis is away, one
-request at a time asks it again, at most every RETRY_SECONDS. All others are refused at once, so that waiting
-for Redis never holds all threads.
+request at a time asks it again, at most every RETRY_SECONDS. All other requests are refused at once, so
+that waiting for Redis never holds all threads.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ All keys begin with the same {tag}, so a cluster keeps them on one server:
     swarms      sorted set: file key -> owners
     homes       sorted set: client address -> nodes that it brought in
     node:ID     hash: the fields of a ``NodeRecord``
-    has:ID      hash: file key -> what the node says of it: "w" (whole) or "p" (a part), size, ":", name
+    has:ID      hash: file key -> "w" (whole) or "p" (a part), size, ":", name
     pairs:ID    hash: reporter -> "receipts credit"
     w:file:KEY  p:file:KEY  w:name:NAME  p:name:NAME
                 sorted sets: owner -> rank. An owner is "tie:id", or "tie:id:hash" where it is listed by name
@@ -29,7 +29,7 @@ _INTEGERS = ("uploads", "receipts", "credit", "last_receipt", "reporters")
 
 
 class RedisKeys:
-    """The names of the keys, and what is in them as text."""
+    """The names of the keys, and their content as text."""
 
     def __init__(self, tag: str) -> None:
         self._tag = tag
@@ -66,7 +66,7 @@ class RedisKeys:
     # ---- commands
 
     def own(self, node_id: int, rank: float, file: OwnedFile, before: OwnedFile | None) -> list[Command]:
-        """List a node as an owner of a file; ``before``: as what it is listed now."""
+        """List a node as an owner of a file; ``before``: how it is listed now."""
         key = file_key(file.filename, file.info_hash)
         commands: list[Command] = (
             self._unlist(node_id, before) if before else [("ZINCRBY", self.swarms, 1, key)]
@@ -116,12 +116,12 @@ class RedisKeys:
 
 
 def about(file: OwnedFile) -> str:
-    """What a node says of a file, beside its key."""
+    """A node's description of a file, without the file key."""
     return f"{'w' if file.complete else 'p'}{'' if file.size is None else file.size}:{file.filename}"
 
 
 def owned_file(key: str, text: str) -> OwnedFile:
-    """The file of a key and what ``about`` made of it."""
+    """The file of a key and its text from ``about``."""
     head, _, filename = text.partition(":")
     size = int(head[1:]) if head[1:] else None
     return OwnedFile(filename, None if key.startswith(":") else key, size, head[0] == "w")

@@ -12,7 +12,7 @@ from tracker.storage.redis_client import Command
 from tracker.storage.redis_keys import NODE_FIELDS, RedisKeys, node_record, owned_file
 
 Reads = dict[str, Command]
-"""What is read, by a name of our own."""
+"""Commands that read, by a name for each reply."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def node_ids(keys: Keys) -> list[int]:
 
 
 def deadline_reads(names: RedisKeys) -> Reads:
-    """What every request looks at first: the time, and whether a node is past its deadline."""
+    """The time, the earliest deadline and the totals, which every request needs."""
     return {
         "time": ("TIME",),
         "first": ("ZRANGE", names.deadlines, 0, 0, "WITHSCORES"),
@@ -84,13 +84,13 @@ def record_reads(names: RedisKeys, keys: Keys) -> Reads:
 
 
 def earliest_deadline(found: Mapping[str, Any]) -> float | None:
-    """When the next node falls due (seconds); None if there is none."""
+    """The earliest deadline (seconds); None if there is no node."""
     grace_until = float(found["meta"][0] or 0)
     return max(float(found["first"][1]), grace_until) if found["first"] else None
 
 
 def record_view(found: Mapping[str, Any], keys: Keys, now: float, silence: float, rules: Rules) -> RedisView:
-    """The view of what ``record_reads`` found."""
+    """The view of the replies to ``record_reads``."""
     caller, owner = keys.caller.node_id, keys.owner
     subject = caller if owner is None else owner
     ids = node_ids(keys)

@@ -24,8 +24,8 @@ from tracker.storage.redis_client import Command, Session
 from tracker.storage.redis_keys import NODE_FIELDS, RedisKeys, node_record, owned_file
 from tracker.storage.redis_view import RedisView
 
-EXPIRE_NODES = 24  # nodes that one transaction removes
-REMOVE_FILES = 200  # files of one node that one transaction removes, about
+EXPIRE_NODES = 24  # max nodes that one transaction removes
+REMOVE_FILES = 200  # files of a node that a transaction removes, about
 
 
 class Writer:
@@ -87,7 +87,7 @@ class Writer:
     # ---- removal
 
     def expire(self, session: Session, now: float) -> list[ExpiredNode]:
-        """Remove some nodes past their deadline, or a part of their files; those that are gone now.
+        """Remove some nodes past their deadline, or a part of their files; the nodes that are gone now.
 
         StorageFull, StorageReadOnly if Redis refuses to write.
         """

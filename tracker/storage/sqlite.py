@@ -62,7 +62,7 @@ Row = Sequence[object]
 
 @dataclass
 class _NodeWrites:
-    """What a commit writes of one node."""
+    """The rows of one node in a commit."""
 
     left: bool = False  # first, all earlier rows of the node are deleted
     node: Row | None = None
@@ -175,7 +175,7 @@ class Database:
             raise self._fault(error) from None
 
     def check(self) -> list[str]:
-        """What SQLite's own integrity check finds, a line each; empty if all is well."""
+        """The findings of SQLite's own integrity check, a line each; empty if there is none."""
         try:
             found = [str(row[0]) for row in self.connection.execute("PRAGMA integrity_check")]
         except sqlite3.Error as error:

@@ -1,9 +1,9 @@
 """The tracker's records in this process's memory. Not thread-safe; time is an argument.
 
 Each node has a deadline, ``silence`` seconds after its last sign of life. No deadline is earlier than one
-that was given before it. So the nodes in the order in which they were heard are in the order of their
-deadlines: a heartbeat moves a node to the end, and expired nodes are at the front. A heartbeat costs O(1) and
-removing the expired nodes O(expired), however many nodes there are.
+that was given before it. So the order of the last heartbeats is the order of the deadlines: a heartbeat moves
+a node to the end, and expired nodes are at the front. A heartbeat costs O(1) and removing the expired nodes
+O(expired), however many nodes there are.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class State:
         return 0 if node is None else len(node.files)
 
     def total(self, owner: int, reporter: int) -> ReporterTotal | None:
-        """What the reporter's receipts have brought the owner."""
+        """The sum of the reporter's receipts for the owner."""
         return self._totals.get(owner, {}).get(reporter)
 
     def counts(self) -> Counts:
@@ -113,7 +113,7 @@ class State:
     ) -> None:
         """Take over an earlier run's records. Each node gets one whole deadline.
 
-        A large tracker told its nodes to call less often. So the deadline is as long as it may have been.
+        A large tracker stretches the heartbeat interval. So the deadline is stretched for as many nodes.
         """
         self.silence = self.rules.silence * interval_factor(self.rules.interval, len(nodes))
         for record in nodes:
