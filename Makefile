@@ -21,15 +21,15 @@ help:
 	@echo "make clean    remove caches and compiled files; make distclean: .venv, too"
 	@echo "make test     the whole test suite, or a part: make test TESTS=tests/common"
 	@echo "make check    lint, types and layers"
-	@echo "make docs     write docs/limits.md, settings.md and commands.md from the code"
-	@echo "make soak     10,000 simulated transfers and 1,000 over real sockets, or as asked: make soak N=500 SOCKETS=50"
-	@echo "make fuzz     10 million inputs for all parsers and state machines, or as many as asked: make fuzz N=200k"
+	@echo "make docs     write the generated pages in docs/ from the code; make pictures: the terminals, too"
+	@echo "make soak     10,000 simulated transfers and 1,000 over real sockets; fewer: make soak N=500 SOCKETS=50"
+	@echo "make fuzz     10 million inputs for all parsers and state machines; fewer: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
-	@echo "make bench-network  the same over bad links, beside TCP, QUIC and libtorrent (Linux, as root)"
-	@echo "make bench-tracker  those of the tracker; with BENCH=--long also what takes long (siege, kills)"
-	@echo "make chaos    every fault on real processes for MINUTES=10, then a table of what was measured; SEED=1"
-	@echo "make kills    kill -9 of a tracker under load, KILLS=1000 times: what was acknowledged must be there"
-	@echo "make interop  install libtorrent and aioquic for the tests and benches that compare with it (aria2: your package manager)"
+	@echo "make bench-network  transfers over bad links, compared with TCP, QUIC and libtorrent (Linux, root)"
+	@echo "make bench-tracker  figures of the tracker; BENCH=--long: siege and kills, too"
+	@echo "make chaos    every fault on real processes for MINUTES=10, then a table of the measured times; SEED=1"
+	@echo "make kills    kill -9 of a tracker under load, KILLS=1000 times: no acknowledged write may be lost"
+	@echo "make interop  install libtorrent and aioquic for tests and benches (aria2: your package manager)"
 
 $(VENV)/run.stamp: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; set PYTHON=")'
