@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from common.bitfield import Bitfield
 from faults.link import Link, LinkFaults
 from node.chunk_udp.slots import Slots
-from node.download.peer_search import SearchBackoff
+from node.download.search_backoff import SearchBackoff
 from node.peer import FoundPeer, Peer
 from simulator.bounds import distribution_time
 from simulator.clock import Clock
@@ -125,7 +125,7 @@ class _Member(SimulatedNode):
         self._crowd = crowd
         self._uplink = crowd.owners[self.name] = crowd.uplink(self.name)
         self._uplink.held = Bitfield(crowd.metainfo.geometry.piece_count)
-        self._patience = SearchBackoff(1e9, crowd.clock.now)
+        self._backoff = SearchBackoff(1e9, crowd.clock.now)
 
     def begin(self) -> None:
         """Ask the tracker, and start."""
@@ -149,7 +149,7 @@ class _Member(SimulatedNode):
 
     def _fill(self) -> None:
         super()._fill()
-        if not self.state.over and self._pool.has_room() and self._patience.wants_more(self.clock.now):
+        if not self.state.over and self._pool.has_room() and self._backoff.wants_refresh(self.clock.now):
             self._ask_tracker()
 
     def on_piece(self, index: int, right: bool, sources: Iterable[Peer]) -> None:

@@ -1,8 +1,7 @@
-"""Finding peers for a download: asking every source at once, and how long to go on."""
+"""Finding peers for a download: all trackers and other peer sources are asked side by side."""
 
 from __future__ import annotations
 
-import enum
 import threading
 from collections.abc import Callable, Sequence
 
@@ -10,12 +9,6 @@ from common.errors import RemoteFault
 from common.metainfo import Metainfo
 from node.discovery.base import PeerSource
 from node.peer import FoundPeer
-
-FIRST_WAIT = 0.5  # seconds between two searches while there is no owner; doubled each time
-LONGEST_WAIT = 8.0  # seconds
-FIRST_REFRESH = 0.25  # seconds between two searches for more owners while there are some, but too few:
-REFRESH_GROWTH = 1.5  # those who began together with us will have something soon, and later ones are fewer
-LONGEST_REFRESH = 10.0  # seconds
 
 
 class PeerSearch:
@@ -35,7 +28,7 @@ class PeerSearch:
         self._info = info
         self._found = found
         self._delivering = threading.Lock()  # held while ``found`` is called: later answers come later
-        self._lock = threading.Lock()  # guards what follows
+        self._lock = threading.Lock()  # guards the fields below
         self._asking = False
         self._busy: set[int] = set()  # sources, by index, that have not returned
         self._answers: list[Sequence[FoundPeer]] = [()] * len(sources)
@@ -88,54 +81,3 @@ class PeerSearch:
                 self._asking = False
         if failed:
             self._found(None, "; ".join(self._reasons[number] for number in sorted(self._reasons)))
-
-
-class Next(enum.Enum):
-    """What to do while nobody delivers."""
-
-    WAIT = "wait"
-    ASK = "ask"
-    GIVE_UP = "give up"
-
-
-class SearchBackoff:
-    """How long to look for owners: growing waits, up to ``limit`` seconds without a byte. Pure."""
-
-    def __init__(self, limit: float, now: float) -> None:
-        self._limit = limit
-        self._received = -1
-        self._progress_at = self._asked_at = now
-        self._wait = FIRST_WAIT
-        self._refresh = FIRST_REFRESH
-        self._next: float | None = None
-
-    def saw(self, received: int, now: float) -> None:
-        """``received`` bytes are here: more than before is progress, and makes the next wait short again."""
-        if received != self._received:
-            self._received, self._progress_at, self._wait = received, now, FIRST_WAIT
-
-    def wants_more(self, now: float) -> bool:
-        """Whether it is time to ask for more owners although some deliver."""
-        self._next = None
-        if now - self._asked_at < self._refresh:
-            return False
-        self._asked_at = now
-        self._refresh = min(self._refresh * REFRESH_GROWTH, LONGEST_REFRESH)
-        return True
-
-    def seconds(self, now: float) -> float:
-        """How long the present wait lasts; 0 if there is none."""
-        return max(0.0, self._next - now) if self._next is not None else 0.0
-
-    def nobody(self, now: float) -> tuple[Next, bool]:
-        """Nobody delivers and no search is under way: what to do, and whether a new wait begins with it."""
-        if now - self._progress_at > self._limit:
-            return Next.GIVE_UP, False
-        if self._next is None:
-            self._next = now + self._wait
-            self._wait = min(2 * self._wait, LONGEST_WAIT)
-            return Next.WAIT, True
-        if now < self._next:
-            return Next.WAIT, False
-        self._next, self._asked_at = None, now
-        return Next.ASK, False

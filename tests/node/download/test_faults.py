@@ -1,31 +1,34 @@
-"""Faults that nobody foresaw end a download or an owner's part in it; nobody waits for ever for them."""
+"""An unexpected error in any thread of a download ends it with one line; no other thread waits for ever."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from common.bitfield import Bitfield
-from common.errors import DiskFull, DownloadFailed, FileFault
+from common.errors import DiskFull, DownloadFailed, FileFault, PluginError
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
 from node.content.shared_file import OpenFiles
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
+from node.discovery.base import PeerSource
 from node.download import Download, NodeParts, Swarm, checking, coordinator, source
 from node.download.known_peers import Candidate
 from node.download.state import DownloadState
-from node.peer import Peer
+from node.peer import FoundPeer, Peer
 from node.settings import NodeSettings, TransferSettings
+from node.transport import DownloadSession
 
 PIECE = 32 << 10
 FAULT = "x.bin: stopped by a fault of this program (RuntimeError: a bug); the log has the details"
@@ -56,11 +59,18 @@ def make(tmp_path: Path, hash_pool: HashPool) -> Make:
     own = Peer("127.0.0.1", 1, node_id=1)
     transport = UdpTransport(TransferSettings())
 
-    def do(emit: Callable[[Any], None], data: bytes = TORRENT, **parts: Any) -> Download:
+    def do(
+        emit: Callable[[Any], None],
+        data: bytes = TORRENT,
+        sources: Sequence[PeerSource] = (),
+        changes: Mapping[str, Any] = MappingProxyType({}),  # of the settings
+        **parts: Any,
+    ) -> Download:
         file = TorrentFile(tmp_path / "x.bin.torrent", data)
         content = ContentStore(file.info, tmp_path, OpenFiles())
-        shared = NodeParts(settings, own, hash_pool, transport, emit, **parts)
-        return Download(content, file, Swarm([]), shared)
+        parts = {"transport": transport, **parts}
+        shared = NodeParts(replace(settings, **changes), own, hash_pool, emit=emit, **parts)
+        return Download(content, file, Swarm(sources), shared)
 
     return do
 
@@ -193,3 +203,91 @@ def test_a_file_system_that_does_not_know_its_size_is_no_full_disk(
     usage.total = 1 << 40
     with pytest.raises(DiskFull, match="0 are free"):
         checking.check_room(tmp_path, "x", 1)
+
+
+# ---- one line for an error in any thread
+
+
+class OneOwner:
+    """A tracker that knows one owner."""
+
+    name = "tracker"
+
+    def find(self, info: Metainfo, found: Callable[[Sequence[FoundPeer]], None]) -> None:
+        found([FoundPeer(Peer(*NOBODY, node_id=2))])
+
+
+class Delivering:
+    """A transport whose connections deliver zeros."""
+
+    name = "udp"
+
+    def connect(self, peer: Peer, info: Metainfo, session: DownloadSession) -> Any:
+        def run() -> None:
+            session.on_bitfield(None)
+            while wanted := session.next_range(PIECE):
+                session.on_data(wanted.start, bytes(wanted.end - wanted.start))
+            while session.wait_for_work(None):
+                pass
+
+        return Mock(run=run)
+
+
+def ended(download: Download, told: list[Any]) -> str:
+    """Run ``download`` to its end; returns the one line that it reported."""
+    download.start()
+    assert download.done.wait(20)
+    (line,) = [event.reason for event in told if event.name == "failed"]
+    assert "\n" not in line and line == str(download.error)
+    return line
+
+
+def test_an_error_in_a_sources_thread_ends_the_download(make: Make, traces: list[str]) -> None:
+    told: list[Any] = []
+    broken: Any = Mock(connect=failing(RuntimeError("a bug")))
+    assert ended(make(told.append, sources=[OneOwner()], transport=broken), told) == FAULT
+    assert not traces
+
+
+def test_an_error_while_a_piece_is_hashed_ends_the_download(
+    make: Make, traces: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.download.write_buffer.WriteBuffer._verdict", failing(RuntimeError("a bug")))
+    told: list[Any] = []
+    assert ended(make(told.append, sources=[OneOwner()], transport=Delivering()), told) == FAULT
+    assert not traces
+
+
+def test_an_error_while_the_trackers_answer_is_taken_ends_the_download(
+    make: Make, traces: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.download.known_peers.KnownPeers.update", failing(RuntimeError("a bug")))
+    told: list[Any] = []
+    assert ended(make(told.append, sources=[OneOwner()]), told) == FAULT
+    assert not traces
+
+
+def test_an_error_in_the_coordinators_loop_ends_the_download(
+    make: Make, traces: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.download.source_pool.SourcePool.fill", failing(RuntimeError("a bug")))
+    told: list[Any] = []
+    assert ended(make(told.append, sources=[OneOwner()]), told) == FAULT
+    assert not traces
+
+
+def test_an_error_of_a_ranking_that_the_user_wrote_ends_the_download(make: Make) -> None:
+    fault = PluginError("mine.py:3: Mine.rank() raised ZeroDivisionError")
+    ranking = Mock(rank=failing(fault))
+    told: list[Any] = []
+    download = make(told.append, sources=[OneOwner()], changes={"owner_ranking": lambda: ranking})
+    assert ended(download, told) == str(fault)
+
+
+def test_an_error_of_a_piece_order_that_the_user_wrote_ends_the_download(make: Make) -> None:
+    fault = PluginError("mine.py:3: Mine.choose() raised ZeroDivisionError")
+    order = Mock(choose=failing(fault))
+    told: list[Any] = []
+    changes = {"piece_order": lambda: order}
+    download = make(told.append, sources=[OneOwner()], transport=Delivering(), changes=changes)
+    assert ended(download, told) == str(fault)
