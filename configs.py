@@ -1,6 +1,6 @@
 """Every setting of both programs: name, default, unit, audience and description.
 
-An environment variable, or a line in the file ``.env`` beside this one, replaces the default. Its name is the
+An environment variable, or a line of the file ``.env`` in this folder, replaces the default. Its name is the
 setting's name in capitals: ``NODE_FILES_DIR=/x``, ``TRACKER_ADDR=127.0.0.1:0``, ``MAX_SPLITTNES_RATE=5``. The
 environment wins over ``.env``. ``CFG`` holds the values in the course report's layout. Only the ``cli``
 modules import it.
@@ -302,7 +302,7 @@ def _parsed(setting: Setting, text: str) -> Any:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The lines of a ``.env`` file; empty if there is none. SettingError if it cannot be read as text.
+    """The lines of a ``.env`` file; empty without a file. SettingError if it cannot be read as text.
 
     UTF-8, or UTF-16 with a byte order mark: Windows PowerShell's ``>`` writes that.
     """

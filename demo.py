@@ -41,7 +41,7 @@ Event = dict[str, Any]
 
 
 class DemoFailed(Exception):
-    """The demo cannot go on; the message says why."""
+    """The demo cannot go on; the message gives the reason."""
 
 
 class Program:

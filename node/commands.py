@@ -1,4 +1,4 @@
-"""What a user may type at a node: text in, a Command out (the course report's ``parse_command``). Pure."""
+"""The commands of a node: text in, a Command out (the course report's ``parse_command``). Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from common.errors import CommandError
 from common.text import sanitize
 
-_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"  # PDF files and word processors replace "-" by others
+_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"  # PDF files and word processors turn "-" into longer dashes
 _SHOWN = 40  # characters of an unknown word that a message repeats
 _TYPED = 1000  # characters of a name in a hint that can be typed as it stands
 
 
 @dataclass(frozen=True)
 class Command:
-    """What a user wants: a verb of WITH_FILE and its file, or a verb of ALONE. ``""``: an empty line."""
+    """A verb of WITH_FILE and its file, or a verb of ALONE; ``""`` for an empty line."""
 
     verb: str
     file: str = ""  # a path, or a name in the node's folder
@@ -42,7 +42,7 @@ FILE is a path or a name in the node's folder; quote names with spaces. Short: s
 
 
 def parse_command(line: str, backslash_escapes: bool = os.name != "nt") -> Command:
-    """The command on ``line``; CommandError, one line long, if there is none.
+    """The command on ``line``; CommandError, one line long, if it is not a command.
 
     Words are split as ``split_words`` does. The report's ``torrent`` and ``-setMode`` may be left out.
     """

@@ -180,7 +180,7 @@ def tracker_urls(text: str) -> tuple[str, ...]:
 
 
 def swarm_key(text: str) -> str:
-    """What a header can carry, or "" of ``none``; argparse.ArgumentTypeError, without the key in it."""
+    """A key that an HTTP header can carry; "" for ``none``. The ArgumentTypeError does not show the key."""
     if text == "none":
         return ""
     if not re.fullmatch(r"[!-~]{1,128}", text):
@@ -207,7 +207,7 @@ def rate(text: str) -> int:
 
 
 def listening_host(text: str) -> str:
-    """An IPv4 address of this machine that others can be told; raises argparse.ArgumentTypeError."""
+    """An IPv4 address of this machine that other nodes can reach; raises argparse.ArgumentTypeError."""
     if text == "localhost":
         return LOOPBACK
     try:

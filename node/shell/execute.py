@@ -1,4 +1,4 @@
-"""Carries out commands; the prompt, the pipe and the command line have this in common."""
+"""Carries out commands for the prompt and the pipe."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def expanded(file: str) -> str:
 
 
 def unfinished(node: Node) -> list[str]:
-    """For each download that leaving now interrupts, a line that says what is left."""
+    """One line for each download that is not finished."""
     kept = "{0} is not finished; {0}.part is kept, and the same command continues from there"
     nothing = "{0} is not finished; nothing of it has arrived yet"
     rows = [row for row in node.status() if row.state in UNFINISHED]

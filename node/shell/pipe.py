@@ -1,4 +1,4 @@
-"""Driven through a pipe: commands are carried out in order, one after the other."""
+"""Driven through a pipe: commands are carried out in order."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def split_lines(chunks: Iterable[bytes], screen: Screen) -> Iterator[str]:
     """
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     rest = ""
-    skipping = False  # what follows belongs to a line that is too long
+    skipping = False  # the next characters belong to a line that is too long
     for data in chunks:
         *lines, rest = (rest + decoder.decode(data)).split("\n")
         for line in lines:

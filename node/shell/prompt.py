@@ -1,4 +1,4 @@
-"""The prompt: history, completion, and a toolbar with what moves. Other output goes above it."""
+"""The prompt: history, completion, and a toolbar with running downloads. Other output goes above it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any, TextIO, cast
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
@@ -36,7 +38,7 @@ _STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack", "pro
 
 
 class _Worker:
-    """Calls functions one after the other in a thread, so that the prompt stays usable."""
+    """Calls functions in order in a thread, so that the prompt stays usable."""
 
     def __init__(self, name: str) -> None:
         self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -118,12 +120,13 @@ class Prompt:
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
+        in_line = has_focus(DEFAULT_BUFFER)  # not in a search (Ctrl-R)
 
-        @keys.add("enter")
+        @keys.add("enter", filter=in_line)
         def enter(event: KeyPressEvent) -> None:
             self._enter(event)
 
-        @keys.add(Keys.BracketedPaste)
+        @keys.add(Keys.BracketedPaste, filter=in_line)
         def paste(event: KeyPressEvent) -> None:
             *lines, rest = event.data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
             for line in lines:
@@ -131,7 +134,7 @@ class Prompt:
                 self._enter(event)
             event.current_buffer.insert_text(rest)
 
-        @keys.add("c-c")
+        @keys.add("c-c", filter=in_line)
         def interrupt(event: KeyPressEvent) -> None:
             if self._is_warned:
                 self._leave()
@@ -169,7 +172,7 @@ class Prompt:
 
 @contextlib.contextmanager
 def output_above_prompt() -> Iterator[None]:
-    """Print all output above the prompt; what is being typed stays as it is, and colours survive."""
+    """Print all output above the prompt; the line being typed stays, and colours survive."""
     with StdoutProxy(sleep_between_writes=GATHER, raw=True) as proxy:
         stream = cast(TextIO, proxy)
         with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):

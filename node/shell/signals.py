@@ -1,7 +1,7 @@
-"""Being stopped: signals, and threads that crash, set an event; the main thread watches it while others work.
+"""Being stopped: signals, and threads that crash, set an event; the main thread watches it.
 
 Signal handlers raise nothing: an exception out of a handler could end any line of any code, for example
-between taking a lock and releasing it. So commands run in a thread of their own and the main thread waits.
+between taking a lock and releasing it. So commands run in a thread of their own, and the main thread waits.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def stop_on_signals(stop: threading.Event) -> None:
 def ignore_signals() -> None:
     """Ignore signals while the program ends. Main thread only.
 
-    The interpreter removes handlers some time before it ends. A signal in that time would kill a program
-    that has done everything right, and its exit code would say otherwise.
+    The interpreter removes handlers some time before it ends. A signal in that time would kill the
+    program and change its exit code.
     """
     for name in _NAMES:
         number = getattr(signal, name, None)

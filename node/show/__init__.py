@@ -1,1 +1,1 @@
-"""What a user sees: events and rows as terminal output, as plain lines, as JSON."""
+"""Events and rows as terminal output, plain lines or JSON."""

@@ -1,4 +1,4 @@
-"""Streams as they should be: present, waiting for a slow reader, silent once the reader is gone."""
+"""Standard streams: never missing, waiting for a slow reader, silent once the reader is gone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TextIO
 
-RETRY = 0.05  # seconds between two attempts to write where the system cannot say when there is room
+RETRY = 0.05  # seconds between two attempts to write to a descriptor that select() does not support
 
 
 def open_missing_streams() -> None:
@@ -38,7 +38,7 @@ def patient(stream: TextIO) -> TextIO:
     """``stream``, but writing waits for room if the descriptor is non-blocking.
 
     Standard output may be shared with a process that has made it non-blocking. Python's own streams then
-    lose a part of what is written.
+    lose a part of the data.
     """
     raw = _PatientFile(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=True)

@@ -93,5 +93,5 @@ class QueuedScreen:
 
 
 def dropped(count: int) -> str:
-    """What is said of ``count`` things that could not be shown."""
+    """The line about ``count`` things that could not be shown."""
     return f"about {count} lines were not shown, because the output was not read"

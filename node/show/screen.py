@@ -30,7 +30,7 @@ class Output(Protocol):
 
 
 class Screen(Protocol):
-    """What a node shows to its user."""
+    """The display of a node."""
 
     def event(self, event: Event) -> None: ...
     def say(self, text: str) -> None:

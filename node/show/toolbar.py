@@ -55,7 +55,7 @@ class Toolbar:
         active = [row for row in downloads if row.state in ACTIVE]
         lines = [_bar(r.filename, r.verified, r.size, _state(r, width), width) for r in active[:MAX_LINES]]
         if len(active) > MAX_LINES:
-            lines[-1] = _cut(f"and {len(active) - MAX_LINES + 1} downloads more: status", width)
+            lines[-1] = _cut(f"and {len(active) - MAX_LINES + 1} more downloads: status", width)
         if hashing := self._hashing:
             lines.append(_bar(hashing.filename, hashing.done, hashing.size, "hashing", width))
         rate = text.uploads(peers)

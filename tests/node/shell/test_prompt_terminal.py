@@ -322,3 +322,18 @@ def test_a_real_node_shares_and_another_fetches(
         shell.type("torrent -setMode exit\r")
         assert shell.end() == 0
         assert shell.lines[-1].endswith("left the torrent")
+
+
+def test_a_search_in_the_history_ends_with_enter(terminal: Callable[..., Terminal]) -> None:
+    shell = terminal()
+    shell.see(IDLE)
+    shell.type("files\r")
+    shell.see("no files")
+    shell.type("\x12fil")
+    shell.see(lambda lines: any("reverse-i-search" in line for line in lines))
+    shell.type("\r")  # takes the line that was found
+    shell.see(lambda lines: lines[-2] == "node 7> files")
+    shell.type("\r")
+    shell.see(lambda lines: lines.count("no files") == 2)
+    shell.type("exit\r")
+    assert shell.end() == 0

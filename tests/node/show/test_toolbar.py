@@ -71,7 +71,7 @@ def test_all_bars_begin_in_the_same_column(width: int) -> None:
 def test_many_downloads_do_not_push_the_prompt_away() -> None:
     lines = Toolbar(1).text([row(str(i)) for i in range(9)], (), 80).split("\n")
     assert len(lines) == MAX_LINES
-    assert lines[-1] == "and 5 downloads more: status"
+    assert lines[-1] == "and 5 more downloads: status"
 
 
 def test_hashing_is_a_bar_until_it_is_done() -> None:
