@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from flask import Flask
@@ -120,19 +120,23 @@ def make_service(settings: TrackerSettings, storage: Storage | None = None) -> T
 
 
 def start(
-    service: TrackerService, settings: TrackerSettings, cleanup: contextlib.ExitStack, *warnings: str
+    service: TrackerService,
+    settings: TrackerSettings,
+    cleanup: contextlib.ExitStack,
+    *warnings: str,
+    failed: Callable[[Exception], None],
 ) -> Flask:
     """Open the logs and the records, remove silent nodes from now on; the application.
 
     Warnings, those of the storage too, go to stderr and into the log. ``cleanup`` ends it all again.
-    LocalFault if something cannot be opened.
+    LocalFault if something cannot be opened. ``failed``: see ``Liveness``.
     """
     _open_log(settings, cleanup)
     for warning in [*service.open(), *warnings]:
         print(sanitize(warning), file=sys.stderr)
         log(warning)
     cleanup.callback(service.close)
-    liveness = Liveness(service)
+    liveness = Liveness(service, failed)
     liveness.start()
     cleanup.callback(liveness.stop)
     return create_app(service, settings.web, _open_access_log(settings, cleanup))

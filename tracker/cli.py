@@ -70,11 +70,17 @@ def _port(text: str) -> int:
 def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
     service = make_service(settings)
     shows = not quiet and sys.stdout is not None and sys.stdout.isatty()
-    kept = ""
+    kept, failures = "", list[Exception]()
+
+    def failed(error: Exception) -> None:
+        failures.append(error)
+        stop.set()
+
     with contextlib.ExitStack() as cleanup:
         sock = listening_socket(*settings.listen)
         cleanup.callback(sock.close)
-        web = WebServer(start(service, settings, cleanup, *_warnings(settings)), sock, settings.threads)
+        app = start(service, settings, cleanup, *_warnings(settings), failed=failed)
+        web = WebServer(app, sock, settings.threads, failed)
         web.start()
         cleanup.callback(web.stop)
         log(f"tracker started at {web.url}")
@@ -84,6 +90,8 @@ def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
         while not stop.wait(SIGNAL_POLL):
             pass
         _on_signals(signal.SIG_IGN)  # the tracker ends already
+        if failures:
+            raise LocalFault(f"a thread of the tracker ended: {type(failures[0]).__name__}: {failures[0]}")
         log("tracker stopped")
         kept = _kept(service, settings)
     if shows:

@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
+
+from common.errors import SwarmError
+
+RETRY_SECONDS = 1.0  # after a sweep that the storage could not do
 
 
 class Sweeper(Protocol):
@@ -19,17 +24,18 @@ class Sweeper(Protocol):
 class Liveness:
     """Calls ``sweep`` at every deadline, in its own thread."""
 
-    def __init__(self, sweeper: Sweeper) -> None:
+    def __init__(self, sweeper: Sweeper, failed: Callable[[Exception], None] = lambda error: None) -> None:
+        """``failed`` is called once, from the thread, if it ends because of an unexpected error."""
         self._sweeper = sweeper
+        self._failed = failed
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self.check_nodes_periodically, name="liveness", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="liveness", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, within moments."""
+        """End the thread; a sweep in progress has a second to finish."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
@@ -40,5 +46,17 @@ class Liveness:
         This thread need not be woken early. A heartbeat that comes while it sleeps sets a deadline one whole
         ``silence`` later, and it never sleeps longer than that.
         """
-        while not self._stop.wait(self._sweeper.sweep()):
+        while not self._stop.wait(self._sweep()):
             pass
+
+    def _sweep(self) -> float:
+        try:
+            return self._sweeper.sweep()
+        except SwarmError:  # the requests get the reason as their answer
+            return RETRY_SECONDS
+
+    def _run(self) -> None:
+        try:
+            self.check_nodes_periodically()
+        except Exception as error:
+            self._failed(error)

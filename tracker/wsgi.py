@@ -12,11 +12,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import signal
 import sys
 
 from flask import Flask
 
 from common.errors import LocalFault, SettingError
+from common.logs import log
 from tracker.bootstrap import make_service, settings_from_configs, start
 
 DO_NOT_RESTART = 4  # exit code by which gunicorn knows that another worker would fail as well
@@ -32,10 +34,16 @@ def create_app() -> Flask:
             os.register_at_fork(after_in_child=_end_forked)
         cleanup = contextlib.ExitStack()
         atexit.register(cleanup.close)
-        return start(make_service(settings), settings, cleanup)
+        return start(make_service(settings), settings, cleanup, failed=_end_failed)
     except LocalFault as error:
         print(error, file=sys.stderr)
         raise SystemExit(DO_NOT_RESTART) from None
+
+
+def _end_failed(error: Exception) -> None:
+    """End this process as its WSGI server does it: the server starts another one."""
+    log(f"a thread of the tracker ended: {type(error).__name__}: {error}")
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end_forked() -> None:

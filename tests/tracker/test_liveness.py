@@ -6,7 +6,11 @@ import queue
 import threading
 import time
 
+import pytest
+
+from common.errors import StorageUnreachable
 from common.messages import Own, OwnedFile, Register
+from tracker import liveness as module
 from tracker.liveness import Liveness
 from tracker.model import Counts, Rules
 from tracker.service import TrackerService
@@ -55,6 +59,23 @@ def test_a_silent_node_goes_by_itself_while_one_that_calls_stays() -> None:
         time.sleep(0.02)
     liveness.stop()
     assert storage.counts() == Counts(nodes=1)
+
+
+def test_a_storage_that_is_away_is_tried_again_and_any_other_error_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
+    errors: list[Exception] = [StorageUnreachable("away"), ZeroDivisionError("a bug")]
+    reported: queue.Queue[Exception] = queue.Queue()
+
+    class Failing:
+        def sweep(self) -> float:
+            raise errors.pop(0)
+
+    liveness = Liveness(Failing(), reported.put)
+    liveness.start()
+    assert isinstance(reported.get(timeout=PATIENCE), ZeroDivisionError)
+    liveness.stop()
 
 
 def test_stop_without_start_is_harmless() -> None:

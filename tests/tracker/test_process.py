@@ -180,7 +180,9 @@ def test_a_silent_node_leaves_a_living_tracker(start_tracker: Start) -> None:
         assert caller.register(B).known and time.monotonic() < deadline
         time.sleep(0.05)
     assert owners(process.url) == [(2, 0)]
-    assert "removed node 1 at 127.0.0.1:4001: silent for 1 s" in process.log()
+    while "removed node 1 at 127.0.0.1:4001: silent for 1 s" not in process.log():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     for client in (silent, caller):
         client.close()
 
@@ -295,3 +297,16 @@ def test_a_pipe_gets_the_first_line_only(tracker_process, client) -> None:
     tracker_process.process.send_signal(signal.SIGTERM)
     assert tracker_process.process.stdout.read() == ""
     assert tracker_process.process.wait(PATIENCE) == 0
+
+
+def test_a_thread_that_dies_ends_the_tracker_with_one_line(tmp_path: Path) -> None:
+    broken = (
+        "import sys; from tracker import cli, service;"
+        "service.TrackerService.sweep = lambda self: 1 / 0; sys.exit(cli.main(['--port', '0']))"
+    )
+    env = {**os.environ, "TRACKER_DB_DIR": str(tmp_path / "db"), "LOGS_DIR": str(tmp_path / "logs")}
+    ended = subprocess.run(
+        [sys.executable, "-c", broken], env=env, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert "ZeroDivisionError" in ended.stderr

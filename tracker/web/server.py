@@ -71,8 +71,17 @@ class _LastAnswer(WSGITask):  # type: ignore[misc]  # waitress has no types
 class WebServer:
     """Serves a WSGI application until stopped."""
 
-    def __init__(self, application: Any, sock: socket.socket, threads: int) -> None:
-        """From here on connections are accepted; they are answered after ``start``."""
+    def __init__(
+        self,
+        application: Any,
+        sock: socket.socket,
+        threads: int,
+        failed: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        """From here on connections are accepted; they are answered after ``start``.
+
+        ``failed`` is called once, from the loop's thread, if it ends because of an unexpected error.
+        """
         logging.getLogger("waitress").setLevel(logging.ERROR)  # a full queue need not fill a terminal
         self._channels: dict[int, Any] = {}
         self._server = create_server(
@@ -95,11 +104,18 @@ class WebServer:
         host, port = sock.getsockname()[:2]
         self.url = http_url(host, port)
         """With the port that the system gave."""
-        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+        self._failed = failed
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:
         """Answer, in threads."""
         self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._server.run()
+        except Exception as error:
+            self._failed(error)
 
     def stop(self) -> None:
         """Accept no more connections, answer the requests that were read, and close all.
