@@ -20,7 +20,7 @@ from node.content.shared_file import OpenFiles, SharedFile
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile, encode_torrent, store_torrent
 from node.discovery.credentials import is_secrets_name
-from node.download import Download, NodeParts, Swarm
+from node.download import Download, NodeParts, SwarmTrackers
 from node.listen_port import listening_socket
 from node.peer import Peer
 from node.peer_rows import upload_rows
@@ -123,7 +123,7 @@ class Node:
             torrent = self._to_fetch(info) or Torrent(content, file, self._emit)
             announcers = self._trackers.of(info)
             self._torrents.add(torrent)
-            return torrent.fetch(Swarm([each.client for each in announcers], announcers), parts)
+            return torrent.fetch(SwarmTrackers([each.client for each in announcers], announcers), parts)
 
     def stop_file(self, name: str) -> None:
         """Cancel the download of a file, or stop sharing it; CommandError if this node does neither.

@@ -19,7 +19,7 @@ from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
 from node.discovery.tracker_url import classroom_urls
 from node.download import Download, NodeParts
-from node.download.swarm import Swarm, owned_file
+from node.download.swarm import SwarmTrackers, owned_file
 
 
 class TorrentState(enum.Enum):
@@ -97,7 +97,7 @@ class Torrent:
         """True if peers can fetch something, or could until the file changed."""
         return self.content.is_finished or self.content.have.count > 0
 
-    def fetch(self, swarm: Swarm, parts: NodeParts) -> Download:
+    def fetch(self, swarm: SwarmTrackers, parts: NodeParts) -> Download:
         """Begin to download the content, in the background. Peers are served its verified pieces."""
         self._fault = ""
         self.download = Download(self.content, self.file, swarm, parts)

@@ -2,7 +2,7 @@
 
     clock           events by time; no thread sleeps
     scenario        everything that decides a run, drawn from one number, the seed
-    owner           an owner: the real responder and queue, and how it misbehaves
+    owner           an owner: the real responder and queue, with a behaviour of its own
     source          a source without a thread: the real session and connection between two links
     simulated_node  the node that fetches: real scheduler, source pool and write buffers; no threads, no disk
     swarm           a download by such a node from owners of all kinds

@@ -1,7 +1,8 @@
-"""The same over real sockets: owners and downloads of this process, with a bad relay before each owner.
+"""Downloads over real sockets: owners and downloads of this process, with a faulty relay before each owner.
 
-Real time, real threads and files, so no two runs are alike; the seed says who lies, who dies and what the
-relays do to datagrams. Every file must be right in the end, and no honest owner may be banned.
+Real time, real threads and files, so no two runs are alike. The seed decides which owners lie
+or die, and how the relays treat datagrams. Every file must be right in the end. No honest owner may be
+banned.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from node.content.hashing import HashPool
 from node.content.shared_file import OpenFiles
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
-from node.download import Download, NodeParts, Swarm
+from node.download import Download, NodeParts, SwarmTrackers
 from node.peer import FoundPeer, Peer
 from node.settings import NodeSettings, TransferSettings
 from simulator.served import MemoryTorrent
@@ -40,7 +41,7 @@ SETTINGS = TransferSettings(owner_timeout=0.5, loopback_segment_size=1400)
 
 @dataclass
 class _Tracker:
-    """Knows the owners, and always answers."""
+    """A tracker that knows the owners and always answers."""
 
     owners: Sequence[Peer]
     name = "tracker"
@@ -50,7 +51,7 @@ class _Tracker:
 
 
 def transfer(seed: int, verifier: HashPool) -> str:
-    """One download among honest owners, liars and those that die: "" if all is well, else what is not."""
+    """One download from honest, lying and dying owners. Returns "", or a description of the fault."""
     chance = random.Random(seed)
     content = chance.randbytes(int(2 ** chance.uniform(8, 18.5)))
     pieces = b"".join(hashlib.sha1(content[at : at + PIECE]).digest() for at in range(0, len(content), PIECE))
@@ -70,7 +71,7 @@ def transfer(seed: int, verifier: HashPool) -> str:
 
 
 def _bent(content: bytes, chance: random.Random) -> bytes:
-    """Wrong in every piece, or in one."""
+    """``content`` with wrong bytes in every piece, or in one."""
     bent = bytearray(content)
     wrong = range(0, len(bent), 1000) if chance.random() < 0.5 else [chance.randrange(len(bent))]
     for at in wrong:
@@ -81,7 +82,7 @@ def _bent(content: bytes, chance: random.Random) -> bytes:
 def _serve(
     stack: contextlib.ExitStack, metainfo: Metainfo, data: bytes, dies: float | None, chance: random.Random
 ) -> tuple[str, int]:
-    """An owner on a socket of its own behind a relay of its own: where to ask for it."""
+    """Start an owner behind its own relay; returns the relay's address."""
     sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     sock.bind(("127.0.0.1", 0))
     owner = Owner(
@@ -128,7 +129,7 @@ def _fetch(
     parts = NodeParts(settings, own, verifier, UdpTransport(SETTINGS), lambda event: None)
     torrent = TorrentFile(folder / "x.bin.torrent", b"d4:info" + metainfo.raw_info + b"e")
     download = Download(
-        ContentStore(metainfo, folder, OpenFiles()), torrent, Swarm([_Tracker(owners)]), parts
+        ContentStore(metainfo, folder, OpenFiles()), torrent, SwarmTrackers([_Tracker(owners)]), parts
     )
     download.start()
     if not download.done.wait(LONGEST):
@@ -144,7 +145,7 @@ def _fetch(
 
 
 def soak(first: int, runs: int) -> int:
-    """``runs`` transfers, several at once; prints as it goes, and returns how many went wrong."""
+    """``runs`` transfers, several at once, with progress. Returns the number of broken ones."""
     verifier, began, broken = HashPool(2), time.monotonic(), 0
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:

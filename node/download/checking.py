@@ -1,4 +1,4 @@
-"""What is here already, and is there room for the rest?"""
+"""Checks before a download: the pieces that are on disk already, and the room for the missing ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_existing(
 def check_part(
     part: PartFile, metainfo: Metainfo, threads: int, on_progress: Progress, cancelled: threading.Event
 ) -> Bitfield:
-    """The pieces of an unfinished download that are right; what was never written is not read."""
+    """The verified pieces of an unfinished download. Holes in the file are not read."""
     return verify_content(part.read_into, metainfo, threads, on_progress, cancelled, part.is_hole)
 
 

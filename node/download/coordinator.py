@@ -1,4 +1,4 @@
-"""The coordinator of one download, from the check of what is here to the file in place.
+"""The coordinator of one download, from the check of existing bytes to the file in place.
 
     WAITING ─▶ CHECKING ─▶ SEARCHING ⇄ FETCHING ─▶ FINISHING ─▶ COMPLETED
        │           │            │          │           │
@@ -27,14 +27,14 @@ from node.content.torrent_file import TorrentFile
 from node.download.checking import check_existing, check_part, check_room
 from node.download.live import LiveDownload, stopped
 from node.download.reporting import DownloadReporter
-from node.download.swarm import NodeParts, Swarm, owned_file
+from node.download.swarm import NodeParts, SwarmTrackers, owned_file
 from node.download.unexpected import unexpected_fault
 
 ANNOUNCE_LIMIT = 5.0  # max seconds that a finished download waits until its trackers know it
 SLOT_CHECK = 0.1  # seconds between two looks whether a download that waits for its slot is cancelled
 
 
-class Phase(enum.Enum):
+class DownloadPhase(enum.Enum):
     """Where a download is. The values are shown by -status."""
 
     WAITING = "waiting"
@@ -50,11 +50,13 @@ class Phase(enum.Enum):
 class Download:
     """Fetches a torrent's ``content``. ``start`` it once, then watch ``done`` and ``error``.
 
-    ``file``: the torrent, of which a copy is kept beside the content. ``swarm``: its trackers. ``parts``: of
+    ``file``: the torrent; a copy is kept beside the content. ``swarm``: its trackers. ``parts``: of
     the node.
     """
 
-    def __init__(self, content: ContentStore, file: TorrentFile, swarm: Swarm, parts: NodeParts) -> None:
+    def __init__(
+        self, content: ContentStore, file: TorrentFile, swarm: SwarmTrackers, parts: NodeParts
+    ) -> None:
         self.metainfo = content.info
         self.content = content
         self.info_hash = content.info.info_hash
@@ -67,7 +69,7 @@ class Download:
         self._parts = parts
         self._settings = parts.settings
         self._report = DownloadReporter(content.info, parts.emit, parts.settings.progress_interval)
-        self._phase = Phase.WAITING
+        self._phase = DownloadPhase.WAITING
         self._cancelled = threading.Event()
         self._live: LiveDownload | None = None
         self._thread = threading.Thread(target=self._run, name=f"download {content.info.name}", daemon=True)
@@ -78,7 +80,7 @@ class Download:
     @property
     def is_checking(self) -> bool:
         """True while the bytes that are here already are hashed."""
-        return self._phase in (Phase.WAITING, Phase.CHECKING)
+        return self._phase in (DownloadPhase.WAITING, DownloadPhase.CHECKING)
 
     def start(self) -> None:
         """Begin, in the background."""
@@ -98,12 +100,12 @@ class Download:
         rate = sum(source.rate for source in sources)
         no_room = live.disk_full_reason if live is not None and not self.over else ""
         phase = self._phase
-        if phase is Phase.SEARCHING and live is not None and live.is_fetching:
-            phase = Phase.FETCHING
+        if phase is DownloadPhase.SEARCHING and live is not None and live.is_fetching:
+            phase = DownloadPhase.FETCHING
         return events.DownloadStatus(
             filename=self.metainfo.name,
             info_hash=self.metainfo.info_hash_hex,
-            state=Phase.WAITING.value if no_room else phase.value,
+            state=DownloadPhase.WAITING.value if no_room else phase.value,
             size=self.size,
             verified=live.state.verified if live is not None else here,
             received=received,
@@ -130,7 +132,7 @@ class Download:
         try:
             with self._slot():
                 path = self._fetch_into_place()
-            self._phase = Phase.COMPLETED
+            self._phase = DownloadPhase.COMPLETED
             seconds = time.monotonic() - self._started_at
             fetching = self._fetched_at - self._fetching_since
             self._report.completed(path, seconds, fetching, self.status().sources)
@@ -157,7 +159,7 @@ class Download:
         if fault is None:
             return
         self.error = fault
-        self._phase = Phase.CANCELLED if self._cancelled.is_set() else Phase.FAILED
+        self._phase = DownloadPhase.CANCELLED if self._cancelled.is_set() else DownloadPhase.FAILED
         report = self._report.cancelled if self._cancelled.is_set() else self._report.failed
         report(str(fault))
 
@@ -168,7 +170,7 @@ class Download:
             self._check_cancelled()
         try:
             self._check_cancelled()
-            self._phase, self._started_at = Phase.CHECKING, time.monotonic()
+            self._phase, self._started_at = DownloadPhase.CHECKING, time.monotonic()
             yield
         finally:
             self._parts.slots.release()
@@ -183,7 +185,7 @@ class Download:
         live = self._live = self._check_part()
         self._check_cancelled()  # after ``_live`` is set: from now on ``cancel`` stops it
         self._report.started(live.state.verified)
-        self._phase = Phase.SEARCHING
+        self._phase = DownloadPhase.SEARCHING
         self._fetching_since = self._fetched_at = time.monotonic()
         live.run(lambda: self._report.progress(self.status()))
         self._fetched_at = time.monotonic()
@@ -220,12 +222,12 @@ class Download:
 
     def reassemble_file(self) -> Path:
         """Every piece is verified and in its place: sync the file to disk and give it its name."""
-        self._phase = Phase.FINISHING
+        self._phase = DownloadPhase.FINISHING
         self._report.progress(self.status())
         return self.content.finish()
 
     def _announce_complete(self) -> None:
-        """Tell the trackers that this node has the file, and which nodes delivered it.
+        """Announce the complete file, and credit the nodes that delivered it.
 
         If the file is gone again, the download is complete all the same.
         """

@@ -18,7 +18,7 @@ RETRY_SECONDS = 1.0  # between two attempts to write to a full disk
 
 
 class RetryWhenFull:
-    """``content``, whose ``write`` is retried while its disk is full; DiskFull after ``limit`` seconds.
+    """``content`` with a ``write`` that is retried while the disk is full; DiskFull after ``limit`` seconds.
 
     ``on_full(seconds, reason)`` is called without a lock, once each time that the disk is full.
     ``wait(seconds)`` blocks for that long, or until the download is over, and returns True if it is.

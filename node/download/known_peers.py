@@ -36,7 +36,7 @@ class Candidate:
     named: bool = True  # by the trackers' last answer
     was_tried: bool = False
     partial: bool = False  # held only a part when it was named or chosen: another limit applies
-    pieces_held: int | None = None  # as it said; None: all, or not known
+    pieces_held: int | None = None  # as announced; None: all, or unknown
     queue_position: int = 0  # from 1; 0: not queued
 
 
@@ -164,7 +164,7 @@ class KnownPeers:
         return chosen
 
     def seconds_to_retry(self, now: float) -> float:
-        """Seconds until a failed peer is tried again while no source works; infinite if there is none."""
+        """Seconds until a failed peer is tried again while no source works; infinite without such a peer."""
         times = [
             min(candidate.retry_at, candidate.failed_at + ONLY_SOURCE_RETRY)
             for candidate in self._known.values()

@@ -23,7 +23,7 @@ from node.download.search_backoff import SearchBackoff, SearchStep
 from node.download.source import Source, SourceThread
 from node.download.source_pool import SourceLimits, SourcePool
 from node.download.state import DownloadState
-from node.download.swarm import NodeParts, Swarm, owned_file
+from node.download.swarm import NodeParts, SwarmTrackers, owned_file
 from node.download.unexpected import unexpected_fault
 from node.download.write_buffer import Destination, WriteBuffer, pool_for
 from node.peer import FoundPeer, Peer
@@ -37,7 +37,12 @@ class LiveDownload:
     """Fetches the pieces of ``content`` that are not in ``have``."""
 
     def __init__(
-        self, content: ContentStore, have: Bitfield, swarm: Swarm, parts: NodeParts, report: DownloadReporter
+        self,
+        content: ContentStore,
+        have: Bitfield,
+        swarm: SwarmTrackers,
+        parts: NodeParts,
+        report: DownloadReporter,
     ) -> None:
         info, settings = content.info, parts.settings
         self._info, self._settings = info, settings

@@ -1,4 +1,4 @@
-"""What follows from the hash of a piece, for the download's state and for the peers that delivered it.
+"""The consequences of a piece's hash, for the download's state and for the peers that delivered it.
 
 Runs on the threads that hash. If several sources delivered a piece that failed, their contributions are read
 back from the file and hashed before any of them is overwritten (``node.scheduling.smart_ban``). That costs

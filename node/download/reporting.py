@@ -1,4 +1,4 @@
-"""What a download reports: its events, and its rows for -status and -peers."""
+"""The events of a download, and its rows for -status and -peers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class DownloadReporter:
         )
 
     def sharing(self, torrent: Path) -> None:
-        """The file is complete, and peers may fetch it; ``torrent`` is what they need."""
+        """The file is complete, and peers may fetch it with ``torrent``."""
         metainfo = self._metainfo
         self._emit(events.Sharing(self._name, self._info_hash, metainfo.size, str(torrent)))
 

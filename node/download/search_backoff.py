@@ -46,11 +46,11 @@ class SearchBackoff:
         return True
 
     def seconds_left(self, now: float) -> float:
-        """Seconds until the present wait ends; 0 if there is none."""
+        """Seconds until the present wait ends; 0 without a wait."""
         return max(0.0, self._next - now) if self._next is not None else 0.0
 
     def next_step(self, now: float) -> tuple[SearchStep, bool]:
-        """The next step while there is no source and no search. The flag is true if a wait begins with it."""
+        """The next step while there is no source and no search, and True if a wait begins with it."""
         if now - self._progress_at > self._limit:
             return SearchStep.GIVE_UP, False
         if self._next is None:

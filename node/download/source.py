@@ -35,7 +35,7 @@ class Source(ABC):
     ) -> None:
         self.candidate = candidate
         self.peer = candidate.peer
-        self.serves_since = float("inf")  # monotonic seconds since the peer said which pieces it holds
+        self.serves_since = float("inf")  # monotonic seconds; when the peer announced its pieces
         self.idle_since = float("inf")  # monotonic seconds since it has had nothing useful for us
         self._state = state
         self._buffer = buffer
@@ -92,7 +92,7 @@ class Source(ABC):
         self.serves_since = float("inf")
 
     def on_unblocked(self) -> None:
-        """The peer sends again. It says next which pieces it holds."""
+        """The peer sends again. A bitfield follows."""
         self.candidate.queue_position = 0
         self._state.join(self.peer)
 
@@ -131,7 +131,7 @@ class Source(ABC):
         self._state.give_back(self.peer, [*ranges, taken[:2]] if taken else ranges)
 
     def on_rejected(self, ranges: Sequence[Range], reason: Reject) -> None:
-        """The peer refused these requests: other sources get them, or this one does later."""
+        """The peer refused these requests: other sources get them, or this source gets them later."""
         if reason is Reject.NOT_RARE:
             self._state.defer(self.peer, ranges)
             ranges = ()
@@ -147,8 +147,8 @@ class Source(ABC):
 class SourceThread(Source):
     """Runs the connection that ``transport`` makes, on a thread of its own.
 
-    ``on_end(source, why)`` is called on that thread at its end, whatever happens; ``why`` is None if all
-    went well or nothing more was wanted. DownloadFailed means a fault of this program.
+    ``on_end(source, why)`` is called on that thread at its end, after any error too. ``why`` is None if
+    nothing more was wanted. DownloadFailed means a fault of this program.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class SourceThread(Source):
             self._connection.run()
         except (PeerFault, LocalFault) as error:
             why = error
-        except Exception as error:  # no other thread may wait for this one
+        except Exception as error:  # other threads wait for the end of this thread
             why = unexpected_fault(self._metainfo.name, error)
         self._state.leave(self.peer)
         self._on_end(self, why)

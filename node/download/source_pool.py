@@ -19,7 +19,7 @@ from node.download.state import DownloadState
 from node.peer import Peer
 from node.scheduling.base import Span
 
-MAX_QUEUES = 4  # queues that a download waits in, for peers of each kind, beyond those that serve it
+MAX_QUEUES = 4  # sources of each kind that may queue us, in addition to the limit
 IDLE_LIMIT = 3.0  # seconds without anything useful, after which a partial peer makes room for another
 ROTATE_SECONDS = 2.0  # after which the slowest partial peer makes room for another, if there is one
 
@@ -33,7 +33,7 @@ class SourceLimits:
 
     @property
     def threads(self) -> int:
-        """Threads at a time, those that wait in a queue included."""
+        """Threads at a time, including those in a queue."""
         return self.complete + self.partial + 2 * MAX_QUEUES
 
 
@@ -63,7 +63,7 @@ class SourcePool:
         return len(self._sources)
 
     def fill(self, state: DownloadState, now: float) -> list[Candidate]:
-        """Start as many sources as the limits allow; returns their candidates."""
+        """Start sources up to the limits; returns their candidates."""
         no_progress = state.makes_no_progress(now)
         with self._lock:
             chosen = self._choose(state, False, self._limits.complete, now, no_progress)
@@ -84,7 +84,7 @@ class SourcePool:
             (thread for thread in ours if not thread.candidate.queue_position),
             key=lambda thread: thread.serves_since,
         )
-        for thread in working[limit:]:  # left a queue when enough others serve us
+        for thread in working[limit:]:  # came out of a queue when the limit was reached
             self._release(state, thread, now)
         free = min(limit - len(working), limit + MAX_QUEUES - len(ours))
         if partial and free <= 0:
@@ -128,7 +128,7 @@ class SourcePool:
         for thread in threads:
             state.join(thread.peer)
             if thread.candidate.partial:
-                state.on_bitfield(thread.peer, state.no_pieces())  # until it says which pieces it holds
+                state.on_bitfield(thread.peer, state.no_pieces())  # until its bitfield comes
         for thread in threads:
             thread.start()
 

@@ -129,7 +129,7 @@ class DownloadState:
             self.wake()
 
     def leave(self, source: Peer) -> None:
-        """``source`` takes part no longer; its bytes are free for the others."""
+        """``source`` leaves; its bytes are free for other sources."""
         with self._lock:
             self._scheduler.leave(source)
             self.wake()
@@ -158,7 +158,7 @@ class DownloadState:
                 self.wake()
 
     def stop(self, fault: SwarmError | None = None) -> None:
-        """End all work; ``fault`` says why the download failed."""
+        """End all work. ``fault``: why the download failed."""
         with self._lock:
             self._fault = self._fault or fault  # set before ``over``: threads read ``over`` without the lock
             self._scheduler.stop()
@@ -230,7 +230,7 @@ class DownloadState:
             self._scheduler.on_have(source, piece)
 
     def take(self, source: Peer, limit: int) -> RequestedRange | None:
-        """A range of about ``limit`` bytes at most for ``source`` to request now; None if there is none."""
+        """A range for ``source`` to request now, of about ``limit`` bytes at most; None: nothing for it."""
         with self._lock:
             return self._scheduler.take(source, limit, self._clock())
 
@@ -258,7 +258,7 @@ class DownloadState:
         """``source`` delivered ``[start, end)``: the ranges to write, and requests to cancel."""
         with self._lock:
             accepted = self._scheduler.accept(source, start, end, self._clock())
-            if not accepted.ranges:  # bytes of a dismissed source are free for others
+            if not accepted.ranges:  # bytes of a dismissed source are free again
                 self.wake()
             return accepted
 
@@ -290,12 +290,12 @@ class DownloadState:
     # ---- for the threads that hash
 
     def contributions(self, piece: int) -> Sequence[Contribution]:
-        """What each source delivered of a complete piece that is not verified."""
+        """The contribution of each source to a complete piece that is not verified."""
         with self._lock:
             return self._scheduler.contributions(piece)
 
     def failed_contributions(self, piece: int) -> Sequence[Contribution]:
-        """Contributions to earlier attempts at ``piece``, whose digests ``piece_passed`` wants."""
+        """Contributions to earlier attempts at ``piece``; ``piece_passed`` needs their digests."""
         return self._scheduler.failed_contributions(piece)  # changed by this thread only
 
     def piece_passed(self, piece: int, digests: Sequence[bytes] = ()) -> PieceResult:

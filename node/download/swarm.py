@@ -1,4 +1,4 @@
-"""What a download needs of the world: its swarm, and the parts that all downloads of a node share."""
+"""The environment of a download: its torrent's trackers, and the parts that all downloads of a node share."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ MAX_DOWNLOADS = 16  # of a node at a time: each has an open file and a socket fo
 
 
 @dataclass(frozen=True)
-class Swarm:
-    """The trackers of one torrent: where its peers are found, and who is told about this node."""
+class SwarmTrackers:
+    """The trackers of one torrent: peer sources that find peers, announcers that announce this node."""
 
     sources: Sequence[PeerSource]
     announcers: Sequence[Announcer] = ()
@@ -36,7 +36,7 @@ class Swarm:
             announcer.withdraw(file)
 
     def credit(self, info: Metainfo, amounts: Iterable[tuple[int, int]]) -> None:
-        """Tell one tracker which nodes delivered how many verified bytes: ``(node_id, bytes)``."""
+        """Credit nodes with verified bytes, ``(node_id, bytes)``, at one tracker."""
         announcer = next((each for each in self.announcers if each.answers), None)
         announcer = announcer or next(iter(self.announcers), None)
         if announcer is not None:
@@ -44,7 +44,7 @@ class Swarm:
                 announcer.credit(Credit(info.name, info.info_hash_hex, node_id, amount))
 
     def flush(self, timeout: float) -> None:
-        """Wait until the trackers were told, at most ``timeout`` seconds for each."""
+        """Wait until all announcements were sent, at most ``timeout`` seconds for each tracker."""
         for announcer in self.announcers:
             announcer.flush(timeout)
 

@@ -9,7 +9,7 @@ from common.logs import log
 
 
 def unexpected_fault(name: str, error: BaseException) -> DownloadFailed:
-    """The fault that ends the download of ``name`` because of ``error``, whose traceback goes to the log."""
+    """The fault that ends the download of ``name`` after ``error``. The traceback goes to the log."""
     for line in "".join(traceback.format_exception(error)).splitlines():
         log(line)
     what = f"{type(error).__name__}: {error}".rstrip(": ")

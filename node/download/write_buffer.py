@@ -148,7 +148,7 @@ class WriteBuffer:
         while payload:
             if offset != self._end or self._buffer is None:
                 self._flush_run()
-                if not self._begin_run(offset):  # the source is to end: others fetch these bytes
+                if not self._begin_run(offset):  # the source must end: other sources fetch these bytes
                     self._to.state.give_back(self._source, [(offset, offset + len(payload))])
                     return
             assert self._buffer is not None

@@ -1,1 +1,1 @@
-"""Who fetches which bytes: decisions without sockets, threads or clocks."""
+"""Decisions of a download without sockets, threads or clocks: the bytes that each source is asked for."""

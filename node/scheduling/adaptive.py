@@ -52,18 +52,18 @@ class AdaptivePicker:
     # ---- sources
 
     def start(self, sources: Sequence[Peer]) -> None:
-        """Take in the first sources. They hold everything until ``on_bitfield`` says otherwise."""
+        """Take in the first sources. They count as complete until ``on_bitfield``."""
         self._sources.update(dict.fromkeys(sources))
         if sources:
             self._picker.start(sources)
 
     def join(self, source: Peer) -> None:
-        """Take in one more source. It holds everything until ``on_bitfield`` says otherwise."""
+        """Take in one more source. It counts as complete until ``on_bitfield``."""
         self._sources[source] = None
         self._picker.join(source)
 
     def leave(self, source: Peer) -> None:
-        """``source`` takes part no longer; its bytes are free for the others."""
+        """``source`` leaves; its bytes are free for other sources."""
         self._sources.pop(source, None)
         self._picker.leave(source)
 

@@ -29,7 +29,7 @@ class Picker(Protocol):
         ...
 
     def leave(self, source: Peer) -> None:
-        """``source`` takes part no longer; its bytes are free for the others."""
+        """``source`` leaves; its bytes are free for other sources."""
         ...
 
     def holds(self, source: Peer, piece: int) -> bool:

@@ -82,7 +82,7 @@ class EqualChunks:
         self._chunks.setdefault(source, RangeSet())
 
     def leave(self, source: Peer) -> None:
-        """``source`` takes part no longer; its chunk is free for the others."""
+        """``source`` leaves; its chunk is free for other sources."""
         for span in self._chunks.pop(source, RangeSet()):
             self._free.add(*span)
 

@@ -40,7 +40,7 @@ MAX_TRIES = 8  # pieces that are looked at for one that a source on parole may f
 
 @dataclass
 class ExclusivePiece:
-    """A piece that one source delivers whole. All times are monotonic seconds."""
+    """A piece that a single source delivers. All times are monotonic seconds."""
 
     piece: int
     holder: Peer
@@ -94,7 +94,7 @@ class Parole:
     # ---- work
 
     def take(self, source: Peer, limit: int, now: float) -> Span | None:
-        """About ``limit`` bytes at most for ``source`` to request now; None if there are none for it."""
+        """About ``limit`` bytes at most for ``source`` to request now; None if there is nothing for it."""
         if not self._exclusive and source in self._trusted:  # nearly always
             return self._picker.take(source, limit)
         own = self._own_piece(source, now)

@@ -142,7 +142,7 @@ class PendingRequests:
     def overdue(self, thief: Peer, limit: int, now: float) -> Iterable[Span]:
         """Ranges of at most ``limit`` bytes that ``thief`` may be asked for as well, the oldest first.
 
-        The caller says with ``request_again`` which one it took.
+        The caller reports the range that it took with ``request_again``.
         """
         left = self._budget - self.wasted - self._twice.total
         if left <= 0 or now < self._look_again.get(thief, now):

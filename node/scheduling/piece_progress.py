@@ -16,7 +16,7 @@ MAX_SPANS = 2048  # ranges kept of one source in one piece; with more gaps, only
 
 @dataclass(frozen=True)
 class Contribution:
-    """The bytes that one source delivered of one piece.
+    """The bytes of a piece that a source delivered.
 
     ``checked``: checksums protected them, so they are what the source sent. ``spans`` are merged where they
     touch, and empty if there were too many to keep.
@@ -105,7 +105,7 @@ class PieceProgress:
         return parts is not None and parts.amount == self._geometry.piece_length_of(index)
 
     def contributions(self, index: int) -> tuple[Contribution, ...]:
-        """What each source delivered of a piece that is not verified."""
+        """The contribution of each source to a piece that is not verified."""
         if index in self._whole:
             source, checked = self._whole[index]
             start, end = self._geometry.piece_range(index)

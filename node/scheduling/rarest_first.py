@@ -1,11 +1,11 @@
 """Rarest first: the picker for swarms in which some sources hold only a part (Cohen 2003; libtorrent manual).
 
 A source without work gets a span: a piece that it holds and that the fewest partial peers are known to hold,
-and the following pieces if they are as rare, up to ``SPAN`` bytes. Pieces that were begun come before all
-others, so that they are soon complete and can be passed on. Among equals the choice is random, so that nodes
-that know the same do not all choose the same. Among pieces that only complete peers hold, each node follows
-an order of its own (``rendezvous``). When nothing is free, the source steals half of what another source has
-not requested yet, as far as it holds that.
+and the following pieces if they are as rare, up to ``SPAN`` bytes. Pieces that were begun come first: soon
+they are complete, and other nodes can fetch them. Among equals the choice is random, so that nodes with the
+same knowledge choose differently. Among pieces that only complete peers hold, each node follows an order of
+its own (``rendezvous``). When nothing is free, the source steals half of another source's unrequested bytes,
+as far as it holds them.
 
 Sets of pieces are integers, one bit a piece in the order of a bitfield's bytes: piece 0 is the highest bit.
 One operation on them looks at a thousand pieces, or at a million.
@@ -68,7 +68,7 @@ class RarestFirst:
             self.join(source)
 
     def join(self, source: Peer) -> None:
-        """Take in one more source. It holds everything until ``on_bitfield`` says otherwise."""
+        """Take in one more source. It counts as complete until ``on_bitfield``."""
         self._chunks.setdefault(source, RangeSet())
         self._held.setdefault(source, None)
 
@@ -92,7 +92,7 @@ class RarestFirst:
         self._own_order = [*order, self._all]
 
     def leave(self, source: Peer) -> None:
-        """``source`` takes part no longer; its bytes are free for the others."""
+        """``source`` leaves; its bytes are free for other sources."""
         self.give_back(self._chunks.pop(source, RangeSet()))
         self.deferred.pop(source, None)
         if self._held.pop(source, None) is not None:
@@ -222,7 +222,7 @@ class RarestFirst:
         yield from others
 
     def _rarity(self) -> list[int]:
-        """Pieces that no partial peer is known to hold, then those that one holds, then two, and so on."""
+        """Sets of pieces by the number of known partial holders: 0, 1, 2, and so on."""
         if self._rarities is None:
             at_least = [self._all] + [0] * RARITIES
             for held in self._held.values():
@@ -255,7 +255,7 @@ class RarestFirst:
                 return
 
     def _stealable(self, thief: Peer, rest: RangeSet) -> list[Span]:
-        """About half of what ``thief`` holds of ``rest``, from its end: whole pieces if there are several."""
+        """About half of what ``thief`` holds of ``rest``, from its end, in whole pieces if it has several."""
         holdings = self._offers(thief)
         spans = [span for span in self._by_piece(rest) if holdings & self._bit(span[0] // self._length)]
         if len(spans) > 1:

@@ -2,8 +2,9 @@
 
 Each piece ranks the partial peers of the swarm by a hash of piece and peer (rendezvous hashing: Thaler and
 Ravishankar, 1998). Every node computes the same ranks from the same list of peers, without any message
-between them. A node begins with the pieces that rank it first, goes on with those that rank it second, and so
-on. So two nodes reach the same piece at different times, and the later one knows by then which peer has it.
+between them. A node begins with the pieces that rank it first, then takes the pieces that rank it second,
+and so on. So two nodes reach the same piece at different times, and the later one knows by then which peer
+has it.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ def rendezvous_weight(own: Peer, peer: Peer) -> bytes:
     """Rank of ``peer`` among the partial peers that ``own`` may ask, the lowest first.
 
     It is random, but always the same for these two. So the peers that a node asks do not depend on the order
-    in which they came, and each peer is asked by about as many nodes.
+    in which they came, and all peers are asked by nearly the same number of nodes.
     """
     return hashlib.sha1(f"{own.key} {peer.key}".encode(), usedforsecurity=False).digest()
 
 
 def piece_order(own: Peer, peers: Iterable[Peer], pieces: int) -> list[int]:
-    """Sets of pieces in the order in which ``own`` requests them: those that rank it first come first.
+    """Sets of pieces in the order in which ``own`` requests them: first the pieces that rank it first.
 
     A set is an integer; piece ``i`` is bit ``pieces - 1 - i``, as in the bytes of a bitfield.
     """

@@ -1,10 +1,10 @@
-"""All decisions of one download: which source requests which bytes, and what follows when they arrive.
+"""All decisions of one download: the bytes that each source is asked for, and the results of pieces.
 
 Pure: no lock, no thread, no clock. Times are monotonic seconds that the caller passes in. ``DownloadState``
 puts a lock around it for a download's threads.
 
-    AdaptivePicker    the bytes that were not requested yet, divided among the sources
-    Parole            lets each source take what it is trusted with
+    AdaptivePicker    bytes that were not requested yet, divided among the sources
+    Parole            limits each source to the pieces that it is trusted with
     PendingRequests   requests in progress; overdue ones go to a second source
     PieceProgress     bytes that arrived, by piece and source
     SmartBan          the sources of wrong bytes in pieces that several sources delivered
@@ -37,7 +37,7 @@ NO_DATA_TIMEOUT = 8.0  # seconds without data before they are
 
 @dataclass(frozen=True)
 class PieceResult:
-    """What follows from the hash of a piece."""
+    """The consequences of a piece's hash."""
 
     amounts: Mapping[Peer, int]  # bytes that each source delivered of it
     wrong: Sequence[WrongBytes] = ()  # sources that sent wrong bytes, of this attempt or an earlier one
@@ -144,7 +144,7 @@ class Scheduler:
         self._parole.join(source)
 
     def leave(self, source: Peer) -> None:
-        """``source`` takes part no longer; its bytes are free for the others."""
+        """``source`` leaves; its bytes are free for other sources."""
         self._picker.leave(source)
         self._parole.leave(source)
 
@@ -189,7 +189,7 @@ class Scheduler:
     # ---- requests
 
     def take(self, source: Peer, limit: int, now: float) -> RequestedRange | None:
-        """A range of about ``limit`` bytes at most for ``source`` to request now; None if there is none."""
+        """A range for ``source`` to request now, of about ``limit`` bytes at most; None: nothing for it."""
         if self.over or self.is_closed(source):
             return None
         by_piece = self._picker.by_piece
@@ -284,11 +284,11 @@ class Scheduler:
     # ---- pieces
 
     def contributions(self, piece: int) -> Sequence[Contribution]:
-        """What each source delivered of a complete piece that is not verified."""
+        """The contribution of each source to a complete piece that is not verified."""
         return self._progress.contributions(piece)
 
     def failed_contributions(self, piece: int) -> Sequence[Contribution]:
-        """Contributions to earlier attempts at ``piece``, whose digests ``piece_passed`` wants."""
+        """Contributions to earlier attempts at ``piece``; ``piece_passed`` needs their digests."""
         return self._smart_ban.contributions(piece)
 
     def piece_passed(self, piece: int, digests: Sequence[bytes] = ()) -> PieceResult:

@@ -2,8 +2,8 @@
 
 A piece that fails its hash test accuses its source if there was only one. If there were several, the digest
 of each contribution is kept. Once the piece is right, the same ranges are hashed again: a contribution that
-differs was wrong, and the sources of all others are cleared. So a source is never banned for bytes that
-another one sent.
+differs was wrong, and the sources of equal contributions are cleared. So a source is never banned for the
+bytes of another source.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from node.peer import Peer
 from node.scheduling.piece_progress import Contribution
 
-MAX_FAILED_PIECES = 1024  # pieces whose digests are kept at a time
-MAX_ATTEMPTS = 8  # failures whose digests are kept of a piece, the latest ones
+MAX_FAILED_PIECES = 1024  # failed pieces with kept digests
+MAX_ATTEMPTS = 8  # latest failures of a piece with kept digests
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Evidence:
 class WrongBytes:
     """``source`` delivered wrong bytes of ``piece``.
 
-    ``proven``: checksums protected them, so that the path cannot have changed them. A proven source is
-    banned; another one is a suspect.
+    ``proven``: checksums protected them, so that the path cannot have changed them. Then the source is
+    banned; without proof it becomes a suspect.
     """
 
     source: Peer
@@ -58,7 +58,7 @@ class SmartBan:
         return []
 
     def contributions(self, piece: int) -> list[Contribution]:
-        """The contributions whose ranges ``passed`` wants hashed again, in its order."""
+        """The contributions whose ranges must be hashed again for ``passed``, in its order."""
         return [item.contribution for item in self._evidence(piece)]
 
     def passed(self, piece: int, digests: Sequence[bytes]) -> tuple[list[WrongBytes], set[Peer]]:

@@ -23,7 +23,7 @@ from node.content.shared_file import OpenFiles
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
 from node.discovery.base import PeerSource
-from node.download import Download, NodeParts, Swarm, checking, coordinator, source
+from node.download import Download, NodeParts, SwarmTrackers, checking, coordinator, source
 from node.download.known_peers import Candidate
 from node.download.state import DownloadState
 from node.peer import FoundPeer, Peer
@@ -70,7 +70,7 @@ def make(tmp_path: Path, hash_pool: HashPool) -> Make:
         content = ContentStore(file.info, tmp_path, OpenFiles())
         parts = {"transport": transport, **parts}
         shared = NodeParts(replace(settings, **changes), own, hash_pool, emit=emit, **parts)
-        return Download(content, file, Swarm(sources), shared)
+        return Download(content, file, SwarmTrackers(sources), shared)
 
     return do
 
