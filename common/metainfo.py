@@ -23,38 +23,27 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from common import bencode
 from common.errors import BencodeError, MetainfoError
-from common.filenames import check_component, check_name
+from common.filenames import check_name
 from common.geometry import Geometry
+from common.torrent_fields import as_list, as_url, read_integer, read_text, read_value, utf8_key
+from common.torrent_files import MAX_SIZE, FileEntry, read_files
 
 HASH_LENGTH = 20  # bytes of a SHA-1
 MAX_TORRENT_BYTES = 64 << 20  # size of a .torrent file
-MAX_SIZE = 1 << 53  # bytes of content; integers up to here are exact in JSON and JavaScript
 MAX_PIECE_LENGTH = 1 << 29  # bytes; a piece is the smallest unit that can be verified
 MAX_PIECES = 1 << 21
-MAX_PATH_DEPTH = 32  # components of a file's path
-MAX_ANNOUNCE_BYTES = 2048  # length of a tracker's URL
 MAX_TRACKERS = 16  # URLs of an announce-list that are used
 MIN_CHOSEN_PIECE_LENGTH = 32 << 10  # bytes
 MAX_CHOSEN_PIECE_LENGTH = 16 << 20  # bytes
 _MAX_CHOSEN_PIECES = 2048
 
 _LINE_BREAKS = b"\r\n \t\0"  # editors and downloads put these after the end
-_NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """A file of a torrent: its path below the download folder, and its length in bytes."""
-
-    path: tuple[str, ...]
-    length: int
 
 
 @dataclass(frozen=True)
@@ -195,9 +184,9 @@ def _check_encoding(rest: bytes, end: int, unsorted: Sequence[int], info: range)
 def _checked_info(info: Mapping[bytes, bencode.Value], raw_info: bytes) -> Metainfo:
     if b"pieces" not in info and b"meta version" in info:
         raise MetainfoError("a torrent of version 2 only (BEP 52) is not supported")
-    name = check_name(_text(info, _utf8_key(info, b"name")))
-    piece_length = _integer(info, b"piece length", 1, MAX_PIECE_LENGTH)
-    files = _files(info, name)
+    name = check_name(read_text(info, utf8_key(info, b"name")))
+    piece_length = read_integer(info, b"piece length", 1, MAX_PIECE_LENGTH)
+    files = read_files(info, name)
     size = sum(entry.length for entry in files)
     if size > MAX_SIZE:
         raise MetainfoError(f"content of {size} bytes is more than {MAX_SIZE}")
@@ -215,7 +204,7 @@ def _checked_info(info: Mapping[bytes, bencode.Value], raw_info: bytes) -> Metai
 
 
 def _announce(torrent: Mapping[bytes, bencode.Value], warnings: list[str]) -> str:
-    announce = _url(torrent.get(b"announce", b""))
+    announce = as_url(torrent.get(b"announce", b""))
     if announce is None:
         warnings.append("announce is not a URL; it is ignored")
     return announce or ""
@@ -224,52 +213,12 @@ def _announce(torrent: Mapping[bytes, bencode.Value], warnings: list[str]) -> st
 def _announce_list(torrent: Mapping[bytes, bencode.Value]) -> Iterator[str]:
     """The first MAX_TRACKERS URLs of all tiers. Other values are ignored."""
     tiers = torrent.get(b"announce-list")
-    urls = (_url(url) for tier in _as_list(tiers) for url in _as_list(tier))
+    urls = (as_url(url) for tier in as_list(tiers) for url in as_list(tier))
     return itertools.islice((url for url in urls if url), MAX_TRACKERS)
 
 
-def _url(value: bencode.Value) -> str | None:
-    """The URL in ``value`` without blanks around it; None if it cannot be one."""
-    try:
-        url = _as_text(value, "URL").strip()
-    except MetainfoError:
-        return None
-    return None if len(url) > MAX_ANNOUNCE_BYTES or _NOT_IN_A_URL.search(url) else url
-
-
-def _files(info: Mapping[bytes, bencode.Value], name: str) -> tuple[FileEntry, ...]:
-    if (b"length" in info) == (b"files" in info):
-        raise MetainfoError("exactly one of length and files is needed")
-    if b"length" in info:
-        return (FileEntry((name,), _integer(info, b"length", 0, MAX_SIZE)),)
-    listed = info[b"files"]
-    if not isinstance(listed, list) or not listed:
-        raise MetainfoError("files is not a list of files")
-    files = tuple(_file_entry(item, name) for item in listed)
-    _check_distinct(files)
-    return files
-
-
-def _file_entry(item: bencode.Value, name: str) -> FileEntry:
-    if not isinstance(item, dict):
-        raise MetainfoError("an entry of files is not a dictionary")
-    path = item.get(_utf8_key(item, b"path"))
-    if not isinstance(path, list) or not 0 < len(path) < MAX_PATH_DEPTH:
-        raise MetainfoError(f"path of a file is not a list of 1 to {MAX_PATH_DEPTH - 1} names")
-    components = tuple(check_component(_as_text(component, "path of a file")) for component in path)
-    return FileEntry((name, *components), _integer(item, b"length", 0, MAX_SIZE))
-
-
-def _check_distinct(files: tuple[FileEntry, ...]) -> None:
-    """MetainfoError if two files have the same path, or a file's path is the folder of another file."""
-    paths = {entry.path for entry in files}
-    folders = {entry.path[:depth] for entry in files for depth in range(1, len(entry.path))}
-    if len(paths) != len(files) or paths & folders:
-        raise MetainfoError("two files of one path")
-
-
 def _pieces(info: Mapping[bytes, bencode.Value], count: int) -> bytes:
-    pieces = _value(info, b"pieces")
+    pieces = read_value(info, b"pieces")
     if not isinstance(pieces, bytes):
         raise MetainfoError("pieces is not a byte string")
     if count > MAX_PIECES:
@@ -279,40 +228,3 @@ def _pieces(info: Mapping[bytes, bencode.Value], count: int) -> bytes:
             f"pieces has {len(pieces)} bytes, where {count} pieces take {count * HASH_LENGTH}"
         )
     return pieces
-
-
-def _utf8_key(source: Mapping[bytes, bencode.Value], key: bytes) -> bytes:
-    """The key of the UTF-8 version of ``key`` if there is one, else ``key``."""
-    return key + b".utf-8" if key + b".utf-8" in source else key
-
-
-def _value(source: Mapping[bytes, bencode.Value], key: bytes) -> bencode.Value:
-    if key not in source:
-        raise MetainfoError(f"{key.decode()} is missing")
-    return source[key]
-
-
-def _integer(source: Mapping[bytes, bencode.Value], key: bytes, low: int, high: int) -> int:
-    value = _value(source, key)
-    if not isinstance(value, int):
-        raise MetainfoError(f"{key.decode()} is not an integer")
-    if not low <= value <= high:
-        raise MetainfoError(f"{key.decode()} {value} is not from {low} to {high}")
-    return value
-
-
-def _text(source: Mapping[bytes, bencode.Value], key: bytes) -> str:
-    return _as_text(_value(source, key), key.decode())
-
-
-def _as_text(value: bencode.Value, what: str) -> str:
-    if not isinstance(value, bytes):
-        raise MetainfoError(f"{what} is not a byte string")
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        raise MetainfoError(f"{what} is not UTF-8") from None
-
-
-def _as_list(value: bencode.Value | None) -> list[bencode.Value]:
-    return value if isinstance(value, list) else []

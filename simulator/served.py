@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from common.bitfield import Bitfield
 from common.errors import FileFault
-from common.metainfo import FileEntry, Metainfo
+from common.metainfo import Metainfo
+from common.torrent_files import FileEntry
 
 
 def memory_info(size: int, piece_length: int = 1 << 16, info_hash: bytes = b"i" * 20) -> Metainfo:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from common import bencode, metainfo
 from common.errors import MetainfoError
-from common.metainfo import FileEntry, choose_piece_length, decode_metainfo, encode_metainfo, single_file_only
+from common.metainfo import choose_piece_length, decode_metainfo, encode_metainfo, single_file_only
+from common.torrent_files import FileEntry
 
 KIB = 1 << 10
 MIB = 1 << 20

@@ -1,0 +1,54 @@
+"""The files of a torrent: their paths and lengths. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common import bencode
+from common.errors import MetainfoError
+from common.filenames import check_component
+from common.torrent_fields import as_text, read_integer, utf8_key
+
+MAX_SIZE = 1 << 53  # bytes of content; integers up to here are exact in JSON and JavaScript
+MAX_PATH_DEPTH = 32  # components of a file's path
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of a torrent: its path below the download folder, and its length in bytes."""
+
+    path: tuple[str, ...]
+    length: int
+
+
+def read_files(info: Mapping[bytes, bencode.Value], name: str) -> tuple[FileEntry, ...]:
+    """The files that ``info`` lists, below the folder ``name`` or as the one file ``name``."""
+    if (b"length" in info) == (b"files" in info):
+        raise MetainfoError("exactly one of length and files is needed")
+    if b"length" in info:
+        return (FileEntry((name,), read_integer(info, b"length", 0, MAX_SIZE)),)
+    listed = info[b"files"]
+    if not isinstance(listed, list) or not listed:
+        raise MetainfoError("files is not a list of files")
+    files = tuple(_file_entry(item, name) for item in listed)
+    _check_distinct(files)
+    return files
+
+
+def _file_entry(item: bencode.Value, name: str) -> FileEntry:
+    if not isinstance(item, dict):
+        raise MetainfoError("an entry of files is not a dictionary")
+    path = item.get(utf8_key(item, b"path"))
+    if not isinstance(path, list) or not 0 < len(path) < MAX_PATH_DEPTH:
+        raise MetainfoError(f"path of a file is not a list of 1 to {MAX_PATH_DEPTH - 1} names")
+    components = tuple(check_component(as_text(component, "path of a file")) for component in path)
+    return FileEntry((name, *components), read_integer(item, b"length", 0, MAX_SIZE))
+
+
+def _check_distinct(files: tuple[FileEntry, ...]) -> None:
+    """MetainfoError if two files have the same path, or a file's path is the folder of another file."""
+    paths = {entry.path for entry in files}
+    folders = {entry.path[:depth] for entry in files for depth in range(1, len(entry.path))}
+    if len(paths) != len(files) or paths & folders:
+        raise MetainfoError("two files of one path")
