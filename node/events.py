@@ -19,29 +19,29 @@ from common.logs import log
 
 @dataclass(frozen=True)
 class SourceProgress:
-    """One source of a download so far."""
+    """A known peer of a download, and what it delivered."""
 
     node_id: int | None
     addr: tuple[str, int]
-    received: int  # bytes taken from it
-    rate: float  # bytes a second, lately
+    received: int  # bytes
+    rate: float  # bytes a second, over the last seconds
     state: str  # active, queued, idle, lost, suspect (sent wrong bytes, or its path did), banned
-    reason: str = ""  # why it is not used, for people
-    complete: bool = True  # whether it has, as far as it is known, the whole file
-    held: int | None = None  # pieces that it holds, as it told; None: all, or not known
+    reason: str = ""  # why the peer is not used
+    complete: bool = True  # False: it announced only a part of the file
+    held: int | None = None  # pieces that it holds; None: all, or not known
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened."""
+    """Base of all events."""
 
     @property
     def name(self) -> str:
-        """The event's name in ``--json``: DownloadStarted is ``download_started``."""
+        """The name in ``--json``: DownloadStarted is ``download_started``."""
         return _event_name(type(self).__name__)
 
     def as_json(self) -> dict[str, Any]:
-        """A dictionary that json.dumps takes."""
+        """The event as a dictionary for json.dumps."""
         return {"event": self.name, **as_fields(self)}
 
 
@@ -51,7 +51,7 @@ def _event_name(class_name: str) -> str:
 
 
 def as_fields(row: Any) -> dict[str, Any]:
-    """A dataclass as a dictionary, and those in its tuples too; far cheaper than dataclasses.asdict."""
+    """A dataclass as a dictionary, with the dataclasses in its tuples. Faster than dataclasses.asdict."""
     fields = dict(vars(row))
     for name, value in fields.items():
         if isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
@@ -73,7 +73,7 @@ class EventBus:
         self._sinks = (*self._sinks, sink)
 
     def emit(self, event: Event) -> None:
-        """Tell all subscribers. A subscriber that raises does not keep the event from the others."""
+        """Call every subscriber, also after one that raises."""
         for sink in self._sinks:
             try:
                 sink(event)
@@ -92,7 +92,7 @@ class Started(Event):
 
 @dataclass(frozen=True)
 class Stopped(Event):
-    """The node has said EXIT (if it could) and is gone."""
+    """The node sent EXIT, if a tracker answered, and stopped."""
 
     node_id: int
 
@@ -122,7 +122,7 @@ class AddressRestored(Event):
 
 @dataclass(frozen=True)
 class TrackerLost(Event):
-    """The tracker does not answer; said once, until it is back."""
+    """The tracker does not answer, or refuses. Emitted once until TrackerBack."""
 
     url: str
     reason: str
@@ -137,16 +137,16 @@ class TrackerBack(Event):
 
 @dataclass(frozen=True)
 class TrackerMoved(Event):
-    """Another one of the tracker's addresses answers from now on: ``url``, and no more ``before``."""
+    """From now on the tracker is asked at ``url`` instead of ``before``."""
 
     url: str
     before: str
-    reason: str  # what is the matter with the one before; "": nothing, the preferred one is back
+    reason: str  # why ``before`` failed; "": the preferred address is back
 
 
 @dataclass(frozen=True)
 class Hashing(Event):
-    """A torrent is being created, or a part being re-verified."""
+    """A new torrent or an existing file is being hashed."""
 
     filename: str
     done: int  # bytes
@@ -155,7 +155,7 @@ class Hashing(Event):
 
 @dataclass(frozen=True)
 class Sharing(Event):
-    """A file is offered to others."""
+    """A file is served to peers."""
 
     filename: str
     info_hash: str
@@ -166,7 +166,7 @@ class Sharing(Event):
 
 @dataclass(frozen=True)
 class SharingStopped(Event):
-    """A file is no longer offered (it changed, shrank or vanished)."""
+    """A file is no longer served: it changed, vanished, or the user stopped it."""
 
     filename: str
     info_hash: str
@@ -175,7 +175,7 @@ class SharingStopped(Event):
 
 @dataclass(frozen=True)
 class DownloadStarted(Event):
-    """A download begins or goes on; ``verified`` bytes are here already."""
+    """A download begins, with ``verified`` bytes of an earlier one."""
 
     filename: str
     info_hash: str
@@ -186,7 +186,7 @@ class DownloadStarted(Event):
 
 @dataclass(frozen=True)
 class OwnersFound(Event):
-    """The tracker named owners, best first; ``chosen`` of them are asked."""
+    """Owners are known, best first; from now on ``chosen`` are sources."""
 
     filename: str
     info_hash: str
@@ -196,15 +196,15 @@ class OwnersFound(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """How far a download is, a few times a second."""
+    """The state of a download, a few times a second."""
 
     filename: str
     info_hash: str
     size: int
-    received: int  # bytes in the part file, verified or not
+    received: int  # bytes in the part file, verified or not yet
     verified: int  # bytes verified
-    rate: float  # bytes a second, lately
-    eta: float | None  # seconds left, if anything moves
+    rate: float  # bytes a second, over the last seconds
+    eta: float | None  # seconds left; None: not known
     sources: tuple[SourceProgress, ...]
 
 
@@ -215,12 +215,12 @@ class Piece(Event):
     filename: str
     info_hash: str
     index: int
-    sources: tuple[int | None, ...]  # node ids that delivered it
+    sources: tuple[int | None, ...]  # node ids of the sources that delivered it
 
 
 @dataclass(frozen=True)
 class PieceFailed(Event):
-    """A piece did not match its hash and will be fetched again."""
+    """A piece does not match its hash and is fetched again."""
 
     filename: str
     info_hash: str
@@ -242,7 +242,7 @@ class OwnerLost(Event):
 
 @dataclass(frozen=True)
 class Waiting(Event):
-    """Nothing moves: no owner (the tracker is asked again), or no room; next try after ``seconds``."""
+    """A download waits ``seconds`` for an owner, or for room on the disk."""
 
     filename: str
     info_hash: str
@@ -252,15 +252,15 @@ class Waiting(Event):
 
 @dataclass(frozen=True)
 class Completed(Event):
-    """Every piece verified, on disk, in place."""
+    """Every piece is verified, and the file has its name."""
 
     filename: str
     info_hash: str
     path: str
     size: int
-    seconds: float  # from start to in place, fsync included
-    transfer_seconds: float  # from the first request until the last piece was verified
-    rate: float  # bytes fetched a second over transfer_seconds; 0 if nothing was fetched
+    seconds: float  # from the start to the finished file, with fsync
+    transfer_seconds: float  # from the first request to the last verified piece
+    rate: float  # bytes a second over transfer_seconds; 0: nothing was fetched
     sources: tuple[SourceProgress, ...]
 
 
@@ -304,32 +304,32 @@ class FileStatus:
     size: int
     complete: bool
     path: str
-    uploaded: int  # bytes sent to others since start
+    uploaded: int  # bytes sent to peers since the start
     state: str  # "sharing", "stopped: why", ...
 
 
 @dataclass(frozen=True)
 class PeerStatus:
-    """A row of ``torrent -peers``: a node we fetch from, fetched from, could not use, or serve."""
+    """A row of ``torrent -peers``: a peer that is a source, was one, was not used, or is served."""
 
-    node_id: int | None  # not known for those who fetch from us
+    node_id: int | None  # None: not known
     addr: tuple[str, int]
     filename: str
     direction: str  # "from" or "to"
     amount: int  # bytes
     rate: float
     state: str
-    reason: str  # why it is not used
-    complete: bool | None = None  # whether it has the whole file; None: not known
-    held: int | None = None  # pieces that it holds, if it told so
+    reason: str  # why the peer is not used, or waits
+    complete: bool | None = None  # True: it has the whole file; None: not known
+    held: int | None = None  # pieces that it holds; None: not known
 
 
 @dataclass(frozen=True)
 class TrackerStatus:
-    """A tracker that this node belongs to, told with ``torrent -peers``."""
+    """A row of ``torrent -peers`` about a tracker of this node."""
 
     url: str  # the address that answered last
-    urls: tuple[str, ...]  # all of its addresses, the preferred one first
+    urls: tuple[str, ...]  # all of its addresses, the preferred first
     answers: bool
     state: str = "answers"  # "answers", "refuses", "does not answer", "not asked yet"
     reason: str = ""  # why it does not answer, or what it refuses

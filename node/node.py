@@ -1,4 +1,4 @@
-"""``Node``: what a user drives. Its torrents, its transport and its trackers."""
+"""``Node``: torrents, a transport and trackers, driven by a user."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Node:
         return tuple(download.status() for download in self._downloads())
 
     def files(self) -> tuple[events.FileStatus, ...]:
-        """Rows of -files: the shared files, and those that were shared until they changed."""
+        """Rows of -files: the shared files, and the files that changed while they were shared."""
         if self._parts is None:
             return ()
         uploaded = self._parts.transport.uploaded
@@ -188,7 +188,7 @@ class Node:
             announcer.return_now()
 
     def on_failed(self, fault: LocalFault) -> None:
-        """A thread of the transport ended: so does the program, with one line (see node.cli)."""
+        """A thread of the transport ended. Raising ends the program with one line (see node.cli)."""
         raise fault
 
     # ---- steps
@@ -295,7 +295,7 @@ class Node:
             self._torrents.check_files()
 
     def _report_unshared_files(self) -> None:
-        """Tell the user which files in the folder are not shared: a new run shares nothing by itself."""
+        """Emit the files in the folder that are not shared: a new run shares nothing by itself."""
         names = sorted(
             entry.name
             for entry in os.scandir(self._settings.folder)

@@ -13,8 +13,8 @@ def upload_rows(
 ) -> list[PeerStatus]:
     """One row for each served node and file, the latest last; then the queue, in order.
 
-    A node has a connection, and an address, for each source that it fetches from: its rows are added up. A
-    node that did not tell its number is named by its host, if ``known`` has only one node at that host.
+    A node has a connection, and an address, for each source that it fetches from: its rows are added up. If
+    the node number is not known, and ``known`` has exactly one node at that host, it is that node.
     """
     by_host: dict[str, set[int]] = {}
     for row in known:

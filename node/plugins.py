@@ -1,10 +1,10 @@
 """A user's own parts of a node: ``-use FILE.py:Class`` replaces a built-in part by a class of that file.
 
-Three kinds of parts can be replaced. A class belongs to the kind whose method it has:
+Three kinds of parts can be replaced. The methods of a class decide its kind:
 
-    congestion   ``on_received``, ``on_lost``, ... : a subclass of CongestionController
-    piece-order  ``choose(available, availability, rng)`` -> one of ``available``
-    ranking      ``rank(owners)`` -> the owners (FoundPeer), the best first
+    congestion   a subclass of CongestionController
+    piece-order  ``choose(available, availability, rng)`` returns an item of ``available``
+    ranking      ``rank(owners)`` returns the owners (FoundPeer), the best first
 
 A plugin that raises, or returns an impossible value, raises PluginError instead: one line with the file and
 line, the call with its arguments, and the reason. The download that called it fails with that line; the node
@@ -29,7 +29,7 @@ from common.errors import PluginError
 from common.text import sanitize
 from node.chunk_udp.congestion.base import CongestionController
 
-CALL_LIMIT = 1.0  # seconds that one call of a plugin may take
+CALL_LIMIT = 1.0  # max seconds of one call of a plugin
 _SHOWN = 60  # characters of an argument that a message shows
 _SEGMENT_SIZE = 7216  # bytes; for the trial instance of a congestion controller
 
@@ -48,7 +48,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Plugin:
-    """A loaded class, ready for the settings. ``factory`` makes an instance whose calls are checked."""
+    """A loaded class for the settings. ``factory`` makes instances whose calls are checked."""
 
     kind: str
     spec: str
@@ -56,7 +56,7 @@ class Plugin:
 
 
 def load(spec: str) -> Plugin:
-    """The class that ``FILE.py:Class`` names. PluginError says in one line what is wrong with it."""
+    """Load the class that ``FILE.py:Class`` names. PluginError if it is no plugin."""
     file, _, name = spec.rpartition(":")
     if not file or not name.isidentifier():
         raise PluginError(f"-use {sanitize(spec)}: FILE.py:Class is wanted")
@@ -147,7 +147,7 @@ def _kind_of(path: Path, cls: type) -> Kind:
 
 
 def _checked(path: Path, cls: type, kind: Kind) -> type:
-    """A subclass of ``cls`` whose calls raise PluginError and nothing else."""
+    """A subclass of ``cls`` whose calls raise only PluginError."""
 
     def guarded(name: str, check: Check) -> Callable[..., Any]:
         method = getattr(cls, name)

@@ -1,4 +1,4 @@
-"""``Torrent``: everything a node has and does of one info hash. The table of them is what a node serves.
+"""``Torrent``: everything that a node has and does of one info hash, and the table of a node's torrents.
 
 A torrent is fetched, served, or both: its content and the set of verified pieces are the same object all the
 time, so peers are served while a download goes on, and do not notice when it is complete.
@@ -23,7 +23,7 @@ from node.download.swarm import SwarmTrackers, owned_file
 
 
 class TorrentState(enum.Enum):
-    """What a node does with a torrent."""
+    """What happens with a torrent at present."""
 
     CHECKING = "checking"  # hashing the bytes that are here already
     DOWNLOADING = "downloading"
@@ -46,7 +46,6 @@ class Torrent:
 
     @property
     def state(self) -> TorrentState:
-        """What happens with the torrent at present."""
         if self._fault:
             return TorrentState.FAILED
         if self.content.is_finished:
@@ -123,7 +122,7 @@ class Torrent:
                 self.stop_serving(str(fault))
 
     def stop_serving(self, reason: str) -> None:
-        """Serve nothing of this torrent any more, and tell the user once."""
+        """Serve nothing of this torrent any more. Emits one SharingStopped."""
         with self._lock:
             if self._fault:
                 return

@@ -56,7 +56,7 @@ class Trackers:
     def of(self, info: Metainfo) -> list[TrackerAnnouncer]:
         """The trackers of a torrent, at most MAX_TRACKERS, then the node's own. None of them is waited for.
 
-        If the torrent names the node's own tracker, that one is enough: the others are its other addresses.
+        If the torrent names the node's own tracker, that tracker is enough: the rest are its other addresses.
         A private torrent has no other trackers than its own (BEP 27); CommandError if none can be asked.
         """
         own = self.own

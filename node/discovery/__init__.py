@@ -1,10 +1,10 @@
-"""Finding peers, and telling trackers what this node has.
+"""Finding peers, and announcing the files of this node.
 
 base         PeerSource and Announcer: the two interfaces
-announcer    keeps one classroom tracker informed, on a thread of its own
+announcer    keeps a classroom tracker informed, on its own thread
 classroom    the classroom tracker's five requests
 http_client  POST requests with bounded answers
-failover     which of a tracker's addresses is asked (pure)
+failover     the order of a tracker's addresses (pure)
 schedule     when the next heartbeat is due (pure)
-credentials  the node's secrets, one for each tracker
+credentials  the node's secret for each tracker
 """

@@ -25,7 +25,7 @@ MAX_CREDITS = 10_000  # credits that wait for a tracker; the oldest are dropped
 
 
 class TrackerAnnouncer:
-    """Tells the tracker of ``client`` about a node at ``addr``. Implements Announcer.
+    """Announces a node at ``addr`` to the tracker of ``client``. Implements Announcer.
 
     ``owned`` returns every file that this tracker should know. Call ``enter`` or ``enter_later``, then
     ``run`` on a thread of its own.
@@ -80,8 +80,8 @@ class TrackerAnnouncer:
     def enter(self) -> None:
         """REGISTER now. TrackerRefused if the tracker refuses; no answer is no error.
 
-        A node that the tracker knows at our address ended without EXIT: an earlier run, whose files may be
-        gone. It is removed first.
+        If the tracker knows the node already, an earlier run ended without EXIT, and its files may be gone.
+        So that record is removed first.
         """
         try:
             if self._register():
@@ -121,7 +121,7 @@ class TrackerAnnouncer:
             return not self._pending()
 
     def leave_for_now(self) -> None:
-        """Send EXIT, and no heartbeats until ``return_now``: other nodes cannot reach this one."""
+        """Send EXIT, and no heartbeats until ``return_now``: peers cannot reach this node."""
         with self._changed:
             self._exit_due = self.answers
             self._away = True
@@ -225,7 +225,7 @@ class TrackerAnnouncer:
         return answer.known
 
     def _interval(self, asked: float) -> float:
-        """A tracker that knows claims extends its deadline with the interval; others may not."""
+        """A tracker that knows claims extends its deadline with the interval; another tracker may not."""
         return asked if self.client.knows_claims else min(asked, self._heartbeat)
 
     def _send_messages(self) -> None:

@@ -1,4 +1,4 @@
-"""Two interfaces: PeerSource finds peers for a download, Announcer tells a tracker about this node."""
+"""Two interfaces: PeerSource finds peers, Announcer announces this node to a tracker."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Credit:
 
 
 class Announcer(Protocol):
-    """Tells one tracker what this node has. Returns at once: messages wait until the tracker takes them."""
+    """Announces this node to a tracker. Returns at once: messages wait until the tracker takes them."""
 
     @property
     def answers(self) -> bool:
@@ -51,7 +51,7 @@ class Announcer(Protocol):
         """This node does not serve the file any more."""
 
     def credit(self, credit: Credit) -> None:
-        """Another node delivered to this one."""
+        """A node delivered verified bytes to this node."""
 
     def flush(self, timeout: float) -> bool:
         """Wait until every message was sent or cannot be sent now. False if messages are left.

@@ -198,7 +198,7 @@ class TrackerClient:
             except TrackerUnavailable as error:
                 failures.append(error)
                 if isinstance(error, TrackerBusy) and error.status != NOT_NOW:
-                    break  # the other processes share the limit, too
+                    break  # the limit holds for all processes of a tracker
                 with self._lock:
                     self._failover.failed(index, time.monotonic())
             except TrackerRefused:
@@ -276,7 +276,7 @@ class TrackerClient:
         return TrackerRefused(f"tracker {url} refuses: {text}", status, name)
 
     def _advice(self, field: str) -> str:
-        """What the user can do about status 403."""
+        """Advice for the user after status 403."""
         if field == "swarm_key":
             given = "is another one" if self._swarm_key else "is not set, or not for this tracker"
             return f"; setting SWARM_KEY {given}"

@@ -1,9 +1,9 @@
-"""The node's secrets, one for each tracker, and the numbers of its receipts, in a file for its user only.
+"""The node's secret for each tracker, and the numbers of its receipts, in a file for its user only.
 
 With its secret a node proves to a tracker that the node_id is its own, even after ``kill -9`` and from
 another address. So a secret is on the disk before the tracker receives it, and is deleted after the tracker
 has received EXIT. It is never logged, shown, or put on a command line. A second process that runs as the same
-node in the same folder gets no secret: one node_id cannot be at two addresses.
+node in the same folder gets no secret: a node_id cannot be at two addresses.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from common.files import FileLock, atomic_write, lock_file
 from common.logs import log
 from common.text import sanitize
 
-MAX_SECRETS = 64  # trackers whose secrets are kept; the oldest are deleted
-RECEIPT_BATCH = 100  # receipt numbers that one write to the disk reserves
+MAX_SECRETS = 64  # of the trackers used last; older secrets are deleted
+RECEIPT_BATCH = 100  # receipt numbers reserved by each write to the disk
 MAX_RECEIPT = 1 << 52  # receipt numbers stay below the integers that are exact in JSON
 MAX_SECRETS_BYTES = 64 << 10  # of the file; a larger one was not written by this program
 _SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}")
@@ -44,7 +44,7 @@ class SecretStore:
         self._lock = threading.Lock()  # guards what follows
         self._secrets: dict[str, str] = {}  # by tracker URL, the newest last
         self._receipt = 0  # the last number that was used
-        self._reserved = 0  # numbers up to this one are reserved on the disk
+        self._reserved = 0  # the last number that is reserved on the disk
         self._file_lock: FileLock | None = None
         self._in_use = False  # another process has the file
 

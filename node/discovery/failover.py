@@ -1,4 +1,4 @@
-"""Which of a tracker's addresses is asked. Pure.
+"""The order in which a tracker's addresses are asked. Pure.
 
 The first address is preferred. Requests go to the address that answered last; if it fails, to the next. An
 address that failed is asked last for a while. Only heartbeats test whether a preferred address is back, so
@@ -11,7 +11,7 @@ import random
 
 from common.backoff import Backoff
 
-# While an address that failed is asked after the others. Jitter: not all nodes return to it at once.
+# How long an address that failed is asked last. Jitter: not all nodes return to it at the same time.
 ADDRESS_BACKOFF = Backoff(first=5.0, limit=60.0, jitter=0.5)
 
 
@@ -21,7 +21,7 @@ class FailOver:
     def __init__(self, count: int, rng: random.Random) -> None:
         self._rng = rng
         self._failures = [0] * count
-        self._retry_at = [0.0] * count  # until then an address is asked after the others
+        self._retry_at = [0.0] * count  # until then an address is asked last
         self.current = 0  # the address that answered last; the preferred one at first
 
     def order(self, now: float, test_preferred: bool) -> list[int]:
