@@ -162,16 +162,16 @@ def parser_of(main: Callable[[], object]) -> argparse.ArgumentParser:
 
 def commands() -> str:
     """The page of commands: of make, at a node's prompt, and the options of each program."""
-    from node.commands import HELP
+    from node.commands import NOTES, USAGES
     from node.options import parse_options
     from simulator.__main__ import main as simulator
     from tracker.cli import main as tracker
 
-    *prompt, note = [re.split(r"\s{2,}", line) for line in HELP.splitlines()]
+    prompt = [(f"`{each.command}`", each.meaning) for each in USAGES]
     parts = [
         *(NOTICE, "# Commands", "## make", _table(("command", "effect"), _make_rows())),
-        *("## At a node's prompt, or through a pipe", _table(("command", "effect"), _spelled(prompt))),
-        *(" ".join(note), _COMMANDS_NOTE),
+        *("## At a node's prompt, or through a pipe", _table(("command", "effect"), prompt)),
+        *(NOTES, _COMMANDS_NOTE),
         *("## `python TorrentClient.py`", _options(parser_of(lambda: parse_options([])))),
         *(_EXIT_CODES, "## `python tracker.py`", _options(parser_of(lambda: tracker([])))),
         *(
@@ -196,11 +196,6 @@ def _make_rows() -> Iterator[tuple[str, ...]]:
     for line in re.findall(r'@echo "(make [^"]*)"', (ROOT / "Makefile").read_text(encoding="utf-8")):
         command, meaning = re.split(r"\s{2,}", line, maxsplit=1)
         yield f"`{command}`", meaning
-
-
-def _spelled(rows: list[list[str]]) -> Iterator[tuple[str, ...]]:
-    for command, *meaning in rows:
-        yield f"`{command}`", " ".join(meaning)
 
 
 def _options(parser: argparse.ArgumentParser) -> str:

@@ -29,16 +29,28 @@ ALONE = ("exit", "status", "files", "peers", "help")
 _BEFORE = {"command": "", "option": "torrent ", "mode": "torrent -setMode "}  # words, by kind
 _SYNONYMS = {"quit": "exit", "?": "help"}
 
-HELP = """\
-torrent -setMode send FILE               share FILE: write FILE.torrent, tell the tracker, serve it
-torrent -setMode download FILE.torrent   fetch the file that it describes, in the background
-torrent -setMode stop FILE               stop sharing FILE, or cancel its download
-torrent -setMode exit                    tell the tracker, stop
-torrent -status                          downloads, and the upload rate
-torrent -files                           files that this node shares
-torrent -peers                           other nodes, why some are not used, and the trackers
-help                                     this list
-FILE is a path or a name in the node's folder; quote names with spaces. Short: send FILE, status, exit."""
+
+@dataclass(frozen=True)
+class Usage:
+    """A row of ``help``."""
+
+    command: str
+    meaning: str
+
+
+USAGES = (
+    Usage("torrent -setMode send FILE", "share FILE: hash, announce and serve it"),
+    Usage("torrent -setMode download FILE.torrent", "fetch its file in the background"),
+    Usage("torrent -setMode stop FILE", "stop sharing FILE, or fetching it"),
+    Usage("torrent -setMode exit", "tell the tracker and end"),
+    Usage("torrent -status", "downloads, and the upload rate"),
+    Usage("torrent -files", "files that this node shares"),
+    Usage("torrent -peers", "other nodes, and the trackers"),
+    Usage("help", "this list"),
+)
+NOTES = """\
+FILE is a path or a name in the node's folder; quote names with spaces.
+Short forms: send FILE, download FILE.torrent, stop FILE, exit, status, ..."""
 
 
 def parse_command(line: str, backslash_escapes: bool = os.name != "nt") -> Command:

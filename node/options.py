@@ -14,7 +14,7 @@ from typing import Any
 from common.addresses import http_url, split_http_url
 from common.errors import PluginError
 from node.chunk_udp.congestion import CONTROLLERS
-from node.commands import HELP, Command
+from node.commands import NOTES, USAGES, Command
 from node.plugins import Plugin, load
 
 LOOPBACK = "127.0.0.1"
@@ -77,10 +77,11 @@ def _shielded(words: list[str], known: Container[str]) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    commands = "\n".join([*(f"{each.command:<40}{each.meaning}" for each in USAGES), NOTES])
     parser = argparse.ArgumentParser(
         prog="TorrentClient.py",
         description="A node: shares files and fetches files. Without -setMode it asks for commands.",
-        epilog=f"commands:\n{indent(HELP, '  ')}\n\n"
+        epilog=f"commands:\n{indent(commands, '  ')}\n\n"
         "exit codes: 0 all went well, 1 it failed (with a reason), 2 wrong usage",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

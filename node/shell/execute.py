@@ -8,7 +8,7 @@ import threading
 from common.errors import CommandError, SwarmError
 from common.filenames import TORRENT_SUFFIX
 from common.text import sanitize
-from node.commands import HELP, Command, parse_command
+from node.commands import NOTES, USAGES, Command, parse_command
 from node.node import Node
 from node.show.screen import Screen
 
@@ -62,7 +62,8 @@ class Executor:
             case "peers":
                 self._screen.answer("peers", peers=self._node.peers(), trackers=self._node.trackers())
             case "help":
-                self._screen.say(HELP)
+                self._screen.answer("help", commands=USAGES)
+                self._screen.say(NOTES)
         return command.verb != "exit"
 
 

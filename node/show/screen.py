@@ -100,7 +100,7 @@ class TextScreen:
 
     def answer(self, command: str, **rows: Sequence[Any]) -> None:
         """Tables, and the lines below them."""
-        for kind in rows.keys() & TABLES.keys():
+        for kind in sorted(rows.keys() & TABLES.keys()):
             for at, line in enumerate(table(kind, rows[kind]).lines(self._out.width)):
                 self._out.line(line, "bold" if at == 0 and rows[kind] else "")
         if "uploads" in rows:

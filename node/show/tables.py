@@ -89,7 +89,10 @@ class TableData:
         if text == "-":
             return []
         return textwrap.wrap(
-            f"{name}: {text}", max(width, 20), initial_indent=INDENT, subsequent_indent=INDENT
+            f"{name}: {text}" if name else text,
+            max(width, 20),
+            initial_indent=INDENT,
+            subsequent_indent=INDENT,
         )
 
 
@@ -147,7 +150,11 @@ PEERS = (
     Column("state", _peer_state, cut=True),
     Column("why", lambda row: row.reason or "-", leaves=4, below=True),
 )
-TABLES = {"downloads": DOWNLOADS, "files": FILES, "peers": PEERS}
+COMMANDS = (
+    Column("command", lambda row: row.command),
+    Column("", lambda row: row.meaning, leaves=1, below=True),
+)
+TABLES = {"downloads": DOWNLOADS, "files": FILES, "peers": PEERS, "commands": COMMANDS}
 """By the name of the rows in an answer."""
 
 
