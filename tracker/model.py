@@ -13,10 +13,10 @@ from typing import Generic, NamedTuple, TypeVar
 from common.addresses import Addr
 from common.messages import OwnedFile, OwnerEntry
 
-MAX_NODES = 100_000
+MAX_NODES = 100_000  # nodes that are in
 MAX_UNCLAIMED = 75_000  # nodes without a claim: forged ids leave room for nodes that claim theirs
 MAX_OWNERSHIPS = 1_000_000  # (node, file) pairs
-MAX_FILES_PER_NODE = 10_000
+MAX_FILES_PER_NODE = 10_000  # ownerships of one node
 MAX_RECEIPTS_PER_PAIR = 16  # receipts of one reporter that count for one owner
 MAX_CREDIT_PER_PAIR = 1 << 30  # bytes of one reporter that count for one owner
 MAX_REPORTERS = 1024  # reporters of one owner that are counted apart; all later ones share one total

@@ -23,7 +23,7 @@ from tracker.storage.journal_import import import_folder, put_away
 from tracker.storage.sqlite import DATABASE, Database, open_database
 
 COMMANDS = ("check", "export", "import")
-EXPORT_FORMAT = 1
+EXPORT_FORMAT = 1  # of the JSON that export writes
 
 
 def main(words: Sequence[str], folder: Path) -> int:

@@ -23,9 +23,9 @@ from redis.retry import Retry
 
 from common.errors import SettingError, StorageFull, StorageReadOnly, StorageUnreachable
 
-CONNECT_SECONDS = 1.0
-ANSWER_SECONDS = 2.0
-RETRY_SECONDS = 0.25
+CONNECT_SECONDS = 1.0  # seconds to connect
+ANSWER_SECONDS = 2.0  # seconds to wait for an answer
+RETRY_SECONDS = 0.25  # seconds between two tries after Redis did not answer
 
 Command = Sequence[str | int | float]
 
