@@ -1,10 +1,9 @@
-"""Which WSGI server suits the tracker: ``python -m bench.wsgi`` prints REGISTER/s and p99 for each.
+"""Compares WSGI servers for the tracker: ``python -m bench.wsgi`` prints REGISTER/s and p99 for each.
 
-Each server runs the real application in a process of its own, with eight threads where it lets one
-choose and with records in memory, so that the server is measured and not the disk. This process is the
-load: many nodes, each on its own kept connection, each sending its next heartbeat as soon as the last
-was answered. Only servers that run inside a Python process on every system, Windows included, are
-candidates.
+Each server runs the real application in another process, with eight threads if the number can be chosen. The
+records are in memory, so the server is measured and not the disk. This process is the load: many nodes, each
+on a kept connection, send the next heartbeat as soon as the last is answered. Candidates are servers that
+run inside a Python process on every system, Windows included.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def serve_cheroot(app: Any) -> None:
 
 
 def serve_werkzeug(app: Any) -> None:
-    """Flask's development server: a thread for each connection, and each request on a new one."""
+    """Flask's development server: a thread for each connection, and a new connection for each request."""
     import logging
 
     from werkzeug.serving import make_server
@@ -142,12 +141,12 @@ class Node:
         self.sock.sendall(self._request)
 
     def answered(self) -> tuple[bool, bool]:
-        """Read on: whether the answer is complete, and whether the server closes the connection after it."""
+        """Read more; True if the answer is complete, and True if the server then closes the connection."""
         part = self.sock.recv(1 << 16)
         self.received += part
         head, end, body = self.received.partition(b"\r\n\r\n")
         if not part and not end:
-            raise ConnectionError("the server hung up without an answer")
+            raise ConnectionError("the server closed the connection without an answer")
         lines = head.lower().split(b"\r\n")
         length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
         if not (end and len(body) >= length) and part:
@@ -158,7 +157,7 @@ class Node:
 
 
 def load(port: int, seconds: float) -> tuple[float, list[float]]:
-    """Heartbeats of NODES nodes for so long: how many a second, and the time of each (seconds)."""
+    """Heartbeats of NODES nodes for ``seconds``: the number a second, and the time of each (seconds)."""
     nodes = [Node(port, node_id) for node_id in range(NODES)]
     times: list[float] = []
     with selectors.DefaultSelector() as selector:
@@ -202,7 +201,7 @@ def _running(name: str) -> Iterator[int]:
 
 
 def measure(name: str, seconds: float, rounds: int) -> Row | None:
-    """The median of some rounds; None if the server is not installed."""
+    """The median of ``rounds``; None if the server is not installed."""
     rates, slowest = [], []
     for _ in range(rounds):
         with _running(name) as port:
@@ -226,7 +225,7 @@ def main() -> int:
             SERVERS[options.serve](_application())
         except ImportError:
             return 0
-        sys.stdin.read()  # until whoever measures is done
+        sys.stdin.read()  # until the measuring process is done
         return 0
     print(f"{NODES} nodes on kept connections, {THREADS} threads")
     print(f"{'server':<28}{'REGISTER/s':>12}{'p99 ms':>10}")

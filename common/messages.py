@@ -103,7 +103,7 @@ class Register(Struct, frozen=True):
 
     node_id: NodeId
     addr: Address
-    claim: Flag = False  # the node_id shall belong to a secret from now on
+    claim: Flag = False  # make the node_id belong to a secret
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Register:
@@ -179,7 +179,7 @@ class Need(Struct, frozen=True):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Need:
-        """``addr`` may be a bare host string as in the report; it says nothing and is ignored."""
+        """``addr`` may be a bare host string as in the report; it is ignored."""
         host = fields.get("addr")
         if isinstance(host, str) and 0 < len(host) <= MAX_BARE_HOST:
             fields = {**fields, "addr": None}
@@ -195,7 +195,7 @@ class Need(Struct, frozen=True):
 
 
 class Update(Struct, frozen=True):
-    """One more upload: of ``node_id`` itself as in the report, or of ``owner``, as its receiver says."""
+    """One more upload: of ``node_id`` itself as in the report, or of ``owner``, confirmed by its receiver."""
 
     node_id: NodeId
     filename: Filename
@@ -232,7 +232,7 @@ class Exit(Struct, frozen=True):
 
 
 class RegisterAnswer(Struct, frozen=True):
-    """The answer to REGISTER. The report's tracker says only ``status``: it is believed to know the node."""
+    """The answer to REGISTER. The report's tracker has only ``status``: it is believed to know the node."""
 
     interval: Seconds  # until the node's next REGISTER
     known: Flag = True  # False: the tracker had no record of the node; it must announce its files again
@@ -255,7 +255,7 @@ class RegisterAnswer(Struct, frozen=True):
 
 
 class Owner(Struct, frozen=True, gc=False):
-    """An owner as NEED's answer spells it, beside its count of uploads."""
+    """An owner as NEED's answer spells it, next to its count of uploads."""
 
     node_id: NodeId
     addr: Address
@@ -265,7 +265,7 @@ class Owner(Struct, frozen=True, gc=False):
 
 
 class OwnerEntry(Struct, frozen=True, order=True, gc=False):
-    """One owner in the answer to NEED: where it is, what it has, how often it has uploaded."""
+    """One owner in the answer to NEED: its address, its part of the file, its count of uploads."""
 
     node_id: int
     addr: Addr
@@ -354,7 +354,7 @@ class ExitAnswer(Struct, frozen=True):
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body, with or without a byte order mark; MessageError if there is none."""
+    """The JSON object in a body, with or without a byte order mark; MessageError if there is no object."""
     try:
         value = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
     except RecursionError:

@@ -1,10 +1,10 @@
 """The tracker's HTTP API for lab exercises: one class, a method for each request, typed answers.
 
-This file needs nothing but ``requests``: copy it beside your program. Over and above, ``docs/tracker.md``
-tells the rules, and a running tracker describes itself at /openapi.json. A whole life:
+This file needs only ``requests``: copy it next to your program. ``docs/tracker.md`` explains the rules, and a
+running tracker describes its API at /openapi.json. The life of two nodes:
 
     >>> with Tracker("http://127.0.0.1:12345", node_id=1, addr=("127.0.0.1", 4001)) as one:
-    ...     one.register(claim=True)                  # node_id 1 is mine from now on: others need my secret
+    ...     one.register(claim=True)                  # node_id 1 belongs to this secret now
     ...     one.own("lecture.mp4", size=9_000_000, info_hash="ab" * 20)
     ...     two = Tracker(one.url, node_id=2, addr=("127.0.0.1", 4002))
     ...     two.register(claim=True)
@@ -19,7 +19,7 @@ tells the rules, and a running tracker describes itself at /openapi.json. A whol
     Credited(uploads=1, counted=True)
     1
 
-Whatever the tracker refuses raises Refused, with its words, the field that is wrong, and when to come again.
+A request that the tracker refuses raises Refused, with the reason, the wrong field, and the time to wait.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ import requests
 
 
 class Refused(Exception):
-    """The tracker said no."""
+    """The tracker refused a request."""
 
     def __init__(self, status: int, error: str, field: str | None, retry_after: float | None) -> None:
         super().__init__(f"{status}: {error}")
         self.status = status  # 400 wrong, 403 no secret, 409 taken, 429 too often, 503 full, 507 disk full
         self.field = field  # the field that is wrong
-        self.retry_after = retry_after  # seconds until the tracker wants to hear it again
+        self.retry_after = retry_after  # seconds to wait before the next try
 
 
 class Registered(NamedTuple):
-    """What REGISTER says."""
+    """The answer to REGISTER."""
 
     interval: float  # seconds until the next register()
-    known: bool  # False: tell it your files again
-    claimed: bool  # whether the node_id belongs to a secret
+    known: bool  # False: announce your files again
+    claimed: bool  # True: the node_id belongs to a secret
 
 
 class Owner(NamedTuple):
-    """One who has a file."""
+    """A node that has a file."""
 
     node_id: int
     addr: tuple[str, int]
-    uploads: int  # that count for it
-    complete: bool  # False: it has a part
+    uploads: int  # that the tracker counted
+    complete: bool  # False: it has a part of the file
     info_hash: str | None
     size: int | None  # bytes
 
 
 class Credited(NamedTuple):
-    """What UPDATE says."""
+    """The answer to UPDATE."""
 
-    uploads: int  # of the one credited, from now on
-    counted: bool  # False: said before, or more than one may bring another
+    uploads: int  # of the credited node, this one included
+    counted: bool  # False: counted before, or over the limit of one receiver
 
 
 class Tracker:
@@ -77,7 +77,7 @@ class Tracker:
         swarm_key: str | None = None,
         secret: str | None = None,
     ) -> None:
-        """``addr``: where others reach the node; ``swarm_key``: the join code; ``secret``: an earlier one."""
+        """``addr``: of the node's UDP socket; ``swarm_key``: the join code; ``secret``: of an earlier run."""
         self.url, self.node_id, self.addr, self.secret = url.rstrip("/"), node_id, addr, secret
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy leads to a tracker on this machine
@@ -86,7 +86,7 @@ class Tracker:
         self._last_receipt = 0
 
     def register(self, claim: bool = False) -> Registered:
-        """REGISTER: come in, and say again every ``interval`` seconds that you are there."""
+        """REGISTER: join; repeat it every ``interval`` seconds."""
         answer = self._ask("register", addr=self.addr, **({"claim": True} if claim else {}))
         self.secret = answer.get("secret", self.secret)
         return Registered(answer["interval"], answer.get("known", True), answer.get("claimed", False))
@@ -94,7 +94,7 @@ class Tracker:
     def own(
         self, filename: str, info_hash: str | None = None, size: int | None = None, complete: bool = True
     ) -> int:
-        """OWN: I have this file (or a part of it). How many files I am known to have."""
+        """OWN: this node has the file, or a part of it. Returns how many files it has."""
         return int(
             self._ask(
                 "own", addr=self.addr, filename=filename, info_hash=info_hash, size=size, complete=complete
@@ -102,7 +102,7 @@ class Tracker:
         )
 
     def need(self, filename: str | None = None, info_hash: str | None = None) -> list[Owner]:
-        """NEED: who has it? The best first."""
+        """NEED: the owners of a file, best first."""
         found = self._ask("need", filename=filename, info_hash=info_hash, addr=self.addr)["search_result"]
         return [
             Owner(o["node_id"], (o["addr"][0], o["addr"][1]), uploads, o.get("complete", True),
@@ -111,12 +111,12 @@ class Tracker:
         ]  # fmt: skip
 
     def update(self, filename: str) -> Credited:
-        """UPDATE as in the course report: I have uploaded once. Not for claimed nodes."""
+        """UPDATE as in the course report: this node uploaded once. Not for claimed nodes."""
         answer = self._ask("update", filename=filename)
         return Credited(answer["uploads"], answer.get("counted", True))
 
     def receipt(self, filename: str, owner: int, bytes: int, info_hash: str | None = None) -> Credited:
-        """UPDATE as a receipt: ``owner`` delivered to me that many verified bytes. Its number is the time."""
+        """UPDATE as a receipt: ``owner`` delivered ``bytes`` verified bytes. The time is its number."""
         self._last_receipt = max(self._last_receipt + 1, time.time_ns() // 1_000_000)
         answer = self._ask(
             "update",
@@ -129,7 +129,7 @@ class Tracker:
         return Credited(answer["uploads"], answer.get("counted", True))
 
     def exit(self) -> None:
-        """EXIT: leave, with all I own."""
+        """EXIT: leave; the node's files are no longer announced."""
         self._ask("exit")
         self._session.close()
 
@@ -146,10 +146,13 @@ class Tracker:
             **{name: value for name, value in fields.items() if value is not None},
         }
         answer = self._session.post(f"{self.url}/{request}", json=body, headers=headers, timeout=10)
-        told: dict[str, Any] = answer.json()
+        fields_of_answer: dict[str, Any] = answer.json()
         if answer.ok:
-            return told
+            return fields_of_answer
         wait = answer.headers.get("Retry-After")
         raise Refused(
-            answer.status_code, told.get("error", ""), told.get("field"), float(wait) if wait else None
+            answer.status_code,
+            fields_of_answer.get("error", ""),
+            fields_of_answer.get("field"),
+            float(wait) if wait else None,
         )

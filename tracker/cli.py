@@ -113,7 +113,7 @@ def _show_events(cleanup: contextlib.ExitStack) -> None:
 
 
 def _kept(service: TrackerService, settings: TrackerSettings) -> str:
-    """What remains of the records after the end."""
+    """The records that remain after the end."""
     if settings.storage == "memory":
         return "its records were in memory only"
     place = "Redis" if settings.storage == "redis" else f"{settings.folder}/"

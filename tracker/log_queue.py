@@ -14,7 +14,7 @@ import queue
 import threading
 from logging.handlers import QueueHandler, QueueListener
 
-MAX_QUEUED_RECORDS = 10_000  # further ones are dropped, and the log says how many
+MAX_QUEUED_RECORDS = 10_000  # further ones are dropped and counted
 STOP_SECONDS = 1.0  # for writing the queued records at the end; a disk or terminal may be stuck
 
 
@@ -47,7 +47,7 @@ class LogQueue(QueueHandler):
                 self._dropped += 1
 
     def deliver(self, record: logging.LogRecord) -> None:
-        """Write a record, and after it the number of those that were dropped; in the listener's thread."""
+        """Write a record, and after it the number of dropped ones; in the listener's thread."""
         self._target.handle(record)
         with self._dropped_lock:
             dropped, self._dropped = self._dropped, 0

@@ -21,7 +21,7 @@ class WebSettings:
 
     max_request_bytes: int = MAX_REQUEST_BYTES
     allowed_hosts: frozenset[str] = frozenset()  # names that a Host header may have, in lower case
-    trusted_proxies: frozenset[str] = frozenset()  # addresses whose X-Forwarded-For is believed
+    trusted_proxies: frozenset[str] = frozenset()  # proxies from which X-Forwarded-For is believed
     limits: Limits = Limits()
 
 

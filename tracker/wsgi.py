@@ -27,7 +27,7 @@ DO_NOT_RESTART = 4  # exit code by which gunicorn knows that another worker woul
 def create_app() -> Flask:
     """The application over an open storage, closed when the process ends; on failure one line and the end."""
     try:
-        settings = settings_from_configs("127.0.0.1", 0)  # the other server decides where to listen
+        settings = settings_from_configs("127.0.0.1", 0)  # that server decides where to listen
         if settings.storage == "memory":
             raise SettingError("setting TRACKER_STORAGE='memory': each process would be a tracker of its own")
         if settings.storage == "json":

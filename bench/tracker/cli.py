@@ -1,7 +1,7 @@
 """``python -m bench tracker``: measure the tracker on this machine, print one table, save it as JSON.
 
-Exit codes: 0 everything that was judged is good, 1 something is short or failed, 2 wrong usage. What takes
-long (siege, kills and several) is measured only when it is named, or with --long.
+Exit codes: 0 everything that was judged is good, 1 something is short or failed, 2 wrong usage. The long
+measurements (siege, kills and several) run only by name, or with --long.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FAILURES = (BenchError, SwarmError, OSError, RuntimeError, subprocess.Subprocess
 
 @dataclass
 class Outcome:
-    """What was measured, and what was not."""
+    """The figures, and the names that have none."""
 
     rows: list[Figure] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)  # a line each, with the reason
@@ -57,14 +57,14 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench tracker", description=__doc__)
     add = parser.add_argument
     add("--only", nargs="+", choices=BY_NAME, metavar="NAME", help=f"of {', '.join(BY_NAME)}")
-    add("--long", action="store_true", help=f"also what takes long: {', '.join(LONG)}")
+    add("--long", action="store_true", help=f"also the long ones: {', '.join(LONG)}")
     add("--quick", action="store_true", help="small and short: shows that it works, not how fast")
     add("--out", type=Path, metavar="FILE", help="for the results (bench/results/tracker-<date-time>.json)")
     return parser.parse_args(words)
 
 
 def chosen(only: Sequence[str], long: bool, outcome: Outcome) -> list[str]:
-    """Names of what is measured, in the table's order; what is left out is noted with the reason."""
+    """The names to measure, in the table's order. Those left out are noted with the reason."""
     names = []
     for name in BY_NAME:
         if only and name not in only:
@@ -80,7 +80,7 @@ def chosen(only: Sequence[str], long: bool, outcome: Outcome) -> list[str]:
 
 
 def measure(names: Sequence[str], effort: Effort, outcome: Outcome, say: Callable[[str], None]) -> None:
-    """One after the other; one that fails is noted, and the others go on. Ctrl-C ends all."""
+    """Measure one name after the other. A failure is noted, and the next one follows. Ctrl-C ends all."""
     for name in names:
         say(name)
         try:
@@ -115,7 +115,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def document(outcome: Outcome, effort: Effort, facts: dict[str, str | int], started: str) -> dict[str, Any]:
-    """All of it, as JSON takes it; a figure's ``rounds`` are its raw values."""
+    """The whole result, for json.dumps; a figure's ``rounds`` are its raw values."""
     return {
         "format": FORMAT,
         "started": started,

@@ -19,14 +19,14 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Load:
-    """What a load came to."""
+    """The result of a load."""
 
     rate: float  # answers of 200 a second
     times: Sequence[float]  # of each, in seconds, sorted
     refused: int  # other answers
 
     def quantile(self, share: float) -> float:
-        """Milliseconds within which this share of the answers came."""
+        """Milliseconds within which ``share`` of the answers came."""
         return self.times[min(int(len(self.times) * share), len(self.times) - 1)] * 1000
 
 
@@ -53,10 +53,10 @@ class Client:
         self.sock.sendall((head + body).encode())
 
     def answered(self) -> int:
-        """Read on: the status, once the answer is complete; else 0."""
+        """Read more: the status when the answer is complete, else 0."""
         part = self.sock.recv(1 << 16)
         if not part:
-            raise ConnectionError("the tracker hung up")
+            raise ConnectionError("the tracker closed the connection")
         self._received += part
         head, end, body = self._received.partition(b"\r\n\r\n")
         if not end:
@@ -67,7 +67,7 @@ class Client:
 
 
 def load(port: int, bodies: Sequence[Callable[[], Body]], seconds: float, warm_up: float = WARM_UP) -> Load:
-    """A client for each of ``bodies``, for so long."""
+    """Run a client for each of ``bodies``, for ``seconds``."""
     clients = [Client(port, next_body) for next_body in bodies]
     times: list[float] = []
     refused = 0
@@ -96,7 +96,7 @@ def load(port: int, bodies: Sequence[Callable[[], Body]], seconds: float, warm_u
 
 
 def ask(port: int, body: Body) -> tuple[int, dict[str, Any]]:
-    """One request on a connection of its own: status and answer."""
+    """One request on a new connection: status and answer."""
     client = Client(port, lambda: body)
     try:
         client.ask()
@@ -108,7 +108,7 @@ def ask(port: int, body: Body) -> tuple[int, dict[str, Any]]:
 
 
 def announcing(node_id: int, files: int = 50) -> Callable[[], Body]:
-    """OWN, OWN, OWN: each time there is news to record, of one of ``files`` files."""
+    """OWNs without end, each with a change to record, of ``files`` files."""
     count = iter(range(1 << 62))
 
     def body() -> Body:

@@ -1,4 +1,4 @@
-"""How much is measured: all of it, or just enough to see that it works."""
+"""The size of a measurement: full, or just enough to see that it works."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Effort:
-    """For each of the tracker's figures, how long, how often and how many."""
+    """Durations, rounds and counts of the tracker's figures."""
 
     seconds: float = 4.0  # of load in a round
     rounds: int = 3  # of which the median counts
-    poll_rounds: int = 7  # the same, for the pollers: what they change is small
+    poll_rounds: int = 7  # the same, for the pollers: their effect is small
     replay_seconds: float = 20.0  # of load, whose journal a start replays
     nodes: int = 100_000  # in a large tracker
     threads: tuple[int, ...] = (4, 8, 12, 16, 24, 32)  # that answer, to compare

@@ -1,12 +1,12 @@
-"""The attackers of ``bench.tracker.siege``, in a process of their own:
+"""The attackers of ``bench.tracker.siege``, in another process:
 
     python -m bench.tracker.forgery forge --port PORT --ids FIRST COUNT --addresses N
     python -m bench.tracker.forgery drip --port PORT --clients N
 
-``forge`` sends REGISTERs of ids that are nobody's, as fast as they are answered: kept connections, many
-requests in one packet, from N addresses of 127.0.0.0/8. ``drip`` keeps N connections open, each slow in
-its own way, and opens a new one for each that is closed. Both run until their standard input ends, or
-their work is done.
+``forge`` sends REGISTERs of unused ids as fast as they are answered, over kept connections with many
+requests in one packet, from N addresses of 127.0.0.0/8. ``drip`` keeps N slow connections open, of several
+kinds, and opens a new one for each that the tracker closes. Both run until standard input ends or their
+work is done.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RECEIVE_BUFFER = 4096  # bytes, of a client that does not read
 
 
 def connected(port: int, address: str, buffer: int = 0) -> socket.socket:
-    """A connection from that address of this machine."""
+    """A connection from one of this machine's addresses."""
     sock = socket.socket()
     if buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -62,7 +62,7 @@ class Forger:
         self.sock.sendall(b"".join(map(_register, ids)))
 
     def receive(self, answered: Counter[str]) -> None:
-        """Count the answers that came; a new connection after a closed one."""
+        """Count the answers received; open a new connection after a closed one."""
         part = self.sock.recv(1 << 16)
         if not part:
             answered["closed"] += self.waiting
@@ -85,7 +85,7 @@ def _register(node_id: int) -> bytes:
 
 
 def forge(port: int, first: int, count: int, addresses: int, ended: Callable[[], bool]) -> Counter[str]:
-    """Send them all; how many answers of which status."""
+    """Send all ids; the number of answers by status."""
     answered: Counter[str] = Counter()
     batches = iter(
         [list(range(n, min(n + BATCH, first + count))) for n in range(first, first + count, BATCH)]
@@ -122,17 +122,12 @@ def _go_on(
 
 BODY = HEAD.replace("register", "own").encode() + b"900000\r\n\r\n"
 OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-BEGINNINGS = (
-    b"",
-    b"GET / HTTP/1.1\r\nX: ",
-    BODY,
-    OPENAPI * 8,
-)  # half open; slow head; slow body; never reads
+BEGINNINGS = (b"", b"GET / HTTP/1.1\r\nX: ", BODY, OPENAPI * 8)  # silent; slow head; slow body; never reads
 DRIPS = (b"", b"x", b"x", b"")
 
 
 class Slow:
-    """One slow client, of the kind that its number says."""
+    """One slow client; its number selects its kind."""
 
     def __init__(self, port: int, number: int) -> None:
         self._port, self._kind = port, number % len(BEGINNINGS)
@@ -141,7 +136,7 @@ class Slow:
         self._open()
 
     def beat(self) -> None:
-        """A byte more, if it sends; a new connection, if the tracker closed the last."""
+        """Send the next byte; connect again if the tracker closed the connection."""
         try:
             if drip := DRIPS[self._kind]:
                 self._sock.sendall(drip)
@@ -161,15 +156,15 @@ class Slow:
 
 
 def drip(port: int, clients: int, ended: Callable[[], bool]) -> Counter[str]:
-    """Keep so many slow clients; how many connections that took."""
+    """Keep ``clients`` slow clients; the number of connections that were opened."""
     slow = [Slow(port, number) for number in range(clients)]
     print("dripping", flush=True)
     while not ended():
         begun = time.monotonic()
-        for one in slow:
-            one.beat()
+        for client in slow:
+            client.beat()
         time.sleep(max(0.0, begun + BEAT - time.monotonic()))
-    return Counter(connections=sum(one.opened for one in slow))
+    return Counter(connections=sum(client.opened for client in slow))
 
 
 def _wait_for_the_end(over: threading.Event) -> None:
@@ -178,7 +173,7 @@ def _wait_for_the_end(over: threading.Event) -> None:
 
 
 def main() -> int:
-    """Attack; what came of it, as JSON."""
+    """Attack; print the counts as JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.tracker.forgery")
     parser.add_argument("attack", choices=("forge", "drip"))
     parser.add_argument("--port", type=int, required=True)
@@ -193,11 +188,11 @@ def main() -> int:
     over = threading.Event()
     threading.Thread(target=_wait_for_the_end, args=(over,), daemon=True).start()
     if options.attack == "drip":
-        told = drip(options.port, options.clients, over.is_set)
+        counts = drip(options.port, options.clients, over.is_set)
     else:
         first, count = options.ids
-        told = forge(options.port, first, count, options.addresses, over.is_set)
-    print(json.dumps(told), flush=True)
+        counts = forge(options.port, first, count, options.addresses, over.is_set)
+    print(json.dumps(counts), flush=True)
     return 0
 
 

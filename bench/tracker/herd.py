@@ -1,11 +1,11 @@
-"""Ten thousand nodes lose their tracker for a minute: are they all back soon, and not all at once?
+"""Ten thousand nodes lose their tracker for a minute: do all come back soon, spread over time?
 
     python -m bench.tracker.herd --nodes 10000 --gone 60
 
-The nodes are the real ones' schedules (node.discovery.schedule), and each call of theirs is a REGISTER to a
-real tracker process, over a few kept connections. The process is killed, and started again on its port and
-records. Judged: all are back within two of the tracker's intervals. Printed: the busiest second after its
-return against the pace of plain heartbeats, which is nodes / interval.
+Each node is a real node's schedule (node.discovery.schedule). Its calls are REGISTERs to a real tracker
+process, over a few kept connections. The process is killed, and started again on its port and records. All
+nodes must be back within two of the tracker's intervals. The table also compares the busiest second after
+the return with the mean rate of heartbeats, which is nodes / interval.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from node.discovery.schedule import HeartbeatSchedule
 
 CONNECTIONS = 32
 HEARTBEAT = 20.0  # seconds: a node's own
-SETTLED = 1  # intervals between the last entry and the kill
+SETTLED = 1  # intervals between the last node's first REGISTER and the kill
 ALLOWED = 2  # intervals until all must be back
-SETTINGS = {  # all come from one address here
+SETTINGS = {  # all nodes have one address here
     "MAX_NODES_PER_ADDRESS": "1000000",
     "TRACKER_TIME_INTERVAL": "22",
 }
@@ -45,10 +45,10 @@ SETTINGS = {  # all come from one address here
 
 @dataclass
 class Herd:
-    """What came of it; times are seconds since the tracker's return."""
+    """The result; times are seconds since the tracker's return."""
 
     nodes: int
-    interval: float  # seconds, as the tracker asked for last
+    interval: float  # seconds, from the tracker's last answer
     gone: float
     back: list[float] = field(default_factory=list)  # when each node was answered first
     calls: Counter[int] = field(default_factory=Counter)  # in each second
@@ -59,7 +59,7 @@ class Herd:
         return self.nodes / self.interval
 
     def figures(self) -> list[Figure]:
-        """What must be reached; the busiest second stands beside the pace of plain heartbeats."""
+        """The rows of the table, with their bounds."""
         last = max(self.back, default=None)
         note = f"tracker gone for {self.gone:g} s"
         if self.back:
@@ -82,7 +82,7 @@ class Line:
         self._sock: socket.socket | None = None
 
     def post(self, body: bytes, secret: str) -> dict[str, object]:
-        """The answer to a request to /tracker; OSError or ValueError if there is none that is 200."""
+        """The answer to a request to /tracker; OSError or ValueError if it is not a 200."""
         try:
             if self._sock is None:
                 self._sock = socket.create_connection((HOST, self._port), PATIENCE)
@@ -113,7 +113,7 @@ class Line:
         return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._sock is not None:
             self._sock.close()
             self._sock = None
@@ -127,7 +127,7 @@ def _some(sock: socket.socket) -> bytes:
 
 
 class Nodes:
-    """``count`` nodes, called when their schedules say so, until ``stop``."""
+    """``count`` nodes that call by their schedules until ``stop``."""
 
     def __init__(self, count: int, port: int, seed: int) -> None:
         rng = random.Random(seed)
@@ -138,27 +138,27 @@ class Nodes:
         self._calls = [(begun + rng.uniform(0, HEARTBEAT / 2), number) for number in range(count)]
         heapq.heapify(self._calls)
         self._due: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()  # guards what is counted, and the calls to come
+        self._lock = threading.Lock()  # guards the counts and the calls to come
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._work) for _ in range(CONNECTIONS)]
         self._threads.append(threading.Thread(target=self._hand_out))
         self.interval = 0.0
-        self.seen: dict[int, float] = {}  # number -> when it was answered first, since the last ``forget``
+        self.seen: dict[int, float] = {}  # number -> time of the first answer since ``forget``
         self.called: list[float] = []
-        self.failure = ""  # the last one's reason
+        self.failure = ""  # reason of the last failed call
 
     def start(self) -> None:
-        """Let them call."""
+        """Begin to call."""
         for thread in self._threads:
             thread.start()
 
     def forget(self) -> None:
-        """Count anew."""
+        """Set the counts back."""
         with self._lock:
             self.seen, self.called = {}, []
 
     def wait_for_all(self, patience: float) -> bool:
-        """Wait until each was answered since ``forget``; whether that was so in time."""
+        """Wait until each node was answered since ``forget``; False after ``patience`` seconds."""
         deadline = time.monotonic() + patience
         while len(self.seen) < len(self._schedules):
             if time.monotonic() > deadline:
@@ -167,7 +167,7 @@ class Nodes:
         return True
 
     def stop(self) -> None:
-        """No more calls."""
+        """End all calls."""
         self._stopping.set()
         for _ in range(CONNECTIONS):
             self._due.put(None)
@@ -210,14 +210,16 @@ class Nodes:
 
 
 def stampede(folder: Path, count: int, gone: float, seed: int) -> Herd:
-    """Let them in, take the tracker away for ``gone`` seconds, see them come back."""
+    """Register all nodes, stop the tracker for ``gone`` seconds, and watch them come back."""
     with contextlib.ExitStack() as cleanup:
         with tracker_in(folder, **SETTINGS) as (_, port):
             nodes = Nodes(count, port, seed)
             cleanup.callback(nodes.stop)
             nodes.start()
             if not nodes.wait_for_all(PATIENCE + count / 200):
-                raise RuntimeError(f"only {len(nodes.seen)} of {count} nodes were let in: {nodes.failure}")
+                raise RuntimeError(
+                    f"only {len(nodes.seen)} of {count} nodes were registered: {nodes.failure}"
+                )
             time.sleep(SETTLED * nodes.interval)
         time.sleep(gone)
         with tracker_in(folder, str(port), **SETTINGS):
@@ -232,13 +234,13 @@ def stampede(folder: Path, count: int, gone: float, seed: int) -> Herd:
 
 
 def lost_tracker(effort: Effort = FULL) -> Iterator[Figure]:
-    """All of it, in a folder of its own."""
+    """Run the measurement in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         yield from stampede(Path(folder), effort.herd, effort.gone, effort.seed).figures()
 
 
 def main() -> int:
-    """Print what came of it; 1 if not all were back in time."""
+    """Print the table; 1 if not all nodes were back in time."""
     parser = argparse.ArgumentParser(prog="python -m bench.tracker.herd")
     parser.add_argument("--nodes", type=int, default=FULL.herd)
     parser.add_argument("--gone", type=float, default=FULL.gone, help="seconds")

@@ -1,4 +1,4 @@
-"""The tracker's figures by name, and what some of them want."""
+"""The tracker's figures by name, and the software that some of them need."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What dashboards cost: REGISTER's p99 with 60 pollers of /stats, against without.
+"""The cost of dashboards: REGISTER's p99 with 60 pollers of /stats, and without.
 
     python -m bench.tracker.pollers [--rounds 7]
 
-The same load in both: NODES nodes on kept connections that send their next heartbeat as soon as the last is
-answered, so the tracker is as busy as it can be. Rounds with and without pollers take turns; each figure is
-the median of its rounds. The pollers are a process of their own, ask once a second each, and send back
-the entity tag that they were given, as a browser does.
+The load is the same in both: NODES nodes on kept connections send the next heartbeat as soon as the last is
+answered, so the tracker is as busy as it can be. Rounds with and without pollers alternate; each figure is
+the median of its rounds. The pollers are another process. Each asks once a second, with the entity tag of the
+last answer, as a browser does.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from bench.tracker.effort import FULL, Effort
 from bench.wsgi import NODES, load
 
 POLLERS = 60
-EVERY = 1.0  # seconds between two looks of one poller
-PATIENCE = 300.0  # seconds that all of it may take
+EVERY = 1.0  # seconds between two requests of one poller
+PATIENCE = 300.0  # seconds for the whole measurement
 MOST_CHANGE = 1.2  # times the p99 without pollers
 STARTED = "Tracker program started: http://127.0.0.1:"
 
 
 @dataclass
 class Polled:
-    """What was measured: the p99 of each round, seconds."""
+    """The p99 of each round, in seconds."""
 
     without: list[float] = field(default_factory=list)
     polled: list[float] = field(default_factory=list)
@@ -55,7 +55,7 @@ def poll(port: int, stop: threading.Event) -> None:
     connection.close()
 
 
-def poll_until_told(port: int) -> None:
+def poll_until_end(port: int) -> None:
     """All pollers, spread over a second, until standard input ends."""
     stop = threading.Event()
     threads = [threading.Thread(target=poll, args=(port, stop)) for _ in range(POLLERS)]
@@ -70,7 +70,7 @@ def poll_until_told(port: int) -> None:
 
 
 def measure(rounds: int, seconds: float) -> Polled:
-    """Rounds with and without, in turns."""
+    """Alternate rounds with and without pollers."""
     polled = Polled()
     with tempfile.TemporaryDirectory() as folder:
         settings = {
@@ -82,7 +82,7 @@ def measure(rounds: int, seconds: float) -> Polled:
         with Children(settings) as children:
             tracker: Child = children.start(["tracker.py", "--port", "0"], PATIENCE)
             port = int(tracker.line().removeprefix(STARTED))
-            load(port, 1.0)  # everybody is in
+            load(port, 1.0)  # all nodes are registered
             for _ in range(rounds):
                 _, times = load(port, seconds)
                 polled.without.append(_p99(times))
@@ -102,19 +102,19 @@ def _p99(times: list[float]) -> float:
 
 
 def figures(polled: Polled) -> list[Figure]:
-    """What must be reached."""
+    """The row of the table, with its bound."""
     bound = Bound("ratio", False, MOST_CHANGE)
     value, reference = statistics.median(polled.polled), statistics.median(polled.without)
     note = (
-        f"{NODES} nodes, {statistics.median(polled.rates):,.0f} REGISTERs a second, {POLLERS} looks a second"
+        f"{NODES} nodes, {statistics.median(polled.rates):,.0f} REGISTERs a second, {POLLERS} polls a second"
     )
     p99, before = 1e3 * value, 1e3 * reference
-    rounds = tuple(1e3 * one for one in polled.polled)
+    rounds = tuple(1e3 * seconds for seconds in polled.polled)
     return [Figure("REGISTER: p99, polled", p99, "ms", "without", before, (bound,), note, rounds)]
 
 
 def pollers(effort: Effort = FULL) -> Iterator[Figure]:
-    """With pollers against without."""
+    """REGISTER with pollers."""
     yield from figures(measure(effort.poll_rounds, effort.seconds))
 
 
@@ -125,7 +125,7 @@ def main() -> int:
     parser.add_argument("--poll", type=int, metavar="PORT", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.poll:
-        poll_until_told(options.poll)
+        poll_until_end(options.poll)
         return 0
     rows = list(pollers(replace(FULL, poll_rounds=options.rounds)))
     report.show(rows, "pages that poll")

@@ -1,12 +1,11 @@
-"""A tracker besieged: 1,000 slow clients and 1,000,000 forged ids, while a class goes on with its work.
+"""A tracker under attack: 1,000 slow clients and 1,000,000 forged ids, while a class works.
 
     python -m bench.tracker.siege [--ids 1000000] [--clients 1000]
 
-The class: NODES nodes with claimed ids and a file each, who beat, ask who has the file, and now and then
-come on a new connection; all from one address. What an honest node waits for each answer is measured
-before and during the siege, and whether the tracker still knows every one of them; and the tracker's
-memory. The forger is faster than real ones would be: its requests come many in a packet, over loopback.
-One half of the ids comes from one address, the other from 64.
+The class has NODES nodes with claimed ids and one file. They send heartbeats and NEEDs, and sometimes open a
+new connection, all from one address. Measured before and during the siege: the time to each honest answer,
+the nodes that the tracker forgot, and the tracker's memory. The forger is faster than a real attacker: it
+sends many requests in a packet, over loopback. Half of its ids come from one address, half from 64.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ from bench.tracker.effort import FULL, Effort
 from labs.tracker_api import Tracker
 
 NODES = 200
-THREADS = 8  # that do the class's work
+THREADS = 8  # of the class
 BEAT = 2.0  # seconds between two heartbeats of a node; ten times as often as the tracker asks for
 CALM = 5.0  # seconds of measuring before the siege
-PATIENCE = 1000.0  # seconds that all of it may take
+PATIENCE = 1000.0  # seconds for the whole measurement
 PORT_TAKEN_BY = "Tracker program started: http://127.0.0.1:"
 ADDRESSES = (1, 64)  # of the two halves of the forged ids
 MOST_WAIT = 500  # milliseconds, p99 of honest requests
-MOST_MEMORY = 300 << 20  # bytes that the tracker may have
+MOST_MEMORY = 300 << 20  # bytes of the tracker
 
 
 @dataclass
 class Siege:
-    """What was measured."""
+    """The measurement."""
 
     calm: list[float] = field(default_factory=list)  # seconds of each honest request
     besieged: list[float] = field(default_factory=list)
-    failed: int = 0  # honest requests that were not answered 200
+    failed: int = 0  # honest requests with another status than 200
     forgotten: int = 0  # heartbeats of nodes that the tracker had forgotten
     owners: int = 0  # that NEED found at the end
     memory_before: int = 0  # bytes
@@ -66,7 +65,7 @@ class Class(threading.Thread):
         self.times = siege.calm
 
     def run(self) -> None:
-        """Beat after beat, until told to stop."""
+        """Send requests until stopped."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         pause, count = BEAT / len(self._nodes), 0
         while not self._stop_now.is_set():
@@ -86,18 +85,18 @@ class Class(threading.Thread):
         try:
             connection.request("POST", path, json.dumps(body), headers)
             answer = connection.getresponse()
-            told = json.loads(answer.read())
+            fields = json.loads(answer.read())
         except (OSError, http.client.HTTPException):
             connection.close()
             self._siege.failed += 1
             return
         self.times.append(time.perf_counter() - begun)
         self._siege.failed += answer.status != 200
-        self._siege.forgotten += path == "/register" and not told.get("known")
+        self._siege.forgotten += path == "/register" and not fields.get("known")
 
 
 def besiege(ids: int, clients: int) -> Siege:
-    """All of it."""
+    """Run the measurement."""
     siege, stop = Siege(), threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         settings = {"TRACKER_DB_DIR": str(Path(folder) / "db"), "LOGS_DIR": folder}
@@ -132,9 +131,9 @@ def _class(port: int) -> list[Tracker]:
 def _owners_known(port: int) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", "/stats")
-    told = json.loads(connection.getresponse().read())
+    stats = json.loads(connection.getresponse().read())
     connection.close()
-    return next((s["whole"] for s in told["swarms"] if s["filename"] == "lecture.mp4"), 0)
+    return next((s["whole"] for s in stats["swarms"] if s["filename"] == "lecture.mp4"), 0)
 
 
 def _attack(siege: Siege, children: Children, tracker: Child, port: int, ids: int, clients: int) -> None:
@@ -146,8 +145,8 @@ def _attack(siege: Siege, children: Children, tracker: Child, port: int, ids: in
     for number, addresses in enumerate(ADDRESSES):
         given = ["--ids", str(1_000_000 + number * half), str(half), "--addresses", str(addresses)]
         forger = children.start([*words, "forge", "--port", str(port), *given], PATIENCE)
-        told = json.loads(_line_while_watching(siege, forger, tracker))
-        for status, count in told.items():
+        counts = json.loads(_line_while_watching(siege, forger, tracker))
+        for status, count in counts.items():
             siege.answers[status] = siege.answers.get(status, 0) + count
     siege.seconds = time.monotonic() - begun
     slow.end_input()
@@ -166,12 +165,12 @@ def _line_while_watching(siege: Siege, child: Child, tracker: Child) -> str:
 
 
 def p99(times: list[float]) -> float:
-    """Of seconds."""
+    """The 99th percentile, in seconds."""
     return sorted(times)[int(len(times) * 0.99)] if times else float("inf")
 
 
 def figures(siege: Siege) -> list[Figure]:
-    """What must be reached."""
+    """The rows of the table, with their bounds."""
     forged = ", ".join(f"{count:,} {status}" for status, count in sorted(siege.answers.items()))
     note = f"{len(siege.besieged):,} requests in {siege.seconds:.0f} s; forged: {forged}"
     during, before = 1e3 * p99(siege.besieged), 1e3 * p99(siege.calm)

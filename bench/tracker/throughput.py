@@ -1,9 +1,9 @@
-"""What a request costs, how large the tracker grows, how long a sweep takes. Run by itself:
+"""The cost of a request, the tracker's memory, the time of a sweep. Run by itself:
 
 python -m bench.tracker.throughput register need sweep memory million
 
-Rates stand beside those of a Flask route that answers with a constant, behind the same server: the rest is
-ours. The server is a process of its own; this one is the load, on kept connections.
+Rates are compared with a Flask route that answers with a constant, behind the same server: the difference is
+the tracker's. The server is another process; this one is the load, on kept connections.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
 
 CLIENTS, THREADS = 32, 8
-FILES = 2_000  # that the others share
-FEW, MANY = 5, 9  # files of a node: half a million ownerships, and nearly the million that there may be
+FILES = 2_000  # of the other nodes
+FEW, MANY = 5, 9  # files of a node: half a million ownerships, and nearly the limit of a million
 CROWDED = "c" * 40  # info hash of the file that half of the nodes own
-CALM = Rules(silence=3600.0)  # nobody falls silent meanwhile
+CALM = Rules(silence=3600.0)  # no node falls silent during a measurement
 PROGRAM = (sys.executable, "-m", "bench.tracker.throughput")
 UNLIMITED = WebSettings(limits=Limits(1e9, 1e9))
 
 
 def fill(storage: MemoryStorage, ids: range, each: int, crowd_size: int) -> None:
-    """So many files for each node; the ids below ``crowd_size`` own one and the same, among others."""
+    """Give each node ``each`` files; the ids below ``crowd_size`` all own one file among them."""
     rng = random.Random(1)
     crowd = OwnedFile("lecture.mp4", CROWDED, 1 << 30)
     for node_id in ids:
@@ -63,20 +63,20 @@ def fill(storage: MemoryStorage, ids: range, each: int, crowd_size: int) -> None
 
 
 def constant() -> Flask:
-    """The least that a route behind Flask can do."""
+    """The cheapest route that Flask can have."""
     app = Flask("constant")
     body = '{"status": "Node registered", "interval": 11.0, "known": true, "files": 0, "claimed": false}'
 
     @app.post("/tracker")
     def answer() -> Response:
-        """Always the same."""
+        """The same answer for each request."""
         return Response(body, mimetype="application/json")
 
     return app
 
 
 def tracker(nodes: int) -> Flask:
-    """The tracker with so many nodes in memory."""
+    """A tracker with ``nodes`` nodes in memory."""
     storage = MemoryStorage(CALM)
     storage.open()
     fill(storage, range(nodes), 2, nodes // 2)
@@ -86,7 +86,7 @@ def tracker(nodes: int) -> Flask:
 
 @contextmanager
 def serving(nodes: int | None) -> Iterator[int]:
-    """A process that serves a tracker with so many nodes, or the constant route; its port."""
+    """Run a process that serves a tracker with ``nodes`` nodes, or (None) the constant route; its port."""
     command = [*PROGRAM, "--serve", "constant" if nodes is None else str(nodes)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=ROOT
@@ -99,7 +99,7 @@ def serving(nodes: int | None) -> Iterator[int]:
 
 
 def serve(name: str) -> None:
-    """Until standard input ends."""
+    """Serve until standard input ends."""
     application = constant() if name == "constant" else tracker(int(name))
     server = WebServer(application, listening_socket(HOST, 0), THREADS)
     server.start()
@@ -113,7 +113,7 @@ def heartbeat(node_id: int) -> Body:
 
 
 def question(number: int) -> Body:
-    """NEED of what very many own, from somebody who is not in."""
+    """NEED of a file with very many owners, from a node that is not registered."""
     return {"mode": 2, "node_id": (1 << 30) + number, "info_hash": CROWDED}
 
 
@@ -125,7 +125,7 @@ class Compared:
     ours: Sequence[Load]
 
     def rows(self, name: str, share: float, least: float | None, p99: float | None) -> Iterator[Figure]:
-        """The medians; ``share`` of the constant route, ``least`` a second and ``p99`` (ms) are asked for."""
+        """The medians; bounds: ``share`` of the constant route, ``least`` a second, and ``p99`` (ms)."""
         base = tuple(load.rate for load in self.plain)
         rates = tuple(load.rate for load in self.ours)
         waits = tuple(load.quantile(0.99) for load in self.ours)
@@ -138,7 +138,7 @@ class Compared:
 
 
 def compare(nodes: int, body: Callable[[int], Body], effort: Effort) -> Compared:
-    """The same clients at the constant route and at a tracker with so many nodes."""
+    """Load the constant route and a tracker with ``nodes`` nodes in turn."""
 
     def asked(port: int) -> Load:
         return load(port, [partial(body, number) for number in range(CLIENTS)], effort.seconds)
@@ -154,13 +154,13 @@ def register(effort: Effort = FULL) -> Iterator[Figure]:
 
 
 def need(effort: Effort = FULL) -> Iterator[Figure]:
-    """The best owners of very many."""
+    """The best owners of a file with very many."""
     name = f"NEED, {effort.nodes // 2:,} owners"
     yield from compare(effort.nodes, question, effort).rows(name, 0.6, 3000, 30)
 
 
 class TimedLock:
-    """A lock that knows for how long it was held at a time, at most."""
+    """A lock that records the longest time it was held."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -185,7 +185,7 @@ class TimedLock:
 
 
 def sweep(effort: Effort = FULL) -> Iterator[Figure]:
-    """All nodes with two files each are in, and one of a hundred falls silent."""
+    """One of a hundred nodes with two files each falls silent."""
     now, nodes, silent = [0.0], effort.nodes, effort.nodes // 100
     storage = MemoryStorage(Rules(silence=1000.0), clock=lambda: now[0])
     storage.open()
@@ -213,7 +213,7 @@ class Grown:
 
 
 def grow(nodes: int, each: int) -> Grown:
-    """Fill a tracker in this process, which should be a new one: what it ever had counts."""
+    """Fill a tracker in this process, which must be new: its peak memory counts."""
     storage = MemoryStorage(CALM)
     storage.open()
     empty = resident()
@@ -224,11 +224,11 @@ def grow(nodes: int, each: int) -> Grown:
 
 
 def growth(nodes: int, each: int, limit: float) -> Iterator[Figure]:
-    """Resident memory, and what a node and an ownership add to it; ``limit``: megabytes."""
-    told = subprocess.run(
+    """Resident memory, and the share of a node and of an ownership; ``limit``: megabytes."""
+    filled = subprocess.run(
         [*PROGRAM, "--grow", str(nodes), str(each)], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
     )
-    grown = Grown(**json.loads(told.stdout))
+    grown = Grown(**json.loads(filled.stdout))
     note = f"{nodes:,} nodes, {grown.owned:,} ownerships"
     yield Figure(f"memory, {each} files a node", grown.full / 1e6, "MB", bounds=at_most(limit), note=note)
     yield Figure("  a node with one file", (grown.nodes - grown.empty) / nodes, "bytes")
@@ -236,19 +236,19 @@ def growth(nodes: int, each: int, limit: float) -> Iterator[Figure]:
 
 
 def memory(effort: Effort = FULL) -> Iterator[Figure]:
-    """At half of the ownerships that there may be."""
+    """Memory at half of the limit of ownerships."""
     yield from growth(effort.nodes, FEW, 300)
 
 
 def million(effort: Effort = FULL) -> Iterator[Figure]:
-    """The same at the limit of ownerships."""
+    """Memory near the limit of ownerships."""
     yield from growth(effort.nodes, MANY, 1074)
 
 
 def resident() -> int:
-    """Bytes of this process in memory, at most until now.
+    """Peak resident bytes of this process.
 
-    ``ru_maxrss`` would have what the process that started this one had, too (see proc_pid_status(5)).
+    ``ru_maxrss`` includes the peak of the process that started this one (see proc_pid_status(5)).
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -268,7 +268,7 @@ FIGURES: dict[str, Callable[[], Iterator[Figure]]] = {
 
 
 def main() -> int:
-    """Print the rows that are asked for; 1 if one is short."""
+    """Print the named rows; 1 if a bound is not met."""
     parser = argparse.ArgumentParser(prog="python -m bench.tracker.throughput")
     parser.add_argument("names", nargs="*", choices=[*FIGURES, []], help="which figures; all of them without")
     parser.add_argument("--serve", help=argparse.SUPPRESS)

@@ -14,28 +14,28 @@ from pathlib import Path
 
 from common.text import sanitize
 
-MAX_PATH = 200  # characters of a request's path that are written
-KEPT = 3  # rotated files
+MAX_PATH_LENGTH = 200  # characters of a request's path; the rest is not written
+KEPT_FILES = 3  # rotated ones
 
 
 class AccessLog:
-    """Appends to ``path``; may raise OSError when made, never later."""
+    """Appends to ``path``. The constructor may raise OSError; ``write`` never does."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        """A new file is begun after ``max_bytes``."""
+        """``max_bytes``: size at which the file is rotated."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=max_bytes, backupCount=KEPT, encoding="ascii"
+            path, maxBytes=max_bytes, backupCount=KEPT_FILES, encoding="ascii"
         )
 
     def write(self, remote: str, method: str, path: str, status: int, seconds: float, size: int) -> None:
-        """One line: who asked what, and what came of it. ``size``: bytes of the answer's body."""
+        """Write the line of one answer. ``size``: bytes of its body."""
         line = json.dumps(
             {
                 "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
                 "remote": sanitize(remote),
-                "method": sanitize(method)[:MAX_PATH],
-                "path": sanitize(path)[:MAX_PATH],
+                "method": sanitize(method)[:MAX_PATH_LENGTH],
+                "path": sanitize(path)[:MAX_PATH_LENGTH],
                 "status": status,
                 "milliseconds": round(seconds * 1000, 3),
                 "bytes": size,
@@ -44,5 +44,4 @@ class AccessLog:
         self._handler.handle(logging.makeLogRecord({"msg": line}))
 
     def close(self) -> None:
-        """Close the file."""
         self._handler.close()

@@ -93,7 +93,7 @@ def _answer_errors_in_json(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> BaseResponse:
-        response = error.get_response()  # with its headers: a 405 says what is allowed
+        response = error.get_response()  # with its headers: a 405 has Allow
         response.data = json.dumps({"error": error.name.lower()})
         response.content_type = "application/json"
         return response

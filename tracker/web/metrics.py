@@ -31,7 +31,7 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 MINUTE_SECONDS, HOUR_SECONDS = 60.0, 3600.0
 KEPT_MINUTES, KEPT_HOURS = 60, 24  # samples
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second time series for each, which only says when it began
+disable_created_metrics()  # type: ignore[no-untyped-call]  # one more time series for each, with its start time
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Sample:
 
 
 class StorageCollector(Collector):
-    """Gauges of what the storage holds, read when Prometheus asks."""
+    """Gauges of the storage's records, read when Prometheus asks."""
 
     def __init__(self, counts: Callable[[], Counts]) -> None:
         self._counts = counts

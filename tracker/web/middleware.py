@@ -64,8 +64,8 @@ class Middleware:
         access_log: AccessLog | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``allowed_hosts``: names that a Host header may have, in lower case; ``trusted_proxies``: addresses
-        whose X-Forwarded-For is believed.
+        """``allowed_hosts``: names that a Host header may have, in lower case; ``trusted_proxies``: proxies
+        from which X-Forwarded-For is believed.
         """
         self._application = application
         self._limiter = limiter

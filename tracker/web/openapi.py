@@ -34,19 +34,20 @@ HASH = "0123456789abcdef0123456789abcdef01234567"
 SUMMARIES = {
     Mode.REGISTER: "a node comes in, or is still there",
     Mode.OWN: "a node serves a file, or up to 1,000",
-    Mode.NEED: "who has a file? The best first",
+    Mode.NEED: "the owners of a file, best first",
     Mode.UPDATE: "a node has uploaded once more",
     Mode.EXIT: "a node leaves, with all it owned",
 }
 DESCRIPTIONS = {
     Mode.REGISTER: "Also the heartbeat: call again after `interval` seconds. `known: false` asks for the "
-    "node's files anew. With `claim`, or a secret of the node's own choice in `Authorization: Bearer`, the "
+    "node's files again. With `claim`, or a secret of the node's own choice in `Authorization: Bearer`, the "
     "node_id belongs to that secret until the node exits or falls silent.",
     Mode.OWN: "One file in the fields beside node_id, or many in `files`. All of them are taken, or none.",
-    Mode.NEED: "By info_hash alone if there is one, else by filename. Nobody has it: an empty list.",
-    Mode.UPDATE: "Of node_id itself, as in the course report, or a receipt for an `owner`: who received says "
-    "who delivered, how many bytes, of what.",
-    Mode.EXIT: "To exit twice is as good as once.",
+    Mode.NEED: "By info_hash alone if there is one, else by filename. "
+    "The list is empty if no node has the file.",
+    Mode.UPDATE: "Of node_id itself, as in the course report; or, with `owner`, a receipt: node_id "
+    "received so many `bytes` of the file from that owner.",
+    Mode.EXIT: "A second EXIT changes nothing.",
 }
 EXAMPLES: dict[Mode, Schema] = {
     Mode.REGISTER: {"node_id": 1, "addr": ["127.0.0.1", 4001]},
@@ -60,9 +61,9 @@ EXAMPLES: dict[Mode, Schema] = {
 }  # fmt: skip
 
 REFUSALS = {  # of every call
-    "403": "a secret or the join code is missing or wrong, or a web page of another origin asks",
+    "403": "a secret or the swarm key is missing or wrong, or a web page of another origin asks",
     "421": "the Host header names no address of this tracker",
-    "429": "too many requests, or nodes, of this address or node; Retry-After says when to come again",
+    "429": "too many requests or nodes of this address, or requests of this node; Retry-After has the wait",
 }
 POST_REFUSALS = {
     **REFUSALS,
@@ -110,15 +111,15 @@ def document() -> Schema:
         "info": {
             "title": "The classroom tracker",
             "version": VERSION,
-            "summary": "Who is in the swarm, who owns which file, and which owners are best.",
+            "summary": "The nodes of a swarm, the files that they own, and the best owners of a file.",
             "description": "JSON in and out. Fields that are not named here are ignored; answers may have "
-            "more. Every error is `{\"error\": \"...\"}`, with `field` where one field is to blame.",
+            "more. Every error is `{\"error\": \"...\"}`, with `field` if one field is wrong.",
         },
         "servers": [{"url": "/"}],
         "security": [{}, {"swarmKey": []}],
         "tags": [
             {"name": "requests", "description": "The five requests of a node."},
-            {"name": "looking", "description": "What is going on, for people and programs."},
+            {"name": "looking", "description": "The state of the tracker, for people and programs."},
         ],
         "paths": _paths(),
         "components": {
@@ -180,7 +181,7 @@ def _describe_need(schema: Schema) -> None:
 
 
 def _with_mode(mode: Mode, schema: Schema) -> Schema:
-    """The schema of a request to /tracker, whose mode says which of the five it is."""
+    """The schema of a request to /tracker, with its mode."""
     field = {
         "enum": [mode.value, mode.name, mode.name.lower()],
         "description": f"{mode.value} or {mode.name}",
@@ -252,12 +253,12 @@ def _pages() -> Schema:
     listing = {"type": "array", "items": {"type": "object"}}
     moments = {"type": "array", "items": {"type": "object"}}
     return {
-        "/": _get("index", "what this is, and some of the nodes", record({**counts, "some_nodes": listing})),
+        "/": _get("index", "this program, and some of the nodes", record({**counts, "some_nodes": listing})),
         "/stats": _get(
             "stats",
             "counts, the largest swarms, requests, the last hour by minutes and the last day by hours",
             record({**counts, "swarms": listing, "minutes": moments, "hours": moments}),
-            "Made anew at most once a second; with `If-None-Match` an unchanged one is answered 304.",
+            "Rendered at most once a second; with `If-None-Match` an unchanged page is answered 304.",
         ),
         "/health": _health(),
         "/metrics": _get("metrics", "the same for Prometheus", None, "In its text format.", "text/plain"),
@@ -275,7 +276,7 @@ def _get(name: str, summary: str, schema: Schema | None, more: str = "", kind: s
             "summary": summary,
             "description": more,
             "responses": {
-                "200": {"description": "as it is", "content": content},
+                "200": {"description": "the page", "content": content},
                 **unchanged,
                 **_refusals(REFUSALS),
             },
@@ -285,9 +286,14 @@ def _get(name: str, summary: str, schema: Schema | None, more: str = "", kind: s
 
 def _health() -> Schema:
     schema = record({"status": {"enum": ["ok", "failing"]}}, reason=TEXT)
-    page = _get("health", "whether all is well", schema, "Needs no join code, and is never limited.")
+    page = _get(
+        "health",
+        "ok, or why the tracker fails",
+        schema,
+        "Needs no swarm key, and is never limited.",
+    )
     page["get"]["security"] = [{}]
-    page["get"]["responses"]["503"] = _answer("not all is well; `reason` says what", schema)
+    page["get"]["responses"]["503"] = _answer("the tracker fails; `reason` says why", schema)
     return page
 
 

@@ -3,8 +3,8 @@
 A page anywhere may have its visitor's browser send requests to 127.0.0.1 or into the campus network. Each of
 three checks closes one way in, and none costs a node's request anything:
 
-* ``Host`` must be a numeric address, localhost, or a name from the setting ALLOWED_HOSTS. A page whose
-  own name was pointed at our address (DNS rebinding) sends its own name.
+* ``Host`` must be a numeric address, localhost, or a name from the setting ALLOWED_HOSTS. A page that
+  pointed its own name at our address (DNS rebinding) sends that name.
 * ``Origin`` and ``Sec-Fetch-Site`` (Fetch Metadata), which browsers add and pages cannot change, must be
   ours.
 * A POST must have a JSON content type. Forms, beacons and ``no-cors`` fetches cannot: a browser asks first (a
@@ -105,7 +105,7 @@ def _is_own(origin: str, host: str | None) -> bool:
 
 
 def _is_same_site_or_navigation(environ: Mapping[str, Any]) -> bool:
-    """The same origin, the user's own doing, or a link to here, whose page the sender cannot read."""
+    """The same origin, the user's own doing, or a link to here, because the sender cannot read its page."""
     if environ["HTTP_SEC_FETCH_SITE"] in ("same-origin", "none"):
         return True
     return (

@@ -1,8 +1,8 @@
 """The WSGI server: waitress as it comes, on a socket that we open, and drained when the tracker ends.
 
 waitress reads requests and writes answers in one loop; only whole requests reach the worker threads. So a
-slow client holds a connection, never a thread. A client that opens all connections keeps others out for
-CHANNEL_TIMEOUT: on a hostile network, put a proxy in front.
+slow client holds a connection, never a thread. A client that opens all connections keeps new clients out
+for CHANNEL_TIMEOUT: on a hostile network, put a proxy in front.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CHANNEL_TIMEOUT = 60  # seconds without a byte after which a connection is close
 CLEANUP_INTERVAL = 5  # seconds between two searches for such connections
 DRAIN_SECONDS = 1.0  # for requests in progress when the tracker ends
 DRAIN_POLL = 0.02  # seconds between two looks at whether they are all answered
-ACCEPT_AT_END = 64  # waiting connections that are accepted when the tracker ends; others are refused
+ACCEPT_AT_END = 64  # waiting connections that are accepted when the tracker ends; further ones are refused
 JOIN_SECONDS = 0.2  # for worker threads that are still busy after DRAIN_SECONDS
 
 
@@ -60,7 +60,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 class _LastAnswer(WSGITask):  # type: ignore[misc]  # waitress has no types
-    """An answer after which its connection is closed, and which says so."""
+    """An answer with ``Connection: close``, after which the connection is closed."""
 
     def build_response_header(self) -> bytes:
         self.set_close_on_finish()
@@ -149,7 +149,7 @@ class WebServer:
         return results[0] if results else None
 
     def _close_idle(self, now: float) -> None:
-        """Close connections that were idle before, and mark those that are idle now.
+        """Close the connections that were marked before, and mark the idle ones.
 
         waitress closes a marked connection when it can write to it. It never can if the client does not read.
         """
