@@ -79,13 +79,13 @@ def address(addr: Sequence[object]) -> str:
 
 def tracker(row: TrackerStatus) -> str:
     """``tracker http://h:1 answered 3 s ago (1 of 2)``."""
-    state = row.state if row.answers or row.state != "answers" else "does not answer"
-    if row.silent_for is not None and state == "answers":
-        state = f"answered {row.silent_for:.0f} s ago"
-    elif row.silent_for is not None:
-        state += f" (last answer {row.silent_for:.0f} s ago)"
     which = f" ({row.urls.index(row.url) + 1} of {len(row.urls)})" if len(row.urls) > 1 else ""
-    return sanitize(f"tracker {row.url} {state}{which}{': ' * bool(row.reason)}{row.reason}")
+    if row.answers and row.state == "answers":
+        when = "answers" if row.silent_for is None else f"answered {row.silent_for:.0f} s ago"
+        return sanitize(f"tracker {row.url} {when}{which}")
+    state = row.reason or f"tracker {row.url} {row.state}"  # a reason names the tracker
+    last = "" if row.silent_for is None else f"; its last answer was {row.silent_for:.0f} s ago"
+    return sanitize(f"{state}{which}{last}")
 
 
 def _of_the_node(event: Event) -> str:

@@ -36,7 +36,7 @@ PEERS = (
 )
 TRACKERS = (
     TrackerStatus("http://h:2", ("http://h:1", "http://h:2"), True),
-    TrackerStatus("http://evil\x1b:1", ("http://evil\x1b:1",), False),
+    TrackerStatus("http://evil\x1b:1", ("http://evil\x1b:1",), False, "does not answer"),
 )
 
 

@@ -124,10 +124,13 @@ def test_quiet_hides_what_is_only_for_the_curious() -> None:
         (TrackerStatus("u", ("v", "u"), True, silent_for=0.0), "tracker u answered 0 s ago (2 of 2)"),
         (TrackerStatus("u", ("u",), False, "not asked yet"), "tracker u not asked yet"),
         (
-            TrackerStatus("u", ("u",), False, "does not answer", "timeout", 61.0),
-            "tracker u does not answer (last answer 61 s ago): timeout",
+            TrackerStatus("u", ("u",), False, "does not answer", "tracker u does not answer (timeout)", 61.0),
+            "tracker u does not answer (timeout); its last answer was 61 s ago",
         ),
-        (TrackerStatus("u", ("u",), True, "refuses", "taken"), "tracker u refuses: taken"),
+        (
+            TrackerStatus("u", ("u",), False, "refuses", "tracker u refuses: node 7 is in use", 0.2),
+            "tracker u refuses: node 7 is in use; its last answer was 0 s ago",
+        ),
     ],
 )
 def test_a_tracker_is_shown_with_its_last_answer(row: TrackerStatus, line: str) -> None:
