@@ -32,24 +32,32 @@ def torrent_without_owner(swarm: Any, path: Path) -> Path:
     return Path(torrent)
 
 
-def with_part(swarm: Any, path: Path, torrent: Path, start: int, end: int, **settings: str) -> Any:
-    """A node that has ``[start, end)`` of the file and is told to fetch it."""
+def with_part(swarm: Any, path: Path, start: int, end: int, **settings: str) -> Any:
+    """A node that has ``[start, end)`` of the file from an earlier run, and waits for commands."""
     number = swarm.number()
     leave_part(swarm.folder / "files" / f"node{number}", path, start, end)
     node = swarm.node(number=number, **settings)
-    node.type(f"torrent -setMode download '{torrent}'")
+    node.wait_for("started")
     return node
 
 
+def download(torrent: Path, *nodes: Any) -> None:
+    """Let the nodes fetch the file. They begin at the same moment, as far as the machine allows."""
+    for node in nodes:
+        node.type(f"torrent -setMode download '{torrent}'")
+
+
 @pytest.mark.parametrize("shares", [2, 4])
-def test_those_who_have_a_part_each_finish_from_each_other(swarm: Any, shares: int) -> None:
+def test_those_who_have_a_part_each_finish_from_each_other(
+    swarm: Any, slow: dict[str, str], shares: int
+) -> None:
     path = swarm.file("x.bin", SIZE)
     torrent = torrent_without_owner(swarm, path)
     cuts = [SIZE * number // shares for number in range(shares)] + [SIZE]
     nodes = [
-        with_part(swarm, path, torrent, max(0, start - 70_000), end)
-        for start, end in itertools.pairwise(cuts)
+        with_part(swarm, path, max(0, start - 70_000), end, **slow) for start, end in itertools.pairwise(cuts)
     ]
+    download(torrent, *nodes)
     numbers = {node.number for node in nodes}
     for node in nodes:
         completed = node.wait_for("completed")
@@ -67,7 +75,8 @@ def test_a_downloading_node_passes_on_what_it_has_and_is_shown_as_what_it_is(swa
     torrent = torrent_without_owner(swarm, path)
     pieces = decode_metainfo(torrent.read_bytes()).geometry
     held = pieces.pieces_touched(0, 2 * MIB)  # the piece in the middle is not whole
-    first = with_part(swarm, path, torrent, 0, SIZE // 2)
+    first = with_part(swarm, path, 0, SIZE // 2)
+    download(torrent, first)
     first.wait_for("download_started")
     swarm.wait_for_owners(torrent, first.number)
     tracker = TrackerClient(swarm.tracker.url, swarm.number())
@@ -99,7 +108,8 @@ def test_a_downloading_node_passes_on_what_it_has_and_is_shown_as_what_it_is(swa
 def test_what_was_given_up_is_not_offered_any_more(swarm: Any, brief: dict[str, str]) -> None:
     path = swarm.file("x.bin", SIZE)
     torrent = torrent_without_owner(swarm, path)
-    gives_up = with_part(swarm, path, torrent, 0, SIZE // 2, **brief)
+    gives_up = with_part(swarm, path, 0, SIZE // 2, **brief)
+    download(torrent, gives_up)
     gives_up.wait_for("failed")
     assert gives_up.ask("files")["files"] == []
     other = swarm.fetch(torrent, **brief)
