@@ -3,9 +3,9 @@
 The five are the course report's REGISTER, OWN, NEED, UPDATE and EXIT. Beyond the report, OWN may carry many
 files, and UPDATE may credit the owner that delivered instead of its sender.
 
-Each limit is written once, in the annotated types below. ``from_json`` checks a decoded JSON object against
-them and returns the message, or raises MessageError, which names the field. The same types give the JSON
-Schemas of ``tracker.web.openapi``. Three rules hold for every message:
+Each limit is written once, in the types of ``common.validation``. ``from_json`` checks a decoded JSON object
+against them and returns the message, or raises MessageError, which names the field. The same types give the
+JSON Schemas of ``tracker.web.openapi``. Three rules hold for every message:
 
 * fields that the message does not know are ignored;
 * a field that is null counts as absent;
@@ -15,65 +15,33 @@ Schemas of ``tracker.web.openapi``. Three rules hold for every message:
 from __future__ import annotations
 
 import enum
-import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from common.addresses import MAX_HOST_LENGTH, Addr, unicast_host
+from common.addresses import Addr
 from common.errors import MessageError
+from common.validation import (
+    Address,
+    Count,
+    Filename,
+    Flag,
+    InfoHash,
+    NodeId,
+    ReceiptNumber,
+    Seconds,
+    Size,
+    canonical_addr,
+    check_name_bytes,
+    checked,
+    present,
+)
 
-MAX_NODE_ID = 2**31 - 1
-MAX_SIZE = 2**63 - 1  # bytes; the largest signed 64-bit file offset
-MAX_NAME_BYTES = 255  # bytes of UTF-8; the longest name that the usual file systems take
 MAX_FILES = 1000  # entries in one OWN; a node with more sends several
 MAX_BARE_HOST = 255  # characters of a bare host string in NEED
-
-# Descriptions complete the sentence "FIELD must be ...": error messages and schemas share them.
-NodeId = Annotated[int, Meta(ge=0, le=MAX_NODE_ID, description=f"a whole number from 0 to {MAX_NODE_ID}")]
-Host = Annotated[
-    str,
-    Meta(
-        max_length=MAX_HOST_LENGTH,
-        description="a numeric IPv4 or IPv6 address of one host, or localhost, which means 127.0.0.1",
-        extra_json_schema={
-            "anyOf": [
-                {"const": "localhost"},
-                {
-                    "format": "ipv4",
-                    "pattern": r"^(?!0\.0\.0\.0$|255\.255\.255\.255$|22[4-9]\.|23\d\.)\d+(\.\d+){3}$",
-                },
-                {"format": "ipv6", "pattern": r"^(?![fF][fF]|[0:]+$)[0-9a-fA-F:]+$"},
-            ]
-        },
-    ),
-]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Address = Annotated[
-    tuple[Host, Port], Meta(description="[ip, port]: a numeric address and a port from 1 to 65535")
-]
-Filename = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=MAX_NAME_BYTES,
-        pattern="^(?![\\s\\S]*[\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029])",
-        description=f"a name of 1 to {MAX_NAME_BYTES} bytes of UTF-8 without control characters",
-    ),
-]
-InfoHash = Annotated[
-    str,
-    Meta(max_length=40, pattern="^[0-9a-fA-F]{40}$", description="40 hexadecimal digits, a SHA-1"),
-]
-Size = Annotated[int, Meta(ge=0, le=MAX_SIZE, description="a whole number of bytes")]
-Count = Annotated[int, Meta(ge=0, le=MAX_SIZE, description="a whole number, at least 0")]
-ReceiptNumber = Annotated[int, Meta(ge=1, le=MAX_SIZE, description="a whole number, at least 1")]
-Flag = Annotated[bool, Meta(description="true or false")]
-Seconds = Annotated[float, Meta(gt=0, le=sys.float_info.max, description="a positive number of seconds")]
 
 T = TypeVar("T", bound=Struct)
 
@@ -98,6 +66,15 @@ class Mode(enum.IntEnum):
         raise MessageError(f"mode must be one of {names}", "mode")
 
 
+class Message(Struct, frozen=True):
+    """A message without fields."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary for json.dumps, without the fields that are None."""
+        fields = msgspec.structs.asdict(self)
+        return {name: value for name, value in fields.items() if value is not None}
+
+
 class Register(Struct, frozen=True):
     """A node comes in, or is still there (its heartbeat)."""
 
@@ -108,14 +85,14 @@ class Register(Struct, frozen=True):
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Register:
         """node_id and addr are required."""
-        return _with_canonical_addr(_checked(cls, fields))
+        return _with_canonical_addr(checked(cls, fields))
 
     def to_json(self) -> dict[str, Any]:
         claim = {"claim": True} if self.claim else {}
         return {"node_id": self.node_id, "addr": list(self.addr), **claim}
 
 
-class OwnedFile(Struct, frozen=True, order=True, gc=False):
+class OwnedFile(Message, frozen=True, order=True, gc=False):
     """One file that a node serves, wholly (``complete``) or in part."""
 
     filename: Filename
@@ -126,10 +103,7 @@ class OwnedFile(Struct, frozen=True, order=True, gc=False):
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> OwnedFile:
         """Only the name is required."""
-        return _canonical_file(_checked(cls, fields))
-
-    def to_json(self) -> dict[str, Any]:
-        return _without_none(msgspec.structs.asdict(self))
+        return _canonical_file(checked(cls, fields))
 
 
 class OwnOneFile(OwnedFile, frozen=True, kw_only=True):
@@ -154,10 +128,10 @@ class Own(Struct, frozen=True):
     def from_json(cls, fields: Mapping[str, Any]) -> Own:
         """``files`` if it is there, else the fields of one file beside node_id and addr."""
         if fields.get("files") is None:
-            one = _with_canonical_addr(_checked(OwnOneFile, fields))
+            one = _with_canonical_addr(checked(OwnOneFile, fields))
             file = OwnedFile(one.filename, one.info_hash, one.size, one.complete)
             return cls(one.node_id, one.addr, (_canonical_file(file),))
-        own = _with_canonical_addr(_checked(cls, {**fields, "files": _present_in_all(fields["files"])}))
+        own = _with_canonical_addr(checked(cls, {**fields, "files": _present_in_all(fields["files"])}))
         files = tuple(_canonical_file(file, f"files[{i}].") for i, file in enumerate(own.files))
         return cls(own.node_id, own.addr, files)
 
@@ -169,7 +143,7 @@ class Own(Struct, frozen=True):
         return {**start, "files": [file.to_json() for file in self.files]}
 
 
-class Need(Struct, frozen=True):
+class Need(Message, frozen=True):
     """Which nodes own this file? By info hash alone if there is one, else by name; at least one is set."""
 
     node_id: NodeId
@@ -183,18 +157,15 @@ class Need(Struct, frozen=True):
         host = fields.get("addr")
         if isinstance(host, str) and 0 < len(host) <= MAX_BARE_HOST:
             fields = {**fields, "addr": None}
-        need = _with_canonical_addr(_checked(cls, fields))
+        need = _with_canonical_addr(checked(cls, fields))
         if need.filename is None and need.info_hash is None:
             raise MessageError("filename is missing", "filename")
         if need.filename is not None:
-            _check_name_bytes(need.filename)
+            check_name_bytes(need.filename)
         return need if need.info_hash is None else _replace(need, info_hash=need.info_hash.lower())
 
-    def to_json(self) -> dict[str, Any]:
-        return _without_none(msgspec.structs.asdict(self))
 
-
-class Update(Struct, frozen=True):
+class Update(Message, frozen=True):
     """One more upload: of ``node_id`` itself as in the report, or of ``owner``, confirmed by its receiver."""
 
     node_id: NodeId
@@ -208,15 +179,12 @@ class Update(Struct, frozen=True):
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Update:
         """node_id and filename are required."""
-        update = _with_canonical_addr(_checked(cls, fields))
-        _check_name_bytes(update.filename)
+        update = _with_canonical_addr(checked(cls, fields))
+        check_name_bytes(update.filename)
         return update if update.info_hash is None else _replace(update, info_hash=update.info_hash.lower())
 
-    def to_json(self) -> dict[str, Any]:
-        return _without_none(msgspec.structs.asdict(self))
 
-
-class Exit(Struct, frozen=True):
+class Exit(Message, frozen=True):
     """A node leaves. With ``addr``, only the node at that address is removed."""
 
     node_id: NodeId
@@ -225,13 +193,10 @@ class Exit(Struct, frozen=True):
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Exit:
         """Only node_id is required."""
-        return _with_canonical_addr(_checked(cls, fields))
-
-    def to_json(self) -> dict[str, Any]:
-        return _without_none(msgspec.structs.asdict(self))
+        return _with_canonical_addr(checked(cls, fields))
 
 
-class RegisterAnswer(Struct, frozen=True):
+class RegisterAnswer(Message, frozen=True):
     """The answer to REGISTER. The report's tracker has only ``status``: it is believed to know the node."""
 
     interval: Seconds  # until the node's next REGISTER
@@ -244,10 +209,7 @@ class RegisterAnswer(Struct, frozen=True):
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> RegisterAnswer:
         """Only ``interval`` is required."""
-        return _checked(cls, fields)
-
-    def to_json(self) -> dict[str, Any]:
-        return _without_none(msgspec.structs.asdict(self))
+        return checked(cls, fields)
 
     def __repr__(self) -> str:
         """Without the secret."""
@@ -315,7 +277,7 @@ class NeedAnswer(Struct, frozen=True):
         result = fields.get("search_result")
         if isinstance(result, list):
             fields = {**fields, "search_result": list(map(_present_in_pair, result))}
-        read = _checked(NeedResult, fields)
+        read = checked(NeedResult, fields)
         return cls(read.dest_node_id, read.filename, tuple(map(_entry, read.search_result)))
 
     def to_json(self) -> dict[str, Any]:
@@ -329,14 +291,14 @@ class NeedAnswer(Struct, frozen=True):
         return msgspec.json.encode(fields)
 
 
-class OwnAnswer(Struct, frozen=True):
+class OwnAnswer(Message, frozen=True):
     """The answer to OWN."""
 
     files: Count  # how many files the node serves now
     status: str = "File owner added"
 
 
-class UpdateAnswer(Struct, frozen=True):
+class UpdateAnswer(Message, frozen=True):
     """The answer to UPDATE."""
 
     uploads: Count  # of the credited node, as NEED shows them
@@ -344,70 +306,23 @@ class UpdateAnswer(Struct, frozen=True):
     status: str = "Database updated"
 
 
-class ExitAnswer(Struct, frozen=True):
+class ExitAnswer(Message, frozen=True):
     """The answer to EXIT."""
 
     status: str = "Node removed"
 
 
-# ---- checking
-
-
-def decode_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body, with or without a byte order mark; MessageError if there is no object."""
-    try:
-        value = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    except RecursionError:
-        raise MessageError("the body is nested too deeply", "body") from None
-    except ValueError as error:  # also msgspec's: malformed, not UTF-8, a number out of range
-        raise MessageError(f"the body is not JSON: {error}", "body") from None
-    if not isinstance(value, dict):
-        raise MessageError("the body must be a JSON object", "body")
-    return value
-
-
-def _checked(kind: type[T], fields: Mapping[str, Any]) -> T:
-    try:
-        return msgspec.convert(_present(fields), kind)
-    except msgspec.ValidationError as error:
-        raise _named(str(error)) from None
-
-
-def _named(text: str) -> MessageError:
-    """msgspec's ``Expected `int`, got `str` - at `$.addr[1]` `` as an error that names the field."""
-    text, _, place = text.partition(" - at ")
-    missing = _MISSING.search(text)
-    path = ".".join(filter(None, [place.strip("`").lstrip("$").lstrip("."), missing[1] if missing else ""]))
-    field = re.sub(r"addr\[\d\]$", "addr", path)  # an address is one field
-    if missing:
-        return MessageError(f"{field} is missing", field)
-    description = _DESCRIPTIONS.get(field.rpartition(".")[2])
-    if description is None:
-        text = text.replace("`", "")
-        return MessageError(f"{field}: {text[:1].lower()}{text[1:]}" if field else text, field or "body")
-    return MessageError(f"{field} must be {description}", field)
-
-
-_MISSING = re.compile("missing required field `(.*)`")
-
-
-def _present(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    if None not in fields.values():
-        return fields
-    return {name: value for name, value in fields.items() if value is not None}
+# ---- null fields and canonical spellings
 
 
 def _present_in_all(entries: Any) -> Any:
     if not isinstance(entries, list):
         return entries
-    return [_present(entry) if isinstance(entry, dict) else entry for entry in entries]
+    return [present(entry) if isinstance(entry, dict) else entry for entry in entries]
 
 
 def _present_in_pair(pair: Any) -> Any:
     return _present_in_all(pair) if isinstance(pair, list) else pair
-
-
-# ---- canonical spellings
 
 
 _Placed = TypeVar("_Placed", Register, OwnOneFile, Own, Need, Update, Exit)
@@ -416,67 +331,23 @@ _Placed = TypeVar("_Placed", Register, OwnOneFile, Own, Need, Update, Exit)
 def _with_canonical_addr(message: _Placed) -> _Placed:
     if message.addr is None:
         return message
-    addr = _canonical(message.addr)
+    addr = canonical_addr(message.addr)
     return message if addr == message.addr else _replace(message, addr=addr)
 
 
-def _canonical(addr: Addr) -> Addr:
-    host, port = addr
-    try:
-        return unicast_host(host), port
-    except ValueError as error:
-        raise MessageError(f"addr: {error}", "addr") from None
-
-
 def _canonical_file(file: OwnedFile, place: str = "") -> OwnedFile:
-    _check_name_bytes(file.filename, place)
+    check_name_bytes(file.filename, f"{place}filename")
     if file.info_hash is None or file.info_hash == (lower := file.info_hash.lower()):
         return file
     return _replace(file, info_hash=lower)
 
 
-def _check_name_bytes(name: str, place: str = "") -> None:
-    """A schema counts characters; a file system counts bytes."""
-    try:
-        if len(name.encode()) <= MAX_NAME_BYTES:
-            return
-    except UnicodeEncodeError:  # half a character, as JSON can spell it
-        pass
-    field = f"{place}filename"
-    raise MessageError(f"{field} must be {_DESCRIPTIONS['filename']}", field)
-
-
 def _entry(pair: tuple[Owner, int]) -> OwnerEntry:
     owner, uploads = pair
     info_hash = None if owner.info_hash is None else owner.info_hash.lower()
-    addr = _canonical(owner.addr)
+    addr = canonical_addr(owner.addr)
     return OwnerEntry(owner.node_id, addr, uploads, info_hash, owner.complete, owner.size)
 
 
 def _replace(message: T, **changes: Any) -> T:
     return msgspec.structs.replace(message, **changes)
-
-
-def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _descriptions(*kinds: type[Struct]) -> dict[str, str]:
-    """The description of each field's type, by the field's name."""
-    found = {}
-    for kind in kinds:
-        for name, hint in get_type_hints(kind, include_extras=True).items():
-            for meta in _metas(hint):
-                found[name] = meta.description
-    return {name: text for name, text in found.items() if text is not None}
-
-
-def _metas(hint: Any) -> Iterator[Meta]:
-    if hasattr(hint, "__metadata__"):
-        yield from hint.__metadata__
-    else:
-        for inner in get_args(hint):
-            yield from _metas(inner)
-
-
-_DESCRIPTIONS = _descriptions(OwnOneFile, Own, Register, Need, Update, RegisterAnswer)

@@ -9,7 +9,8 @@ from typing import Any
 
 from common.bitfield import Bitfield
 from common.errors import Forbidden, MessageError, NodeConflict, RateLimited, TrackerFull
-from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update, decode_object
+from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update
+from common.validation import decode_object
 from fuzz.parsers import DATAGRAMS, HASH, JSON_WORDS, REQUESTS, resealed
 from fuzz.target import Script, Target, outcome
 from node.chunk_udp import wire

@@ -12,9 +12,10 @@ from common import bencode
 from common.bitfield import Bitfield
 from common.errors import BencodeError, CommandError, MalformedInput, MessageError, MetainfoError, WireError
 from common.filenames import check_name
-from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, RegisterAnswer, Update, decode_object
+from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, RegisterAnswer, Update
 from common.metainfo import decode_metainfo, encode_metainfo
 from common.text import sanitize
+from common.validation import decode_object
 from fuzz.target import Target, outcome
 from node.chunk_udp import wire
 from node.commands import parse_command, split_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from zlib import crc32
 
-from common.messages import MAX_NODE_ID
+from common.validation import MAX_NODE_ID
 from fuzz.parsers import ADDR, HEX, JSON_WORDS
 from fuzz.target import Target
 from tracker.storage import json_files

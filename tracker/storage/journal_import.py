@@ -25,7 +25,8 @@ from msgspec import Struct
 
 from common.errors import MessageError, StorageFault
 from common.logs import log
-from common.messages import NodeId, OwnedFile
+from common.messages import OwnedFile
+from common.validation import NodeId
 from tracker.model import NodeRecord, ReporterTotal, file_key
 from tracker.storage.base import Records
 from tracker.storage.json_files import read_folder, read_node

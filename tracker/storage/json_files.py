@@ -21,7 +21,8 @@ from msgspec import Meta, Struct
 from common.addresses import unicast_host
 from common.errors import MessageError, StorageFault
 from common.files import atomic_write
-from common.messages import MAX_NODE_ID, Address, Count, NodeId, OwnedFile
+from common.messages import OwnedFile
+from common.validation import MAX_NODE_ID, Address, Count, NodeId
 from tracker.model import OTHER_REPORTERS, NodeRecord, Owners, ReporterTotal
 from tracker.storage.base import Records, RecordSource
 

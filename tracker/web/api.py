@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from flask import Blueprint, Response, request
 
-from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update, decode_object
+from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update
+from common.validation import decode_object
 from tracker.auth import Credentials, bearer
 from tracker.service import TrackerService
 from tracker.web.middleware import KIND, REMOTE, RateLimiter

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import MessageError
-from common.messages import MAX_NAME_BYTES, Mode
+from common.filenames import MAX_COMPONENT_BYTES
+from common.messages import Mode
 from tracker.model import Rules
 from tracker.service import TrackerService
 from tracker.storage.memory import MemoryStorage
@@ -138,7 +139,7 @@ def test_the_modes_are_described(value: object) -> None:
 def test_a_name_is_limited_in_bytes_which_a_schema_cannot_say() -> None:
     """The one thing that the schema takes and the code does not; its description says it."""
     text = DOCUMENT["components"]["schemas"]["OwnedFile"]["properties"]["filename"]["description"]
-    assert f"{MAX_NAME_BYTES} bytes of UTF-8" in text
+    assert f"{MAX_COMPONENT_BYTES} bytes of UTF-8" in text
 
 
 # ---- examples and answers

@@ -16,7 +16,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="a development require
 from hypothesis import HealthCheck, settings  # noqa: E402
 from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
 
-from common.messages import MAX_NAME_BYTES  # noqa: E402
+from common.filenames import MAX_COMPONENT_BYTES  # noqa: E402
 from tracker.web.openapi import document  # noqa: E402
 
 EXAMPLES = 12  # for each operation, beside those that schemathesis makes up of each field's limits
@@ -39,7 +39,7 @@ def is_beyond_a_schema(body: object, answer: dict[str, Any]) -> bool:
     bytes a name has.
     """
     return "the tracker does not know" in answer["error"] or any(
-        isinstance(value, float) or (isinstance(value, str) and len(value.encode()) > MAX_NAME_BYTES)
+        isinstance(value, float) or (isinstance(value, str) and len(value.encode()) > MAX_COMPONENT_BYTES)
         for value in values(body)
     )
 
