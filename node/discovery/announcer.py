@@ -53,6 +53,7 @@ class TrackerAnnouncer:
         self._entering = False  # the first REGISTER is still to be sent
         self._away = False  # this node cannot be reached: EXIT instead of heartbeats
         self._exit_due = False
+        self._withdrawn = False  # a file that was announced is not served any more
         self._failure: TrackerRefused | TrackerUnavailable | None = None  # of the last REGISTER or message
         self._answered_at: float | None = None  # monotonic seconds
         self._schedule = HeartbeatSchedule(heartbeat, random.Random())
@@ -101,10 +102,18 @@ class TrackerAnnouncer:
             self._changed.notify_all()
 
     def withdraw(self, file: OwnedFile) -> None:
-        """Do not send OWN for ``file`` if it was not sent yet: no request would take it back."""
+        """This node does not serve ``file`` any more.
+
+        The protocol has no request to take an OWN back. If the file was the last one, EXIT and REGISTER do
+        it. Else the tracker names this node until it leaves; peers that ask are told at once that the file is
+        not shared.
+        """
         with self._changed:
             if self._files.get((file.filename, file.info_hash)) == file:
-                del self._files[file.filename, file.info_hash]
+                del self._files[file.filename, file.info_hash]  # OWN was not sent yet
+            else:
+                self._withdrawn = True
+                self._changed.notify_all()
 
     def credit(self, credit: Credit) -> None:
         """Send UPDATE soon."""
@@ -166,6 +175,11 @@ class TrackerAnnouncer:
             self.client.exit()
         elif self._entering:
             self._enter_on_thread()
+        elif self._withdrawn:
+            self._withdrawn = False
+            if not self._owned():
+                self.client.exit()
+                self._register()
         else:
             if self._failure is not None or time.monotonic() >= self._schedule.due:
                 self._register()
@@ -203,6 +217,8 @@ class TrackerAnnouncer:
             return 0.0
         if self._away:
             return None
+        if self._withdrawn and self._failure is None:
+            return 0.0
         due = self._schedule.due
         if self._failure is None and (self._files or self._credits):
             due = min(due, self._messages_due)

@@ -149,12 +149,12 @@ class Download:
             self.done.set()
 
     def _end(self, fault: SwarmError | None) -> None:
-        """Withdraw what failed, let go of the content, and report last: then the user may start again."""
-        if fault is not None:
-            self._swarm.withdraw(owned_file(self.metainfo, False))
+        """Let go of the content, withdraw what failed, and report last: then the user may start again."""
         if self._live is not None:
             self._live.close()
         self.content.close()
+        if fault is not None:
+            self._swarm.withdraw(owned_file(self.metainfo, False))
         self.over = True
         if fault is None:
             return

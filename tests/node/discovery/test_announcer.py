@@ -302,6 +302,7 @@ def test_to_stop_is_to_wait_until_what_is_under_way_is_said_and_nothing_follows(
 def test_what_is_withdrawn_before_it_was_said_is_not_said(scene: Scene) -> None:
     scene.announcer.announce(FILE)
     scene.announcer.withdraw(FILE)
+    scene.tracker.known = False
     scene.start()
     scene.announcer.credit(CREDIT)
     assert scene.hears("update") == (7, 100)
@@ -365,3 +366,18 @@ def test_a_node_that_cannot_be_reached_leaves_and_comes_back(scene: Scene) -> No
     scene.announcer.credit(CREDIT)
     scene.announcer.return_now()
     assert heard(3) == ["register", "own", "update"]
+
+
+@pytest.mark.parametrize("others", [[], [OwnedFile("b.bin", "cd" * 20, 1)]], ids=["the last", "one of two"])
+def test_a_file_that_is_withdrawn_after_it_was_announced(scene: Scene, others: list[OwnedFile]) -> None:
+    """Without the file the node owns nothing: it leaves and comes back. Else it stays."""
+    scene.tracker.known, scene.tracker.knows_claims = False, True  # so no heartbeat for 1,000 s
+    scene.owned = [*others, FILE]
+    scene.start()
+    assert scene.hears("own") == scene.owned
+    scene.owned = others
+    scene.announcer.withdraw(FILE)
+    if not others:
+        assert [scene.tracker.said.get(timeout=LIMIT)[0] for _ in range(2)] == ["exit", "register"]
+    scene.announcer.credit(CREDIT)
+    assert scene.tracker.said.get(timeout=LIMIT)[0] == "update"
