@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
+from common.backoff import Backoff
 from node.peer import FoundPeer, Peer
 from node.scheduling.rendezvous import rendezvous_weight
 from node.scheduling.smart_ban import WrongBytes
 
-FIRST_RETRY = 1.0  # seconds before a peer that failed is tried again; doubled each time
-MAX_RETRY = 30.0  # seconds
-MAX_DOUBLINGS = 16  # of them: a peer may fail for days
+RETRY = Backoff(first=1.0, limit=30.0)  # seconds before a peer that failed is tried again
 ONLY_SOURCE_RETRY = 1.0  # max seconds before a peer is tried again while no other source works
 
 _weight = lru_cache(maxsize=4096)(rendezvous_weight)  # asked for again and again, for a few hundred peers
@@ -199,8 +198,7 @@ class KnownPeers:
         candidate.active = False
         candidate.failures += 1
         candidate.failed_at = now
-        doublings = min(candidate.failures - 1, MAX_DOUBLINGS)
-        candidate.retry_at = now + min(FIRST_RETRY * 2**doublings, MAX_RETRY)
+        candidate.retry_at = now + RETRY.bound(candidate.failures - 1)
         candidate.reason = reason
 
     @staticmethod

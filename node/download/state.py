@@ -26,7 +26,7 @@ from node.scheduling.scheduler import PieceResult, Scheduler
 from node.scheduling.smart_ban import Evidence
 from node.transport import RequestedRange
 
-RATE_MEMORY = 1.0  # seconds over which a rate is smoothed
+RATE_SECONDS = 1.0  # seconds over which a rate is smoothed
 WORK_CHECK = 0.2  # seconds after which an idle source looks again for work that time alone may bring
 
 
@@ -42,7 +42,7 @@ class Meter:
         """``seconds`` have passed since the last tick."""
         if seconds <= 0:
             return
-        weight = min(1.0, seconds / RATE_MEMORY)
+        weight = min(1.0, seconds / RATE_SECONDS)
         latest = (self.total - self._seen) / seconds
         self.rate = latest if not self._seen else self.rate + weight * (latest - self.rate)
         self._seen = self.total

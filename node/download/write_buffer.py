@@ -5,8 +5,8 @@ everything else. So bytes that arrive in order are gathered in a buffer of bound
 thread, or the source's own thread, writes the run, has it counted, and hashes the pieces that it completes,
 from memory if the whole piece is in the run.
 
-A run ends where its buffer ends, where bytes arrive out of order, when it is ``MAX_AGE`` old, and when its
-source pauses. Bytes are counted only once they are in the file.
+A run ends where its buffer ends, where bytes arrive out of order, when it is ``MAX_RUN_AGE`` old, and when
+its source pauses. Bytes are counted only once they are in the file.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from node.download.unexpected import unexpected_fault
 from node.peer import Peer
 from node.scheduling.base import Span
 
-MAX_RUN = 1 << 20  # bytes of a run; larger pieces are hashed from the file
+MAX_RUN_BYTES = 1 << 20  # bytes of a run; larger pieces are hashed from the file
 SPARE_BUFFERS = 4  # beyond one for each source: runs that are being written and hashed
-MAX_AGE = 0.2  # seconds that a byte may wait to be written and counted
+MAX_RUN_AGE = 0.2  # seconds that a byte may wait to be written and counted
 
 
 class BufferPool:
@@ -56,7 +56,7 @@ class BufferPool:
                     return memoryview(bytearray(self.length))
                 if stopping():
                     return None
-                self._changed.wait(MAX_AGE)
+                self._changed.wait(MAX_RUN_AGE)
             return self._free.pop()
 
     def mark_full(self, buffer: memoryview) -> None:
@@ -79,7 +79,7 @@ def pool_for(metainfo: Metainfo, sources: int) -> BufferPool:
 
 def buffer_length(metainfo: Metainfo) -> int:
     """Bytes of a buffer: whole pieces, unless these are longer."""
-    length = MAX_RUN // metainfo.piece_length * metainfo.piece_length or MAX_RUN
+    length = MAX_RUN_BYTES // metainfo.piece_length * metainfo.piece_length or MAX_RUN_BYTES
     return min(length, metainfo.size)
 
 
@@ -139,7 +139,7 @@ class WriteBuffer:
         if offset == self._end and end < self._limit and self._buffer is not None:  # nearly always
             self._buffer[offset - self._start : end - self._start] = payload
             self._end = end
-            if self._clock() - self._since > MAX_AGE:
+            if self._clock() - self._since > MAX_RUN_AGE:
                 self._flush_run()
         else:
             self._add_across_runs(offset, payload)
@@ -158,7 +158,7 @@ class WriteBuffer:
             self._buffer[at : at + len(payload)] = payload
             offset = self._end = offset + len(payload)
             payload = rest
-            if offset == self._limit or self._clock() - self._since > MAX_AGE:
+            if offset == self._limit or self._clock() - self._since > MAX_RUN_AGE:
                 self._flush_run()
 
     def _begin_run(self, offset: int) -> bool:

@@ -12,7 +12,7 @@ from common.ranges import RangeSet
 from node.peer import Peer
 from node.scheduling.base import RateOf, Span, slowest_first
 
-SMALLEST_THEFT = 16 * 1024  # bytes; a remainder of less than two of these is stolen whole
+MIN_THEFT_BYTES = 16 * 1024  # bytes; a remainder of less than two of these is stolen whole
 
 
 def split_file_owners(missing: RangeSet, owners: int, piece_length: int) -> list[RangeSet]:
@@ -168,7 +168,7 @@ class EqualChunks:
     def _steal_half(self, rest: RangeSet) -> list[Span]:
         """The higher half of ``rest``, cut between pieces where it has several."""
         total = rest.total
-        taken = rest.take_last(total if total < 2 * SMALLEST_THEFT else total // 2)
+        taken = rest.take_last(total if total < 2 * MIN_THEFT_BYTES else total // 2)
         start, end = taken[0]
         boundary = -(-start // self._piece_length) * self._piece_length
         if start < boundary < taken[-1][1]:

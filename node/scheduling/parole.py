@@ -33,9 +33,9 @@ from node.scheduling.piece_progress import PieceProgress
 
 HELP_DELAY = 2.0  # seconds before other sources help with the piece of a new source
 STALL_TIMEOUT = 4.0  # seconds without data before another source takes a strict piece over
-MAX_HOLD_TIME = 30.0  # seconds before it does in any case
-MAX_DOUBLINGS = 5  # of both
-MAX_TRIES = 8  # pieces that are looked at for one that a source on parole may finish
+MAX_HOLD_TIME = 30.0  # seconds before another source takes a strict piece over although data comes
+MAX_TAKEOVER_DOUBLINGS = 5  # of STALL_TIMEOUT and MAX_HOLD_TIME, for takeovers of one piece
+MAX_BEGUN_PIECES_TRIED = 8  # pieces that are looked at for one that a source on parole may finish
 
 
 @dataclass
@@ -54,7 +54,7 @@ class ExclusivePiece:
         return not self.strict and bool(self.todo) and now >= self.since + HELP_DELAY
 
     def may_be_taken_over(self, now: float) -> bool:
-        patience = 1 << min(self.takeovers, MAX_DOUBLINGS)
+        patience = 1 << min(self.takeovers, MAX_TAKEOVER_DOUBLINGS)
         stalled_at = max(self.data_at, self.since) + STALL_TIMEOUT * patience
         return now >= min(stalled_at, self.since + MAX_HOLD_TIME * patience)
 
@@ -153,7 +153,7 @@ class Parole:
         """A piece that another source left unfinished."""
         skipped: list[Span] = []
         found = None
-        for _ in range(MAX_TRIES):
+        for _ in range(MAX_BEGUN_PIECES_TRIED):
             first = self._picker.take(source, 1)
             if first is None:
                 break
@@ -206,7 +206,7 @@ class Parole:
         """``source`` delivers the piece from now on: all of it, so that its bytes alone decide."""
         piece_range = self._geometry.piece_range(exclusive.piece)
         for other in self._pending.owing(*piece_range):
-            for span in self._pending.give_back(other, [piece_range]):
+            for span in self._pending.revoke(other, *piece_range):
                 exclusive.todo.add(*span)
         for span in self._progress.restart(exclusive.piece):
             exclusive.todo.add(*span)

@@ -21,8 +21,8 @@ LOOK_INTERVAL = 0.1  # seconds between two searches for overdue requests after o
 OVERDUE_FACTOR = 2.0  # a request is overdue after this many times the usual response time
 MIN_TIMEOUT = 0.5  # seconds before any request is overdue
 UNKNOWN_TIMEOUT = 2.0  # seconds before a request is overdue while no response time is known
-ENDGAME_BUDGET = 0.02  # of the content: bytes that may arrive twice, in all
-MIN_ENDGAME_BUDGET = 1 << 18  # bytes; the same for small content: one request
+ENDGAME_FRACTION = 0.02  # of the content: bytes that may arrive twice, in all
+MIN_ENDGAME_BYTES = 1 << 18  # bytes; the same for small content: one request
 RESPONSE_WEIGHT = 0.25  # of the latest response time in the smoothed one
 
 
@@ -43,10 +43,11 @@ class PendingRequests:
         self._pending: dict[Peer, RangeSet] = {}
         self._requests: dict[Peer, deque[tuple[float, int, int]]] = {}  # time, start, end; oldest first
         self._twice = RangeSet()  # bytes in two accounts
+        self._revoked: dict[Peer, RangeSet] = {}  # bytes that may arrive, but are not expected
         self._look_again: dict[Peer, float] = {}  # when ``overdue`` may find something new for a source
         self._response: dict[Peer, float] = {}  # seconds from request to arrival, smoothed
-        self._budget = max(int(size * ENDGAME_BUDGET), MIN_ENDGAME_BUDGET)
-        self.wasted = 0  # bytes that arrived and were not wanted
+        self._budget = max(int(size * ENDGAME_FRACTION), MIN_ENDGAME_BYTES)
+        self.wasted = 0  # bytes that arrived from two sources
 
     def request(self, source: Peer, start: int, end: int, now: float) -> None:
         """``source`` is asked for ``[start, end)``."""
@@ -88,7 +89,10 @@ class PendingRequests:
         """``source`` delivered ``[start, end)``."""
         pending = self._pending.get(source)
         taken = pending.cut(start, end) if pending is not None else []
-        self.wasted += (end - start) - sum(e - s for s, e in taken)
+        dropped = (end - start) - sum(e - s for s, e in taken)
+        if dropped and source in self._revoked:
+            dropped -= sum(e - s for s, e in self._revoked[source].cut(start, end))
+        self.wasted += max(0, dropped)
         cancels = [cancel for span in taken for cancel in self._cancel(span)] if self._twice else ()
         if taken:
             self._measure_response(source, now)
@@ -129,6 +133,17 @@ class PendingRequests:
                 free.extend(rest)
         self._settled(source)
         return free
+
+    def revoke(self, source: Peer, start: int, end: int) -> list[Span]:
+        """``source`` is not to deliver ``[start, end)`` any more: the bytes of it that no source owes now.
+
+        They may still arrive, and then do not count as wasted.
+        """
+        revoked = self._revoked.setdefault(source, RangeSet())
+        pending = self._pending.get(source, RangeSet())
+        for span in pending.overlap(start, end):
+            revoked.add(*span)
+        return self.give_back(source, [(start, end)])
 
     # ---- endgame
 

@@ -1,7 +1,7 @@
 """Rarest first: the picker for swarms in which some sources hold only a part (Cohen 2003; libtorrent manual).
 
 A source without work gets a span: a piece that it holds and that the fewest partial peers are known to hold,
-and the following pieces if they are as rare, up to ``SPAN`` bytes. Pieces that were begun come first: soon
+and the following pieces if they are as rare, up to ``SPAN_BYTES``. Pieces that were begun come first: soon
 they are complete, and other nodes can fetch them. Among equals the choice is random, so that nodes with the
 same knowledge choose differently. Among pieces that only complete peers hold, each node follows an order of
 its own (``rendezvous``). When nothing is free, the source steals half of another source's unrequested bytes,
@@ -22,12 +22,12 @@ from common.geometry import Geometry
 from common.ranges import RangeSet
 from node.peer import Peer
 from node.scheduling.base import PieceOrder, RateOf, Span, slowest_first
-from node.scheduling.equal_chunks import SMALLEST_THEFT
+from node.scheduling.equal_chunks import MIN_THEFT_BYTES
 
-SPAN = 1 << 18  # bytes that a source is given at a time, in whole pieces
-CRUMB = 256  # bytes: a remainder of a piece this small is requested with the bytes before it
+SPAN_BYTES = 1 << 18  # bytes that a source is given at a time, in whole pieces
+CRUMB_BYTES = 256  # bytes: a remainder of a piece this small is requested with the bytes before it
 DEFER_SECONDS = 1.0  # for which a piece that a complete peer sent to another node is left to that node
-RARITIES = 8  # pieces held by this many partial peers, or more, count as equally rare
+RARITY_LEVELS = 8  # pieces held by this many partial peers, or more, count as equally rare
 
 
 class RarestFirst:
@@ -159,7 +159,7 @@ class RarestFirst:
             return None
         chunk = self._chunks[source]
         rest = self._length - chunk.first % self._length  # of its piece
-        return chunk.take_first(rest if limit < rest <= limit + CRUMB else limit)
+        return chunk.take_first(rest if limit < rest <= limit + CRUMB_BYTES else limit)
 
     def take_piece(self, source: Peer) -> Span | None:
         """A whole piece that ``source`` holds and of which no byte was taken."""
@@ -195,7 +195,11 @@ class RarestFirst:
         else:
             return
         last = first + 1
-        while last < self._pieces and (last + 1 - first) * self._length <= SPAN and equals & self._bit(last):
+        while (
+            last < self._pieces
+            and (last + 1 - first) * self._length <= SPAN_BYTES
+            and equals & self._bit(last)
+        ):
             last += 1
         start, end = first * self._length, min(last * self._length, self._size)
         for span in self._pool.cut(start, end):
@@ -224,10 +228,10 @@ class RarestFirst:
     def _rarity(self) -> list[int]:
         """Sets of pieces by the number of known partial holders: 0, 1, 2, and so on."""
         if self._rarities is None:
-            at_least = [self._all] + [0] * RARITIES
+            at_least = [self._all] + [0] * RARITY_LEVELS
             for held in self._held.values():
                 if held is not None:
-                    for count in range(RARITIES, 0, -1):
+                    for count in range(RARITY_LEVELS, 0, -1):
                         at_least[count] |= at_least[count - 1] & held
             self._rarities = [a & ~b for a, b in zip(at_least, [*at_least[1:], 0], strict=True)]
         return self._rarities
@@ -263,7 +267,7 @@ class RarestFirst:
         if not spans:
             return []
         start, end = spans[0]
-        return [(start if end - start < 2 * SMALLEST_THEFT else (start + end) // 2, end)]
+        return [(start if end - start < 2 * MIN_THEFT_BYTES else (start + end) // 2, end)]
 
     # ---- pieces, bytes and bits
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 from node.peer import Peer
 
-GROUPS = 2048  # sets of neighbouring pieces that are ranked; a set is one piece unless there are more
-MAX_PEERS = 64  # peers that are ranked; a rank among some peers serves nearly as well
+MAX_PIECE_GROUPS = 2048  # groups of neighbouring pieces that are ranked; of one piece if there are fewer
+MAX_RANKED_PEERS = 64  # peers that are ranked; a rank among some peers serves nearly as well
 
 
 def rendezvous_weight(own: Peer, peer: Peer) -> bytes:
@@ -32,11 +32,11 @@ def piece_order(own: Peer, peers: Iterable[Peer], pieces: int) -> list[int]:
 
     A set is an integer; piece ``i`` is bit ``pieces - 1 - i``, as in the bytes of a bitfield.
     """
-    size = max(1, -(-pieces // GROUPS))  # pieces in a group
+    size = max(1, -(-pieces // MAX_PIECE_GROUPS))  # pieces in a group
     groups = -(-pieces // size)
     own_hashes = _hashes(own, groups)
     ranks = [0] * groups
-    for peer in sorted(set(peers) - {own})[:MAX_PEERS]:
+    for peer in sorted(set(peers) - {own})[:MAX_RANKED_PEERS]:
         ranks = [
             rank + (theirs < ours)
             for rank, theirs, ours in zip(ranks, _hashes(peer, groups), own_hashes, strict=True)

@@ -29,10 +29,10 @@ from node.scheduling.piece_progress import Contribution, PieceProgress
 from node.scheduling.smart_ban import Evidence, SmartBan, WrongBytes
 from node.transport import RequestedRange
 
-HORIZON = 0.5  # seconds of a source's rate that may be requested in advance while pieces are picked by rarity
-MIN_HORIZON = 1 << 17  # bytes; the same for slow sources, and at first
+HORIZON_SECONDS = 0.5  # of a source's rate that may be requested in advance if pieces are picked by rarity
+MIN_HORIZON_BYTES = 1 << 17  # bytes; the same for slow sources, and at first
 NO_WORK_TIMEOUT = 2.0  # seconds without a pending request before suspects are asked again
-NO_DATA_TIMEOUT = 8.0  # seconds without data before they are
+NO_DATA_TIMEOUT = 8.0  # seconds without data before suspects are asked again
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Scheduler:
 
     @property
     def wasted(self) -> int:
-        """Bytes that arrived and were not wanted."""
+        """Bytes that arrived from two sources."""
         return self._pending.wasted
 
     def stop(self) -> None:
@@ -236,7 +236,7 @@ class Scheduler:
 
         Bytes that wait at one source cannot be requested from another.
         """
-        horizon = max(MIN_HORIZON, int(self._rate_of(source) * HORIZON))
+        horizon = max(MIN_HORIZON_BYTES, int(self._rate_of(source) * HORIZON_SECONDS))
         return min(limit, horizon - self._pending.of(source))
 
     def _overdue(self, source: Peer, limit: int, now: float) -> Span | None:

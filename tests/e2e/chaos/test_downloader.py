@@ -15,7 +15,7 @@ from node.chunk_udp import sockets
 from node.chunk_udp.drr_queue import SendBatch
 from node.chunk_udp.owner import Owner
 from node.chunk_udp.upload_queue import BACKLOG_SECONDS
-from node.download.write_buffer import MAX_AGE
+from node.download.write_buffer import MAX_RUN_AGE
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent
 
@@ -99,7 +99,7 @@ def test_killed_again_and_again_nothing_verified_is_fetched_twice(
         sent_beyond_the_file=f"{wire / scale.size - 1:.1%}",
     )
     # What each owner had in its line, what was in the fetcher's socket, and what was not written yet.
-    unheard = (BACKLOG_SECONDS + MAX_AGE) * scale.rate + int(FINE["SOCKET_BUFFER_SIZE"])
+    unheard = (BACKLOG_SECONDS + MAX_RUN_AGE) * scale.rate + int(FINE["SOCKET_BUFFER_SIZE"])
     assert wire - received < scale.kills * len(owners) * unheard
     # Not yet verified when it was killed: what each owner's run in memory holds, and unfinished pieces.
     assert received - scale.size < scale.kills * len(owners) * 2 * MIB

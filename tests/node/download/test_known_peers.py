@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.download.known_peers import FIRST_RETRY, MAX_RETRY, ONLY_SOURCE_RETRY, KnownPeers
+from node.download.known_peers import ONLY_SOURCE_RETRY, RETRY, KnownPeers
 from node.peer import FoundPeer, Peer
 from node.scheduling.smart_ban import WrongBytes
 
@@ -75,11 +75,11 @@ def test_one_that_failed_rests_longer_each_time() -> None:
     for _ in range(8):
         (candidate,) = known.choose(1, now)
         known.failed(candidate, "silent", now)
-        assert known.choose(1, now + FIRST_RETRY / 2) == []
+        assert known.choose(1, now + RETRY.first / 2) == []
         rests.append(candidate.retry_at - now)
         now = candidate.retry_at
-    assert rests[:3] == [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY]
-    assert rests[-1] == MAX_RETRY
+    assert rests[:3] == [RETRY.first, 2 * RETRY.first, 4 * RETRY.first]
+    assert rests[-1] == RETRY.limit
 
 
 def test_success_is_remembered_as_patience() -> None:
@@ -87,11 +87,11 @@ def test_success_is_remembered_as_patience() -> None:
     known.update(owners(1))
     (candidate,) = known.choose(1, 0.0)
     known.failed(candidate, "silent", 0.0)
-    (candidate,) = known.choose(1, FIRST_RETRY)
+    (candidate,) = known.choose(1, RETRY.first)
     known.released(candidate)
-    (candidate,) = known.choose(1, FIRST_RETRY)
+    (candidate,) = known.choose(1, RETRY.first)
     known.failed(candidate, "silent", 10.0)
-    assert candidate.retry_at == 10.0 + FIRST_RETRY
+    assert candidate.retry_at == 10.0 + RETRY.first
 
 
 def test_one_to_blame_is_never_asked_again_even_if_the_tracker_forgets_and_names_it_again() -> None:
@@ -146,7 +146,7 @@ def test_one_may_fail_for_days() -> None:
     (only,) = known.choose(1, 0.0)
     for _ in range(2000):
         known.failed(only, "silent", 100.0)
-    assert only.retry_at == 100.0 + MAX_RETRY
+    assert only.retry_at == 100.0 + RETRY.limit
 
 
 def test_the_only_one_rests_for_a_short_while_however_often_it_failed() -> None:
@@ -165,8 +165,8 @@ def test_while_another_one_works_the_rest_is_long() -> None:
     first, _ = known.choose(2, 0.0)
     for _ in range(6):
         known.failed(first, "silent", 100.0)
-    assert known.choose(1, 100.0 + MAX_RETRY - 0.1) == []
-    assert known.choose(1, 100.0 + MAX_RETRY) == [first]
+    assert known.choose(1, 100.0 + RETRY.limit - 0.1) == []
+    assert known.choose(1, 100.0 + RETRY.limit) == [first]
 
 
 def test_who_gets_nothing_asks_one_in_doubt_before_those_that_fail_in_turn() -> None:

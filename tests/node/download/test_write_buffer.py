@@ -18,7 +18,7 @@ from common.ranges import RangeSet
 from node.content.hashing import HashPool, Verdict
 from node.content.part_file import PartFile
 from node.download.state import DownloadState
-from node.download.write_buffer import MAX_RUN, BufferPool, Destination, WriteBuffer, pool_for
+from node.download.write_buffer import MAX_RUN_BYTES, BufferPool, Destination, WriteBuffer, pool_for
 from node.peer import Peer
 
 A = Peer("127.0.0.1", 1, node_id=1)
@@ -102,10 +102,12 @@ def take_everything(site: Site, source: Peer) -> None:
         pass
 
 
-CONTENT = random.Random(1).randbytes(3 * MAX_RUN + 12345)
+CONTENT = random.Random(1).randbytes(3 * MAX_RUN_BYTES + 12345)
 
 
-@pytest.mark.parametrize("piece_length", [16 * 1024, 64 * 1024, MAX_RUN, 2 * MAX_RUN, 4 * MAX_RUN])
+@pytest.mark.parametrize(
+    "piece_length", [16 * 1024, 64 * 1024, MAX_RUN_BYTES, 2 * MAX_RUN_BYTES, 4 * MAX_RUN_BYTES]
+)
 @pytest.mark.parametrize("segment", [1440, 65472])
 @pytest.mark.parametrize("inline_from", [2, 8])  # or on hashing threads
 def test_bytes_in_order_are_written_and_verified(
@@ -126,7 +128,7 @@ def test_bytes_in_order_are_written_and_verified(
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_the_order_and_whoever_sends_it_all_lands(make_site, seed: int) -> None:
     rng = random.Random(seed)
-    site = make_site(CONTENT, rng.choice([32 * 1024, MAX_RUN, 2 * MAX_RUN]), rng.choice([2, 8]))
+    site = make_site(CONTENT, rng.choice([32 * 1024, MAX_RUN_BYTES, 2 * MAX_RUN_BYTES]), rng.choice([2, 8]))
     take_everything(site, A)
     pool = pool_for(site.metainfo, 2)
     buffers = [site.buffer(A, pool), site.buffer(B, pool)]
@@ -148,7 +150,7 @@ def test_whatever_the_order_and_whoever_sends_it_all_lands(make_site, seed: int)
 def test_runs_that_are_done_at_once_share_one_buffer_and_a_pause_gives_it_back(make_site) -> None:
     site = make_site(CONTENT, 64 * 1024)
     site.state.on_bitfield(A, Bitfield(site.metainfo.geometry.piece_count))  # rarest first
-    pool = BufferPool(MAX_RUN, 1)
+    pool = BufferPool(MAX_RUN_BYTES, 1)
     buffer, other = site.buffer(A, pool), site.buffer(B, pool)
     for at in range(0, 1 << 18, 1 << 16):
         buffer.add(at, CONTENT[at : at + (1 << 16)])
@@ -161,14 +163,14 @@ def test_runs_that_are_done_at_once_share_one_buffer_and_a_pause_gives_it_back(m
 
 
 def test_who_are_as_many_as_the_processors_hash_themselves_what_they_bring(make_site) -> None:
-    site = make_site(CONTENT, MAX_RUN, inline_from=2)
+    site = make_site(CONTENT, MAX_RUN_BYTES, inline_from=2)
     take_everything(site, A)
     buffer, run, ways = site.buffer(A), site.pool.run, list[bool]()
     site.pool.run = lambda job, inline: ways.append(inline) or run(job, inline)
-    buffer.add(0, CONTENT[:MAX_RUN])
+    buffer.add(0, CONTENT[:MAX_RUN_BYTES])
     assert ways == [True] and site.verdicts == {0: True}
     site.state._scheduler._pending.give_back(B, [(0, len(CONTENT))])  # it owes nothing any more
-    buffer.add(MAX_RUN, CONTENT[MAX_RUN : 2 * MAX_RUN])
+    buffer.add(MAX_RUN_BYTES, CONTENT[MAX_RUN_BYTES : 2 * MAX_RUN_BYTES])
     assert ways == [True, False]
     site.wait(lambda: site.verdicts == {0: True, 1: True})
 
@@ -232,7 +234,7 @@ def test_requests_for_bytes_that_came_from_another_source_are_cancelled(make_sit
 def test_bytes_of_a_dismissed_source_that_find_no_buffer_are_fetched_again(make_site) -> None:
     site = make_site(CONTENT, 64 * 1024)
     take_everything(site, A)
-    empty = BufferPool(MAX_RUN, 0)
+    empty = BufferPool(MAX_RUN_BYTES, 0)
     buffer = site.buffer(A, empty)
     site.state.dismiss(A)
     buffer.add(100, CONTENT[100:300])
@@ -252,7 +254,7 @@ def test_a_disk_that_is_full_ends_the_download(make_site, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(site.part, "write", fail)
     buffer = site.buffer(A)
-    buffer.add(0, CONTENT[:MAX_RUN])
+    buffer.add(0, CONTENT[:MAX_RUN_BYTES])
     buffer.flush()
     assert site.state.wait_until_over(LIMIT)
     assert site.state.fault is full

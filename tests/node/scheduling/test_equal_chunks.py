@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.ranges import RangeSet
 from node.peer import Peer
-from node.scheduling.equal_chunks import SMALLEST_THEFT, EqualChunks, split_file_owners
+from node.scheduling.equal_chunks import MIN_THEFT_BYTES, EqualChunks, split_file_owners
 
 A = Peer("127.0.0.1", 1, node_id=1)
 B = Peer("127.0.0.1", 2, node_id=2)
@@ -92,12 +92,12 @@ def test_the_slowest_is_the_one_with_most_time_left_not_most_bytes() -> None:
 
 
 def test_a_small_rest_changes_hands_whole() -> None:
-    picker = EqualChunks([(0, 2 * SMALLEST_THEFT)], PIECE, even)
+    picker = EqualChunks([(0, 2 * MIN_THEFT_BYTES)], PIECE, even)
     picker.start([A, B])
-    picker.take(A, SMALLEST_THEFT // 2)
+    picker.take(A, MIN_THEFT_BYTES // 2)
     rest = picker.remaining(A)
-    assert 0 < rest < 2 * SMALLEST_THEFT
-    assert picker.take(B, 1 << 30) == (SMALLEST_THEFT // 2, 2 * SMALLEST_THEFT)
+    assert 0 < rest < 2 * MIN_THEFT_BYTES
+    assert picker.take(B, 1 << 30) == (MIN_THEFT_BYTES // 2, 2 * MIN_THEFT_BYTES)
     assert picker.remaining(A) == 0
 
 

@@ -7,8 +7,8 @@ import random
 from common.ranges import RangeSet
 from node.peer import Peer
 from node.scheduling.pending import (
-    ENDGAME_BUDGET,
-    MIN_ENDGAME_BUDGET,
+    ENDGAME_FRACTION,
+    MIN_ENDGAME_BYTES,
     MIN_TIMEOUT,
     OVERDUE_FACTOR,
     UNKNOWN_TIMEOUT,
@@ -93,7 +93,7 @@ def test_the_longest_awaited_comes_first_and_nothing_is_asked_of_three() -> None
 
 def test_what_is_asked_twice_in_vain_is_bounded() -> None:
     owed = PendingRequests(SIZE)
-    budget = int(SIZE * ENDGAME_BUDGET)
+    budget = int(SIZE * ENDGAME_FRACTION)
     owed.request(A, 0, SIZE, 0.0)
     doubled = 0
     while span := late(owed, B, 60.0, limit=262_144):
@@ -108,7 +108,7 @@ def test_what_is_asked_twice_in_vain_is_bounded() -> None:
     small = PendingRequests(1000)
     small.request(A, 0, 1000, 0.0)
     assert late(small, B, 60.0) == (0, 1000)
-    assert MIN_ENDGAME_BUDGET >= 1000
+    assert MIN_ENDGAME_BYTES >= 1000
 
 
 def test_whatever_happens_each_byte_is_accepted_just_once() -> None:
@@ -142,3 +142,14 @@ def test_whatever_happens_each_byte_is_accepted_just_once() -> None:
                     here.add(start, end)
         assert here.total == 10_000
         assert not owed
+
+
+def test_revoked_bytes_that_arrive_are_dropped_and_cost_nothing_of_the_budget() -> None:
+    owed = PendingRequests(SIZE)
+    owed.request(A, 0, 100, 0.0)
+    assert owed.revoke(A, 50, 200) == [(50, 100)]
+    assert owed.of(A) == 50 and not owed.owes(A, 50, 100)
+    assert owed.accept(A, 0, 100, 1.0).ranges == [(0, 50)]
+    assert owed.wasted == 0
+    assert owed.accept(A, 50, 100, 1.0).ranges == []
+    assert owed.wasted == 50  # once

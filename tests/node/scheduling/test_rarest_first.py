@@ -13,7 +13,7 @@ from common.geometry import Geometry
 from common.ranges import RangeSet
 from node.peer import Peer
 from node.scheduling.base import PieceOrder
-from node.scheduling.rarest_first import CRUMB, DEFER_SECONDS, SPAN, RarestFirst
+from node.scheduling.rarest_first import CRUMB_BYTES, DEFER_SECONDS, SPAN_BYTES, RarestFirst
 from node.scheduling.rendezvous import piece_order
 
 PIECE = 64 * 1024
@@ -78,14 +78,14 @@ def test_what_is_begun_is_finished_first() -> None:
 def test_neighbours_as_rare_go_together_up_to_a_span() -> None:
     picker = made(64, {A: set(range(64)), B: {5}})
     picker.take(A, 1)
-    assert PIECE < picker.remaining(A) + 1 <= SPAN
+    assert PIECE < picker.remaining(A) + 1 <= SPAN_BYTES
 
 
 def test_a_crumb_at_the_end_of_a_piece_goes_with_what_comes_before_it() -> None:
     picker = made(1, {A: None})
-    assert picker.take(A, PIECE - CRUMB - 1) == (0, PIECE - CRUMB - 1)
-    assert picker.take(A, 1) == (PIECE - CRUMB - 1, PIECE)
-    assert made(1, {A: None}).take(A, PIECE - CRUMB) == (0, PIECE)
+    assert picker.take(A, PIECE - CRUMB_BYTES - 1) == (0, PIECE - CRUMB_BYTES - 1)
+    assert picker.take(A, 1) == (PIECE - CRUMB_BYTES - 1, PIECE)
+    assert made(1, {A: None}).take(A, PIECE - CRUMB_BYTES) == (0, PIECE)
 
 
 def test_nodes_that_know_the_same_do_not_all_choose_the_same() -> None:
