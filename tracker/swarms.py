@@ -1,9 +1,7 @@
-"""Swarms: the owners of each file in order of rank, and the files with the most owners. Pure.
+"""Swarms: the owners of each file, and the files with the most owners. Pure.
 
 A swarm is all owners of one file key. The owners of all files of one name are listed, too, because NEED may
-ask by name. Each list is a plain list while it is short, sorted when it is asked for; a long one is a
-``SortedKeyList``, where adding, removing and taking the first few cost O(log n). So nothing takes time that
-grows with the owners of a file.
+ask by name.
 """
 
 from __future__ import annotations
@@ -15,99 +13,13 @@ from itertools import chain, islice
 
 from sortedcontainers import SortedKeyList
 
-from common.messages import OwnedFile, OwnerEntry, OwnerList
-from tracker.model import FilesOwned, Found, NodeRecord, SwarmView, file_key
+from common.messages import OwnedFile, OwnerList
+from tracker.model import FilesOwned, Found, SwarmView, file_key
+from tracker.owners import Node, Ownership, RankedOwners
 
-LONG = 256  # owners from which a list is kept sorted
 LISTED = 2  # owners from which a swarm is listed by its size; most swarms have one
 SIZE_STEP = 8  # a swarm moves in that list when its size changes by an eighth
 MAX_CACHED = 256  # swarms with a cached answer: about 4 MB with 50 owners each
-
-
-class Node:
-    """A node in memory: its current record, deadline, order among owners, and files."""
-
-    __slots__ = ("record", "deadline", "order", "files")
-
-    def __init__(self, record: NodeRecord, deadline: float, order: tuple[float, int]) -> None:
-        self.record = record
-        self.deadline = deadline  # seconds
-        self.order = order  # rank and tie break
-        self.files: dict[str, Ownership] = {}  # by file key
-
-
-class Ownership:
-    """One node owns one file, and describes it so. Never changed, only replaced."""
-
-    __slots__ = ("node", "file")
-
-    def __init__(self, node: Node, file: OwnedFile) -> None:
-        self.node = node
-        self.file = file  # shared by all owners that describe it alike
-
-    def entry(self) -> OwnerEntry:
-        """The owner as NEED names it."""
-        node, file = self.node.record, self.file
-        return OwnerEntry(node.node_id, node.addr, node.shown, file.info_hash, file.complete, file.size)
-
-
-def _order(owned: Ownership) -> tuple[tuple[float, int], str]:
-    return owned.node.order, owned.file.info_hash or ""  # unique: a node may own many files of one name
-
-
-class RankedOwners:
-    """Ownerships in order of rank."""
-
-    __slots__ = ("_entries", "_is_sorted")
-
-    def __init__(self, entries: Sequence[Ownership] = ()) -> None:
-        self._entries: list[Ownership] | SortedKeyList = []
-        self._is_sorted = True
-        self.extend(entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[Ownership]:
-        return iter(self._entries)
-
-    def add(self, owned: Ownership) -> None:
-        """Add an ownership."""
-        self.extend((owned,))
-
-    def extend(self, entries: Sequence[Ownership]) -> None:
-        """Add several ownerships."""
-        if isinstance(self._entries, list):
-            self._entries.extend(entries)
-            self._is_sorted = False
-            if len(self._entries) > LONG:
-                self._entries = SortedKeyList(self._entries, key=_order)
-        else:
-            self._entries.update(entries)
-
-    def remove(self, owned: Ownership) -> None:
-        """Remove an ownership. Its rank must not have changed since it was added."""
-        self._entries.remove(owned)
-
-    def detach(self, owned: Ownership) -> bool:
-        """Call before its rank changes. True if it must be added again afterwards."""
-        if isinstance(self._entries, list):
-            self._is_sorted = False
-            return False
-        self._entries.remove(owned)
-        return True
-
-    def best(self, limit: int) -> list[Ownership]:
-        """The first ``limit``."""
-        if not self._is_sorted and isinstance(self._entries, list):
-            self._entries.sort(key=_order)
-            self._is_sorted = True
-        return list(islice(self._entries, limit))
-
-    def draw(self, limit: int, rng: random.Random) -> list[Ownership]:
-        """``limit`` at random."""
-        size = len(self._entries)
-        return [self._entries[index] for index in rng.sample(range(size), min(limit, size))]
 
 
 class Swarm:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from common.messages import OwnedFile
+from tracker import owners as owners_module
 from tracker import swarms as module
 from tracker.model import FilesOwned, Found, NodeRecord
-from tracker.swarms import Node, Ownership, RankedOwners, Swarm, Swarms
+from tracker.owners import Node, Ownership, RankedOwners
+from tracker.swarms import Swarm, Swarms
 
 FILE = OwnedFile("f")
 PART = OwnedFile("f", complete=False)
@@ -32,13 +34,13 @@ class AgainstASortedList(RuleBasedStateMachine):
 
     @initialize(long=st.integers(2, 12))
     def begin(self, long: int) -> None:
-        module.LONG = long
+        owners_module.LONG = long
         self.owners = RankedOwners()
         self.present: list[Ownership] = []
         self.count = 0
 
     def teardown(self) -> None:
-        module.LONG = 256
+        owners_module.LONG = 256
 
     @rule(merits=st.lists(st.integers(0, 5), min_size=1, max_size=12))
     def come(self, merits: list[int]) -> None:

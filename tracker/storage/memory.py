@@ -33,11 +33,11 @@ from tracker.model import (
     SwarmView,
     Write,
 )
+from tracker.owners import Ownership
 from tracker.ranking import decayed
 from tracker.rules import View, is_expired, was_suspended
 from tracker.storage.base import Durability, Records, RecordSource, T
 from tracker.storage.state import State
-from tracker.swarms import Ownership
 
 EXPIRE_NODES = 24  # nodes that are removed while the lock is held
 EXPIRE_FILES = 500  # files of removed nodes, after which no further node is removed meanwhile
@@ -271,7 +271,11 @@ class MemoryStorage:
 
 
 def _grouped(ownerships: Sequence[Ownership]) -> list[Owners]:
-    groups: dict[OwnedFile, list[int]] = {}
+    """The owners of each description. Equal descriptions are mostly one object, which is compared faster."""
+    by_object: dict[int, Owners] = {}
     for owned in ownerships:
-        groups.setdefault(owned.file, []).append(owned.node.record.node_id)
+        by_object.setdefault(id(owned.file), (owned.file, []))[1].append(owned.node.record.node_id)
+    groups: dict[OwnedFile, list[int]] = {}
+    for file, node_ids in by_object.values():
+        groups.setdefault(file, []).extend(node_ids)
     return list(groups.items())

@@ -135,7 +135,8 @@ class RedisStorage:
             session.try_run(("UNWATCH",))
             raise
         node_id = keys.caller.node_id
-        touch = [self._touch(node_id, view.now)] if decision.heard else []
+        is_in = ("XX",) if view.node(node_id) is not None else ()  # it may have been removed meanwhile
+        touch = [self._touch(node_id, view.now, *is_in)] if decision.heard else []
         if not commands:
             session.try_run(("UNWATCH",), *touch)  # a Redis that refuses to write still answers
         elif not session.commit(*commands, *touch) or not is_whole:

@@ -25,7 +25,7 @@ from tracker.storage.redis_keys import NODE_FIELDS, RedisKeys, node_record, owne
 from tracker.storage.redis_view import RedisView
 
 EXPIRE_NODES = 24  # max nodes that one transaction removes
-REMOVE_FILES = 200  # files of a node that a transaction removes, about
+REMOVE_FILES = 200  # max files of a node that one transaction removes
 
 
 class Writer:
@@ -107,6 +107,7 @@ class Writer:
         for node_id, values in zip(map(int, ids), replies[1:], strict=True):
             node = node_record(node_id, values)
             if node is None:  # another process has just removed it
+                commands.append(("ZREM", names.deadlines, node_id))
                 continue
             removal, is_whole = self._remove(session, node)
             commands += removal
@@ -121,9 +122,11 @@ class Writer:
         """The commands that remove a node, or some of its files if they are many; and whether it is all."""
         assert node is not None
         names, node_id = self._names, node.node_id
-        ((cursor, found),) = session.run(("HSCAN", names.has(node_id), 0, "COUNT", REMOVE_FILES))
+        found, count = session.run(
+            ("HRANDFIELD", names.has(node_id), REMOVE_FILES, "WITHVALUES"), ("HLEN", names.has(node_id))
+        )
         files = [owned_file(key, about) for key, about in zip(found[::2], found[1::2], strict=True)]
-        is_whole = cursor == "0"
+        is_whole = len(files) == count
         commands: list[Command] = []
         if is_whole:
             commands.append(("ZREM", names.deadlines, node_id))

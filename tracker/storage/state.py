@@ -29,8 +29,9 @@ from tracker.model import (
     SwarmView,
     Write,
 )
+from tracker.owners import Node, Ownership
 from tracker.ranking import STRATEGIES, TIES, tie_break
-from tracker.swarms import Node, Ownership, Swarms
+from tracker.swarms import Swarms
 
 
 class State:
