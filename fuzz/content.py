@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import shutil
 import tempfile
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 from common.errors import FileFault
@@ -25,26 +27,18 @@ METAINFO = decode_metainfo(
 MODEL_END = 200  # the ranges of the model end here
 
 
-class _Folder:
-    """One folder for all runs of this process, gone at its end."""
-
-    def __init__(self) -> None:
-        shm = Path("/dev/shm")
-        self.path = Path(tempfile.mkdtemp(prefix="fuzz-", dir=shm if shm.is_dir() else None))
-        self.part = self.path / "x.part"
-
-    def __del__(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-
-
-_folder: list[_Folder] = []
+@lru_cache(maxsize=1)
+def _part_path() -> Path:
+    """The part file of all runs of this process, in a folder that is deleted at its end."""
+    shm = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=shm if shm.is_dir() else None))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / "x.part"
 
 
 def run_part(data: bytes) -> str:
     """Continuing a ``.part``: right pieces are found, wrong pieces are not accepted."""
-    if not _folder:
-        _folder.append(_Folder())
-    path = _folder[0].part
+    path = _part_path()
     _write_part(path, Script(data))
     try:
         part = PartFile.open(path.parent, METAINFO)
