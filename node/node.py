@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,12 +14,12 @@ from common.text import sanitize
 from node import events
 from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
-from node.content.lookalike import find_lookalike
 from node.content.shared_file import OpenFiles, SharedFile
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile, encode_torrent, store_torrent
 from node.discovery.credentials import is_secrets_name
 from node.download import Download, NodeParts, SwarmTrackers
+from node.folder import NodeFolder
 from node.listen_port import listening_socket
 from node.peer import Peer
 from node.peer_rows import upload_rows
@@ -38,6 +37,7 @@ class Node:
 
     def __init__(self, settings: NodeSettings, emit: events.EventSink) -> None:
         self._settings = settings
+        self._folder = NodeFolder(settings.folder)
         self._emit = emit
         self._torrents = TorrentTable()
         self._trackers = Trackers(settings, self._torrents.owned_files, emit)
@@ -56,10 +56,7 @@ class Node:
         something; TrackerRefused if the node_id is taken, or a secret or key is wrong.
         """
         settings = self._settings
-        try:
-            settings.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileFault(f"folder {sanitize(settings.folder)} cannot be made: {error.strerror}") from None
+        self._folder.create()
         transfer = settings.transfer
         sock = listening_socket(
             settings.node_id, settings.host, settings.port_range, transfer.socket_buffer_size
@@ -113,13 +110,13 @@ class Node:
     def set_download_mode(self, torrent_filename: str) -> Download:
         """Fetch the file of a .torrent, in the background."""
         self._entered()
-        file = TorrentFile.read(self._find(torrent_filename, TORRENT_SUFFIX))
+        file = TorrentFile.read(self._folder.find(torrent_filename, TORRENT_SUFFIX))
         info = single_file_only(file.info)
         if is_secrets_name(info.name):
             raise FileFault(f"{info.name} is not downloaded: a node's secrets have such a name")
         with self._lock:
             parts = self._entered()
-            content = ContentStore(info, self._settings.folder, self._open_files)
+            content = ContentStore(info, self._folder.path, self._open_files)
             torrent = self._to_fetch(info) or Torrent(content, file, self._emit)
             announcers = self._trackers.of(info)
             self._torrents.add(torrent)
@@ -216,7 +213,7 @@ class Node:
 
     def _share(self, filename: str) -> events.FileStatus:
         parts = self._entered()
-        path = self._find(filename)
+        path = self._folder.find(filename)
         if self._trackers.secrets.holds(path):
             raise FileFault(f"{sanitize(path)} holds a node's secrets; it is not shared")
         torrent = self._create(path)
@@ -249,33 +246,20 @@ class Node:
             content.adopt(file)
         finally:
             file.close()
-        stored = store_torrent(data, self._settings.folder, self._may_replace(path))
+        stored = store_torrent(data, self._folder.path, self._may_replace(path))
         torrent = Torrent(content, TorrentFile(stored, data), self._emit)
         torrent.download = before.download if before is not None else None
         return torrent
 
     def _may_replace(self, path: Path) -> Callable[[Path, Metainfo], bool]:
         """Which torrents in the folder were made of the file ``path``, and may be replaced by a new one."""
-        own = {torrent.file.path: torrent.content.path for torrent in self._torrents.all()}
-        folder = self._settings.folder.resolve()
+        made_of = {torrent.file.path: torrent.content.path.resolve() for torrent in self._torrents.all()}
+        is_beside = path.parent.resolve() == self._folder.path.resolve()
 
         def may_replace(torrent: Path, present: Metainfo) -> bool:
-            beside = path.parent.resolve() == folder and present.name == path.name
-            return beside or own.get(torrent) == path
+            return (is_beside and present.name == path.name) or made_of.get(torrent) == path.resolve()
 
         return may_replace
-
-    def _find(self, name: str, suffix: str = "") -> Path:
-        """``name`` as a path, or in the node's folder; with ``suffix`` added if only that exists."""
-        folder = self._settings.folder
-        paths = (Path(name), folder / name, Path(name + suffix), folder / (name + suffix))
-        for path in paths:
-            if _may_exist(path):
-                return path
-        for path in paths:
-            if (alike := _lookalike(path)) is not None:
-                return alike
-        raise FileFault(f"no such file: {sanitize(name)} (looked here and in {sanitize(folder)})")
 
     def _report_hashing(self, name: str) -> Callable[[int, int], None]:
         """Emits how far hashing is, a few times a second."""
@@ -296,32 +280,5 @@ class Node:
 
     def _report_unshared_files(self) -> None:
         """Emit the files in the folder that are not shared: a new run shares nothing by itself."""
-        names = sorted(
-            entry.name
-            for entry in os.scandir(self._settings.folder)
-            if entry.is_file()
-            and not entry.name.startswith(".")
-            and not entry.name.endswith((TORRENT_SUFFIX, PART_SUFFIX))
-        )
-        if names:
-            self._emit(
-                events.FilesNotShared(str(self._settings.folder), tuple(names[:MAX_NAMED]), len(names))
-            )
-
-
-def _may_exist(path: Path) -> bool:
-    """False if there is no such file. True if there is, or if opening it will give the reason."""
-    try:
-        os.stat(path)
-    except PermissionError:
-        return True
-    except (OSError, ValueError):  # no such file, or a name that no file can have: too long, with a NUL
-        return os.path.islink(path) if "\0" not in str(path) else False
-    return True
-
-
-def _lookalike(path: Path) -> Path | None:
-    try:
-        return find_lookalike(path)
-    except (OSError, ValueError):
-        return None
+        if names := self._folder.files():
+            self._emit(events.FilesNotShared(str(self._folder.path), tuple(names[:MAX_NAMED]), len(names)))
