@@ -14,7 +14,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from common.text import sanitize
-from node.events import DownloadStatus, PeerStatus
+from node.events import DownloadStatus
 from node.show import units
 from node.show.text import address
 
@@ -33,6 +33,7 @@ class Column:
     right: bool = False
     leaves: int = 0  # 0: stays
     below: bool = False  # leaves to a line below its row, instead of altogether
+    optional: bool = False  # not shown if all of its cells are "-"
     cut: bool = False  # its cells may be cut
 
 
@@ -48,7 +49,7 @@ class TableData:
         """The table for a terminal of ``width`` columns, its headings first. None: any width."""
         if not self.rows:
             return [self.empty]
-        kept = [i for i, column in enumerate(self.columns) if not (column.below and self._is_empty(i))]
+        kept = [i for i, column in enumerate(self.columns) if not (column.optional and self._is_empty(i))]
         while width and self._width(kept) > width:
             leaving = max(kept, key=lambda index: self.columns[index].leaves)
             if not self.columns[leaving].leaves:
@@ -112,10 +113,6 @@ def _owners(row: DownloadStatus) -> str:
     return ", ".join(map("".join, zip(names, parts, strict=True))) or "-"
 
 
-def _peer_state(row: PeerStatus) -> str:
-    return row.state if row.held is None else f"{row.state}, has {row.held} pieces"
-
-
 def _if_fetching(shown: Callable[[Any], str], name: str) -> Callable[[DownloadStatus], str]:
     return lambda row: shown(getattr(row, name)) if row.state == "fetching" else "-"
 
@@ -128,7 +125,7 @@ DOWNLOADS = (
     Column("rate", _if_fetching(units.rate, "rate"), right=True),
     Column("left", _if_fetching(units.eta, "eta"), right=True, leaves=2),
     Column("owners", _owners, leaves=3),
-    Column("why", lambda row: row.reason or "-", leaves=4, below=True),
+    Column("why", lambda row: row.reason or "-", leaves=4, below=True, optional=True),
 )
 FILES = (
     Column("file", lambda row: row.filename, cut=True),
@@ -137,8 +134,8 @@ FILES = (
     Column("whole", lambda row: "yes" if row.complete else "no", leaves=1),
     Column("sent", lambda row: units.size(row.uploaded), right=True),
     Column("info hash", lambda row: row.info_hash[:8], leaves=3),
-    Column("path", lambda row: row.path, leaves=2, below=True),
-    Column("why", lambda row: row.state.partition(": ")[2] or "-", leaves=4, below=True),
+    Column("path", lambda row: row.path, leaves=2, below=True, optional=True),
+    Column("why", lambda row: row.state.partition(": ")[2] or "-", leaves=4, below=True, optional=True),
 )
 PEERS = (
     Column("node", lambda row: "-" if row.node_id is None else row.node_id, right=True),
@@ -147,12 +144,13 @@ PEERS = (
     Column("direction", lambda row: "we fetch" if row.direction == "from" else "we serve"),
     Column("amount", lambda row: units.size(row.amount), right=True, leaves=2),
     Column("rate", lambda row: units.rate(row.rate), right=True, leaves=1),
-    Column("state", _peer_state, cut=True),
-    Column("why", lambda row: row.reason or "-", leaves=4, below=True),
+    Column("state", lambda row: row.state),
+    Column("has", lambda row: "-" if row.held is None else f"{row.held} pieces", leaves=4, optional=True),
+    Column("why", lambda row: row.reason or "-", leaves=5, below=True, optional=True),
 )
 COMMANDS = (
     Column("command", lambda row: row.command),
-    Column("", lambda row: row.meaning, leaves=1, below=True),
+    Column("", lambda row: row.meaning, leaves=1, below=True, optional=True),
 )
 TABLES = {"downloads": DOWNLOADS, "files": FILES, "peers": PEERS, "commands": COMMANDS}
 """By the name of the rows in an answer."""

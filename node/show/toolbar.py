@@ -15,7 +15,8 @@ from node.show.tables import fitted
 MAX_LINES = 5  # downloads shown at once
 NAME_WIDTH, MIN_NAME_WIDTH = 24, 8  # columns
 BAR_WIDTH, MIN_BAR_WIDTH = 16, 6  # columns
-WIDE = 70  # columns; below, names and bars are short
+FULL_WIDTH = 100  # columns; below, names are short
+WIDE = 70  # columns; below, bars are short and owners are left out
 ACTIVE = ("waiting", "checking", "searching", "fetching", "finishing")
 
 
@@ -72,7 +73,8 @@ class Toolbar:
 
 def _bar(name: str, done: int, size: int, state: str, width: int) -> str:
     """Name, bar, percent and state; all bars begin in the same column."""
-    name_width, bar_width = (NAME_WIDTH, BAR_WIDTH) if width >= WIDE else (MIN_NAME_WIDTH, MIN_BAR_WIDTH)
+    name_width = NAME_WIDTH if width >= FULL_WIDTH else max(MIN_NAME_WIDTH, width // 5)
+    bar_width = BAR_WIDTH if width >= WIDE else MIN_BAR_WIDTH
     filled = bar_width if size <= 0 else min(bar_width, done * bar_width // size)
     bar = "━" * filled + "─" * (bar_width - filled)
     name = fitted(sanitize(name), name_width)

@@ -95,6 +95,13 @@ def test_no_table_is_wider_than_its_terminal(kind: str, width: int) -> None:
     assert len(lines) < 9
 
 
+def test_a_column_without_anything_in_it_is_left_out() -> None:
+    held = dataclasses.replace(PEERS[0], held=12)
+    assert shown("peers", (PEERS[0],))[0].split()[-1] == "state"
+    assert shown("peers", (held,))[1].endswith("active  12 pieces")
+    assert shown("peers", (held,), 50) == shown("peers", (PEERS[0],), 50)
+
+
 def test_nothing_is_said_in_words() -> None:
     for kind in ("downloads", "files", "peers"):
         assert shown(kind, ()) == [f"no {kind}"]

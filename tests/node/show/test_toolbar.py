@@ -77,7 +77,7 @@ def test_many_downloads_do_not_push_the_prompt_away() -> None:
 def test_hashing_is_a_bar_until_it_is_done() -> None:
     toolbar = Toolbar(1)
     toolbar.event(events.Hashing("a.bin", 1, 4))
-    assert toolbar.text((), (), 80) == "a.bin                     ━━━━────────────  25.0%  hashing"
+    assert toolbar.text((), (), 80) == "a.bin             ━━━━────────────  25.0%  hashing"
     toolbar.event(events.Hashing("a.bin", 4, 4))
     assert "hashing" not in toolbar.text((), (), 80)
 
