@@ -39,7 +39,9 @@ from node.chunk_udp.events import (
     OwnerStatus,
     QueuedByOwner,
 )
+from node.chunk_udp.have_poll import HavePoll
 from node.chunk_udp.loss_recovery import RoundTripTime
+from node.chunk_udp.probe_timer import ProbeTimer
 from node.chunk_udp.request_tracker import PlannedRequest, RequestTracker
 from node.rate_limit import RateLimit
 
@@ -47,15 +49,9 @@ PERSISTENT_PROBES = 3  # unanswered probes after which the window collapses (RFC
 BLACK_HOLE_PROBES = 2  # unanswered probes after which segments shrink, if none has ever arrived
 LATE_BLACK_HOLE_PROBES = 5  # the same, if segments of this size have arrived before
 MAX_TOKENS_IN_A_ROW = 8  # without any progress between them
-MAX_PORT_ERRORS = 3  # "port closed" in a row, after which the owner counts as gone
-PORT_ERROR_WAIT = 0.1  # seconds before trying a closed port again: a stray ICMP message is forgiven
 FIRST_ASK = 1 << 31  # ASKs are numbered from here, REQUESTs from 1: an answer cannot be mistaken
 MAX_PROBE_REQUESTS = 4  # requests in a probe; each probe has one more, since a burst may have been lost
-MIN_PROBE_TIMEOUTS = 3  # an owner is not given up before this many
-ASK_INTERVAL = 0.1  # seconds between ASKs before the first answer: in a flood each is another chance
 MAX_POLLS = 3  # in a row without an answer, while FETCHING
-HAVE_POLL_INTERVAL = 1.0  # seconds between ASKs to a partial owner that serves us
-FIRST_POLL_FRACTION = 0.3  # of HAVE_POLL_INTERVAL, the earliest first poll
 BUSY_WAIT = 1.0  # seconds between ASKs while QUEUED; they keep the queue position
 
 
@@ -92,18 +88,9 @@ class FetchConnection:
         self._to_send: list[bytes] = []
         self._next_ask = FIRST_ASK
         self._asked: dict[int, float] = {}  # sequence of each unanswered ASK -> when it was sent
-        self._first_piece = 0  # of the bitfield page to ask for
-        self._poll_at = float("inf")  # when to ask a partial owner again
-        # A new owner soon holds more, so the first poll comes early. Its moment is random: fetchers that
-        # start together would otherwise poll each other in step, and news would travel late.
-        spread = FIRST_POLL_FRACTION + (1 - FIRST_POLL_FRACTION) * config.poll_phase
-        self._poll_wait = HAVE_POLL_INTERVAL * spread
+        self._poll = HavePoll(config.poll_phase)
+        self._timer = ProbeTimer(self.rtt, config.owner_timeout, now)
         self._ask_again_at = now  # when to ask while QUEUED
-        self._silent_since = now  # since when an answer has been due
-        self._timer_from = now  # when the probe timer was started
-        self._probe_by = float("inf")  # when to probe even if the timer has not run out
-        self._probes = 0  # unanswered
-        self._port_errors = 0  # in a row
         self.ask_file_size(now)
 
     # ---- asking for the size and the pieces
@@ -112,15 +99,14 @@ class FetchConnection:
         config, sequence = self.config, self._next_ask
         self._next_ask += 1
         self._asked[sequence] = now
-        page, token = self._first_piece, self._token
+        page, token = self._poll.first_piece, self._token
         ask = wire.Ask(config.transfer_id, sequence, config.info_hash, token, page, config.node_id)
         self._to_send.append(wire.encode(ask))
 
-    def ask_file_size(self, now: float, first_piece: int = 0) -> None:
+    def ask_file_size(self, now: float) -> None:
         """Ask what the owner holds; an OwnerStatus follows. Until then no bytes are requested."""
-        self._first_piece = first_piece
         self._asked.clear()  # a late answer to an earlier ASK does not count
-        self._silent_since = self._timer_from = now
+        self._timer.restart(now)
         unknown = self._token == wire.NO_TOKEN
         self.state = ConnectionState.VALIDATING if unknown else ConnectionState.ASKING
         self._ask(now)
@@ -130,22 +116,12 @@ class FetchConnection:
 
         PeerFault if MAX_POLLS in a row had no answer and no data arrived either.
         """
-        self._poll_at = now + HAVE_POLL_INTERVAL  # also makes up for a lost answer
+        self._poll.asked(now)
         if self.state is not ConnectionState.FETCHING:
             return
         if len(self._asked) >= MAX_POLLS:
             raise PeerFault("does not answer any more")
         self._ask(now)
-
-    def _plan_poll(self, tell: wire.Tell, now: float) -> None:
-        """Ask for the next page of the bitfield at once, and for the first page after an interval."""
-        if tell.complete:
-            self._poll_at = float("inf")
-        elif len(tell.bitfield) == wire.MAX_BITFIELD and tell.first_piece == self._first_piece:
-            self._first_piece, self._poll_at = tell.first_piece + 8 * wire.MAX_BITFIELD, now
-        else:
-            self._first_piece, self._poll_at = 0, now + self._poll_wait
-            self._poll_wait = HAVE_POLL_INTERVAL
 
     # ---- requesting bytes
 
@@ -211,7 +187,7 @@ class FetchConnection:
         With ``rare_only`` a NotRare may follow instead of data.
         """
         if not self._tracker.in_flight.requests:
-            self._silent_since = self._timer_from = now
+            self._timer.restart(now)
         for plan in self._tracker.request(start, end, now, rare_only):
             self._send(plan)
 
@@ -255,8 +231,8 @@ class FetchConnection:
                 received = self._tracker.data_received(message, now)
                 if received:
                     self._tokens_in_a_row = 0
-                    self._silent_since = self._timer_from = now
-                    if self._probes or self._port_errors or self._asked:
+                    self._timer.restart(now)
+                    if self._timer.probes or self._timer.port_errors or self._asked:
                         self._on_sign_of_life(now)
                 return received
             if isinstance(message, (wire.Token, wire.Tell, wire.Refuse)) and self._is_due(message.sequence):
@@ -268,9 +244,7 @@ class FetchConnection:
         return sequence in self._asked or sequence in self._tracker.in_flight.requests
 
     def _on_sign_of_life(self, now: float) -> None:
-        self._silent_since = self._timer_from = now
-        self._probe_by = float("inf")
-        self._probes = self._port_errors = 0
+        self._timer.on_sign_of_life(now)
         if self._asked and self.state is ConnectionState.FETCHING:
             self._asked = dict(list(self._asked.items())[-1:])  # earlier polls no longer count as silence
 
@@ -310,7 +284,7 @@ class FetchConnection:
         self._asked.clear()
         self._tokens_in_a_row = 0
         self.state = ConnectionState.FETCHING
-        self._plan_poll(message, now)
+        self._poll.answered(message, now)
         return OwnerStatus(message.size, message.complete, message.first_piece, message.bitfield)
 
     def _token_received(self, message: wire.Token, now: float) -> None:
@@ -338,6 +312,10 @@ class FetchConnection:
 
     # ---- timers
 
+    @property
+    def _handshake(self) -> bool:
+        return self.state is not ConnectionState.FETCHING
+
     def _awaits_answer(self) -> bool:
         asks = self.state in (ConnectionState.VALIDATING, ConnectionState.ASKING)
         return asks or bool(self._tracker.in_flight.requests)
@@ -348,69 +326,46 @@ class FetchConnection:
             return self._ask_again_at
         due = float("inf")
         if self.state is ConnectionState.FETCHING:
-            due = self._poll_at
+            due = self._poll.at
             paced_until = self._tracker.paced_until
             if paced_until is not None and paced_until < due:
                 due = paced_until
         if self.state is not ConnectionState.CLOSED and self._awaits_answer():
-            due = min(due, self._probe_at())
-            if self._probes:
-                due = min(due, self._give_up_at())
+            due = min(due, self._timer.next(self._handshake))
             loss_time = self._tracker.in_flight.loss_time
             if loss_time is not None and loss_time < due:
                 due = loss_time
         return None if due == float("inf") else due
 
-    def _probe_at(self) -> float:
-        return min(self._timer_from + self._probe_timeout(self._probes), self._probe_by)
-
-    def _probe_timeout(self, probes: int) -> float:
-        timeout = self.rtt.probe_timeout(probes)
-        return timeout if self.state is ConnectionState.FETCHING else min(timeout, ASK_INTERVAL)
-
-    def _give_up_at(self) -> float:
-        """When silence has lasted too long; never before a probe could have been answered."""
-        if not self._probes:
-            return float("inf")
-        limit = max(self.config.owner_timeout, MIN_PROBE_TIMEOUTS * self.rtt.probe_timeout(0))
-        return max(self._silent_since + limit, self._timer_from + self._probe_timeout(0))
-
     def on_timer(self, now: float) -> None:
         """Do what is due; PeerFault if the owner has been silent for too long."""
         if self.state is ConnectionState.QUEUED and self._ask_again_at <= now:
-            self.ask_file_size(now, self._first_piece)
+            self.ask_file_size(now)
         loss_time = self._tracker.in_flight.loss_time
         if loss_time is not None and loss_time <= now:
             self._tracker.look_for_losses(now)
-        if self.state is ConnectionState.FETCHING and self._poll_at <= now:
+        if self.state is ConnectionState.FETCHING and self._poll.at <= now:
             self.poll_have(now)
         if self.state is ConnectionState.CLOSED or not self._awaits_answer():
             return
-        if self._give_up_at() <= now:
-            raise PeerFault(f"silent for {now - self._silent_since:.1f} s")
-        if self._probe_at() <= now:
+        if self._timer.check(self._handshake, now):
             self._probe(now)
 
     def on_port_error(self, now: float) -> None:
-        """The system reports a closed port at the owner's address; PeerFault after MAX_PORT_ERRORS."""
-        self._port_errors += 1
-        if self._port_errors >= MAX_PORT_ERRORS:
-            raise PeerFault("nobody listens at its address")
-        self._probe_by = now + PORT_ERROR_WAIT
+        """The system reports a closed port at the owner's address; PeerFault after several in a row."""
+        self._timer.on_port_error(now)
 
     def _probe(self, now: float) -> None:
         """Ask again, or request the oldest bytes again: the answer shows what before them is lost."""
-        self._probes += 1
+        probes = self._timer.probe_sent(now)
         self.stats.probes += 1
-        self._timer_from = now
-        self._probe_by = float("inf")
         if self.state is not ConnectionState.FETCHING:
             self._ask(now)
             return
-        if self._probes == PERSISTENT_PROBES:
+        if probes == PERSISTENT_PROBES:
             self.controller.on_persistent_congestion(now)
         black_hole = LATE_BLACK_HOLE_PROBES if self._tracker.any_data else BLACK_HOLE_PROBES
-        if self._probes >= black_hole:
+        if probes >= black_hole:
             self._tracker.on_black_hole()
-        for plan in self._tracker.request_oldest(now, min(self._probes, MAX_PROBE_REQUESTS)):
+        for plan in self._tracker.request_oldest(now, min(probes, MAX_PROBE_REQUESTS)):
             self._send(plan)

@@ -27,7 +27,7 @@ SEGMENT = 1000
 
 
 def trip(*seconds: float) -> RoundTripTime:
-    """RoundSample trips that took so many seconds."""
+    """Round trips that took these seconds."""
     rtt = RoundTripTime()
     for sample in seconds:
         rtt.sample(sample)

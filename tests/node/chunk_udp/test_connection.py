@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from node.chunk_udp import wire
-from node.chunk_udp.connection import ASK_INTERVAL, ConnectionState
+from node.chunk_udp.connection import ConnectionState
 from node.chunk_udp.events import DataReceived, OwnerStatus
+from node.chunk_udp.probe_timer import ASK_INTERVAL
 from tests.node.chunk_udp.conversation import (
     CONTENT,
     TERMS,
@@ -86,9 +87,9 @@ def test_an_old_answer_does_not_answer_a_new_question() -> None:
     take(connection, owner.answers(connection.datagrams_to_send(), 0.1), 0.1)
     old = owner.answers(connection.datagrams_to_send(), 0.2)
     take(connection, old, 0.2)
-    connection.ask_file_size(0.3, first_piece=8192)
+    connection.ask_file_size(0.3)
     question = connection.datagrams_to_send()
-    assert ask_of(question[0]).first_piece == 8192
+    assert ask_of(question[0]).first_piece == 0
     assert take(connection, old, 0.4) == []
     assert connection.room() == 0
     assert len(take(connection, owner.answers(question, 0.5), 0.5)) == 1

@@ -6,8 +6,9 @@ import pytest
 
 from common.errors import PeerFault
 from node.chunk_udp import wire
-from node.chunk_udp.connection import ASK_INTERVAL, MAX_PORT_ERRORS, ConnectionState
+from node.chunk_udp.connection import ConnectionState
 from node.chunk_udp.loss_recovery import MAX_PROBE_TIMEOUT
+from node.chunk_udp.probe_timer import ASK_INTERVAL, MAX_PORT_ERRORS
 from tests.node.chunk_udp.conversation import (
     TERMS,
     Owner,

@@ -1,4 +1,4 @@
-"""RoundSample-trip times and losses, against the numbers of RFC 6298 and RFC 9002."""
+"""Round-trip times and losses, against the numbers of RFC 6298 and RFC 9002."""
 
 from __future__ import annotations
 

@@ -10,8 +10,9 @@ from common.bitfield import Bitfield
 from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.congestion import make_controller
-from node.chunk_udp.connection import HAVE_POLL_INTERVAL, ConnectionState, FetchConnection
+from node.chunk_udp.connection import ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig
+from node.chunk_udp.have_poll import HAVE_POLL_INTERVAL
 from node.chunk_udp.session_driver import PeerPieces, SessionDriver
 from node.transport import Range, Reject
 from simulator.served import memory_info

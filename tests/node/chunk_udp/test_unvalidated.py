@@ -1,4 +1,4 @@
-"""UnvalidatedLimiter get so many answers a second, and cannot use up those of others."""
+"""Unvalidated addresses get a limited number of answers a second, apart from those of validated fetchers."""
 
 from __future__ import annotations
 
