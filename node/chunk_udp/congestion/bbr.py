@@ -152,6 +152,8 @@ class Bbr(CongestionController):
 
     def _inflight(self, gain: float) -> float:
         """Bytes that fill ``gain`` round trips, plus the bytes that a host may hold back."""
+        if self.min_rtt == float("inf"):  # no round trip was measured yet
+            return self.window
         return self._requested_bw() * (gain * self.min_rtt + EXTRA_ACKED)
 
     def _bound_inflight(self, ended: RoundSample, queue: bool, congested: bool, connections: int) -> None:

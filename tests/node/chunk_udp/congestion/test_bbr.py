@@ -327,3 +327,11 @@ def test_a_share_of_a_real_access_link_is_taken_as_it_is() -> None:
     controller, flow = Bbr(SEGMENT), CongestionManager().join()
     controller.on_round(RoundSample(10_000, 0, RATE, False, BASE, 10_000), flow, BASE)
     assert controller.max_bw == RATE
+
+
+def test_rounds_without_a_round_trip_leave_the_window_finite() -> None:
+    controller, flow = Bbr(SEGMENT), CongestionManager().join()
+    for number in range(10):
+        controller.on_round(RoundSample(SEGMENT, 0, RATE, False, float("inf"), SEGMENT), flow, number / 10)
+        assert controller.minimum_window <= controller.window < float("inf")
+    assert controller.phase is not Phase.STARTUP
