@@ -71,8 +71,7 @@ class Terminal:
     def picture(self, name: str, title: str) -> None:
         """Write the screen to docs/images."""
         rows = [self._row(y) for y in range(self.screen.lines)]
-        while rows and not rows[-1].plain.strip():
-            rows.pop()
+        rows = [row for row in rows if row.plain.strip()]  # a toolbar stands below empty rows
         with open(os.devnull, "w", encoding="utf-8") as nowhere:
             console = Console(record=True, width=self.screen.columns, file=nowhere, force_terminal=True)
             for row in rows:
