@@ -71,9 +71,10 @@ class ContentStore:
             self._have = pieces.copy()
 
     def mark_verified(self, piece: int) -> None:
-        """One more piece is verified."""
+        """One more piece is verified. Ignored after ``close``: a hashing thread may come late."""
         with self._lock:
-            self._verified.set(piece)
+            if self._part is not None:
+                self._verified.set(piece)
 
     # ---- unfinished
 

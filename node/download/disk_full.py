@@ -55,7 +55,7 @@ class RetryWhenFull:
                 self._content.write(offset, buffers)
             except DiskFull as fault:
                 if self._waited_too_long(str(fault)):
-                    raise DiskFull(f"{fault}; waited {self._limit:g} s for room (DISK_FULL_LIMIT)") from None
+                    raise DiskFull(f"{fault}; waited {self._limit:g} s for room") from None
                 if self._wait(RETRY_SECONDS):
                     raise
             else:

@@ -102,6 +102,7 @@ def test_a_closed_part_serves_nothing_and_keeps_its_bytes(content: ContentStore,
     content.write(0, [b"kept"])
     content.mark_verified(0)
     content.close()
+    content.mark_verified(1)  # by a hashing thread that comes late
     assert content.have.count == 0
     with pytest.raises(FileFault, match="a.bin.part is closed"):
         read(content, 0, 1)
