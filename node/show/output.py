@@ -30,7 +30,7 @@ def prepare_streams() -> None:
         stream = getattr(sys, name)
         encoding = stream.encoding if stream.isatty() else "utf-8"
         stream.reconfigure(encoding=encoding, errors="backslashreplace")
-        if os.name != "nt" and not stream.isatty():
+        if os.name != "nt":
             setattr(sys, name, patient(stream))
 
 
@@ -41,7 +41,8 @@ def patient(stream: TextIO) -> TextIO:
     lose a part of the data.
     """
     raw = _PatientFile(stream.fileno(), "w", closefd=False)
-    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=True)
+    buffer, by_lines = io.BufferedWriter(raw), getattr(stream, "line_buffering", True)
+    return io.TextIOWrapper(buffer, stream.encoding, "backslashreplace", line_buffering=by_lines)
 
 
 class _PatientFile(io.FileIO):
