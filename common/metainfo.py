@@ -37,7 +37,7 @@ from common.torrent_files import MAX_SIZE, FileEntry, read_files
 HASH_LENGTH = 20  # bytes of a SHA-1
 MAX_TORRENT_BYTES = 64 << 20  # size of a .torrent file
 MAX_PIECE_LENGTH = 1 << 29  # bytes; a piece is the smallest unit that can be verified
-MAX_PIECES = 1 << 21
+MAX_PIECES = 1 << 21  # pieces of a torrent
 MAX_TRACKERS = 16  # URLs of an announce-list that are used
 MIN_CHOSEN_PIECE_LENGTH = 32 << 10  # bytes
 MAX_CHOSEN_PIECE_LENGTH = 16 << 20  # bytes

@@ -18,7 +18,7 @@ from common.addresses import MAX_HOST_LENGTH, Addr, unicast_host
 from common.errors import MessageError
 from common.filenames import MAX_COMPONENT_BYTES
 
-MAX_NODE_ID = 2**31 - 1
+MAX_NODE_ID = 2**31 - 1  # node ids are 31-bit numbers
 MAX_SIZE = 2**63 - 1  # bytes; the largest signed 64-bit file offset
 
 NAME_DESCRIPTION = f"a name of 1 to {MAX_COMPONENT_BYTES} bytes of UTF-8 without control characters"

@@ -38,8 +38,8 @@ def limits() -> str:
 
 _LIMITS_INTRODUCTION = """\
 Every buffer, count, queue and wait has a limit. Limits that a user may change are [settings](settings.md).
-All other limits, thresholds and time-outs are constants of the code. This page lists them with the comment
-that stands beside each of them."""
+All other limits, thresholds and time-outs are constants of the code. This page lists each with
+its comment."""
 
 
 def _constant_rows(path: Path) -> Iterator[tuple[str, ...]]:

@@ -20,7 +20,7 @@ from node.chunk_udp.address_validation import Address
 
 MAX_QUANTUM = 256 * 1024  # bytes, without an upload limit; no less than any datagram
 MAX_REQUEST_AGE = 2.0  # seconds
-MAX_FLOW_REQUESTS = 64
+MAX_FLOW_REQUESTS = 64  # queued requests of one address
 MAX_QUEUED_REQUESTS = 4096  # of all flows
 
 Key = tuple[int, int, int]  # transfer, offset, length: by these a repeated request is recognised

@@ -17,7 +17,7 @@ from node.chunk_udp import wire
 from node.chunk_udp.address_validation import Address
 
 RECENT_SECONDS = 3.0  # news of a piece takes one or two; a request that comes later has a reason
-MAX_RECENT_PIECES = 4096
+MAX_RECENT_PIECES = 4096  # pieces that are remembered, the latest ones
 MIN_RECENT_BYTES = 4096  # a smaller request does not mark a piece: else marking would cost an attacker little
 MAX_PIECES_PER_REQUEST = 64  # that a request marks where pieces are tiny
 

@@ -18,8 +18,8 @@ from zlib import crc32
 
 from common.errors import WireError
 
-MAGIC = 0xC5
-VERSION = 1
+MAGIC = 0xC5  # first byte of every datagram
+VERSION = 1  # of the protocol
 HEADER = struct.Struct("!BBBBIQQII")  # magic version kind flags length transfer offset sequence check
 HEADER_SIZE = HEADER.size  # 32
 _CHECKED_HEADER = struct.Struct("!BBBBIQQI")  # the 28 bytes before the check, which it covers
@@ -33,11 +33,11 @@ SMALL_SEGMENT = 1200  # bytes of file in a segment that every path carries (RFC 
 MAX_REQUEST = 512 * 1024  # bytes that one REQUEST may ask for
 MAX_SEGMENTS_PER_REQUEST = 64  # Linux sends at most this many with one call
 
-TOKEN_SIZE = 16
+TOKEN_SIZE = 16  # bytes
 NO_TOKEN = bytes(TOKEN_SIZE)
-INFO_HASH_SIZE = 20
+INFO_HASH_SIZE = 20  # bytes of a SHA-1
 ASK_SIZE = 128  # an ASK is padded to this: an unvalidated address gets less in return
-REQUEST_SIZE = 72
+REQUEST_SIZE = 72  # bytes of a REQUEST
 TOKEN_AT = HEADER_SIZE + INFO_HASH_SIZE  # offset of the token in ASK and REQUEST
 MAX_BITFIELD = 1024  # bytes of bitfield in one TELL
 

@@ -16,7 +16,7 @@ import random
 from common.backoff import Backoff
 
 FIRST_RETRY = 1.0  # max seconds until the first retry
-RETRY_GROWTH = 4.0
+RETRY_GROWTH = 4.0  # factor of the time between two retries
 MIN_RETRY = 0.1  # seconds
 MIN_INTERVAL = 0.2  # seconds between two heartbeats, even if the tracker asks for more
 HEARTBEAT_JITTER = 0.1  # part of an interval: nodes that started together drift apart

@@ -37,3 +37,14 @@ def test_a_comment_is_found_behind_a_constant_or_above_it(tmp_path: Path) -> Non
     lines = ["# seconds", "# of a wait", "A = 1", "B = 2  # bytes", "C = (  # pieces", "    3)"]
     tree = GENERATOR.ast.parse("\n".join(lines)).body
     assert [GENERATOR._comment(lines, node) for node in tree] == ["seconds of a wait", "bytes", "pieces"]
+
+
+def test_every_constant_says_its_unit_or_meaning() -> None:
+    bare = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for package in GENERATOR.PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for name, _, comment in GENERATOR.constants(path)
+        if not comment
+    ]
+    assert bare == [], "say the unit in a comment behind the number"

@@ -28,7 +28,7 @@ from tracker.model import Counts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # seconds, upper ends
-MINUTE_SECONDS, HOUR_SECONDS = 60.0, 3600.0
+MINUTE_SECONDS, HOUR_SECONDS = 60.0, 3600.0  # seconds between two samples of the last hour; of the last day
 KEPT_MINUTES, KEPT_HOURS = 60, 24  # samples
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # one more time series for each, with its start time

@@ -34,7 +34,7 @@ __all__ = ["CongestionController", "FlowAdvice", "FlowHandle", "LossBased", "Rou
 PACING_GAIN = 1.25  # as in Linux: enough to fill the window in every round trip
 MIN_PACED_RTT = 0.0001  # seconds; shorter round trips do not raise the rate
 INITIAL_SEGMENTS = 10  # RFC 6928
-MINIMUM_SEGMENTS = 2
+MINIMUM_SEGMENTS = 2  # segments; a transfer always moves, and a loss can be seen
 SHARED_LOSS_ROUNDS = 4  # after a reduction, in which losses of our other connections are the same congestion
 
 

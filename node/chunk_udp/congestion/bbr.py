@@ -31,7 +31,7 @@ from node.chunk_udp.loss_recovery import RoundTripTime
 
 # Names of the draft, where it has them.
 STARTUP_PACING_GAIN = 2.77  # 4 ln 2: doubles the rate in each round
-UP_PACING_GAIN, DOWN_PACING_GAIN, DRAIN_PACING_GAIN = 1.25, 0.6, 0.75
+UP_PACING_GAIN, DOWN_PACING_GAIN, DRAIN_PACING_GAIN = 1.25, 0.6, 0.75  # times the path's rate
 CWND_GAIN = 2.0  # bandwidth-delay products that may be outstanding
 EXTRA_ACKED = 0.010  # seconds' worth more: hosts hold answers back and deliver them in heaps
 FULL_BW_THRESH, FULL_BW_COUNT = 1.25, 3  # STARTUP ends after FULL_BW_COUNT rounds without that growth

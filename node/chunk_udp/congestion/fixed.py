@@ -9,7 +9,7 @@ from __future__ import annotations
 from node.chunk_udp.congestion.base import CongestionController
 from node.chunk_udp.loss_recovery import RoundTripTime
 
-WINDOW_SEGMENTS = 32
+WINDOW_SEGMENTS = 32  # segments, whatever the path
 
 
 class Fixed(CongestionController):

@@ -20,7 +20,7 @@ GAIN = 1.0  # segments in a round trip without any queue
 BASE_SECONDS = 60.0  # for which a shortest round trip is remembered
 BETA = 0.5  # of the window that is left after a loss
 SLOWDOWN_EVERY = 9  # times its duration, after which the next slowdown begins (LEDBAT++)
-SLOWDOWN_ROUNDS = 2
+SLOWDOWN_ROUNDS = 2  # rounds: one empties the queue, one measures the path
 
 
 class Ledbat(CongestionController):

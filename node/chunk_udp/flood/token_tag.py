@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 
 TAG_SIZE = 4  # bytes of a token; the other twelve prove the address
-MAX_CACHED_EPOCHS = 16
+MAX_CACHED_EPOCHS = 16  # epochs whose keys are kept
 SHIFT = 15  # bits
 _WORD = 0xFFFFFFFF
 _KEYS = struct.Struct("!III")

@@ -10,7 +10,7 @@ through meanwhile.
 
 from __future__ import annotations
 
-MAX_TOKENS_PER_SECOND = 5000
+MAX_TOKENS_PER_SECOND = 5000  # tokens to unvalidated addresses; a class may start together
 FLOOD_PER_SECOND = 1000  # wasted datagrams a second from which on it is a flood
 LIMITER_INTERVAL = 0.1  # seconds over which both are counted
 MIN_ADMITTED_FRACTION = 1 / 256  # a new fetcher has a chance in any flood
