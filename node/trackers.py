@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from common.errors import CommandError, RemoteFault
@@ -17,6 +18,7 @@ from node.discovery.tracker_url import classroom_urls, tracker_url
 from node.settings import NodeSettings
 
 EXIT_LIMIT = 1.0  # max seconds that EXIT may take
+JOIN_LIMIT = 0.5  # max seconds to wait for the threads of all trackers
 MAX_TRACKERS = 3  # of one torrent's trackers that are asked, each by a thread of its own
 
 Owned = Callable[[Sequence[str]], Sequence[OwnedFile]]  # the files that the tracker at these URLs should know
@@ -86,8 +88,9 @@ class Trackers:
             announcer.stop(limit)
         for announcer in announcers:
             self._exit(announcer)
-        for thread in self._threads:
-            thread.join(EXIT_LIMIT)
+        deadline = time.monotonic() + JOIN_LIMIT
+        for thread in self._threads:  # a thread that waits for a silent tracker is left behind
+            thread.join(max(0.0, deadline - time.monotonic()))
         self.secrets.close()
 
     def _join(self, url: str) -> TrackerAnnouncer:

@@ -14,6 +14,7 @@ from typing import Any
 NODE: dict[str, Any] = {
     "PROGRESS_INTERVAL": ("progress_interval", float),
     "DISK_FULL_LIMIT": ("room_limit", float),
+    "TRACKER_TIMEOUT": ("tracker_timeout", float),
 }
 TRANSFER: dict[str, Any] = {
     "LOOPBACK_SEGMENT_SIZE": ("loopback_segment_size", int),
