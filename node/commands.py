@@ -31,7 +31,7 @@ _SYNONYMS = {"quit": "exit", "?": "help"}
 
 
 @dataclass(frozen=True)
-class Usage:
+class CommandHelp:
     """A row of ``help``."""
 
     command: str
@@ -39,14 +39,14 @@ class Usage:
 
 
 USAGES = (
-    Usage("torrent -setMode send FILE", "share FILE: hash, announce and serve it"),
-    Usage("torrent -setMode download FILE.torrent", "fetch its file in the background"),
-    Usage("torrent -setMode stop FILE", "stop sharing FILE, or fetching it"),
-    Usage("torrent -setMode exit", "tell the tracker and end"),
-    Usage("torrent -status", "downloads, and the upload rate"),
-    Usage("torrent -files", "files that this node shares"),
-    Usage("torrent -peers", "other nodes, and the trackers"),
-    Usage("help", "this list"),
+    CommandHelp("torrent -setMode send FILE", "share FILE: hash, announce and serve it"),
+    CommandHelp("torrent -setMode download FILE.torrent", "fetch its file in the background"),
+    CommandHelp("torrent -setMode stop FILE", "stop sharing FILE, or fetching it"),
+    CommandHelp("torrent -setMode exit", "tell the tracker and end"),
+    CommandHelp("torrent -status", "downloads, and the upload rate"),
+    CommandHelp("torrent -files", "files that this node shares"),
+    CommandHelp("torrent -peers", "other nodes, and the trackers"),
+    CommandHelp("help", "this list"),
 )
 NOTES = """\
 FILE is a path or a name in the node's folder; quote names with spaces.

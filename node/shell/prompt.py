@@ -79,6 +79,7 @@ class Prompt:
         self._commands = _Worker("commands")
         self._sender = _Worker("sender")  # hashes; commands go on meanwhile
         self._is_warned = False
+        self._has_left = False  # lines behind an exit are ignored
         self._leave: Callable[[], None] = lambda: None
 
     def run(self, folder: Path, toolbar: Callable[[], str]) -> None:
@@ -153,13 +154,17 @@ class Prompt:
         self._commands.put(lambda: self._obey(line, loop))
 
     def _obey(self, line: str, loop: asyncio.AbstractEventLoop) -> None:
+        if self._has_left:
+            return
         self._screen.say(f"{self._name}> {without_prompt(line)}")
         try:
             command = parse_command(line)
             if command.verb == "send":
                 self._sender.put(lambda: self._send(command))
             elif not self._executor.run(command):
-                loop.call_soon_threadsafe(self._leave)
+                self._has_left = True
+                with contextlib.suppress(RuntimeError):  # the prompt has ended meanwhile
+                    loop.call_soon_threadsafe(self._leave)
         except SwarmError as error:
             self._executor.failed(error)
 

@@ -324,6 +324,15 @@ def test_a_real_node_shares_and_another_fetches(
         assert shell.lines[-1].endswith("left the torrent")
 
 
+def test_lines_behind_an_exit_are_ignored(terminal: Callable[..., Terminal]) -> None:
+    shell = terminal()
+    shell.see(IDLE)
+    shell.type("\x1b[200~files\nexit\nstatus\nexit\n\x1b[201~")
+    assert shell.end() == 0
+    assert shell.lines[3:5] == ["node 7> files", "no files"]
+    assert "no downloads" not in shell.lines and b"Traceback" not in shell.raw
+
+
 def test_a_search_in_the_history_ends_with_enter(terminal: Callable[..., Terminal]) -> None:
     shell = terminal()
     shell.see(IDLE)
