@@ -37,7 +37,7 @@ Check = Callable[[Any, tuple[Any, ...], Any], str]  # instance, arguments, resul
 
 
 @dataclass(frozen=True)
-class Kind:
+class PluginKind:
     """A kind of part that a user may replace."""
 
     name: str
@@ -95,7 +95,7 @@ def _same_owners(ranking: Any, arguments: tuple[Any, ...], result: Any) -> str:
 
 
 KINDS = (
-    Kind(
+    PluginKind(
         "congestion",
         {
             "on_lost": _window,
@@ -107,8 +107,8 @@ KINDS = (
         (_SEGMENT_SIZE,),
         CongestionController,
     ),
-    Kind("piece-order", {"choose": _one_of_available}),
-    Kind("ranking", {"rank": _same_owners}),
+    PluginKind("piece-order", {"choose": _one_of_available}),
+    PluginKind("ranking", {"rank": _same_owners}),
 )
 
 
@@ -133,7 +133,7 @@ def _module(path: Path) -> Any:
     return module
 
 
-def _kind_of(path: Path, cls: type) -> Kind:
+def _kind_of(path: Path, cls: type) -> PluginKind:
     for kind in KINDS:
         if (kind.base is not None and issubclass(cls, kind.base)) or (
             kind.base is None and callable(getattr(cls, next(iter(kind.calls)), None))
@@ -146,7 +146,7 @@ def _kind_of(path: Path, cls: type) -> Kind:
     raise PluginError(f"{sanitize(path)}: {cls.__name__} is no plugin; it needs one of: {wanted}")
 
 
-def _checked(path: Path, cls: type, kind: Kind) -> type:
+def _checked(path: Path, cls: type, kind: PluginKind) -> type:
     """A subclass of ``cls`` whose calls raise only PluginError."""
 
     def guarded(name: str, check: Check) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def find_lookalike(path: Path) -> Path | None:
-    """``path``, or a file beside it whose name looks the same; None if there is neither."""
+    """``path``, or a file in the same folder whose name looks the same; None if both are missing."""
     if os.path.lexists(path):
         return path
     if path.name.isascii():

@@ -10,7 +10,7 @@ from pathlib import Path
 from common.errors import DiskFull, FileFault, TransientFileFault
 from common.text import sanitize
 
-TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # say nothing about the file itself
+TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # the file itself may be fine
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
 
 
@@ -38,7 +38,7 @@ def write_fault(path: Path, name: str, error: OSError) -> FileFault:
 
 
 def check_plain(path: Path, follow: bool = True) -> None:
-    """FileFault unless ``path`` is a plain file; OSError if the system cannot say.
+    """FileFault unless ``path`` is a plain file; OSError if that cannot be found out.
 
     Call it before opening: to open a folder fails in another way on each system.
     """

@@ -114,7 +114,7 @@ class OpenFiles:
     def get(self, path: Path, identity: Identity) -> SharedFile:
         """The open file of this identity. FileFault if ``path`` leads to another file by now.
 
-        TransientFileFault if this process has too many open files and can close none of these.
+        TransientFileFault if this process has too many open files, and none of them can be closed.
         """
         with self._lock:
             file = self._files.pop(path, None)

@@ -171,7 +171,7 @@ def calculate_file_hash(file_path: Path) -> str:
 
 
 def _hint(path: Path) -> str:
-    """A question for a user who named a file instead of the torrent beside it."""
+    """A question to the user, if the torrent of this file exists."""
     torrent = f"{path}{TORRENT_SUFFIX}"
     return f"; did you mean {sanitize(torrent)}?" if os.path.isfile(torrent) else ""
 
