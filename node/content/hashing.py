@@ -64,7 +64,7 @@ class HashPool:
         self._inline_from = inline_from or processors()
         self._jobs: deque[Job] = deque()
         lock = threading.Lock()
-        self._has_job = threading.Condition(lock)  # two conditions, so that one job wakes one thread
+        self._has_job = threading.Condition(lock)  # two conditions: one job wakes one thread
         self._has_room = threading.Condition(lock)
         self._local = threading.local()
         self._closed = False

@@ -69,7 +69,7 @@ class PositionalFile:
             del descriptor
 
     def next_data(self, offset: int) -> int | None:
-        """The offset of the first byte, from ``offset`` on, that was ever written; None at the end of the data.
+        """The offset of the first written byte from ``offset`` on; None at the end of the data.
 
         Without support from the system: ``offset``.
         """

@@ -27,8 +27,8 @@ from node.content.shared_file import Identity, OpenFiles, SharedFile, check_iden
 class ContentStore:
     """The content of ``info`` in ``folder``, and which of its pieces are verified. Implements Content.
 
-    ``open_files`` is shared by all contents of a node. Torrents of a folder are refused with MetainfoError:
-    ``node.content.layout`` says where their bytes would be.
+    ``open_files`` is shared by all contents of a node. MetainfoError for a torrent of a folder: its bytes
+    would be in several files (``node.content.layout``).
     """
 
     def __init__(self, info: Metainfo, folder: Path, open_files: OpenFiles) -> None:
