@@ -329,7 +329,7 @@ def test_lines_behind_an_exit_are_ignored(terminal: Callable[..., Terminal]) -> 
     shell.see(IDLE)
     shell.type("\x1b[200~files\nexit\nstatus\nexit\n\x1b[201~")
     assert shell.end() == 0
-    assert shell.lines[3:5] == ["node 7> files", "no files"]
+    assert shell.lines.count("no files") == 1
     assert "no downloads" not in shell.lines and b"Traceback" not in shell.raw
 
 
