@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import ipaddress
 import logging
 import signal
@@ -95,7 +96,14 @@ def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
         log("tracker stopped")
         kept = _kept(service, settings)
     if shows:
+        _say_goodbye(kept)
+
+
+def _say_goodbye(kept: str) -> None:
+    try:
         print(f"\rTracker stopped; {kept}", flush=True)  # over the ^C of the terminal
+    except OSError:  # the terminal is closed
+        sys.stdout = None  # else the interpreter tries again and exits with 120
 
 
 def _show_events(cleanup: contextlib.ExitStack) -> None:
@@ -104,6 +112,8 @@ def _show_events(cleanup: contextlib.ExitStack) -> None:
     They go through a queue of their own: a terminal whose output is paused holds up neither requests nor the
     log file.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may have any character
     terminal = logging.StreamHandler(sys.stdout)
     terminal.setFormatter(logging.Formatter("[%(asctime)s]  %(message)s", datefmt="%H:%M:%S"))
     terminal.addFilter(lambda record: not record.getMessage().startswith(UNSHOWN_EVENTS))

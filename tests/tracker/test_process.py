@@ -310,3 +310,36 @@ def test_a_thread_that_dies_ends_the_tracker_with_one_line(tmp_path: Path) -> No
     )
     assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
     assert "ZeroDivisionError" in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
+def test_a_closed_terminal_does_not_spoil_the_end(tmp_path: Path) -> None:
+    import pty
+
+    master, slave = pty.openpty()
+    env = {
+        **os.environ, "TRACKER_DB_DIR": str(tmp_path / "db"), "LOGS_DIR": str(tmp_path / "logs"),
+        "PYTHONIOENCODING": "ascii",
+    }  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "tracker.py"), "--port", "0"],
+        env=env, cwd=tmp_path, stdout=slave, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        os.close(slave)
+        try:
+            with os.fdopen(master, "rb", buffering=0) as screen:
+                seen = b""
+                while b"\n" not in seen:
+                    seen += screen.read(1000)
+                client = TrackerClient(seen.decode().split()[3], 1, timeout=PATIENCE)
+                client.register(A)
+                client.own([OwnedFile("\N{BELL}")])
+                client.close()
+                while b"OWN" not in seen:
+                    seen += screen.read(1000)
+                assert b"\\U0001f514" in seen
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+            assert process.stderr is not None and process.stderr.read() == b""
+        finally:
+            process.kill()
