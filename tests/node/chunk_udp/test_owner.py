@@ -144,14 +144,14 @@ def test_under_a_limit_segments_are_smaller_than_asked_for(
 
 
 def test_two_who_ask_at_once_are_served_in_turn(serve: Serve, peer: Callable[[Owner], Peer]) -> None:
-    owner = serve(upload_limit=500_000)
+    owner = serve(upload_limit=50_000)
     first, second = peer(owner), peer(owner)
     for number in range(8):
         first.request(number * 10_000, 10_000)
     assert isinstance(first.hear(), wire.Data)
     asked = time.monotonic()
     assert second.fetch(0, 5000) == CONTENT[:5000]
-    assert time.monotonic() - asked < 0.15  # all of the first one's would take 0.16
+    assert time.monotonic() - asked < 1.5  # all bytes for the first fetcher would take 1.6
 
 
 def test_who_comes_when_all_slots_are_taken_waits_in_line(
