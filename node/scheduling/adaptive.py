@@ -156,4 +156,4 @@ class AdaptivePicker:
     def expire_deferred(self, now: float) -> None:
         """Offer pieces again that were deferred for long enough."""
         if self._rarest is not None and self._rarest.deferred:
-            self._rarest.expire_deferred(now)
+            self._rarest.deferred.expire(now)

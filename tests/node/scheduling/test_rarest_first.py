@@ -13,7 +13,8 @@ from common.geometry import Geometry
 from common.ranges import RangeSet
 from node.peer import Peer
 from node.scheduling.base import PieceOrder
-from node.scheduling.rarest_first import CRUMB_BYTES, DEFER_SECONDS, SPAN_BYTES, RarestFirst
+from node.scheduling.deferred import DEFER_SECONDS
+from node.scheduling.rarest_first import CRUMB_BYTES, SPAN_BYTES, RarestFirst
 from node.scheduling.rendezvous import piece_order
 
 PIECE = 64 * 1024
@@ -203,9 +204,9 @@ def test_what_a_seed_has_just_sent_to_others_is_left_to_them_for_a_while() -> No
     picker.defer(A, 0, 10.0)
     assert first_piece(picker, A) == 1
     assert picker.take(A, PIECE) is None
-    picker.expire_deferred(10.0 + DEFER_SECONDS - 0.1)
+    picker.deferred.expire(10.0 + DEFER_SECONDS - 0.1)
     assert picker.take(A, PIECE) is None
-    picker.expire_deferred(10.0 + DEFER_SECONDS)
+    picker.deferred.expire(10.0 + DEFER_SECONDS)
     assert first_piece(picker, A) == 0 and not picker.deferred
 
 
@@ -238,7 +239,7 @@ def test_what_was_refused_once_comes_after_what_was_not() -> None:
         picker = made(20, {A: None, B: set()}, seed)
         for piece in range(19):
             picker.defer(A, piece * PIECE, 10.0)
-        picker.expire_deferred(10.0 + DEFER_SECONDS)
+        picker.deferred.expire(10.0 + DEFER_SECONDS)
         assert first_piece(picker, A) == 19
 
 
@@ -261,4 +262,4 @@ def test_a_seed_that_leaves_takes_with_it_what_was_left_to_others() -> None:
     picker.leave(A)
     picker.join(A)
     assert first_piece(picker, A) == 0
-    picker.expire_deferred(10.0 + DEFER_SECONDS)
+    picker.deferred.expire(10.0 + DEFER_SECONDS)
