@@ -10,8 +10,9 @@ from common.ranges import RangeSet
 from fuzz.parsers import DATAGRAMS, HASH, resealed
 from fuzz.target import Script, Target, outcome
 from node.chunk_udp import wire
+from node.chunk_udp.asks import FIRST_ASK
 from node.chunk_udp.congestion import CONTROLLERS, make_controller
-from node.chunk_udp.connection import FIRST_ASK, FetchConnection
+from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.events import ConnectionConfig, DataReceived, NotHeld, QueuedByOwner
 
 MAX_OPERATIONS = 300  # of one script
@@ -78,8 +79,12 @@ class FetchingRun:
                 self.requests[message.sequence] = message
         timer = connection.next_timer()
         assert timer is None or math.isfinite(timer)
-        assert connection.in_flight >= 0 and connection.room() >= 0 and connection.window > 0
-        assert 0 < connection.request_size <= wire.MAX_REQUEST
+        assert (
+            connection.tracker.in_flight.bytes >= 0
+            and connection.room() >= 0
+            and connection.tracker.window > 0
+        )
+        assert 0 < connection.tracker.request_size <= wire.MAX_REQUEST
 
     def take(self, datagram: bytes) -> None:
         """Give it to the connection, and record the events."""
@@ -94,7 +99,7 @@ class FetchingRun:
                 assert self.asked.cut(*span) == [span], f"{span} was not asked for, or came before"
 
     def request(self) -> None:
-        size = min(self.connection.room(), self.connection.request_size, SIZE)
+        size = min(self.connection.room(), self.connection.tracker.request_size, SIZE)
         if size:
             self.connection.request(self.next, self.next + size, self.now)
             self.asked.add(self.next, self.next + size)
@@ -102,7 +107,9 @@ class FetchingRun:
 
     def lost(self) -> None:
         """As the fetcher's loop does: request lost ranges again."""
-        if self.connection.room() and (span := self.connection.take_lost(self.connection.request_size)):
+        if self.connection.room() and (
+            span := self.connection.tracker.take_lost(self.connection.tracker.request_size)
+        ):
             self.connection.request(*span, self.now)
 
     def _sequence(self) -> int:

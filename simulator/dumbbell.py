@@ -138,9 +138,9 @@ class _Runner:
     def _request_more(self) -> None:
         clock, connection = self._bell.clock, self._flow.connection
         while size := connection.may_request(clock.now):
-            span = connection.take_lost(size) or self._bell.supply.missing.take_first(size)
+            span = connection.tracker.take_lost(size) or self._bell.supply.missing.take_first(size)
             if span is None:
-                connection.mark_app_limited()
+                connection.tracker.mark_app_limited()
                 break
             connection.request(*span, clock.now)
         for datagram in connection.datagrams_to_send():

@@ -48,7 +48,7 @@ def course(controller: str, seconds: float = SECONDS, tcp_joins: float = TCP_JOI
     outstanding: list[float] = []
     for turn in range(1, round(seconds / SAMPLE_SECONDS) + 1):
         end = turn * SAMPLE_SECONDS
-        clock.at(end, lambda: outstanding.append(flow.connection.in_flight / PRODUCT))
+        clock.at(end, lambda: outstanding.append(flow.connection.tracker.in_flight.bytes / PRODUCT))
         clock.run_until(lambda turn=turn: len(outstanding) == turn, end + 1, MAX_EVENTS)  # type: ignore[misc]
     return Course(_rates(flow.arrivals, seconds), _rates(company.arrivals, seconds), outstanding)
 

@@ -14,6 +14,7 @@ Read it in this order:
     pacing              when the next request may go
     congestion/         how much may be outstanding
     request_tracker     puts these five together: one connection's bytes (pure)
+    asks                the questions that are unanswered, and the token
     probe_timer         when to probe a silent owner, and when to give it up
     have_poll           when to ask a partial owner again
     connection          the state machine: datagrams and time in, datagrams and events out (pure)

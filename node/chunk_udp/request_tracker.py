@@ -118,6 +118,10 @@ class RequestTracker:
             return 0
         return size
 
+    def mark_app_limited(self) -> None:
+        """The window has room, but nothing is wanted: the next arrivals do not measure the path."""
+        self.delivery.mark_app_limited(self.in_flight.bytes)
+
     def take_lost(self, limit: int) -> tuple[int, int] | None:
         """The next lost range to request again, at most ``limit`` bytes; None without losses."""
         return self._lost.take_first(limit)

@@ -80,13 +80,13 @@ class SessionDriver:
             if self._may_omit_checksums and session.trusted == connection.checksums:
                 connection.checksums = not connection.checksums
                 session.on_checksums(connection.checksums)
-            lost = connection.take_lost(size)
+            lost = connection.tracker.take_lost(size)
             if lost is not None:
                 connection.request(*lost, now)
                 continue
             wanted = session.next_range(size)
             if wanted is None:
-                connection.mark_app_limited()
+                connection.tracker.mark_app_limited()
                 break
             connection.request(wanted.start, wanted.end, now, wanted.rare_only)
         return connection.datagrams_to_send()
@@ -115,7 +115,7 @@ class SessionDriver:
     def _drop_cancelled(self) -> None:
         dropped: list[Range] = []
         while self._cancelled:
-            dropped += self.connection.cancel_lost(*self._cancelled.popleft())
+            dropped += self.connection.tracker.cancel_lost(*self._cancelled.popleft())
         self._session.on_returned(dropped)
 
     def _on_event(self, event: Event) -> None:

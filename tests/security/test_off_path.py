@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from node.chunk_udp import sockets, wire
+from node.chunk_udp.asks import FIRST_ASK
 from node.chunk_udp.congestion import make_controller
-from node.chunk_udp.connection import FIRST_ASK, ConnectionState, FetchConnection
+from node.chunk_udp.connection import ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig, ConnectionStats, DataReceived
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
@@ -189,7 +190,7 @@ def state_of(connection: FetchConnection) -> tuple[Any, ...]:
     """The same, with the state by name, and what the outside sees."""
     return (
         connection.state,
-        connection.in_flight,
+        connection.tracker.in_flight.bytes,
         connection.room(),
         connection.next_timer(),
         visible(connection),

@@ -105,16 +105,16 @@ def fetch_all(connection: FetchConnection, owner: Owner, now: float, end: int) -
     arrived: list[tuple[int, int]] = []
     offset = 0
     for _ in range(1000):
-        while connection.room() >= connection.request_size:
-            span = connection.take_lost(connection.request_size)
+        while connection.room() >= connection.tracker.request_size:
+            span = connection.tracker.take_lost(connection.tracker.request_size)
             if span is None and offset < end:
-                span = (offset, min(offset + connection.request_size, end))
+                span = (offset, min(offset + connection.tracker.request_size, end))
                 offset = span[1]
             if span is None:
                 break
             connection.request(*span, now)
         sent = connection.datagrams_to_send()
-        if not sent and not connection.in_flight:
+        if not sent and not connection.tracker.in_flight.bytes:
             return sorted(arrived)
         now += 0.01
         arrived += spans(take(connection, owner.answers(sent, now), now))

@@ -244,7 +244,7 @@ def test_a_request_is_never_larger_than_what_the_limit_lets_through_at_once() ->
 
     def request_size(limit: RateLimit | None) -> int:
         controller = make_controller("fixed", 1200)
-        return FetchConnection(config, controller, 0.0, None, limit).request_size
+        return FetchConnection(config, controller, 0.0, None, limit).tracker.request_size
 
     assert request_size(None) > 5000
     assert request_size(RateLimit(32_000)) <= max(1200, 0.05 * 32_000)

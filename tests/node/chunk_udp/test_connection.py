@@ -39,7 +39,7 @@ def test_a_token_then_an_answer_and_bytes_may_be_asked_for() -> None:
     facts = take(connection, owner.answers(connection.datagrams_to_send(), 0.2), 0.2)
     assert facts == [OwnerStatus(len(CONTENT), True, 0, b"")]
     assert connection.state is ConnectionState.FETCHING
-    assert connection.room() == connection.window > 0
+    assert connection.room() == connection.tracker.window > 0
     assert connection.rtt.smoothed == pytest.approx(0.1)
     assert connection.next_timer() is None  # nothing is awaited
 
@@ -116,8 +116,8 @@ def test_a_repeated_token_for_a_question_takes_no_request_back() -> None:
     take(connection, owner.answers(connection.datagrams_to_send(), 0.2), 0.2)
     connection.request(0, 1000, 0.3)
     take(connection, token * 20, 0.4)
-    assert connection.in_flight == 1000
-    assert connection.take_lost(1000) is None
+    assert connection.tracker.in_flight.bytes == 1000
+    assert connection.tracker.take_lost(1000) is None
 
 
 def test_a_late_answer_to_the_question_before_the_last_is_taken() -> None:
@@ -140,7 +140,7 @@ def test_every_segment_arrives_once_however_often_it_comes() -> None:
     facts = take(connection, [answers[2], *answers, *answers], 1.1)
     assert sorted(spans(facts)) == [(500, 1500), (1500, 2500), (2500, 3500), (3500, 4250)]
     assert connection.stats.duplicate_bytes == 3750 + 1000
-    assert connection.in_flight == 0
+    assert connection.tracker.in_flight.bytes == 0
 
 
 def test_data_of_another_transfer_is_dropped() -> None:
@@ -151,7 +151,7 @@ def test_data_of_another_transfer_is_dropped() -> None:
     strange = request._replace(transfer_id=request.transfer_id ^ 1)
     assert take(connection, segments(strange), 1.1) == []
     assert connection.stats.stale == 1
-    assert connection.in_flight == 1000
+    assert connection.tracker.in_flight.bytes == 1000
 
 
 @pytest.mark.parametrize("sequence", [1, 2, 99, 1 << 31])
@@ -166,7 +166,7 @@ def test_bytes_that_were_never_asked_for_are_never_delivered(sequence: int, offs
     facts = connection.datagram_received(wire.encode(data), 1.1)
     delivered = [(f.offset, f.offset + len(f.payload)) for f in facts if isinstance(f, DataReceived)]
     assert delivered == ([(1000, 1999)] if offset == 999 else [])
-    assert connection.in_flight == (1 if offset == 999 else 1000)
+    assert connection.tracker.in_flight.bytes == (1 if offset == 999 else 1000)
 
 
 def test_what_is_not_a_datagram_of_ours_is_counted_and_dropped() -> None:
@@ -193,8 +193,8 @@ def test_after_closing_nothing_is_taken_and_all_that_is_missing_is_given_back() 
 @pytest.mark.parametrize("window", [1, 10, 100, 5000])
 def test_what_is_asked_for_at_a_time_is_what_an_owner_answers(segment_size: int, window: int) -> None:
     connection = connect(segment_size=segment_size, receive_limit=1 << 40)
-    connection.controller.window = window * segment_size
-    size = connection.request_size
+    connection.tracker.controller.window = window * segment_size
+    size = connection.tracker.request_size
     assert size % segment_size == 0
     assert segment_size <= size <= wire.MAX_REQUEST
     assert size <= wire.MAX_SEGMENTS_PER_REQUEST * segment_size
@@ -203,8 +203,8 @@ def test_what_is_asked_for_at_a_time_is_what_an_owner_answers(segment_size: int,
 def test_no_more_is_asked_for_than_our_own_buffer_takes() -> None:
     owner = Owner()
     connection = told(connect(receive_limit=3000), owner)
-    connection.controller.window = 1e9
-    assert connection.window == connection.room() == 3000
+    connection.tracker.controller.window = 1e9
+    assert connection.tracker.window == connection.room() == 3000
 
 
 def test_who_was_asked_for_checksums_is_not_believed_without() -> None:

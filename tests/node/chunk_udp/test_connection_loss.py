@@ -26,11 +26,11 @@ def test_a_gap_is_asked_for_again_and_late_bytes_are_taken_all_the_same() -> Non
         connection.request(start, start + 1000, 1.0)
     answers = owner.answers(connection.datagrams_to_send(), 1.0)
     take(connection, answers[1:6], 1.01)
-    assert connection.take_lost(5000) == (0, 1000)
+    assert connection.tracker.take_lost(5000) == (0, 1000)
     connection.request(0, 1000, 1.02)
     assert spans(take(connection, answers[:1], 1.03)) == [(0, 1000)]  # late, by the first asking
     assert take(connection, owner.answers(connection.datagrams_to_send(), 1.04), 1.04) == []
-    assert connection.in_flight == 2000
+    assert connection.tracker.in_flight.bytes == 2000
 
 
 def test_a_loss_that_was_none_makes_it_wait_longer_before_the_next() -> None:
@@ -55,7 +55,7 @@ def test_a_loss_shrinks_the_window_once() -> None:
     answers = owner.answers(connection.datagrams_to_send(), 1.0)
     take(connection, answers[1:2] + answers[3:7], 1.01)  # two are lost
     assert connection.stats.lost_bytes == 2000
-    assert connection.window == pytest.approx(0.7 * 12_000)  # two came before the first loss was seen
+    assert connection.tracker.window == pytest.approx(0.7 * 12_000)  # two came before the first loss was seen
 
 
 def test_each_request_is_a_sample_of_the_round_trip() -> None:
@@ -81,7 +81,7 @@ def test_a_strange_range_under_a_right_sequence_tells_nothing_of_losses() -> Non
     take(connection, [wire.encode(data)], 1.01)
     (later,) = segments(wire.Request(TERMS.transfer_id, 1, 0, 1000, b"", b"", 1000, True))
     take(connection, [later], 1.02)
-    assert connection.in_flight == 1000
+    assert connection.tracker.in_flight.bytes == 1000
     assert connection.stats.lost_bytes == 0
 
 
@@ -91,7 +91,7 @@ def test_a_lost_last_segment_comes_by_probe() -> None:
     connection.request(0, 3000, 1.0)
     answers = owner.answers(connection.datagrams_to_send(), 1.0)
     take(connection, answers[:2], 1.01)
-    assert connection.take_lost(9000) is None  # no news is not bad news
+    assert connection.tracker.take_lost(9000) is None  # no news is not bad news
     timer = connection.next_timer()
     assert timer is not None
     connection.on_timer(timer)
@@ -113,7 +113,7 @@ def test_a_whole_window_lost_comes_back_after_one_probe() -> None:
     connection.on_timer(timer)
     probe = connection.datagrams_to_send()
     assert spans(take(connection, owner.answers(probe, timer), timer + 0.01)) == [(0, 1000)]
-    assert connection.take_lost(99_999) == (1000, 10_000)
+    assert connection.tracker.take_lost(99_999) == (1000, 10_000)
 
 
 def test_each_probe_in_vain_asks_for_one_segment_more_up_to_a_few() -> None:
@@ -136,7 +136,7 @@ def test_several_probes_in_vain_close_the_window() -> None:
     connection.request(0, 10_000, 1.0)
     run_timers(connection, 1.5)
     assert connection.stats.probes >= 3
-    assert connection.window == 2 * connection.segment_size
+    assert connection.tracker.window == 2 * connection.tracker.mtu.size
 
 
 @pytest.mark.parametrize(("size", "smaller"), [(61_440, 15_360), (7216, 1804), (1400, 1200)])
@@ -145,7 +145,7 @@ def test_segments_shrink_when_answers_come_but_never_a_segment(size: int, smalle
     connection = told(connect(segment_size=size, receive_limit=4 * size), owner)
     connection.request(0, 2 * size, 1.0)
     sent: list[bytes] = []
-    while connection.segment_size == size:
+    while connection.tracker.mtu.size == size:
         timer = connection.next_timer()
         assert timer is not None
         connection.on_timer(timer)
@@ -154,8 +154,8 @@ def test_segments_shrink_when_answers_come_but_never_a_segment(size: int, smalle
     probes = requests_of(sent)
     assert {probe.segment_size for probe in probes} == {smaller} == {probes[0].length}
     run_timers(connection, 2.9)
-    assert connection.segment_size == 1200  # and no further
-    assert connection.controller.minimum_window == 2400
+    assert connection.tracker.mtu.size == 1200  # and no further
+    assert connection.tracker.controller.minimum_window == 2400
 
 
 def test_segments_keep_their_size_once_one_was_seen_unless_silence_lasts() -> None:
@@ -166,6 +166,6 @@ def test_segments_keep_their_size_once_one_was_seen_unless_silence_lasts() -> No
     connection.request(7216, 14_432, 1.1)
     run_timers(connection, 1.6)
     assert LATE_BLACK_HOLE_PROBES > connection.stats.probes >= 3
-    assert connection.segment_size == 7216
+    assert connection.tracker.mtu.size == 7216
     run_timers(connection, 2.6)
-    assert connection.segment_size < 7216
+    assert connection.tracker.mtu.size < 7216

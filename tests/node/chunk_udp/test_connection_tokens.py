@@ -7,7 +7,8 @@ import pytest
 from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.address_validation import EPOCH, AddressValidator
-from node.chunk_udp.connection import MAX_TOKENS_IN_A_ROW, ConnectionState
+from node.chunk_udp.asks import MAX_TOKENS_IN_A_ROW
+from node.chunk_udp.connection import ConnectionState
 from tests.node.chunk_udp.conversation import (
     HERE,
     Owner,
@@ -61,7 +62,7 @@ def test_an_owner_that_refuses_the_very_token_it_gives_is_left() -> None:
             connection.request(*span, now)
             for request in requests_of(connection.datagrams_to_send()):
                 take(connection, [wire.encode(wire.Token(request.transfer_id, request.sequence, token))], now)
-            span = connection.take_lost(1000)
+            span = connection.tracker.take_lost(1000)
 
 
 def test_tokens_that_expire_between_questions_are_no_fault() -> None:

@@ -58,7 +58,7 @@ def test_it_is_asked_again_while_bytes_keep_coming() -> None:
     data = wire.Data(request.transfer_id, request.sequence, 0, bytes(1000), True)
     assert [type(fact) for fact in take(connection, data, 1.1)] == [DataReceived]
     assert take(connection, tell(ask, bitfield=b"\xff"), 1.2) == [OwnerStatus(SIZE, False, 0, b"\xff")]
-    assert connection.in_flight == 1000
+    assert connection.tracker.in_flight.bytes == 1000
 
 
 def test_a_lost_question_is_nobodys_fault_but_silence_is() -> None:
@@ -86,7 +86,7 @@ def test_what_it_does_not_hold_after_all_comes_back_and_the_rest_goes_on() -> No
     first, second = sent(connection)
     refusal = wire.Refuse(first.transfer_id, second.sequence, wire.Refusal.NOT_HELD)
     assert take(connection, refusal, 1.1) == [NotHeld(((5000, 7000),))]
-    assert connection.in_flight == 2000 and connection.state is ConnectionState.FETCHING
+    assert connection.tracker.in_flight.bytes == 2000 and connection.state is ConnectionState.FETCHING
     assert take(connection, refusal, 1.2) == []  # a second copy of it
 
 
@@ -131,7 +131,7 @@ def test_what_was_to_be_asked_for_later_wakes_nobody_up_while_we_wait_in_line() 
     connection = fetching()
     at, now = 0, 1.0
     while connection.may_request(now):
-        end = at + connection.request_size
+        end = at + connection.tracker.request_size
         connection.request(at, end, now)
         at = end
     asked = sent(connection)
@@ -165,7 +165,7 @@ def test_what_it_has_just_sent_to_somebody_else_comes_back_if_that_was_agreed() 
     assert isinstance(second, wire.Request) and not second.rare_only
     refusal = wire.Refuse(first.transfer_id, first.sequence, wire.Refusal.NOT_RARE)
     assert take(connection, refusal, 1.1) == [NotRare(((0, 2000),))]
-    assert connection.in_flight == 1000 and connection.state is ConnectionState.FETCHING
+    assert connection.tracker.in_flight.bytes == 1000 and connection.state is ConnectionState.FETCHING
     assert take(connection, refusal, 1.2) == []  # a late copy of it is no news
 
 

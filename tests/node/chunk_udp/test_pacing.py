@@ -139,7 +139,7 @@ def test_a_connection_asks_at_its_controllers_rate_in_small_bursts() -> None:
                 connection.datagram_received(datagram, now)
         burst = 0
         while connection.may_request(now):
-            size = connection.request_size
+            size = connection.tracker.request_size
             connection.request(at, at + size, now)
             at, burst = at + size, burst + size
         under_way += [(now + TRIP, segments(datagram)) for datagram in connection.datagrams_to_send()]

@@ -81,8 +81,8 @@ def test_a_connection_finds_the_size_while_it_fetches_and_no_byte_is_lost_or_twi
     connection, missing, now, arrived = fetching(), 0, 0.1, 0
     while arrived < SIZE:
         while connection.may_request(now):
-            size = connection.request_size
-            span = connection.take_lost(size) or (missing, min(missing + size, SIZE))
+            size = connection.tracker.request_size
+            span = connection.tracker.take_lost(size) or (missing, min(missing + size, SIZE))
             if span[0] == SIZE:
                 break
             missing = max(missing, span[1])
@@ -104,12 +104,12 @@ def test_a_connection_finds_the_size_while_it_fetches_and_no_byte_is_lost_or_twi
             now = max(now, timer)
             connection.on_timer(now)
     assert arrived == SIZE
-    assert connection.segment_size == carries
+    assert connection.tracker.mtu.size == carries
 
 
 def test_a_lost_trial_is_no_congestion() -> None:
     connection = fetching()
-    before = connection.controller.window
+    before = connection.tracker.controller.window
     connection.request(0, 7216 + 6 * 1200, 0.1)
     trial, rest = (wire.decode(datagram) for datagram in connection.datagrams_to_send())
     assert isinstance(trial, wire.Request) and trial.segment_size == trial.length == 7216
@@ -117,11 +117,11 @@ def test_a_lost_trial_is_no_congestion() -> None:
     for at in range(0, rest.length, 1200):
         data = wire.Data(7, rest.sequence, rest.offset + at, bytes(1200), True)
         connection.datagram_received(wire.encode(data), 0.2)
-    assert connection.take_lost(99_999) == (0, 7216)
-    assert connection.controller.window >= before
+    assert connection.tracker.take_lost(99_999) == (0, 7216)
+    assert connection.tracker.controller.window >= before
 
 
 def test_terms_without_a_larger_size_search_for_nothing() -> None:
     terms = dataclasses.replace(TERMS, largest_segment=0)
     connection = FetchConnection(terms, make_controller("cubic", 1200), 0.0)
-    assert connection.segment_size == 1200
+    assert connection.tracker.mtu.size == 1200

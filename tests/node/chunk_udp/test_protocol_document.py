@@ -12,7 +12,7 @@ import pytest
 
 from common import messages
 from common.metainfo import decode_metainfo, encode_metainfo
-from node.chunk_udp import connection, wire
+from node.chunk_udp import asks, wire
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
 CONTENT = b"hello, swarm\n"
@@ -27,7 +27,7 @@ TORRENT = encode_metainfo(
 INFO_HASH = decode_metainfo(TORRENT).info_hash
 TRANSFER = 0x1122334455667788
 TOKEN = bytes.fromhex("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf")
-FIRST = connection.FIRST_ASK
+FIRST = asks.FIRST_ASK
 
 EXAMPLES: dict[str, wire.Message] = {
     "ASK": wire.Ask(TRANSFER, FIRST, INFO_HASH),
