@@ -216,7 +216,7 @@ class RegisterAnswer(Message, frozen=True):
         return f"RegisterAnswer({self.interval}, {self.known}, {self.files}, {self.claimed})"
 
 
-class Owner(Struct, frozen=True, gc=False):
+class FoundOwner(Struct, frozen=True, gc=False):
     """An owner as NEED's answer spells it, next to its count of uploads."""
 
     node_id: NodeId
@@ -259,7 +259,7 @@ class OwnerList(tuple[OwnerEntry, ...]):
 class NeedResult(Struct, frozen=True):
     """The answer to NEED as it is spelled in JSON."""
 
-    search_result: list[tuple[Owner, Count]]  # best first
+    search_result: list[tuple[FoundOwner, Count]]  # best first
     dest_node_id: NodeId = 0  # the node that asked
     filename: str | None = None
 
@@ -342,7 +342,7 @@ def _canonical_file(file: OwnedFile, place: str = "") -> OwnedFile:
     return _replace(file, info_hash=lower)
 
 
-def _entry(pair: tuple[Owner, int]) -> OwnerEntry:
+def _entry(pair: tuple[FoundOwner, int]) -> OwnerEntry:
     owner, uploads = pair
     info_hash = None if owner.info_hash is None else owner.info_hash.lower()
     addr = canonical_addr(owner.addr)

@@ -67,7 +67,7 @@ class FlashCrowdPlan:
 class _Uplink(SimulatedOwner):
     """The uplink of a node. No fetcher outside the crowd wants its slots."""
 
-    def _stranger(self, slots: Slots) -> None:
+    def _compete(self, slots: Slots) -> None:
         pass
 
 

@@ -20,7 +20,7 @@ from simulator.served import memory_info
 
 NEW_PIECES_INTERVAL = 0.5  # seconds after which a partial owner has some more pieces
 LIE_PROBABILITY = 0.05  # that a segment of Behaviour.SOMETIMES is wrong
-STRANGER_INTERVAL = 0.5  # seconds between two visits of a fetcher that competes for the slots
+COMPETITOR_INTERVAL = 0.5  # seconds between two visits of a fetcher that competes for the slots
 Send = Callable[[bytes], None]
 
 
@@ -61,14 +61,14 @@ class SimulatedOwner:
         self._responder = Responder(validator, {self._info_hash: self}, slots, self._uploads)
         self._slots = slots
         if slots is not None:
-            self._clock.at(self._clock.now, lambda: self._stranger(slots))
+            self._clock.at(self._clock.now, lambda: self._compete(slots))
 
-    def _stranger(self, slots: Slots) -> None:
+    def _compete(self, slots: Slots) -> None:
         """Another fetcher that sometimes wants to be served."""
         if slots is self._slots and self._chance.random() < 0.7:
             slots.admit(("192.0.2.99", 9), self._info_hash, True, self._clock.now)
         if slots is self._slots and self._clock.now < 3600:
-            self._clock.at(self._clock.now + STRANGER_INTERVAL, lambda: self._stranger(slots))
+            self._clock.at(self._clock.now + COMPETITOR_INTERVAL, lambda: self._compete(slots))
 
     def _die(self) -> None:
         self.alive = False

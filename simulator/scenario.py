@@ -45,7 +45,7 @@ class OwnerPlan:
     behaviour: Behaviour
     there: LinkFaults
     back: LinkFaults
-    slots: int | None = None  # transfers at a time, for which strangers compete; None: no limit
+    slots: int | None = None  # transfers at a time, for which other fetchers compete; None: no limit
     upload_limit: int | None = None  # bytes a second
     part: float = 1.0  # fraction of the pieces that it holds at first; the rest follows
     dies_at: float | None = None  # seconds after the start

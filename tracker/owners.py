@@ -19,7 +19,7 @@ from tracker.model import NodeRecord
 LONG = 256  # owners from which a list is kept sorted
 
 
-class Node:
+class RegisteredNode:
     """A node in memory: its current record, deadline, order among owners, and files."""
 
     __slots__ = ("record", "deadline", "order", "files")
@@ -36,7 +36,7 @@ class Ownership:
 
     __slots__ = ("node", "file")
 
-    def __init__(self, node: Node, file: OwnedFile) -> None:
+    def __init__(self, node: RegisteredNode, file: OwnedFile) -> None:
         self.node = node
         self.file = file  # shared by all owners that describe it alike
 

@@ -15,7 +15,7 @@ from sortedcontainers import SortedKeyList
 
 from common.messages import OwnedFile, OwnerList
 from tracker.model import FilesOwned, Found, SwarmView, file_key
-from tracker.owners import Node, Ownership, RankedOwners
+from tracker.owners import Ownership, RankedOwners, RegisteredNode
 
 LISTED = 2  # owners from which a swarm is listed by its size; most swarms have one
 SIZE_STEP = 8  # a swarm moves in that list when its size changes by an eighth
@@ -106,7 +106,7 @@ class Swarms:
 
     # ---- changes
 
-    def add(self, node: Node, change: FilesOwned) -> None:
+    def add(self, node: RegisteredNode, change: FilesOwned) -> None:
         """Note that a node owns files. Earlier descriptions of the same files are replaced."""
         for file in change.files:
             key = file_key(file.filename, file.info_hash)
@@ -117,7 +117,7 @@ class Swarms:
             self._extend(key, [Ownership(node, file if swarm is None else swarm.shared(file))])
             self._list_by_size(self.by_key[key])
 
-    def restore(self, owned: Iterable[tuple[OwnedFile, list[Node]]]) -> None:
+    def restore(self, owned: Iterable[tuple[OwnedFile, list[RegisteredNode]]]) -> None:
         """``add`` for all owners of all files, when a tracker starts."""
         for file, nodes in owned:
             key = file_key(file.filename, file.info_hash)
@@ -134,13 +134,13 @@ class Swarms:
         self._by_size.clear()
         self._by_size.update(swarm for swarm in self.by_key.values() if len(swarm) >= LISTED)
 
-    def forget(self, node: Node) -> None:
+    def forget(self, node: RegisteredNode) -> None:
         """Remove a node from the swarms of all its files."""
         for key, owned in node.files.items():
             self._remove(key, owned)
         node.files.clear()
 
-    def rank(self, node: Node, order: tuple[float, int]) -> None:
+    def rank(self, node: RegisteredNode, order: tuple[float, int]) -> None:
         """Give a node a new place in all its swarms."""
         detached = []
         if order != node.order:
@@ -152,7 +152,7 @@ class Swarms:
         for side, owned in detached:
             side.add(owned)
 
-    def drop_answers(self, node: Node) -> None:
+    def drop_answers(self, node: RegisteredNode) -> None:
         """The node's entry in the answers to NEED has changed."""
         for swarm, _ in self._swarms_of(node):
             swarm.cached = None
@@ -218,7 +218,7 @@ class Swarms:
         if now >= LISTED:
             self._by_size.add(swarm)
 
-    def _swarms_of(self, node: Node) -> Iterator[tuple[Swarm, Ownership]]:
+    def _swarms_of(self, node: RegisteredNode) -> Iterator[tuple[Swarm, Ownership]]:
         for key, owned in node.files.items():
             yield self.by_key[key], owned
             yield self.by_name[owned.file.filename], owned

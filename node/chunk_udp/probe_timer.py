@@ -45,7 +45,7 @@ class ProbeTimer:
         """The system reports a closed port; PeerFault after MAX_PORT_ERRORS."""
         self.port_errors += 1
         if self.port_errors >= MAX_PORT_ERRORS:
-            raise PeerFault("nobody listens at its address")
+            raise PeerFault("no program listens at its address")
         self._probe_by = now + PORT_ERROR_WAIT
 
     def probe_sent(self, now: float) -> int:

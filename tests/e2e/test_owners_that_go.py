@@ -28,7 +28,7 @@ def test_one_of_two_is_killed(
     lost = fetcher.seen("owner_lost")[0]
     assert (lost["node_id"], lost["reason"], lost["banned"]) == (
         dying.number,
-        "nobody listens at its address",
+        "no program listens at its address",
         False,
     )
     received = {source["node_id"]: source["received"] for source in fetcher.seen("completed")[0]["sources"]}
@@ -47,7 +47,7 @@ def test_the_only_one_is_killed_and_the_rest_comes_from_a_later_one(
     fetcher.thaw()
     reason = fetcher.wait_for("failed")["reason"]
     assert reason.startswith("x.bin: ") and "x.bin.part is kept" in reason
-    assert f"node {owner.number}: nobody listens at its address" in reason
+    assert f"node {owner.number}: no program listens at its address" in reason
     assert fetcher.seen("waiting")
     (row,) = fetcher.ask("status")["downloads"]
     assert (row["state"], row["reason"]) == ("failed", reason)
@@ -132,7 +132,7 @@ def test_the_tracker_names_one_who_does_not_have_it(swarm: Any, brief: dict[str,
     assert fetcher.end() == 0
     if name == "dead":
         owner.kill()
-        why = "nobody listens at its address"
+        why = "no program listens at its address"
     else:
         path.write_bytes(b"other")
         owner.wait_for("sharing_stopped")

@@ -14,15 +14,15 @@ from common.messages import OwnedFile
 from tracker import owners as owners_module
 from tracker import swarms as module
 from tracker.model import FilesOwned, Found, NodeRecord
-from tracker.owners import Node, Ownership, RankedOwners
+from tracker.owners import Ownership, RankedOwners, RegisteredNode
 from tracker.swarms import Swarm, Swarms
 
 FILE = OwnedFile("f")
 PART = OwnedFile("f", complete=False)
 
 
-def a_node(node_id: int, merit: float = 0.0) -> Node:
-    return Node(NodeRecord(node_id, ("127.0.0.1", 4001)), 0.0, (-merit, node_id))
+def a_node(node_id: int, merit: float = 0.0) -> RegisteredNode:
+    return RegisteredNode(NodeRecord(node_id, ("127.0.0.1", 4001)), 0.0, (-merit, node_id))
 
 
 def owned(node_id: int, merit: float = 0.0, file: OwnedFile = FILE) -> Ownership:
@@ -113,7 +113,7 @@ def make() -> Swarms:
     return Swarms(drawn=False, rng=random.Random(1))
 
 
-def own(swarms: Swarms, node: Node, *names: str) -> None:
+def own(swarms: Swarms, node: RegisteredNode, *names: str) -> None:
     swarms.add(node, FilesOwned(node.record.node_id, tuple(OwnedFile(name) for name in names)))
 
 
@@ -167,7 +167,7 @@ def test_files_come_with_the_most_owners_first_and_single_ones_last() -> None:
 
 def test_the_largest_stay_right_through_whatever_comes_and_goes() -> None:
     chance, swarms = random.Random(7), make()
-    nodes: dict[int, Node] = {}
+    nodes: dict[int, RegisteredNode] = {}
     for _ in range(3000):
         node_id = chance.randrange(60)
         if node_id in nodes and chance.random() < 0.2:

@@ -29,7 +29,7 @@ from tracker.model import (
     SwarmView,
     Write,
 )
-from tracker.owners import Node, Ownership
+from tracker.owners import Ownership, RegisteredNode
 from tracker.ranking import STRATEGIES, TIES, tie_break
 from tracker.swarms import Swarms
 
@@ -44,7 +44,7 @@ class State:
         self.now = 0.0
         self._strategy = STRATEGIES[rules.ranking]
         self._salt = rng.randrange(TIES)
-        self._nodes: OrderedDict[int, Node] = OrderedDict()  # in the order of their deadlines
+        self._nodes: OrderedDict[int, RegisteredNode] = OrderedDict()  # in the order of their deadlines
         self._totals: dict[int, dict[int, ReporterTotal]] = {}  # owner -> reporter -> total
         self._homes: Counter[str] = Counter()  # client address -> nodes that it brought in
         self._swarms = Swarms(self._strategy.drawn, rng)
@@ -186,7 +186,7 @@ class State:
         rank = self._strategy.rank(record, self.rules.half_life)
         if node is None:
             order = rank, tie_break(record.node_id, self._salt)
-            self._nodes[record.node_id] = Node(record, self._deadline(), order)
+            self._nodes[record.node_id] = RegisteredNode(record, self._deadline(), order)
             self._claimed += record.secret is not None
             if record.home is not None:
                 self._homes[record.home] += 1

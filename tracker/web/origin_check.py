@@ -38,23 +38,23 @@ LOAD_NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; for
 
 
 @dataclass(frozen=True)
-class Refusal:
+class OriginRefusal:
     """Why a request is not looked at. The text repeats nothing of the request."""
 
     status: HTTPStatus
     error: str
 
 
-FOREIGN_HOST = Refusal(
+FOREIGN_HOST = OriginRefusal(
     HTTPStatus.MISDIRECTED_REQUEST,
     "the Host header names no address of this tracker: use its numeric address, or have the name added to "
     "the tracker's setting ALLOWED_HOSTS",
 )
-FOREIGN_PAGE = Refusal(HTTPStatus.FORBIDDEN, "a web page of another origin may not use this tracker")
-NOT_JSON = Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json")
+FOREIGN_PAGE = OriginRefusal(HTTPStatus.FORBIDDEN, "a web page of another origin may not use this tracker")
+NOT_JSON = OriginRefusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json")
 
 
-def refusal(environ: Mapping[str, Any], allowed: Collection[str]) -> Refusal | None:
+def refusal(environ: Mapping[str, Any], allowed: Collection[str]) -> OriginRefusal | None:
     """None if no page of another origin can cause the request. ``allowed``: host names in lower case."""
     host = environ.get("HTTP_HOST")
     if host is not None and not (

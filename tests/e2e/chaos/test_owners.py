@@ -142,7 +142,7 @@ def test_none_comes_back(swarm: Any, scale: Any, in_the_middle: Any, watch: Any,
     assert fetcher.end() == 1
     (reason,) = fetcher.errors
     note("the only owner gone for good", fails_after=since.seconds, search_limit=limit, says=reason)
-    assert f"no owner for {limit:g} s" in reason and "nobody listens at its address" in reason
+    assert f"no owner for {limit:g} s" in reason and "no program listens at its address" in reason
     assert "x.bin.part is kept" in reason
     assert (fetcher.folder / "x.bin.part").stat().st_size == scale.size
     assert since.seconds < limit + 5

@@ -101,7 +101,7 @@ def test_a_closed_port_is_a_fault_soon_but_not_at_once() -> None:
         connection.on_timer(timer)
         assert len(connection.datagrams_to_send()) == 1
         now = timer
-    with pytest.raises(PeerFault, match="nobody listens"):
+    with pytest.raises(PeerFault, match="no program listens"):
         connection.on_port_error(now)
     assert now < 1.0
 
