@@ -107,7 +107,7 @@ def main() -> int:
         return reset(given.yes)
     if not 1 <= given.nodes <= MAX_NODES or given.mebibytes < 1:
         parser.error(f"1 to {MAX_NODES} nodes and at least 1 mebibyte")
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # the nodes end, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored
     try:
         return start(given.nodes, given.mebibytes << 20)
     except DemoFailed as failure:
