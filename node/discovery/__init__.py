@@ -2,6 +2,7 @@
 
 base         PeerSource and Announcer: the two interfaces
 announcer    keeps a classroom tracker informed, on its own thread
+outbox       messages that wait for a tracker (pure)
 classroom    the classroom tracker's five requests
 http_client  POST requests with bounded answers
 failover     the order of a tracker's addresses (pure)

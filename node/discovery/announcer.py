@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -19,9 +18,8 @@ from common.messages import OwnedFile
 from node import events
 from node.discovery.base import Credit
 from node.discovery.classroom import CONFLICT, FORBIDDEN, TrackerClient
+from node.discovery.outbox import Outbox
 from node.discovery.schedule import HeartbeatSchedule
-
-MAX_CREDITS = 10_000  # credits that wait for a tracker; the oldest are dropped
 
 
 class TrackerAnnouncer:
@@ -45,8 +43,7 @@ class TrackerAnnouncer:
         self._heartbeat = heartbeat
         self._emit = emit
         self._changed = threading.Condition()  # guards what follows
-        self._files: dict[tuple[str, str | None], OwnedFile] = {}  # to be sent with OWN
-        self._credits: deque[Credit] = deque(maxlen=MAX_CREDITS)  # to be sent with UPDATE
+        self._outbox = Outbox()
         self._sending = False
         self._running = False
         self._stopped = False
@@ -98,7 +95,7 @@ class TrackerAnnouncer:
     def announce(self, file: OwnedFile) -> None:
         """Send OWN soon."""
         with self._changed:
-            self._files[file.filename, file.info_hash] = file
+            self._outbox.add_files([file])
             self._changed.notify_all()
 
     def withdraw(self, file: OwnedFile) -> None:
@@ -109,16 +106,14 @@ class TrackerAnnouncer:
         not shared.
         """
         with self._changed:
-            if self._files.get((file.filename, file.info_hash)) == file:
-                del self._files[file.filename, file.info_hash]  # OWN was not sent yet
-            else:
+            if not self._outbox.remove_file(file):  # OWN was sent
                 self._withdrawn = True
                 self._changed.notify_all()
 
     def credit(self, credit: Credit) -> None:
         """Send UPDATE soon."""
         with self._changed:  # numbers grow in the order of sending
-            self._credits.append(replace(credit, receipt=self.client.next_receipt()))
+            self._outbox.add_credit(replace(credit, receipt=self.client.next_receipt()))
             self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
@@ -141,7 +136,7 @@ class TrackerAnnouncer:
         with self._changed:
             if self._away:
                 self._away = self._exit_due = False
-                self._files.update(((file.filename, file.info_hash), file) for file in self._owned())
+                self._outbox.add_files(self._owned())
                 self._schedule.due = 0.0
                 self._changed.notify_all()
 
@@ -199,7 +194,7 @@ class TrackerAnnouncer:
             self._entering = False
 
     def _pending(self) -> bool:
-        return bool(self._files or self._credits or self._sending)
+        return bool(self._outbox or self._sending)
 
     def _wait_for_work(self) -> bool:
         with self._changed:
@@ -220,7 +215,7 @@ class TrackerAnnouncer:
         if self._withdrawn and self._failure is None:
             return 0.0
         due = self._schedule.due
-        if self._failure is None and (self._files or self._credits):
+        if self._failure is None and self._outbox:
             due = min(due, self._messages_due)
         return due - time.monotonic()
 
@@ -237,7 +232,7 @@ class TrackerAnnouncer:
         owned = self._owned()
         if not answer.known or answer.files < len(owned):  # the tracker lost some of its records
             with self._changed:
-                self._files.update(((file.filename, file.info_hash), file) for file in owned)
+                self._outbox.add_files(owned)
         return answer.known
 
     def _interval(self, asked: float) -> float:
@@ -254,22 +249,19 @@ class TrackerAnnouncer:
 
     def _send_files_and_credits(self) -> None:
         with self._changed:
-            files, self._files = self._files, {}
-            credits = list(self._credits)
-            self._credits.clear()
+            files, credits = self._outbox.take()
             self._sending = True
         try:
             if files:
-                self._send_files(list(files.values()))
-                files = {}
+                self._send_files(files)
+                files = []
             while credits:
                 self._send_credit(credits[0])
                 credits.pop(0)
             self._answered_at = time.monotonic()
         finally:
             with self._changed:
-                self._files = {**files, **self._files}
-                self._credits.extendleft(reversed(credits))
+                self._outbox.put_back((files, credits))
                 self._sending = False
                 self._changed.notify_all()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -266,13 +266,6 @@ def test_files_wait_while_somebody_else_has_our_id(scene: Scene) -> None:
     assert isinstance(scene.event(), events.TrackerLost)
     del scene.tracker.refuse["own"]
     assert scene.hears("own") == [FILE]
-
-
-def test_waiting_credits_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting: Callable[[], int] = lambda: len(scene.announcer._credits)  # noqa: E731
-    for amount in range(10_050):
-        scene.announcer.credit(Credit("a.bin", "ab" * 20, 7, amount))
-    assert waiting() == 10_000
 
 
 def test_to_stop_is_to_wait_until_what_is_under_way_is_said_and_nothing_follows(scene: Scene) -> None:
