@@ -1,4 +1,4 @@
-"""Every controller over one bottleneck, in virtual time: rates, shares, waste, and that nothing ever hangs.
+"""Every controller over one bottleneck, in virtual time: rates, shares, waste, and no deadlock.
 
 What is asked for are the figures that the transport has to reach on a link of 20 Mb/s, 50 ms and a queue of
 one product of the two. Transfers are small here, so rates are taken after the first second.
@@ -183,7 +183,7 @@ def test_tcp_keeps_its_part_beside_four_bbr_owners() -> None:
     assert run("bbr", 4, link(), seconds=10, tcp=True).tcp_share(3) >= 0.4
 
 
-def test_nobody_gains_by_being_farther_away() -> None:
+def test_a_farther_owner_gets_no_larger_share() -> None:
     """The link takes what comes in the order of its coming, so one TCP beside two has a third, about."""
     share = run("cubic", 1, link(rate=10 * MEGABIT), seconds=15, tcp=True, nodes=2).tcp_share(5)
     assert share == pytest.approx(1 / 3, abs=0.12)
@@ -204,7 +204,7 @@ def test_ledbat_makes_way() -> None:
     assert alone.on_the_wire <= 1.1
 
 
-def test_the_tcp_model_does_what_real_tcp_did() -> None:
+def test_the_tcp_model_behaves_like_measured_tcp() -> None:
     """On a real link of this kind CUBIC had 18.3 Mb/s without loss and 2.1 with 1% both ways."""
     clock = Clock()
     shared = shared_path(link(), 1)
@@ -249,13 +249,13 @@ def test_a_seed_says_all(controller: str) -> None:
 
 
 @pytest.mark.parametrize("controller", ["bbr", "cubic", "ledbat", "reno"])
-def test_whoever_heeds_the_path_fills_it(controller: str) -> None:
+def test_every_adaptive_controller_fills_the_path(controller: str) -> None:
     outcome = run(controller, 1, link(rate=10 * MEGABIT), seconds=4)
     assert outcome.rate(2) >= 0.8 * 10
     assert outcome.on_the_wire <= 1.2
 
 
-def test_losses_cost_reno_what_mathis_says() -> None:
+def test_reno_under_loss_follows_mathis() -> None:
     """About 1.2 segments for each round trip and square root of the loss rate (both ways, here)."""
     loss = 0.01
     outcome = run("reno", 1, link(loss), 3_000_000)

@@ -1,6 +1,6 @@
-"""A thousand downloads in virtual time: all identical, none hangs, no byte comes twice, nobody is wronged.
+"""A thousand downloads in virtual time: no deadlock, no byte twice, no honest owner banned.
 
-Everything but the clock, the network, the disk and the owners' tricks is the node's own. A seed says all:
+All parts but the clock, the network, the disk and the owners are the node's own. The seed decides everything:
 ``python -m simulator --seed N`` repeats a failure exactly.
 """
 
@@ -25,7 +25,7 @@ RUNS, BATCHES = 1000, 20
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
-def test_every_download_ends_identical_and_nobody_is_wronged(batch: int) -> None:
+def test_every_download_keeps_all_invariants(batch: int) -> None:
     each = RUNS // BATCHES
     summary = run_all(range(batch * each, (batch + 1) * each))
     assert not summary.broken, "\n".join(summary.broken)
@@ -42,7 +42,7 @@ def test_every_download_ends_identical_and_nobody_is_wronged(batch: int) -> None
         (13255, 0),  # the same, and one owner at a time
     ],
 )
-def test_what_once_went_on_for_ever_or_cost_too_much(seed: int, banned: int) -> None:
+def test_seeds_that_once_hung_or_cost_too_much(seed: int, banned: int) -> None:
     assert run(Scenario.of(seed)).banned == banned
 
 
@@ -91,7 +91,7 @@ def test_a_run_that_breaks_says_its_seed_and_the_soak_counts_it(monkeypatch: pyt
     assert [reason.split(":")[0] for reason in summary.broken] == ["seed 3", "seed 4"]
 
 
-def test_what_must_be_so_is_looked_at() -> None:
+def test_each_invariant_is_checked() -> None:
     """Each check fails when it should."""
     download = SimulatedDownload(Scenario.of(liars(0)))
     download.run()
@@ -111,7 +111,7 @@ def test_what_must_be_so_is_looked_at() -> None:
         _check(download)
 
 
-def test_the_clock_does_things_in_order_and_notices_what_never_ends() -> None:
+def test_the_clock_keeps_order_and_notices_a_deadlock() -> None:
     clock = Clock(5.0)
     seen: list[tuple[str, float]] = []
     for name, when in [("b", 7.0), ("a", 6.0), ("past", 1.0), ("c", 7.0)]:

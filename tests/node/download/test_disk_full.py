@@ -1,4 +1,4 @@
-"""A full disk: writing waits, says so once, goes on by itself, and gives up after its limit."""
+"""A full disk: writing waits, is reported once, goes on by itself, and gives up after its limit."""
 
 from __future__ import annotations
 

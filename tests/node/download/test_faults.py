@@ -90,7 +90,7 @@ def failing(error: Exception) -> Any:
     return fail
 
 
-def test_what_the_system_refuses_is_the_downloads_end_with_its_reason(
+def test_an_error_of_the_system_ends_the_download_with_its_reason(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coordinator, "check_room", failing(OSError(errno.EIO, "the disk is on fire")))
@@ -103,7 +103,7 @@ def test_what_the_system_refuses_is_the_downloads_end_with_its_reason(
     assert failed.status().state == "failed"
 
 
-def test_who_reads_that_it_failed_may_begin_anew_at_once(make: Make) -> None:
+def test_a_failed_download_may_be_started_again_at_once(make: Make) -> None:
     """The part is closed by then, and none of its pieces is served."""
     story: list[tuple[Any, ...]] = []
     done = threading.Event()
@@ -121,7 +121,7 @@ def test_who_reads_that_it_failed_may_begin_anew_at_once(make: Make) -> None:
     assert "no owner" in str(again.error)  # and not that its part is in use
 
 
-def test_a_fault_of_ours_is_no_success(
+def test_a_fault_of_the_program_is_no_success(
     make: Make,
     monkeypatch: pytest.MonkeyPatch,
     traces: list[str],
@@ -135,7 +135,7 @@ def test_a_fault_of_ours_is_no_success(
     assert [event.name for event in told] == ["failed"]
 
 
-def test_an_owners_thread_that_dies_is_not_waited_for(metainfo: Metainfo, traces: list[str]) -> None:
+def test_no_thread_waits_for_a_sources_thread_that_died(metainfo: Metainfo, traces: list[str]) -> None:
     transport: Any = Mock(connect=failing(RuntimeError("a bug")))
     board = DownloadState(metainfo.geometry, Bitfield(1))
     ended: list[Any] = []

@@ -1,4 +1,4 @@
-"""Which owners are asked, in which order, and why others are not."""
+"""Which peers are tried, in which order, and why the others are not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_nodes_do_not_all_choose_the_same_among_equals_and_each_chooses_the_same
     assert first(100) == first(100)
 
 
-def test_those_who_have_but_a_part_are_chosen_apart_and_we_do_not_ask_ourselves() -> None:
+def test_partial_peers_are_chosen_apart_and_this_node_is_never_chosen() -> None:
     known = KnownPeers(OWN)
     known.update(owners(9, 4) + owners(5, complete=False))
     assert known.partial_peers() == [peer(5)]
@@ -57,7 +57,7 @@ def test_those_who_have_but_a_part_are_chosen_apart_and_we_do_not_ask_ourselves(
     assert not known.has_usable_partial(0.0)
 
 
-def test_one_that_has_become_whole_meanwhile_keeps_the_place_that_it_has() -> None:
+def test_an_active_peer_that_became_complete_stays_a_partial_one() -> None:
     known = KnownPeers(OWN)
     known.update(owners(5, complete=False))
     (candidate,) = known.choose(1, 0.0, partial=True)
@@ -68,7 +68,7 @@ def test_one_that_has_become_whole_meanwhile_keeps_the_place_that_it_has() -> No
     assert not candidate.partial
 
 
-def test_one_that_failed_rests_longer_each_time() -> None:
+def test_a_failed_peer_is_retried_later_each_time() -> None:
     known = KnownPeers(OWN)
     known.update(owners(1))
     now, rests = 0.0, []
@@ -169,7 +169,7 @@ def test_while_another_one_works_the_rest_is_long() -> None:
     assert known.choose(1, 100.0 + RETRY.limit) == [first]
 
 
-def test_who_gets_nothing_asks_one_in_doubt_before_those_that_fail_in_turn() -> None:
+def test_without_progress_a_suspect_comes_before_peers_that_fail_in_turn() -> None:
     known = KnownPeers(OWN)
     known.update(owners(1, 2))
     doubted, failing = (known.find(peer(n)) for n in (1, 2))
@@ -203,7 +203,7 @@ def test_partial_owners_spread_evenly_however_the_tracker_orders_them() -> None:
     assert max(asked.values()) <= 16
 
 
-def test_a_newcomer_is_one_that_was_never_asked() -> None:
+def test_an_untried_peer_was_never_active() -> None:
     candidates = KnownPeers(peer(1))
     candidates.update(owners(2, complete=False))
     (chosen,) = candidates.choose(8, 0.0, partial=True)

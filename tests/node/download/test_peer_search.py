@@ -1,4 +1,4 @@
-"""Looking for owners: in the background, with growing waits, up to a limit. Time is an argument."""
+"""A search asks all peer sources side by side, in the background."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_source_that_does_not_answer_keeps_no_other_one_waiting() -> None:
     assert found.get(timeout=LIMIT) == ([OTHER, OWNER], "")
 
 
-def test_no_answer_is_told_once_with_all_reasons() -> None:
+def test_no_answer_is_reported_once_with_all_reasons() -> None:
     asking, found = search(
         PretendSource(TrackerUnavailable("down")), PretendSource(TrackerUnavailable("too"))
     )

@@ -1,4 +1,4 @@
-"""One owner's supply: large requests come from the state by the portion, small ones one by one."""
+"""A source's session: large requests are taken several at a time, small ones one by one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def source(metainfo: Metainfo, state: DownloadState, tmp_path: Path) -> SourceTh
     return made
 
 
-def test_large_requests_are_taken_by_the_portion(source: SourceThread, state: DownloadState) -> None:
+def test_large_requests_are_taken_several_at_a_time(source: SourceThread, state: DownloadState) -> None:
     size = wire.MAX_REQUEST
     spans = [source.next_range(size) for _ in range(REQUESTS_AT_A_TIME)]
     assert spans == [(at * size, (at + 1) * size, False) for at in range(REQUESTS_AT_A_TIME)]
@@ -70,12 +70,12 @@ def test_small_requests_are_taken_one_by_one(source: SourceThread, state: Downlo
     assert state._scheduler._pending.of(source.peer) == size
 
 
-def test_who_slows_down_is_asked_for_no_more_at_a_time_than_fits(source: SourceThread) -> None:
+def test_a_slower_connection_gets_smaller_requests(source: SourceThread) -> None:
     assert source.next_range(wire.MAX_REQUEST) == (0, wire.MAX_REQUEST, False)
     assert source.next_range(1000) == (wire.MAX_REQUEST, wire.MAX_REQUEST + 1000, False)
 
 
-def test_what_is_in_hand_at_the_end_is_for_others_once(source: SourceThread, state: DownloadState) -> None:
+def test_unrequested_bytes_are_free_for_others_at_the_end(source: SourceThread, state: DownloadState) -> None:
     assert source.next_range(wire.MAX_REQUEST) == (0, wire.MAX_REQUEST, False)
     source.on_returned([(0, wire.MAX_REQUEST)])
     source.on_returned([])
@@ -96,7 +96,7 @@ def told_all(source: SourceThread, state: DownloadState) -> None:
     state.on_bitfield(OTHER, Bitfield(PIECES))
 
 
-def test_what_somebody_else_has_just_got_is_left_to_them_with_all_that_is_in_hand(
+def test_a_piece_rejected_as_not_rare_is_deferred_with_the_unrequested_rest(
     source: SourceThread, state: DownloadState
 ) -> None:
     told_all(source, state)
@@ -116,7 +116,9 @@ def test_what_somebody_else_has_just_got_is_left_to_them_with_all_that_is_in_han
     assert taken.overlap(piece * PIECE, (piece + 1) * PIECE) == [(piece * PIECE, (piece + 1) * PIECE)]
 
 
-def test_the_first_piece_of_a_new_owner_is_meant(source: SourceThread, state: DownloadState) -> None:
+def test_the_first_piece_of_a_new_owner_is_never_rare_only(
+    source: SourceThread, state: DownloadState
+) -> None:
     told_all(source, state)
     state.dismiss(source.peer)
     state.join(source.peer)
@@ -124,7 +126,7 @@ def test_the_first_piece_of_a_new_owner_is_meant(source: SourceThread, state: Do
     assert wanted is not None and not wanted.rare_only
 
 
-def test_among_owners_of_all_nothing_need_be_rare(source: SourceThread) -> None:
+def test_among_complete_owners_no_request_is_rare_only(source: SourceThread) -> None:
     source.on_bitfield(None)
     wanted = source.next_range(LARGE_REQUEST)
     assert wanted is not None and not wanted.rare_only

@@ -1,4 +1,4 @@
-"""The board shared by threads: no byte twice, no thread left waiting, blame where it is due."""
+"""The state shared by threads: no byte twice, no thread left waiting."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_an_idle_source_wakes_when_a_wrong_piece_comes_back() -> None:
     assert shared.take(B, 1000) == (0, 10, False)
 
 
-def test_news_that_is_one_sources_alone_wakes_nobody_and_what_becomes_free_wakes_all() -> None:
+def test_news_of_one_source_wake_no_thread_and_free_bytes_wake_all() -> None:
     shared = board(10_000, 1000)
     shared.start([A, B])
     shared.on_bitfield(A, Bitfield(10))
@@ -105,7 +105,7 @@ def test_idle_sources_end_when_the_download_is_hopeless() -> None:
     assert shared.take(A, 10) is None
 
 
-def test_one_that_is_dismissed_stops_and_its_rest_goes_to_the_others() -> None:
+def test_a_dismissed_source_stops_and_its_bytes_go_to_the_others() -> None:
     shared = board()
     shared.start([A, B])
     shared.dismiss(A)

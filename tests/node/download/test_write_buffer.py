@@ -1,4 +1,4 @@
-"""From datagrams to verified pieces in the file: runs, their ends, and that no byte is lost on the way."""
+"""From datagrams to verified pieces in the file: runs, their ends, and no byte lost."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_bytes_in_order_are_written_and_verified(
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_the_order_and_whoever_sends_it_all_lands(make_site, seed: int) -> None:
+def test_all_bytes_are_written_in_any_order_from_any_source(make_site, seed: int) -> None:
     rng = random.Random(seed)
     site = make_site(CONTENT, rng.choice([32 * 1024, MAX_RUN_BYTES, 2 * MAX_RUN_BYTES]), rng.choice([2, 8]))
     take_everything(site, A)
@@ -147,7 +147,7 @@ def test_whatever_the_order_and_whoever_sends_it_all_lands(make_site, seed: int)
     assert site.content() == CONTENT
 
 
-def test_runs_that_are_done_at_once_share_one_buffer_and_a_pause_gives_it_back(make_site) -> None:
+def test_inline_runs_share_one_buffer_and_a_pause_returns_it(make_site) -> None:
     site = make_site(CONTENT, 64 * 1024)
     site.state.on_bitfield(A, Bitfield(site.metainfo.geometry.piece_count))  # rarest first
     pool = BufferPool(MAX_RUN_BYTES, 1)
@@ -162,7 +162,7 @@ def test_runs_that_are_done_at_once_share_one_buffer_and_a_pause_gives_it_back(m
     assert set(site.verdicts) == set(range(5)) and set(site.verdicts.values()) == {True}
 
 
-def test_who_are_as_many_as_the_processors_hash_themselves_what_they_bring(make_site) -> None:
+def test_with_as_many_sources_as_processors_sources_hash_inline(make_site) -> None:
     site = make_site(CONTENT, MAX_RUN_BYTES, inline_from=2)
     take_everything(site, A)
     buffer, run, ways = site.buffer(A), site.pool.run, list[bool]()
@@ -189,7 +189,7 @@ def test_one_wrong_byte_is_one_wrong_piece(make_site, inline_from: int) -> None:
     assert [index for index, verdict in site.verdicts.items() if verdict is not True] == [1]
 
 
-def test_a_pause_lands_what_is_there(make_site) -> None:
+def test_a_pause_writes_the_present_run(make_site) -> None:
     site = make_site(CONTENT, 16 * 1024)
     take_everything(site, A)
     buffer = site.buffer(A)
@@ -262,7 +262,7 @@ def test_a_disk_that_is_full_ends_the_download(make_site, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("piece_length", [64 * 1024, 256 * 1024], ids=["at once", "on a hashing thread"])
-def test_a_fault_of_ours_in_landing_ends_the_download(make_site, monkeypatch, piece_length: int) -> None:
+def test_a_fault_of_the_program_in_a_job_ends_the_download(make_site, monkeypatch, piece_length: int) -> None:
     site = make_site(CONTENT, piece_length)
     take_everything(site, A)
 

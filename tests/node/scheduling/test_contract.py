@@ -1,4 +1,4 @@
-"""One contract for whatever divides the bytes: every byte once, only from who holds it, and to the end."""
+"""One contract for every picker: each byte once, only to a holder, until nothing is left."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_one_source_gets_everything_once(make: Make, size: int) -> None:
 
 
 @pickers
-def test_what_is_here_is_not_asked_for(make: Make) -> None:
+def test_pieces_on_disk_are_not_requested(make: Make) -> None:
     size = 10 * PIECE
     picker = make([(PIECE, 2 * PIECE), (5 * PIECE, 9 * PIECE)], size)
     picker.start([A, B])
@@ -73,7 +73,7 @@ def test_what_is_here_is_not_asked_for(make: Make) -> None:
 
 
 @pickers
-def test_nobody_who_has_left_or_never_came_gets_anything(make: Make) -> None:
+def test_a_source_that_left_or_never_joined_gets_nothing(make: Make) -> None:
     picker = make([(0, PIECE)], PIECE)
     picker.start([A])
     picker.leave(A)
@@ -86,7 +86,7 @@ def test_nobody_who_has_left_or_never_came_gets_anything(make: Make) -> None:
 
 
 @pickers
-def test_what_is_claimed_is_nobodys_until_it_is_given_back(make: Make) -> None:
+def test_claimed_bytes_are_not_given_out_until_they_are_given_back(make: Make) -> None:
     size = 8 * PIECE
     picker = make([(0, size)], size)
     picker.start([A, B])
@@ -101,7 +101,7 @@ def test_what_is_claimed_is_nobodys_until_it_is_given_back(make: Make) -> None:
 
 @pickers
 @pytest.mark.parametrize("seed", range(20))
-def test_whoever_comes_goes_fails_and_lies_all_is_delivered_once(make: Make, seed: int) -> None:
+def test_every_byte_is_delivered_once_while_sources_join_fail_and_leave(make: Make, seed: int) -> None:
     """Sources take, deliver, fail and leave at random; in the end every byte was delivered just once."""
     rng = random.Random(seed)
     size = rng.randrange(1, 50 * PIECE)

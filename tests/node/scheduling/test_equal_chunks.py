@@ -1,4 +1,4 @@
-"""Who fetches what: equal chunks, then halves of the slowest one's rest. Nothing is lost or doubled."""
+"""Equal chunks, then stolen halves of the slowest source's rest. No byte is lost or doubled."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_any_split_is_a_partition_that_divides_no_piece(pieces: set[int], owners
         assert max(chunk.total for chunk in chunks) <= missing.total / owners + 2 * length
 
 
-def test_who_is_done_takes_half_of_the_slowest_ones_rest() -> None:
+def test_a_finished_source_steals_half_of_the_slowest_sources_rest() -> None:
     picker = EqualChunks([(0, 8 * PIECE)], PIECE, even)
     picker.start([A, B])
     assert take_all_own(picker, A, 4 * PIECE)  # A has asked for all of its chunk; B for nothing
@@ -91,7 +91,7 @@ def test_the_slowest_is_the_one_with_most_time_left_not_most_bytes() -> None:
     assert span == (5 * PIECE, 6 * PIECE)
 
 
-def test_a_small_rest_changes_hands_whole() -> None:
+def test_a_small_rest_is_stolen_whole() -> None:
     picker = EqualChunks([(0, 2 * MIN_THEFT_BYTES)], PIECE, even)
     picker.start([A, B])
     picker.take(A, MIN_THEFT_BYTES // 2)
@@ -101,7 +101,7 @@ def test_a_small_rest_changes_hands_whole() -> None:
     assert picker.remaining(A) == 0
 
 
-def test_what_a_lost_owner_leaves_is_taken_before_anything_is_stolen() -> None:
+def test_bytes_of_a_lost_owner_are_taken_before_any_are_stolen() -> None:
     picker = EqualChunks([(0, 9 * PIECE)], PIECE, even)
     picker.start([A, B, C])
     picker.take(C, PIECE)

@@ -1,4 +1,4 @@
-"""Parole: new sources and suspects get whole pieces; nothing waits for one of them for ever."""
+"""Parole: new sources and suspects get whole pieces, and no piece waits for one of them for ever."""
 
 from __future__ import annotations
 

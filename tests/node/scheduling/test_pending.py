@@ -1,4 +1,4 @@
-"""What is owed, and what of it is late: accepted once, whoever brings it, and asked twice within a budget."""
+"""Pending requests: accepted once from any source, and requested twice within a budget."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def late(owed: PendingRequests, source: Peer, now: float, limit: int = 1 << 30):
     return next(iter(owed.overdue(source, limit, now)), None)
 
 
-def test_what_was_asked_for_is_accepted_once() -> None:
+def test_requested_bytes_are_accepted_once() -> None:
     owed = PendingRequests(SIZE)
     owed.request(A, 0, 100, 0.0)
     assert owed.of(A) == 100 and owed
@@ -35,7 +35,7 @@ def test_what_was_asked_for_is_accepted_once() -> None:
     assert not owed
 
 
-def test_of_two_that_were_asked_the_first_one_counts() -> None:
+def test_the_first_of_two_sources_counts() -> None:
     owed = PendingRequests(SIZE)
     owed.request(A, 0, 100, 0.0)
     owed.request_again(B, 0, 60, 9.0)
@@ -47,7 +47,7 @@ def test_of_two_that_were_asked_the_first_one_counts() -> None:
     assert not owed
 
 
-def test_what_is_given_back_is_free_only_if_nobody_else_was_asked_for_it() -> None:
+def test_returned_bytes_are_free_only_if_no_other_source_owes_them() -> None:
     owed = PendingRequests(SIZE)
     owed.request(A, 0, 100, 0.0)
     owed.request_again(B, 40, 60, 9.0)
@@ -56,7 +56,7 @@ def test_what_is_given_back_is_free_only_if_nobody_else_was_asked_for_it() -> No
     assert owed.give_back(A, [(0, 100)]) == []
 
 
-def test_nobody_is_late_before_several_times_what_is_usual() -> None:
+def test_a_request_is_overdue_after_several_usual_response_times() -> None:
     owed = PendingRequests(SIZE)
     owed.request(A, 0, 100, 0.0)
     assert late(owed, B, UNKNOWN_TIMEOUT - 0.2) is None
@@ -70,7 +70,7 @@ def test_nobody_is_late_before_several_times_what_is_usual() -> None:
     assert late(owed, B, OVERDUE_FACTOR * 0.4 + 0.01) == (0, 100)
 
 
-def test_who_is_quick_is_never_late() -> None:
+def test_a_request_is_not_overdue_before_the_minimum_timeout() -> None:
     owed = PendingRequests(SIZE)
     owed.request(B, 0, 100, 0.0)
     owed.accept(B, 0, 100, 0.001)
@@ -79,7 +79,7 @@ def test_who_is_quick_is_never_late() -> None:
     assert late(owed, B, 1.0 + MIN_TIMEOUT + 0.01) == (100, 200)
 
 
-def test_the_longest_awaited_comes_first_and_nothing_is_asked_of_three() -> None:
+def test_the_oldest_request_comes_first_and_no_byte_is_requested_three_times() -> None:
     owed = PendingRequests(SIZE)
     owed.request(A, 0, 100, 5.0)
     owed.request(A, 100, 200, 3.0)
@@ -91,7 +91,7 @@ def test_the_longest_awaited_comes_first_and_nothing_is_asked_of_three() -> None
     assert late(owed, C, 90.0) is None
 
 
-def test_what_is_asked_twice_in_vain_is_bounded() -> None:
+def test_the_endgame_budget_bounds_wasted_bytes() -> None:
     owed = PendingRequests(SIZE)
     budget = int(SIZE * ENDGAME_FRACTION)
     owed.request(A, 0, SIZE, 0.0)
@@ -111,7 +111,7 @@ def test_what_is_asked_twice_in_vain_is_bounded() -> None:
     assert MIN_ENDGAME_BYTES >= 1000
 
 
-def test_whatever_happens_each_byte_is_accepted_just_once() -> None:
+def test_each_byte_is_accepted_once_in_random_runs() -> None:
     for seed in range(30):
         rng = random.Random(seed)
         owed, free, here = PendingRequests(10_000), RangeSet([(0, 10_000)]), RangeSet()

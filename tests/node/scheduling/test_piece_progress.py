@@ -1,4 +1,4 @@
-"""The ledger completes a piece exactly when all its bytes are there, and remembers from whom."""
+"""A piece is complete when all its bytes are there, and its sources are known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ledger(size: int, piece_length: int, held: tuple[int, ...] = ()) -> PiecePro
     return PieceProgress(geometry, bits)
 
 
-def test_a_resumed_download_misses_what_is_not_held() -> None:
+def test_a_resumed_download_misses_the_pieces_that_are_not_verified() -> None:
     book = ledger(25, 10, held=(1,))
     assert book.missing() == [(0, 10), (20, 25)]
     assert (book.received, book.verified, book.have.all()) == (10, 10, False)
@@ -39,7 +39,7 @@ def test_a_range_over_three_pieces_completes_those_that_it_fills() -> None:
     assert book.have.all()
 
 
-def test_a_wrong_piece_is_missing_again_and_its_deliverers_forgotten() -> None:
+def test_a_wrong_piece_is_missing_again_and_its_sources_are_forgotten() -> None:
     book = ledger(20, 10)
     book.arrived(A, 0, 10)
     assert book.failed(0) == {A: 10}
@@ -82,7 +82,7 @@ def shares(book: PieceProgress, index: int) -> list[tuple[Peer, bool, list[tuple
     return [(share.source, share.checked, list(share.spans)) for share in book.contributions(index)]
 
 
-def test_unchecked_bytes_are_told_from_checked_ones_until_the_piece_is_fetched_again() -> None:
+def test_unchecked_bytes_are_kept_apart_until_the_piece_is_fetched_again() -> None:
     book = ledger(30, 10)
     book.arrived(A, 0, 15, checked=False)
     book.arrived(A, 15, 30)
@@ -95,7 +95,7 @@ def test_unchecked_bytes_are_told_from_checked_ones_until_the_piece_is_fetched_a
     assert shares(book, 0) == [(A, True, [(0, 10)])]
 
 
-def test_who_delivered_which_bytes_is_kept_merged() -> None:
+def test_contributions_are_merged_where_they_touch() -> None:
     book = ledger(20, 20)
     for source, start, end in [(A, 0, 2), (B, 8, 12), (A, 4, 8), (A, 2, 4), (B, 12, 20)]:
         book.arrived(source, start, end)
@@ -114,7 +114,7 @@ def test_more_spans_than_are_kept_of_a_piece_are_only_counted() -> None:
     assert book.passed(0) == {A: size // 2, B: size // 2}
 
 
-def test_what_a_liar_gave_of_pieces_under_way_is_missing_again() -> None:
+def test_bytes_of_a_dismissed_source_in_incomplete_pieces_are_missing_again() -> None:
     book = ledger(40, 10)
     book.arrived(A, 0, 14)  # piece 0 is complete: its hash will tell
     book.arrived(B, 14, 18)

@@ -1,4 +1,4 @@
-"""Rarest first: who holds nothing gets nothing, what few hold comes first, and nodes choose differently."""
+"""Rarest first: pieces of few holders come first, and nodes choose differently."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def test_the_piece_that_the_fewest_hold_comes_first() -> None:
         assert first_piece(picker, B) == 3
 
 
-def test_what_only_a_complete_owner_holds_is_what_it_is_asked_for() -> None:
+def test_a_complete_owner_is_asked_for_pieces_that_only_it_holds() -> None:
     picker = made(20, {A: None, B: set(range(19)), C: set(range(10))})
     assert first_piece(picker, A) == 19
 
 
-def test_what_is_begun_is_finished_first() -> None:
+def test_begun_pieces_are_finished_first() -> None:
     picker = made(20, {A: set(range(20)), B: {4}})
     picker.claim(5 * PIECE, 6 * PIECE)
     picker.give_back([(5 * PIECE + 100, 5 * PIECE + 300)])
@@ -82,7 +82,7 @@ def test_neighbours_as_rare_go_together_up_to_a_span() -> None:
     assert PIECE < picker.remaining(A) + 1 <= SPAN_BYTES
 
 
-def test_a_crumb_at_the_end_of_a_piece_goes_with_what_comes_before_it() -> None:
+def test_a_crumb_at_the_end_of_a_piece_goes_with_the_bytes_before_it() -> None:
     picker = made(1, {A: None})
     assert picker.take(A, PIECE - CRUMB_BYTES - 1) == (0, PIECE - CRUMB_BYTES - 1)
     assert picker.take(A, 1) == (PIECE - CRUMB_BYTES - 1, PIECE)
@@ -94,7 +94,7 @@ def test_nodes_that_know_the_same_do_not_all_choose_the_same() -> None:
     assert len(firsts) > 20
 
 
-def test_a_source_that_tells_of_more_gets_more_and_one_that_tells_of_less_loses_what_it_was_given() -> None:
+def test_a_larger_bitfield_brings_work_and_a_smaller_one_frees_bytes() -> None:
     picker = made(8, {A: set(), B: set()})
     assert not picker.has_work(A)
     assert not picker.on_bitfield(A, bits(8, {1, 2}))
@@ -124,7 +124,7 @@ holdings = st.lists(st.one_of(st.none(), st.sets(st.integers(0, 24))), min_size=
 
 
 @given(holdings, st.integers(0, 2**16), st.sets(st.integers(0, 24)))
-def test_all_that_anybody_holds_is_handed_out_once_and_only_to_who_holds_it(
+def test_each_byte_is_given_out_once_and_only_to_a_holder(
     held: list[set[int] | None], seed: int, here: set[int]
 ) -> None:
     pieces, rng = 25, random.Random(seed)
@@ -152,7 +152,7 @@ def test_all_that_anybody_holds_is_handed_out_once_and_only_to_who_holds_it(
     assert given_out == RangeSet(expected)
 
 
-def test_two_million_pieces_are_picked_from_in_no_time() -> None:
+def test_picking_from_two_million_pieces_is_fast() -> None:
     pieces = 2_097_152
     began = time.process_time()
     picker = RarestFirst([(0, pieces * PIECE)], Geometry(pieces * PIECE, PIECE), even, random.Random(1))
@@ -165,7 +165,7 @@ def test_two_million_pieces_are_picked_from_in_no_time() -> None:
     assert time.process_time() - began < 5.0
 
 
-def test_every_member_begins_with_other_pieces_and_all_together_begin_with_all() -> None:
+def test_every_peer_begins_with_different_pieces_and_together_they_begin_with_all() -> None:
     members, pieces = [peer(n) for n in range(10, 40)], 1024
     firsts = [piece_order(member, members, pieces)[0] for member in members]
     together = 0
@@ -177,7 +177,7 @@ def test_every_member_begins_with_other_pieces_and_all_together_begin_with_all()
     assert max(sizes) < 3 * pieces / len(members)
 
 
-def test_turns_cover_each_piece_once_whatever_the_sizes() -> None:
+def test_an_order_covers_each_piece_once_for_any_size() -> None:
     for pieces in (1, 5, 2048, 2049, 10_000):
         everything = 0
         for turn in piece_order(peer(3), map(peer, (1, 2, 3, 4)), pieces):
@@ -187,7 +187,7 @@ def test_turns_cover_each_piece_once_whatever_the_sizes() -> None:
         assert len(piece_order(peer(3), [peer(3)], pieces)) == 1
 
 
-def test_of_what_only_a_seed_has_each_node_takes_its_own_turn() -> None:
+def test_nodes_request_different_pieces_from_a_seed() -> None:
     taken = []
     for own in (1, 2, 3):
         picker = made(90, {A: None, B: set()}, seed=own)
@@ -196,7 +196,7 @@ def test_of_what_only_a_seed_has_each_node_takes_its_own_turn() -> None:
     assert not (taken[0] & taken[1] or taken[0] & taken[2] or taken[1] & taken[2])
 
 
-def test_what_a_seed_has_just_sent_to_others_is_left_to_them_for_a_while() -> None:
+def test_a_piece_that_a_seed_sent_to_another_node_is_deferred() -> None:
     picker = made(3, {A: None, B: set()})
     taken = {first_piece(picker, A) for _ in range(3)}
     assert taken == {0, 1, 2}
@@ -210,7 +210,7 @@ def test_what_a_seed_has_just_sent_to_others_is_left_to_them_for_a_while() -> No
     assert first_piece(picker, A) == 0 and not picker.deferred
 
 
-def test_another_owner_may_be_asked_for_it_at_once() -> None:
+def test_a_deferred_piece_may_be_requested_from_another_owner_at_once() -> None:
     picker = made(1, {A: None, B: {0}, C: None})
     picker.defer(A, 0, 10.0)
     assert picker.take(A, PIECE) is None
@@ -219,7 +219,7 @@ def test_another_owner_may_be_asked_for_it_at_once() -> None:
     assert first_piece(picker, C) == 0
 
 
-def test_a_piece_is_refused_for_that_reason_once() -> None:
+def test_a_piece_is_rejected_as_not_rare_once() -> None:
     picker = made(2, {A: None, B: set()})
     assert picker.rare_only(A, 0) and picker.rare_only(A, PIECE)
     picker.defer(A, PIECE // 2, 10.0)
@@ -228,13 +228,13 @@ def test_a_piece_is_refused_for_that_reason_once() -> None:
     assert not picker.rare_only(A, PIECE)
 
 
-def test_where_nobody_could_pass_it_on_nothing_is_refused() -> None:
+def test_without_partial_peers_no_piece_is_rejected_as_not_rare() -> None:
     picker = made(2, {A: None, B: set()})
     picker.leave(B)
     assert not picker.rare_only(A, 0)
 
 
-def test_what_was_refused_once_comes_after_what_was_not() -> None:
+def test_rejected_pieces_come_after_fresh_ones() -> None:
     for seed in range(10):
         picker = made(20, {A: None, B: set()}, seed)
         for piece in range(19):
@@ -256,7 +256,7 @@ def test_the_rest_of_a_refused_piece_goes_back_to_all() -> None:
     assert sorted(RangeSet(rest)) == [(piece * PIECE, (piece + 1) * PIECE)]
 
 
-def test_a_seed_that_leaves_takes_with_it_what_was_left_to_others() -> None:
+def test_deferred_pieces_are_forgotten_when_the_seed_leaves() -> None:
     picker = made(1, {A: None, B: set()})
     picker.defer(A, 0, 10.0)
     picker.leave(A)

@@ -1,4 +1,4 @@
-"""The scheduler: overdue requests, dismissed sources, progress, and which news concern other sources."""
+"""The scheduler: overdue requests, dismissed sources, progress, and news for other sources."""
 
 from __future__ import annotations
 

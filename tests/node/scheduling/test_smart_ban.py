@@ -1,4 +1,4 @@
-"""Wrong bytes are charged to those who sent them and to nobody else, however many delivered the piece."""
+"""Smart ban: the sources of wrong bytes are reported, and no other ones."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def settle(smart_ban: SmartBan, piece: int = 7) -> list[WrongBytes]:
     return smart_ban.passed(piece, digests)[0]
 
 
-def test_who_delivered_a_wrong_piece_alone_is_charged_at_once() -> None:
+def test_the_only_source_of_a_wrong_piece_is_reported_at_once() -> None:
     assert SmartBan().failed(7, [evidence(A, (0, 60), sent=WRONG)]) == [WrongBytes(A, 7, proven=True)]
 
 
-def test_without_checksums_it_may_have_been_the_path() -> None:
+def test_without_checksums_wrong_bytes_are_no_proof() -> None:
     smart_ban = SmartBan()
     assert smart_ban.failed(7, [evidence(A, (0, 60), sent=WRONG, checked=False)]) == [
         WrongBytes(A, 7, proven=False)
@@ -44,7 +44,7 @@ def test_without_checksums_it_may_have_been_the_path() -> None:
     assert smart_ban.failed(7, half) == [WrongBytes(A, 7, proven=False)]
 
 
-def test_of_several_the_one_whose_bytes_differ_from_the_right_ones_is_charged() -> None:
+def test_of_several_sources_those_with_different_bytes_are_reported() -> None:
     smart_ban = SmartBan()
     assert smart_ban.failed(7, [evidence(A, (0, 10), (40, 60)), evidence(B, (10, 40), sent=WRONG)]) == []
     digests = [digest(item, RIGHT) for item in smart_ban.contributions(7)]
@@ -58,7 +58,7 @@ def test_one_wrong_byte_in_the_middle_is_enough() -> None:
     assert settle(smart_ban) == [WrongBytes(B, 7, proven=True)]
 
 
-def test_two_liars_in_one_piece_are_both_charged_and_a_doubt_is_no_proof() -> None:
+def test_two_polluters_of_one_piece_are_both_reported() -> None:
     smart_ban = SmartBan()
     smart_ban.failed(
         7,
@@ -71,7 +71,7 @@ def test_two_liars_in_one_piece_are_both_charged_and_a_doubt_is_no_proof() -> No
     assert settle(smart_ban) == [WrongBytes(A, 7, proven=True), WrongBytes(B, 7, proven=False)]
 
 
-def test_a_proof_outweighs_a_doubt_against_the_same_one() -> None:
+def test_proven_wrong_bytes_outweigh_unproven_ones() -> None:
     smart_ban = SmartBan()
     smart_ban.failed(
         7,
@@ -84,7 +84,7 @@ def test_a_proof_outweighs_a_doubt_against_the_same_one() -> None:
     assert settle(smart_ban) == [WrongBytes(A, 7, proven=True)]
 
 
-def test_a_witness_that_lies_is_charged_alone_and_the_case_stays_open() -> None:
+def test_a_later_attempt_by_one_source_is_reported_and_the_piece_stays_failed() -> None:
     smart_ban = SmartBan()
     smart_ban.failed(7, [evidence(A, (0, 30), sent=WRONG), evidence(B, (30, 60))])
     assert smart_ban.failed(7, [evidence(C, (0, 60), sent=WRONG)]) == [WrongBytes(C, 7, proven=True)]
@@ -92,21 +92,21 @@ def test_a_witness_that_lies_is_charged_alone_and_the_case_stays_open() -> None:
     assert settle(smart_ban) == [WrongBytes(A, 7, proven=True)]
 
 
-def test_every_wrong_attempt_of_a_case_is_compared_in_the_end() -> None:
+def test_every_failed_attempt_is_compared_in_the_end() -> None:
     smart_ban = SmartBan()
     smart_ban.failed(7, [evidence(A, (0, 30), sent=WRONG), evidence(B, (30, 60))])
     smart_ban.failed(7, [evidence(B, (0, 30)), evidence(C, (30, 60), sent=WRONG)])
     assert settle(smart_ban) == [WrongBytes(A, 7, proven=True), WrongBytes(C, 7, proven=True)]
 
 
-def test_a_share_with_too_many_gaps_to_keep_convicts_nobody() -> None:
+def test_a_truncated_contribution_proves_nothing() -> None:
     smart_ban = SmartBan()
     blurred = Evidence(Contribution(B, True, 30, ()), hashlib.sha1().digest())
     smart_ban.failed(7, [evidence(A, (0, 30)), blurred])
     assert settle(smart_ban) == []
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_kept_digests_are_bounded() -> None:
     smart_ban = SmartBan()
     for piece in range(MAX_FAILED_PIECES + 10):
         smart_ban.failed(piece, [evidence(A, (0, 30), sent=WRONG), evidence(B, (30, 60))])
@@ -116,5 +116,5 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(smart_ban.contributions(0)) == 2 * MAX_ATTEMPTS
 
 
-def test_a_piece_that_was_never_wrong_is_nobodys_case() -> None:
+def test_a_piece_that_never_failed_has_no_evidence() -> None:
     assert SmartBan().passed(3, []) == ([], set())
