@@ -187,4 +187,4 @@ class Transport(Protocol):
         """Bytes of this torrent sent so far."""
 
     def stop(self) -> None:
-        """Serve nothing more, end all connections, close all sockets."""
+        """Serve nothing more and close the listening socket. Connections end when their sessions do."""

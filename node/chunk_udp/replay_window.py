@@ -25,6 +25,9 @@ class ReplayWindow:
         # (transfer, highest sequence, bits: bit n for the sequence n below that), latest address at the end
         self._latest: OrderedDict[Address, tuple[int, int, int]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._latest)
+
     def is_duplicate(self, request: wire.Request, addr: Address) -> bool:
         """True if ``request`` came from ``addr`` before. From now on it has come."""
         transfer, sequence = request.transfer_id, request.sequence

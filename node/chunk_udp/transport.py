@@ -52,6 +52,14 @@ class UdpTransport:
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
+    @property
+    def addr(self) -> tuple[str, int]:
+        """The address that it serves at."""
+        if self._sock is None:
+            raise LocalFault("this transport has no socket to serve on")
+        host, port = self._sock.getsockname()[:2]
+        return host, port
+
     def start(self, torrents: Mapping[bytes, ServedTorrent], observer: TransportObserver) -> None:
         """Serve ``torrents``, by info hash, from now on. The caller adds to and removes from the mapping."""
         if self._sock is None:
@@ -89,21 +97,25 @@ class UdpTransport:
 
     def stop(self) -> None:
         """Serve nothing more and close the listening socket. Connections end when their sessions do."""
-        self._stopped.set()
-        if self._owner is not None:
-            self._owner.stop()
+        self._end_serving()
         for thread in self._threads:
             thread.join(JOIN_LIMIT)
         if self._sock is not None:
             self._sock.close()
 
+    def _end_serving(self) -> None:
+        self._stopped.set()
+        if self._owner is not None:
+            self._owner.stop()
+
     def _start_thread(self, name: str, body: Callable[[], None], observer: TransportObserver) -> None:
         def run() -> None:
             try:
                 body()
-            except Exception as error:  # whatever it was: without this thread the node looks well and is not
+            except Exception as error:  # any: without this thread the node would look well and not serve
                 if not self._stopped.is_set():
-                    observer.on_failed(LocalFault(f"serving over UDP has stopped: {error!r}"))
+                    self._end_serving()
+                    observer.on_failed(LocalFault(f"serving over UDP has stopped, {name} thread: {error!r}"))
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         self._threads.append(thread)

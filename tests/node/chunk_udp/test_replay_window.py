@@ -53,6 +53,6 @@ def test_what_is_remembered_is_bounded() -> None:
     copies = ReplayWindow()
     for port in range(MAX_REPLAY_ADDRESSES + 1):
         copies.is_duplicate(request(1), ("192.0.2.7", port))
-    assert len(copies._latest) == MAX_REPLAY_ADDRESSES
+    assert len(copies) == MAX_REPLAY_ADDRESSES
     assert copies.is_duplicate(request(1), ("192.0.2.7", MAX_REPLAY_ADDRESSES))
     assert not copies.is_duplicate(request(1), ("192.0.2.7", 0))  # forgotten, so answered
