@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, takewhile
 from typing import TypeAlias
 
 from common.bitfield import Bitfield
@@ -156,18 +156,14 @@ def piece_hashes(
             local.buffer = memoryview(bytearray(min(BUFFER_LENGTH, geometry.size)))
         return hash_range(read_into, *geometry.piece_range(index), local.buffer)
 
+    until_cancelled = takewhile(lambda index: not cancelled.is_set(), wanted)
     if threads < 2:  # for a small file, threads cost more than they gain
-        for index in wanted:
-            if cancelled.is_set():
-                return
-            yield index, hash_piece(index)
+        yield from ((index, hash_piece(index)) for index in until_cancelled)
         return
     pending: deque[tuple[int, Future[bytes]]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="hash-file")
     try:
-        for index in wanted:
-            if cancelled.is_set():
-                break
+        for index in until_cancelled:
             pending.append((index, pool.submit(hash_piece, index)))
             if len(pending) > 2 * threads:
                 first, digest = pending.popleft()

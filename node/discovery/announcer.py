@@ -102,7 +102,7 @@ class TrackerAnnouncer:
         """This node does not serve ``file`` any more.
 
         The protocol has no request to take an OWN back. If the file was the last one, EXIT and REGISTER do
-        it. Else the tracker names this node until it leaves; peers that ask are told at once that the file is
+        it. Else the tracker names this node until it leaves; peers that ask learn at once that the file is
         not shared.
         """
         with self._changed:
