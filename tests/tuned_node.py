@@ -31,8 +31,9 @@ def tuned(fields: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     node, transfer = tuned(NODE), tuned(TRANSFER)
-    from node import cli
+    from node import cli, cli_settings
 
-    cli.__dict__["NodeSettings"] = functools.partial(cli.NodeSettings, **node)
-    cli.__dict__["TransferSettings"] = functools.partial(cli.TransferSettings, **transfer)
+    made = cli_settings.__dict__
+    made["NodeSettings"] = functools.partial(cli_settings.NodeSettings, **node)
+    made["TransferSettings"] = functools.partial(cli_settings.TransferSettings, **transfer)
     sys.exit(cli.main())

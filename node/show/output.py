@@ -41,8 +41,10 @@ def patient(stream: TextIO) -> TextIO:
     lose a part of the data.
     """
     raw = _PatientFile(stream.fileno(), "w", closefd=False)
-    buffer, by_lines = io.BufferedWriter(raw), getattr(stream, "line_buffering", True)
-    return io.TextIOWrapper(buffer, stream.encoding, "backslashreplace", line_buffering=by_lines)
+    at_once = any(getattr(stream, name, True) for name in ("line_buffering", "write_through"))
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=at_once
+    )
 
 
 class _PatientFile(io.FileIO):

@@ -14,6 +14,7 @@ import pytest
 from common.errors import SettingError
 from configs import CFG
 from node import cli, events
+from node.cli_settings import settings_for
 from node.options import parse_options
 from node.show.screen import JsonScreen, TextScreen
 from node.show.terminal import TerminalOutput
@@ -47,7 +48,7 @@ def test_settings_are_the_defaults(
     setting("BUFFER_SIZE", 4096)
     setting("UPLOAD_LIMIT", "4MB")
     setting("SWARM_KEY", "blue-whale")
-    settings = cli.settings_for(parse_options(["-node_id", "7"]))
+    settings = settings_for(parse_options(["-node_id", "7"]))
     assert settings.swarm_key == "blue-whale" and "blue-whale" not in repr(settings)
     assert settings.folder == Path("some/where/node7")
     assert settings.trackers == ("http://127.0.0.1:4711",)
@@ -61,9 +62,9 @@ def test_settings_are_the_defaults(
 
 def test_several_trackers_are_a_setting(setting: Callable[[str, object], None]) -> None:
     setting("TRACKERS", "localhost:1, http://10.0.0.2:2")
-    settings = cli.settings_for(parse_options(["-node_id", "7"]))
+    settings = settings_for(parse_options(["-node_id", "7"]))
     assert settings.trackers == ("http://127.0.0.1:1", "http://10.0.0.2:2")
-    settings = cli.settings_for(parse_options(["-node_id", "7", "-tracker", "h:3,h:4"]))
+    settings = settings_for(parse_options(["-node_id", "7", "-tracker", "h:3,h:4"]))
     assert settings.trackers == ("http://h:3", "http://h:4")
 
 
@@ -80,7 +81,7 @@ def test_options_win(tmp_path: Path, setting: Callable[[str, object], None]) -> 
         "-host",
         "10.0.0.2",
     ]
-    settings = cli.settings_for(parse_options([*words, "-cc", "fixed", "-up", "none", "-down", "500kB"]))
+    settings = settings_for(parse_options([*words, "-cc", "fixed", "-up", "none", "-down", "500kB"]))
     assert settings.folder == tmp_path
     assert settings.trackers == ("http://10.0.0.1:1",)
     assert settings.host == "10.0.0.2"
@@ -104,7 +105,7 @@ def test_a_setting_that_cannot_be_is_named(
 ) -> None:
     setting(name, value)
     with pytest.raises(SettingError, match=f"^setting {name}"):
-        cli.settings_for(parse_options(["-node_id", "7"]))
+        settings_for(parse_options(["-node_id", "7"]))
 
 
 @pytest.mark.parametrize(
