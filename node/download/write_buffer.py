@@ -217,9 +217,9 @@ class WriteBuffer:
             part = run[first - start : last - start]
             self._to.content.write(first, (part,))
             for piece in state.arrived(self._source, first, last, checked):
-                self._to.on_piece_hashed(piece, self._verdict(piece, first, last, part, scratch))
+                self._to.on_piece_hashed(piece, self._check(piece, first, last, part, scratch))
 
-    def _verdict(self, piece: int, start: int, end: int, run: memoryview, scratch: memoryview) -> Verdict:
+    def _check(self, piece: int, start: int, end: int, run: memoryview, scratch: memoryview) -> Verdict:
         metainfo = self._to.metainfo
         first, last = metainfo.geometry.piece_range(piece)
         if start <= first and last <= end:

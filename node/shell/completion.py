@@ -43,7 +43,7 @@ class CommandCompleter(Completer):
         """Files first, then torrents of other nodes, then folders."""
         found = self._paths(word, _is_torrent if verb == "download" else _is_content)
         folders = list(filter(self._is_folder, found))
-        others = self._others() if verb == "download" and not word else []
+        others = self._torrents_of_other_nodes() if verb == "download" and not word else []
         quote = raw[:1] if raw[:1] in ("'", '"') else ""
         for name in sorted(set(found) - set(folders)):
             yield Completion(quoted(name, quote) + " ", -len(raw), display=os.path.basename(name))
@@ -67,7 +67,7 @@ class CommandCompleter(Completer):
         path = os.path.expanduser(name)
         return os.path.isdir(path) or (self._folder / path).is_dir()
 
-    def _others(self) -> list[str]:
+    def _torrents_of_other_nodes(self) -> list[str]:
         """Torrents in the folders of other nodes, as paths that can be typed."""
         found = sorted(self._folder.parent.glob(f"node*/*{TORRENT_SUFFIX}"))
         paths = [os.path.relpath(path) for path in found if path.parent != self._folder]

@@ -78,7 +78,7 @@ def check(folder: Path, repair: bool) -> tuple[list[str], bool]:
         )
         return [*found, advice], False
     path = folder / DATABASE
-    kept = json_files.set_aside(path)
+    kept = json_files.rename_damaged(path)
     for rest in (f"{DATABASE}-wal", f"{DATABASE}-shm"):
         (folder / rest).unlink(missing_ok=True)  # they belong to the database that is set aside
     with _opened(folder) as database:

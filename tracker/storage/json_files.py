@@ -146,7 +146,7 @@ def _read_part(path: Path, decode: Callable[[str, Any], Entry], warnings: list[s
         raise StorageFault(f"cannot read {path}: {error.strerror or error}") from None
     good, why = good_entries(data, decode)
     if why:
-        aside = set_aside(path)
+        aside = rename_damaged(path)
         warnings.append(
             f"{path} is damaged ({why}); it is kept as {aside.name}, {len(good)} entries are used"
         )
@@ -168,7 +168,7 @@ def good_entries(data: bytes, decode: Callable[[str, Any], Entry]) -> tuple[list
     return good, " ".join(why.split())
 
 
-def set_aside(path: Path) -> Path:
+def rename_damaged(path: Path) -> Path:
     """Give a damaged file the next free name *.corrupt-<n>."""
     for number in range(1, MAX_SET_ASIDE + 1):
         aside = path.with_name(f"{path.name}.corrupt-{number}")

@@ -252,7 +252,7 @@ def test_an_error_in_a_sources_thread_ends_the_download(make: Make, traces: list
 def test_an_error_while_a_piece_is_hashed_ends_the_download(
     make: Make, traces: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.download.write_buffer.WriteBuffer._verdict", failing(RuntimeError("a bug")))
+    monkeypatch.setattr("node.download.write_buffer.WriteBuffer._check", failing(RuntimeError("a bug")))
     told: list[Any] = []
     assert ended(make(told.append, sources=[OneOwner()], transport=Delivering()), told) == FAULT
     assert not traces
