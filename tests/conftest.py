@@ -27,6 +27,10 @@ from tests.tuned_node import TUNABLE
 settings.register_profile("swarm", deadline=None, derandomize=True)
 settings.load_profile("swarm")
 
+# A shell ignores SIGINT in programs that a script starts in the background, and their children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 SKIPPED_TO = os.environ.get("SKIPPED_TO")  # a file for the ids of skipped tests, which .ci/run runs later
 ROOT = Path(__file__).resolve().parent.parent
 START_PATIENCE = 30.0  # seconds; a loaded machine starts slowly
