@@ -156,7 +156,9 @@ class _Member(SimulatedNode):
         """The piece is verified: other nodes may fetch it."""
         super().on_piece(index, right, sources)
         assert right, "no node sends wrong bytes"
-        self._uplink.held = self.state.have
+        held = self._uplink.held or Bitfield(self.metainfo.geometry.piece_count)
+        held.set(index)
+        self._uplink.held = held
         self._crowd.known.add(self.name)
         if SEED in sources:
             self._crowd.seeded[index] += 1

@@ -64,7 +64,7 @@ class DownloadState:
         self._lock = threading.RLock()  # to enter it costs less than to enter the condition
         self.changed = threading.Condition(self._lock)
         self._scheduler = Scheduler(geometry, have, clock(), own, self._rate_of, order)
-        self._snapshot = have.copy()  # for other threads; replaced, never changed
+        self._piece_count = have.size
         self._meters: dict[Peer, Meter] = {}
         self._ticked = clock()
         self._fault: SwarmError | None = None
@@ -105,17 +105,9 @@ class DownloadState:
         """The reason why the download failed."""
         return self._fault
 
-    @property
-    def have(self) -> Bitfield:
-        """The verified pieces. A snapshot: replaced when a piece is verified, never changed."""
-        with self._lock:
-            if self._snapshot.count != self._scheduler.have.count:
-                self._snapshot = self._scheduler.have.copy()
-            return self._snapshot
-
     def no_pieces(self) -> Bitfield:
         """The empty bitfield of this content."""
-        return Bitfield(self._snapshot.size)
+        return Bitfield(self._piece_count)
 
     def start(self, sources: Sequence[Peer]) -> None:
         """Divide the missing bytes among the first sources; all later ones ``join``."""

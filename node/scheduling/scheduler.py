@@ -75,11 +75,6 @@ class Scheduler:
     # ---- the whole
 
     @property
-    def have(self) -> Bitfield:
-        """The verified pieces. Changes while the download goes on."""
-        return self._progress.have
-
-    @property
     def received(self) -> int:
         """Bytes in place, verified or not."""
         return self._progress.received
