@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Flask, Response, request
 
 from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, Update
 from common.validation import decode_object
@@ -30,9 +30,11 @@ MESSAGES: dict[Mode, type[Message]] = {
 KINDS = {mode: mode.name.lower() for mode in Mode}
 
 
-def create_api(service: TrackerService, limiter: RateLimiter, max_request_bytes: int) -> Blueprint:
-    """The blueprint of the five requests: limit, read, call ``service``, write its answer."""
-    api = Blueprint("api", __name__)
+def add_api(app: Flask, service: TrackerService, limiter: RateLimiter, max_request_bytes: int) -> None:
+    """Add the five requests to ``app``: limit, read, call ``service``, write its answer.
+
+    They are not a blueprint, because Flask would look for the blueprint's functions four times a request.
+    """
     handlers: dict[Mode, Callable[[Any, Credentials], dict[str, Any] | NeedAnswer]] = {
         Mode.REGISTER: service.register_node,
         Mode.OWN: service.add_file_owner,
@@ -50,7 +52,7 @@ def create_api(service: TrackerService, limiter: RateLimiter, max_request_bytes:
         body = answer.encode() if isinstance(answer, NeedAnswer) else msgspec.json.encode(answer)
         return Response(body, content_type="application/json")
 
-    @api.post("/tracker")
+    @app.post("/tracker")
     def handle_node_request() -> Response:
         """Any of the five, by its mode (the report's ``handle_node_request``)."""
         environ, fields = _read_request(max_request_bytes)
@@ -64,8 +66,7 @@ def create_api(service: TrackerService, limiter: RateLimiter, max_request_bytes:
         return answer
 
     for mode, name in KINDS.items():
-        api.add_url_rule(f"/{name}", name, endpoint(mode), methods=["POST"])
-    return api
+        app.add_url_rule(f"/{name}", name, endpoint(mode), methods=["POST"])
 
 
 def credentials(environ: WSGIEnvironment, fields: Mapping[str, Any]) -> Credentials:

@@ -27,7 +27,7 @@ from tracker.rate_limits import RateLimits
 from tracker.service import TrackerService
 from tracker.settings import WebSettings
 from tracker.web.access_log import AccessLog
-from tracker.web.api import create_api
+from tracker.web.api import add_api
 from tracker.web.metrics import Metrics
 from tracker.web.middleware import Middleware, RateLimiter, retry_after
 from tracker.web.pages import create_pages
@@ -51,7 +51,7 @@ def create_app(
     app = Flask("tracker", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
-    app.register_blueprint(create_api(service, limiter, settings.max_request_bytes))
+    add_api(app, service, limiter, settings.max_request_bytes)
     app.register_blueprint(create_pages(service, metrics))
     _answer_errors_in_json(app)
     app.wsgi_app = Middleware(  # type: ignore[method-assign]  # the way that Flask documents

@@ -31,7 +31,8 @@ class Application:
         if environ["PATH_INFO"] == "/wait":
             self.at_work.release()
             assert self.go_on.wait(PATIENCE)
-        start_response("200 OK", [("Content-Length", str(len(body)))])
+        sized = [] if environ["PATH_INFO"] == "/unsized" else [("Content-Length", str(len(body)))]
+        start_response("200 OK", sized)
         return [body]
 
 
@@ -107,6 +108,24 @@ def test_clients_that_stop_in_the_middle_are_dropped(short_timeout: None, web: W
         assert is_served(web)
         for sock in clients:
             assert ends(sock) < PATIENCE
+
+
+@pytest.mark.parametrize("path", [b"/", b"/unsized"])
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+def test_every_answer_has_a_length_and_says_whether_it_is_the_last(
+    web: WebServer, path: bytes, version: bytes, connection: bytes
+) -> None:
+    with connect(web) as sock:
+        request = b"GET %s HTTP/%s\r\nHost: 127.0.0.1\r\nConnection: %s\r\n\r\n"
+        sock.sendall(request % (path, version, connection))
+        head, _, body = answer(sock).partition(b"\r\n\r\n")
+        assert body == b"ok"
+        lines = [line.lower() for line in head.split(b"\r\n")]
+        for name in (b"content-length: 2", b"server: tracker", b"date: "):
+            assert sum(line.startswith(name) for line in lines) == 1
+        if connection == b"close":
+            assert b"connection: close" in lines and sock.recv(1) == b""
 
 
 def test_an_answer_that_the_system_takes_only_in_parts_arrives_whole(web: WebServer) -> None:
