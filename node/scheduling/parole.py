@@ -15,7 +15,7 @@ Nothing may hang because a source holds its exclusive piece for long:
 - A piece that failed, or that a suspect holds, is *strict*: sources do not help, since a mixed piece would
   again leave open which of them sent wrong bytes. They take it over as a whole instead, from the first byte,
   when its holder has delivered nothing for ``STALL_TIMEOUT``, or is not done after ``MAX_HOLD_TIME``.
-  Both double with each takeover, so that in the end a slow source has the time that it needs.
+  Both double with each takeover of the piece, so that in the end a slow source has the time that it needs.
 """
 
 from __future__ import annotations
@@ -80,6 +80,9 @@ class Parole:
         self._suspects: set[Peer] = set()
         self.only_source: Peer | None = None  # the only one that is known
         self._exclusive: dict[int, ExclusivePiece] = {}
+        self._takeovers: dict[
+            int, int
+        ] = {}  # of each strict piece, whichever source held it, until it passes
         self._own: dict[Peer, int] = {}  # the piece that a source holds exclusively, or helps with
 
     def trusts(self, source: Peer) -> bool:
@@ -182,7 +185,8 @@ class Parole:
 
     def _hold(self, source: Peer, piece: int, todo: Iterable[Span], now: float) -> ExclusivePiece:
         strict = self._is_strict(source, piece)
-        exclusive = ExclusivePiece(piece, source, RangeSet(todo), now, strict)
+        takeovers = self._takeovers.get(piece, 0)
+        exclusive = ExclusivePiece(piece, source, RangeSet(todo), now, strict, takeovers)
         self._exclusive[piece], self._own[source] = exclusive, piece
         return exclusive
 
@@ -212,6 +216,7 @@ class Parole:
             exclusive.todo.add(*span)
         exclusive.holder, exclusive.since, exclusive.strict = source, now, True
         exclusive.takeovers += 1
+        self._takeovers[exclusive.piece] = exclusive.takeovers
         self._disown(exclusive.piece)
         self._own[source] = exclusive.piece
         return exclusive
@@ -294,6 +299,7 @@ class Parole:
         """
         before = len(self._trusted)
         closed = self._forget(piece)
+        self._takeovers.pop(piece, None)
         if len(sources) == 1:
             self._suspects.difference_update(sources)
         self._suspects.difference_update(cleared)

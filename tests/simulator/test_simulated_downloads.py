@@ -35,6 +35,7 @@ def test_every_download_keeps_all_invariants(batch: int) -> None:
 @pytest.mark.parametrize(
     ("seed", "banned"),
     [
+        (1600, 2),  # a slow honest owner, and one that takes its piece over and has nothing, again and again
         (4095, 3),  # four liars, and who is honest is away for a while: nobody helps one on whom all waits
         (11634, 1),  # one honest owner and one liar, both far away: who still delivers gets on
         (29, 2),  # a suspect at a busy owner begins again and again, since two that have nothing take over

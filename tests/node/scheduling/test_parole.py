@@ -237,3 +237,21 @@ def test_a_source_that_sent_wrong_bytes_gets_nothing_and_keeps_nothing() -> None
     assert scheduler.accept(A, 500, 600, 0.0).ranges == ()
     scheduler.give_back(A, [(500, PIECE)])
     assert drain(scheduler, B) == piece(0)
+
+
+def test_takeovers_by_a_source_that_delivers_nothing_leave_a_slow_one_more_time_each_time() -> None:
+    scheduler = known(3, A, B)
+    scheduler.join(C)
+    fail_mixed(scheduler)
+    now, waits = 0.0, []
+    for _ in range(3):
+        assert scheduler.take(A, PIECE, now) is not None
+        began = now
+        while not scheduler.has_work(C, now):
+            now += 1.0
+        waits.append(now - began)
+        assert scheduler.take(C, PIECE, now) is not None
+        scheduler.give_back(C, [(0, PIECE)])  # it does not hold the piece after all
+        scheduler.leave(C)
+        scheduler.join(C)
+    assert waits == [STALL_TIMEOUT, 2 * STALL_TIMEOUT, 4 * STALL_TIMEOUT]
