@@ -307,3 +307,10 @@ def test_the_names_of_the_architecture_are_where_it_says() -> None:
 @pytest.mark.parametrize(("document", "limit"), [(README, 7_168), (ARCHITECTURE, 12_288)])
 def test_pages_that_all_read_are_short(document: Path, limit: int) -> None:
     assert len(document.read_bytes()) <= limit
+
+
+@every_document
+def test_no_document_uses_a_word_of_the_old_private_language(document: Path) -> None:
+    if document.name not in ("limits.md", "CHANGELOG.md"):  # limits.md: comments of the code
+        words = r"\b(whoever|nobody|somebody|anybody|everybody|anew|in vain|for ever)\b"
+        assert re.findall(words, text_of(document), re.IGNORECASE) == []
