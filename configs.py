@@ -194,7 +194,7 @@ SETTINGS: tuple[Setting, ...] = (
         "1: only nodes with a secret may share; the course report's own client has none",
     ),
     Setting(
-        "TRACKER_THREADS", 8, _whole(1, MAX_THREADS), "threads", "operator",
+        "TRACKER_THREADS", 12, _whole(1, MAX_THREADS), "threads", "operator",
         "threads of the tracker that answer requests",
     ),
     Setting(

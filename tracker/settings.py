@@ -38,7 +38,7 @@ class TrackerSettings:
     redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)  # with its password
     max_results: int = MAX_NEED_RESULTS
     swarm_key: str | None = field(default=None, repr=False)  # None: any client is accepted
-    threads: int = 8  # that answer requests
+    threads: int = 12  # that answer requests
     web: WebSettings = WebSettings()
     log: Path = Path("logs/_tracker.log")
     access_log: Path | None = None  # file for one JSON line an answer
