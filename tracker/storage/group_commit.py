@@ -173,7 +173,12 @@ class GroupCommit:
             if self._closing.wait(min(EXPORT_DELAY, self._interval)):
                 return
             self._changed.clear()
-            self._work()
+            try:
+                self._work()
+            except (
+                Exception
+            ) as error:  # a bug: requests get it from ``sync``; exports go on with the next change
+                log(f"unexpected error while storing: {type(error).__name__}: {error}")
 
     def _work(self) -> None:
         self.retry()

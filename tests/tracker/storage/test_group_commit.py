@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from common.messages import OwnedFile
 from tests.tracker.storage.notebook import state_in
 from tests.tracker.storage.requests import Tracker
 from tracker.model import Caller, Receipt, Rules
+from tracker.storage import json_files
 from tracker.storage.group_commit import GroupCommit
 from tracker.storage.memory import MemoryStorage
 
@@ -167,6 +169,27 @@ def test_requests_that_wait_at_the_same_time_are_committed_together(
     for thread in threads:
         thread.join()
     assert groups == [1, 7]
+
+
+def test_the_background_thread_survives_any_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = MemoryStorage(Rules(), GroupCommit(tmp_path, 0.01, durable=False))
+    storage.open()
+    failed = threading.Event()
+
+    def export(*arguments: object) -> None:
+        failed.set()
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(json_files, "export", export)
+        Tracker(storage).register(A)
+        assert failed.wait(20)
+    Tracker(storage).register(B)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "nodes.json").exists():
+        assert time.monotonic() < deadline
+        failed.wait(0.001)
+    storage.close()
 
 
 def test_a_folder_in_use_is_named_with_its_setting(opened: Opened, tmp_path: Path) -> None:
