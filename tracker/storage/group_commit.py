@@ -173,11 +173,11 @@ class GroupCommit:
             if self._closing.wait(min(EXPORT_DELAY, self._interval)):
                 return
             self._changed.clear()
+            if self._closing.is_set():  # ``close`` may have set ``_changed`` just before it was cleared
+                return
             try:
                 self._work()
-            except (
-                Exception
-            ) as error:  # a bug: requests get it from ``sync``; exports go on with the next change
+            except Exception as error:  # a bug; exports go on with the next change
                 log(f"unexpected error while storing: {type(error).__name__}: {error}")
 
     def _work(self) -> None:
