@@ -116,19 +116,21 @@ def test_an_upload_limit_holds_and_is_reached(serve: Serve, peer: Callable[[Owne
     fetcher = peer(serve(upload_limit=rate))
     for number in range(4):
         fetcher.request(number * 60_000, 60_000)
-    arrivals: list[tuple[float, int]] = []
-    asked, received, end = 240_000, 0, time.monotonic() + 2.5
-    while time.monotonic() < end:
+    begun = time.monotonic()
+    asked, received, datagrams = 240_000, 0, 0
+    while (seconds := time.monotonic() - begun) < 2.5:
         message = fetcher.hear()
         assert isinstance(message, wire.Data)
-        arrivals.append((time.monotonic(), len(message.payload) + wire.HEADER_SIZE))
         received += len(message.payload)
+        datagrams += 1
         if asked - received < 180_000:
             fetcher.request(asked % 900_000, 60_000)
             asked += 60_000
-    windows = [sum(s for t, s in arrivals if at <= t < at + 1) for at, _ in arrivals if at + 1 < end]
-    assert max(windows) <= 1.1 * rate  # what was sent in a second may arrive in a little less
-    assert sum(size for _, size in arrivals) >= 0.8 * rate * 2.5
+    total = received + datagrams * wire.HEADER_SIZE
+    assert (
+        total <= 1.1 * rate * seconds
+    )  # a late receiver sees no more; tests/node/test_rate_limit.py checks each second
+    assert total >= 0.8 * rate * seconds
 
 
 def test_under_a_limit_segments_are_smaller_than_asked_for(
