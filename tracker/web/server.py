@@ -1,4 +1,4 @@
-"""The WSGI server: waitress as it comes, on a socket that we open, and drained when the tracker ends.
+"""The WSGI server: waitress on a socket that we open, drained when the tracker ends.
 
 waitress reads requests and writes answers in one loop; only whole requests reach the worker threads. So a
 slow client holds a connection, never a thread. A client that opens all connections keeps new clients out
@@ -7,6 +7,7 @@ for CHANNEL_TIMEOUT: on a hostile network, put a proxy in front.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import socket
@@ -69,6 +70,8 @@ class _Answer(WSGITask):  # type: ignore[misc]  # waitress has no types
     the server is draining, the answer has ``Connection: close`` and is the last one on its connection.
     """
 
+    wrote_header = False
+
     def build_response_header(self) -> bytes:
         if not self.channel.server.accepting:
             self.set_close_on_finish()
@@ -81,9 +84,58 @@ class _Answer(WSGITask):  # type: ignore[misc]  # waitress has no types
         lines += [f"Server: {self.channel.server.adj.ident}", f"Date: {_http_date(int(self.start_time))}"]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
+    def write(self, data: bytes) -> None:
+        """Send head and body in one system call, if ``data`` is the whole body."""
+        whole = self.complete and not self.wrote_header and self.has_body
+        if not whole or self.content_length != len(data):
+            super().write(data)
+            return
+        self.channel.write_soon(self.build_response_header() + data)
+        self.wrote_header = True
+        self.content_bytes_written = len(data)
+
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection that wakes the loop only if the loop must do something for it.
+
+    waitress wakes the loop after each answer, because it does not read from a connection with a request in
+    progress. The loop then takes the interpreter lock from the workers, and looks at all connections. Here a
+    connection stays readable; most clients send nothing before they have the answer. If one does, the
+    connection is paused, and the worker that ends the pause wakes the loop.
+    """
+
     task_class = _Answer
+    paused = False
+
+    def readable(self) -> bool:
+        return not (self.paused or self.writable())
+
+    def handle_read(self) -> None:
+        if self.requests:
+            self.paused = True  # before the second look: a worker looks for it after its last request
+            if self.requests:
+                return
+            self.paused = False
+        super().handle_read()
+
+    def write_soon(self, data: Any) -> int:
+        """Send now; only the part that the system does not take goes through the buffers and the loop."""
+        sent = 0
+        if isinstance(data, bytes):
+            with self.outbuf_lock, contextlib.suppress(OSError):  # the buffers meet the same error again
+                if self.connected and not self.total_outbufs_len:
+                    sent = self.send(data, do_close=False)
+        if sent < len(data):
+            super().write_soon(data[sent:] if sent else data)
+            if self.writable():
+                self.server.trigger.pull_trigger()
+        return len(data)
+
+    def service(self) -> None:
+        super().service()
+        if self.connected and (self.paused or self.writable()):
+            self.paused = False
+            self.server.trigger.pull_trigger()
 
 
 _http_date = lru_cache(4)(build_http_date)  # by the second
@@ -121,6 +173,7 @@ class WebServer:
             ident="tracker",
         )
         self._server.channel_class = _Channel
+        self._server.pull_trigger = lambda: None  # the channels wake the loop themselves
         self._mark_idle = self._server.maintenance
         self._server.maintenance = self._close_idle
         host, port = sock.getsockname()[:2]

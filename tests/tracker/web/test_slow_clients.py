@@ -135,6 +135,21 @@ def test_an_answer_that_the_system_takes_only_in_parts_arrives_whole(web: WebSer
             assert answer(sock).partition(b"\r\n\r\n")[2] == b"x" * LARGE
 
 
+def test_a_request_sent_before_the_last_answer_waits_for_it(application: Application, web: WebServer) -> None:
+    with connect(web) as sock:
+        sock.sendall(GET.replace(b"/ ", b"/wait "))
+        assert application.at_work.acquire(timeout=PATIENCE)
+        sock.sendall(GET)
+        sock.shutdown(socket.SHUT_WR)
+        begun = time.monotonic()
+        while not any(channel.paused for channel in list(web._server.active_channels.values())):
+            assert time.monotonic() - begun < PATIENCE
+            time.sleep(0.01)
+        application.go_on.set()
+        received = b"".join(iter(lambda: sock.recv(65_536), b""))
+    assert received.count(b"HTTP/1.1 200 OK") == 2
+
+
 def test_a_client_that_never_reads_its_answer_is_dropped(short_timeout: None, web: WebServer) -> None:
     with connect(web) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
