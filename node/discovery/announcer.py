@@ -11,15 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from common.errors import TrackerBusy, TrackerRefused, TrackerUnavailable
 from common.logs import log
-from common.messages import OwnedFile
+from common.messages import OwnedFile, RegisterAnswer
 from node import events
 from node.discovery.base import Credit
 from node.discovery.classroom import CONFLICT, FORBIDDEN, TrackerClient
 from node.discovery.outbox import Outbox
 from node.discovery.schedule import HeartbeatSchedule
+
+T = TypeVar("T")
 
 
 class TrackerAnnouncer:
@@ -54,6 +57,8 @@ class TrackerAnnouncer:
         self._failure: TrackerRefused | TrackerUnavailable | None = None  # of the last REGISTER or message
         self._answered_at: float | None = None  # monotonic seconds
         self._schedule = HeartbeatSchedule(heartbeat, random.Random())
+        self._connections = 0  # of the client, at the last REGISTER
+        self._files_known: int | None = None  # as the tracker answered to the last OWN, if it said so
         self._busy_answers = 0  # in a row: messages that the tracker did not take now
         self._messages_due = 0.0  # when messages are sent again, monotonic seconds
 
@@ -230,10 +235,24 @@ class TrackerAnnouncer:
         if was_lost:
             self._emit(events.TrackerBack(self.client.url))
         owned = self._owned()
-        if not answer.known or answer.files < len(owned):  # the tracker lost some of its records
+        if self._may_have_lost_files(answer, len(owned)):
             with self._changed:
                 self._outbox.add_files(owned)
         return answer.known
+
+    def _may_have_lost_files(self, answer: RegisterAnswer, owned: int) -> bool:
+        """True if the tracker may lack files that were announced to it.
+
+        It may also count files that are not served any more. So its count is compared with its answer to the
+        last OWN. A tracker that restarted with other records may have the same count by chance. Its
+        connections are new then. OWN of files that it knows changes nothing.
+        """
+        before, self._connections = self._connections, self.client.connections
+        if not answer.known or self._connections != before:
+            return True
+        if self._files_known is None:
+            return answer.files < owned
+        return answer.files != self._files_known
 
     def _interval(self, asked: float) -> float:
         """A tracker that knows claims extends its deadline with the interval; another tracker may not."""
@@ -267,7 +286,7 @@ class TrackerAnnouncer:
 
     def _send_files(self, files: list[OwnedFile]) -> None:
         try:
-            self._with_secret(lambda: self.client.own(files))
+            self._files_known = self._with_secret(lambda: self.client.own(files))
         except TrackerRefused as error:
             if error.status in (CONFLICT, FORBIDDEN):
                 raise
@@ -286,15 +305,15 @@ class TrackerAnnouncer:
         except TrackerRefused as error:
             log(f"node {credit.node_id} gets no credit: {error}")  # it may have left
 
-    def _with_secret(self, send: Callable[[], None]) -> None:
+    def _with_secret(self, send: Callable[[], T]) -> T:
         """Call ``send``. If the tracker has lost our secret, REGISTER and call it again."""
         try:
-            send()
+            return send()
         except TrackerRefused as error:
             if error.status != FORBIDDEN:
                 raise
             self._register()
-            send()
+            return send()
 
     def _failed(self, error: TrackerUnavailable | TrackerRefused) -> None:
         retry_after = error.retry_after if isinstance(error, TrackerBusy) else 0.0

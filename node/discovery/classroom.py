@@ -97,6 +97,11 @@ class TrackerClient:
         return self.urls[self._failover.current]
 
     @property
+    def connections(self) -> int:
+        """How many connections were opened. If it grows, the tracker may have restarted meanwhile."""
+        return sum(http.connections for http in self._http)
+
+    @property
     def knows_claims(self) -> bool:
         """True if the tracker knows secrets; the course report's tracker does not."""
         return self._knows_claims
@@ -126,12 +131,18 @@ class TrackerClient:
         interval = min(max(answer.interval, MIN_ASKED_INTERVAL), MAX_ASKED_INTERVAL)
         return msgspec.structs.replace(answer, interval=interval)
 
-    def own(self, files: Sequence[OwnedFile]) -> None:
-        """OWN: this node serves ``files``; several requests if there are many. Only after ``register``."""
+    def own(self, files: Sequence[OwnedFile]) -> int | None:
+        """OWN: this node serves ``files``; several requests if there are many. Only after ``register``.
+
+        Returns how many files of this node the tracker knows now; None if the tracker does not say.
+        """
         if self._addr is None:
             raise ValueError("own() before register()")
+        known: object = None
         for start in range(0, len(files), MAX_FILES):
-            self._request(Mode.OWN, Own(self.node_id, self._addr, tuple(files[start : start + MAX_FILES])))
+            own = Own(self.node_id, self._addr, tuple(files[start : start + MAX_FILES]))
+            known = self._request(Mode.OWN, own).get("files")
+        return known if type(known) is int else None
 
     def need(self, filename: str | None = None, info_hash: str | None = None) -> list[OwnerEntry]:
         """NEED: owners of a file by info hash, or else by name, best first. This node may be among them."""

@@ -12,7 +12,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,7 @@ class HttpClient:
 
     def __init__(self, url: str, timeout: float) -> None:
         self.url = url
+        self.connections = 0  # opened so far: after a tracker restarts, the next request opens one
         self._timeout = timeout
         self._sessions: queue.LifoQueue[requests.Session] = queue.LifoQueue(KEPT_SESSIONS)
 
@@ -115,7 +116,7 @@ class HttpClient:
             session = self._sessions.get_nowait()
         except queue.Empty:
             session = requests.Session()
-            session.mount("http://", _DeadlineAdapter())
+            session.mount("http://", _DeadlineAdapter(self._connected))
             session.trust_env = False  # a proxy of the environment does not lead to a tracker on this machine
             session.headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
         try:
@@ -127,6 +128,9 @@ class HttpClient:
             self._sessions.put_nowait(session)
         except queue.Full:
             session.close()
+
+    def _connected(self) -> None:
+        self.connections += 1
 
     def _unavailable(self, error: Exception) -> TrackerUnavailable:
         return TrackerUnavailable(f"tracker {self.url} does not answer ({_reason(error)}{HINT}")
@@ -148,15 +152,29 @@ def _seconds(header: str) -> float | None:
 
 
 class _DeadlineAdapter(requests.adapters.HTTPAdapter):
-    """Makes connections whose answers have a deadline for the head, too.
+    """Makes connections whose answers have a deadline for the head, too. ``on_connect`` is called for each.
 
     A timeout of ``requests`` holds for each read. A server that sends a byte now and then would keep the
     client for ever.
     """
 
+    def __init__(self, on_connect: Callable[[], None]) -> None:
+        self._on_connect = on_connect
+        super().__init__()
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        on_connect = self._on_connect
+
+        class Connection(_Connection):
+            def connect(self) -> None:  # also called for a kept connection that the server closed
+                super().connect()
+                on_connect()
+
+        class Pool(urllib3.HTTPConnectionPool):
+            ConnectionCls = Connection
+
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool}
+        self.poolmanager.pool_classes_by_scheme = {"http": Pool}
 
 
 class _Connection(urllib3.connection.HTTPConnection):
@@ -172,10 +190,6 @@ class _Connection(urllib3.connection.HTTPConnection):
             return super().getresponse()
         finally:
             timer.cancel()
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
 
 
 def _cut(sock: socket.socket) -> None:

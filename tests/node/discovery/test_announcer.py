@@ -25,6 +25,8 @@ class PretendTracker:
     url = name = "http://127.0.0.1:1"
     urls = (url,)
     knows_claims = False
+    connections = 1
+    files_after_own: int | None = None
 
     def __init__(self) -> None:
         self.said: queue.Queue[tuple[str, object]] = queue.Queue()
@@ -53,8 +55,9 @@ class PretendTracker:
     def exit(self) -> None:
         self._hear("exit", None)
 
-    def own(self, files: list[OwnedFile]) -> None:
+    def own(self, files: list[OwnedFile]) -> int | None:
         self._hear("own", files)
+        return self.files_after_own
 
     def update(self, filename: str, owner: int, info_hash: str, amount: int, receipt: int) -> bool:
         self._hear("update", (owner, amount))
@@ -183,6 +186,29 @@ def test_a_tracker_that_forgot_some_files_hears_of_all(scene: Scene) -> None:
     scene.tracker.files = 0
     scene.start()
     assert scene.hears("own") == [FILE]
+
+
+def test_a_count_with_files_that_are_not_served_any_more_hides_no_loss(scene: Scene) -> None:
+    """The tracker counts a file that was stopped. It loses another: one is left, and one is owned."""
+    scene.owned = [FILE]
+    scene.tracker.files_after_own = scene.tracker.files = 2
+    scene.start()
+    assert scene.hears("own") == [FILE]
+    for _ in range(3):
+        assert scene.tracker.said.get(timeout=LIMIT)[0] == "register"  # the count is as it was
+    scene.tracker.files = 1
+    assert scene.hears("own") == [FILE]
+
+
+def test_a_tracker_that_restarted_receives_all_files_whatever_it_counts(scene: Scene) -> None:
+    scene.owned = [FILE]
+    scene.tracker.files_after_own = scene.tracker.files = 1
+    scene.start()
+    assert scene.hears("own") == [FILE]
+    scene.tracker.connections += 1
+    assert scene.hears("own") == [FILE]
+    for _ in range(3):
+        assert scene.tracker.said.get(timeout=LIMIT)[0] == "register"
 
 
 def test_credit_for_an_owner_that_has_left_holds_nothing_up(scene: Scene) -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -126,6 +127,21 @@ def test_ten_thousand_files_are_announced_in_ten_requests(
     assert client.register(A).files == 10_000
     client.own([])
     assert len(asked) == 11
+
+
+def test_a_tracker_that_restarted_is_noticed_by_a_new_connection(
+    tracker_process: Any, make_client: Callable[..., TrackerClient]
+) -> None:
+    client = make_client(tracker_process.url)
+    client.register(A)
+    client.own([OwnedFile("a", None, 1)])
+    assert client.own([OwnedFile("b", None, 1)]) == 2
+    before = client.connections
+    client.register(A)
+    assert client.connections == before
+    tracker_process.restart()
+    client.register(A)
+    assert client.connections > before
 
 
 def test_a_refusal_says_why(tracker_process, make_client: Callable[..., TrackerClient]) -> None:
