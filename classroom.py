@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from common.files import lock_file
 from configs import CFG
 from demo import DemoFailed, Program, events_until, write_random
+from tracker.storage.sqlite import is_in_use
 
 FILE = "lecture.bin"
 DEFAULT_NODES, MAX_NODES = 10, 100
@@ -67,8 +69,35 @@ def _entries(folder: str) -> list[Path]:
     return sorted(each for each in path.iterdir() if each.name != ".gitkeep") if path.is_dir() else []
 
 
+def running() -> Iterator[str]:
+    """A line for each tracker or node that uses the folders, with the way to stop it."""
+    folders = CFG["directory"]
+    if is_in_use(Path(folders["tracker_db_dir"])):
+        yield f"a tracker runs on {folders['tracker_db_dir']}: Ctrl-C in its terminal stops it"
+    for folder in _entries(folders["node_files_dir"]):
+        for path in sorted(folder.glob(".claims-*.lock")) if folder.is_dir() else []:
+            lock = lock_file(path)
+            if lock is None:
+                number = path.stem.rpartition("-")[2]
+                yield f"node {number} runs on {folder}: exit at its prompt or Ctrl-C in its terminal stops it"
+            else:
+                lock.release()
+
+
+def _is_in_use() -> bool:
+    """Print what runs. True if anything does."""
+    users = list(running())
+    for user in users:
+        print(user, file=sys.stderr)
+    if users:
+        print("nothing was removed: stop these first", file=sys.stderr)
+    return bool(users)
+
+
 def reset(is_sure: bool) -> int:
-    """Remove the leftovers, after asking. 1 if the user does not want that."""
+    """Remove the leftovers, after asking. 1 if the user does not want that, or a program uses them."""
+    if _is_in_use():
+        return 1
     paths = list(leftovers())
     if not paths:
         print("nothing to remove")
@@ -81,6 +110,8 @@ def reset(is_sure: bool) -> int:
             return 1
         if input("Remove all of this, with the files in it? [y/N] ").strip().casefold() not in ("y", "yes"):
             print("nothing was removed")
+            return 1
+        if _is_in_use():  # started while the question stood
             return 1
     for path in paths:
         if path.is_dir() and not path.is_symlink():

@@ -30,7 +30,8 @@ def reset(environment: dict[str, str], *words: str) -> tuple[int, str]:
         [sys.executable, str(ROOT / "classroom.py"), "reset", *words],
         env=environment,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
     )
@@ -51,6 +52,11 @@ def test_a_class_serves_until_it_is_stopped_and_reset_removes_what_it_left(
             lines.append(process.stdout.readline())
             assert lines[-1], lines
         assert process.poll() is None
+        before = sorted(tmp_path.rglob("*.bin"))
+        code, told = reset(environment, "--yes")
+        assert code == 1 and "a tracker runs on" in told and "nothing was removed" in told
+        assert all(f"node {number} runs on" in told for number in (1, 2, 3))
+        assert sorted(tmp_path.rglob("*.bin")) == before and (tmp_path / "db" / "tracker.db").exists()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     copies = [(tmp_path / "files" / f"node{number}" / "lecture.bin").read_bytes() for number in (1, 2, 3)]

@@ -128,6 +128,8 @@ def _kept(service: TrackerService, settings: TrackerSettings) -> str:
         return "its records were in memory only"
     place = "Redis" if settings.storage == "redis" else f"{settings.folder}/"
     try:
+        if fault := service.health():
+            return fault
         counts = service.counts()
     except SwarmError as error:  # Redis does not answer
         return str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -289,6 +290,32 @@ def test_a_terminal_shows_each_event_but_heartbeats_and_a_word_at_the_end(
     assert [line.split("]  ")[1].split()[0] for line in events if line.startswith("[")] == shown
     word = f"Tracker stopped; 1 node and 1 file are kept in {tmp_path}/db/"
     assert last.endswith(word) is not bool(words)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pexpect needs a pseudo-terminal")
+def test_a_removed_database_turns_health_to_failing_and_the_end_says_so(tmp_path: Path) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    env = {**os.environ, "TRACKER_DB_DIR": str(tmp_path / "db"), "LOGS_DIR": str(tmp_path / "logs")}
+    screen = pexpect.spawn(
+        sys.executable, [str(ROOT / "tracker.py"), "--port", "0"], cwd=tmp_path, env=env, timeout=PATIENCE,
+        encoding="utf-8", dimensions=(24, 400),
+    )  # fmt: skip
+    screen.expect_exact("Tracker program started: ")
+    url = screen.readline().strip()
+    client = TrackerClient(url, 1, timeout=PATIENCE)
+    client.register(A)
+    shutil.rmtree(tmp_path / "db")
+    health = requests.get(f"{url}/health", timeout=PATIENCE)
+    assert (health.status_code, health.json()["status"]) == (503, "failing")
+    own = {"mode": "OWN", "node_id": 1, "addr": list(A), "filename": "f"}
+    assert requests.post(f"{url}/tracker", json=own, timeout=PATIENCE).status_code == 503
+    client.close()
+    screen.sendintr()
+    screen.expect(pexpect.EOF)
+    screen.close()
+    assert screen.exitstatus == 0
+    assert "removed under the running tracker" in screen.before.splitlines()[-1]
+    assert "kept in" not in screen.before and not (tmp_path / "db").exists()
 
 
 def test_a_pipe_gets_the_first_line_only(tracker_process, client) -> None:

@@ -7,7 +7,8 @@ before it was slow, and no thread must be woken before a commit begins.
 
 A full disk: nothing of the group is committed, its writes stay in the queue, and requests get StorageFull.
 A thread tries again from time to time. After any other error it is unknown what is on the disk, so nothing
-more is written: StorageReadOnly for all, until a new start has read what there is.
+more is written: StorageReadOnly for all, until a new start has read what there is. The same holds once the
+database file is removed under a running tracker: SQLite would go on writing to a file without a name.
 
 The same thread exports the records as JSON soon after they change, and the less often the longer that takes.
 """
@@ -48,6 +49,7 @@ class GroupCommit:
         self._queue: list[Sequence[Write]] = []
         self._appended = self._durable_until = 0  # sequence numbers
         self._fault: StorageFault | None = None
+        self._removed = False  # the database file, under this tracker
         # The background thread's:
         self._source: RecordSource | None = None
         self._exported = -1  # sequence number; after a crash the files may be older than the database
@@ -109,6 +111,7 @@ class GroupCommit:
 
     def health(self) -> str:
         """Why nothing can be committed just now; "" if it can."""
+        self._notice_removal()
         return str(self._fault or "")
 
     def retry(self) -> None:
@@ -137,6 +140,8 @@ class GroupCommit:
             self._committed.notify_all()
 
     def _finish(self, group: list[Sequence[Write]], number: int, fault: StorageFault | None) -> None:
+        if isinstance(self._fault, StorageReadOnly):  # set by another thread during this commit
+            return
         if fault is None:
             self._durable_until = number
         else:
@@ -144,6 +149,23 @@ class GroupCommit:
         if str(fault) != str(self._fault):  # once, not with every request
             log(str(fault) if fault else f"{self.folder}: records are written again")
         self._fault = fault
+
+    def _notice_removal(self) -> None:
+        """Refuse all writes from now on, if the database file was removed or replaced under this tracker."""
+        database = self._database
+        if database is None or self._removed or not database.was_removed():
+            return
+        with self._lock:
+            self._removed = True
+            if isinstance(self._fault, StorageReadOnly):  # another thread was faster, or the disk failed
+                return
+            self._queue = []
+            self._fault = StorageReadOnly(
+                f"{database.path} was removed under the running tracker, which records nothing from now on; "
+                "start the tracker again, and all nodes come back by themselves"
+            )
+            self._committed.notify_all()
+        log(str(self._fault))
 
     def close(self) -> None:
         """Commit everything, export it, and release the database. Calling it twice is harmless."""
@@ -181,6 +203,7 @@ class GroupCommit:
                 log(f"unexpected error while storing: {type(error).__name__}: {error}")
 
     def _work(self) -> None:
+        self._notice_removal()
         self.retry()
         with contextlib.suppress(StorageFault):  # it is logged
             self.sync(self._appended)  # removals of silent nodes, for which no request waits
@@ -191,9 +214,13 @@ class GroupCommit:
             self._export_due = end + (end - begin) * (1 / EXPORT_SHARE - 1)
 
     def _try_export(self, rest: float) -> None:
-        """Write nodes.json and files.json, if anything has changed. ``rest``: seconds between slices."""
+        """Write nodes.json and files.json, if anything has changed. ``rest``: seconds between slices.
+
+        Not after the database was removed: another tracker may have its records in the folder now.
+        """
+        self._notice_removal()
         number = self._appended
-        if self._source is None or number == self._exported:
+        if self._source is None or number == self._exported or self._removed:
             return
         try:
             json_files.export(self._source, self.folder, lambda: self._pause(rest))

@@ -92,6 +92,7 @@ class Database:
         except BaseException:
             self.connection.close()
             raise
+        self._file = os.stat(self.path)
 
     def _set_up(self, durable: bool) -> None:
         run = self.connection.execute
@@ -182,6 +183,15 @@ class Database:
             return [str(error)]
         return [] if found == ["ok"] else [line for text in found for line in text.splitlines()]
 
+    def was_removed(self) -> bool:
+        """True if the path no longer leads to the open file: commits would go to a file without a name."""
+        try:
+            return not os.path.samestat(os.stat(self.path), self._file)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:  # it cannot be looked at now
+            return False
+
     def close(self) -> None:
         """Move all commits from the WAL into the database file, and release it."""
         with contextlib.suppress(sqlite3.Error):
@@ -205,6 +215,19 @@ def open_database(folder: Path, durable: bool = True) -> Database:
     except OSError as error:
         raise StorageFault(f"cannot use the folder {folder}: {error.strerror or error}") from None
     return Database(folder, durable)
+
+
+def is_in_use(folder: Path) -> bool:
+    """True if a tracker has the database of the folder open. Nothing is created or changed."""
+    if not (folder / DATABASE).is_file():
+        return False
+    try:
+        uri = f"{(folder / DATABASE).resolve().as_uri()}?mode=rw"
+        with contextlib.closing(sqlite3.connect(uri, 0.0, uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.Error as error:
+        return "locked" in str(error)
+    return False
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> StorageFault:

@@ -19,7 +19,7 @@ from common.messages import OwnedFile
 from tests.tracker.storage.notebook import state_in
 from tests.tracker.storage.requests import Tracker
 from tracker.model import Caller, Receipt, Rules
-from tracker.storage import json_files
+from tracker.storage import group_commit, json_files
 from tracker.storage.group_commit import GroupCommit
 from tracker.storage.memory import MemoryStorage
 
@@ -137,6 +137,39 @@ def test_after_a_disk_failed_nothing_is_written_and_all_that_was_can_be_read(
     again = Opened(tmp_path)
     assert (again.tracker.need(A, "f", None, 9).total, again.tracker.need(A, "g", None, 9).total) == (1, 0)
     again.tracker.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove open files")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_database_removed_under_the_tracker_ends_the_writes_with_one_line(
+    opened: Opened, tmp_path: Path, replaced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, lines = opened.tracker, list[str]()
+    monkeypatch.setattr(group_commit, "log", lines.append)
+    tracker.own(A, [F])
+    assert not tracker.health()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    if replaced:
+        (tmp_path / "tracker.db").touch()
+    opened.durability._work()
+    with pytest.raises(StorageReadOnly, match="removed under the running tracker"):
+        tracker.own(A, [G])
+    with pytest.raises(StorageReadOnly):
+        tracker.exit(A)
+    opened.durability._work()
+    assert "start the tracker again" in tracker.health()
+    assert tracker.need(B, "f", None, 9).total == 1
+    tracker.close()
+    assert len(lines) == 1 and "removed under" in lines[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["tracker.db"] * replaced  # no JSON files
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove open files")
+def test_a_removed_folder_is_seen_by_the_health_page_at_once(opened: Opened, tmp_path: Path) -> None:
+    opened.tracker.own(A, [F])
+    shutil.rmtree(tmp_path)
+    assert "removed under" in opened.tracker.health()
 
 
 def test_requests_that_wait_at_the_same_time_are_committed_together(
