@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -22,10 +23,10 @@ from tracker.log_queue import LogQueue
 from tracker.service import TrackerService
 from tracker.settings import TrackerSettings
 from tracker.storage import admin
+from tracker.terminal_events import TerminalEvents
 from tracker.web.server import WebServer, listening_socket
 
 SIGNAL_POLL = 0.2  # seconds; on Windows a signal is seen only between waits
-UNSHOWN_EVENTS = ("UPDATE", "tracker ")  # beginnings of log lines that do not go to the terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -116,7 +117,8 @@ def _show_events(cleanup: contextlib.ExitStack) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may have any character
     terminal = logging.StreamHandler(sys.stdout)
     terminal.setFormatter(logging.Formatter("[%(asctime)s]  %(message)s", datefmt="%H:%M:%S"))
-    terminal.addFilter(lambda record: not record.getMessage().startswith(UNSHOWN_EVENTS))
+    events = TerminalEvents()
+    terminal.addFilter(lambda record: events.shows(record.getMessage(), time.monotonic()))
     handler = LogQueue(terminal)
     send_log_to(handler)
     cleanup.callback(handler.close)

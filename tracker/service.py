@@ -13,7 +13,7 @@ from typing import Any
 
 from common.addresses import Addr
 from common.logs import log
-from common.messages import Exit, Need, NeedAnswer, Own, Register, RegisterAnswer, Update
+from common.messages import Exit, Need, NeedAnswer, Own, OwnedFile, Register, RegisterAnswer, Update
 from tracker import rules
 from tracker.auth import ANONYMOUS, Credentials, SwarmKey, digest, new_secret
 from tracker.errors import where
@@ -82,8 +82,7 @@ class TrackerService:
         decided = self._storage.transact(keys, lambda view: rules.own(view, caller, request.files))
         if decided.news:
             news = decided.news
-            what = repr(news[0].filename) if len(news) == 1 else f"{len(news)} files"
-            log(f"OWN node {request.node_id} at {where(request.addr)}: {what}")
+            log(f"OWN node {request.node_id} at {where(request.addr)}: {_named(news)}")
         return {"status": "File owner added", "files": decided.files}
 
     def search_file(self, request: Need, by: Credentials = ANONYMOUS) -> NeedAnswer:
@@ -92,7 +91,8 @@ class TrackerService:
         caller = _caller(request.node_id, request.addr, by)
         found = self._storage.search(caller, request.filename, request.info_hash, self._max_results)
         filename = request.filename or found.filename
-        log(f"NEED node {request.node_id}: {filename or request.info_hash!r}, owners: {found.total}")
+        others = found.total - any(owner.node_id == request.node_id for owner in found.owners)
+        log(f"NEED node {request.node_id}: {filename or request.info_hash!r}, other owners: {others}")
         return NeedAnswer(request.node_id, filename, found.owners)
 
     def update_db(self, request: Update, by: Credentials = ANONYMOUS) -> dict[str, Any]:
@@ -177,6 +177,13 @@ class TrackerService:
         with self._lock:
             self._interval = self._rules.interval * factor
             return self._interval
+
+
+def _named(files: Sequence[OwnedFile]) -> str:
+    """The files of an OWN, for the log."""
+    if len(files) != 1:
+        return f"{len(files)} files"
+    return f"{'' if files[0].complete else 'a part of '}{files[0].filename!r}"
 
 
 def _caller(node_id: int, addr: Addr | None, by: Credentials) -> Caller:

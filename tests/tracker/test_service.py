@@ -75,6 +75,23 @@ def test_register_tells_the_interval_and_whether_the_node_was_known(tracker: Tra
     assert tracker.service.register_node(Register(1, A)) == {**first, "known": True, "files": 2}
 
 
+def test_the_log_tells_parts_from_files_and_does_not_count_the_asker(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("tracker.service.log", lines.append)
+    for complete in (False, True):
+        tracker.service.add_file_owner(Own(2, B, (OwnedFile("f", HASH, 9, complete),)))
+    tracker.service.search_file(Need(2, "f", HASH, B))
+    tracker.service.search_file(Need(3, "f", HASH, C))
+    assert lines == [
+        "OWN node 2 at 127.0.0.1:4002: a part of 'f'",
+        "OWN node 2 at 127.0.0.1:4002: 'f'",
+        "NEED node 2: 'f', other owners: 0",
+        "NEED node 3: 'f', other owners: 1",
+    ]
+
+
 def test_need_ranks_by_uploads_and_tells_what_is_known_of_each(tracker: Tracker) -> None:
     tracker.service.add_file_owner(Own(1, A, (OwnedFile("f", HASH, 9),)))
     tracker.service.add_file_owner(Own(2, B, (OwnedFile("f"),)))
