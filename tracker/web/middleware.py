@@ -1,7 +1,7 @@
 """A WSGI middleware before Flask: rate limits, the check of a request's origin, and for every answer the
 security headers, the counters and the line in the access log.
 
-The cheapest check comes first: the address's rate limit, before a byte of the body is read.
+The cheapest check comes first: the address's rate limit, before the application parses the body.
 """
 
 from __future__ import annotations
