@@ -6,9 +6,9 @@ Three kinds of parts can be replaced. The methods of a class decide its kind:
     piece-order  ``choose(available, availability, rng)`` returns an item of ``available``
     ranking      ``rank(owners)`` returns the owners (FoundPeer), the best first
 
-A plugin that raises, or returns an impossible value, raises PluginError instead: one line with the file and
-line, the call with its arguments, and the reason. The download that called it fails with that line; the node
-and its other downloads go on.
+A plugin that raises, does not return, or returns an impossible value, raises PluginError instead: one line
+with the file and line, the call with its arguments, and the reason. The download that called it fails with
+that line; the node and its other downloads go on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import functools
 import importlib.util
 import inspect
 import math
+import re
 import sys
 import time
 import traceback
@@ -28,9 +29,11 @@ from typing import Any
 from common.errors import PluginError
 from common.text import sanitize
 from node.chunk_udp.congestion.base import CongestionController
+from node.part_calls import PartCalls
 
 CALL_LIMIT = 1.0  # max seconds of the processor for one call of a plugin
 _SHOWN = 60  # characters of an argument that a message shows
+_ADDRESS = re.compile(r"<(?:[\w<>]+\.)*(\w+) object at 0x[0-9a-fA-F]+>")  # of an object without a repr
 _SEGMENT_SIZE = 7216  # bytes; for the trial instance of a congestion controller
 
 Check = Callable[[Any, tuple[Any, ...], Any], str]  # instance, arguments, result -> what is wrong, or ""
@@ -44,6 +47,7 @@ class PluginKind:
     calls: dict[str, Check]  # the methods that the node calls; the first one identifies the kind
     arguments: tuple[Any, ...] = ()  # for a trial instance
     base: type | None = None  # the class that a plugin must inherit
+    in_place: bool = False  # called too often for a thread for each call
 
 
 @dataclass(frozen=True)
@@ -59,18 +63,35 @@ def load(spec: str) -> Plugin:
     """Load the class that ``FILE.py:Class`` names. PluginError if it is no plugin."""
     file, _, name = spec.rpartition(":")
     if not file or not name.isidentifier():
-        raise PluginError(f"-use {sanitize(spec)}: FILE.py:Class is wanted")
-    path = Path(file).expanduser()
-    cls = getattr(_module(path), name, None)
+        raise PluginError(f"{sanitize(spec)!r} names no class; FILE.py:Class is wanted")
+    path = Path(file).expanduser().resolve()
+    calls = PartCalls(sanitize(file), str(path))
+    cls = getattr(_module(calls), name, None)
     if not inspect.isclass(cls):
-        raise PluginError(f"{sanitize(file)} has no class {name}")
-    kind = _kind_of(path, cls)
-    checked = _checked(path, cls, kind)
-    try:
-        checked(*kind.arguments)
-    except Exception as error:
-        raise _fault(path, f"{name}({_shown(kind.arguments)})", error) from None
-    return Plugin(kind.name, spec, checked)
+        raise PluginError(f"{calls.file} has no class {name}")
+    kind = _kind_of(calls, cls)
+    factory = _factory(calls, name, _checked(calls, cls, kind))
+    factory(*kind.arguments)
+    return Plugin(kind.name, spec, factory)
+
+
+def _factory(calls: PartCalls, name: str, checked: type) -> Callable[..., Any]:
+    """Makes instances of ``checked``; a constructor that fails raises PluginError."""
+
+    def make(*arguments: Any) -> Any:
+        def call() -> str:
+            return f"{name}({_shown(arguments)})"
+
+        try:
+            return calls.on_thread(call, lambda: checked(*arguments))
+        except PluginError:
+            raise
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit would end the thread without a word
+            raise _fault(calls, call(), error) from None
+
+    return make
 
 
 def _window(controller: Any, arguments: tuple[Any, ...], result: Any) -> str:
@@ -106,80 +127,104 @@ KINDS = (
         },
         (_SEGMENT_SIZE,),
         CongestionController,
+        in_place=True,
     ),
     PluginKind("piece-order", {"choose": _one_of_available}),
     PluginKind("ranking", {"rank": _same_owners}),
 )
 
 
-def _module(path: Path) -> Any:
-    """The module in the file ``path``, executed."""
+def _module(calls: PartCalls) -> Any:
+    """The module in the part's file, executed."""
+    path = Path(calls.path)
     name = f"plugin_{path.stem}_{abs(hash(path)):x}"
     try:
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
-            raise PluginError(f"{sanitize(path)}: a file of Python (.py) is wanted")
-        module = importlib.util.module_from_spec(spec)
+            raise PluginError(f"{calls.file}: a file of Python (.py) is wanted")
+        module: Any = importlib.util.module_from_spec(spec)
+        module.exit = module.quit = sys.exit  # those of ``site`` close stdin, which the prompt reads
         sys.modules[name] = module  # dataclasses look for it there
         spec.loader.exec_module(module)
-    except PluginError:
+    except (PluginError, KeyboardInterrupt):
         raise
     except SyntaxError as error:
-        raise PluginError(f"{sanitize(path)}:{error.lineno}: {error.msg}") from None
-    except OSError as error:
-        raise PluginError(f"{sanitize(path)}: {error.strerror or error}") from None
-    except Exception as error:
-        raise _fault(path, "import", error) from None
+        where = calls.file if error.filename in (None, calls.path) else sanitize(str(error.filename))
+        raise PluginError(f"{where}:{error.lineno}: {sanitize(error.msg)}") from None
+    except BaseException as error:  # SystemExit would end the node without a word
+        if isinstance(error, OSError) and not _lines(calls, error):
+            raise PluginError(f"{calls.file}: {error.strerror or error}") from None
+        raise _fault(calls, "import", error) from None
     return module
 
 
-def _kind_of(path: Path, cls: type) -> PluginKind:
+def _kind_of(calls: PartCalls, cls: type) -> PluginKind:
     for kind in KINDS:
         if (kind.base is not None and issubclass(cls, kind.base)) or (
             kind.base is None and callable(getattr(cls, next(iter(kind.calls)), None))
         ):
             return kind
     wanted = ", ".join(
-        kind.base.__name__ if kind.base is not None else f"a method {next(iter(kind.calls))}"
+        f"the base {kind.base.__name__}" if kind.base is not None else f"a method {next(iter(kind.calls))}"
         for kind in KINDS
     )
-    raise PluginError(f"{sanitize(path)}: {cls.__name__} is no plugin; it needs one of: {wanted}")
+    raise PluginError(f"{calls.file}: {cls.__name__} is no plugin; it needs one of: {wanted}")
 
 
-def _checked(path: Path, cls: type, kind: PluginKind) -> type:
+def _checked(calls: PartCalls, cls: type, kind: PluginKind) -> type:
     """A subclass of ``cls`` whose calls raise only PluginError."""
+    run = calls.in_place if kind.in_place else calls.on_thread
+    methods = {
+        name: _guarded(calls, run, cls, getattr(cls, name), check)
+        for name, check in kind.calls.items()
+        if hasattr(cls, name)
+    }
+    return type(cls.__name__, (cls,), {**methods, "__module__": cls.__module__, "__doc__": cls.__doc__})
 
-    def guarded(name: str, check: Check) -> Callable[..., Any]:
-        method = getattr(cls, name)
 
-        @functools.wraps(method)
-        def call(self: Any, *arguments: Any, **named: Any) -> Any:
+def _guarded(
+    calls: PartCalls, run: Callable[..., Any], cls: type, method: Callable[..., Any], check: Check
+) -> Callable[..., Any]:
+    """``method`` whose time and result are checked, and whose errors become PluginError."""
+
+    @functools.wraps(method)
+    def guarded(self: Any, *arguments: Any, **named: Any) -> Any:
+        def text() -> str:
+            return _call(cls, method, (*arguments, *named.values()))
+
+        def call() -> tuple[Any, float, str]:
             began = time.thread_time()  # a busy machine is not the plugin's fault
-            try:
-                result = method(self, *arguments, **named)
-            except Exception as error:
-                raise _fault(path, _call(cls, method, arguments), error) from None
+            result = method(self, *arguments, **named)
             took = time.thread_time() - began
-            arguments += tuple(named.values())
-            wrong = check(self, arguments, result)
-            if took > CALL_LIMIT:
-                wrong = f"took {took:.1f} s; a call may take {CALL_LIMIT:g} s"
-            if wrong:
-                where = f"{sanitize(path)}:{_line_of(method)}"
-                raise PluginError(f"{where}: {_call(cls, method, arguments)} {wrong}")
-            return result
+            return result, took, check(self, (*arguments, *named.values()), result)
 
-        return call
+        try:
+            result, took, wrong = run(text, call)
+        except (PluginError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # SystemExit would end the thread without a word
+            raise _fault(calls, text(), error) from None
+        if took > CALL_LIMIT:
+            wrong = f"took {took:.1f} s; a call may take {CALL_LIMIT:g} s"
+        if wrong:
+            raise PluginError(f"{_place(calls, method)}: {text()} {wrong}")
+        return result
 
-    calls = {name: guarded(name, check) for name, check in kind.calls.items() if hasattr(cls, name)}
-    return type(cls.__name__, (cls,), {**calls, "__module__": cls.__module__, "__doc__": cls.__doc__})
+    return guarded
 
 
-def _fault(path: Path, call: str, error: Exception) -> PluginError:
+def _fault(calls: PartCalls, call: str, error: BaseException) -> PluginError:
     """``error``, which ``call`` raised, with the line of the plugin's file that it comes from."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
-    where = f"{sanitize(path)}:{lines[-1]}" if lines else sanitize(path)
-    return PluginError(f"{where}: {call} raised {sanitize(f'{type(error).__name__}: {error}')}")
+    lines = _lines(calls, error)
+    where = f"{calls.file}:{lines[-1]}" if lines else calls.file
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return PluginError(f"{where}: {call} raised {sanitize(what)}")
+
+
+def _lines(calls: PartCalls, error: BaseException) -> list[int]:
+    """The lines of the plugin's file that ``error`` passed, the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame.lineno or 0 for frame in frames if frame.filename == calls.path]
 
 
 def _call(cls: type, method: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
@@ -193,9 +238,11 @@ def _call(cls: type, method: Callable[..., Any], arguments: tuple[Any, ...]) -> 
 
 
 def _shown(values: Sequence[Any]) -> str:
-    texts = (sanitize(repr(value)) for value in values)
+    texts = (sanitize(_ADDRESS.sub(r"\1(...)", repr(value))) for value in values)
     return ", ".join(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..." for text in texts)
 
 
-def _line_of(method: Callable[..., Any]) -> int:
-    return method.__code__.co_firstlineno if hasattr(method, "__code__") else 1
+def _place(calls: PartCalls, method: Callable[..., Any]) -> str:
+    """The file, and the line of ``method`` if it is not inherited from another file."""
+    code = getattr(method, "__code__", None)
+    return f"{calls.file}:{code.co_firstlineno}" if code and code.co_filename == calls.path else calls.file

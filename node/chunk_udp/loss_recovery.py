@@ -40,6 +40,9 @@ class RoundTripTime:
         self.variation = INITIAL_RTT / 2
         self.minimum = float("inf")
 
+    def __repr__(self) -> str:
+        return f"RoundTripTime(smoothed={self.smoothed:.6f}, minimum={self.minimum:.6f})"
+
     @property
     def measured(self) -> bool:
         """True after the first sample."""

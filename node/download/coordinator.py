@@ -141,7 +141,7 @@ class Download:
             fault = error
         except OSError as error:
             fault = FileFault(f"{self.metainfo.name}: {error.strerror or error}")
-        except Exception as error:
+        except BaseException as error:  # any: the node waits for ``done``
             fault = unexpected_fault(self.metainfo.name, error)
         try:
             self._end(fault)

@@ -49,13 +49,9 @@ class OwnerRanking(Protocol):
 class KnownPeers:
     """Keyed by address: a node that comes back elsewhere is a new candidate."""
 
-    def __init__(self, own: Peer, ranking: OwnerRanking | None = None) -> None:
-        """``own`` is this node. It is never tried, and decides among equals: nodes ask different peers.
-
-        ``ranking`` replaces the order of the trackers.
-        """
+    def __init__(self, own: Peer) -> None:
+        """``own`` is this node. It is never tried, and decides among equals: nodes ask different peers."""
         self._own = own
-        self._ranking = ranking
         self._rng = random.Random(own.key)
         self._known: dict[Peer, Candidate] = {}
 
@@ -68,13 +64,13 @@ class KnownPeers:
 
     # ---- discovery
 
-    def update(self, found: Iterable[FoundPeer]) -> None:
-        """Take the trackers' answer, best first.
+    def update(self, found: Iterable[FoundPeer], ranked: bool = False) -> None:
+        """Take the trackers' answer, best first. ``ranked``: a user's ranking replaced their order.
 
         Peers that are no longer named are tried last. They are forgotten if there is nothing to remember.
         """
         before, self._known = self._known, {}
-        for named in self._in_order(found):
+        for named in found if ranked else self._in_order(found):
             peer = named.peer
             if self._is_own(peer) or peer in self._known:  # two trackers name it, or one names it twice
                 continue
@@ -94,9 +90,6 @@ class KnownPeers:
 
     def _in_order(self, found: Iterable[FoundPeer]) -> Iterator[FoundPeer]:
         """Complete peers by their uploads, as the tracker ranks them, then partial peers by weight."""
-        if self._ranking is not None:
-            yield from self._ranking.rank(list(found))
-            return
         complete: list[FoundPeer] = []
         partial: list[FoundPeer] = []
         for named in found:

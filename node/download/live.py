@@ -15,7 +15,7 @@ from common.errors import DownloadFailed, FileFault, PluginError, SwarmError
 from node import events
 from node.content.store import ContentStore
 from node.download.disk_full import RetryWhenFull
-from node.download.known_peers import Candidate, KnownPeers
+from node.download.known_peers import Candidate, KnownPeers, OwnerRanking
 from node.download.peer_search import PeerSearch
 from node.download.piece_results import PieceResults
 from node.download.reporting import DownloadReporter, source_rows
@@ -51,10 +51,10 @@ class LiveDownload:
         self._parts = parts
         self._report = report
         order = settings.piece_order() if settings.piece_order is not None else None
-        ranking = settings.owner_ranking() if settings.owner_ranking is not None else None
+        self._ranking: OwnerRanking | None = settings.owner_ranking and settings.owner_ranking()
         self.state = DownloadState(info.geometry, have, parts.own, order=order)
         self._lock = threading.Lock()  # guards the known peers, and the pool's sources
-        self._known = KnownPeers(parts.own, ranking)
+        self._known = KnownPeers(parts.own)
         limits = SourceLimits(settings.max_owners, settings.max_partial_owners)
         self._pool = SourcePool(self._known, self._lock, limits, self._make_source)
         self._search = PeerSearch(swarm.sources, info, self._on_found)
@@ -118,6 +118,8 @@ class LiveDownload:
         ticked = time.monotonic()
         backoff = SearchBackoff(self._settings.search_limit, ticked)
         while not self.state.over:
+            if (stuck := self._pool.stuck_fault()) is not None:
+                raise stuck
             now = time.monotonic()
             self._fill(backoff, now)
             pause = backoff.seconds_left(now) or self._settings.progress_interval
@@ -170,19 +172,22 @@ class LiveDownload:
             self._no_owner_reason = why if found is None else self._update(found)
         except PluginError as error:
             self.state.stop(error)
-        except Exception as error:
+        except BaseException as error:  # any: the coordinator waits for the end of the search
             self.state.stop(unexpected_fault(self._info.name, error))
         self.state.wake()
 
     def _update(self, found: list[FoundPeer]) -> str:
         """Take the trackers' answer; returns why no peer of it may be used."""
+        ranked = found if self._ranking is None else self._ranking.rank(list(found))  # no lock: it may hang
         with self._lock:
-            self._known.update(found)
+            self._known.update(ranked, ranked=self._ranking is not None)
             partial = self._known.partial_peers()
             failed = [candidate for candidate in self._known if candidate.reason]
         self.state.set_partial_peers(partial)
         if all(peer.peer.node_id == self._settings.node_id for peer in found):
             return NO_OWNER
+        if not ranked:
+            return f"{type(self._ranking).__name__}.rank (-use) returned none of {len(found)} owners"
         return "; ".join(f"{c.peer}: {c.reason}" for c in failed) or "none of its owners can be used"
 
     def _make_source(self, candidate: Candidate) -> Source:

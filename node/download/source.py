@@ -14,6 +14,7 @@ from node.download.known_peers import Candidate
 from node.download.state import DownloadState
 from node.download.unexpected import unexpected_fault
 from node.download.write_buffer import WriteBuffer
+from node.part_calls import stuck_call
 from node.transport import PeerConnection, Range, Reject, RequestedRange, Transport
 
 LARGE_REQUEST = 1 << 17  # bytes; a connection that makes such requests makes the next one within 4 ms
@@ -53,6 +54,10 @@ class Source(ABC):
     @abstractmethod
     def cancel(self, ranges: Sequence[Range]) -> None:
         """Other sources delivered these ranges first. May be called from any thread."""
+
+    def stuck_fault(self) -> SwarmError | None:
+        """The fault of a user's part in which the source's thread is stuck; None if it is not."""
+        return None
 
     @property
     def delivered(self) -> bool:
@@ -180,6 +185,10 @@ class SourceThread(Source):
         if self._connection is not None:
             self._connection.cancel(ranges)
 
+    def stuck_fault(self) -> SwarmError | None:
+        """The fault of a user's congestion controller in which the thread is stuck; None if it is not."""
+        return stuck_call(self._thread.ident)
+
     def _run(self) -> None:
         why: SwarmError | None = None
         try:
@@ -187,7 +196,7 @@ class SourceThread(Source):
             self._connection.run()
         except (PeerFault, LocalFault) as error:
             why = error
-        except Exception as error:  # other threads wait for the end of this thread
+        except BaseException as error:  # other threads wait for the end of this thread
             why = unexpected_fault(self._metainfo.name, error)
         self._state.leave(self.peer)
         self._on_end(self, why)

@@ -163,10 +163,20 @@ class SourcePool:
             else:
                 KnownPeers.failed(candidate, str(why), self._clock())
 
+    def stuck_fault(self) -> SwarmError | None:
+        """The fault of a user's part that does not return to a source's thread; None if there is none."""
+        with self._lock:
+            sources = list(self._sources.values())
+        faults = (source.stuck_fault() for source in sources)
+        return next((fault for fault in faults if fault is not None), None)
+
     def join(self, timeout: float) -> None:
-        """Wait ``timeout`` seconds for each thread to end. Those in a queue soon end by themselves."""
+        """Wait ``timeout`` seconds for each thread to end. Those in a queue soon end by themselves.
+
+        Threads that are stuck in a user's part do not end.
+        """
         with self._lock:
             sources: Iterable[Source] = list(self._sources.values())
         for source in sources:
-            if not source.candidate.queue_position:
+            if not source.candidate.queue_position and source.stuck_fault() is None:
                 source.join(timeout)

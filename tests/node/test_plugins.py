@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import random
+import re
 import textwrap
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.errors import PluginError
-from node import plugins
+from node import part_calls, plugins
 from node.chunk_udp.congestion.base import CongestionController
+from node.chunk_udp.congestion.manager import CongestionManager
+from node.chunk_udp.loss_recovery import RoundTripTime
 from node.plugins import Plugin, load
 
 Write = Callable[[str], Path]
@@ -116,7 +122,7 @@ def test_a_call_that_takes_too_long_is_named(write: Write, monkeypatch: pytest.M
         (
             "class Mine:\n  def choos(self): pass",
             "Mine",
-            r"is no plugin; it needs one of: Congestion",
+            r"is no plugin; it needs one of: the base Congestion",
         ),
         ("class Mine\n  pass", "Mine", r"mine\.py:1: "),
         ("import json\n1 / 0", "Mine", r"mine\.py:2: import raised ZeroDivisionError"),
@@ -125,6 +131,13 @@ def test_a_call_that_takes_too_long_is_named(write: Write, monkeypatch: pytest.M
             "class Mine:\n  def __init__(self, must): pass\n  def rank(self, owners): return owners",
             "Mine",
             r"Mine\(\) raised TypeError: .*must",
+        ),
+        ("import sys\nsys.exit('bye')", "Mine", r"mine\.py:2: import raised SystemExit: bye$"),
+        ("x = 1\nexit()", "Mine", r"mine\.py:2: import raised SystemExit$"),
+        (
+            "class Mine:\n  def __init__(self):\n    exit()\n  def rank(self, owners): return owners",
+            "Mine",
+            r"mine\.py:3: Mine\(\) raised SystemExit$",
         ),
     ],
 )
@@ -139,6 +152,98 @@ def test_what_cannot_be_loaded_is_said_in_one_line(write: Write, source: str, na
 def test_what_is_no_spec(spec: str) -> None:
     with pytest.raises(PluginError, match="FILE.py:Class is wanted"):
         load(spec)
+
+
+def test_a_relative_path_is_shown_as_it_was_written_and_with_the_line(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("class Mine:\n    def rank(self, owners):\n        return 1 / 0\n")
+    (path.parent / "sub").mkdir()
+    monkeypatch.chdir(path.parent / "sub")
+    ranking = load("../mine.py:Mine").factory()
+    with pytest.raises(PluginError, match=r"^\.\./mine\.py:3: Mine\.rank\(owners=\[\]\) raised ZeroDiv"):
+        ranking.rank([])
+    path.write_text("1 / 0\n")
+    with pytest.raises(PluginError, match=r"^\.\./mine\.py:1: import raised ZeroDiv"):
+        load("../mine.py:Mine")
+
+
+def test_the_line_of_an_inherited_method_is_not_shown(write: Write) -> None:
+    path = write(CONTROLLER.format(body="self.window = 5"))
+    mine = load(f"{path}:Mine").factory(1200)
+    mine.window = -5
+    with pytest.raises(PluginError, match=r"mine\.py: Mine\.pacing_rate\(rtt=Round.*\) returned -"):
+        mine.pacing_rate(RoundTripTime())
+
+
+def test_arguments_without_a_text_of_their_own_are_readable(write: Write) -> None:
+    path = write("""
+        class Mine:
+            def choose(self, available, availability, rng):
+                raise OSError(5, "no")
+    """)
+    with pytest.raises(PluginError, match=r"rng=Random\(\.\.\.\)\) raised OSError: "):
+        load(f"{path}:Mine").factory().choose([1], [0], random.Random(1))
+    assert repr(RoundTripTime()) == "RoundTripTime(smoothed=0.333000, minimum=inf)"
+    assert repr(CongestionManager().join()) == "FlowHandle(1)"
+
+
+@pytest.mark.parametrize("body", ["exit()", "raise SystemExit", "sys.exit()", "raise BaseException"])
+def test_an_exit_in_a_call_is_an_error_of_the_class(write: Write, body: str) -> None:
+    mine = controller(write, f"import sys; {body}")
+    with pytest.raises(PluginError, match=r"mine\.py:7: Mine\.on_lost\(.*\) raised (SystemExit|BaseExc)"):
+        mine.on_lost(1200, 0.0, 1.0)
+
+
+def test_a_call_that_does_not_return_is_given_up_and_not_repeated(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
+    path = write("""
+        import time
+
+        class Mine:
+            def rank(self, owners):
+                while owners:
+                    time.sleep(0.01)
+                return owners
+    """)
+    plugin = load(f"{path}:Mine")
+    ranking = plugin.factory()
+    assert ranking.rank([]) == []
+    owners = ["a"]
+    says = r"mine\.py:[67]: Mine\.rank\(owners=\['a'\]\) has not returned for 0\.2 s; it is not called again"
+    with pytest.raises(PluginError, match=says):
+        ranking.rank(owners)
+    for again in (ranking.rank, lambda owners: plugin.factory().rank(owners)):
+        with pytest.raises(PluginError, match=says):
+            again([])
+    owners.clear()  # its thread ends
+
+
+def test_a_controller_that_does_not_return_is_found_by_its_thread(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
+    mine: Any = controller(write, "while not self.end.wait(0.01): pass")
+    mine.end = threading.Event()
+    faults: list[PluginError] = []
+
+    def call() -> None:
+        try:
+            mine.on_lost(1200, 0.0, 1.0)
+        except PluginError as error:
+            faults.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while (fault := part_calls.stuck_call(thread.ident)) is None:
+        time.sleep(0.01)
+    mine.end.set()
+    thread.join()
+    assert re.search(r"mine\.py:7: Mine\.on_lost\(size=1200, .*\) has not returned", str(fault))
+    assert [str(each) for each in faults] == [str(fault)]
+    assert part_calls.stuck_call(thread.ident) is None
 
 
 def test_a_file_that_is_not_there_or_no_python(tmp_path: Path) -> None:

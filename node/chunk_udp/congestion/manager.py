@@ -182,6 +182,9 @@ class FlowHandle:
         self.congestions = 0  # of all connections, at the last report
         self.backoffs = 0  # finished backoff probes, at the last report
 
+    def __repr__(self) -> str:
+        return f"FlowHandle({self.key})"
+
     def report(self, rate: float, arrived: int, queue: bool, congested: bool, now: float) -> FlowAdvice:
         """Report an estimate of ``rate`` bytes a second, and ``arrived`` bytes since the last report.
 

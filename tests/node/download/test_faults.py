@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ import pytest
 from common.bitfield import Bitfield
 from common.errors import DiskFull, DownloadFailed, FileFault, PluginError
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
+from node import part_calls
 from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
 from node.content.shared_file import OpenFiles
@@ -83,7 +85,7 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return traces
 
 
-def failing(error: Exception) -> Any:
+def failing(error: BaseException) -> Any:
     def fail(*_: Any, **__: Any) -> Any:
         raise error
 
@@ -282,6 +284,68 @@ def test_an_error_of_a_ranking_that_the_user_wrote_ends_the_download(make: Make)
     told: list[Any] = []
     download = make(told.append, sources=[OneOwner()], changes={"owner_ranking": lambda: ranking})
     assert ended(download, told) == str(fault)
+
+
+def test_an_exit_in_a_ranking_ends_the_download(make: Make, traces: list[str]) -> None:
+    ranking = Mock(rank=failing(SystemExit(3)))
+    told: list[Any] = []
+    download = make(told.append, sources=[OneOwner()], changes={"owner_ranking": lambda: ranking})
+    assert "(SystemExit: 3)" in ended(download, told)
+    assert not traces
+
+
+def test_an_exit_on_a_sources_thread_ends_the_download(make: Make, traces: list[str]) -> None:
+    told: list[Any] = []
+    transport = SimpleNamespace(connect=failing(SystemExit(3)))
+    assert "(SystemExit: 3)" in ended(make(told.append, sources=[OneOwner()], transport=transport), told)
+    assert not traces
+
+
+def test_a_ranking_that_returns_no_owner_is_named(make: Make) -> None:
+    class Mine:
+        def rank(self, owners: list[FoundPeer]) -> list[FoundPeer]:
+            return []
+
+    told: list[Any] = []
+    reason = ended(make(told.append, sources=[OneOwner()], changes={"owner_ranking": Mine}), told)
+    assert "(Mine.rank (-use) returned none of 1 owners)" in reason
+
+
+def test_a_ranking_is_called_without_a_lock(make: Make) -> None:
+    """While it runs, the status of the download can be read, and the download can be stopped."""
+    called, end, rows = threading.Event(), threading.Event(), threading.Event()
+
+    class Mine:
+        def rank(self, owners: list[FoundPeer]) -> list[FoundPeer]:
+            called.set()
+            end.wait(20)
+            return owners
+
+    def look() -> None:
+        download.status()
+        download.cancel()
+        rows.set()
+
+    download = make(lambda event: None, sources=[OneOwner()], changes={"owner_ranking": Mine})
+    download.start()
+    assert called.wait(20)
+    threading.Thread(target=look, daemon=True).start()
+    assert rows.wait(10)
+    assert download.done.wait(20)
+    end.set()
+
+
+def test_a_source_that_is_stuck_in_a_users_part_ends_the_download(
+    make: Make, traces: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.5)
+    calls, end, told = part_calls.PartCalls("mine.py", __file__), threading.Event(), []
+    stuck = SimpleNamespace(run=lambda: calls.in_place(lambda: "Mine.on_lost()", lambda: end.wait(20)))
+    transport = SimpleNamespace(connect=lambda *_: stuck)
+    reason = ended(make(told.append, sources=[OneOwner()], transport=transport), told)
+    end.set()
+    assert re.fullmatch(r"mine\.py:\d+: Mine\.on_lost\(\) has not returned for 0\.5 s; .*", reason)
+    assert not traces
 
 
 def test_an_error_of_a_piece_order_that_the_user_wrote_ends_the_download(make: Make) -> None:

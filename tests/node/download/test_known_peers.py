@@ -227,10 +227,6 @@ def test_the_next_try_is_as_soon_as_a_failed_peer_is_retried() -> None:
 
 
 def test_a_ranking_replaces_the_order_of_the_trackers() -> None:
-    class Last:
-        def rank(self, owners: list[FoundPeer]) -> list[FoundPeer]:
-            return sorted(owners, key=lambda owner: -owner.peer.port)
-
-    known = KnownPeers(OWN, Last())
-    known.update(ranked((5, 9), (7, 8), (3, 8)))
+    known = KnownPeers(OWN)
+    known.update(sorted(ranked((5, 9), (7, 8), (3, 8)), key=lambda owner: -owner.peer.port), ranked=True)
     assert ids(known.choose(3, 0.0)) == [7, 5, 3]
