@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ HERE = Path(__file__).resolve().parent
 PATIENCE = 120.0  # seconds without output of a process after which the demo gives up
 STOP_LIMIT = 5.0  # seconds a process may take to stop
 BLOCK = 1 << 20
+HEADINGS = ("node", "from", "bytes", "time", "rate", "SHA-1")
+ANY_WIDTH = 1000  # columns
 
 Event = dict[str, Any]
 
@@ -201,28 +203,42 @@ def download(swarm: Swarm, numbers: list[int], torrent: Path, console: Console) 
     return {number: follower.completed for number, follower in followers.items()}
 
 
-def result_table(original: Path, results: dict[int, tuple[Path, Event]]) -> tuple[Table, bool]:
-    """The bytes that each node got from each other node; True if every copy is identical."""
+def result_rows(original: Path, results: dict[int, tuple[Path, Event]]) -> tuple[list[list[str]], bool]:
+    """Cells by HEADINGS: the bytes that each node got from each other. True if every copy is identical."""
     expected = calculate_file_hash(original)
-    table = Table(title=f"{original.name}, {decimal(original.stat().st_size)}, SHA-1 {expected[:12]}…")
-    for heading in ("node", "from", "bytes", "time", "rate", "SHA-1"):
-        table.add_column(heading, justify="left" if heading in ("from", "SHA-1") else "right")
-    table.add_row("1", "(the original)", "", "", "", expected[:12] + "…", end_section=True)
+    rows = [["1", "original", "", "", "", expected[:12] + "…"]]
     good = True
     for number, (copy, event) in results.items():
         identical = calculate_file_hash(copy) == expected and filecmp.cmp(original, copy, shallow=False)
         good = good and identical
         sources = sorted((s for s in event["sources"] if s["received"]), key=lambda s: int(s["node_id"]))
-        table.add_row(
-            str(number),
-            "\n".join(f"node {source['node_id']}" for source in sources),
-            "\n".join(f"{source['received']:,}" for source in sources),
-            f"{event['transfer_seconds']:.2f} s",
-            f"{decimal(int(event['rate']))}/s",
-            "[green]verified" if identical else "[red]DIFFERS",
-            end_section=True,
+        rows.append(
+            [
+                str(number),
+                "\n".join(f"node {source['node_id']}" for source in sources),
+                "\n".join(f"{source['received']:,}" for source in sources),
+                f"{event['transfer_seconds']:.2f} s",
+                f"{decimal(int(event['rate']))}/s",
+                "[green]verified" if identical else "[red]DIFFERS",
+            ]
         )
-    return table, good
+    return rows, good
+
+
+def result_table(title: str, rows: Sequence[Sequence[str]], console: Console) -> Table:
+    """A table with as many columns as fit the terminal: the time leaves first, then the rate."""
+    any_width = console.options.update_width(ANY_WIDTH)
+    for unshown in ((), ("time",), ("time", "rate")):
+        kept = [index for index, heading in enumerate(HEADINGS) if heading not in unshown]
+        table = Table(title=title)
+        for index in kept:
+            left = HEADINGS[index] in ("from", "SHA-1")
+            table.add_column(HEADINGS[index], justify="left" if left else "right")
+        for row in rows:
+            table.add_row(*(row[index] for index in kept), end_section=True)
+        if console.measure(table, options=any_width).maximum <= console.width:
+            break
+    return table
 
 
 def run(size: int, console: Console) -> bool:
@@ -241,9 +257,10 @@ def run(size: int, console: Console) -> bool:
         console.print("\nNode 4 fetches it from nodes 1, 2 and 3, about a third from each:")
         results.update(download(swarm, [4], torrent, console))
         copies = {n: (swarm.node_folder(n) / original.name, event) for n, event in sorted(results.items())}
-        table, good = result_table(original, copies)
+        rows, good = result_rows(original, copies)
+        title = f"{original.name}, {decimal(size)}, SHA-1 {rows[0][-1]}"
         console.print()
-        console.print(table)
+        console.print(result_table(title, rows, console))
         return good
 
 

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 import configs
+from demo import result_table
 
 ROOT = Path(configs.__file__).parent
+
+
+@pytest.mark.parametrize("width", [50, 60, 70, 80, 100])
+def test_the_table_of_results_cuts_no_number(width: int) -> None:
+    hash_of_the_original = "0123456789ab…"
+    rows = [
+        ["1", "original", "", "", "", hash_of_the_original],
+        ["4", "node 1\nnode 2", "123,456,789\n18,202,112", "12.34 s", "104.9 MB/s", "verified"],
+    ]
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(result_table("lecture.bin", rows, console))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert printed.count("…") == 1 and "123,456,789" in printed and "verified" in printed
+    assert ("104.9 MB/s" in printed) is (width >= 70) and ("12.34 s" in printed) is (width >= 80)
 
 
 def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:

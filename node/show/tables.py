@@ -1,7 +1,8 @@
 """Rows of -status, -files and -peers as tables that fit the terminal. Pure.
 
-If a table is too wide, columns leave it: some are dropped, long texts move to a line of their own below
-their row. The last resort is to cut file names.
+If a table is too wide, long file names are shortened. If that is not enough, columns leave the table: some
+are dropped, long texts move to a line of their own below their row. The last resort is to cut file names
+further.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from node.show.text import address
 
 GAP = "  "
 INDENT = "    "  # of a line below a row
+READABLE_CUT = 20  # columns of a cell that is cut before a column leaves the table
 MIN_CUT = 8  # columns that are left of a cell that is cut
 MAX_WIDTH = 1 << 20  # columns of a line in a file
 
@@ -50,7 +52,7 @@ class TableData:
         if not self.rows:
             return [self.empty]
         kept = [i for i, column in enumerate(self.columns) if not (column.optional and self._is_empty(i))]
-        while width and self._width(kept) > width:
+        while width and self._width(kept, READABLE_CUT) > width:
             leaving = max(kept, key=lambda index: self.columns[index].leaves)
             if not self.columns[leaving].leaves:
                 break
@@ -79,8 +81,10 @@ class TableData:
     def _widest(self, index: int) -> int:
         return max(cell_len(self.columns[index].name), *(cell_len(row[index]) for row in self.rows))
 
-    def _width(self, kept: Sequence[int]) -> int:
-        return sum(self._widest(i) for i in kept) + len(GAP) * (len(kept) - 1)
+    def _width(self, kept: Sequence[int], cut: int = MAX_WIDTH) -> int:
+        """Columns that the table takes if the cells that may be cut have at most ``cut``."""
+        widths = (min(self._widest(i), cut) if self.columns[i].cut else self._widest(i) for i in kept)
+        return sum(widths) + len(GAP) * (len(kept) - 1)
 
     def _aligned(self, row: Sequence[str], widths: dict[int, int]) -> str:
         return GAP.join(fitted(row[i], widths[i], self.columns[i].right) for i in widths).rstrip()

@@ -80,6 +80,15 @@ def test_narrow_tables_lose_columns_and_put_long_texts_below() -> None:
     ]
 
 
+def test_a_long_name_is_shortened_before_a_column_leaves() -> None:
+    long = dataclasses.replace(PEERS[0], filename="lecture about the history of networks " * 2 + ".bin")
+    lines = shown("peers", (long, PEERS[0]), 100)
+    assert lines[0].split() == ["node", "address", "file", "direction", "amount", "rate", "state"]
+    assert "127.0.0.1:4002  lecture about the history" in lines[1] and "…  we fetch   600.0 kB" in lines[1]
+    assert cell_len(lines[1]) == 100
+    assert "address" not in shown("peers", (long,), 60)[0]  # the name keeps some of its text
+
+
 @pytest.mark.parametrize("width", [40, 50, 80, 120])
 @pytest.mark.parametrize("kind", ["downloads", "files", "peers"])
 def test_no_table_is_wider_than_its_terminal(kind: str, width: int) -> None:
