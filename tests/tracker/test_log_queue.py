@@ -69,7 +69,7 @@ class Stuck(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.begun.set()
         assert self.go_on.wait(10)
-        self.lines.append(record.getMessage())
+        self.lines += record.getMessage().splitlines()
 
 
 def test_dropped_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,8 @@ def test_a_stuck_target_does_not_keep_the_program_from_ending(monkeypatch: pytes
     stuck.go_on.set()
 
 
-def test_files_are_rotated(path: Path) -> None:
+def test_files_are_rotated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_queue, "GATHER_SECONDS", 0)
     writer = LogQueue(log_file(path, 2000))
     for number in range(100):
         say(writer, f"event {number}")
