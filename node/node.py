@@ -117,7 +117,7 @@ class Node:
         with self._lock:
             parts = self._entered()
             content = ContentStore(info, self._folder.path, self._open_files)
-            torrent = self._to_fetch(info) or Torrent(content, file, self._emit)
+            torrent = self._to_fetch(info) or Torrent(content, file, self._emit, self._trackers.withdraw)
             announcers = self._trackers.of(info)
             self._torrents.add(torrent)
             return torrent.fetch(SwarmTrackers([each.client for each in announcers], announcers), parts)
@@ -247,7 +247,7 @@ class Node:
         finally:
             file.close()
         stored = store_torrent(data, self._folder.path, self._may_replace(path))
-        torrent = Torrent(content, TorrentFile(stored, data), self._emit)
+        torrent = Torrent(content, TorrentFile(stored, data), self._emit, self._trackers.withdraw)
         torrent.download = before.download if before is not None else None
         return torrent
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from common.bitfield import Bitfield
 from common.errors import FileFault, TransientFileFault
@@ -35,12 +35,24 @@ class TorrentState(enum.Enum):
 class Torrent:
     """One torrent on this node. Implements ServedTorrent. Methods may be called from any thread."""
 
-    def __init__(self, content: ContentStore, file: TorrentFile, emit: events.EventSink) -> None:
+    def __init__(
+        self,
+        content: ContentStore,
+        file: TorrentFile,
+        emit: events.EventSink,
+        withdraw: Callable[[OwnedFile], None],
+    ) -> None:
+        """``withdraw`` is called once the user stops a finished file.
+
+        A file that changed is not withdrawn: fetchers that ask for it should be told why it is gone.
+        """
         self.info: Metainfo = content.info
         self.content = content
         self.file = file
         self.download: Download | None = None  # the last one
+        self.is_stopped = False  # the user stopped it
         self._emit = emit
+        self._withdraw = withdraw
         self._lock = threading.Lock()  # guards _fault against being set twice
         self._fault = ""  # why the finished file is not served any more
 
@@ -98,7 +110,7 @@ class Torrent:
 
     def fetch(self, swarm: SwarmTrackers, parts: NodeParts) -> Download:
         """Begin to download the content, in the background. Peers are served its verified pieces."""
-        self._fault = ""
+        self._fault, self.is_stopped = "", False
         self.download = Download(self.content, self.file, swarm, parts)
         self.download.start()
         return self.download
@@ -109,7 +121,9 @@ class Torrent:
             self.download.cancel()
             return True
         if self.content.is_finished and self.is_served:
+            self.is_stopped = True
             self.stop_serving("you stopped it")
+            self._withdraw(self.owned())
             return True
         return False
 
@@ -147,7 +161,10 @@ class Torrent:
 
 
 class TorrentTable(Mapping[bytes, Torrent]):
-    """A node's torrents by info hash. As a mapping it has only those with verified pieces."""
+    """A node's torrents by info hash.
+
+    As a mapping it has only those with verified pieces, without those that the user stopped.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards _torrents while it is walked
@@ -155,15 +172,15 @@ class TorrentTable(Mapping[bytes, Torrent]):
 
     def __getitem__(self, info_hash: bytes) -> Torrent:
         torrent = self._torrents[info_hash]
-        if not torrent.has_pieces:
+        if not _is_mapped(torrent):
             raise KeyError(info_hash)
         return torrent
 
     def __iter__(self) -> Iterator[bytes]:
-        return (torrent.info.info_hash for torrent in self.all() if torrent.has_pieces)
+        return (torrent.info.info_hash for torrent in self.all() if _is_mapped(torrent))
 
     def __len__(self) -> int:
-        return sum(torrent.has_pieces for torrent in self.all())
+        return sum(map(_is_mapped, self.all()))
 
     def all(self) -> list[Torrent]:
         """Every torrent, the latest last."""
@@ -198,3 +215,7 @@ class TorrentTable(Mapping[bytes, Torrent]):
             and torrent.has_pieces
             and not (torrent.info.private and set(urls).isdisjoint(classroom_urls(torrent.info.trackers)))
         ]
+
+
+def _is_mapped(torrent: Torrent) -> bool:
+    return torrent.has_pieces and not torrent.is_stopped

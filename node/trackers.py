@@ -77,6 +77,11 @@ class Trackers:
         with self._lock:
             return list(dict.fromkeys(self._announcers.values()))
 
+    def withdraw(self, file: OwnedFile) -> None:
+        """This node does not serve the file any more."""
+        for announcer in self.all():
+            announcer.withdraw(file)
+
     def leave(self) -> None:
         """Send what waits, then EXIT, to every tracker that answers. End the threads."""
         with self._lock:

@@ -223,7 +223,9 @@ class FetchConnection:
             ranges = tuple(self.tracker.take_back(request))
             return NotHeld(ranges) if message.reason is wire.Refusal.NOT_HELD else NotRare(ranges)
         if message.reason is not wire.Refusal.BUSY:
-            raise PeerFault(str(message.reason))
+            was_shared = self.state is ConnectionState.FETCHING
+            stopped = was_shared and message.reason is wire.Refusal.NOT_SHARED
+            raise PeerFault("does not share it any more" if stopped else str(message.reason))
         self._on_sign_of_life(now)
         self._asks.forget_all()
         back = self.tracker.take_all_back()

@@ -200,6 +200,7 @@ class Owner:
         request, addr = batch.request, batch.addr
         torrent = self._torrents.get(request.info_hash)
         if torrent is None:  # withdrawn while the request was queued
+            self._refuse(request, wire.Refusal.NOT_SHARED, addr)
             return False
         try:
             torrent.read_into(batch.offset, chunk)

@@ -19,7 +19,7 @@ from common.messages import OwnedFile, RegisterAnswer
 from node import events
 from node.discovery.base import Credit
 from node.discovery.classroom import CONFLICT, FORBIDDEN, TrackerClient
-from node.discovery.outbox import Outbox
+from node.discovery.outbox import FileKey, Outbox, file_key
 from node.discovery.schedule import HeartbeatSchedule
 
 T = TypeVar("T")
@@ -53,7 +53,8 @@ class TrackerAnnouncer:
         self._entering = False  # the first REGISTER is still to be sent
         self._away = False  # this node cannot be reached: EXIT instead of heartbeats
         self._exit_due = False
-        self._withdrawn = False  # a file that was announced is not served any more
+        self._announced: set[FileKey] = set()  # sent with OWN since the last EXIT
+        self._withdrawn: dict[FileKey, OwnedFile] = {}  # announced, and not served any more
         self._failure: TrackerRefused | TrackerUnavailable | None = None  # of the last REGISTER or message
         self._answered_at: float | None = None  # monotonic seconds
         self._schedule = HeartbeatSchedule(heartbeat, random.Random())
@@ -106,13 +107,14 @@ class TrackerAnnouncer:
     def withdraw(self, file: OwnedFile) -> None:
         """This node does not serve ``file`` any more.
 
-        The protocol has no request to take an OWN back. If the file was the last one, EXIT and REGISTER do
-        it. Else the tracker names this node until it leaves; peers that ask learn at once that the file is
-        not shared.
+        The protocol has no request to take an OWN back. EXIT, REGISTER and OWN of the other files do it, but
+        EXIT also deletes the node's upload credit. So a node with credit stays, and the tracker goes on
+        naming it; peers that ask learn at once that the file is not shared.
         """
         with self._changed:
-            if not self._outbox.remove_file(file):  # OWN was sent
-                self._withdrawn = True
+            self._outbox.remove_file(file)
+            if file_key(file) in self._announced:
+                self._withdrawn[file_key(file)] = file
                 self._changed.notify_all()
 
     def credit(self, credit: Credit) -> None:
@@ -175,11 +177,6 @@ class TrackerAnnouncer:
             self.client.exit()
         elif self._entering:
             self._enter_on_thread()
-        elif self._withdrawn:
-            self._withdrawn = False
-            if not self._owned():
-                self.client.exit()
-                self._register()
         else:
             if self._failure is not None or time.monotonic() >= self._schedule.due:
                 self._register()
@@ -217,10 +214,8 @@ class TrackerAnnouncer:
             return 0.0
         if self._away:
             return None
-        if self._withdrawn and self._failure is None:
-            return 0.0
         due = self._schedule.due
-        if self._failure is None and self._outbox:
+        if self._failure is None and (self._outbox or self._withdrawn):
             due = min(due, self._messages_due)
         return due - time.monotonic()
 
@@ -260,15 +255,44 @@ class TrackerAnnouncer:
 
     def _send_messages(self) -> None:
         try:
+            if self._withdrawn and self._failure is None:
+                self._take_files_back()
             self._send_files_and_credits()
         except TrackerBusy as error:  # the tracker lives: heartbeats go on, and the messages wait
             self._busy(error)
         else:
             self._busy_answers = 0
 
+    def _take_files_back(self) -> None:
+        """EXIT and REGISTER, if the tracker names this node for a withdrawn file. OWN follows at once."""
+        with self._changed:
+            withdrawn, self._withdrawn = self._withdrawn, {}
+        for file in self._owned():  # stopped, and shared again
+            withdrawn.pop(file_key(file), None)
+        try:
+            if any(self._is_named_without_credit(file) for file in withdrawn.values()):
+                self.client.exit()
+                self._announced.clear()
+                self._files_known = 0
+                self._register()
+        except TrackerUnavailable:
+            with self._changed:
+                self._withdrawn = {**withdrawn, **self._withdrawn}
+            raise
+
+    def _is_named_without_credit(self, file: OwnedFile) -> bool:
+        owners = self.client.need(file.filename, file.info_hash)
+        return any(
+            owner.node_id == self.client.node_id
+            and owner.info_hash in (None, file.info_hash)
+            and not owner.uploads
+            for owner in owners
+        )
+
     def _send_files_and_credits(self) -> None:
         with self._changed:
             files, credits = self._outbox.take()
+            self._announced.update(map(file_key, files))
             self._sending = True
         try:
             if files:

@@ -118,17 +118,35 @@ def test_what_was_given_up_is_not_offered_any_more(swarm: Any, brief: dict[str, 
     assert "the tracker knows no owner" in other.seen("failed")[0]["reason"]
 
 
-def test_a_node_that_shares_more_says_itself_that_it_gave_up(swarm: Any, brief: dict[str, str]) -> None:
-    """It does not leave the tracker for one file, and with it the uploads it is credited with."""
-    path = swarm.file("x.bin", SIZE)
+def test_a_node_that_shares_more_is_not_named_for_what_it_gave_up(swarm: Any, brief: dict[str, str]) -> None:
+    path, more = swarm.file("x.bin", SIZE), swarm.file("y.bin", 10)
     torrent = torrent_without_owner(swarm, path)
     gives_up = swarm.node(**brief)
-    swarm.share_also(gives_up, swarm.file("y.bin", 10))
+    shared = swarm.share_also(gives_up, more)
     leave_part(gives_up.folder, path, 0, SIZE // 2)
     gives_up.type(f"torrent -setMode download '{torrent}'")
     gives_up.wait_for("failed")
-    swarm.wait_for_owners(torrent, gives_up.number)
-    other = swarm.fetch(torrent, **brief)
-    assert other.end() == 1
-    assert other.seen("progress")[-1]["verified"] == 0
-    assert "does not share" in other.seen("failed")[0]["reason"] or "not shared" in other.told()
+    swarm.wait_for_owners(torrent)
+    swarm.wait_for_owners(shared, gives_up.number)
+
+
+@pytest.mark.parametrize("credit", [False, True], ids=["no credit", "credit"])
+def test_a_node_that_stops_a_file_leaves_for_a_moment_unless_it_has_credit(
+    swarm: Any, brief: dict[str, str], credit: bool
+) -> None:
+    """EXIT would delete the credit. Then the node itself says that it does not share the file."""
+    owner = swarm.node(**brief)
+    torrent = swarm.share_also(owner, swarm.file("x.bin", SIZE))
+    other = swarm.share_also(owner, swarm.file("y.bin", 10))
+    if credit:
+        assert swarm.fetch(other, **brief).end() == 0
+    owner.type("stop x.bin")
+    owner.wait_for("sharing_stopped")
+    if credit:
+        swarm.wait_for_uploads(torrent, {owner.number: 1})
+        late = swarm.fetch(torrent, **brief)
+        assert late.end() == 1
+        assert f"node {owner.number}: does not share this file" in late.seen("failed")[0]["reason"]
+    else:
+        swarm.wait_for_owners(torrent)
+        swarm.wait_for_owners(other, owner.number)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from common.errors import FileFault, TransientFileFault
+from common.messages import OwnedFile
 from common.metainfo import encode_metainfo
 from node import events
 from node.content import shared_file
@@ -34,6 +35,11 @@ def heard() -> list[events.Event]:
 
 
 @pytest.fixture
+def withdrawn() -> list[OwnedFile]:
+    return []
+
+
+@pytest.fixture
 def open_files() -> Iterator[OpenFiles]:
     made = OpenFiles()
     yield made
@@ -46,7 +52,13 @@ def table() -> TorrentTable:
 
 
 @pytest.fixture
-def share(table: TorrentTable, tmp_path: Path, open_files: OpenFiles, heard: list[events.Event]) -> Share:
+def share(
+    table: TorrentTable,
+    tmp_path: Path,
+    open_files: OpenFiles,
+    heard: list[events.Event],
+    withdrawn: list[OwnedFile],
+) -> Share:
     """``share(name, content)`` as ``send`` does; without content the file is shared again as it is."""
 
     def do(name: str, content: bytes | None = None, private: bool = False) -> Path:
@@ -61,7 +73,7 @@ def share(table: TorrentTable, tmp_path: Path, open_files: OpenFiles, heard: lis
         file = TorrentFile.read(torrent)
         store = ContentStore(file.info, tmp_path, open_files)
         store.adopt(SharedFile.open(path))
-        table.add(Torrent(store, file, heard.append))
+        table.add(Torrent(store, file, heard.append, withdrawn.append))
         return path
 
     return do
@@ -69,13 +81,17 @@ def share(table: TorrentTable, tmp_path: Path, open_files: OpenFiles, heard: lis
 
 @pytest.fixture
 def unfinished(
-    table: TorrentTable, tmp_path: Path, open_files: OpenFiles, heard: list[events.Event]
+    table: TorrentTable,
+    tmp_path: Path,
+    open_files: OpenFiles,
+    heard: list[events.Event],
+    withdrawn: list[OwnedFile],
 ) -> Iterator[Torrent]:
     """A torrent of four pieces of 16 KiB whose download goes on."""
     file = TorrentFile(tmp_path / "a.bin.torrent", encode_metainfo("a.bin", len(BYTES), LENGTH, HASHES, ""))
     content = ContentStore(file.info, tmp_path, open_files)
     content.open_part()
-    torrent = Torrent(content, file, heard.append)
+    torrent = Torrent(content, file, heard.append, withdrawn.append)
     download: Any = SimpleNamespace(error=None, over=False, is_checking=False)
     torrent.download = download
     table.add(torrent)
@@ -119,6 +135,18 @@ def test_a_shared_file_is_served_announced_and_listed(table: TorrentTable, share
     assert (file.filename, file.size, file.complete) == ("a.bin", 5, True)
     row = torrent.row(7)
     assert (row.state, row.uploaded, row.path, row.complete) == ("sharing", 7, str(path), True)
+
+
+def test_a_file_that_the_user_stopped_is_withdrawn_and_not_taken_for_a_changed_one(
+    table: TorrentTable, share: Share, withdrawn: list[OwnedFile]
+) -> None:
+    share("a.bin", b"hello")
+    torrent = only(table)
+    announced = table.owned_files(())
+    assert torrent.stop() and not torrent.stop()
+    assert withdrawn == announced and table.owned_files(()) == []
+    assert torrent.info.info_hash not in table and list(table) == [] and len(table) == 0
+    assert states(table) == ["stopped: you stopped it"]
 
 
 @pytest.mark.parametrize(

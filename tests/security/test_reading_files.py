@@ -51,7 +51,7 @@ class Served:
         metainfo = create_torrent(path, torrent, "http://127.0.0.1:1/announce")
         content = ContentStore(metainfo, path.parent, self.open_files)
         content.adopt(SharedFile.open(path, metainfo.size))
-        self.torrents.add(Torrent(content, TorrentFile.read(torrent), self.events.append))
+        self.torrents.add(Torrent(content, TorrentFile.read(torrent), self.events.append, lambda file: None))
         return metainfo
 
     def ask(self, message: wire.Message) -> wire.Message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from common.errors import PeerFault
 from node.chunk_udp import wire
 from node.chunk_udp.connection import ConnectionState
 from node.chunk_udp.events import DataReceived, OwnerStatus
@@ -23,6 +24,21 @@ from tests.node.chunk_udp.conversation import (
 )
 
 # ---- the handshake
+
+
+@pytest.mark.parametrize(
+    ("is_fetching", "reason"),
+    [(False, "^does not share this file$"), (True, "^does not share it any more$")],
+)
+def test_an_owner_that_does_not_share_is_a_fault(is_fetching: bool, reason: str) -> None:
+    connection, owner = connect(), Owner()
+    if is_fetching:
+        told(connection, owner).request(0, 1000, 0.05)
+    (question,) = map(wire.decode, connection.datagrams_to_send())
+    assert isinstance(question, wire.Ask | wire.Request)
+    refusal = wire.Refuse(TERMS.transfer_id, question.sequence, wire.Refusal.NOT_SHARED)
+    with pytest.raises(PeerFault, match=reason):
+        take(connection, [wire.encode(refusal)], 0.1)
 
 
 def test_the_first_question_is_padded_and_shows_no_token() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from common.errors import TrackerBusy, TrackerRefused, TrackerUnavailable
-from common.messages import OwnedFile, RegisterAnswer
+from common.messages import OwnedFile, OwnerEntry, RegisterAnswer
 from node import events
 from node.discovery.announcer import TrackerAnnouncer
 from node.discovery.base import Credit
@@ -27,6 +27,7 @@ class PretendTracker:
     knows_claims = False
     connections = 1
     files_after_own: int | None = None
+    node_id = 7
 
     def __init__(self) -> None:
         self.said: queue.Queue[tuple[str, object]] = queue.Queue()
@@ -36,6 +37,7 @@ class PretendTracker:
         self.files = 1000
         self.refuse: dict[str, TrackerRefused | TrackerUnavailable] = {}
         self.refuse_once: dict[str, TrackerRefused] = {}
+        self.owners: list[OwnerEntry] = []
         self.given = 0
         self.receipts: list[int] = []
 
@@ -58,6 +60,10 @@ class PretendTracker:
     def own(self, files: list[OwnedFile]) -> int | None:
         self._hear("own", files)
         return self.files_after_own
+
+    def need(self, filename: str, info_hash: str | None) -> list[OwnerEntry]:
+        self._hear("need", filename)
+        return self.owners
 
     def update(self, filename: str, owner: int, info_hash: str, amount: int, receipt: int) -> bool:
         self._hear("update", (owner, amount))
@@ -387,16 +393,58 @@ def test_a_node_that_cannot_be_reached_leaves_and_comes_back(scene: Scene) -> No
     assert heard(3) == ["register", "own", "update"]
 
 
-@pytest.mark.parametrize("others", [[], [OwnedFile("b.bin", "cd" * 20, 1)]], ids=["the last", "one of two"])
-def test_a_file_that_is_withdrawn_after_it_was_announced(scene: Scene, others: list[OwnedFile]) -> None:
-    """Without the file the node owns nothing: it leaves and comes back. Else it stays."""
+OTHER = OwnedFile("b.bin", "cd" * 20, 1)
+
+
+def withdraw(scene: Scene, others: list[OwnedFile]) -> list[str]:
+    """Announce ``others`` and FILE, withdraw FILE; what the tracker hears then, up to an UPDATE."""
     scene.tracker.known, scene.tracker.knows_claims = False, True  # so no heartbeat for 1,000 s
     scene.owned = [*others, FILE]
     scene.start()
     assert scene.hears("own") == scene.owned
     scene.owned = others
     scene.announcer.withdraw(FILE)
-    if not others:
-        assert [scene.tracker.said.get(timeout=LIMIT)[0] for _ in range(2)] == ["exit", "register"]
+    heard = [scene.tracker.said.get(timeout=LIMIT)[0]]
     scene.announcer.credit(CREDIT)
-    assert scene.tracker.said.get(timeout=LIMIT)[0] == "update"
+    while heard[-1] != "update":
+        heard.append(scene.tracker.said.get(timeout=LIMIT)[0])
+    return heard
+
+
+@pytest.mark.parametrize("others", [[], [OTHER]], ids=["the last", "one of two"])
+def test_a_file_is_taken_back_by_a_node_without_credit(scene: Scene, others: list[OwnedFile]) -> None:
+    """It leaves, comes back, and announces what it still owns."""
+    scene.tracker.owners = [OwnerEntry(8, ("127.0.0.1", 6), 3), OwnerEntry(7, ("127.0.0.1", 5), 0)]
+    assert withdraw(scene, others) == ["need", "exit", "register", *["own" for _ in others], "update"]
+
+
+@pytest.mark.parametrize("uploads", [1, None], ids=["credit", "not named"])
+def test_a_node_stays_if_it_has_credit_or_is_not_named(scene: Scene, uploads: int | None) -> None:
+    """EXIT would delete the credit. A tracker that does not name the node need not be told."""
+    scene.tracker.owners = [] if uploads is None else [OwnerEntry(7, ("127.0.0.1", 5), uploads)]
+    assert withdraw(scene, [OTHER]) == ["need", "update"]
+
+
+def test_a_file_that_was_never_announced_is_not_taken_back(scene: Scene) -> None:
+    scene.start()
+    scene.announcer.withdraw(FILE)
+    scene.announcer.credit(CREDIT)
+    scene.hears("update")
+    assert not any(what == "need" for what, _ in scene.tracker.said.queue)
+
+
+def test_taking_back_waits_for_a_busy_tracker(scene: Scene) -> None:
+    scene.tracker.owners = [OwnerEntry(7, ("127.0.0.1", 5), 0)]
+    scene.owned = [FILE]
+    scene.tracker.known = False
+    scene.start()
+    scene.hears("own")
+    scene.tracker.known = True
+    scene.tracker.refuse["need"] = TrackerBusy("too much to do", 429, 0.05)
+    scene.owned = []
+    scene.announcer.withdraw(FILE)
+    for _ in range(2):
+        scene.hears("register")  # heartbeats go on
+    del scene.tracker.refuse["need"]
+    scene.hears("exit")
+    assert scene.events.empty()
