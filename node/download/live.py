@@ -109,6 +109,7 @@ class LiveDownload:
     def close(self) -> None:
         """Wait for the sources' threads to end, and free the buffers: only what -status shows is kept."""
         self.state.stop()
+        self.state.wake()  # also if ``stop`` could not
         self._pool.join(JOIN_LIMIT)  # nothing is written once every piece is verified
         self._destination = None
 

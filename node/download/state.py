@@ -27,6 +27,7 @@ from node.scheduling.smart_ban import Evidence
 from node.transport import RequestedRange
 
 RATE_SECONDS = 1.0  # seconds over which a rate is smoothed
+STOP_PATIENCE = 0.2  # max seconds that ``stop`` waits for the lock, which a user's piece order may hold
 WORK_CHECK = 0.2  # seconds after which an idle source looks again for work that time alone may bring
 
 
@@ -150,11 +151,19 @@ class DownloadState:
                 self.wake()
 
     def stop(self, fault: SwarmError | None = None) -> None:
-        """End all work. ``fault``: why the download failed."""
-        with self._lock:
-            self._fault = self._fault or fault  # set before ``over``: threads read ``over`` without the lock
-            self._scheduler.stop()
-            self.wake()
+        """End all work. ``fault``: why the download failed.
+
+        Does not depend on the lock: a user's piece order may be running under it. Threads that wait are then
+        not woken; the coordinator does not wait long, sees the end, and wakes them.
+        """
+        if fault is not None and self._fault is None:
+            self._fault = fault  # before ``over``: threads read ``over`` without the lock
+        self._scheduler.stop()  # sets a flag
+        if self._lock.acquire(timeout=STOP_PATIENCE):
+            try:
+                self.changed.notify_all()
+            finally:
+                self._lock.release()
 
     def wait(self, timeout: float) -> None:
         """Block until something changes, at most ``timeout`` seconds."""
@@ -168,15 +177,14 @@ class DownloadState:
             return self.changed.wait_for(lambda: self.over, timeout)
 
     def meter(self, source: Peer) -> Meter:
-        """Counts the bytes that came from ``source``."""
-        with self._lock:
-            return self._meters.setdefault(source, Meter())
+        """Counts the bytes that came from ``source``. Takes no lock, so that -status never waits."""
+        return self._meters.setdefault(source, Meter())
 
     def tick(self) -> None:
         """Bring the rates up to date."""
         with self._lock:
             now = self._clock()
-            for meter in self._meters.values():
+            for meter in list(self._meters.values()):  # ``meter`` adds to them without the lock
                 meter.tick(now - self._ticked)
             self._ticked = now
 
@@ -257,9 +265,7 @@ class DownloadState:
     def arrived(self, source: Peer, start: int, end: int, checked: bool = True) -> Sequence[int]:
         """Bytes ``[start, end)`` are in place: the pieces that they complete, which are to be hashed."""
         with self._lock:
-            meter = self._meters.get(source)
-            if meter is None:
-                meter = self._meters[source] = Meter()
+            meter = self._meters.get(source) or self.meter(source)
             meter.total += end - start
             return self._scheduler.arrived(source, start, end, checked)
 

@@ -74,6 +74,11 @@ class Controller(Reno):
     def on_received(self, size, sent_at, rtt, now, limited):
         while True:
             pass
+
+
+class Order:
+    def choose(self, available, availability, rng):
+        time.sleep(1000)
 """
 
 
@@ -124,6 +129,7 @@ def test_a_class_that_fails_ends_its_download_with_one_line(
         ("Sleeping", "mine.py:8: Sleeping.rank(owners="),
         ("Looping", ": Looping.rank(owners="),
         ("Controller", ": Controller.on_received(size="),
+        ("Order", "mine.py:25: Order.choose(available="),
     ],
 )
 def test_a_class_that_does_not_return_ends_its_download_only(

@@ -355,3 +355,28 @@ def test_an_error_of_a_piece_order_that_the_user_wrote_ends_the_download(make: M
     changes = {"piece_order": lambda: order}
     download = make(told.append, sources=[OneOwner()], transport=Delivering(), changes=changes)
     assert ended(download, told) == str(fault)
+
+
+def test_a_piece_order_that_is_being_called_delays_neither_status_nor_cancel(make: Make) -> None:
+    """The call holds the lock of the download's state."""
+    called, end, rows = threading.Event(), threading.Event(), threading.Event()
+
+    class Mine:
+        def choose(self, available: Sequence[int], availability: Sequence[int], rng: object) -> int:
+            called.set()
+            end.wait(20)
+            return available[0]
+
+    def look() -> None:
+        download.status()
+        download.cancel()
+        rows.set()
+
+    changes = {"piece_order": Mine}
+    download = make(lambda event: None, sources=[OneOwner()], transport=Delivering(), changes=changes)
+    download.start()
+    assert called.wait(20)
+    threading.Thread(target=look, daemon=True).start()
+    assert rows.wait(10)
+    end.set()
+    assert download.done.wait(20)
