@@ -54,14 +54,19 @@ class CommandCompleter(Completer):
             yield Completion(text, -len(raw), display=os.path.basename(name) + "/")
 
     def _paths(self, word: str, is_wanted: Callable[[str], bool]) -> list[str]:
-        """Paths that begin with ``word``, in the current folder and in the node's."""
+        """Paths that begin with ``word``, in the current folder and in the node's.
+
+        As in a shell, a hidden folder is found if its dot was typed.
+        """
         paths = PathCompleter(
             get_paths=lambda: [".", str(self._folder)],
             file_filter=lambda path: _fits(path, is_wanted),
             expanduser=True,
         )
         found = [word + each.text for each in paths.get_completions(Document(word), CompleteEvent())]
-        return [path for path in dict.fromkeys(found) if not os.path.basename(path).startswith(".")]
+        shows_hidden = os.path.basename(word).startswith(".")
+        unique = dict.fromkeys(found)
+        return [path for path in unique if shows_hidden or not os.path.basename(path).startswith(".")]
 
     def _is_folder(self, name: str) -> bool:
         path = os.path.expanduser(name)
@@ -99,7 +104,7 @@ def _is_torrent(name: str) -> bool:
 
 
 def _is_content(name: str) -> bool:
-    return not name.endswith((TORRENT_SUFFIX, ".part"))
+    return not name.endswith((TORRENT_SUFFIX, ".part")) and not name.startswith(".")
 
 
 def quoted(name: str, quote: str = "", open_ended: bool = False, windows: bool = os.name == "nt") -> str:
@@ -107,7 +112,8 @@ def quoted(name: str, quote: str = "", open_ended: bool = False, windows: bool =
 
     With ``open_ended`` the quote is not closed: the word goes on.
     """
-    if not quote and not re.search(r"[^\w@%+=:,./\\-]" if windows else r"[^\w@%+=:,./-]", name):
+    special = r"[^\w@%+=:,./\\-]" if windows else r"[^\w@%+=:,./-]"
+    if not quote and not re.search(special, name.removeprefix("~/")):  # the home folder, also between quotes
         return name
     if quote == "'" and "'" not in name:
         text = f"'{name}'"

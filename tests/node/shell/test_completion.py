@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,24 @@ def test_unfinished_torrents_and_hidden_files_are_not_offered_for_sending(folder
 def test_absolute_paths(folder: Path) -> None:
     line = f"torrent -setMode send {folder.as_posix()}/alp"
     assert completed(folder, line) == [f"torrent -setMode send {folder.as_posix()}/alps.iso "]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="HOME is not the home folder there")
+def test_the_home_folder_needs_no_quotes_and_hidden_folders_want_their_dot(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    for name in ("lecture.torrent", "my docs/y.torrent", ".cache/z.torrent", ".secret.bin"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).touch()
+    monkeypatch.setenv("HOME", str(home))
+    assert completed(folder, "download ~/") == ["download ~/lecture.torrent ", 'download "~/my docs/']
+    assert completed(folder, "torrent -setMode download ~/l") == [
+        "torrent -setMode download ~/lecture.torrent "
+    ]
+    assert completed(folder, "download ~/.") == ["download ~/.cache/"]
+    assert completed(folder, "download ~/.cache/") == ["download ~/.cache/z.torrent "]
+    assert completed(folder, "send ~/.") == ["send ~/.cache/"]
 
 
 @given(
