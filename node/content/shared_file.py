@@ -57,9 +57,14 @@ class SharedFile:
             shared = cls(file, path, file.status())
         except OSError as error:
             raise file_fault(path, error) from None
-        if size is not None and shared.size != size:
+        try:
+            if not shared.size:
+                _check_empty(file, path)
+            if size is not None and shared.size != size:
+                raise FileFault(f"{sanitize(path)} has {shared.size} bytes; its torrent says {size}")
+        except FileFault:
             file.close()
-            raise FileFault(f"{sanitize(path)} has {shared.size} bytes; its torrent says {size}")
+            raise
         return shared
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
@@ -90,6 +95,16 @@ class SharedFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _check_empty(file: PositionalFile, path: Path) -> None:
+    """FileFault if the file has content although its size is 0, as files below /proc have."""
+    try:
+        size = file.read_into(0, memoryview(bytearray(1)))
+    except OSError as error:
+        raise file_fault(path, error) from None
+    if size:
+        raise FileFault(f"{sanitize(path)} has content but states no size: a file of the system, or it grows")
 
 
 def check_identity(path: Path, identity: Identity) -> None:

@@ -47,6 +47,20 @@ def test_any_range_of_a_shared_file(shared: SharedFile) -> None:
     shared.check_unchanged()
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="Linux only")
+@pytest.mark.parametrize("name", ["/proc/self/mem", "/proc/version"])
+def test_a_file_of_the_system_that_hides_its_size_is_refused(name: str) -> None:
+    with pytest.raises(FileFault, match=name):
+        SharedFile.open(Path(name))
+
+
+def test_an_empty_file_is_shared(any_system: None, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    opened = SharedFile.open(tmp_path / "empty")
+    assert opened.size == 0
+    opened.close()
+
+
 @pytest.mark.parametrize(("start", "end"), [(-1, 3), (0, SIZE + 1), (SIZE, SIZE + 1)])
 def test_nothing_outside_a_shared_file(shared: SharedFile, start: int, end: int) -> None:
     with pytest.raises(ValueError, match="range"):
