@@ -39,7 +39,7 @@ from tracker.rules import View, is_expired, was_suspended
 from tracker.storage.base import Durability, Records, RecordSource, T
 from tracker.storage.state import State
 
-EXPIRE_NODES = 24  # nodes that are removed while the lock is held
+EXPIRE_NODES = 12  # nodes that are removed while the lock is held
 EXPIRE_FILES = 500  # files of removed nodes, after which no further node is removed meanwhile
 
 
