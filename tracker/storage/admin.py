@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from common.errors import MessageError, StorageFault
 from common.files import atomic_write
 from common.messages import OwnedFile
 from common.text import sanitize
+from tracker.clock import wall_clock
 from tracker.model import NodeRecord, Owners, ReporterTotal
 from tracker.storage import json_files
 from tracker.storage.base import Records
@@ -181,7 +181,7 @@ def _read_export(source: Path) -> Records:
 def _exported(nodes: Any, files: Any) -> Records:
     if not (isinstance(nodes, dict) and isinstance(files, dict)):
         raise MessageError("nodes and files are wanted", "nodes")
-    now = time.time()
+    now = wall_clock()()
     read = [json_files.read_node(name, entry, now) for name, entry in nodes.items()]
     known = {node.node_id for node, _ in read}
     owned: list[tuple[OwnedFile, list[int]]] = []

@@ -14,7 +14,6 @@ off is left out.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from common.errors import MessageError, StorageFault
 from common.logs import log
 from common.messages import OwnedFile
 from common.validation import NodeId
+from tracker.clock import wall_clock
 from tracker.model import NodeRecord, ReporterTotal, file_key
 from tracker.storage.base import Records
 from tracker.storage.json_files import read_folder, read_node
@@ -58,7 +58,7 @@ class Change(Struct, omit_defaults=True):
 
 def import_folder(folder: Path) -> Records:
     """All records of a folder that has no database yet. StorageFault if it cannot be read."""
-    now = time.time()
+    now = wall_clock()()
     records = read_folder(folder, now)
     journals = _journals(folder)
     if not journals:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import gc
 import random
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from common.messages import OwnedFile
+from tracker.clock import wall_clock
 from tracker.model import (
     Caller,
     Counts,
@@ -41,12 +41,6 @@ from tracker.storage.state import State
 
 EXPIRE_NODES = 12  # nodes that are removed while the lock is held
 EXPIRE_FILES = 500  # files of removed nodes, after which no further node is removed meanwhile
-
-
-def wall_clock() -> Callable[[], float]:
-    """A clock that starts at the time of day, in seconds since 1970, and never goes back."""
-    offset = time.time() - time.monotonic()
-    return lambda: time.monotonic() + offset
 
 
 class NoDurability:

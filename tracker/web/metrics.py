@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from common.errors import SwarmError
+from tracker.clock import wall_clock
 from tracker.model import Counts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -65,10 +65,10 @@ class StorageCollector(Collector):
 class Metrics:
     """All counters of one tracker. Thread-safe. Two trackers in one process have two registries."""
 
-    def __init__(self, counts: Callable[[], Counts], clock: Callable[[], float] = time.time) -> None:
-        """``counts``: of the storage; ``clock``: Unix time."""
+    def __init__(self, counts: Callable[[], Counts], clock: Callable[[], float] | None = None) -> None:
+        """``counts``: of the storage; ``clock``: seconds; see ``wall_clock``."""
         self._counts = counts
-        self._clock = clock
+        self._clock = clock or wall_clock()
         self._registry = CollectorRegistry(auto_describe=False)
         self._answers = Counter(
             "tracker_requests", "Requests answered", ["kind", "status"], registry=self._registry
@@ -87,7 +87,7 @@ class Metrics:
         self._registry.register(StorageCollector(counts))
         ProcessCollector(registry=self._registry)
         self._lock = threading.Lock()  # guards the times of the next samples
-        self._started = clock()
+        self._started = self._clock()
         self._minutes: deque[Sample] = deque(maxlen=KEPT_MINUTES)
         self._hours: deque[Sample] = deque(maxlen=KEPT_HOURS)
         self._next_minute = self._next_hour = 0.0

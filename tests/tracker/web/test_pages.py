@@ -130,6 +130,20 @@ def test_samples_cover_an_hour_by_minutes_and_a_day_by_hours() -> None:
     assert (last["nodes"], last["requests"], last["refused"]) == (minute, 2 * minute + 1, minute)
 
 
+def test_a_clock_that_is_set_back_changes_no_uptime_and_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monotonic, set_to = 100.0, 1_000_000.0
+    monkeypatch.setattr("time.time", lambda: set_to)
+    monkeypatch.setattr("time.monotonic", lambda: monotonic)
+    metrics = Metrics(Counts)
+    metrics.count("need", 200, 0.001)
+    set_to -= HOUR_SECONDS
+    monotonic += MINUTE_SECONDS
+    metrics.count("need", 200, 0.001)
+    told = metrics.to_json()
+    assert told["uptime"] == MINUTE_SECONDS
+    assert [sample["time"] for sample in told["minutes"]] == [1_000_000.0, 1_000_000.0 + MINUTE_SECONDS]
+
+
 def test_a_storage_that_cannot_be_read_costs_a_sample_and_no_answer() -> None:
     def away() -> Counts:
         raise StorageUnreachable("redis does not answer")
