@@ -230,11 +230,13 @@ def _lines(calls: PartCalls, error: BaseException) -> list[int]:
 def _call(cls: type, method: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
     """``Class.method(name=value, ...)``."""
     try:
-        names: Sequence[str] = list(inspect.signature(method).parameters)[1:]
+        parameters = list(inspect.signature(method).parameters.values())[1:]
     except (TypeError, ValueError):
-        names = ()
-    named = [f"{name}={_shown((value,))}" for name, value in zip(names, arguments, strict=False)]
-    return f"{cls.__name__}.{method.__name__}({', '.join(named) or _shown(arguments)})"
+        parameters = []
+    names = [each.name for each in parameters if each.kind is not each.VAR_POSITIONAL]
+    texts = [f"{name}={_shown((value,))}" for name, value in zip(names, arguments, strict=False)]
+    texts += [_shown((value,)) for value in arguments[len(names) :]]
+    return f"{cls.__name__}.{method.__name__}({', '.join(texts)})"
 
 
 def _shown(values: Sequence[Any]) -> str:

@@ -179,7 +179,7 @@ class LiveDownload:
 
     def _update(self, found: list[FoundPeer]) -> str:
         """Take the trackers' answer; returns why no peer of it may be used."""
-        ranked = found if self._ranking is None else self._ranking.rank(list(found))  # no lock: it may hang
+        ranked = self._ranked(found)
         with self._lock:
             self._known.update(ranked, ranked=self._ranking is not None)
             partial = self._known.partial_peers()
@@ -188,8 +188,19 @@ class LiveDownload:
         if all(peer.peer.node_id == self._settings.node_id for peer in found):
             return NO_OWNER
         if not ranked:
-            return f"{type(self._ranking).__name__}.rank (-use) returned none of {len(found)} owners"
+            return f"{self._ranking_name} returned none of {len(found)} owners"
         return "; ".join(f"{c.peer}: {c.reason}" for c in failed) or "none of its owners can be used"
+
+    def _ranked(self, found: list[FoundPeer]) -> list[FoundPeer]:
+        """``found`` in the order of the user's ranking, which is called without a lock: it may not return."""
+        if self._ranking is None:
+            return found
+        self._no_owner_reason = f"{self._ranking_name} orders {len(found)} owners"  # meanwhile
+        return self._ranking.rank(list(found))
+
+    @property
+    def _ranking_name(self) -> str:
+        return f"{type(self._ranking).__name__}.rank (-use)"
 
     def _make_source(self, candidate: Candidate) -> Source:
         assert self._destination is not None

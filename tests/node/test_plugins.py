@@ -188,6 +188,16 @@ def test_arguments_without_a_text_of_their_own_are_readable(write: Write) -> Non
     assert repr(CongestionManager().join()) == "FlowHandle(1)"
 
 
+def test_all_arguments_are_shown_where_the_method_does_not_name_them(write: Write) -> None:
+    path = write("""
+        class Mine:
+            def choose(self, available, *others):
+                return 1 / 0
+    """)
+    with pytest.raises(PluginError, match=r"Mine\.choose\(available=\[1\], \[0\], None\) raised Zero"):
+        load(f"{path}:Mine").factory().choose([1], [0], None)
+
+
 @pytest.mark.parametrize("body", ["exit()", "raise SystemExit", "sys.exit()", "raise BaseException"])
 def test_an_exit_in_a_call_is_an_error_of_the_class(write: Write, body: str) -> None:
     mine = controller(write, f"import sys; {body}")

@@ -335,6 +335,20 @@ def test_a_ranking_is_called_without_a_lock(make: Make) -> None:
     end.set()
 
 
+def test_a_ranking_that_is_being_called_is_the_reason_to_wait(make: Make) -> None:
+    end = threading.Event()
+
+    class Mine:
+        def rank(self, owners: list[FoundPeer]) -> list[FoundPeer]:
+            end.wait(20)
+            return owners
+
+    told: list[Any] = []
+    reason = ended(make(told.append, sources=[OneOwner()], changes={"owner_ranking": Mine}), told)
+    end.set()
+    assert "(Mine.rank (-use) orders 1 owners)" in reason
+
+
 def test_a_source_that_is_stuck_in_a_users_part_ends_the_download(
     make: Make, traces: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
