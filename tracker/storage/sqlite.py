@@ -218,7 +218,7 @@ def open_database(folder: Path, durable: bool = True) -> Database:
 
 
 def is_in_use(folder: Path) -> bool:
-    """True if a tracker has the database of the folder open. Nothing is created or changed."""
+    """True if a tracker has the database of the folder open. No file is made, no record changed."""
     if not (folder / DATABASE).is_file():
         return False
     try:

@@ -22,6 +22,7 @@ from tracker.model import Caller, Receipt, Rules
 from tracker.storage import group_commit, json_files
 from tracker.storage.group_commit import GroupCommit
 from tracker.storage.memory import MemoryStorage
+from tracker.storage.sqlite import is_in_use
 
 A, B = Caller(1, ("127.0.0.1", 4001)), Caller(2, ("127.0.0.1", 4002))
 F, G = OwnedFile("f", "ab" * 20, 9), OwnedFile("g")
@@ -163,6 +164,25 @@ def test_a_database_removed_under_the_tracker_ends_the_writes_with_one_line(
     tracker.close()
     assert len(lines) == 1 and "removed under" in lines[0]
     assert [path.name for path in tmp_path.iterdir()] == ["tracker.db"] * replaced  # no JSON files
+
+
+def test_a_folder_is_in_use_while_a_tracker_has_its_database_open(tmp_path: Path) -> None:
+    assert not is_in_use(tmp_path) and list(tmp_path.iterdir()) == []
+    opened = Opened(tmp_path)
+    opened.tracker.own(A, [F])
+    assert is_in_use(tmp_path)
+    copy = tmp_path / "after kill -9"  # the files of a tracker that had no time to close them
+    copy.mkdir()
+    for path in tmp_path.glob("tracker.db*"):
+        shutil.copy(path, copy)
+    assert not is_in_use(copy)
+    again = Opened(copy)
+    assert again.tracker.need(B, "f", None, 9).total == 1
+    again.tracker.close()
+    opened.tracker.close()
+    assert not is_in_use(tmp_path)
+    (tmp_path / "tracker.db").write_bytes(b"damaged" * 999)
+    assert not is_in_use(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove open files")
