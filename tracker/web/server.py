@@ -108,7 +108,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     paused = False
 
     def readable(self) -> bool:
-        return not (self.paused or self.writable())
+        return self._fileno is not None and not (self.paused or self.writable())
+
+    def writable(self) -> bool:
+        """Never of a closed connection: the loop would poll its number, which may soon be a new one's."""
+        return self._fileno is not None and bool(super().writable())
 
     def handle_read(self) -> None:
         if self.requests:
