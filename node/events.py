@@ -122,10 +122,20 @@ class AddressRestored(Event):
 
 @dataclass(frozen=True)
 class TrackerLost(Event):
-    """The tracker does not answer, or refuses. Emitted once until TrackerBack."""
+    """The tracker does not answer, or refuses. Emitted once for each of both until TrackerBack."""
 
     url: str
     reason: str
+    refuses: bool = False
+
+
+@dataclass(frozen=True)
+class NotAnnounced(Event):
+    """The tracker does not know a shared file: it did not take the announcement."""
+
+    url: str
+    reason: str
+    is_retried: bool  # False: the tracker would refuse it again
 
 
 @dataclass(frozen=True)

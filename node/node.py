@@ -104,7 +104,9 @@ class Node:
     def share_files(self, filenames: Sequence[str]) -> list[events.FileStatus]:
         """Share many files, and announce them together."""
         rows = [self._share(filename) for filename in filenames]
-        self._trackers.own.flush(self._settings.tracker_timeout)
+        own = self._trackers.own
+        if not own.flush(self._settings.tracker_timeout):
+            self._emit(events.NotAnnounced(own.client.url, own.why_messages_wait, is_retried=True))
         return rows
 
     def set_download_mode(self, torrent_filename: str) -> Download:

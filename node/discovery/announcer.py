@@ -61,6 +61,7 @@ class TrackerAnnouncer:
         self._connections = 0  # of the client, at the last REGISTER
         self._files_known: int | None = None  # as the tracker answered to the last OWN, if it said so
         self._busy_answers = 0  # in a row: messages that the tracker did not take now
+        self._busy_reason = ""  # of the last of them
         self._messages_due = 0.0  # when messages are sent again, monotonic seconds
 
     # ---- for the node, from any thread
@@ -69,6 +70,13 @@ class TrackerAnnouncer:
     def answers(self) -> bool:
         """True if the tracker answered the last request."""
         return self._failure is None and not self._entering
+
+    @property
+    def why_messages_wait(self) -> str:
+        """Why messages cannot be sent now."""
+        if self._failure is not None:
+            return str(self._failure)
+        return self._busy_reason if self._busy_answers else f"tracker {self.client.url} has not answered yet"
 
     def status(self) -> events.TrackerStatus:
         """A row of ``-peers``."""
@@ -314,7 +322,7 @@ class TrackerAnnouncer:
         except TrackerRefused as error:
             if error.status in (CONFLICT, FORBIDDEN):
                 raise
-            log(f"the tracker refused our files: {error}")  # it would refuse them again: do not repeat
+            self._emit(events.NotAnnounced(self.client.url, str(error), is_retried=False))
 
     def _send_credit(self, credit: Credit) -> None:
         def send() -> None:
@@ -342,13 +350,15 @@ class TrackerAnnouncer:
     def _failed(self, error: TrackerUnavailable | TrackerRefused) -> None:
         retry_after = error.retry_after if isinstance(error, TrackerBusy) else 0.0
         with self._changed:
-            is_new, self._failure = self._failure is None, error
+            before, self._failure = self._failure, error
+            refuses = isinstance(error, TrackerRefused)
+            is_new = before is None or isinstance(before, TrackerRefused) != refuses
             if isinstance(error, (TrackerRefused, TrackerBusy)):
                 self._answered_at = time.monotonic()
             self._schedule.failed(time.monotonic(), retry_after)
             self._changed.notify_all()
         if is_new:
-            self._emit(events.TrackerLost(self.client.url, str(error)))
+            self._emit(events.TrackerLost(self.client.url, str(error), refuses))
 
     def _busy(self, error: TrackerBusy) -> None:
         with self._changed:
@@ -356,6 +366,7 @@ class TrackerAnnouncer:
             delay = self._schedule.retry_delay(self._busy_answers, error.retry_after)
             self._messages_due = time.monotonic() + delay
             self._busy_answers += 1
+            self._busy_reason = str(error)
             self._changed.notify_all()
         if is_new:
             log(f"{error} (the messages are sent again)")

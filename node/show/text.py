@@ -15,6 +15,7 @@ SHOWN = (
     events.TrackerLost,
     events.TrackerBack,
     events.TrackerMoved,
+    events.NotAnnounced,
     events.Sharing,
     events.SharingStopped,
     events.FilesNotShared,
@@ -30,6 +31,7 @@ SHOWN = (
 
 WARNINGS = (
     events.TrackerLost,
+    events.NotAnnounced,
     events.TrackerMoved,
     events.SharingStopped,
     events.AddressLost,
@@ -102,6 +104,10 @@ def _of_the_node(event: Event) -> str:
             if event.reason:  # the reason names the tracker before
                 return f"{event.reason}: {event.url} is asked instead"
             return f"tracker {event.url} answers again and is preferred to {event.before}"
+        case events.NotAnnounced():  # the reason names the tracker
+            if event.is_retried:
+                return f"not announced yet: {event.reason} (the node goes on trying)"
+            return f"not announced, so no other node finds it: {event.reason}"
         case events.Hashing():
             return f"hashing {event.filename}: {units.percent(event.done, event.size)}"
         case events.Sharing():

@@ -17,6 +17,7 @@ NAME_WIDTH, MIN_NAME_WIDTH = 24, 8  # columns
 BAR_WIDTH, MIN_BAR_WIDTH = 16, 6  # columns
 FULL_WIDTH = 100  # columns; below, names are short
 WIDE = 70  # columns; below, bars are short and owners are left out
+TRACKER_ANSWERS = "tracker answers"
 ACTIVE = ("waiting", "checking", "searching", "fetching", "finishing")
 
 
@@ -26,7 +27,7 @@ class Toolbar:
     def __init__(self, node_id: int) -> None:
         self._node_id = node_id
         self._address = ""
-        self._tracker_is_lost = False
+        self._tracker = TRACKER_ANSWERS
         self._hashing: events.Hashing | None = None
         self._shared: set[str] = set()  # info hashes
 
@@ -35,10 +36,13 @@ class Toolbar:
         match event:
             case events.Started(addr=(host, port)):
                 self._address = f" on {host}:{port}"
+            case events.TrackerLost(refuses=True):
+                _, refuses, why = event.reason.partition(" refuses: ")  # the reason begins with the address
+                self._tracker = f"tracker{refuses}{why}" if refuses else event.reason
             case events.TrackerLost():
-                self._tracker_is_lost = True
+                self._tracker = "tracker does not answer"
             case events.TrackerBack():
-                self._tracker_is_lost = False
+                self._tracker = TRACKER_ANSWERS
             case events.Hashing():
                 self._hashing = event if event.done < event.size else None
             case events.Sharing():
@@ -65,10 +69,9 @@ class Toolbar:
         return "\n".join(lines or textwrap.wrap(sanitize(self._idle(rate)), width))
 
     def _idle(self, rate: str) -> str:
-        tracker = "tracker does not answer" if self._tracker_is_lost else "tracker answers"
         sharing = len(self._shared)
         files = f"sharing {sharing} file{'' if sharing == 1 else 's'}" if sharing else "sharing nothing"
-        return f"node {self._node_id}{self._address} · {tracker} · {files}{' ' * bool(rate)}{rate}"
+        return f"node {self._node_id}{self._address} · {self._tracker} · {files}{' ' * bool(rate)}{rate}"
 
 
 def _bar(name: str, done: int, size: int, state: str, width: int) -> str:

@@ -129,6 +129,17 @@ def test_the_node_shares_stops_and_shares_again(
     assert node.is_sharing() and len(node.files()) == 1
 
 
+def test_a_file_that_the_tracker_does_not_know_yet_is_named(
+    make: Callable[..., Node], tmp_path: Path, heard: Heard
+) -> None:
+    (tmp_path / "x.bin").write_bytes(b"hello")
+    node = make()
+    node.enter_torrent()
+    node.set_send_mode("x.bin")
+    event = heard.wait_for(events.NotAnnounced)
+    assert event.is_retried and "does not answer" in event.reason
+
+
 def test_a_file_of_secrets_is_not_shared(make: Callable[..., Node]) -> None:
     node = make()
     node.enter_torrent()

@@ -180,6 +180,26 @@ def test_that_it_is_down_is_said_once(scene: Scene) -> None:
         scene.events.get(timeout=1.2)  # two more tries have failed by then
 
 
+def test_that_it_refuses_is_said_even_if_it_was_down_before(scene: Scene) -> None:
+    scene.tracker.down = True
+    scene.start()
+    lost = scene.event()
+    assert isinstance(lost, events.TrackerLost) and not lost.refuses
+    scene.tracker.refuse["register"] = TrackerRefused("node 7 is in use", 409)
+    scene.tracker.down = False
+    assert scene.event() == events.TrackerLost(scene.tracker.url, "node 7 is in use", refuses=True)
+    scene.announcer.announce(FILE)
+    assert not scene.announcer.flush(LIMIT)
+    assert scene.announcer.why_messages_wait == "node 7 is in use"
+
+
+def test_files_that_a_tracker_never_takes_are_reported(scene: Scene) -> None:
+    scene.start()
+    scene.tracker.refuse["own"] = TrackerRefused("too many", 400)
+    scene.announcer.announce(FILE)
+    assert scene.event() == events.NotAnnounced(scene.tracker.url, "too many", is_retried=False)
+
+
 def test_a_tracker_that_forgot_us_hears_of_all_we_own(scene: Scene) -> None:
     scene.owned = [FILE]
     scene.tracker.known = False
@@ -232,6 +252,7 @@ def test_news_that_a_busy_tracker_does_not_take_is_said_again_and_it_is_not_lost
     scene.tracker.refuse["own"] = TrackerBusy("the disk is full", 507, 0.05)
     scene.announcer.announce(FILE)
     assert not scene.announcer.flush(LIMIT)  # returns once it was put off
+    assert scene.announcer.why_messages_wait == "the disk is full"
     for _ in range(3):
         scene.hears("register")  # heartbeats go on
     del scene.tracker.refuse["own"]

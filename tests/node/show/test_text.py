@@ -36,6 +36,14 @@ SENTENCES: list[tuple[Event, str]] = [
         events.TrackerMoved("http://h:1", "http://h:2", ""),
         "tracker http://h:1 answers again and is preferred to http://h:2",
     ),
+    (
+        events.NotAnnounced("http://h:1", "tracker http://h:1 refuses: taken", True),
+        "not announced yet: tracker http://h:1 refuses: taken (the node goes on trying)",
+    ),
+    (
+        events.NotAnnounced("http://h:1", "tracker http://h:1 refuses: too many", False),
+        "not announced, so no other node finds it: tracker http://h:1 refuses: too many",
+    ),
     (events.Hashing("a", 5, 10), "hashing a: 50.0%"),
     (events.Sharing("a", HASH, 2000, "n/a.torrent"), "sharing a (2.0 kB); others need n/a.torrent"),
     (

@@ -38,6 +38,13 @@ def test_an_idle_node_says_where_it_is_and_what_it_shares() -> None:
     assert toolbar.text((), (), 80) == "node 7 on 127.0.0.1:4001 · tracker answers · sharing 1 file"
 
 
+def test_a_tracker_that_refuses_is_not_taken_for_a_silent_one() -> None:
+    toolbar = Toolbar(7)
+    toolbar.event(events.TrackerLost("http://h:1", "tracker http://h:1 does not answer (timeout)"))
+    toolbar.event(events.TrackerLost("http://h:1", "tracker http://h:1 refuses: node 7 is in use", True))
+    assert toolbar.text((), (), 80) == "node 7 · tracker refuses: node 7 is in use · sharing nothing"
+
+
 def test_a_node_that_serves_says_how_fast() -> None:
     toolbar = Toolbar(7)
     peers = [PeerStatus(2, ("127.0.0.1", 4002), "a", "to", 10, 8e6, "served", "")]
