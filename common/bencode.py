@@ -25,6 +25,7 @@ from common.errors import BencodeError
 
 Value: TypeAlias = int | bytes | list["Value"] | dict[bytes, "Value"]
 
+TRUNCATED = "truncated"  # the message about bytes that end too early begins with this
 MAX_DEPTH = 64  # nested lists and dictionaries
 MAX_DIGITS = 40  # digits of an integer or of a length
 MAX_VALUES = 1_000_000  # values and keys in one message; a torrent of 150,000 files has fewer
@@ -146,7 +147,7 @@ class _Reader:
             raise BencodeError(f"not a canonical length at offset {start}")
         end = self.position + int(digits)
         if end > len(self.data):
-            raise BencodeError(f"truncated: a string of {int(digits)} bytes at offset {start}")
+            raise BencodeError(f"{TRUNCATED}: a string of {int(digits)} bytes at offset {start}")
         content = self.data[self.position : end]
         self.position = end
         return content
@@ -198,13 +199,13 @@ class _Reader:
         end = self.data.find(mark, start, start + MAX_DIGITS + 2)
         if end < 0:
             far = len(self.data) - start > MAX_DIGITS
-            raise BencodeError(f"{'number too long or broken' if far else 'truncated'} at offset {start}")
+            raise BencodeError(f"{'number too long or broken' if far else TRUNCATED} at offset {start}")
         self.position = end + 1
         return self.data[start:end]
 
     def _unexpected(self, wanted: str) -> BencodeError:
         if self.position >= len(self.data):
-            return BencodeError(f"truncated: {wanted} is missing at offset {self.position}")
+            return BencodeError(f"{TRUNCATED}: {wanted} is missing at offset {self.position}")
         return BencodeError(
             f"expected {wanted}, not byte {self.data[self.position]:#04x}, at offset {self.position}"
         )

@@ -146,7 +146,10 @@ def decode_metainfo(data: bytes) -> Metainfo:
     try:
         torrent, spans, unsorted, end = bencode.decode_with_spans(data)
     except BencodeError as error:
-        raise MetainfoError(f"not a torrent: {error}") from None
+        text = str(error)
+        if text.startswith(bencode.TRUNCATED):
+            raise MetainfoError(f"the file is cut off{text.removeprefix(bencode.TRUNCATED)}") from None
+        raise MetainfoError(f"not a torrent: {text}") from None
     info = torrent.get(b"info")
     if not isinstance(info, dict):
         raise MetainfoError("not a torrent: no info dictionary")

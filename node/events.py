@@ -130,6 +130,13 @@ class TrackerLost(Event):
 
 
 @dataclass(frozen=True)
+class SecretNotSaved(Event):
+    """The node's secret for a tracker is not on the disk. A later run cannot prove its node_id."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class NotAnnounced(Event):
     """The tracker does not know a shared file: it did not take the announcement."""
 

@@ -28,7 +28,9 @@ class Trackers:
     """One announcer for each tracker, each with a thread. Methods may be called from any thread."""
 
     def __init__(self, settings: NodeSettings, owned: Owned, emit: events.EventSink) -> None:
-        self.secrets = SecretStore(settings.folder, settings.node_id)
+        self.secrets = SecretStore(
+            settings.folder, settings.node_id, lambda reason: emit(events.SecretNotSaved(reason))
+        )
         self._settings = settings
         self._owned = owned
         self._emit = emit

@@ -28,12 +28,10 @@ def file_fault(path: Path, error: OSError) -> FileFault:
     return kind(f"{sanitize(path)}: {error.strerror or os.strerror(error.errno or 0)}")
 
 
-def write_fault(path: Path, name: str, error: OSError) -> FileFault:
-    """The FileFault to raise if bytes of ``name`` cannot be written to ``path``; DiskFull without room."""
+def write_fault(path: Path, error: OSError) -> FileFault:
+    """The FileFault to raise if bytes cannot be written to ``path``; DiskFull without room."""
     if error.errno in NO_ROOM:
-        return DiskFull(
-            f"no room left on {sanitize(path.parent)} for {sanitize(name)}; {sanitize(path.name)} is kept"
-        )
+        return DiskFull(f"no room left on {sanitize(path.parent)}; {sanitize(path.name)} is kept")
     return FileFault(f"{sanitize(path)} cannot be written: {error.strerror or error}")
 
 

@@ -57,7 +57,7 @@ class PartFile:
             _lock_and_extend(number, path, info)
         except OSError as error:
             os.close(number)
-            raise write_fault(path, info.name, error) from None
+            raise write_fault(path, error) from None
         except FileFault:
             os.close(number)
             raise
@@ -71,7 +71,7 @@ class PartFile:
         try:
             self._file.write(offset, buffers)
         except OSError as error:
-            raise write_fault(self.path, self._name, error) from None
+            raise write_fault(self.path, error) from None
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill ``buffer`` from ``offset`` on and return its length. FileFault; ValueError outside."""
@@ -122,7 +122,7 @@ class PartFile:
                 f"{sanitize(self.path.name)} is kept"
             ) from None
         except OSError as error:
-            raise write_fault(self.path, self._name, error) from None
+            raise write_fault(self.path, error) from None
         finally:
             self._file.close()
         self.identity = identity_of(status)

@@ -236,4 +236,4 @@ def _write_new(path: Path, data: bytes) -> bool:
 def _cannot_write(path: Path, error: OSError) -> FileFault:
     if error.errno in NO_ROOM:
         return DiskFull(f"no room left on {sanitize(path.parent)} for {sanitize(path.name)}")
-    return write_fault(path, path.name, error)
+    return write_fault(path, error)

@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.files import FileLock, atomic_write, lock_file
@@ -38,9 +38,14 @@ def is_secrets_name(name: str) -> bool:
 class SecretStore:
     """The secrets of node ``node_id`` in ``folder``. Thread-safe. Failures are logged, never raised."""
 
-    def __init__(self, folder: Path, node_id: int) -> None:
+    def __init__(
+        self, folder: Path, node_id: int, on_unsaved: Callable[[str], None] = lambda reason: None
+    ) -> None:
+        """``on_unsaved(reason)`` is called the first time that a secret cannot be saved."""
         self.path = folder / f".claims-{node_id}.json"
         self._lock_path = folder / f".claims-{node_id}.lock"
+        self._on_unsaved = on_unsaved
+        self._is_reported = False
         self._lock = threading.Lock()  # guards what follows
         self._secrets: dict[str, str] = {}  # by tracker URL, the newest last
         self._receipt = 0  # the last number that was used
@@ -146,10 +151,14 @@ class SecretStore:
 
     def _log_failure(self, error: OSError) -> None:
         reason = error.strerror or type(error).__name__
-        log(
+        message = (
             f"{sanitize(self.path)} cannot be written ({reason}); "
             "after a crash trackers will not know this node"
         )
+        log(message)
+        if not self._is_reported:
+            self._is_reported = True
+            self._on_unsaved(message)
 
 
 class Claim:

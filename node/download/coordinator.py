@@ -182,7 +182,7 @@ class Download:
     def _fetch_into_place(self) -> Path:
         if os.path.lexists(self.content.final_path):
             return self._adopt_existing()
-        live = self._live = self._check_part()
+        live = self._check_part()
         self._check_cancelled()  # after ``_live`` is set: from now on ``cancel`` stops it
         self._report.started(live.state.verified)
         self._phase = DownloadPhase.SEARCHING
@@ -216,7 +216,7 @@ class Download:
             part, self.metainfo, self._settings.hash_threads, self._report.hashed, self._cancelled
         )
         content.set_verified(have)
-        live = LiveDownload(content, have, self._swarm, self._parts, self._report)
+        live = self._live = LiveDownload(content, have, self._swarm, self._parts, self._report)
         check_room(folder, self.metainfo.name, self.size - max(live.state.verified, part.allocated))
         return live
 

@@ -16,6 +16,7 @@ SHOWN = (
     events.TrackerBack,
     events.TrackerMoved,
     events.NotAnnounced,
+    events.SecretNotSaved,
     events.Sharing,
     events.SharingStopped,
     events.FilesNotShared,
@@ -32,6 +33,7 @@ SHOWN = (
 WARNINGS = (
     events.TrackerLost,
     events.NotAnnounced,
+    events.SecretNotSaved,
     events.TrackerMoved,
     events.SharingStopped,
     events.AddressLost,
@@ -52,8 +54,14 @@ def describe(event: Event) -> str:
 
 
 def completed(event: events.Completed) -> str:
-    """Name, size, time, rate and the owners used, largest share first."""
-    text = f"downloaded {event.filename}: {units.size(event.size)} in {units.duration(event.seconds)}"
+    """Name, size, time, rate and the owners used, largest share first.
+
+    A resumed download fetched only a part of the file, and its rate is that of this part.
+    """
+    fetched = sum(source.received for source in event.sources)
+    is_part = 0 < fetched < event.size
+    amount = f"{units.part(fetched, event.size)} fetched" if is_part else units.size(event.size)
+    text = f"downloaded {event.filename}: {amount} in {units.duration(event.seconds)}"
     if event.rate > 0:
         text += f", {units.rate(event.rate)}"
     return f"{text}, {shares(event.sources)}; saved as {event.path}"
@@ -108,6 +116,8 @@ def _of_the_node(event: Event) -> str:
             if event.is_retried:
                 return f"not announced yet: {event.reason} (the node goes on trying)"
             return f"not announced, so no other node finds it: {event.reason}"
+        case events.SecretNotSaved():
+            return event.reason
         case events.Hashing():
             return f"hashing {event.filename}: {units.percent(event.done, event.size)}"
         case events.Sharing():

@@ -19,6 +19,15 @@ def size(amount: float) -> str:
     return f"{amount:.0f} B" if step == 0 else f"{amount:.1f} {_STEPS[step]}"
 
 
+def part(amount: float, whole: float) -> str:
+    """``39.8 of 100.0 MB``; both units if they differ."""
+    shown, unit = size(amount).split()
+    whole_size = size(whole)
+    return (
+        f"{shown} of {whole_size}" if whole_size.endswith(f" {unit}") else f"{shown} {unit} of {whole_size}"
+    )
+
+
 def rate(amount: float) -> str:
     """Bytes a second: ``83.2 MB/s``."""
     return f"{size(amount)}/s"

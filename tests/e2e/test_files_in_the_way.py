@@ -163,7 +163,7 @@ def test_a_disk_that_fills_up_meanwhile(
             file.write(bytes(4096))
     fetcher.thaw()
     reason = fetcher.wait_for("failed")["reason"]
-    assert f"no room left on {small_disk} for x.bin; x.bin.part is kept" in reason
+    assert f"no room left on {small_disk}; x.bin.part is kept" in reason
     filler.unlink()
     fetcher.type(f"torrent -setMode download '{torrent}'")
     completed = fetcher.wait_for("completed")

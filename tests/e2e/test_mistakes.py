@@ -113,7 +113,7 @@ def torrent_of(name: bytes = b"x.bin", **changes: bencode.Value) -> bytes:
 BROKEN = {
     "empty": (b"", "not a torrent"),
     "text": (b"this is no torrent", "not a torrent"),
-    "cut": (torrent_of()[:-9], "truncated"),
+    "cut": (torrent_of()[:-9], "the file is cut off"),
     "longer": (torrent_of() + b"\nx", "after the end"),
     "minus zero": (torrent_of().replace(b"i40000e", b"i-0e"), "canonical integer"),
     "deep": (b"d4:info" + b"l" * 200_000, "nested"),

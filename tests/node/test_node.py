@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from common.errors import CommandError, FileFault, LocalFault
+from common.errors import CommandError, DiskFull, FileFault, LocalFault
+from common.metainfo import encode_metainfo
 from node import events
 from node import node as module
+from node.download import coordinator
 from node.node import Node
 from node.settings import NodeSettings
 from node.torrent import TorrentTable
@@ -138,6 +141,24 @@ def test_a_file_that_the_tracker_does_not_know_yet_is_named(
     node.set_send_mode("x.bin")
     event = heard.wait_for(events.NotAnnounced)
     assert event.is_retried and "does not answer" in event.reason
+
+
+def test_a_resumed_download_without_room_shows_what_is_kept(
+    make: Callable[..., Node], tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, name: str, needed: int) -> None:
+        raise DiskFull("no room left")
+
+    monkeypatch.setattr(coordinator, "check_room", full)
+    content = bytes(range(256)) * 128  # two pieces
+    hashes = b"".join(hashlib.sha1(content[at : at + 16384]).digest() for at in (0, 16384))
+    (tmp_path / "x.bin.torrent").write_bytes(encode_metainfo("x.bin", 32768, 16384, hashes, ""))
+    (tmp_path / "x.bin.part").write_bytes(content[:16384] + bytes(16384))
+    node = make()
+    node.enter_torrent()
+    node.set_download_mode("x.bin.torrent").done.wait(LIMIT)
+    (row,) = node.status()
+    assert (row.state, row.verified, row.size) == ("failed", 16384, 32768)
 
 
 def test_a_file_of_secrets_is_not_shared(make: Callable[..., Node]) -> None:

@@ -93,7 +93,7 @@ def test_it_is_full_and_freed_again(
     disk.fill()
     waiting = fetcher.wait_for("waiting")
     full = watch()
-    assert waiting["reason"] == f"no room left on {disk.folder} for x.bin; x.bin.part is kept"
+    assert waiting["reason"] == f"no room left on {disk.folder}; x.bin.part is kept"
     fetcher.wait_until("so long", lambda: full.seconds >= scale.gone / 2)
     (row,) = fetcher.ask("status")["downloads"]
     assert (row["state"], row["reason"]) == ("waiting", waiting["reason"])
@@ -130,7 +130,7 @@ def test_it_stays_full(
     assert fetcher.end() == 1
     (reason,) = fetcher.errors[-1:]
     note("disk stays full", fails_after=since.seconds, limit=1, says=reason)
-    assert reason.startswith(f"no room left on {pretended.folder} for x.bin; x.bin.part is kept; waited 1 s")
+    assert reason.startswith(f"no room left on {pretended.folder}; x.bin.part is kept; waited 1 s")
     assert sorted(entry.name for entry in pretended.folder.iterdir()) == ["x.bin.part", "x.bin.torrent"]
     pretended.free()
     again = swarm.node("-setMode", "download", str(torrent), *folder)

@@ -40,7 +40,7 @@ def test_no_room_while_writing(
     for buffers in ([b"x"], [b"x", b"y"]):
         with pytest.raises(DiskFull) as caught:
             part.write(0, buffers)
-        assert str(caught.value) == f"no room left on {part.path.parent} for x.bin; x.bin.part is kept"
+        assert str(caught.value) == f"no room left on {part.path.parent}; x.bin.part is kept"
     monkeypatch.undo()
     part.write(0, [b"room again"])
     assert read(part, 0, 10) == b"room again"
@@ -136,4 +136,4 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         [*small, command, _ON_A_SMALL_DISK], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60
     )
     assert ran.stderr == ""
-    assert ran.stdout == f"no room left on {tmp_path} for x; x.part is kept\n"
+    assert ran.stdout == f"no room left on {tmp_path}; x.part is kept\n"

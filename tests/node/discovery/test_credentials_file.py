@@ -22,12 +22,18 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[..., SecretStore]]:
+def unsaved() -> list[str]:
+    """What the user reads about secrets that are not on the disk."""
+    return []
+
+
+@pytest.fixture
+def opened(tmp_path: Path, unsaved: list[str]) -> Iterator[Callable[..., SecretStore]]:
     """Opens claims of node 5, closed in the end."""
     made: list[SecretStore] = []
 
     def open_claims(folder: Path = tmp_path) -> SecretStore:
-        made.append(SecretStore(folder, 5))
+        made.append(SecretStore(folder, 5, unsaved.append))
         made[-1].open()
         return made[-1]
 
@@ -199,7 +205,10 @@ def test_a_link_in_its_place_is_not_followed(opened: Callable[..., SecretStore],
 
 
 def test_a_disk_that_takes_nothing_stops_nothing(
-    opened: Callable[..., SecretStore], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    opened: Callable[..., SecretStore],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    unsaved: list[str],
 ) -> None:
     monkeypatch.setattr(logging.getLogger("swarm"), "propagate", True)
 
@@ -212,6 +221,8 @@ def test_a_disk_that_takes_nothing_stops_nothing(
         claim = claims.claim([A])
     assert claim.secret and claim.next_receipt() == 1
     assert "No space left" in caplog.text and claim.secret not in caplog.text
+    (told,) = unsaved  # once, though two writes failed
+    assert "No space left" in told and claim.secret not in told
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")

@@ -44,6 +44,7 @@ SENTENCES: list[tuple[Event, str]] = [
         events.NotAnnounced("http://h:1", "tracker http://h:1 refuses: too many", False),
         "not announced, so no other node finds it: tracker http://h:1 refuses: too many",
     ),
+    (events.SecretNotSaved("n/.claims-7.json cannot be written"), "n/.claims-7.json cannot be written"),
     (events.Hashing("a", 5, 10), "hashing a: 50.0%"),
     (events.Sharing("a", HASH, 2000, "n/a.torrent"), "sharing a (2.0 kB); others need n/a.torrent"),
     (
@@ -83,6 +84,11 @@ SENTENCES: list[tuple[Event, str]] = [
     (
         events.Completed("a", HASH, "n/a", 0, 0.01, 0.0, 0.0, ()),
         "downloaded a: 0 B in 0.01 s, nothing had to be fetched; saved as n/a",
+    ),
+    (
+        events.Completed("a", HASH, "n/a", 5000, 0.5, 0.4, 5e3, SOURCES),
+        "downloaded a: 2.0 of 5.0 kB fetched in 0.50 s, 5.0 kB/s, "
+        "from 2 owners: node 3 (70%), node 2 (30%); saved as n/a",
     ),
     (events.Failed("a", HASH, "no owner in 60 s"), "download of a failed: no owner in 60 s"),
     (

@@ -51,3 +51,11 @@ def test_only_all_of_it_is_one_hundred_percent(whole: int, data: st.DataObject) 
     done = data.draw(st.integers(0, whole - 1))
     assert 0 <= float(units.percent(done, whole)[:-1]) < 100
     assert units.percent(whole, whole) == units.percent(0, 0) == "100.0%"
+
+
+@pytest.mark.parametrize(
+    ("amount", "whole", "text"),
+    [(39.8e6, 100e6, "39.8 of 100.0 MB"), (999, 2000, "999 B of 2.0 kB"), (1, 2, "1 of 2 B")],
+)
+def test_a_part_of_a_whole(amount: float, whole: float, text: str) -> None:
+    assert units.part(amount, whole) == text
