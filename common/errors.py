@@ -152,11 +152,15 @@ class TrackerFull(LocalFault):
 
 
 class Forbidden(RemoteFault):
-    """The secret of a request is missing or wrong; ``field`` is its name."""
+    """The secret of a request is missing or wrong; ``field`` is its name.
 
-    def __init__(self, text: str, field: str) -> None:
+    ``retry_after``: seconds until the claim may have ended; None: waiting does not help.
+    """
+
+    def __init__(self, text: str, field: str, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.field = field
+        self.retry_after = retry_after
 
 
 class RateLimited(RemoteFault):

@@ -13,9 +13,14 @@ def in_use(node_id: int, addr: Addr, silence: float) -> NodeConflict:
     )
 
 
-def secret_wanted(node_id: int) -> Forbidden:
+def secret_wanted(node_id: int, silence: float) -> Forbidden:
     """The node_id is claimed, and the request came without the right secret."""
-    return Forbidden(f"node {node_id} belongs to a secret: show it as Authorization: Bearer SECRET", "secret")
+    return Forbidden(
+        f"node {node_id} belongs to a secret until it exits or is silent for {silence:g} s: "
+        "show it as Authorization: Bearer SECRET",
+        "secret",
+        silence,
+    )
 
 
 def unclaimed(node_id: int) -> Forbidden:

@@ -186,7 +186,7 @@ def check_speaker(view: View, node: NodeRecord, caller: Caller, claim: str | Non
         return
     if caller.addr is not None and caller.addr != node.addr:
         raise errors.in_use(node.node_id, node.addr, view.silence)
-    raise errors.secret_wanted(node.node_id)
+    raise errors.secret_wanted(node.node_id, view.silence)
 
 
 # ---- the steps

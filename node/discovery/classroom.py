@@ -283,15 +283,19 @@ class TrackerClient:
         field = fields.get("field")
         name = field if isinstance(field, str) else ""
         if status == FORBIDDEN:
-            text += self._advice(name)
+            text = self._forbidden(text, name, response.retry_after)
         return TrackerRefused(f"tracker {url} refuses: {text}", status, name)
 
-    def _advice(self, field: str) -> str:
-        """Advice for the user after status 403."""
+    def _forbidden(self, text: str, field: str, retry_after: float | None) -> str:
+        """The text for the user after status 403. The tracker's own is meant for programs."""
         if field == "swarm_key":
             given = "is another one" if self._swarm_key else "is not set, or not for this tracker"
-            return f"; setting SWARM_KEY {given}"
-        return f"; node {self.node_id} has a secret that is not here: take another -node_id, or wait"
+            return f"{text}; setting SWARM_KEY {given}"
+        advice = (
+            f"node {self.node_id} is claimed by a secret that this folder does not have; "
+            "take another -node_id, or wait"
+        )
+        return f"{text}; {advice}" if retry_after is None else f"{advice} {retry_after:g} s"
 
     @contextmanager
     def _garbled_if_malformed(self) -> Iterator[None]:

@@ -51,7 +51,8 @@ def test_without_its_secret_it_is_refused_and_says_what_to_do(swarm: Any, tmp_pa
     second = swarm.node("-d", str(tmp_path / "another folder"), number=first.number, json=False)
     assert second.end() == 1
     (error,) = second.errors
-    assert f"node {first.number} has a secret that is not here: take another -node_id, or wait" in error
+    assert f"node {first.number} is claimed by a secret that this folder does not have" in error
+    assert "take another -node_id, or wait " in error and "Bearer" not in error
 
 
 def test_nobody_else_may_speak_for_a_node(swarm: Any) -> None:

@@ -12,13 +12,13 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from common.errors import (
     Forbidden,
+    LocalFault,
     MessageError,
     NodeConflict,
     RateLimited,
     StorageFull,
     StorageReadOnly,
     StorageUnreachable,
-    SwarmError,
     TrackerFull,
 )
 from common.logs import log
@@ -33,7 +33,6 @@ from tracker.web.middleware import Middleware, RateLimiter, retry_after
 from tracker.web.pages import create_pages
 
 STATUSES = {
-    Forbidden: HTTPStatus.FORBIDDEN,
     TrackerFull: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     StorageReadOnly: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -81,12 +80,18 @@ def _answer_errors_in_json(app: Flask) -> None:
     @app.errorhandler(RateLimited)
     def too_many(error: RateLimited) -> tuple[Response, int]:
         answer, status = failed(HTTPStatus.TOO_MANY_REQUESTS, error)
-        answer.headers.set(*retry_after(error))
+        answer.headers.set(*retry_after(error.retry_after))
         return answer, status
 
-    def unable(error: SwarmError) -> tuple[Response, int]:
-        field = {"field": error.field} if isinstance(error, Forbidden) else {}
-        return failed(STATUSES[type(error)], error, **field)
+    @app.errorhandler(Forbidden)
+    def forbidden(error: Forbidden) -> tuple[Response, int]:
+        answer, status = failed(HTTPStatus.FORBIDDEN, error, field=error.field)
+        if error.retry_after is not None:
+            answer.headers.set(*retry_after(error.retry_after))
+        return answer, status
+
+    def unable(error: LocalFault) -> tuple[Response, int]:
+        return failed(STATUSES[type(error)], error)
 
     for kind in STATUSES:
         app.register_error_handler(kind, unable)

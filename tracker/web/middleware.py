@@ -95,7 +95,9 @@ class Middleware:
             try:
                 self._limiter.admit_request(environ[REMOTE])
             except RateLimited as error:
-                return _refuse(start, HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after(error))
+                return _refuse(
+                    start, HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after(error.retry_after)
+                )
         refused = refusal(environ, self._allowed_hosts)
         if refused is not None and not (refused is NOT_JSON and environ["PATH_INFO"] in PAGE_KINDS):
             return _refuse(start, refused.status, refused.error)
@@ -116,9 +118,9 @@ class Middleware:
         return remote
 
 
-def retry_after(error: RateLimited) -> tuple[str, str]:
+def retry_after(seconds: float) -> tuple[str, str]:
     """The header with the wait in whole seconds, at least one (RFC 9110, section 10.2.3)."""
-    return "Retry-After", str(max(1, math.ceil(error.retry_after)))
+    return "Retry-After", str(max(1, math.ceil(seconds)))
 
 
 def _refuse(

@@ -189,7 +189,11 @@ def test_what_was_not_counted_is_told(play_tracker: Play, client_of: Callable[..
     [
         ("swarm_key", "", "setting SWARM_KEY is not set, or not for this tracker"),
         ("swarm_key", KEY, "setting SWARM_KEY is another one"),
-        ("authorization", "", "node 1 has a secret that is not here: take another -node_id, or wait"),
+        (
+            "authorization",
+            "",
+            "node 1 is claimed by a secret that this folder does not have; take another -node_id, or wait",
+        ),
     ],
 )
 def test_a_403_says_what_can_be_done(
@@ -201,6 +205,20 @@ def test_a_403_says_what_can_be_done(
         client_of(tracker.url, swarm_key=key).register(A)
     assert str(caught.value) == f"tracker {tracker.url} refuses: not you; {told}"
     assert (caught.value.status, caught.value.field) == (403, field)
+
+
+def test_a_claim_of_another_node_is_explained_to_people(
+    play_tracker: Play, client_of: Callable[..., TrackerClient]
+) -> None:
+    tracker = play_tracker()
+    error = {"error": "show it as Authorization: Bearer SECRET", "field": "secret"}
+    tracker.answer = lambda mode, fields: (403, error, {"Retry-After": "22"})
+    with pytest.raises(TrackerRefused) as caught:
+        client_of(tracker.url).register(A)
+    assert str(caught.value) == (
+        f"tracker {tracker.url} refuses: node 1 is claimed by a secret that this folder does not have; "
+        "take another -node_id, or wait 22 s"
+    )
 
 
 # ---- what is put off

@@ -145,6 +145,16 @@ def test_a_node_id_in_use_elsewhere_is_answered_409(client: FlaskClient) -> None
     assert client.get("/").get_json()["files"] == 0
 
 
+def test_a_node_that_belongs_to_a_secret_is_answered_403_and_for_how_long(client: FlaskClient) -> None:
+    assert post(client, "/register", node_id=1, addr=ADDR, claim=True)[0] == 200
+    answer = client.post("/register", json={"node_id": 1, "addr": ADDR, "claim": True})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (403, "22")
+    assert answer.get_json()["field"] == "secret"
+    assert answer.get_json()["error"].startswith(
+        "node 1 belongs to a secret until it exits or is silent for 22 s: "
+    )
+
+
 def test_a_full_tracker_says_so(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "MAX_NODES", 0)
     status, answer = post(client, mode=0, node_id=1, addr=ADDR)
