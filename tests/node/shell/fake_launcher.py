@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import types
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
@@ -25,6 +26,7 @@ from node.show import screen  # noqa: E402
 SIZE = 1_000_000
 HASH = "ab" * 20
 SOURCE = SourceProgress(2, ("127.0.0.1", 4002), 600_000, 50_000_000.0, "active")
+WHOLE_SOURCE = replace(SOURCE, received=SIZE)  # it delivered the whole file
 
 
 class FakeDownload:
@@ -95,7 +97,7 @@ class FakeNode:
         else:
             self.emit(events.Piece(name, HASH, 0, (2,)))
             path = f"{self.settings.folder}/{name}"
-            self.emit(events.Completed(name, HASH, path, SIZE, 0.02, 0.01, 1e8, (SOURCE,)))
+            self.emit(events.Completed(name, HASH, path, SIZE, 0.02, 0.01, 1e8, (WHOLE_SOURCE,)))
             self.shared.append(FileStatus(name, HASH, SIZE, True, path, 0, "sharing"))
         download.done.set()
         return download
