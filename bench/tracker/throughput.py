@@ -198,7 +198,7 @@ def sweep(effort: Effort = FULL) -> Iterator[Figure]:
     swept = storage.expire()
     seconds = time.perf_counter() - begin
     note = f"{nodes:,} nodes, {len(swept.gone):,} expired"
-    yield Figure("sweep", seconds * 1e3, "ms", bounds=at_most(40), note=note)
+    yield Figure("sweep", seconds * 1e3, "ms", bounds=at_most(10), note=note)
     yield Figure("sweep: lock held at a time", lock.longest * 1e3, "ms", bounds=at_most(1))
 
 
