@@ -21,6 +21,7 @@ survive it.
         │   ├── BencodeError
         │   ├── MetainfoError
         │   ├── WireError              a datagram of another protocol
+        │   ├── TrackerPacketError     a packet or list of peers of a BitTorrent tracker does not parse
         │   └── MessageError           a field of a tracker request is missing or wrong
         ├── NodeConflict               a node_id is live at another address
         ├── Forbidden                  a secret is missing or wrong
@@ -103,6 +104,10 @@ class MetainfoError(MalformedInput):
 
 class WireError(MalformedInput):
     """A datagram that does not follow the classroom's UDP protocol."""
+
+
+class TrackerPacketError(MalformedInput):
+    """A UDP tracker packet (BEP 15) or a compact list of peers (BEP 23, BEP 7) does not parse."""
 
 
 class MessageError(MalformedInput):
