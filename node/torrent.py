@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from common.bitfield import Bitfield
 from common.errors import FileFault, TransientFileFault
@@ -20,6 +21,7 @@ from node.content.torrent_file import TorrentFile
 from node.discovery.tracker_url import classroom_urls
 from node.download import Download, NodeParts
 from node.download.swarm import SwarmTrackers, owned_file
+from node.transport import StreamSocket
 
 
 class TorrentState(enum.Enum):
@@ -86,8 +88,19 @@ class Torrent:
         TransientFileFault if the bytes cannot be read now. A fault of an unfinished file ends its download,
         which then withdraws it.
         """
-        try:
+        with self._noticing_changes():
             self.content.read_into(offset, buffer)
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Send verified bytes to a connected socket; returns how many. Faults as ``read_into``'s."""
+        with self._noticing_changes():
+            return self.content.send_to(sock, offset, length)
+
+    @contextmanager
+    def _noticing_changes(self) -> Iterator[None]:
+        """Stop serving a finished file that changed."""
+        try:
+            yield
         except TransientFileFault:
             raise
         except FileFault as fault:

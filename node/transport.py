@@ -118,6 +118,16 @@ class PeerConnection(Protocol):
         """Another peer delivered these ranges first. May be called from any thread."""
 
 
+class StreamSocket(Protocol):
+    """The part of a connected stream socket that sending needs."""
+
+    def fileno(self) -> int:
+        """The system's number of the socket; -1 once closed."""
+
+    def send(self, data: memoryview, /) -> int:
+        """Send as many bytes as the system takes at once; returns how many."""
+
+
 class ServedTorrent(Protocol):
     """One torrent as a transport serves it."""
 
@@ -137,6 +147,15 @@ class ServedTorrent(Protocol):
         """Fill ``buffer`` with verified bytes from ``offset`` on.
 
         FileFault if the content changed; TransientFileFault if it cannot be read at the moment.
+        """
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Send verified bytes from ``offset`` on to a connected socket; returns how many, 1 to ``length``.
+
+        As many as the socket takes at once, straight from the page cache where the system can (sendfile).
+        The caller keeps ``sock`` open until the call returns, and closes it after a FileFault: a change of
+        the content is noticed after bytes of it were sent. OSError of the socket as ``sock.send`` raises it,
+        BlockingIOError if it takes nothing now; FileFault, TransientFileFault as ``read_into``.
         """
 
 

@@ -14,6 +14,7 @@ from node.chunk_udp.responder import Responder, SendChunk
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.upload_queue import UploadQueue
 from node.rate_limit import limit_of
+from node.transport import StreamSocket
 from simulator.clock import Clock
 from simulator.scenario import Behaviour, OwnerPlan
 from simulator.served import memory_info
@@ -97,6 +98,10 @@ class SimulatedOwner:
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer`` with right bytes; wrong ones are made when they are sent."""
         buffer[:] = self._content[offset : offset + len(buffer)]
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Send right bytes."""
+        return sock.send(memoryview(self._content)[offset : offset + length])
 
     # ---- requests and answers
 

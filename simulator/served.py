@@ -6,6 +6,7 @@ from common.bitfield import Bitfield
 from common.errors import FileFault
 from common.metainfo import Metainfo
 from common.torrent_files import FileEntry
+from node.transport import StreamSocket
 
 
 def memory_info(size: int, piece_length: int = 1 << 16, info_hash: bytes = b"i" * 20) -> Metainfo:
@@ -28,3 +29,9 @@ class MemoryTorrent:
         if self.fault is not None:
             raise self.fault
         buffer[:] = self.data[offset : offset + len(buffer)]
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Send bytes from ``offset`` on."""
+        if self.fault is not None:
+            raise self.fault
+        return sock.send(memoryview(self.data)[offset : offset + length])

@@ -8,6 +8,7 @@ layout           ranges of the content in one file or many (pure)
 hashing          SHA-1 of pieces on threads
 torrent_file     .torrent files: created, read, and never lost
 positional_file  reading and writing at an offset, on every system
+sending          sendfile, and what stands in for it
 atomic_rename    giving a finished file its name
 os_errors        the system's errors about files, as one line for the user
 """

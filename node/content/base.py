@@ -8,6 +8,7 @@ from typing import Protocol
 
 from common.bitfield import Bitfield
 from node.content.positional_file import Buffer
+from node.transport import StreamSocket
 
 
 class Content(Protocol):
@@ -25,6 +26,12 @@ class Content(Protocol):
 
         FileFault if the content is not what was verified; TransientFileFault if it cannot be read at the
         moment; ValueError outside the content.
+        """
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Send verified bytes from ``offset`` on to a connected socket; returns how many, 1 to ``length``.
+
+        As ``node.transport.ServedTorrent.send_to``. FileFault also for bytes that are not verified.
         """
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:

@@ -16,7 +16,9 @@ from common.text import sanitize
 from node.content.atomic_rename import rename_exclusive
 from node.content.os_errors import check_plain, file_fault, write_fault
 from node.content.positional_file import Buffer, PositionalFile, read_exactly
+from node.content.sending import send_from
 from node.content.shared_file import Identity, identity_of
+from node.transport import StreamSocket
 
 _ST_BLOCKS_UNIT = 512  # bytes; POSIX leaves it open, every system uses this
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -78,6 +80,15 @@ class PartFile:
         if offset < 0 or offset + len(buffer) > self._size:
             raise ValueError(f"range [{offset}, {offset + len(buffer)}) of {self._size} bytes")
         return read_exactly(self._file, self.path, offset, buffer)
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Send bytes from ``offset`` on; returns how many the socket took, 1 to ``length``.
+
+        FileFault; ValueError outside; OSError of the socket.
+        """
+        if length < 1 or offset < 0 or offset + length > self._size:
+            raise ValueError(f"range [{offset}, {offset + length}) of {self._size} bytes")
+        return send_from(self._file, self.path, sock, offset, length)
 
     @property
     def closed(self) -> bool:

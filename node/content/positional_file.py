@@ -54,6 +54,17 @@ class PositionalFile:
         finally:
             del descriptor  # the traceback of an exception would keep the file open
 
+    def send_to(self, socket: int, offset: int, length: int) -> int:
+        """Have the system send bytes from ``offset`` on to the descriptor ``socket``; returns how many.
+
+        0 at the end of the file. Only where the system has sendfile.
+        """
+        descriptor = self._descriptor or _closed()
+        try:
+            return os.sendfile(socket, descriptor.number, offset, length)
+        finally:
+            del descriptor
+
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         """Write all of ``buffers``, in sequence, from ``offset`` on."""
         descriptor = self._descriptor or _closed()

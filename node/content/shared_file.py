@@ -12,6 +12,8 @@ from common.errors import FileFault, TransientFileFault
 from common.text import sanitize
 from node.content.os_errors import check_plain, file_fault
 from node.content.positional_file import PositionalFile, read_exactly
+from node.content.sending import send_from
+from node.transport import StreamSocket
 
 MAX_OPEN_FILES = 64  # systems allow a process 256 or 1,024 descriptors; a node may share far more files
 
@@ -76,13 +78,30 @@ class SharedFile:
         if offset < 0 or offset + len(buffer) > self.size:
             raise ValueError(f"range [{offset}, {offset + len(buffer)}) of {self.size} bytes")
         read_exactly(self._file, self.path, offset, buffer)
+        self._check_open_file()
+        return len(buffer)
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Send bytes from ``offset`` on; returns how many the socket took, 1 to ``length``.
+
+        FileFault if the file changed: before, or meanwhile, and then changed bytes may have been sent.
+        ValueError outside the file; OSError of the socket.
+        """
+        if length < 1 or offset < 0 or offset + length > self.size:
+            raise ValueError(f"range [{offset}, {offset + length}) of {self.size} bytes")
+        self._check_open_file()
+        sent = send_from(self._file, self.path, sock, offset, length)
+        self._check_open_file()
+        return sent
+
+    def _check_open_file(self) -> None:
+        """FileFault if the open file changed since it was opened."""
         try:
             status = self._file.status()
         except OSError as error:
             raise file_fault(self.path, error) from None
         if status.st_mtime_ns != self._status.st_mtime_ns or status.st_size != self.size:
             raise FileFault(f"{sanitize(self.path)} changed while it was shared")
-        return len(buffer)
 
     def check_unchanged(self) -> None:
         """FileFault unless the path still leads to this very file, unchanged.

@@ -10,7 +10,7 @@ meets the closed part file is repeated on the finished file.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.bitfield import Bitfield
@@ -22,6 +22,7 @@ from node.content.lookalike import find_lookalike
 from node.content.part_file import PartFile
 from node.content.positional_file import Buffer
 from node.content.shared_file import Identity, OpenFiles, SharedFile, check_identity
+from node.transport import StreamSocket
 
 
 class ContentStore:
@@ -135,11 +136,22 @@ class ContentStore:
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer`` from ``offset`` on. FileFault, TransientFileFault; ValueError outside."""
+        self._read(lambda file: file.read_into(offset, buffer))
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Send verified bytes to a connected socket, as ``ServedTorrent.send_to``. ValueError outside."""
+        have = self._verified
+        for piece in self.info.geometry.pieces_touched(offset, offset + length):
+            if piece not in have:
+                raise FileFault(f"{sanitize(self.path)}: piece {piece} is not verified")
+        return self._read(lambda file: file.send_to(sock, offset, length))
+
+    def _read(self, call: Callable[[PartFile | SharedFile], int]) -> int:
+        """``call`` with the file that has the content; called again if that file was just finished."""
         part = self._part
         if part is not None:
             try:
-                part.read_into(offset, buffer)
-                return
+                return call(part)
             except FileFault:
                 if not part.closed:
                     raise
@@ -149,7 +161,7 @@ class ContentStore:
         identity = self._identity
         if identity is None:
             raise FileFault(f"{sanitize(self.path)} is closed")
-        self._open_files.get(self.final_path, identity).read_into(offset, buffer)
+        return call(self._open_files.get(self.final_path, identity))
 
     def _unfinished(self) -> PartFile:
         part = self._part

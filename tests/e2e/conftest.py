@@ -25,6 +25,7 @@ from node.chunk_udp import wire
 from node.chunk_udp.address_validation import AddressValidator
 from node.chunk_udp.responder import Responder, SendChunk
 from node.discovery.classroom import TrackerClient
+from node.transport import StreamSocket
 
 if TYPE_CHECKING:
     from tests.conftest import NodeProcess, TrackerProcess
@@ -75,6 +76,10 @@ class OwnerInTest:
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Never called: the test sends the segments itself."""
+        raise NotImplementedError
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Never called, either."""
         raise NotImplementedError
 
     @property
