@@ -241,6 +241,22 @@ SETTINGS: tuple[Setting, ...] = (
         "IPv4 address that a node listens on and announces",
     ),
     Setting(
+        "TCP_PORT", 0, _whole(0, 65535), "port", "student",
+        "TCP port on which a node listens for standard BitTorrent peers; 0: any free one",
+    ),
+    Setting(
+        "MAX_PEERS", 50, _whole(1, 1000), "connections", "instructor",
+        "TCP connections of one torrent to standard BitTorrent peers",
+    ),
+    Setting(
+        "ENCRYPTION", "prefer", _text, "", "student",
+        "how TCP connections begin: prefer (encrypted if the peer can), require or off",
+    ),
+    Setting(
+        "PIECE_ORDER", "rarest", _text, "", "student",
+        "order in which pieces are fetched: rarest, sequential or random",
+    ),
+    Setting(
         "CONGESTION_CONTROL", "bbr", _text, "", "student",
         "congestion control: bbr, cubic, reno, ledbat (yields to other traffic) or fixed (the report's)",
     ),

@@ -88,6 +88,9 @@ class Launch:
 
     def run(self) -> int:
         """Drive a node; the exit code."""
+        if self._settings.node_id is None:
+            self._screen.error("the peer wire over TCP is not built yet; -node_id is wanted")
+            return 1
         bus = EventBus()
         for sink in (self._log, self._toolbar.event, self._show):
             bus.subscribe(sink)
@@ -161,9 +164,12 @@ def is_out_of_reach(host: str, tracker: str) -> bool:
     return ipaddress.ip_address(host).is_loopback and not tracker_here
 
 
-def open_node_log(node_id: int) -> None:
-    """Log to ``logs/node<N>.log``; OSError if it cannot be written now. Later failures are silent."""
-    path = Path(CFG["directory"]["logs_dir"]) / f"node{node_id}.log"
+def open_node_log(node_id: int | None) -> None:
+    """Log to ``logs/node<N>.log``, or ``logs/peer.log`` of standard peers.
+
+    OSError if it cannot be written now. Later failures are silent.
+    """
+    path = Path(CFG["directory"]["logs_dir"]) / ("peer.log" if node_id is None else f"node{node_id}.log")
     open_log(path, CFG["constants"]["LOG_BYTES"])
     with path.open("a", encoding="utf-8"):
         logging.raiseExceptions = False

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from common.addresses import join_host_port
 from common.errors import SettingError
 from configs import CFG
-from node import options
+from node import option_values as values
 from node.chunk_udp.congestion import CONTROLLERS
 from node.options import Options
-from node.settings import NodeSettings, TransferSettings
+from node.scheduling.piece_order import PIECE_ORDERS
+from node.settings import NodeSettings, PeerWireSettings, TransferSettings
 
 Checked = TypeVar("Checked")
 
@@ -21,48 +22,75 @@ Checked = TypeVar("Checked")
 def settings_for(given: Options) -> NodeSettings:
     """Options over settings; SettingError names a setting that cannot be used."""
     constants = CFG["constants"]
-    node_id = given.node_id
     own = {plugin.kind: plugin.factory for plugin in given.use or ()}
-    congestion_control = given.congestion_control or constants["CONGESTION_CONTROL"]
-    if congestion_control not in CONTROLLERS:
-        known = ", ".join(sorted(CONTROLLERS))
-        raise SettingError(f"setting CONGESTION_CONTROL={congestion_control!r}: one of {known} is wanted")
+    is_standard = given.node_id is None
     return NodeSettings(
-        node_id=node_id,
-        folder=given.folder or Path(CFG["directory"]["node_files_dir"]) / f"node{node_id}",
-        trackers=given.trackers or _trackers(),
-        swarm_key=_setting("SWARM_KEY", "{0}", options.swarm_key),
-        host=given.host or _setting("NODE_HOST", "{0}", options.listening_host),
+        node_id=given.node_id,
+        folder=given.folder or _folder(given.node_id),
+        trackers=() if is_standard else given.trackers or _trackers(),
+        swarm_key=_setting("SWARM_KEY", "{0}", values.swarm_key),
+        host=given.host or _setting("NODE_HOST", "{0}", values.listening_host),
         port_range=(constants["AVAILABLE_PORTS_RANGE"][0], constants["AVAILABLE_PORTS_RANGE"][1]),
         heartbeat=constants["NODE_TIME_INTERVAL"],
         max_owners=constants["MAX_SPLITTNES_RATE"],
         max_partial_owners=constants["MAX_PARTIAL_OWNERS"],
         search_limit=constants["OWNER_SEARCH_LIMIT"],
-        piece_order=own.get("piece-order"),
+        piece_order=own.get("piece-order") or _piece_order(given.order),
         owner_ranking=own.get("ranking"),
-        transfer=TransferSettings(
-            congestion_control=own.get("congestion", congestion_control),
-            segment_size=constants["CHUNK_PIECES_SIZE"],
-            max_datagram=constants["MAX_UDP_SEGMENT_DATA_SIZE"],
-            datagram_limit=constants["BUFFER_SIZE"],
-            upload_limit=_rate(given.up, "UPLOAD_LIMIT"),
-            download_limit=_rate(given.down, "DOWNLOAD_LIMIT"),
-            upload_slots=constants["UPLOAD_SLOTS"],
-            owner_timeout=constants["OWNER_TIMEOUT"],
-        ),
+        transfer=_transfer(given, own.get("congestion")),
+        peer_wire=_peer_wire(given),
+        transports=given.transports or (("tcp",) if is_standard else values.TRANSPORTS),
+        peers=tuple(given.peers or ()),
+        selected=given.select,
+        seeds=given.seed or given.command is None or given.command.verb != "download",
     )
+
+
+def _transfer(given: Options, own_control: Callable[[int], Any] | None) -> TransferSettings:
+    constants = CFG["constants"]
+    control = given.congestion_control or _setting("CONGESTION_CONTROL", "{0}", values.word_of(CONTROLLERS))
+    return TransferSettings(
+        congestion_control=own_control or control,
+        segment_size=constants["CHUNK_PIECES_SIZE"],
+        max_datagram=constants["MAX_UDP_SEGMENT_DATA_SIZE"],
+        datagram_limit=constants["BUFFER_SIZE"],
+        upload_limit=_rate(given.up, "UPLOAD_LIMIT"),
+        download_limit=_rate(given.down, "DOWNLOAD_LIMIT"),
+        upload_slots=constants["UPLOAD_SLOTS"],
+        owner_timeout=constants["OWNER_TIMEOUT"],
+    )
+
+
+def _peer_wire(given: Options) -> PeerWireSettings:
+    constants = CFG["constants"]
+    return PeerWireSettings(
+        port=constants["TCP_PORT"] if given.port is None else given.port,
+        max_peers=given.max_peers or constants["MAX_PEERS"],
+        encryption=given.encryption or _setting("ENCRYPTION", "{0}", values.word_of(values.ENCRYPTIONS)),
+    )
+
+
+def _folder(node_id: int | None) -> Path:
+    """The folder of a node; a standard peer downloads into the current folder."""
+    return Path() if node_id is None else Path(CFG["directory"]["node_files_dir"]) / f"node{node_id}"
+
+
+def _piece_order(name: str | None) -> Callable[[], Any] | None:
+    """The piece order of this name, else that of the setting. None: rarest first, the node's own order."""
+    name = name or _setting("PIECE_ORDER", "{0}", values.word_of(PIECE_ORDERS))
+    return None if name == "rarest" else PIECE_ORDERS[name]
 
 
 def _trackers() -> tuple[str, ...]:
     """The trackers of the setting TRACKERS, else the one at TRACKER_ADDR."""
     if CFG["constants"]["TRACKERS"] != "none":
-        return _setting("TRACKERS", "{0}", options.tracker_urls)
-    return _setting("TRACKER_ADDR", join_host_port(*CFG["constants"]["TRACKER_ADDR"]), options.tracker_urls)
+        return _setting("TRACKERS", "{0}", values.tracker_urls)
+    return _setting("TRACKER_ADDR", join_host_port(*CFG["constants"]["TRACKER_ADDR"]), values.tracker_urls)
 
 
 def _rate(given: int | None, name: str) -> int | None:
     """Bytes per second: as given, else of the setting ``name``. None: no limit."""
-    return (_setting(name, "{0}", options.rate) if given is None else given) or None
+    return (_setting(name, "{0}", values.rate) if given is None else given) or None
 
 
 def _setting(name: str, form: str, check: Callable[[str], Checked]) -> Checked:

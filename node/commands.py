@@ -18,10 +18,14 @@ _TYPED = 1000  # characters of a name in a hint that can be typed as it stands
 
 @dataclass(frozen=True)
 class Command:
-    """A verb of WITH_FILE and its file, or a verb of ALONE; ``""`` for an empty line."""
+    """A verb of WITH_FILE and its file, or a verb of ALONE; ``""`` for an empty line.
+
+    On the command line there is one more verb, ``serve``: of a torrent and its finished content.
+    """
 
     verb: str
     file: str = ""  # a path, or a name in the node's folder
+    argument: str = ""  # serve: the path of the content
 
 
 WITH_FILE = ("send", "download", "stop")

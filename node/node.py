@@ -59,7 +59,7 @@ class Node:
         self._folder.create()
         transfer = settings.transfer
         sock = listening_socket(
-            settings.node_id, settings.host, settings.port_range, transfer.socket_buffer_size
+            settings.classroom_id, settings.host, settings.port_range, transfer.socket_buffer_size
         )
         self.addr = sock.getsockname()[:2]
         try:
@@ -67,12 +67,12 @@ class Node:
         except BaseException:
             sock.close()
             raise
-        transport = UdpTransport(transfer, sock, settings.node_id)
-        own = Peer(*self.addr, node_id=settings.node_id)
+        transport = UdpTransport(transfer, sock, settings.classroom_id)
+        own = Peer(*self.addr, node_id=settings.classroom_id)
         self._parts = NodeParts(settings, own, HashPool(settings.hash_threads), transport, self._emit)
         transport.start(self._torrents, self)
         threading.Thread(target=self._check_files_periodically, name="file-check", daemon=True).start()
-        self._emit(events.Started(settings.node_id, self.addr))
+        self._emit(events.Started(settings.classroom_id, self.addr))
         self._report_unshared_files()
 
     def exit_torrent(self) -> None:
@@ -92,7 +92,7 @@ class Node:
             self._parts.transport.stop()
             self._parts.hash_pool.close()
             self._open_files.close()
-            self._emit(events.Stopped(self._settings.node_id))
+            self._emit(events.Stopped(self._settings.classroom_id))
 
     # ---- what the user asks for
 

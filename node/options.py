@@ -1,36 +1,47 @@
-"""The node's command line: words in, Options out. None: not given, so the setting decides."""
+"""The node's command line: words in, Options out. None: not given, so the setting decides.
+
+With ``-node_id`` the program is a node of a classroom. Without it, it is a standard peer of one torrent.
+"""
 
 from __future__ import annotations
 
 import argparse
-import ipaddress
-import re
+import os
 import sys
 from collections.abc import Container, Sequence
 from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from common.addresses import http_url, split_http_url
 from common.errors import PluginError
+from common.filenames import TORRENT_SUFFIX
+from node import option_values as values
 from node.chunk_udp.congestion import CONTROLLERS
 from node.commands import NOTES, USAGES, Command
 from node.plugins import Plugin, load
+from node.scheduling.piece_order import PIECE_ORDERS
 
-LOOPBACK = "127.0.0.1"
-SMALLEST_RATE, LARGEST_RATE = 16_000, 10**12  # bytes a second; a lower rate could not pay for one datagram
-MAX_TRACKERS = 8  # processes of one tracker
-_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_PATH_AFTER = {"-setMode": 2, "--set-mode": 2, "--setMode": 2, "-d": 1, "--dir": 1}  # words
-_TRACKER_PATHS = ("", "/", "/announce", "/tracker")
+# Words that a path stands behind, and how far.
+_PATH_AFTER = {"-setMode": 2, "--set-mode": 2, "--setMode": 2, "-d": 1, "--dir": 1, "-s": 1, "--share": 1}
+_CLASSROOM = {"trackers": "-tracker", "congestion_control": "-cc"}  # options that need -node_id
 
 
 class Options(argparse.Namespace):
     """The options that were given."""
 
-    node_id: int
+    node_id: int | None  # None: a standard peer
+    torrent: str | None  # a path, or a magnet link
+    content: Path | None  # the torrent's finished file or folder, to be served
+    seed: bool  # go on serving after completion
     trackers: tuple[str, ...] | None
     host: str | None
+    port: int | None
+    peers: list[tuple[str, int]] | None
+    transports: tuple[str, ...] | None  # the preferred one first
+    encryption: str | None
+    max_peers: int | None
+    order: str | None
+    select: frozenset[int] | None  # numbers of files, from 1
     command: Command | None  # None: read commands from the prompt or a pipe
     folder: Path | None
     congestion_control: str | None
@@ -60,9 +71,11 @@ def parse_options(argv: Sequence[str] | None) -> Options:
     words = list(sys.argv[1:] if argv is None else argv)
     known = {name for action in parser._actions for name in action.option_strings}
     given = parser.parse_args(_shielded(words, known), Options())
-    kinds = [each.kind for each in given.use or ()]
-    if len(kinds) > len(set(kinds)):
-        parser.error("argument -use: one class of each kind, please")
+    mistake = _mistake(given)
+    if mistake:
+        parser.error(mistake)
+    if given.torrent is not None:
+        given.command = _command_of(given.torrent, given.content)
     return given
 
 
@@ -76,26 +89,82 @@ def _shielded(words: list[str], known: Container[str]) -> list[str]:
     return words
 
 
+def _mistake(given: Options) -> str:
+    """What is wrong with the options together; "" if nothing is."""
+    kinds = [each.kind for each in given.use or ()]
+    if len(kinds) > len(set(kinds)):
+        return "argument -use: one class of each kind, please"
+    if given.torrent is not None and given.command is not None:
+        return f"-setMode and {given.torrent!r}: one of them, please"
+    if given.torrent is not None and not is_torrent(given.torrent):
+        return f"{given.torrent!r} is no torrent; X.torrent or magnet:... is wanted"
+    if given.content is not None and (given.torrent is None or given.torrent.startswith("magnet:")):
+        return "-s PATH wants a torrent: X.torrent -s PATH"
+    return "" if given.node_id is not None else _mistake_of_a_standard_peer(given)
+
+
+def _mistake_of_a_standard_peer(given: Options) -> str:
+    if given.torrent is None:
+        return "-node_id N is wanted, or a torrent: X.torrent or magnet:..."
+    for field, option in _CLASSROOM.items():
+        if getattr(given, field) is not None:
+            return f"{option} needs -node_id: it is for the classroom's nodes"
+    if "udp" in (given.transports or ()):
+        return "--transports udp needs -node_id: it is the classroom's transport"
+    return ""
+
+
+def is_torrent(text: str) -> bool:
+    """True if ``text`` can name a torrent: a magnet link, or a file."""
+    return text.startswith("magnet:") or text.endswith(TORRENT_SUFFIX) or os.path.isfile(text)
+
+
+def _command_of(torrent: str, content: Path | None) -> Command:
+    return Command("download", torrent) if content is None else Command("serve", torrent, str(content))
+
+
+# ---- the parser
+
+
 def _parser() -> argparse.ArgumentParser:
     commands = "\n".join([*(f"{each.command:<40}{each.meaning}" for each in USAGES), NOTES])
     parser = argparse.ArgumentParser(
         prog="TorrentClient.py",
-        description="A node: shares files and fetches files. Without -setMode it asks for commands.",
+        description="Shares files and fetches files. With -node_id: a node of a classroom, which asks for "
+        "commands without -setMode. Without: a standard peer, which fetches or serves one torrent.",
         epilog=f"commands:\n{indent(commands, '  ')}\n\n"
         "exit codes: 0 all went well, 1 it failed (with a reason), 2 wrong usage",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_work(parser)
+    _add_network(parser)
+    _add_transfer(parser)
+    _add_shown(parser)
+    return parser
+
+
+def _add_work(parser: argparse.ArgumentParser) -> None:
+    """What to do, and where."""
     add = parser.add_argument
-    add("-node_id", "--node-id", required=True, type=node_id, metavar="N", help="this node's unique number")
+    add("torrent", nargs="?", metavar="X.torrent|magnet:...", help="fetch it, and exit once it is verified")
     add(
-        *("-tracker", "--tracker"),
-        dest="trackers",
-        type=tracker_urls,
-        metavar="URL",
-        help="http://HOST:PORT of the tracker; several processes of one tracker separated by commas",
+        *("-s", "--share"),
+        dest="content",
+        type=values.folder,
+        metavar="PATH",
+        help="verify PATH, the torrent's file or folder, and serve it until stopped",
     )
-    add("-host", "--host", type=listening_host, metavar="ADDR", help="IPv4 address to listen on and announce")
+    add("-seed", "--seed", action="store_true", help="go on serving after the download")
+    add(
+        *("-d", "--dir"),
+        dest="folder",
+        type=values.folder,
+        metavar="DIR",
+        help="folder for downloads (node_files/node<N>; without -node_id this folder)",
+    )
+    add("-select", "--select", type=values.file_numbers, metavar="1,3-5", help="fetch these files only")
+    add("-node_id", "--node-id", type=values.node_id, metavar="N", help="this node's unique number")
     add(
         *("-setMode", "--set-mode"),
         dest="command",
@@ -104,22 +173,47 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("send|download", "FILE"),
         help="no prompt: share FILE until stopped, or fetch what a torrent describes",
     )
-    add("--setMode", dest="command", action=_SetMode, nargs=2, help=argparse.SUPPRESS)
-    add(
-        *("-d", "--dir"),
-        dest="folder",
-        type=folder,
-        metavar="DIR",
-        help="folder of this node's files (node_files/node<N>)",
-    )
-    _add_transfer_options(parser)
-    return parser
+    add("--setMode", "-setmode", dest="command", action=_SetMode, nargs=2, help=argparse.SUPPRESS)
 
 
-def _add_transfer_options(parser: argparse.ArgumentParser) -> None:
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    """Where to listen, and whom to ask."""
     add = parser.add_argument
+    add(
+        *("-tracker", "--tracker"),
+        dest="trackers",
+        type=values.tracker_urls,
+        metavar="URL",
+        help="http://HOST:PORT of the tracker; several processes of one tracker separated by commas",
+    )
+    host, port = values.listening_host, values.whole_number(0, 65535)
+    add("-host", "--host", type=host, metavar="ADDR", help="IPv4 address to listen on and announce")
+    add("-port", "--port", type=port, metavar="P", help="TCP port to listen on; 0: any")
+    add(
+        *("-peer", "--peer"),
+        dest="peers",
+        action="append",
+        type=values.peer_address,
+        metavar="HOST:PORT",
+        help="connect to this peer over TCP; may be given several times",
+    )
+    add(
+        *("-transports", "--transports"),
+        type=values.transports,
+        metavar="udp,tcp",
+        help="udp (the classroom's), tcp (BitTorrent's) or both, the preferred one first",
+    )
+    add("-encryption", "--encryption", choices=values.ENCRYPTIONS, help="encryption of TCP connections")
+    peers = values.whole_number(1, values.MAX_PEERS)
+    add("-max-peers", "--max-peers", type=peers, metavar="N", help="TCP connections of one torrent")
+
+
+def _add_transfer(parser: argparse.ArgumentParser) -> None:
+    """How bytes move."""
+    add, rate = parser.add_argument, values.rate
     add("-up", "--up", type=rate, metavar="RATE", help="upload limit per second, like 4MB or 500kB; or none")
     add("-down", "--down", type=rate, metavar="RATE", help="download limit per second")
+    add("-order", "--order", choices=sorted(PIECE_ORDERS), help="order of the pieces")
     add(*("-cc", "--cc"), dest="congestion_control", choices=sorted(CONTROLLERS), help="congestion control")
     add(
         *("-use", "--use"),
@@ -128,17 +222,15 @@ def _add_transfer_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py:Class",
         help="use your own congestion control, piece order or owner ranking; may be given for each",
     )
+
+
+def _add_shown(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("-progress", "--progress", action="store_true", help="print the progress of downloads")
     shown.add_argument("-verbose", "--verbose", action="store_true", help="print every event as a line")
-    add("-json", "--json", action="store_true", help="print every event as a JSON object, for programs")
-
-
-def folder(text: str) -> Path:
-    """A folder; ``~`` is the user's home."""
-    if not text:
-        raise argparse.ArgumentTypeError("a folder has a name")
-    return Path(text).expanduser()
+    parser.add_argument(
+        "-json", "--json", action="store_true", help="print every event as a JSON object, for programs"
+    )
 
 
 def plugin(text: str) -> Plugin:
@@ -147,76 +239,3 @@ def plugin(text: str) -> Plugin:
         return load(text)
     except PluginError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def node_id(text: str) -> int:
-    """An integer in [0, 2**31); raises argparse.ArgumentTypeError."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**31):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**31 - 1}")
-    return int(text)
-
-
-def tracker_url(text: str) -> str:
-    """``http://HOST:PORT`` of ``text``, which may end in ``/announce`` or ``/tracker`` or lack the scheme.
-
-    Raises argparse.ArgumentTypeError.
-    """
-    try:
-        host, port, rest = split_http_url(text if "://" in text else f"http://{text}")
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a tracker's URL: {error}") from None
-    if not port or rest not in _TRACKER_PATHS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a tracker's URL; it looks like http://{LOOPBACK}:12345"
-        )
-    return http_url(host, port)
-
-
-def tracker_urls(text: str) -> tuple[str, ...]:
-    """``URL[,URL...]``, each once; raises argparse.ArgumentTypeError."""
-    urls = tuple(dict.fromkeys(tracker_url(part.strip()) for part in text.split(",")))
-    if len(urls) > MAX_TRACKERS:
-        raise argparse.ArgumentTypeError(f"{len(urls)} trackers are more than {MAX_TRACKERS}")
-    return urls
-
-
-def swarm_key(text: str) -> str:
-    """A key that an HTTP header can carry; "" for ``none``. The ArgumentTypeError does not show the key."""
-    if text == "none":
-        return ""
-    if not re.fullmatch(r"[!-~]{1,128}", text):
-        raise argparse.ArgumentTypeError("a key has 1 to 128 ASCII characters, no spaces")
-    return text
-
-
-def rate(text: str) -> int:
-    """Bytes a second of ``4MB``, ``1.5MB``, ``500kB``, ``64KiB`` or ``20000``; 0 of ``none``: no limit.
-
-    Raises argparse.ArgumentTypeError.
-    """
-    if text in ("none", "0"):
-        return 0
-    found = re.fullmatch(r"([0-9]{1,13}(?:\.[0-9]{1,9})?)([kMG]i?B|KiB|B)?", text)
-    if found is None or (found[2] or "B") not in _UNITS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a rate; it looks like 4MB or 500kB (bytes a second), or none"
-        )
-    amount = float(found[1]) * _UNITS[found[2] or "B"]
-    if not SMALLEST_RATE <= amount <= LARGEST_RATE:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a rate from 16kB to 1000GB a second")
-    return int(amount)
-
-
-def listening_host(text: str) -> str:
-    """An IPv4 address of this machine that other nodes can reach; raises argparse.ArgumentTypeError."""
-    if text == "localhost":
-        return LOOPBACK
-    try:
-        address = ipaddress.IPv4Address(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an IPv4 address") from None
-    if address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255":
-        raise argparse.ArgumentTypeError(
-            f"{text!r} cannot be an address that others send to; name one address of this machine"
-        )
-    return str(address)

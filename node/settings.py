@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.errors import CommandError
+
 
 @dataclass(frozen=True)
 class TransferSettings:
@@ -27,10 +29,19 @@ class TransferSettings:
 
 
 @dataclass(frozen=True)
+class PeerWireSettings:
+    """How BitTorrent's peer wire over TCP works."""
+
+    port: int = 0  # TCP port to listen on; 0: any
+    max_peers: int = 50  # connections of one torrent
+    encryption: str = "prefer"  # prefer, require or off: how connections begin
+
+
+@dataclass(frozen=True)
 class NodeSettings:
     """All settings of a node."""
 
-    node_id: int
+    node_id: int | None  # None: a standard peer, which takes no part in the classroom's modes
     folder: Path  # for torrents and downloads; created if missing
     trackers: tuple[str, ...]  # addresses of one tracker, http://HOST:PORT, the preferred first
     host: str = "127.0.0.1"  # address to listen on and announce
@@ -47,3 +58,15 @@ class NodeSettings:
     piece_order: Callable[[], Any] | None = None  # makes a PieceOrder in place of rarest first
     owner_ranking: Callable[[], Any] | None = None  # makes a ranking in place of the tracker's order
     transfer: TransferSettings = TransferSettings()
+    peer_wire: PeerWireSettings = PeerWireSettings()
+    transports: tuple[str, ...] = ("udp", "tcp")  # the transports in use, the preferred one first
+    peers: tuple[tuple[str, int], ...] = ()  # standard peers that the user named; for every torrent
+    selected: frozenset[int] | None = None  # numbers of the files to fetch, from 1; None: all
+    seeds: bool = True  # False: the program ends once its download is complete
+
+    @property
+    def classroom_id(self) -> int:
+        """The node's number in the classroom; CommandError of a standard peer, which has none."""
+        if self.node_id is None:
+            raise CommandError("a standard peer takes no part in the classroom: -node_id is wanted")
+        return self.node_id

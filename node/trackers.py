@@ -29,7 +29,7 @@ class Trackers:
 
     def __init__(self, settings: NodeSettings, owned: Owned, emit: events.EventSink) -> None:
         self.secrets = SecretStore(
-            settings.folder, settings.node_id, lambda reason: emit(events.SecretNotSaved(reason))
+            settings.folder, settings.classroom_id, lambda reason: emit(events.SecretNotSaved(reason))
         )
         self._settings = settings
         self._owned = owned
@@ -119,7 +119,9 @@ class Trackers:
 
         settings = self._settings
         claim = self.secrets.claim(urls)
-        client = TrackerClient(urls, settings.node_id, settings.tracker_timeout, claim, swarm_key, on_moved)
+        client = TrackerClient(
+            urls, settings.classroom_id, settings.tracker_timeout, claim, swarm_key, on_moved
+        )
         return TrackerAnnouncer(client, self._addr, lambda: self._owned(urls), settings.heartbeat, self._emit)
 
     def _begin(self, urls: Sequence[str], announcer: TrackerAnnouncer) -> None:

@@ -24,7 +24,7 @@ ACTIVE = ("waiting", "checking", "searching", "fetching", "finishing")
 class Toolbar:
     """Remembers what events report between two drawings. Single assignments only, so it needs no lock."""
 
-    def __init__(self, node_id: int) -> None:
+    def __init__(self, node_id: int | None) -> None:
         self._node_id = node_id
         self._address = ""
         self._tracker = TRACKER_ANSWERS

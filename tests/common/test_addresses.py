@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.addresses import join_host_port, split_host_port, unicast_host
 from common.errors import MessageError
 from node.discovery import tracker_url as announce
-from node.options import tracker_url
+from node.option_values import tracker_url
 
 
 @pytest.mark.parametrize(

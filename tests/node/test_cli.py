@@ -16,6 +16,8 @@ from configs import CFG
 from node import cli, events
 from node.cli_settings import settings_for
 from node.options import parse_options
+from node.scheduling.piece_order import PIECE_ORDERS
+from node.settings import PeerWireSettings
 from node.show.screen import JsonScreen, TextScreen
 from node.show.terminal import TerminalOutput
 
@@ -89,9 +91,32 @@ def test_options_win(tmp_path: Path, setting: Callable[[str, object], None]) -> 
     assert settings.transfer.congestion_control == "fixed"
 
 
+def test_a_standard_peer_downloads_here_and_knows_no_classroom() -> None:
+    settings = settings_for(parse_options(["x.torrent"]))
+    assert (settings.node_id, settings.folder, settings.trackers) == (None, Path(), ())
+    assert settings.transports == ("tcp",) and not settings.seeds
+    assert settings_for(parse_options(["x.torrent", "--seed"])).seeds
+
+
+def test_options_of_the_peer_wire_win(setting: Callable[[str, object], None]) -> None:
+    setting("TCP_PORT", 6881)
+    setting("MAX_PEERS", 9)
+    setting("ENCRYPTION", "off")
+    setting("PIECE_ORDER", "random")
+    settings = settings_for(parse_options(["x.torrent"]))
+    assert settings.peer_wire == PeerWireSettings(6881, 9, "off")
+    assert settings.piece_order is PIECE_ORDERS["random"]
+    words = "x.torrent --port 0 --max-peers 3 --encryption require --order rarest --peer 127.0.0.2:1"
+    settings = settings_for(parse_options(words.split()))
+    assert settings.peer_wire == PeerWireSettings(0, 3, "require")
+    assert settings.piece_order is None and settings.peers == (("127.0.0.2", 1),)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("ENCRYPTION", "always"),
+        ("PIECE_ORDER", "newest"),
         ("TRACKER_ADDR", ["127.0.0.1", 0]),
         ("NODE_HOST", "0.0.0.0"),
         ("CONGESTION_CONTROL", "vegas"),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from node.commands import Command
-from node.options import listening_host, parse_options, rate, swarm_key, tracker_url, tracker_urls
+from node.option_values import listening_host, rate, swarm_key, tracker_url, tracker_urls
+from node.options import parse_options
 
 EVERYTHING_ELSE = ("-up", "4MB", "--down", "500kB", "--progress", "--json")
 
@@ -48,6 +49,38 @@ def test_a_file_name_may_begin_with_a_dash(words: str) -> None:
     assert given.folder == Path("-mine") and given.json
 
 
+def test_a_standard_peer_needs_a_torrent_and_no_number() -> None:
+    given = parse_options(["some.torrent", "-d", "there", "--seed"])
+    assert given.node_id is None and given.seed and given.folder == Path("there")
+    assert given.command == Command("download", "some.torrent")
+    assert parse_options(["magnet:?xt=urn:btih:x"]).command == Command("download", "magnet:?xt=urn:btih:x")
+    serving = parse_options(["some.torrent", "-s", "-content"])
+    assert serving.command == Command("serve", "some.torrent", "-content")
+
+
+def test_everything_that_can_be_said_of_standard_peers() -> None:
+    words = "x.torrent -host 127.0.0.5 -port 6881 --peer 127.0.0.6:1 -peer [::1]:2 --transports tcp"
+    more = "--encryption require --max-peers 7 --order sequential --select 1,3-5 -up 4MB --verbose"
+    given = parse_options([*words.split(), *more.split()])
+    assert (given.host, given.port) == ("127.0.0.5", 6881)
+    assert given.peers == [("127.0.0.6", 1), ("::1", 2)]
+    assert given.transports == ("tcp",)
+    assert (given.encryption, given.max_peers, given.order) == ("require", 7, "sequential")
+    assert given.select == {1, 3, 4, 5}
+
+
+def test_a_node_of_the_classroom_takes_them_as_well() -> None:
+    words = "-node_id 3 x.torrent --transports tcp,udp --port 0 --peer localhost:9"
+    given = parse_options(words.split())
+    assert given.node_id == 3 and given.command == Command("download", "x.torrent")
+    assert given.transports == ("tcp", "udp") and given.port == 0 and given.peers == [("127.0.0.1", 9)]
+
+
+def test_a_file_may_be_a_torrent_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "film").write_bytes(b"")
+    assert parse_options([str(tmp_path / "film")]).command == Command("download", str(tmp_path / "film"))
+
+
 def test_home_is_expanded() -> None:
     assert parse_options(["-node_id", "1", "-d", "~/mine"]).folder == Path.home() / "mine"
 
@@ -73,6 +106,24 @@ def test_home_is_expanded() -> None:
         ("-node_id 1 -tracker ftp://x:1", "ftp://x:1"),
         ("-node_id 1 -host 0.0.0.0", "0.0.0.0"),
         ("-node_id 1 --progress --verbose", "--verbose"),
+        ("-node_id 1 -setmode share x", "share"),
+        ("-node_id 1 -setMode send x y.torrent", "y.torrent"),
+        ("nothing", "nothing"),
+        ("x.torrent -cc reno", "-cc"),
+        ("x.torrent -tracker h:1", "-tracker"),
+        ("x.torrent --transports udp,tcp", "udp"),
+        ("x.torrent --transports tcp,tcp", "tcp,tcp"),
+        ("x.torrent --peer h:1", "h:1"),
+        ("x.torrent --peer 127.0.0.1:0", "127.0.0.1:0"),
+        ("x.torrent --encryption always", "always"),
+        ("x.torrent --order newest", "newest"),
+        ("x.torrent --max-peers 0", "0"),
+        ("x.torrent -port 65536", "65536"),
+        ("x.torrent --select 0", "0"),
+        ("x.torrent --select 3-1", "3-1"),
+        ("x.torrent --select 1-9999999", "1-9999999"),
+        ("-s there -node_id 1", "-s"),
+        ("magnet:?xt=urn:btih:x -s there", "-s"),
     ],
 )
 def test_wrong_usage_is_2_and_names_what_is_wrong(

@@ -20,7 +20,7 @@ import requests
 
 import tracker
 from common.messages import OwnedFile
-from node import options
+from node import option_values
 from node.discovery.classroom import TrackerClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -250,7 +250,7 @@ def test_the_setting_takes_an_ipv6_address_in_brackets(start_tracker: Start) -> 
         pytest.skip("this machine has no IPv6")
     process = start_tracker(TRACKER_ADDR="[::1]:0")
     assert process.url.startswith("http://[::1]:")
-    client = TrackerClient(options.tracker_url(f"[::1]:{process.port}"), 1, timeout=PATIENCE)
+    client = TrackerClient(option_values.tracker_url(f"[::1]:{process.port}"), 1, timeout=PATIENCE)
     assert client.register(A).known is False
     client.close()
 
