@@ -20,6 +20,7 @@ survive it.
         ├── MalformedInput             bytes or fields do not parse
         │   ├── BencodeError
         │   ├── MetainfoError
+        │   ├── MagnetError
         │   ├── WireError              a datagram of another protocol
         │   ├── TrackerPacketError     a packet or list of peers of a BitTorrent tracker does not parse
         │   └── MessageError           a field of a tracker request is missing or wrong
@@ -100,6 +101,10 @@ class BencodeError(MalformedInput):
 
 class MetainfoError(MalformedInput):
     """Not a torrent that is safe, whole and consistent."""
+
+
+class MagnetError(MalformedInput):
+    """Not a magnet link that names a torrent this program can fetch."""
 
 
 class WireError(MalformedInput):

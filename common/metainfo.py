@@ -22,8 +22,7 @@ Some old programs write ``name`` and ``path`` in a local encoding, and the same 
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -31,14 +30,14 @@ from common import bencode
 from common.errors import BencodeError, MetainfoError
 from common.filenames import check_name
 from common.geometry import Geometry
-from common.torrent_fields import as_list, as_url, read_integer, read_text, read_value, utf8_key
+from common.torrent_fields import read_integer, read_note, read_text, read_value, utf8_key
 from common.torrent_files import MAX_SIZE, FileEntry, read_files
+from common.tracker_tiers import Tiers, read_announce, read_tiers
 
 HASH_LENGTH = 20  # bytes of a SHA-1
 MAX_TORRENT_BYTES = 64 << 20  # size of a .torrent file
 MAX_PIECE_LENGTH = 1 << 29  # bytes; a piece is the smallest unit that can be verified
 MAX_PIECES = 1 << 21  # pieces of a torrent
-MAX_TRACKERS = 16  # URLs of an announce-list that are used
 MIN_CHOSEN_PIECE_LENGTH = 32 << 10  # bytes
 MAX_CHOSEN_PIECE_LENGTH = 16 << 20  # bytes
 _MAX_CHOSEN_PIECES = 2048
@@ -52,7 +51,8 @@ class Metainfo:
 
     ``files``: one entry with the path ``(name,)``, or for a folder one per file, ``(name, ..., file)``.
     ``raw_info``: the original bytes of ``info``, whose SHA-1 is ``info_hash``. ``announce`` is "" if the
-    torrent names no tracker there. ``announce_list``: the URLs of all tiers (BEP 12), in order.
+    torrent names no tracker there. ``tiers``: the trackers as BEP 12 wants them used. ``comment`` and
+    ``created_by`` are "" and ``creation_date`` (seconds of Unix time) is None if the torrent has none.
     ``warnings``: deviations from BEP 3 outside ``info``, one line each, for people.
     """
 
@@ -65,7 +65,10 @@ class Metainfo:
     raw_info: bytes = field(repr=False)
     is_single_file: bool = True
     private: bool = False  # BEP 27: peers come only from the torrent's own trackers
-    announce_list: tuple[str, ...] = ()
+    tiers: Tiers = ()
+    comment: str = ""
+    created_by: str = ""
+    creation_date: int | None = None
     warnings: tuple[str, ...] = ()
 
     @cached_property
@@ -76,6 +79,16 @@ class Metainfo:
     @cached_property
     def geometry(self) -> Geometry:
         return Geometry(self.size, self.piece_length)
+
+    @property
+    def stored_files(self) -> tuple[FileEntry, ...]:
+        """The files that are on disk: ``files`` without padding."""
+        return tuple(entry for entry in self.files if not entry.padding)
+
+    @property
+    def announce_list(self) -> tuple[str, ...]:
+        """The URLs of all tiers, in order."""
+        return tuple(url for tier in self.tiers for url in tier)
 
     @property
     def trackers(self) -> tuple[str, ...]:
@@ -155,9 +168,34 @@ def decode_metainfo(data: bytes) -> Metainfo:
         raise MetainfoError("not a torrent: no info dictionary")
     info_start, info_end = spans[b"info"]
     warnings = _check_encoding(data[end:], end, unsorted, range(info_start, info_end))
-    announce, listed = _announce(torrent, warnings), tuple(_announce_list(torrent))
-    metainfo = _checked_info(info, data[info_start:info_end])
-    return replace(metainfo, announce=announce, announce_list=listed, warnings=tuple(warnings))
+    announce = read_announce(torrent, warnings)
+    return replace(
+        _checked_info(info, data[info_start:info_end]),
+        announce=announce,
+        tiers=read_tiers(torrent) or (((announce,),) if announce else ()),
+        comment=read_note(torrent, b"comment"),
+        created_by=read_note(torrent, b"created by"),
+        creation_date=_creation_date(torrent),
+        warnings=tuple(warnings),
+    )
+
+
+def decode_info(raw_info: bytes, tiers: Tiers = ()) -> Metainfo:
+    """The torrent whose ``info`` has the bytes ``raw_info``: metadata from peers (BEP 9).
+
+    ``tiers``: trackers from a magnet link. The caller compares the info hash. MetainfoError as
+    ``decode_metainfo`` raises it.
+    """
+    if len(raw_info) > MAX_TORRENT_BYTES:
+        raise MetainfoError(f"larger than a torrent may be ({MAX_TORRENT_BYTES} bytes)")
+    try:
+        info = bencode.decode(raw_info)
+    except BencodeError as error:
+        raise MetainfoError(f"not the metadata of a torrent: {error}") from None
+    if not isinstance(info, dict):
+        raise MetainfoError("not the metadata of a torrent: no dictionary")
+    announce = next((url for tier in tiers for url in tier), "")
+    return replace(_checked_info(info, raw_info), announce=announce, tiers=tiers)
 
 
 def single_file_only(metainfo: Metainfo) -> Metainfo:
@@ -206,18 +244,9 @@ def _checked_info(info: Mapping[bytes, bencode.Value], raw_info: bytes) -> Metai
     )
 
 
-def _announce(torrent: Mapping[bytes, bencode.Value], warnings: list[str]) -> str:
-    announce = as_url(torrent.get(b"announce", b""))
-    if announce is None:
-        warnings.append("announce is not a URL; it is ignored")
-    return announce or ""
-
-
-def _announce_list(torrent: Mapping[bytes, bencode.Value]) -> Iterator[str]:
-    """The first MAX_TRACKERS URLs of all tiers. Other values are ignored."""
-    tiers = torrent.get(b"announce-list")
-    urls = (as_url(url) for tier in as_list(tiers) for url in as_list(tier))
-    return itertools.islice((url for url in urls if url), MAX_TRACKERS)
+def _creation_date(torrent: Mapping[bytes, bencode.Value]) -> int | None:
+    value = torrent.get(b"creation date")
+    return value if isinstance(value, int) and 0 <= value <= MAX_SIZE else None
 
 
 def _pieces(info: Mapping[bytes, bencode.Value], count: int) -> bytes:

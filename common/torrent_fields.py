@@ -9,6 +9,7 @@ from common import bencode
 from common.errors import MetainfoError
 
 MAX_ANNOUNCE_BYTES = 2048  # length of a tracker's URL
+MAX_NOTE_BYTES = 1 << 16  # of a comment or of the creator's name; the rest is cut off
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 
 
@@ -34,6 +35,12 @@ def read_integer(source: Mapping[bytes, bencode.Value], key: bytes, low: int, hi
 
 def read_text(source: Mapping[bytes, bencode.Value], key: bytes) -> str:
     return as_text(read_value(source, key), key.decode())
+
+
+def read_note(torrent: Mapping[bytes, bencode.Value], key: bytes) -> str:
+    """A text for people outside ``info``, "" if there is none. Bytes that are not UTF-8 are replaced."""
+    value = torrent.get(utf8_key(torrent, key))
+    return value[:MAX_NOTE_BYTES].decode("utf-8", "replace") if isinstance(value, bytes) else ""
 
 
 def as_text(value: bencode.Value, what: str) -> str:

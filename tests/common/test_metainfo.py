@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from common import bencode, metainfo
 from common.errors import MetainfoError
-from common.metainfo import choose_piece_length, decode_metainfo, encode_metainfo, single_file_only
+from common.metainfo import (
+    choose_piece_length,
+    decode_info,
+    decode_metainfo,
+    encode_metainfo,
+    single_file_only,
+)
 from common.torrent_files import FileEntry
 
 KIB = 1 << 10
@@ -334,3 +340,94 @@ def test_fields_of_any_type_are_good_or_refused(fields: dict[bytes, bencode.Valu
 def test_any_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(MetainfoError):
         decode_metainfo(data)
+
+
+def outside(**values: bencode.Value) -> bytes:
+    """A good torrent with ``values`` beside ``info``; underscores are blanks or, twice, a dash."""
+    keys = {key.replace("__", "-").replace("_", " ").encode(): value for key, value in values.items()}
+    return bencode.encode({**keys, b"info": info()})
+
+
+@pytest.mark.parametrize(
+    ("announce", "listed", "tiers"),
+    [
+        (b"http://a/", None, (("http://a/",),)),
+        (b"", None, ()),
+        (b"http://a/", [], (("http://a/",),)),
+        (b"http://a/", [[b"x y"], [], 3], (("http://a/",),)),
+        (
+            b"http://a/",
+            [[b"udp://b:1", b"udp://c:1"], [b"http://a/"]],
+            (("udp://b:1", "udp://c:1"), ("http://a/",)),
+        ),
+        (b"http://a/", [[b"udp://b:1"], [b"udp://b:1", b"udp://c:1"]], (("udp://b:1",), ("udp://c:1",))),
+    ],
+)
+def test_trackers_stand_in_tiers(
+    announce: bytes, listed: bencode.Value, tiers: tuple[tuple[str, ...], ...]
+) -> None:
+    more = {} if listed is None else {"announce__list": listed}
+    parsed = decode_metainfo(outside(announce=announce, **more))
+    assert parsed.tiers == tiers
+    assert set(parsed.announce_list) <= set(parsed.trackers)
+
+
+def test_the_trackers_of_all_tiers_are_limited() -> None:
+    parsed = decode_metainfo(
+        outside(announce__list=[[b"http://a/%d" % (n + m) for m in range(9)] for n in range(0, 90, 9)])
+    )
+    assert parsed.announce_list == tuple(f"http://a/{n}" for n in range(16))
+    assert list(map(len, parsed.tiers)) == [9, 7]
+
+
+def test_the_notes_for_people() -> None:
+    parsed = decode_metainfo(outside(comment="grüß".encode(), created_by=b"us", creation_date=1_700_000_000))
+    assert (parsed.comment, parsed.created_by, parsed.creation_date) == ("grüß", "us", 1_700_000_000)
+    parsed = decode_metainfo(outside(comment=b"\xff", **{"comment.utf-8": "ü".encode()}, created_by=b"\xff"))
+    assert (parsed.comment, parsed.created_by, parsed.creation_date) == ("ü", "�", None)
+    assert len(decode_metainfo(outside(comment=b"a" * 100_000)).comment) == 1 << 16
+    for odd in (3, [b"x"], {}):
+        parsed = decode_metainfo(outside(comment=odd, created_by=odd))
+        assert (parsed.comment, parsed.created_by) == ("", "")
+    for odd in (-1, 1 << 63, b"2020", []):
+        assert decode_metainfo(outside(creation_date=odd)).creation_date is None
+
+
+@pytest.mark.parametrize(
+    "padding",
+    [
+        {b"length": 15_000, b"path": [b".pad", b"9"], b"attr": b"p"},
+        {b"length": 15_000, b"path": [b"..", b"NUL"], b"attr": b"hp"},
+        {b"length": 15_000, b"path": [b".pad", b"15000"]},
+        {b"length": 15_000, b"path": [b"_____padding_file_0_please update BitComet____"]},
+    ],
+)
+def test_padding_is_marked_and_its_name_is_never_used(padding: bencode.Value) -> None:
+    parsed = decode_metainfo(folder(entry(5_000, b"a"), padding, entry(5_000, b"b"), padding))
+    pad = FileEntry(("x.bin", ".pad", "15000"), 15_000, padding=True)
+    a, b = FileEntry(("x.bin", "a"), 5_000), FileEntry(("x.bin", "b"), 5_000)
+    assert parsed.files == (a, pad, b, pad)
+    assert parsed.stored_files == (a, b)
+    assert parsed.size == 40_000
+
+
+def test_a_name_that_only_looks_like_padding_is_a_file() -> None:
+    for path in ([b".pad", b"1"], [b".pad"], [b"a", b".pad", b"40000"], [b"padding_file_"]):
+        assert not decode_metainfo(folder(entry(40_000, *path))).files[0].padding
+
+
+def test_metadata_from_peers_is_the_torrent_without_its_outside() -> None:
+    raw = bencode.encode(info(private=1))
+    parsed = decode_info(raw, (("http://a/", "http://b/"), ("udp://c:1",)))
+    assert parsed.info_hash == hashlib.sha1(raw).digest()
+    assert (parsed.raw_info, parsed.private, parsed.announce) == (raw, True, "http://a/")
+    assert parsed.trackers == ("http://a/", "http://b/", "udp://c:1")
+    assert decode_info(raw).trackers == ()
+    for bad, says in [
+        (raw + b"\n", "metadata"),
+        (raw[:-1], "metadata"),
+        (b"le", "no dictionary"),
+        (b"de", "missing"),
+    ]:
+        with pytest.raises(MetainfoError, match=says):
+            decode_info(bad)
