@@ -21,8 +21,9 @@ from node.discovery.credentials import is_secrets_name
 from node.download import Download, NodeParts, SwarmTrackers
 from node.folder import NodeFolder
 from node.listen_port import listening_socket
-from node.peer import Peer
+from node.peer import FoundPeer, Peer
 from node.peer_rows import upload_rows
+from node.rate_limit import TransferLimits, limit_of
 from node.settings import NodeSettings
 from node.torrent import Torrent, TorrentTable
 from node.trackers import Trackers
@@ -67,10 +68,12 @@ class Node:
         except BaseException:
             sock.close()
             raise
-        transport = UdpTransport(transfer, sock, settings.classroom_id)
+        limits = TransferLimits(limit_of(transfer.upload_limit), limit_of(transfer.download_limit))
+        transports = {"udp": UdpTransport(transfer, sock, settings.classroom_id, limits)}
         own = Peer(*self.addr, node_id=settings.classroom_id)
-        self._parts = NodeParts(settings, own, HashPool(settings.hash_threads), transport, self._emit)
-        transport.start(self._torrents, self)
+        self._parts = NodeParts(settings, own, HashPool(settings.hash_threads), transports, self._emit)
+        for transport in transports.values():
+            transport.start(self._torrents, self)
         threading.Thread(target=self._check_files_periodically, name="file-check", daemon=True).start()
         self._emit(events.Started(settings.classroom_id, self.addr))
         self._report_unshared_files()
@@ -89,7 +92,8 @@ class Node:
         for download in downloads:
             download.done.wait(max(0.0, deadline - time.monotonic()))
         if self._parts is not None:
-            self._parts.transport.stop()
+            for transport in self._parts.transports.values():
+                transport.stop()
             self._parts.hash_pool.close()
             self._open_files.close()
             self._emit(events.Stopped(self._settings.classroom_id))
@@ -144,7 +148,7 @@ class Node:
         """Rows of -files: the shared files, and the files that changed while they were shared."""
         if self._parts is None:
             return ()
-        uploaded = self._parts.transport.uploaded
+        uploaded = self._parts.uploaded
         shared = [torrent for torrent in self._torrents.all() if torrent.has_pieces]
         return tuple(torrent.row(uploaded(torrent.info.info_hash)) for torrent in shared)
 
@@ -154,7 +158,8 @@ class Node:
             return ()
         fetching = [row for download in self._downloads() for row in download.peers()]
         names = {torrent.info.info_hash: torrent.info.name for torrent in self._torrents.all()}
-        return tuple(fetching + upload_rows(self._parts.transport.uploads(), names, fetching))
+        uploads = [row for transport in self._parts.transports.values() for row in transport.uploads()]
+        return tuple(fetching + upload_rows(uploads, names, fetching))
 
     def trackers(self) -> tuple[events.TrackerStatus, ...]:
         """The trackers of this node, its own first."""
@@ -185,6 +190,12 @@ class Node:
         self._emit(events.AddressRestored(host))
         for announcer in self._trackers:
             announcer.return_now()
+
+    def on_peer(self, info_hash: bytes, found: FoundPeer) -> None:
+        """A peer that no tracker named: the torrent's download may use it."""
+        torrent = self._torrents.find(info_hash)
+        if torrent is not None and torrent.download is not None:
+            torrent.download.add_peer(found)
 
     def on_failed(self, fault: LocalFault) -> None:
         """A thread of the transport ended. Raising ends the program with one line (see node.cli)."""
@@ -226,7 +237,7 @@ class Node:
             )
         )
         self._trackers.own.announce(torrent.owned())
-        return torrent.row(parts.transport.uploaded(torrent.info.info_hash))
+        return torrent.row(parts.uploaded(torrent.info.info_hash))
 
     def _create(self, path: Path) -> Torrent:
         """Hash the file ``path`` and write its torrent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 from common.token_bucket import TokenBucket
 
@@ -46,3 +47,11 @@ class RateLimit:
 def limit_of(rate: int | None) -> RateLimit | None:
     """The limit that a setting asks for; None: no limit."""
     return None if rate is None else RateLimit(rate)
+
+
+@dataclass(frozen=True)
+class TransferLimits:
+    """The limits of one node, which all its transports share; None: no limit."""
+
+    upload: RateLimit | None = None
+    download: RateLimit | None = None

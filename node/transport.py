@@ -15,14 +15,14 @@ All ranges are half-open bytes of the torrent's content, ``[start, end)``.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from common.bitfield import Bitfield
 from common.errors import LocalFault
 from common.metainfo import Metainfo
-from node.peer import Peer
+from node.peer import FoundPeer, Peer
 
 Range = tuple[int, int]
 
@@ -104,6 +104,21 @@ class DownloadSession(Protocol):
         False once there will be none any more.
         """
 
+    # ---- instead of ``wait_for_work``, for a connection whose thread has other things to do
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` from now on whenever there may be a range to request, or the connection should end.
+
+        It is called from any thread, also under locks of the download. So it must return at once, and call
+        nothing of the session.
+        """
+
+    def pause(self) -> float:
+        """Nothing is outstanding, and ``next_range`` returned None: the bytes so far are written.
+
+        Returns the seconds after which time alone may have brought work; infinite: wait for ``wake``.
+        """
+
 
 class PeerConnection(Protocol):
     """One connection to a peer that fetches for one download session."""
@@ -179,6 +194,12 @@ class TransportObserver(Protocol):
 
     def on_address_restored(self, host: str) -> None:
         """It is back, and peers are served again."""
+
+    def on_peer(self, info_hash: bytes, found: FoundPeer) -> None:
+        """A peer connected to us, or another peer named it: a download of this torrent may use it.
+
+        ``Transport.connect`` uses the open connection.
+        """
 
     def on_failed(self, fault: LocalFault) -> None:
         """A thread of the transport ended unexpectedly: nothing is served from now on."""

@@ -126,7 +126,7 @@ def _fetch(
 ) -> str:
     settings = NodeSettings(1000, folder, ("http://127.0.0.1:9",), search_limit=LONGEST)
     own = Peer("127.0.0.1", 1, node_id=1000)
-    parts = NodeParts(settings, own, verifier, UdpTransport(SETTINGS), lambda event: None)
+    parts = NodeParts(settings, own, verifier, {"udp": UdpTransport(SETTINGS)}, lambda event: None)
     torrent = TorrentFile(folder / "x.bin.torrent", b"d4:info" + metainfo.raw_info + b"e")
     download = Download(
         ContentStore(metainfo, folder, OpenFiles()), torrent, SwarmTrackers([_Tracker(owners)]), parts

@@ -20,7 +20,7 @@ from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
 from node.peer import Peer
-from node.rate_limit import limit_of
+from node.rate_limit import TransferLimits, limit_of
 from node.settings import TransferSettings
 from node.transport import DownloadSession, PeerConnection, ServedTorrent, TransportObserver, UploadStatus
 
@@ -33,21 +33,27 @@ class UdpTransport:
     """Serves and fetches over UDP. A ``Transport``.
 
     ``sock`` is the bound socket to serve on; it is closed by ``stop``. Without a socket the transport only
-    fetches. ``node_id`` is sent to the owners that are fetched from, for their ``-peers``.
+    fetches. ``node_id`` is sent to the owners that are fetched from, for their ``-peers``. ``limits``: of the
+    node (default: those of ``settings``).
     """
 
     name = "udp"
 
     def __init__(
-        self, settings: TransferSettings, sock: socket.socket | None = None, node_id: int | None = None
+        self,
+        settings: TransferSettings,
+        sock: socket.socket | None = None,
+        node_id: int | None = None,
+        limits: TransferLimits | None = None,
     ) -> None:
         self._settings = settings
         self._sock = sock
         self._node_id = node_id
         self._host: str = "" if sock is None else sock.getsockname()[0]
         self._manager = CongestionManager()
-        self._upload_limit = limit_of(settings.upload_limit)
-        self._download_limit = limit_of(settings.download_limit)
+        self._limits = limits or TransferLimits(
+            limit_of(settings.upload_limit), limit_of(settings.download_limit)
+        )
         self._owner: Owner | None = None
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -65,7 +71,7 @@ class UdpTransport:
         if self._sock is None:
             raise LocalFault("this transport has no socket to serve on")
         key = secrets.token_bytes(SECRET_SIZE)
-        self._owner = Owner(self._sock, torrents, key, self._settings, self._upload_limit)
+        self._owner = Owner(self._sock, torrents, key, self._settings, self._limits.upload)
         watch = AddressWatch(self._host, observer, self._stopped)
         self._start_thread("listener", self._owner.listen, observer)
         self._start_thread("address", watch.run, observer)
@@ -78,7 +84,7 @@ class UdpTransport:
             session,
             self._settings,
             self._manager,
-            self._download_limit,
+            self._limits.download,
             self._host,
             self._node_id,
         )

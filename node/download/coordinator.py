@@ -29,6 +29,7 @@ from node.download.live import LiveDownload, stopped
 from node.download.reporting import DownloadReporter
 from node.download.swarm import NodeParts, SwarmTrackers, owned_file
 from node.download.unexpected import unexpected_fault
+from node.peer import FoundPeer
 
 ANNOUNCE_LIMIT = 5.0  # max seconds that a finished download waits until its trackers know it
 SLOT_CHECK = 0.1  # seconds between two looks whether a download that waits for its slot is cancelled
@@ -91,6 +92,11 @@ class Download:
         self._cancelled.set()
         if self._live is not None:
             self._live.stop()
+
+    def add_peer(self, found: FoundPeer) -> None:
+        """A peer that no tracker named may be fetched from. Returns at once."""
+        if self._live is not None:
+            self._live.add_peer(found)
 
     def status(self) -> events.DownloadStatus:
         """A row of -status."""

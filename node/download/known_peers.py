@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 import random
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,17 @@ from node.scheduling.smart_ban import WrongBytes
 RETRY = Backoff(first=1.0, limit=30.0)  # seconds before a peer that failed is tried again
 ONLY_SOURCE_RETRY = 1.0  # max seconds before a peer is tried again while no other source works
 
+MAX_ADDED = 1000  # peers that no tracker names
+
 _weight = lru_cache(maxsize=4096)(rendezvous_weight)  # asked for again and again, for a few hundred peers
+
+
+class PeerKind(enum.Enum):
+    """Peers with a limit of their own: how many of them a download fetches from at a time."""
+
+    COMPLETE = "complete"  # over the classroom transport: has the whole content
+    PARTIAL = "partial"  # over the classroom transport: has a part
+    STANDARD = "standard"  # over BitTorrent's peer wire
 
 
 @dataclass
@@ -37,6 +48,20 @@ class Candidate:
     partial: bool = False  # held only a part when it was named or chosen: another limit applies
     pieces_held: int | None = None  # as announced; None: all, or unknown
     queue_position: int = 0  # from 1; 0: not queued
+    twin: Candidate | None = None  # the same node, over another transport
+    twin_first: bool = False  # that transport is preferred
+
+    @property
+    def kind(self) -> PeerKind:
+        if self.peer.transport != "udp":
+            return PeerKind.STANDARD
+        return PeerKind.PARTIAL if self.partial else PeerKind.COMPLETE
+
+    @property
+    def is_spare(self) -> bool:
+        """True while the same node is fetched from over another transport, or should be, or is banned."""
+        twin = self.twin
+        return twin is not None and (twin.active or twin.banned or (self.twin_first and not twin.failures))
 
 
 class OwnerRanking(Protocol):
@@ -49,9 +74,13 @@ class OwnerRanking(Protocol):
 class KnownPeers:
     """Keyed by address: a node that comes back elsewhere is a new candidate."""
 
-    def __init__(self, own: Peer) -> None:
-        """``own`` is this node. It is never tried, and decides among equals: nodes ask different peers."""
+    def __init__(self, own: Peer, transports: Iterable[str] = ("udp",)) -> None:
+        """``own`` is this node. It is never tried, and decides among equals: nodes ask different peers.
+
+        ``transports``: that this node has, the preferred one first.
+        """
         self._own = own
+        self._transports = tuple(transports)
         self._rng = random.Random(own.key)
         self._known: dict[Peer, Candidate] = {}
 
@@ -72,7 +101,7 @@ class KnownPeers:
         before, self._known = self._known, {}
         for named in found if ranked else self._in_order(found):
             peer = named.peer
-            if self._is_own(peer) or peer in self._known:  # two trackers name it, or one names it twice
+            if peer in self._known or not self._may_use(peer):  # two trackers name it, or one names it twice
                 continue
             candidate = before.pop(peer, None) or Candidate(peer)
             candidate.named = True
@@ -84,6 +113,38 @@ class KnownPeers:
             candidate.named = False
             if candidate.active or candidate.failures or candidate.banned or candidate.suspect:
                 self._known[peer] = candidate
+        self._find_twins()
+
+    def add(self, found: FoundPeer) -> bool:
+        """Take a peer that no tracker named: it connected to us. True if it may be tried now."""
+        candidate = self._known.get(found.peer)
+        if candidate is None:
+            if not self._may_use(found.peer) or len(self._known) >= MAX_ADDED:
+                return False
+            candidate = self._known[found.peer] = Candidate(found.peer, partial=not found.complete)
+            self._find_twins()
+        candidate.retry_at = 0.0  # it can be reached: the connection is open
+        return not (candidate.active or candidate.banned)
+
+    def _may_use(self, peer: Peer) -> bool:
+        return peer.transport in self._transports and not self._is_own(peer)
+
+    def _find_twins(self) -> None:
+        """A node may be named at an address of each transport: only one of them is used at a time."""
+        if len(self._transports) < 2:
+            return
+        preferred: dict[tuple[str, int], Candidate] = {}
+        others: list[tuple[tuple[str, int], Candidate]] = []
+        for candidate in self._known.values():
+            candidate.twin, peer = None, candidate.peer
+            if peer.node_id is not None and peer.transport == self._transports[0]:
+                preferred[peer.host, peer.node_id] = candidate
+            elif peer.node_id is not None:
+                others.append(((peer.host, peer.node_id), candidate))
+        for key, candidate in others:
+            if (twin := preferred.get(key)) is not None:
+                candidate.twin, candidate.twin_first = twin, True
+                twin.twin, twin.twin_first = candidate, False
 
     def _is_own(self, peer: Peer) -> bool:
         return peer == self._own or (peer.node_id is not None and peer.node_id == self._own.node_id)
@@ -128,9 +189,9 @@ class KnownPeers:
         return not (candidate.active or candidate.banned or candidate.suspect or candidate.retry_at > now)
 
     def choose(
-        self, amount: int, now: float, no_progress: bool = False, partial: bool = False
+        self, amount: int, now: float, no_progress: bool = False, kind: PeerKind = PeerKind.COMPLETE
     ) -> list[Candidate]:
-        """The best ``amount`` complete (or ``partial``) peers that can be tried now; they become active.
+        """The best ``amount`` peers of ``kind`` that can be tried now; they become active.
 
         Suspects are chosen only if no other peer is active or can be tried, or if the active ones make no
         progress. While no peer is active, a peer that failed waits for ``ONLY_SOURCE_RETRY`` at most. If no
@@ -142,7 +203,8 @@ class KnownPeers:
             candidate
             for candidate in self._known.values()
             if not (candidate.active or candidate.banned or self._waits(candidate, alone, now))
-            and candidate.partial == partial
+            and candidate.kind is kind
+            and not candidate.is_spare
         ]
         chosen = [
             candidate
@@ -205,6 +267,8 @@ class KnownPeers:
     @staticmethod
     def unused_reason(candidate: Candidate, limit: int) -> str:
         """Why ``candidate`` is not used, for the user; "" if it is."""
+        if candidate.kind is PeerKind.STANDARD:
+            return _unused_standard_peer(candidate)
         if candidate.active:
             return f"place {candidate.queue_position} in its queue" if candidate.queue_position else ""
         if candidate.reason or candidate.suspect:
@@ -212,3 +276,13 @@ class KnownPeers:
         if candidate.partial:
             return "not needed: enough partial owners are in use (MAX_PARTIAL_OWNERS)"
         return f"not needed: {limit} owners at a time are enough (MAX_SPLITTNES_RATE)"
+
+
+def _unused_standard_peer(candidate: Candidate) -> str:
+    if candidate.active:
+        return "it choked us" if candidate.queue_position else ""
+    if candidate.is_spare:
+        return "not needed: the same node is used over another transport"
+    if candidate.reason or candidate.suspect:
+        return candidate.reason or candidate.suspect
+    return "not needed: enough peers are connected (MAX_PEERS)"

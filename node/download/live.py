@@ -54,8 +54,9 @@ class LiveDownload:
         self._ranking: OwnerRanking | None = settings.owner_ranking and settings.owner_ranking()
         self.state = DownloadState(info.geometry, have, parts.own, order=order)
         self._lock = threading.Lock()  # guards the known peers, and the pool's sources
-        self._known = KnownPeers(parts.own)
-        limits = SourceLimits(settings.max_owners, settings.max_partial_owners)
+        self._known = KnownPeers(parts.own, parts.transports)
+        standard = settings.peer_wire.max_peers if "tcp" in parts.transports else 0
+        limits = SourceLimits(settings.max_owners, settings.max_partial_owners, standard)
         self._pool = SourcePool(self._known, self._lock, limits, self._make_source)
         self._search = PeerSearch(swarm.sources, info, self._on_found)
         self._writer = RetryWhenFull(content, settings.room_limit, self.state.wait_until_over, report.waiting)
@@ -191,6 +192,13 @@ class LiveDownload:
             return f"{self._ranking_name} returned none of {len(found)} owners"
         return "; ".join(f"{c.peer}: {c.reason}" for c in failed) or "none of its owners can be used"
 
+    def add_peer(self, found: FoundPeer) -> None:
+        """A peer that no tracker named: it is a candidate from now on. Returns at once."""
+        with self._lock:
+            is_news = self._known.add(found)
+        if is_news:
+            self.state.wake()
+
     def _ranked(self, found: list[FoundPeer]) -> list[FoundPeer]:
         """``found`` in the order of the user's ranking, which is called without a lock: it may not return."""
         if self._ranking is None:
@@ -205,9 +213,8 @@ class LiveDownload:
     def _make_source(self, candidate: Candidate) -> Source:
         assert self._destination is not None
         buffer = WriteBuffer(candidate.peer, self._destination)
-        return SourceThread(
-            candidate, self._info, self.state, buffer, self._parts.transport, self._on_source_end
-        )
+        transport = self._parts.transports[candidate.peer.transport]
+        return SourceThread(candidate, self._info, self.state, buffer, transport, self._on_source_end)
 
     def _on_source_end(self, source: Source, why: SwarmError | None) -> None:
         self._pool.ended(source, why)

@@ -148,6 +148,16 @@ class Source(ABC):
         self.idle_since = min(self.idle_since, self._clock())
         return self._state.wait_for_work(self.peer, timeout)
 
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` whenever there may be a range to request, or the connection should end."""
+        self._state.watch(self.peer, wake)
+
+    def pause(self) -> float:
+        """There is nothing to request: the bytes so far are written. Seconds after which to ask again."""
+        self._buffer.flush()
+        self.idle_since = min(self.idle_since, self._clock())
+        return self._state.work_check()
+
 
 class SourceThread(Source):
     """Runs the connection that ``transport`` makes, on a thread of its own.
@@ -198,5 +208,6 @@ class SourceThread(Source):
             why = error
         except BaseException as error:  # other threads wait for the end of this thread
             why = unexpected_fault(self._metainfo.name, error)
+        self._state.watch(self.peer, None)
         self._state.leave(self.peer)
         self._on_end(self, why)

@@ -2,7 +2,8 @@
 
 Complete peers are limited as in the course report (MAX_SPLITTNES_RATE). In addition, some partial peers may
 be used at a time. A peer that queues us costs neither side anything and does not count, but a download waits
-in a limited number of queues.
+in a limited number of queues. Standard peers have a limit of their own (MAX_PEERS); those that choke us
+count, because their connections stay open.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from common.errors import SwarmError
-from node.download.known_peers import Candidate, KnownPeers
+from node.download.known_peers import Candidate, KnownPeers, PeerKind
 from node.download.source import Source
 from node.download.state import DownloadState
 from node.peer import Peer
@@ -30,11 +31,12 @@ class SourceLimits:
 
     complete: int  # MAX_SPLITTNES_RATE
     partial: int  # MAX_PARTIAL_OWNERS
+    standard: int = 0  # MAX_PEERS
 
     @property
     def threads(self) -> int:
         """Threads at a time, including those in a queue."""
-        return self.complete + self.partial + 2 * MAX_QUEUES
+        return self.complete + self.partial + 2 * MAX_QUEUES + self.standard
 
 
 class SourcePool:
@@ -66,8 +68,9 @@ class SourcePool:
         """Start sources up to the limits; returns their candidates."""
         no_progress = state.makes_no_progress(now)
         with self._lock:
-            chosen = self._choose(state, False, self._limits.complete, now, no_progress)
-            chosen += self._choose(state, True, self._limits.partial, now, no_progress)
+            chosen = self._choose(state, PeerKind.COMPLETE, self._limits.complete, now, no_progress)
+            chosen += self._choose(state, PeerKind.PARTIAL, self._limits.partial, now, no_progress)
+            chosen += self._choose_standard(now, no_progress)
             threads = [self._make(candidate) for candidate in chosen]
             self._sources.update((thread.peer, thread) for thread in threads)
             only = self._known.only_one()
@@ -77,9 +80,9 @@ class SourcePool:
         return chosen
 
     def _choose(
-        self, state: DownloadState, partial: bool, limit: int, now: float, no_progress: bool
+        self, state: DownloadState, kind: PeerKind, limit: int, now: float, no_progress: bool
     ) -> list[Candidate]:
-        ours = [thread for thread in self._sources.values() if thread.candidate.partial == partial]
+        ours = [thread for thread in self._sources.values() if thread.candidate.kind is kind]
         working = sorted(
             (thread for thread in ours if not thread.candidate.queue_position),
             key=lambda thread: thread.serves_since,
@@ -87,9 +90,14 @@ class SourcePool:
         for thread in working[limit:]:  # came out of a queue when the limit was reached
             self._release(state, thread, now)
         free = min(limit - len(working), limit + MAX_QUEUES - len(ours))
-        if partial and free <= 0:
+        if kind is PeerKind.PARTIAL and free <= 0:
             self._make_room(state, working, now)
-        return self._known.choose(free, now, no_progress, partial) if free > 0 else []
+        return self._known.choose(free, now, no_progress, kind) if free > 0 else []
+
+    def _choose_standard(self, now: float, no_progress: bool) -> list[Candidate]:
+        kind, limit = PeerKind.STANDARD, self._limits.standard
+        free = limit and limit - sum(source.candidate.kind is kind for source in self._sources.values())
+        return self._known.choose(free, now, no_progress, kind) if free > 0 else []
 
     def _release(self, state: DownloadState, thread: Source, now: float) -> None:
         thread.candidate.retry_at = now + IDLE_LIMIT
@@ -124,8 +132,11 @@ class SourcePool:
     def _begin(self, state: DownloadState, threads: list[Source]) -> None:
         if not self._divided:
             self._divided = True
-            state.start([thread.peer for thread in threads if not thread.candidate.partial])
+            complete = PeerKind.COMPLETE
+            state.start([thread.peer for thread in threads if thread.candidate.kind is complete])
         for thread in threads:
+            if thread.candidate.kind is PeerKind.STANDARD:
+                continue  # it chokes us at first, and takes part once it does not
             state.join(thread.peer)
             if thread.candidate.partial:
                 state.on_bitfield(thread.peer, state.no_pieces())  # until its bitfield comes
@@ -136,11 +147,16 @@ class SourcePool:
         """True if more sources could be used."""
         with self._lock:
             serving = [
-                thread.candidate.partial
+                thread.candidate.kind
                 for thread in self._sources.values()
-                if not thread.candidate.queue_position
+                if not thread.candidate.queue_position or thread.candidate.kind is PeerKind.STANDARD
             ]
-        return serving.count(False) < self._limits.complete or serving.count(True) < self._limits.partial
+        limits = self._limits
+        return (
+            serving.count(PeerKind.COMPLETE) < limits.complete
+            or serving.count(PeerKind.PARTIAL) < limits.partial
+            or serving.count(PeerKind.STANDARD) < limits.standard
+        )
 
     def cancel(self, requests: Sequence[tuple[Peer, Span]]) -> None:
         """Other sources delivered these first: their peers need not send them any more."""

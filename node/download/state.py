@@ -1,7 +1,7 @@
 """The state that the threads of one download share: the lock around its ``Scheduler``.
 
 The sources' threads take work from it and report what arrived, hashing threads report what was right, and the
-coordinator waits for changes. No method calls back while it holds the lock.
+coordinator waits for changes. No method calls back while it holds the lock, except for ``watch``.
 
 A thread that waits for work wakes up when another source may have left it some: after a source left, bytes
 came back, or a piece failed or cleared a source. News that concern one source alone, such as the pieces that
@@ -69,6 +69,7 @@ class DownloadState:
         self._meters: dict[Peer, Meter] = {}
         self._ticked = clock()
         self._fault: SwarmError | None = None
+        self._wakes: dict[Peer, Callable[[], None]] = {}  # of sources whose threads do not wait here
 
     def _rate_of(self, source: Peer) -> float:
         meter = self._meters.get(source)
@@ -77,7 +78,12 @@ class DownloadState:
     def wake(self) -> None:
         """Wake all threads that wait: there may be work for a source, or the download is over."""
         with self._lock:
-            self.changed.notify_all()
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        self.changed.notify_all()
+        for wake in self._wakes.values():
+            wake()
 
     # ---- for the coordinator
 
@@ -161,7 +167,7 @@ class DownloadState:
         self._scheduler.stop()  # sets a flag
         if self._lock.acquire(timeout=STOP_PATIENCE):
             try:
-                self.changed.notify_all()
+                self._wake_all()
             finally:
                 self._lock.release()
 
@@ -284,6 +290,22 @@ class DownloadState:
                 pause = min(until - now, check)
                 self.changed.wait(None if pause == float("inf") else pause)
             return False
+
+    def watch(self, source: Peer, wake: Callable[[], None] | None) -> None:
+        """Call ``wake`` when ``source`` may have something to request, or should end; None: no more.
+
+        It is called under the lock, so it must return at once.
+        """
+        with self._lock:
+            if wake is None:
+                self._wakes.pop(source, None)
+            else:
+                self._wakes[source] = wake
+
+    def work_check(self) -> float:
+        """Seconds after which an idle source may find work although nothing else happens; infinite: none."""
+        with self._lock:
+            return WORK_CHECK if self._scheduler.time_may_help() else float("inf")
 
     # ---- for the threads that hash
 

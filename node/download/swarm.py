@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.messages import OwnedFile
@@ -56,9 +56,13 @@ class NodeParts:
     settings: NodeSettings
     own: Peer  # this node, as peers reach it
     hash_pool: HashPool
-    transport: Transport
+    transports: Mapping[str, Transport]  # by ``Peer.transport``, the preferred one first
     emit: events.EventSink
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_DOWNLOADS))
+
+    def uploaded(self, info_hash: bytes) -> int:
+        """Bytes of this torrent sent to peers so far."""
+        return sum(transport.uploaded(info_hash) for transport in self.transports.values())
 
 
 def owned_file(info: Metainfo, complete: bool) -> OwnedFile:

@@ -70,7 +70,7 @@ def make(tmp_path: Path, hash_pool: HashPool) -> Make:
     ) -> Download:
         file = TorrentFile(tmp_path / "x.bin.torrent", data)
         content = ContentStore(file.info, tmp_path, OpenFiles())
-        parts = {"transport": transport, **parts}
+        parts = {"transports": {"udp": transport}, **parts}
         shared = NodeParts(replace(settings, **changes), own, hash_pool, emit=emit, **parts)
         return Download(content, file, SwarmTrackers(sources), shared)
 
@@ -247,7 +247,7 @@ def ended(download: Download, told: list[Any]) -> str:
 def test_an_error_in_a_sources_thread_ends_the_download(make: Make, traces: list[str]) -> None:
     told: list[Any] = []
     broken: Any = Mock(connect=failing(RuntimeError("a bug")))
-    assert ended(make(told.append, sources=[OneOwner()], transport=broken), told) == FAULT
+    assert ended(make(told.append, sources=[OneOwner()], transports={"udp": broken}), told) == FAULT
     assert not traces
 
 
@@ -256,7 +256,7 @@ def test_an_error_while_a_piece_is_hashed_ends_the_download(
 ) -> None:
     monkeypatch.setattr("node.download.write_buffer.WriteBuffer._check", failing(RuntimeError("a bug")))
     told: list[Any] = []
-    assert ended(make(told.append, sources=[OneOwner()], transport=Delivering()), told) == FAULT
+    assert ended(make(told.append, sources=[OneOwner()], transports={"udp": Delivering()}), told) == FAULT
     assert not traces
 
 
@@ -297,7 +297,9 @@ def test_an_exit_in_a_ranking_ends_the_download(make: Make, traces: list[str]) -
 def test_an_exit_on_a_sources_thread_ends_the_download(make: Make, traces: list[str]) -> None:
     told: list[Any] = []
     transport = SimpleNamespace(connect=failing(SystemExit(3)))
-    assert "(SystemExit: 3)" in ended(make(told.append, sources=[OneOwner()], transport=transport), told)
+    assert "(SystemExit: 3)" in ended(
+        make(told.append, sources=[OneOwner()], transports={"udp": transport}), told
+    )
     assert not traces
 
 
@@ -356,7 +358,7 @@ def test_a_source_that_is_stuck_in_a_users_part_ends_the_download(
     calls, end, told = part_calls.PartCalls("mine.py", __file__), threading.Event(), []
     stuck = SimpleNamespace(run=lambda: calls.in_place(lambda: "Mine.on_lost()", lambda: end.wait(20)))
     transport = SimpleNamespace(connect=lambda *_: stuck)
-    reason = ended(make(told.append, sources=[OneOwner()], transport=transport), told)
+    reason = ended(make(told.append, sources=[OneOwner()], transports={"udp": transport}), told)
     end.set()
     assert re.fullmatch(r"mine\.py:\d+: Mine\.on_lost\(\) has not returned for 0\.5 s; .*", reason)
     assert not traces
@@ -367,7 +369,7 @@ def test_an_error_of_a_piece_order_that_the_user_wrote_ends_the_download(make: M
     order = Mock(choose=failing(fault))
     told: list[Any] = []
     changes = {"piece_order": lambda: order}
-    download = make(told.append, sources=[OneOwner()], transport=Delivering(), changes=changes)
+    download = make(told.append, sources=[OneOwner()], transports={"udp": Delivering()}, changes=changes)
     assert ended(download, told) == str(fault)
 
 
@@ -387,7 +389,9 @@ def test_a_piece_order_that_is_being_called_delays_neither_status_nor_cancel(mak
         rows.set()
 
     changes = {"piece_order": Mine}
-    download = make(lambda event: None, sources=[OneOwner()], transport=Delivering(), changes=changes)
+    download = make(
+        lambda event: None, sources=[OneOwner()], transports={"udp": Delivering()}, changes=changes
+    )
     download.start()
     assert called.wait(20)
     threading.Thread(target=look, daemon=True).start()

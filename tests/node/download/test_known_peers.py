@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.download.known_peers import ONLY_SOURCE_RETRY, RETRY, KnownPeers
+from node.download.known_peers import ONLY_SOURCE_RETRY, RETRY, KnownPeers, PeerKind
 from node.peer import FoundPeer, Peer
 from node.scheduling.smart_ban import WrongBytes
 
@@ -38,7 +38,7 @@ def test_nodes_do_not_all_choose_the_same_among_equals_and_each_chooses_the_same
     def first(own_id: int) -> tuple[int, ...]:
         known = KnownPeers(peer(own_id))
         known.update(ranked((1, 7)) + owners(*range(2, 8)) + owners(*range(20, 30), complete=False))
-        return tuple(ids(known.choose(3, 0.0)) + ids(known.choose(3, 0.0, partial=True)))
+        return tuple(ids(known.choose(3, 0.0)) + ids(known.choose(3, 0.0, kind=PeerKind.PARTIAL)))
 
     choices = {first(own_id) for own_id in range(100, 120)}
     assert len(choices) > 15
@@ -53,14 +53,14 @@ def test_partial_peers_are_chosen_apart_and_this_node_is_never_chosen() -> None:
     assert ids(known.choose(3, 0.0)) == [4]
     assert ids(known.choose(3, 0.0)) == []
     assert known.has_usable_partial(0.0)
-    assert ids(known.choose(3, 0.0, partial=True)) == [5]
+    assert ids(known.choose(3, 0.0, kind=PeerKind.PARTIAL)) == [5]
     assert not known.has_usable_partial(0.0)
 
 
 def test_an_active_peer_that_became_complete_stays_a_partial_one() -> None:
     known = KnownPeers(OWN)
     known.update(owners(5, complete=False))
-    (candidate,) = known.choose(1, 0.0, partial=True)
+    (candidate,) = known.choose(1, 0.0, kind=PeerKind.PARTIAL)
     known.update(owners(5))
     assert candidate.partial
     known.released(candidate)
@@ -194,7 +194,7 @@ def test_partial_owners_spread_evenly_however_the_tracker_orders_them() -> None:
         for order in (everybody, everybody[::-1]):
             candidates = KnownPeers(peer(own_id))
             candidates.update(order)
-            choices.append([c.peer.node_id for c in candidates.choose(8, 0.0, partial=True)])
+            choices.append([c.peer.node_id for c in candidates.choose(8, 0.0, kind=PeerKind.PARTIAL)])
         assert choices[0] == choices[1]
         for node_id in choices[0]:
             assert node_id is not None
@@ -206,7 +206,7 @@ def test_partial_owners_spread_evenly_however_the_tracker_orders_them() -> None:
 def test_an_untried_peer_was_never_active() -> None:
     candidates = KnownPeers(peer(1))
     candidates.update(owners(2, complete=False))
-    (chosen,) = candidates.choose(8, 0.0, partial=True)
+    (chosen,) = candidates.choose(8, 0.0, kind=PeerKind.PARTIAL)
     assert candidates.first_untried(0.0) is None
     candidates.released(chosen)
     assert candidates.first_untried(0.0) is None  # tried already
@@ -230,3 +230,54 @@ def test_a_ranking_replaces_the_order_of_the_trackers() -> None:
     known = KnownPeers(OWN)
     known.update(sorted(ranked((5, 9), (7, 8), (3, 8)), key=lambda owner: -owner.peer.port), ranked=True)
     assert ids(known.choose(3, 0.0)) == [7, 5, 3]
+
+
+def tcp_peer(port: int, node_id: int | None = None) -> Peer:
+    return Peer("127.0.0.1", port, "tcp", node_id)
+
+
+def test_two_addresses_of_a_node_are_one_peer() -> None:
+    known = KnownPeers(OWN, ("udp", "tcp"))
+    known.update([FoundPeer(peer(2)), FoundPeer(tcp_peer(7002, 2)), FoundPeer(tcp_peer(7003))])
+    assert ids(known.choose(9, 0.0)) == [2]
+    assert [c.peer.port for c in known.choose(9, 0.0, kind=PeerKind.STANDARD)] == [7003]
+    spare = known.find(tcp_peer(7002))
+    assert spare is not None
+    assert "the same node" in KnownPeers.unused_reason(spare, 3)
+
+
+def test_a_node_that_fails_over_one_transport_is_tried_over_the_other_and_never_over_both() -> None:
+    known = KnownPeers(OWN, ("udp", "tcp"))
+    known.update([FoundPeer(peer(2)), FoundPeer(tcp_peer(7002, 2))])
+    (first,) = known.choose(9, 0.0)
+    KnownPeers.failed(first, "silent", 0.0)
+    (second,) = known.choose(9, 0.0, kind=PeerKind.STANDARD)
+    assert second.peer == tcp_peer(7002)
+    assert known.choose(9, 1e6) == []
+    KnownPeers.released(second)
+    assert known.choose(9, 1e6) == [first]
+
+
+def test_a_banned_node_is_not_used_over_the_other_transport() -> None:
+    known = KnownPeers(OWN, ("udp", "tcp"))
+    known.update([FoundPeer(peer(2)), FoundPeer(tcp_peer(7002, 2))])
+    known.ban(WrongBytes(peer(2), 0, True))
+    assert known.choose(9, 1e6) + known.choose(9, 1e6, kind=PeerKind.STANDARD) == []
+
+
+def test_a_peer_that_connected_to_us_is_a_candidate_at_once() -> None:
+    known = KnownPeers(OWN, ("udp", "tcp"))
+    assert known.add(FoundPeer(tcp_peer(7002), complete=False))
+    (only,) = known.choose(9, 0.0, kind=PeerKind.STANDARD)
+    assert not known.add(FoundPeer(tcp_peer(7002))), "it is active"
+    KnownPeers.failed(only, "closed the connection", 0.0)
+    assert known.choose(9, 0.5, True, PeerKind.STANDARD) == []
+    assert known.add(FoundPeer(tcp_peer(7002))), "it connected again"
+    assert known.choose(9, 0.5, kind=PeerKind.STANDARD) == [only]
+
+
+def test_peers_of_a_transport_that_this_node_does_not_have_are_not_known() -> None:
+    known = KnownPeers(OWN)
+    known.update([FoundPeer(tcp_peer(7002))])
+    assert not known.add(FoundPeer(tcp_peer(7002)))
+    assert list(known) == []
