@@ -102,8 +102,7 @@ class Credited:
     counted: bool  # False: a repetition, or more than a reporter can give
 
 
-@dataclass(frozen=True)
-class ExpiredNode:
+class ExpiredNode(NamedTuple):
     """A node that was removed because it was silent."""
 
     node_id: int

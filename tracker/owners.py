@@ -3,13 +3,18 @@
 The list is a plain list while it is short, sorted when it is asked for. A long one is a ``SortedKeyList``,
 where adding, removing and taking the first few cost O(log n). So nothing takes time that grows with the
 owners of a file.
+
+A sweep removes thousands of entries, and most of its time goes into comparing keys. So the usual key is one
+number, which C code reads from the node.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
+from typing import Any
 
 from sortedcontainers import SortedKeyList
 
@@ -24,10 +29,10 @@ class RegisteredNode:
 
     __slots__ = ("record", "deadline", "order", "files")
 
-    def __init__(self, record: NodeRecord, deadline: float, order: tuple[float, int]) -> None:
+    def __init__(self, record: NodeRecord, deadline: float, order: int) -> None:
         self.record = record
         self.deadline = deadline  # seconds
-        self.order = order  # rank and tie break
+        self.order = order  # rank and tie break, see ``order_number``
         self.files: dict[str, Ownership] = {}  # by file key
 
 
@@ -46,18 +51,27 @@ class Ownership:
         return OwnerEntry(node.node_id, node.addr, node.shown, file.info_hash, file.complete, file.size)
 
 
-def _order(owned: Ownership) -> tuple[tuple[float, int], str]:
-    return owned.node.order, owned.file.info_hash or ""  # unique: a node may own many files of one name
+Order = Callable[[Ownership], Any]
+"""The key that ownerships are sorted by."""
+
+by_node: Order = attrgetter("node.order")
+"""Of a list that has each node once."""
+
+
+def by_node_and_hash(owned: Ownership) -> tuple[int, str]:
+    """Of a list that has a node many times: it may own many files of one name."""
+    return owned.node.order, owned.file.info_hash or ""
 
 
 class RankedOwners:
     """Ownerships in order of rank."""
 
-    __slots__ = ("_entries", "_is_sorted")
+    __slots__ = ("_entries", "_is_sorted", "_order")
 
-    def __init__(self, entries: Sequence[Ownership] = ()) -> None:
+    def __init__(self, entries: Sequence[Ownership] = (), order: Order = by_node) -> None:
         self._entries: list[Ownership] | SortedKeyList = []
         self._is_sorted = True
+        self._order = order
         self.extend(entries)
 
     def __len__(self) -> int:
@@ -76,7 +90,7 @@ class RankedOwners:
             self._entries.extend(entries)
             self._is_sorted = False
             if len(self._entries) > LONG:
-                self._entries = SortedKeyList(self._entries, key=_order)
+                self._entries = SortedKeyList(self._entries, key=self._order)
         else:
             self._entries.update(entries)
 
@@ -95,7 +109,7 @@ class RankedOwners:
     def best(self, limit: int) -> list[Ownership]:
         """The first ``limit``."""
         if not self._is_sorted and isinstance(self._entries, list):
-            self._entries.sort(key=_order)
+            self._entries.sort(key=self._order)
             self._is_sorted = True
         return list(islice(self._entries, limit))
 

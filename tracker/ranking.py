@@ -13,6 +13,7 @@ on heartbeats: then all clients would be sent to the node that called last.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -91,6 +92,20 @@ def alike(node: Merits, half_life: float) -> float:
 def tie_break(node_id: int, salt: int) -> int:
     """The place of a node among those of equal rank: it differs between trackers, by their ``salt``."""
     return (node_id * 647543 + salt) % TIES
+
+
+def order_number(rank: float, tie: int) -> int:
+    """A whole number that sorts as ``(rank, tie)`` does.
+
+    Lists of owners compare it millions of times, and one number is compared faster than a tuple of two. The
+    bits of a float (IEEE 754) sort as the float, if those of a negative one are inverted.
+    """
+    (bits,) = _BITS.unpack(_FLOAT.pack(rank + 0.0))  # -0.0 + 0.0 is 0.0
+    return int(bits if bits >= 0 else bits ^ _ALL_BUT_THE_SIGN) * TIES + tie
+
+
+_FLOAT, _BITS = struct.Struct(">d"), struct.Struct(">q")
+_ALL_BUT_THE_SIGN = (1 << 63) - 1
 
 
 STRATEGIES: dict[str, Strategy] = {

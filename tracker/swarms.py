@@ -1,7 +1,9 @@
 """Swarms: the owners of each file, and the files with the most owners. Pure.
 
 A swarm is all owners of one file key. The owners of all files of one name are listed, too, because NEED may
-ask by name.
+ask by name. Nearly every name belongs to one key, and every key to one name. Then both lists are one object,
+so an owner is added and removed once. A second key of the name, or a second name of the key, splits it for
+good. Only that one step takes time that grows with the owners of the file.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
+from operator import attrgetter
 
 from sortedcontainers import SortedKeyList
 
 from common.messages import OwnedFile, OwnerList
 from tracker.model import FilesOwned, Found, SwarmView, file_key
-from tracker.owners import Ownership, RankedOwners, RegisteredNode
+from tracker.owners import Ownership, RankedOwners, RegisteredNode, by_node, by_node_and_hash
 
 LISTED = 2  # owners from which a swarm is listed by its size; most swarms have one
 SIZE_STEP = 8  # a swarm moves in that list when its size changes by an eighth
@@ -23,19 +26,19 @@ MAX_CACHED = 256  # swarms with a cached answer: about 4 MB with 50 owners each
 
 
 class Swarm:
-    """The owners of a file: of all of it, or of a part."""
+    """The owners of a file, or of all files of one name: of all of it, or of a part."""
 
-    __slots__ = ("whole", "partial", "listed_size", "cached")
+    __slots__ = ("whole", "partial", "listed_size", "cached", "is_both", "size", "_order")
 
-    def __init__(self) -> None:
+    def __init__(self, is_both: bool = False, of_name: bool = False) -> None:
+        """``is_both``: all files of one name, and all of one key. ``of_name``: files of several keys."""
+        self.is_both = is_both
+        self._order = by_node_and_hash if of_name else by_node
         self.whole: RankedOwners | None = None
         self.partial: RankedOwners | None = None
+        self.size = 0  # owners
         self.listed_size = 0  # owners when it was listed by size last
         self.cached: tuple[int, Found] | None = None  # limit and answer, until the answer may be another
-
-    def __len__(self) -> int:
-        whole, partial = self.whole, self.partial
-        return (0 if whole is None else len(whole)) + (0 if partial is None else len(partial))
 
     def side(self, owned: Ownership) -> RankedOwners | None:
         """The owners of the whole file, or those of a part: the list that ``owned`` belongs in."""
@@ -44,18 +47,20 @@ class Swarm:
     def extend(self, entries: Sequence[Ownership]) -> None:
         """Add owners, all of the whole file or all of a part."""
         self.cached = None
+        self.size += len(entries)
         side = self.side(entries[0])
         if side is not None:
             side.extend(entries)
         elif entries[0].file.complete:
-            self.whole = RankedOwners(entries)
+            self.whole = RankedOwners(entries, self._order)
         else:
-            self.partial = RankedOwners(entries)
+            self.partial = RankedOwners(entries, self._order)
 
     def remove(self, owned: Ownership) -> None:
         """Remove an owner."""
         self.cached = None
-        side = self.side(owned)
+        self.size -= 1
+        side = self.whole if owned.file.complete else self.partial
         assert side is not None
         side.remove(owned)
 
@@ -115,7 +120,8 @@ class Swarms:
                 self._remove(key, before)
             swarm = self.by_key.get(key)
             self._extend(key, [Ownership(node, file if swarm is None else swarm.shared(file))])
-            self._list_by_size(self.by_key[key])
+            swarm = self.by_key[key]
+            self._list_by_size(swarm)
 
     def restore(self, owned: Iterable[tuple[OwnedFile, list[RegisteredNode]]]) -> None:
         """``add`` for all owners of all files, when a tracker starts."""
@@ -130,9 +136,9 @@ class Swarms:
             if entries:
                 self._extend(key, entries)
         for swarm in self.by_key.values():
-            swarm.listed_size = len(swarm)
+            swarm.listed_size = swarm.size
         self._by_size.clear()
-        self._by_size.update(swarm for swarm in self.by_key.values() if len(swarm) >= LISTED)
+        self._by_size.update(swarm for swarm in self.by_key.values() if swarm.size >= LISTED)
 
     def forget(self, node: RegisteredNode) -> None:
         """Remove a node from the swarms of all its files."""
@@ -140,7 +146,7 @@ class Swarms:
             self._remove(key, owned)
         node.files.clear()
 
-    def rank(self, node: RegisteredNode, order: tuple[float, int]) -> None:
+    def rank(self, node: RegisteredNode, order: int) -> None:
         """Give a node a new place in all its swarms."""
         detached = []
         if order != node.order:
@@ -168,14 +174,14 @@ class Swarms:
             return swarm.cached[1]
         best = swarm.choose(limit, self._drawn, self._rng)
         name = best[0].file.filename if best else None
-        found = Found(OwnerList([owned.entry() for owned in best]), len(swarm), name)
+        found = Found(OwnerList([owned.entry() for owned in best]), swarm.size, name)
         if not self._drawn and (not swarm.partial or len(swarm.whole or ()) >= limit):  # nothing at random
             self._cache(swarm, limit, found)
         return found
 
     def largest(self, limit: int) -> list[SwarmView]:
         """Up to ``limit`` files, about those with the most owners."""
-        most = sorted(islice(self._by_size, limit), key=len, reverse=True)
+        most = sorted(islice(self._by_size, limit), key=attrgetter("size"), reverse=True)
         some = islice(self.by_key.values(), len(most) + limit)
         small = (swarm for swarm in some if swarm.listed_size < LISTED)
         return [swarm.view() for swarm in (*most, *islice(small, limit - len(most)))]
@@ -187,29 +193,47 @@ class Swarms:
         self.owned += len(entries)
         for owned in entries:
             owned.node.files[key] = owned
-        swarm = self.by_key.get(key)
-        if swarm is None:
-            swarm = self.by_key[key] = Swarm()
-        swarm.extend(entries)
-        named = self.by_name.get(name)
-        if named is None:
-            named = self.by_name[name] = Swarm()
-        named.extend(entries)
+        for swarm in self._swarms_for(key, name):
+            swarm.extend(entries)
+
+    def _swarms_for(self, key: str, name: str) -> tuple[Swarm, ...]:
+        """The swarms that list owners of this file under this name, made if needed."""
+        swarm, named = self.by_key.get(key), self.by_name.get(name)
+        if swarm is named:
+            if swarm is None:
+                swarm = self.by_key[key] = self.by_name[name] = Swarm(is_both=True)
+            return (swarm,)
+        for both in (swarm, named):
+            if both is not None and both.is_both:
+                self._split(both)
+        swarm = self.by_key.setdefault(key, Swarm())
+        named = self.by_name.setdefault(name, Swarm(of_name=True))
+        return swarm, named
+
+    def _split(self, swarm: Swarm) -> None:
+        """Give the name a list of its own; ``swarm`` remains the key's."""
+        named = Swarm(of_name=True)
+        for side in (swarm.whole, swarm.partial):
+            if side:
+                named.extend(list(side))
+        self.by_name[swarm.any_file().filename] = named
+        swarm.is_both = False
 
     def _remove(self, key: str, owned: Ownership) -> None:
         name = owned.file.filename
         self.owned -= 1
         swarm, named = self.by_key[key], self.by_name[name]
         swarm.remove(owned)
+        if named is not swarm:
+            named.remove(owned)
         self._list_by_size(swarm)
-        if not swarm:
+        if not swarm.size:
             del self.by_key[key]
-        named.remove(owned)
-        if not named:
+        if not named.size:
             del self.by_name[name]
 
     def _list_by_size(self, swarm: Swarm) -> None:
-        before, now = swarm.listed_size, len(swarm)
+        before, now = swarm.listed_size, swarm.size
         if abs(now - before) * SIZE_STEP < before and now >= LISTED:
             return
         if before >= LISTED:
@@ -220,8 +244,10 @@ class Swarms:
 
     def _swarms_of(self, node: RegisteredNode) -> Iterator[tuple[Swarm, Ownership]]:
         for key, owned in node.files.items():
-            yield self.by_key[key], owned
-            yield self.by_name[owned.file.filename], owned
+            swarm = self.by_key[key]
+            yield swarm, owned
+            if not swarm.is_both:
+                yield self.by_name[owned.file.filename], owned
 
     def _cache(self, swarm: Swarm, limit: int, found: Found) -> None:
         if swarm.cached is None:

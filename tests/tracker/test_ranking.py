@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.ranking import STRATEGIES, decayed
+from tracker.ranking import STRATEGIES, TIES, decayed, order_number
 
 HALF_LIFE = 100.0
 
@@ -74,3 +74,11 @@ def test_random_finds_nobody_better_than_others() -> None:
 def test_a_score_halves_with_each_half_life_and_never_grows() -> None:
     assert decayed(8.0, 300.0, 100.0) == pytest.approx(1.0)
     assert decayed(8.0, -5.0, 100.0) == 8.0
+
+
+places = st.tuples(st.floats(allow_nan=False), st.integers(0, TIES - 1))
+
+
+@given(places, places)
+def test_an_order_number_sorts_as_rank_and_tie_do(one: tuple[float, int], another: tuple[float, int]) -> None:
+    assert (order_number(*one) < order_number(*another)) is (one < another)

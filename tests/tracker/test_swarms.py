@@ -15,6 +15,7 @@ from tracker import owners as owners_module
 from tracker import swarms as module
 from tracker.model import FilesOwned, Found, NodeRecord
 from tracker.owners import Ownership, RankedOwners, RegisteredNode
+from tracker.ranking import order_number
 from tracker.swarms import Swarm, Swarms
 
 FILE = OwnedFile("f")
@@ -22,7 +23,7 @@ PART = OwnedFile("f", complete=False)
 
 
 def a_node(node_id: int, merit: float = 0.0) -> RegisteredNode:
-    return RegisteredNode(NodeRecord(node_id, ("127.0.0.1", 4001)), 0.0, (-merit, node_id))
+    return RegisteredNode(NodeRecord(node_id, ("127.0.0.1", 4001)), 0.0, order_number(-merit, node_id))
 
 
 def owned(node_id: int, merit: float = 0.0, file: OwnedFile = FILE) -> Ownership:
@@ -60,7 +61,7 @@ class AgainstASortedList(RuleBasedStateMachine):
     def rise(self, data: st.DataObject, merit: int) -> None:
         entry = data.draw(st.sampled_from(self.present))
         detached = self.owners.detach(entry)
-        entry.node.order = (-merit, entry.node.record.node_id)
+        entry.node.order = order_number(-merit, entry.node.record.node_id)
         if detached:
             self.owners.add(entry)
 
@@ -130,7 +131,7 @@ def test_many_owners_of_one_file_stay_in_order_whatever_they_do() -> None:
         node = rng.choice(list(nodes.values())) if step % 10 else min(nodes.values(), key=lambda n: n.order)
         if step % 25:
             node.record = node.record._replace(uploads=node.record.uploads + 1)
-            swarms.rank(node, (-node.record.uploads, node.order[1]))
+            swarms.rank(node, order_number(-node.record.uploads, node.record.node_id))
             swarms.drop_answers(node)
         else:
             swarms.forget(node)
@@ -180,3 +181,30 @@ def test_the_largest_stay_right_through_whatever_comes_and_goes() -> None:
     assert [view.whole + view.partial for view in swarms.largest(100)] == counts
     few = [view.whole for view in swarms.largest(5)]
     assert all(count * 4 >= right * 3 for count, right in zip(few, counts, strict=False)), "about right"
+
+
+def test_a_name_and_a_key_share_a_list_until_either_has_a_second_partner() -> None:
+    swarms, nodes = make(), [a_node(node_id) for node_id in range(4)]
+    first, second = "aa" * 20, "bb" * 20
+
+    def add(node: RegisteredNode, name: str, info_hash: str) -> None:
+        swarms.add(node, FilesOwned(node.record.node_id, (OwnedFile(name, info_hash),)))
+
+    def found(name: str | None, info_hash: str | None = None) -> set[tuple[int, str | None]]:
+        owners = swarms.search(name, info_hash, 50).owners
+        return {(owner.node_id, owner.info_hash) for owner in owners}
+
+    add(nodes[0], "f", first)
+    add(nodes[1], "f", first)
+    assert swarms.by_key[first] is swarms.by_name["f"]
+    add(nodes[0], "f", second)  # a second key of the name
+    assert found("f") == {(0, first), (1, first), (0, second)}
+    assert found(None, first) == {(0, first), (1, first)} and found(None, second) == {(0, second)}
+    add(nodes[2], "g", second)  # a second name of the key
+    assert found("g") == {(2, second)} and found(None, second) == {(0, second), (2, second)}
+    add(nodes[3], "h", "cc" * 20)
+    add(nodes[3], "h2", "cc" * 20)  # one owner renames a file
+    assert (found("h"), found("h2")) == (set(), {(3, "cc" * 20)})
+    for node in nodes:
+        swarms.forget(node)
+    assert (swarms.by_key, swarms.by_name, swarms.owned) == ({}, {}, 0)

@@ -30,7 +30,7 @@ from tracker.model import (
     Write,
 )
 from tracker.owners import Ownership, RegisteredNode
-from tracker.ranking import STRATEGIES, TIES, tie_break
+from tracker.ranking import STRATEGIES, TIES, order_number, tie_break
 from tracker.swarms import Swarms
 
 
@@ -134,11 +134,10 @@ class State:
     def expire(self, nodes: int, files: int) -> list[NodeRecord]:
         """Remove and return expired nodes: at most ``nodes``, and no more once ``files`` were theirs."""
         gone: list[NodeRecord] = []
-        while len(gone) < nodes and files > 0:
-            deadline = self.next_deadline()
-            if deadline is None or not the_rules.is_expired(deadline, self.now):
+        for node in list(itertools.islice(self._nodes.values(), nodes)):
+            deadline = max(node.deadline, self._grace_until)
+            if files <= 0 or not the_rules.is_expired(deadline, self.now):
                 break
-            node = next(iter(self._nodes.values()))
             files -= len(node.files)
             gone.append(node.record)
             self._remove(node.record.node_id)
@@ -184,8 +183,8 @@ class State:
     def _put(self, record: NodeRecord) -> None:
         node = self._nodes.get(record.node_id)
         rank = self._strategy.rank(record, self.rules.half_life)
+        order = order_number(rank, tie_break(record.node_id, self._salt))
         if node is None:
-            order = rank, tie_break(record.node_id, self._salt)
             self._nodes[record.node_id] = RegisteredNode(record, self._deadline(), order)
             self._claimed += record.secret is not None
             if record.home is not None:
@@ -193,9 +192,9 @@ class State:
             return
         before, node.record = node.record, record
         self._claimed += (record.secret is not None) - (before.secret is not None)
-        self._swarms.rank(node, (rank, node.order[1]))
-        if (record.addr, record.shown) != (before.addr, before.shown) or rank != node.order[0]:
+        if (record.addr, record.shown) != (before.addr, before.shown) or order != node.order:
             self._swarms.drop_answers(node)
+        self._swarms.rank(node, order)
 
     def _remove(self, node_id: int) -> None:
         node = self._nodes.pop(node_id)
