@@ -26,6 +26,8 @@ from node.peer import FoundPeer, Peer
 
 Range = tuple[int, int]
 
+MAX_METADATA_BYTES = 1 << 24  # bytes of an info dictionary that is fetched from peers
+
 
 class Reject(enum.Enum):
     """Why a peer will not send a range that it was asked for."""
@@ -219,6 +221,19 @@ class Transport(Protocol):
 
     def connect(self, peer: Peer, info: Metainfo, session: DownloadSession) -> PeerConnection:
         """A connection that fetches from ``peer``. PeerFault if this machine has no socket for it."""
+
+    def fetch_metadata(
+        self,
+        peer: Peer,
+        info_hash: bytes,
+        on_progress: Callable[[int, int], None],
+        closing: Callable[[], bool],
+    ) -> bytes:
+        """The raw info dictionary of a torrent (BEP 9), whole, from ``peer``; its SHA-1 is ``info_hash``.
+
+        Blocks. ``on_progress(bytes so far, bytes in all)``; 0 in all: not known yet. PeerFault if the peer
+        sends none, too much or wrong bytes, is silent, or soon after ``closing()`` is true.
+        """
 
     def uploads(self) -> Sequence[UploadStatus]:
         """Every peer served so far, the latest last; then the queue, in order."""

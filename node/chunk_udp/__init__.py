@@ -21,6 +21,9 @@ Read it in this order:
     session_driver      between a connection and its download session (pure)
     fetcher             the loop around them: one thread for each peer
 
+    metadata_exchange   fetcher of a torrent's metadata, for which it has no connection (pure)
+    metadata_fetcher    the loop around it
+
     address_validation  owner: the proof that an address is real, without state
     slots               which fetchers are served
     replay_window       duplicates that the network made

@@ -14,6 +14,9 @@ Every response to a REQUEST, in the order of the checks:
     a duplicate that the network made             silence
     RARE_ONLY, and another fetcher just got it    REFUSE (NOT_RARE)
     else                                          SendChunk: the owner sends DATA
+
+An ASK that wants the metadata needs no slot. A private torrent's metadata comes from its tracker only, so the
+response is REFUSE (NOT_SHARED).
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ class SendChunk:
     request: wire.Request
 
 
-Response = wire.Token | wire.Tell | wire.Refuse | SendChunk
+Response = wire.Token | wire.Tell | wire.Refuse | wire.Metadata | SendChunk
 
 
 class Responder:
@@ -85,6 +88,8 @@ class Responder:
             return self._refuse(question, wire.Refusal.CHANGED)
         if isinstance(question, wire.Request):
             return self._take_request(question, torrent, addr, now)
+        if question.wants_metadata:
+            return self._give_metadata(question, torrent)
         if question.node_id is not None:
             self._introduced(addr, question.node_id)
         return self._admit(question, addr, now) or self._tell_file_size(question, torrent)
@@ -145,6 +150,16 @@ class Responder:
         first_piece = ask.first_piece // 8 * 8  # a page begins with a whole byte
         page = have.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
         return wire.Tell(ask.transfer_id, ask.sequence, size, False, first_piece, page)
+
+    def _give_metadata(self, ask: wire.Ask, torrent: ServedTorrent) -> wire.Metadata | wire.Refuse:
+        """One page of the info dictionary; empty beyond its end."""
+        self.counts["metadata"] += 1
+        if torrent.info.private:
+            return self._refuse(ask, wire.Refusal.NOT_SHARED)
+        raw, offset = torrent.info.raw_info, ask.first_piece
+        return wire.Metadata(
+            ask.transfer_id, ask.sequence, len(raw), offset, raw[offset : offset + wire.METADATA_PAGE]
+        )
 
     # ---- REQUEST
 

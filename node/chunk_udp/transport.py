@@ -18,6 +18,7 @@ from common.metainfo import Metainfo
 from node.chunk_udp import sockets
 from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.fetcher import Fetcher
+from node.chunk_udp.metadata_fetcher import fetch_metadata
 from node.chunk_udp.owner import Owner
 from node.peer import Peer
 from node.rate_limit import TransferLimits, limit_of
@@ -88,6 +89,16 @@ class UdpTransport:
             self._host,
             self._node_id,
         )
+
+    def fetch_metadata(
+        self,
+        peer: Peer,
+        info_hash: bytes,
+        on_progress: Callable[[int, int], None],
+        closing: Callable[[], bool],
+    ) -> bytes:
+        """The raw info dictionary of a torrent, from ``peer``. See ``Transport.fetch_metadata``."""
+        return fetch_metadata(peer.addr, info_hash, self._host, on_progress, closing)
 
     def uploads(self) -> Sequence[UploadStatus]:
         """Every peer served so far, the latest last; then the queue, in order."""

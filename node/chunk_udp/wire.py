@@ -2,7 +2,8 @@
 
 Two families keep the course report's names. *Node2Node* is about a torrent: ASK (do you share it, how large
 is it, which pieces do you hold), TOKEN (first prove your address with this), TELL (the answer to ASK),
-REFUSE (no, and why). *ChunkSharing* moves bytes: REQUEST (a range) and DATA (one segment of it).
+REFUSE (no, and why), METADATA (a page of the torrent itself, for an ASK that wants it). *ChunkSharing* moves
+bytes: REQUEST (a range) and DATA (one segment of it).
 
 All integers are big-endian and at fixed offsets. Nothing is unpickled or evaluated. ``decode`` returns a
 message or raises WireError, whatever the bytes.
@@ -40,10 +41,12 @@ ASK_SIZE = 128  # an ASK is padded to this: an unvalidated address gets less in 
 REQUEST_SIZE = 72  # bytes of a REQUEST
 TOKEN_AT = HEADER_SIZE + INFO_HASH_SIZE  # offset of the token in ASK and REQUEST
 MAX_BITFIELD = 1024  # bytes of bitfield in one TELL
+METADATA_PAGE = 1024  # bytes of the info dictionary in one METADATA; the last page may be shorter
 
 CHECKED = 0x01  # flag of DATA: the check covers the payload; of REQUEST: send such DATA
 COMPLETE = 0x02  # flag of TELL: the owner holds every piece, and no bitfield follows
 RARE_ONLY = 0x04  # flag of REQUEST: refuse it if another fetcher was just sent this piece
+WANTS_METADATA = 0x08  # flag of ASK: answer with METADATA, from byte ``offset`` of the info dictionary on
 
 
 class Kind(enum.IntEnum):
@@ -53,6 +56,7 @@ class Kind(enum.IntEnum):
     TOKEN = 0x02
     TELL = 0x03
     REFUSE = 0x04
+    METADATA = 0x05
     REQUEST = 0x11
     DATA = 0x12
 
@@ -83,7 +87,8 @@ class Refusal(enum.IntEnum):
 class Ask:
     """Do you share this torrent? ``first_piece`` is the first of the bitfield in the answer.
 
-    ``node_id`` is the number that the fetcher claims, for people to read. Nothing proves it.
+    ``node_id`` is the number that the fetcher claims, for people to read. Nothing proves it. With
+    ``wants_metadata`` the answer is METADATA, and ``first_piece`` is the first byte of its page.
     """
 
     transfer_id: int
@@ -92,6 +97,7 @@ class Ask:
     token: bytes = NO_TOKEN
     first_piece: int = 0
     node_id: int | None = None
+    wants_metadata: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,17 @@ class Refuse:
     queue_position: int = 0  # with BUSY: from 1; 0 if the queue is full
 
 
+@dataclass(frozen=True)
+class Metadata:
+    """A page of the info dictionary (BEP 9): its bytes from ``offset`` on, of ``size`` bytes in all."""
+
+    transfer_id: int
+    sequence: int
+    size: int
+    offset: int
+    page: bytes
+
+
 class Request(NamedTuple):  # like Data a NamedTuple, which is made faster than a frozen dataclass
     """The bytes ``[offset, offset + length)`` of a torrent, in segments of ``segment_size``."""
 
@@ -153,7 +170,7 @@ _QUESTION_SIZES = {int(Kind.ASK): ASK_SIZE, int(Kind.REQUEST): REQUEST_SIZE}
 _ANSWERS = frozenset({int(kind) for kind in Kind} - _QUESTION_SIZES.keys())
 _TOKEN_END = TOKEN_AT + TOKEN_SIZE
 
-Message = Ask | Token | Tell | Refuse | Request | Data
+Message = Ask | Token | Tell | Refuse | Metadata | Request | Data
 
 _ASK = struct.Struct(f"!{INFO_HASH_SIZE}s{TOKEN_SIZE}sI")
 _TELL = struct.Struct("!Q")
@@ -182,13 +199,17 @@ def encode(message: Message) -> bytes:
     if isinstance(message, Ask):
         number = 0 if message.node_id is None else message.node_id + 1
         body = _ASK.pack(message.info_hash, message.token, number).ljust(ASK_SIZE - HEADER_SIZE, b"\0")
-        return _seal(Kind.ASK, 0, len(body), transfer, message.first_piece, sequence, body)
+        flags = WANTS_METADATA if message.wants_metadata else 0
+        return _seal(Kind.ASK, flags, len(body), transfer, message.first_piece, sequence, body)
     if isinstance(message, Token):
         return _seal(Kind.TOKEN, 0, TOKEN_SIZE, transfer, 0, sequence, message.token)
     if isinstance(message, Tell):
         body = _TELL.pack(message.size) + message.bitfield
         flags = COMPLETE if message.complete else 0
         return _seal(Kind.TELL, flags, len(body), transfer, message.first_piece, sequence, body)
+    if isinstance(message, Metadata):
+        body = _TELL.pack(message.size) + message.page
+        return _seal(Kind.METADATA, 0, len(body), transfer, message.offset, sequence, body)
     body = _REFUSE.pack(message.reason, message.queue_position)
     return _seal(Kind.REFUSE, 0, len(body), transfer, 0, sequence, body)
 
@@ -265,12 +286,16 @@ def _decode_body(
         raise WireError("body whose length differs from its header")
     if kind == Kind.ASK and len(body) == ASK_SIZE - HEADER_SIZE:
         info_hash, token, number = _ASK.unpack_from(body)
-        return Ask(transfer, sequence, info_hash, token, offset, number - 1 if number else None)
+        node_id, wants_metadata = number - 1 if number else None, bool(flags & WANTS_METADATA)
+        return Ask(transfer, sequence, info_hash, token, offset, node_id, wants_metadata)
     if kind == Kind.TOKEN and len(body) == TOKEN_SIZE:
         return Token(transfer, sequence, body)
     if kind == Kind.TELL and _TELL.size <= len(body) <= _TELL.size + MAX_BITFIELD:
         (size,) = _TELL.unpack_from(body)
         return Tell(transfer, sequence, size, bool(flags & COMPLETE), offset, body[_TELL.size :])
+    if kind == Kind.METADATA and _TELL.size <= len(body) <= _TELL.size + METADATA_PAGE:
+        (size,) = _TELL.unpack_from(body)
+        return Metadata(transfer, sequence, size, offset, body[_TELL.size :])
     if kind == Kind.REFUSE and len(body) == _REFUSE.size and body[0] in Refusal._value2member_map_:
         reason, queue_position = _REFUSE.unpack(body)
         return Refuse(transfer, sequence, Refusal(reason), queue_position)

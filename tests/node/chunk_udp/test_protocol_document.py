@@ -25,6 +25,7 @@ TORRENT = encode_metainfo(
     "classroom-swarm",
 )
 INFO_HASH = decode_metainfo(TORRENT).info_hash
+RAW_INFO = decode_metainfo(TORRENT).raw_info
 TRANSFER = 0x1122334455667788
 TOKEN = bytes.fromhex("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf")
 FIRST = asks.FIRST_ASK
@@ -35,6 +36,8 @@ EXAMPLES: dict[str, wire.Message] = {
     "ASK again": wire.Ask(TRANSFER, FIRST + 1, INFO_HASH, TOKEN),
     "TELL": wire.Tell(TRANSFER, FIRST + 1, len(CONTENT), True),
     "REFUSE": wire.Refuse(TRANSFER, FIRST + 1, wire.Refusal.NOT_SHARED),
+    "ASK for metadata": wire.Ask(TRANSFER, FIRST + 2, INFO_HASH, TOKEN, wants_metadata=True),
+    "METADATA": wire.Metadata(TRANSFER, FIRST + 2, len(RAW_INFO), 0, RAW_INFO),
     "REQUEST": wire.Request(TRANSFER, 1, 0, len(CONTENT), INFO_HASH, TOKEN, 1440, True),
     "DATA": wire.Data(TRANSFER, 1, 0, CONTENT, True),
 }
