@@ -59,12 +59,13 @@ class DownloadState:
         own: Peer | None = None,
         clock: Callable[[], float] = time.monotonic,
         order: PieceOrder | None = None,
+        wanted: Bitfield | None = None,
     ) -> None:
-        """``have``: the pieces that are verified already; ``own``: this node."""
+        """``have``: the pieces that are verified already; ``own``: this node; ``wanted``: None for all."""
         self._clock = clock
         self._lock = threading.RLock()  # to enter it costs less than to enter the condition
         self.changed = threading.Condition(self._lock)
-        self._scheduler = Scheduler(geometry, have, clock(), own, self._rate_of, order)
+        self._scheduler = Scheduler(geometry, have, clock(), own, self._rate_of, order, wanted)
         self._piece_count = have.size
         self._meters: dict[Peer, Meter] = {}
         self._ticked = clock()
@@ -99,8 +100,20 @@ class DownloadState:
 
     @property
     def complete(self) -> bool:
-        """True once every piece is verified."""
+        """True once every wanted piece is verified."""
         return self._scheduler.complete
+
+    @property
+    def wanted_size(self) -> int:
+        """Bytes of the pieces that are wanted or verified."""
+        with self._lock:
+            return self._scheduler.wanted_size
+
+    def set_wanted(self, wanted: Bitfield) -> None:
+        """Fetch only these pieces from now on."""
+        with self._lock:
+            self._scheduler.set_wanted(wanted)
+            self.wake()
 
     @property
     def over(self) -> bool:

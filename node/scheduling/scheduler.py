@@ -7,6 +7,7 @@ puts a lock around it for a download's threads.
     Parole            limits each source to the pieces that it is trusted with
     PendingRequests   requests in progress; overdue ones go to a second source
     PieceProgress     bytes that arrived, by piece and source
+    WantedPieces      the pieces of the files that the user selected
     SmartBan          the sources of wrong bytes in pieces that several sources delivered
 
 A byte is in exactly one state: free in the picker, reserved in an exclusive piece, requested, being written,
@@ -27,6 +28,7 @@ from node.scheduling.parole import Parole
 from node.scheduling.pending import NOTHING_ACCEPTED, Accepted, PendingRequests
 from node.scheduling.piece_progress import Contribution, PieceProgress
 from node.scheduling.smart_ban import Evidence, SmartBan, WrongBytes
+from node.scheduling.wanted import WantedPieces
 from node.transport import RequestedRange
 
 HORIZON_SECONDS = 0.5  # of a source's rate that may be requested in advance if pieces are picked by rarity
@@ -55,14 +57,16 @@ class Scheduler:
         own: Peer | None = None,
         rate_of: RateOf = lambda source: 0.0,
         order: PieceOrder | None = None,
+        wanted: Bitfield | None = None,
     ) -> None:
-        """``have``: the pieces that are verified already. ``own``: this node."""
+        """``have``: the pieces that are verified already. ``own``: this node. ``wanted``: None for all."""
         self._geometry = geometry
         self._rate_of = rate_of
         self._progress = PieceProgress(geometry, have)
         self._smart_ban = SmartBan()
         self._pending = PendingRequests(geometry.size)
-        self._picker = AdaptivePicker(geometry, self._progress.missing(), rate_of, own, order)
+        self._wanted = WantedPieces(geometry, have, wanted)
+        self._picker = AdaptivePicker(geometry, self._wanted.missing(), rate_of, own, order)
         self._parole = Parole(
             geometry, self._picker, self._pending, self._progress, self._smart_ban.__contains__
         )
@@ -70,7 +74,7 @@ class Scheduler:
         self._closed: set[Peer] = set()  # sources that were released or dismissed
         self._dismissed: set[Peer] = set()
         self._requested_at = self._accepted_at = now
-        self.over = have.all()
+        self.over = self.complete
 
     # ---- the whole
 
@@ -86,8 +90,18 @@ class Scheduler:
 
     @property
     def complete(self) -> bool:
-        """True once every piece is verified."""
-        return self._progress.have.all()
+        """True once every wanted piece is verified."""
+        return self._wanted.complete
+
+    @property
+    def wanted_size(self) -> int:
+        """Bytes of the pieces that are wanted or verified."""
+        return self._wanted.size
+
+    def set_wanted(self, wanted: Bitfield) -> None:
+        """Fetch only these pieces from now on. Requested bytes of other pieces are still accepted."""
+        self._picker.give_back(self._wanted.change(wanted, self._picker.claim))
+        self.over = self.over or self.complete
 
     @property
     def picks_by_piece(self) -> bool:
@@ -289,6 +303,7 @@ class Scheduler:
     def piece_passed(self, piece: int, digests: Sequence[bytes] = ()) -> PieceResult:
         """``piece`` matches its hash; ``digests``: of the ranges of ``failed_contributions``, read again."""
         amounts = self._progress.passed(piece)
+        self._wanted.passed(piece)
         for source, amount in amounts.items():
             self._credits[source] = self._credits.get(source, 0) + amount
         wrong: list[WrongBytes] = []
