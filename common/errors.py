@@ -23,6 +23,7 @@ survive it.
         │   ├── MagnetError
         │   ├── WireError              a datagram of another protocol
         │   ├── TrackerPacketError     a packet or list of peers of a BitTorrent tracker does not parse
+        │   ├── PeerWireError          bytes that do not follow the BitTorrent peer wire
         │   └── MessageError           a field of a tracker request is missing or wrong
         ├── NodeConflict               a node_id is live at another address
         ├── Forbidden                  a secret is missing or wrong
@@ -113,6 +114,10 @@ class WireError(MalformedInput):
 
 class TrackerPacketError(MalformedInput):
     """A UDP tracker packet (BEP 15) or a compact list of peers (BEP 23, BEP 7) does not parse."""
+
+
+class PeerWireError(MalformedInput):
+    """Bytes that do not follow the BitTorrent peer wire (BEP 3, 6, 9, 10, MSE)."""
 
 
 class MessageError(MalformedInput):

@@ -1,0 +1,56 @@
+"""What a connection is given: this node's identity, its torrents, and its policy on encryption."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.bitfield import Bitfield
+from common.geometry import Geometry
+
+
+class Encryption(enum.Enum):
+    """The policy ``--encryption``. Decided for payload; the handshake alone hides nothing worth hiding."""
+
+    PREFER = "prefer"  # both ways are accepted; plain payload where the peer offers it
+    REQUIRE = "require"  # only RC4 payload, dialled and accepted
+    OFF = "off"  # only plain connections
+
+
+@dataclass(frozen=True)
+class WireTorrent:
+    """One torrent as its connections see it."""
+
+    info_hash: bytes
+    geometry: Geometry | None  # None: a magnet link whose metadata is not known yet
+    have: Callable[[], Bitfield]  # the verified pieces, a snapshot; not called without a geometry
+    raw_info: bytes = b""  # the metadata (BEP 9): the bytes whose SHA-1 is the info hash
+
+
+class WireHost(Protocol):
+    """What accepted connections ask their node. Returns at once."""
+
+    def info_hashes(self) -> Iterable[bytes]:
+        """The torrents that take part: an encrypted handshake names one only to those that know it."""
+
+    def find(self, info_hash: bytes) -> WireTorrent | None:
+        """The torrent of this info hash, if it takes part."""
+
+    def refusal(self, info_hash: bytes, peer_id: bytes) -> str:
+        """Why this peer is not wanted, as "is connected already", or "". Asked once, after its handshake."""
+
+
+@dataclass(frozen=True)
+class WireConfig:
+    """The same for all connections of a node, except for ``peer_host``."""
+
+    peer_id: bytes  # 20 bytes
+    host: WireHost
+    encryption: Encryption = Encryption.PREFER
+    client: str = "classroom-swarm"  # shown by other clients
+    listen_port: int | None = None  # TCP
+    peer_host: str = ""  # the peer's numeric address; "": unknown
+    random_bytes: Callable[[int], bytes] = os.urandom

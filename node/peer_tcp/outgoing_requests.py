@@ -1,0 +1,196 @@
+"""Our requests on one connection: the blocks that were asked for and have not come.
+
+Each block is in one of these states:
+
+    pending     asked for; the download counts on it
+    late        asked for, but given back to the download: it may still come, and is then dropped
+    receiving   the first part is here; the rest is on its way
+
+The number of pending blocks is bounded by ``RequestWindow``, and by the peer's ``reqq``. A peer whose limit
+is exceeded drops requests silently, and the download would wait for blocks that never come.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Sequence
+
+from common.geometry import Geometry
+from common.ranges import RangeSet
+from node.peer_tcp.limits import (
+    BLOCK,
+    REQUEST_SECONDS,
+    REQUESTS_ASSUMED,
+    REQUESTS_AT_FIRST,
+    REQUESTS_AT_LEAST,
+    REQUESTS_AT_MOST,
+)
+from node.peer_tcp.messages import Cancel, encode, encode_requests
+from node.transport import Range
+
+_RATE_SECONDS = 1.0  # seconds over which a rate is measured
+
+
+class BlockClaim(enum.Enum):
+    """What a block that begins to arrive is to us."""
+
+    PENDING = "pending"  # the download waits for it
+    LATE = "late"  # it was given back
+    UNREQUESTED = "unrequested"
+
+
+class RequestWindow:
+    """How many blocks may be pending: REQUESTS_AT_FIRST, then one more for each block that comes.
+
+    A peer that sends slowly gets at most REQUEST_SECONDS of its own rate, so that it does not hold blocks
+    that faster peers could send. After a timeout it gets REQUESTS_AT_LEAST, until a block comes.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.limit = min(REQUESTS_AT_MOST, REQUESTS_ASSUMED)  # the peer's ``reqq``
+        self._blocks = REQUESTS_AT_FIRST
+        self._since = now
+        self._received = 0  # bytes since then
+        self._by_rate = REQUESTS_AT_MOST  # blocks that its rate allows
+
+    @property
+    def blocks(self) -> int:
+        return min(self._blocks, self.limit, self._by_rate)
+
+    def on_limit(self, reqq: int) -> None:
+        """The peer accepts ``reqq`` requests at a time."""
+        self.limit = min(REQUESTS_AT_MOST, reqq)
+
+    def on_idle(self, now: float) -> None:
+        """Nothing is pending: the time from here on says nothing about the peer's rate."""
+        self._since, self._received = now, 0
+
+    def on_block(self, length: int, now: float) -> None:
+        """A whole block arrived."""
+        if self._blocks < self.limit:
+            self._blocks += 1
+        self._received += length
+        elapsed = now - self._since
+        if elapsed >= _RATE_SECONDS:
+            blocks = int(self._received / elapsed * REQUEST_SECONDS / BLOCK)
+            self._by_rate = max(REQUESTS_AT_LEAST, blocks)
+            self.on_idle(now)
+
+    def on_timeout(self) -> None:
+        """The peer did not answer in time."""
+        self._blocks = REQUESTS_AT_LEAST
+
+
+class OutgoingRequests:
+    """The blocks that we asked one peer for."""
+
+    def __init__(self, geometry: Geometry, now: float) -> None:
+        self.window = RequestWindow(now)
+        self.progress_at = now  # when requested bytes arrived last, or the first request was made
+        self._geometry = geometry
+        self._pending: dict[int, int] = {}  # offset: length, in the order of the requests
+        self._late: dict[int, int] = {}  # the same; bounded
+        self._receiving: tuple[int, int] | None = None  # the range of a pending block that is still to come
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    @property
+    def awaited(self) -> bool:
+        """True while requested bytes are on their way, or should be."""
+        return bool(self._pending) or self._receiving is not None
+
+    def room(self) -> int:
+        """Bytes that may be requested now, in whole blocks."""
+        return max(0, self.window.blocks - len(self._pending)) * BLOCK
+
+    # ---- asking
+
+    def request(self, start: int, end: int, now: float) -> bytes:
+        """Ask for ``[start, end)``; returns the messages. Blocks that are pending are not repeated."""
+        if not self.awaited:
+            self.progress_at = now
+            self.window.on_idle(now)
+        pending, new = self._pending, []
+        for piece, begin, length in self.blocks_of(start, end):
+            offset = piece * self._geometry.piece_length + begin
+            if offset not in pending:
+                pending[offset] = length
+                new.append((piece, begin, length))
+        return encode_requests(new)
+
+    def blocks_of(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """``[start, end)`` as (piece, begin, length), cut at pieces and at multiples of BLOCK in them."""
+        piece_length = self._geometry.piece_length
+        while start < end:
+            piece, begin = divmod(start, piece_length)
+            length = min(BLOCK - begin % BLOCK, piece_length - begin, end - start)
+            yield piece, begin, length
+            start += length
+
+    def cancel(self, start: int, end: int) -> tuple[list[Range], bytes]:
+        """Withdraw the pending blocks that lie in ``[start, end)``; returns them and the messages."""
+        piece_length = self._geometry.piece_length
+        spans = [
+            (offset, offset + length)
+            for offset, length in self._pending.items()
+            if start <= offset and offset + length <= end
+        ]
+        self._give_back(spans)
+        messages = [encode(Cancel(*divmod(at, piece_length), to - at)) for at, to in spans]
+        return merged(spans), b"".join(messages)
+
+    # ---- what arrives
+
+    def on_block(self, offset: int, length: int, now: float) -> BlockClaim:
+        """The block ``[offset, offset + length)`` begins to arrive."""
+        self.progress_at = now
+        if self._pending.get(offset) == length:
+            del self._pending[offset]
+            self.window.on_block(length, now)
+            return BlockClaim.PENDING
+        if self._late.get(offset) == length:
+            del self._late[offset]
+            return BlockClaim.LATE
+        return BlockClaim.UNREQUESTED
+
+    def on_part(self, start: int, end: int, now: float) -> None:
+        """Of the pending block that began to arrive, ``[start, end)`` is still to come."""
+        self.progress_at = now
+        self._receiving = (start, end) if start < end else None
+
+    def on_reject(self, offset: int, length: int) -> BlockClaim:
+        """The peer will not send this block."""
+        if self._pending.get(offset) == length:
+            del self._pending[offset]
+            return BlockClaim.PENDING
+        if self._late.get(offset) == length:
+            del self._late[offset]
+            return BlockClaim.LATE
+        return BlockClaim.UNREQUESTED
+
+    # ---- giving back
+
+    def take_back(self) -> list[Range]:
+        """Give up all pending blocks, as ranges in ascending order. Their data may still come."""
+        spans = [(offset, offset + length) for offset, length in self._pending.items()]
+        self._give_back(spans)
+        return merged(spans)
+
+    def close(self) -> list[Range]:
+        """All that was asked for and never arrived, the rest of a block in progress included."""
+        rest = [self._receiving] if self._receiving is not None else []
+        self._receiving = None
+        return merged([*self.take_back(), *rest])
+
+    def _give_back(self, spans: Sequence[Range]) -> None:
+        for start, end in spans:
+            del self._pending[start]
+            self._late[start] = end - start
+        for offset in list(self._late)[: max(0, len(self._late) - 2 * self.window.limit)]:
+            del self._late[offset]
+
+
+def merged(spans: Iterable[Range]) -> list[Range]:
+    """The ranges in ascending order, adjacent ones as one."""
+    return list(RangeSet(spans))

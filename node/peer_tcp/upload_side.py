@@ -1,0 +1,122 @@
+"""The serving half of a connection: whether the peer is interested, whether we choke it, and its requests.
+
+The choker decides who is unchoked. A peer that has not said that it is interested is never unchoked: some
+clients ignore an unchoke that comes before.
+
+Requests wait here until the upload limit lets the transport take them with ``next_block``. With the fast
+extension (BEP 6) each request that will not be answered is rejected; without it, it is dropped silently, as
+BEP 3 has no message for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from common.errors import PeerFault
+from node.peer_tcp import events as ev
+from node.peer_tcp import messages as m
+from node.peer_tcp.config import WireTorrent
+from node.peer_tcp.context import WireContext
+from node.peer_tcp.incoming_requests import IncomingRequests
+from node.peer_tcp.limits import BAD_REQUESTS, MAX_REQUEST
+
+
+class UploadSide:
+    """``torrent`` without a geometry serves nothing."""
+
+    def __init__(self, context: WireContext, torrent: WireTorrent) -> None:
+        self.choking = True
+        self.peer_interested = False
+        self.requests = IncomingRequests()
+        self.allowed_fast: frozenset[int] = frozenset()  # pieces that the peer may request while choked
+        self._torrent = torrent
+        self._context = context
+        self._bad_requests = 0
+
+    # ---- from the transport
+
+    def choke(self) -> None:
+        """Send nothing more to the peer, except for allowed fast pieces."""
+        if self.choking:
+            return
+        self.choking = True
+        self._context.send(m.encode(m.Choke()))
+        dropped = self.requests.drop(self.allowed_fast if self._context.fast else frozenset())
+        if self._context.fast and dropped:
+            self._context.send(b"".join(m.encode(m.RejectRequest(*request)) for request in dropped))
+
+    def unchoke(self) -> bool:
+        """Answer the peer's requests from now on. False if it is not interested: nothing is sent."""
+        if self.choking and self.peer_interested:
+            self.choking = False
+            self._context.send(m.encode(m.Unchoke()))
+        return not self.choking
+
+    def announce(self, piece: int) -> None:
+        """We hold one piece more."""
+        self._context.send(m.encode(m.Have(piece)))
+
+    def allow_fast(self, pieces: Iterable[int]) -> None:
+        """Let the peer request these pieces even while we choke it."""
+        if self._context.fast:
+            new = sorted(set(pieces) - self.allowed_fast)
+            self.allowed_fast |= set(new)
+            self._context.send(b"".join(m.encode(m.AllowedFast(piece)) for piece in new))
+
+    def learn_torrent(self, torrent: WireTorrent) -> None:
+        """The metadata of a magnet link is known."""
+        self._torrent = torrent
+
+    # ---- from the peer
+
+    def on_interested(self, message: m.Interested, now: float) -> None:
+        """The peer wants pieces of ours."""
+        self._context.count_idle(now)
+        if not self.peer_interested:
+            self.peer_interested = True
+            self._context.events.append(ev.PeerInterested())
+
+    def on_not_interested(self, message: m.NotInterested, now: float) -> None:
+        """The peer wants nothing of ours."""
+        self._context.count_idle(now)
+        if self.peer_interested:
+            self.peer_interested = False
+            self._context.events.append(ev.PeerNotInterested())
+
+    def on_request(self, request: m.BlockRequest, now: float) -> None:
+        """The peer asks for a block. PeerFault if no client would ask for it."""
+        geometry = self._torrent.geometry
+        if geometry is None:
+            raise PeerFault("requests a piece while we have none")
+        piece, begin, length = request
+        if not 0 < length <= MAX_REQUEST:
+            raise PeerFault(f"requests {length} bytes at a time, where 1 to {MAX_REQUEST} are allowed")
+        if piece >= geometry.piece_count or begin + length > geometry.piece_length_of(piece):
+            raise PeerFault(f"requests bytes {begin} to {begin + length} of piece {piece}, which has fewer")
+        if self.choking and piece not in self.allowed_fast:
+            self._refuse(request, now)  # normal: it was on its way when we choked
+        elif piece not in self._torrent.have():
+            self._on_bad_request()
+            self._refuse(request, now)
+        elif self.requests.add(request):
+            if len(self.requests) == 1:
+                self._context.events.append(ev.BlocksRequested())
+        else:
+            self._refuse(request, now)
+
+    def on_cancel(self, message: m.Cancel, now: float) -> None:
+        """The peer has the block from elsewhere. With BEP 6 a cancelled request is answered by a reject."""
+        self._context.count_idle(now)
+        request = m.BlockRequest(message.piece, message.begin, message.length)
+        if self.requests.cancel(request) and self._context.fast:
+            self._context.send(m.encode(m.RejectRequest(*request)))
+
+    def _refuse(self, request: m.BlockRequest, now: float) -> None:
+        self._context.count_idle(now)
+        if self._context.fast:
+            self._context.send(m.encode(m.RejectRequest(*request)))
+
+    def _on_bad_request(self) -> None:
+        self._bad_requests += 1
+        if self._bad_requests > BAD_REQUESTS:
+            raise PeerFault("requests pieces that we do not hold")
