@@ -31,9 +31,12 @@ from common.validation import (
     Flag,
     InfoHash,
     NodeId,
+    PeerId,
     ReceiptNumber,
     Seconds,
     Size,
+    TcpPort,
+    TransportNames,
     canonical_addr,
     check_name_bytes,
     checked,
@@ -41,6 +44,7 @@ from common.validation import (
 )
 
 MAX_FILES = 1000  # entries in one OWN; a node with more sends several
+UDP, TCP = "udp", "tcp"  # transports: the classroom's, and BitTorrent's peer wire
 MAX_BARE_HOST = 255  # characters of a bare host string in NEED
 
 T = TypeVar("T", bound=Struct)
@@ -81,6 +85,7 @@ class Register(Struct, frozen=True):
     node_id: NodeId
     addr: Address
     claim: Flag = False  # make the node_id belong to a secret
+    tcp_port: TcpPort | None = None  # where standard peers reach the node; None: it has no such listener
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Register:
@@ -89,7 +94,7 @@ class Register(Struct, frozen=True):
 
     def to_json(self) -> dict[str, Any]:
         claim = {"claim": True} if self.claim else {}
-        return {"node_id": self.node_id, "addr": list(self.addr), **claim}
+        return {"node_id": self.node_id, "addr": list(self.addr), **claim, **_tcp_port(self.tcp_port)}
 
 
 class OwnedFile(Message, frozen=True, order=True, gc=False):
@@ -111,6 +116,7 @@ class OwnOneFile(OwnedFile, frozen=True, kw_only=True):
 
     node_id: NodeId
     addr: Address
+    tcp_port: TcpPort | None = None
     files: None = None  # else the message is an Own, and the fields of the one file are ignored
 
 
@@ -123,6 +129,7 @@ class Own(Struct, frozen=True):
         tuple[OwnedFile, ...],
         Meta(min_length=1, max_length=MAX_FILES, description=f"a list of 1 to {MAX_FILES} files"),
     ]
+    tcp_port: TcpPort | None = None  # as in REGISTER
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Own:
@@ -130,14 +137,14 @@ class Own(Struct, frozen=True):
         if fields.get("files") is None:
             one = _with_canonical_addr(checked(OwnOneFile, fields))
             file = OwnedFile(one.filename, one.info_hash, one.size, one.complete)
-            return cls(one.node_id, one.addr, (_canonical_file(file),))
+            return cls(one.node_id, one.addr, (_canonical_file(file),), one.tcp_port)
         own = _with_canonical_addr(checked(cls, {**fields, "files": _present_in_all(fields["files"])}))
         files = tuple(_canonical_file(file, f"files[{i}].") for i, file in enumerate(own.files))
-        return cls(own.node_id, own.addr, files)
+        return cls(own.node_id, own.addr, files, own.tcp_port)
 
     def to_json(self) -> dict[str, Any]:
         """The report's form for one file, ``files`` for any other number."""
-        start = {"node_id": self.node_id, "addr": list(self.addr)}
+        start = {"node_id": self.node_id, "addr": list(self.addr), **_tcp_port(self.tcp_port)}
         if len(self.files) == 1:
             return {**start, **self.files[0].to_json()}
         return {**start, "files": [file.to_json() for file in self.files]}
@@ -150,6 +157,7 @@ class Need(Message, frozen=True):
     filename: Filename | None = None
     info_hash: InfoHash | None = None
     addr: Address | None = None
+    transports: TransportNames = (UDP,)  # with TCP among them, the answer lists standard peers, too
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Need:
@@ -163,6 +171,15 @@ class Need(Message, frozen=True):
         if need.filename is not None:
             check_name_bytes(need.filename)
         return need if need.info_hash is None else _replace(need, info_hash=need.info_hash.lower())
+
+    def to_json(self) -> dict[str, Any]:
+        """Without ``transports`` if it is the default: the report's tracker does not know it."""
+        fields = super().to_json()
+        if self.transports == (UDP,):
+            del fields["transports"]
+        else:
+            fields["transports"] = list(self.transports)
+        return fields
 
 
 class Update(Message, frozen=True):
@@ -217,13 +234,16 @@ class RegisterAnswer(Message, frozen=True):
 
 
 class FoundOwner(Struct, frozen=True, gc=False):
-    """An owner as NEED's answer spells it, next to its count of uploads."""
+    """An owner or a standard peer as NEED's answer spells it, next to its count of uploads."""
 
-    node_id: NodeId
+    node_id: NodeId | None  # None: a standard peer
     addr: Address
     info_hash: InfoHash | None = None
     complete: Flag = True
     size: Size | None = None  # bytes
+    tcp_port: TcpPort | None = None
+    transport: str = UDP  # of ``addr``
+    peer_id: PeerId | None = None  # of a standard peer
 
 
 class OwnerEntry(Struct, frozen=True, order=True, gc=False):
@@ -235,6 +255,7 @@ class OwnerEntry(Struct, frozen=True, order=True, gc=False):
     info_hash: str | None = None
     complete: bool = True
     size: int | None = None  # bytes
+    tcp_port: int | None = None  # where standard peers reach it
 
     def to_json(self) -> list[Any]:
         """``[{"node_id": n, "addr": [ip, port], ...}, upload_count]``."""
@@ -244,7 +265,28 @@ class OwnerEntry(Struct, frozen=True, order=True, gc=False):
         owner["complete"] = self.complete
         if self.size is not None:
             owner["size"] = self.size
-        return [owner, self.uploads]
+        return [{**owner, **_tcp_port(self.tcp_port)}, self.uploads]
+
+
+class PeerEntry(Struct, frozen=True, order=True, gc=False):
+    """A standard peer in the answer to NEED. It has no node_id, and its address is a TCP address."""
+
+    addr: Addr
+    complete: bool
+    peer_id: str  # hex
+
+    def to_json(self) -> list[Any]:
+        """In the form of an owner, so that one list has both."""
+        return [
+            {
+                "node_id": None,
+                "addr": list(self.addr),
+                "transport": TCP,
+                "complete": self.complete,
+                "peer_id": self.peer_id,
+            },
+            0,
+        ]
 
 
 class OwnerList(tuple[OwnerEntry, ...]):
@@ -265,11 +307,12 @@ class NeedResult(Struct, frozen=True):
 
 
 class NeedAnswer(Struct, frozen=True):
-    """The answer to NEED: owners, best first."""
+    """The answer to NEED: owners, best first, and standard peers."""
 
     dest_node_id: int  # the node that asked
     filename: str | None
     owners: tuple[OwnerEntry, ...]
+    peers: tuple[PeerEntry, ...] = ()  # only for a node that speaks TCP
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> NeedAnswer:
@@ -278,38 +321,21 @@ class NeedAnswer(Struct, frozen=True):
         if isinstance(result, list):
             fields = {**fields, "search_result": list(map(_present_in_pair, result))}
         read = checked(NeedResult, fields)
-        return cls(read.dest_node_id, read.filename, tuple(map(_entry, read.search_result)))
+        owners = [_entry(pair) for pair in read.search_result if pair[0].node_id is not None]
+        peers = [_peer_entry(owner) for owner, _ in read.search_result if owner.node_id is None]
+        return cls(read.dest_node_id, read.filename, tuple(owners), tuple(filter(None, peers)))
 
     def to_json(self) -> dict[str, Any]:
-        result = [owner.to_json() for owner in self.owners]
+        result = [owner.to_json() for owner in self.owners] + [peer.to_json() for peer in self.peers]
         return {"dest_node_id": self.dest_node_id, "filename": self.filename, "search_result": result}
 
     def encode(self) -> bytes:
         """The JSON of ``to_json``."""
+        if self.peers:
+            return msgspec.json.encode(self.to_json())
         owners = self.owners if isinstance(self.owners, OwnerList) else OwnerList(self.owners)
         fields = {"dest_node_id": self.dest_node_id, "filename": self.filename, "search_result": owners.json}
         return msgspec.json.encode(fields)
-
-
-class OwnAnswer(Message, frozen=True):
-    """The answer to OWN."""
-
-    files: Count  # how many files the node serves now
-    status: str = "File owner added"
-
-
-class UpdateAnswer(Message, frozen=True):
-    """The answer to UPDATE."""
-
-    uploads: Count  # of the credited node, as NEED shows them
-    counted: Flag  # False: this receipt was counted before, or is beyond the limits of counting
-    status: str = "Database updated"
-
-
-class ExitAnswer(Message, frozen=True):
-    """The answer to EXIT."""
-
-    status: str = "Node removed"
 
 
 # ---- null fields and canonical spellings
@@ -322,7 +348,20 @@ def _present_in_all(entries: Any) -> Any:
 
 
 def _present_in_pair(pair: Any) -> Any:
-    return _present_in_all(pair) if isinstance(pair, list) else pair
+    """Without the null fields of the owner, except node_id: there null means a standard peer."""
+    if not isinstance(pair, list):
+        return pair
+    null_id = {"node_id": None}
+    return [
+        {**present(entry), **(null_id if entry.get("node_id", 0) is None else {})}
+        if isinstance(entry, dict)
+        else entry
+        for entry in pair
+    ]
+
+
+def _tcp_port(port: int | None) -> dict[str, Any]:
+    return {} if port is None else {"tcp_port": port}
 
 
 _Placed = TypeVar("_Placed", Register, OwnOneFile, Own, Need, Update, Exit)
@@ -344,9 +383,17 @@ def _canonical_file(file: OwnedFile, place: str = "") -> OwnedFile:
 
 def _entry(pair: tuple[FoundOwner, int]) -> OwnerEntry:
     owner, uploads = pair
+    assert owner.node_id is not None
     info_hash = None if owner.info_hash is None else owner.info_hash.lower()
     addr = canonical_addr(owner.addr)
-    return OwnerEntry(owner.node_id, addr, uploads, info_hash, owner.complete, owner.size)
+    return OwnerEntry(owner.node_id, addr, uploads, info_hash, owner.complete, owner.size, owner.tcp_port)
+
+
+def _peer_entry(owner: FoundOwner) -> PeerEntry | None:
+    """None for a transport that is not known here, and for a peer without an id."""
+    if owner.transport != TCP or owner.peer_id is None:
+        return None
+    return PeerEntry(canonical_addr(owner.addr), owner.complete, owner.peer_id)
 
 
 def _replace(message: T, **changes: Any) -> T:

@@ -42,6 +42,14 @@ Host = Annotated[
     ),
 ]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+TcpPort = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=65535,
+        description="a port from 1 to 65535: where the node listens for BitTorrent's peer wire (BEP 3)",
+    ),
+]
 Address = Annotated[
     tuple[Host, Port], Meta(description="[ip, port]: a numeric address and a port from 1 to 65535")
 ]
@@ -57,6 +65,13 @@ Filename = Annotated[
 InfoHash = Annotated[
     str,
     Meta(max_length=40, pattern="^[0-9a-fA-F]{40}$", description="40 hexadecimal digits, a SHA-1"),
+]
+PeerId = Annotated[
+    str, Meta(max_length=40, pattern="^[0-9a-f]{40}$", description="40 hexadecimal digits, a peer id (BEP 3)")
+]
+TransportNames = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=32)], ...],
+    Meta(min_length=1, max_length=8, description='a list of transports that the node speaks: "udp", "tcp"'),
 ]
 Size = Annotated[int, Meta(ge=0, le=MAX_SIZE, description="a whole number of bytes")]
 Count = Annotated[int, Meta(ge=0, le=MAX_SIZE, description="a whole number, at least 0")]

@@ -20,6 +20,7 @@ from common.messages import (
     OwnedFile,
     OwnerEntry,
     OwnerList,
+    PeerEntry,
     Register,
     RegisterAnswer,
     Update,
@@ -41,20 +42,26 @@ names = st.text(
 hashes = st.none() | st.text("0123456789abcdef", min_size=40, max_size=40)
 sizes = st.none() | st.integers(0, 2**63 - 1)
 files = st.builds(OwnedFile, names, hashes, sizes, st.booleans())
-needs = st.builds(Need, node_ids, names, hashes, st.none() | addrs) | st.builds(
+tcp_ports = st.none() | st.integers(1, 65535)
+spoken = st.lists(st.sampled_from(["udp", "tcp", "utp"]), min_size=1, max_size=3).map(tuple)
+needs = st.builds(Need, node_ids, names, hashes, st.none() | addrs, spoken) | st.builds(
     Need, node_ids, st.none(), hashes.filter(bool), st.none() | addrs
 )
+owner_entries = st.builds(
+    OwnerEntry, node_ids, addrs, st.integers(0, 10**9), hashes, st.booleans(), sizes, tcp_ports
+)
+peer_ids = st.binary(min_size=20, max_size=20).map(bytes.hex)
+peer_entries = st.builds(PeerEntry, addrs, st.booleans(), peer_ids)
 need_answers = st.builds(
     NeedAnswer,
     node_ids,
     st.none() | names,
-    st.lists(st.builds(OwnerEntry, node_ids, addrs, st.integers(0, 10**9), hashes, st.booleans(), sizes)).map(
-        tuple
-    ),
+    st.lists(owner_entries).map(tuple),
+    st.lists(peer_entries, max_size=3).map(tuple),
 )
 messages = st.one_of(
-    st.builds(Register, node_ids, addrs),
-    st.builds(Own, node_ids, addrs, st.lists(files, min_size=1, max_size=5).map(tuple)),
+    st.builds(Register, node_ids, addrs, st.booleans(), tcp_ports),
+    st.builds(Own, node_ids, addrs, st.lists(files, min_size=1, max_size=5).map(tuple), tcp_ports),
     needs,
     st.builds(Update, node_ids, names, st.none() | node_ids, hashes, sizes, st.none() | addrs),
     st.builds(Exit, node_ids, st.none() | addrs),
@@ -66,7 +73,7 @@ messages = st.one_of(
 
 @given(need_answers)
 def test_an_encoded_answer_is_what_json_would_make_of_it(answer: NeedAnswer) -> None:
-    again = NeedAnswer(answer.dest_node_id, answer.filename, OwnerList(answer.owners))
+    again = NeedAnswer(answer.dest_node_id, answer.filename, OwnerList(answer.owners), answer.peers)
     for encoded in (answer.encode(), again.encode(), again.encode()):
         assert json.loads(encoded) == answer.to_json()
 

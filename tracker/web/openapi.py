@@ -11,19 +11,18 @@ import msgspec
 
 from common.messages import (
     MAX_BARE_HOST,
+    UDP,
     Exit,
-    ExitAnswer,
     Mode,
     Need,
     NeedResult,
     Own,
-    OwnAnswer,
     OwnOneFile,
     Register,
     RegisterAnswer,
     Update,
-    UpdateAnswer,
 )
+from common.short_answers import ExitAnswer, OwnAnswer, UpdateAnswer
 
 Schema = dict[str, Any]
 
@@ -175,6 +174,7 @@ def _describe_need(schema: Schema) -> None:
     """NEED's addr may be a bare host, and one of filename and info_hash is required."""
     fields = schema["properties"]
     fields["addr"]["anyOf"].append(BARE_HOST)
+    fields["transports"]["anyOf"][0]["default"] = [UDP]  # a list, as in JSON
     schema["anyOf"] = [
         {"required": [name], "properties": {name: {"not": NULL}}} for name in ("filename", "info_hash")
     ]
