@@ -145,7 +145,8 @@ def _module(calls: PartCalls) -> Any:
         module: Any = importlib.util.module_from_spec(spec)
         module.exit = module.quit = sys.exit  # those of ``site`` close stdin, which the prompt reads
         sys.modules[name] = module  # dataclasses look for it there
-        spec.loader.exec_module(module)
+        loader = spec.loader
+        calls.on_thread(lambda: "import", lambda: loader.exec_module(module))
     except (PluginError, KeyboardInterrupt):
         raise
     except SyntaxError as error:

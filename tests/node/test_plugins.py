@@ -256,6 +256,19 @@ def test_a_controller_that_does_not_return_is_found_by_its_thread(
     assert part_calls.stuck_call(thread.ident) is None
 
 
+def test_a_loop_at_the_top_of_the_file_is_given_up(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
+    path = write("""
+        import time
+
+        ends = time.monotonic() + 2  # the thread is left behind, and must end for the tests that follow
+        while time.monotonic() < ends:
+            pass
+    """)
+    with pytest.raises(PluginError, match=r"mine\.py:[56]: import has not returned for 0\.2 s"):
+        load(f"{path}:Mine")
+
+
 def test_a_file_that_is_not_there_or_no_python(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="nowhere.py: No such file"):
         load(f"{tmp_path / 'nowhere.py'}:Mine")
