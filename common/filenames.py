@@ -2,7 +2,8 @@
 
 A torrent names the file that a download becomes, and anyone may have written the torrent. A name is
 refused if it leaves the folder, names a device on some system, or looks like another name on a terminal.
-A bad name is never repaired, because the repaired name may belong to an existing file.
+A bad name of a single file is never repaired, because the repaired name may belong to an existing file.
+Names inside a folder torrent are repaired (``common/safe_paths.py``): they can only meet each other.
 """
 
 from __future__ import annotations
@@ -17,9 +18,16 @@ PART_SUFFIX = ".part"  # an unfinished download of NAME is NAME.part
 MAX_COMPONENT_BYTES = 255  # UTF-8; the limit of ext4, APFS, NTFS and most other file systems
 MAX_NAME_BYTES = MAX_COMPONENT_BYTES - len(TORRENT_SUFFIX)  # NAME.torrent must fit, too
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_TEXT_DIRECTION = re.compile(r"[\u202a-\u202e\u2066-\u2069]")  # these show exe.gpj as jpg.exe
-_FORBIDDEN = re.compile(r'[<>:"|?*]')
+_CONTROL_CHARACTERS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_DIRECTION_CHARACTERS = r"\u202a-\u202e\u2066-\u2069"  # these show exe.gpj as jpg.exe
+_WINDOWS_CHARACTERS = r'<>:"|?*'
+_CONTROL = re.compile(f"[{_CONTROL_CHARACTERS}]")
+_TEXT_DIRECTION = re.compile(f"[{_DIRECTION_CHARACTERS}]")
+_FORBIDDEN = re.compile(f"[{_WINDOWS_CHARACTERS}]")
+# Also lone surrogates: Python decodes bytes that are not UTF-8 to them.
+UNSTORABLE = re.compile(
+    rf"[/\\{_CONTROL_CHARACTERS}{_DIRECTION_CHARACTERS}{_WINDOWS_CHARACTERS}\ud800-\udfff]"
+)
 _DEVICE = re.compile(
     r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE | re.DOTALL
 )
@@ -41,13 +49,19 @@ def check_name(name: str) -> str:
 
 def check_component(name: str) -> str:
     """``name`` if it is safe as one component of a path on every system; MetainfoError otherwise."""
-    reason = _why_not(name)
+    reason = why_not_component(name)
     if reason:
         raise _refused(name, reason)
     return name
 
 
-def _why_not(name: str) -> str:
+def is_device_name(name: str) -> bool:
+    """True if Windows takes ``name`` for a device, in any folder."""
+    return _DEVICE.fullmatch(name) is not None
+
+
+def why_not_component(name: str) -> str:
+    """The reason why ``name`` is not safe as one component of a path; "" if it is."""
     if name in ("", ".", ".."):
         return "names no file"
     try:
@@ -64,7 +78,7 @@ def _why_not(name: str) -> str:
         return 'has one of < > : " | ? *, which Windows does not store'
     if name[-1] in ". ":
         return "ends in a dot or a space, which Windows drops"
-    if _DEVICE.fullmatch(name):
+    if is_device_name(name):
         return "names a device on Windows"
     if length > MAX_COMPONENT_BYTES:
         return f"longer than {MAX_COMPONENT_BYTES} bytes"

@@ -30,8 +30,9 @@ from common import bencode
 from common.errors import BencodeError, MetainfoError
 from common.filenames import check_name
 from common.geometry import Geometry
-from common.torrent_fields import read_integer, read_note, read_text, read_value, utf8_key
-from common.torrent_files import MAX_SIZE, FileEntry, read_files
+from common.safe_paths import safe_folder_name
+from common.torrent_fields import as_name, read_integer, read_note, read_text, read_value, utf8_key
+from common.torrent_files import MAX_SIZE, FileEntry, read_folder, read_single_file
 from common.tracker_tiers import Tiers, read_announce, read_tiers
 
 HASH_LENGTH = 20  # bytes of a SHA-1
@@ -49,11 +50,12 @@ _LINE_BREAKS = b"\r\n \t\0"  # editors and downloads put these after the end
 class Metainfo:
     """A torrent that passed every check.
 
-    ``files``: one entry with the path ``(name,)``, or for a folder one per file, ``(name, ..., file)``.
+    ``files``: one entry with the path ``(name,)``, or for a folder one per file, ``(name, ..., file)``. All
+    paths are safe and distinct on every system; ``common/safe_paths.py`` renames those of a folder.
     ``raw_info``: the original bytes of ``info``, whose SHA-1 is ``info_hash``. ``announce`` is "" if the
     torrent names no tracker there. ``tiers``: the trackers as BEP 12 wants them used. ``comment`` and
     ``created_by`` are "" and ``creation_date`` (seconds of Unix time) is None if the torrent has none.
-    ``warnings``: deviations from BEP 3 outside ``info``, one line each, for people.
+    ``warnings``: accepted deviations from BEP 3, renamed files, links left out; a line each, for people.
     """
 
     name: str
@@ -169,14 +171,15 @@ def decode_metainfo(data: bytes) -> Metainfo:
     info_start, info_end = spans[b"info"]
     warnings = _check_encoding(data[end:], end, unsorted, range(info_start, info_end))
     announce = read_announce(torrent, warnings)
+    metainfo = _checked_info(info, data[info_start:info_end])
     return replace(
-        _checked_info(info, data[info_start:info_end]),
+        metainfo,
         announce=announce,
         tiers=read_tiers(torrent) or (((announce,),) if announce else ()),
         comment=read_note(torrent, b"comment"),
         created_by=read_note(torrent, b"created by"),
         creation_date=_creation_date(torrent),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *metainfo.warnings),
     )
 
 
@@ -225,9 +228,16 @@ def _check_encoding(rest: bytes, end: int, unsorted: Sequence[int], info: range)
 def _checked_info(info: Mapping[bytes, bencode.Value], raw_info: bytes) -> Metainfo:
     if b"pieces" not in info and b"meta version" in info:
         raise MetainfoError("a torrent of version 2 only (BEP 52) is not supported")
-    name = check_name(read_text(info, utf8_key(info, b"name")))
+    raw_name = as_name(read_value(info, utf8_key(info, b"name")), "name")
+    if (b"length" in info) == (b"files" in info):
+        raise MetainfoError("exactly one of length and files is needed")
     piece_length = read_integer(info, b"piece length", 1, MAX_PIECE_LENGTH)
-    files = read_files(info, name)
+    warnings: list[str] = []
+    if b"length" in info:
+        name = check_name(read_text(info, utf8_key(info, b"name")))
+        files = read_single_file(info, name)
+    else:
+        name, files = safe_folder_name(raw_name), read_folder(info, raw_name, warnings)
     size = sum(entry.length for entry in files)
     if size > MAX_SIZE:
         raise MetainfoError(f"content of {size} bytes is more than {MAX_SIZE}")
@@ -241,6 +251,7 @@ def _checked_info(info: Mapping[bytes, bencode.Value], raw_info: bytes) -> Metai
         raw_info=raw_info,
         is_single_file=b"files" not in info,
         private=info.get(b"private") not in (None, 0),
+        warnings=tuple(warnings),
     )
 
 

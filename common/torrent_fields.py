@@ -52,6 +52,13 @@ def as_text(value: bencode.Value, what: str) -> str:
         raise MetainfoError(f"{what} is not UTF-8") from None
 
 
+def as_name(value: bencode.Value, what: str) -> str:
+    """A file's name. Bytes that are not UTF-8 become lone surrogates, as Python decodes names on disk."""
+    if not isinstance(value, bytes):
+        raise MetainfoError(f"{what} is not a byte string")
+    return value.decode("utf-8", "surrogateescape")
+
+
 def as_list(value: bencode.Value | None) -> list[bencode.Value]:
     return value if isinstance(value, list) else []
 

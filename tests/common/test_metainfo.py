@@ -175,16 +175,16 @@ def test_a_folder_parses_but_is_not_a_single_file() -> None:
         (folder({b"length": 40_000, b"path": b"a"}), "path of a file"),
         (folder({b"length": 40_000, b"path": [3]}), "path of a file"),
         (folder(entry(40_000, *[b"a"] * 32)), "path of a file"),
-        (folder(entry(40_000, b"..", b"a")), "no file"),
-        (folder(entry(40_000, b"a/b")), "slash"),
         (folder(entry(-1, b"a"), entry(40_001, b"b")), "length -1"),
         (folder(entry(2**53, b"a"), entry(2**53, b"b")), "content of"),
         (folder(entry(20_000, b"a"), entry(20_000, b"a")), "one path"),
-        (folder(entry(20_000, b"a"), entry(20_000, b"a", b"b")), "one path"),
+        (folder(entry(20_000, b"a"), entry(20_000, b"a", b"b")), "one of its folders"),
         (torrent(pieces=None, meta_version=2), "version 2"),
         (torrent(**{"name.utf-8": b"../x"}), "slash"),
         (torrent(**{"name.utf-8": b"\xff"}), "name.utf-8 is not UTF-8"),
-        (folder({b"length": 40_000, b"path": [b"a"], b"path.utf-8": [b"..", b"a"]}), "no file"),
+        (folder({b"length": 40_000, b"path": [b"a"], b"path.utf-8": b"a"}), "path of a file"),
+        (folder({b"path": [b"a"], b"attr": b"l", b"symlink path": [b"b"]}), "links and no files"),
+        (folder(*[entry(0, b"a")] * 200_001), "200001 files are more than 200000"),
     ],
 )
 def test_what_is_no_good_torrent_is_refused_with_the_reason(data: bytes, says: str) -> None:
@@ -427,7 +427,41 @@ def test_metadata_from_peers_is_the_torrent_without_its_outside() -> None:
         (raw + b"\n", "metadata"),
         (raw[:-1], "metadata"),
         (b"le", "no dictionary"),
-        (b"de", "missing"),
+        (b"de", "name is missing"),
     ]:
         with pytest.raises(MetainfoError, match=says):
             decode_info(bad)
+
+
+def test_a_folder_with_names_that_harm_is_stored_under_other_names() -> None:
+    paths = [[b"..", b"..", b"etc", b"passwd"], [b"/etc/passwd"], [b"CON"], [b"a:b."], [b"\xff"], [b"ok"]]
+    parsed = decode_metainfo(
+        torrent(name=b"..", length=None, files=[entry(n * 4_000, *path) for n, path in enumerate(paths[:5])])
+    )
+    assert [entry.path for entry in parsed.files] == [
+        ("__", "__", "__", "etc", "passwd"),
+        ("__", "_etc_passwd"),
+        ("__", "_CON"),
+        ("__", "a_b_"),
+        ("__", "_"),
+    ]
+    assert parsed.name == "__"
+    assert parsed.files[0].renamed_from == ("..", "..", "..", "etc", "passwd")
+    assert parsed.files[4].renamed_from == ("..", "\udcff")
+    assert parsed.warnings == ("files under names that every system can store: 5 renamed",)
+
+
+def test_symbolic_links_are_left_out_with_a_warning() -> None:
+    link: bencode.Value = {b"path": [b"b"], b"attr": b"l", b"symlink path": [b"..", b"..", b"etc"]}
+    parsed = decode_metainfo(folder(entry(30_000, b"a"), link, entry(10_000, b"c")))
+    assert [entry.path[1] for entry in parsed.files] == ["a", "c"]
+    assert parsed.warnings == ("symbolic links are left out: 1",)
+    assert parsed.size == 40_000
+
+
+def test_a_hybrid_torrent_is_read_as_version_1() -> None:
+    tree: bencode.Value = {b"a": {b"": {b"length": 40_000, b"pieces root": bytes(32)}}}
+    parsed = decode_metainfo(
+        torrent(length=None, files=[entry(40_000, b"a")], meta_version=2, file_tree=tree)
+    )
+    assert (parsed.size, parsed.geometry.piece_count) == (40_000, 2)
