@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Container
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -35,15 +36,15 @@ def unicast_host(text: str) -> str:
     return str(ip)
 
 
-def split_http_url(url: str) -> tuple[str, int | None, str]:
-    """Host, port (None if there is none), and path with query.
+def split_http_url(url: str, schemes: Container[str] = ("http",)) -> tuple[str, int | None, str]:
+    """Host, port (None if there is none), and path with query of a URL with one of ``schemes``.
 
     An IPv6 address stands in brackets in the URL, and without them in the result. ValueError for another
     scheme, a user name, or a host that is neither a name nor a numeric address.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
-    if parts.scheme != "http" or parts.username is not None:
+    if parts.scheme not in schemes or parts.username is not None:
         raise ValueError("an http:// address without a user name wanted")
     if "[" in parts.netloc:
         host = str(ipaddress.IPv6Address(host))

@@ -142,12 +142,16 @@ class TrackerBusy(TrackerUnavailable):
 
 
 class TrackerRefused(RemoteFault):
-    """The tracker answered with an error: the HTTP ``status``, and the wrong ``field`` if it named one."""
+    """The tracker answered with an error: the HTTP ``status``, and the wrong ``field`` if it named one.
 
-    def __init__(self, text: str, status: int, field: str = "") -> None:
+    ``retry_in``: seconds until it may be asked again; infinite: never; None: it did not say.
+    """
+
+    def __init__(self, text: str, status: int, field: str = "", retry_in: float | None = None) -> None:
         super().__init__(text)
         self.status = status
         self.field = field
+        self.retry_in = retry_in
 
 
 class PeerFault(RemoteFault):

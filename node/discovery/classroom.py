@@ -35,7 +35,8 @@ from common.metainfo import Metainfo
 from common.text import sanitize
 from node.discovery.credentials import Claim
 from node.discovery.failover import FailOver
-from node.discovery.http_client import HINT, HttpClient, HttpResponse, garbled
+from node.discovery.http_client import HINT, HttpClient, HttpResponse
+from node.discovery.http_deadline import garbled
 from node.discovery.schedule import MAX_RETRY_AFTER
 from node.discovery.tracker_url import tracker_url
 from node.peer import FoundPeer, Peer
