@@ -140,7 +140,7 @@ class _Runner:
         while size := connection.may_request(clock.now):
             span = connection.tracker.take_lost(size) or self._bell.supply.missing.take_first(size)
             if span is None:
-                connection.tracker.mark_app_limited()
+                connection.tracker.mark_app_limited(clock.now)
                 break
             connection.request(*span, clock.now)
         for datagram in connection.datagrams_to_send():

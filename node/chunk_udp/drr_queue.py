@@ -147,14 +147,6 @@ class DrrQueue:
             return SendBatch(addr, first.request, first.request.offset + first.done, length, first.segment)
         return None
 
-    def next_quantum(self) -> int:
-        """Max bytes of datagrams in the next turn; 0 if the queue is empty."""
-        if not self._flows:
-            return 0
-        flow = next(iter(self._flows.values()))
-        first = flow.requests[0]
-        return max(_next_datagram(first), min(flow.deficit, self._quantum, _datagrams(first)))
-
     def sent(self, batch: SendBatch, length: int) -> None:
         """The first ``length`` bytes of ``batch``, the last result of ``next``, were sent."""
         flow = self._flows[batch.addr]

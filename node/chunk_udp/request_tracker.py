@@ -57,7 +57,7 @@ class RequestTracker:
         self.mtu = PathMtuSearch(config.segment_size, max(config.segment_size, config.largest_segment))
         self.paced_until: float | None = None  # when a request that fits into the window may be sent
         self.any_data = False
-        self._limit = download_limit
+        self._flow_limit = None if download_limit is None else download_limit.flow()
         self._largest_request = float("inf") if download_limit is None else largest_datagram(download_limit)
         self._unreported = 0  # bytes that arrived in order, of a request that is not complete yet
         self._probe = 0, 0  # the range that the latest path MTU probe requested
@@ -111,16 +111,18 @@ class RequestTracker:
         size = self._size
         if room < size and outstanding:
             return 0
-        if self._limit is not None:
-            free_at = max(free_at, now + self._limit.wait(size, now))
+        if free_at <= now and self._flow_limit is not None:
+            free_at = now + self._flow_limit.wait(size, now)
         if free_at > now:
             self.paced_until = free_at
             return 0
         return size
 
-    def mark_app_limited(self) -> None:
+    def mark_app_limited(self, now: float) -> None:
         """The window has room, but nothing is wanted: the next arrivals do not measure the path."""
         self.delivery.mark_app_limited(self.in_flight.bytes)
+        if self._flow_limit is not None:
+            self._flow_limit.release(now)
 
     def take_lost(self, limit: int) -> tuple[int, int] | None:
         """The next lost range to request again, at most ``limit`` bytes; None without losses."""
@@ -151,8 +153,8 @@ class RequestTracker:
         request.rare_only = rare_only
         self.delivery.sent(request, self.in_flight.bytes == size, now)
         self._pacer.spend(size, self._rate, now)
-        if self._limit is not None:
-            self._limit.spend(size + -(-size // segment_size) * wire.HEADER_SIZE, now)
+        if self._flow_limit is not None:
+            self._flow_limit.spend(size + -(-size // segment_size) * wire.HEADER_SIZE, now)
         self.stats.requested_bytes += size
         return PlannedRequest(request.sequence, start, end, segment_size, rare_only)
 

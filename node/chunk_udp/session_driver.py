@@ -86,7 +86,7 @@ class SessionDriver:
                 continue
             wanted = session.next_range(size)
             if wanted is None:
-                connection.tracker.mark_app_limited()
+                connection.tracker.mark_app_limited(now)
                 break
             connection.request(wanted.start, wanted.end, now, wanted.rare_only)
         return connection.datagrams_to_send()

@@ -13,7 +13,6 @@ BACKLOG_SECONDS = 0.25  # max seconds that it takes to send the backlog of an ad
 MIN_BACKLOG_SEGMENTS = 4  # that may be queued in any case: an address needs two requests under way
 LONG_WAIT = 0.1  # seconds in the queue, after which more is requested than can be sent
 ALONE_AFTER = 1.0  # seconds without a request of another address, after which a fetcher counts as alone
-QUANTUM_OF_BURST = 0.6  # of the limit's depth: a thread that waits for a whole turn may wake up late
 
 
 class UploadQueue:
@@ -21,16 +20,16 @@ class UploadQueue:
 
     def __init__(self, limit: RateLimit | None, now: float) -> None:
         self.limit = limit
+        self._flow = None if limit is None else limit.flow()  # beside the connections of other transports
         self._largest_datagram = largest_datagram(limit)
-        self.queue = DrrQueue(self._quantum())
+        self._quantum = self._quantum_of(limit)
+        self.queue = DrrQueue(self._quantum)
         self._latest: Address | None = None  # the address of the latest request,
         self._requested_at = now  # its time,
         self._alone_at = now  # and when this address counts as alone
 
-    def _quantum(self) -> int:
-        if self.limit is None:
-            return MAX_QUANTUM
-        return min(MAX_QUANTUM, max(self._largest_datagram, int(self.limit.depth * QUANTUM_OF_BURST)))
+    def _quantum_of(self, limit: RateLimit | None) -> int:
+        return MAX_QUANTUM if limit is None else min(MAX_QUANTUM, max(self._largest_datagram, limit.quantum))
 
     def send_immediately(
         self, request: wire.Request, addr: Address, path_limit: int, now: float
@@ -60,12 +59,15 @@ class UploadQueue:
 
     def next(self, now: float) -> SendBatch | None:
         """The next batch to send; None if the queue is empty or the limit reached."""
-        return self.queue.next(None if self.limit is None else self.limit.available(now), now)
+        return self.queue.next(None if self._flow is None else self._flow.available(now), now)
 
     def sent(self, batch: SendBatch, length: int, now: float) -> None:
         """The first ``length`` bytes of ``batch``, the last result of ``next``, were sent."""
         self.queue.sent(batch, length)
-        self.spend(length + -(-length // batch.segment) * wire.HEADER_SIZE, now)
+        if self._flow is not None:
+            self._flow.spend(length + -(-length // batch.segment) * wire.HEADER_SIZE, now)
+            if not self.queue:
+                self._flow.release(now)
 
     def spend(self, size: int, now: float) -> None:
         """Count ``size`` bytes of datagrams that were sent: the short ones do not queue."""
@@ -77,10 +79,11 @@ class UploadQueue:
         return self.queue.longest_wait(now) > LONG_WAIT
 
     def wait(self, now: float) -> float | None:
-        """Seconds until the next turn may be sent as a whole; None if the queue is empty.
+        """Seconds until a quantum may be sent; None if the queue is empty.
 
-        Waking up for each datagram would cost more than sending it.
+        Waking up for each datagram would cost more than sending it, and each wait is a place in the line of
+        all connections.
         """
         if not self.queue:
             return None
-        return 0.0 if self.limit is None else self.limit.wait(self.queue.next_quantum(), now)
+        return 0.0 if self._flow is None else self._flow.wait(self._quantum, now)
