@@ -8,6 +8,7 @@ them in this order:
     messages           the messages, and their bytes
     decoder            messages out of a stream of bytes
     handshake          the first 68 bytes
+    rc4, mse           the encrypted handshake
     opening            the encrypted and the plain handshake, until both know the torrent
     events             the events that a connection returns
     held_pieces        the pieces that the peer holds

@@ -13,11 +13,19 @@ from common.geometry import Geometry
 
 
 class Encryption(enum.Enum):
-    """The policy ``--encryption``. Decided for payload; the handshake alone hides nothing worth hiding."""
+    """The policy ``--encryption``, for dialled and accepted connections."""
 
-    PREFER = "prefer"  # both ways are accepted; plain payload where the peer offers it
-    REQUIRE = "require"  # only RC4 payload, dialled and accepted
-    OFF = "off"  # only plain connections
+    PREFER = "prefer"  # encrypted and plain handshakes; plain payload, unless the peer insists on RC4
+    REQUIRE = "require"  # encrypted handshakes and RC4 payload only
+    OFF = "off"  # plain handshakes only
+
+    @property
+    def dials(self) -> tuple[bool, ...]:
+        """The ways to dial a peer, ``PeerWire(encrypted=...)``, in this order.
+
+        The next one is tried at once if the peer closes the connection before PeerIdentified.
+        """
+        return {"prefer": (True, False), "require": (True,), "off": (False,)}[self.value]
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ class PeerWire:
         if self.peer is None:
             view = self._opening.receive(view)
             if self.state is WireState.MSE and not self._opening.negotiates:
-                self._enter(WireState.HANDSHAKE, now)
+                self._enter(WireState.HANDSHAKE, now)  # or at once further
             if self._opening.peer is None:
                 return
             self._on_handshake(self._opening.peer, now)

@@ -60,7 +60,7 @@ class HandshakeDecoder:
         self._bytes += taken
         head = bytes(self._bytes[: len(PROTOCOL)])
         if not PROTOCOL.startswith(head):
-            raise PeerWireError("does not begin with the BitTorrent handshake")
+            raise PeerWireError("bytes that are not the BitTorrent handshake")
         return len(taken)
 
     def handshake(self) -> Handshake | None:
