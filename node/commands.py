@@ -18,18 +18,20 @@ _TYPED = 1000  # characters of a name in a hint that can be typed as it stands
 
 @dataclass(frozen=True)
 class Command:
-    """A verb of WITH_FILE and its file, or a verb of ALONE; ``""`` for an empty line.
+    """A verb and what it works on; ``""`` for an empty line.
 
     On the command line there is one more verb, ``serve``: of a torrent and its finished content.
     """
 
     verb: str
-    file: str = ""  # a path, or a name in the node's folder
-    argument: str = ""  # serve: the path of the content
+    file: str = ""  # WITH_FILE: a path, or a name in the node's folder; WITH_NAME: a torrent of this node
+    argument: str = ""  # select: numbers of files; serve: the path of the content
 
 
 WITH_FILE = ("send", "download", "stop")
-ALONE = ("exit", "status", "files", "peers", "help")
+WITH_NAME = ("pause", "resume", "pieces", "select")
+ALONE = ("exit", "status", "files", "peers", "list", "help")
+_WANTED = {"send": "FILE", "download": "FILE.torrent", "stop": "FILE", "select": "NAME 1,3-5"}
 _BEFORE = {"command": "", "option": "torrent ", "mode": "torrent -setMode "}  # words, by kind
 _SYNONYMS = {"quit": "exit", "?": "help"}
 
@@ -43,18 +45,24 @@ class CommandHelp:
 
 
 USAGES = (
-    CommandHelp("torrent -setMode send FILE", "share FILE: hash, announce and serve it"),
-    CommandHelp("torrent -setMode download FILE.torrent", "fetch its file in the background"),
+    CommandHelp("torrent -setMode send FILE", "share FILE, or a folder: hash, announce and serve it"),
+    CommandHelp("torrent -setMode download FILE.torrent", "fetch its content in the background"),
     CommandHelp("torrent -setMode stop FILE", "stop sharing FILE, or fetching it"),
     CommandHelp("torrent -setMode exit", "tell the tracker and end"),
     CommandHelp("torrent -status", "downloads, and the upload rate"),
     CommandHelp("torrent -files", "files that this node shares"),
-    CommandHelp("torrent -peers", "other nodes, and the trackers"),
+    CommandHelp("torrent -peers", "other nodes and peers, and the trackers"),
+    CommandHelp("torrent -list", "torrents that the tracker knows"),
+    CommandHelp("torrent -pieces NAME", "a map of the pieces of a download, and how rare they are"),
+    CommandHelp("torrent -select NAME 1,3-5", "fetch these files of a torrent only"),
+    CommandHelp("torrent -pause NAME", "fetch and serve nothing of a torrent for now"),
+    CommandHelp("torrent -resume NAME", "go on with it"),
     CommandHelp("help", "this list"),
 )
 NOTES = """\
-FILE is a path or a name in the node's folder; quote names with spaces.
-Short forms: send FILE, download FILE.torrent, stop FILE, exit, status, ..."""
+FILE is a path or a name in the node's folder; quote names with spaces. download takes a magnet link, too,
+and a name or an info hash that torrent -list shows. NAME is a torrent's name, or begins its info hash.
+Short forms: send FILE, download FILE.torrent, stop FILE, pause NAME, exit, status, list, ..."""
 
 
 def parse_command(line: str, backslash_escapes: bool = os.name != "nt") -> Command:
@@ -80,7 +88,8 @@ def parse_command(line: str, backslash_escapes: bool = os.name != "nt") -> Comma
         wanted = "send FILE, download FILE.torrent, stop FILE, exit"
         if kind == "mode":
             raise CommandError(f"-setMode wants one of {wanted}")
-        raise CommandError("torrent wants one of -setMode, -status, -files, -peers; try: help")
+        known = ", ".join(f"-{verb}" for verb in (*ALONE[1:-1], *WITH_NAME))
+        raise CommandError(f"torrent wants one of -setMode, {known}; try: help")
     return _command(kind, words[0], words[1:])
 
 
@@ -148,8 +157,10 @@ def option_name(word: str) -> str:
 def _command(kind: str, word: str, rest: list[str]) -> Command:
     verb = option_name(word)
     verb = _SYNONYMS.get(verb, verb)
-    if verb in WITH_FILE:
-        return Command(verb, _one_file(_BEFORE[kind] + verb, rest))
+    if verb == "select":
+        return _select(_BEFORE[kind] + verb, rest)
+    if verb in WITH_FILE or verb in WITH_NAME:
+        return Command(verb, _one_name(_BEFORE[kind] + verb, rest, "file" if verb in WITH_FILE else "name"))
     if verb not in ALONE:
         raise CommandError(f"unknown {kind} {_shown(word)}; {_hint(kind, verb)}")
     if rest:
@@ -158,22 +169,28 @@ def _command(kind: str, word: str, rest: list[str]) -> Command:
 
 
 def _hint(kind: str, verb: str) -> str:
-    known = {name: name for name in (*WITH_FILE, *ALONE)}
+    known = {name: name for name in (*WITH_FILE, *WITH_NAME, *ALONE)}
     if kind != "mode":
         known |= {"torrent": "torrent", "setmode": "-setMode"}
     near = difflib.get_close_matches(verb[:_SHOWN], known, n=1)
     return f"did you mean '{known[near[0]]}'?" if near else "try: help"
 
 
-def _one_file(command: str, words: list[str]) -> str:
+def _one_name(command: str, words: list[str], noun: str) -> str:
+    verb = command.split()[-1]
     if not words or not words[0]:
-        suffix = ".torrent" if command.endswith("download") else ""
-        raise CommandError(f"{command.split()[-1]} wants a file: {command} FILE{suffix}")
+        raise CommandError(f"{verb} wants a {noun}: {command} {_WANTED.get(verb, 'NAME')}")
     if len(words) > 1:
         joined = _cut(" ".join(words), _TYPED)
-        verb = command.split()[-1]
-        raise CommandError(f'{verb} takes one file; quote names with spaces: {command} "{joined}"')
+        raise CommandError(f'{verb} takes one {noun}; quote names with spaces: {command} "{joined}"')
     return words[0]
+
+
+def _select(command: str, words: list[str]) -> Command:
+    if len(words) < 2 or not words[0]:
+        raise CommandError(f"select wants a name and numbers of files: {command} {_WANTED['select']}")
+    name = _one_name(command, words[:-1], "name")
+    return Command("select", name, words[-1])
 
 
 def _shown(word: str) -> str:

@@ -310,6 +310,35 @@ class DownloadStatus:
     eta: float | None
     reason: str
     sources: tuple[SourceProgress, ...]
+    availability: float | None = None  # copies of the rarest piece, and the part of pieces with more
+
+
+@dataclass(frozen=True)
+class PiecesStatus:
+    """The answer to ``torrent -pieces``.
+
+    ``states``, a letter a piece: v verified, f being fetched, m missing, x missing and no known peer has it,
+    u not selected. ``copies[n]``: how many pieces have ``n`` copies, this node's own among them; the last
+    entry: so many or more.
+    """
+
+    filename: str
+    info_hash: str
+    piece_length: int
+    states: str
+    copies: tuple[int, ...] = ()
+    availability: float | None = None
+
+
+@dataclass(frozen=True)
+class ListedTorrent:
+    """A row of ``torrent -list``: a torrent that the tracker knows."""
+
+    filename: str
+    info_hash: str  # "" if no owner stated it
+    size: int | None  # bytes; None: no owner stated it
+    owners: int
+    complete: int  # owners that have the whole content
 
 
 @dataclass(frozen=True)

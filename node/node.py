@@ -161,6 +161,14 @@ class Node:
         uploads = [row for transport in self._parts.transports.values() for row in transport.uploads()]
         return tuple(fetching + upload_rows(uploads, names, fetching))
 
+    def names(self) -> list[str]:
+        """The names of this node's torrents."""
+        return [torrent.info.name for torrent in self._torrents.all()]
+
+    def pieces(self, name: str) -> events.PiecesStatus:
+        """The answer to -pieces. CommandError if there is no such torrent."""
+        return self._torrents.named(name).pieces()
+
     def trackers(self) -> tuple[events.TrackerStatus, ...]:
         """The trackers of this node, its own first."""
         return tuple(announcer.status() for announcer in self._trackers)

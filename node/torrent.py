@@ -10,11 +10,14 @@ import enum
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from common.bitfield import Bitfield
-from common.errors import FileFault, TransientFileFault
+from common.errors import CommandError, FileFault, TransientFileFault
+from common.filenames import PART_SUFFIX, TORRENT_SUFFIX
 from common.messages import OwnedFile
 from common.metainfo import Metainfo
+from common.text import sanitize
 from node import events
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
@@ -22,6 +25,8 @@ from node.discovery.tracker_url import classroom_urls
 from node.download import Download, NodeParts
 from node.download.swarm import SwarmTrackers, owned_file
 from node.transport import StreamSocket
+
+MIN_HASH_DIGITS = 4  # hexadecimal digits of an info hash that can stand for a torrent
 
 
 class TorrentState(enum.Enum):
@@ -110,6 +115,17 @@ class Torrent:
             raise
 
     # ---- for the node
+
+    def pieces(self) -> events.PiecesStatus:
+        """The answer to -pieces."""
+        if self.download is not None and not self.content.is_finished:
+            return self.download.pieces()
+        return events.PiecesStatus(
+            self.info.name,
+            self.info.info_hash_hex,
+            self.info.piece_length,
+            "".join("v" if piece in self.have else "m" for piece in range(self.info.geometry.piece_count)),
+        )
 
     @property
     def is_downloading(self) -> bool:
@@ -203,6 +219,20 @@ class TorrentTable(Mapping[bytes, Torrent]):
     def find(self, info_hash: bytes) -> Torrent | None:
         """The torrent of this info hash, with or without verified pieces."""
         return self._torrents.get(info_hash)
+
+    def named(self, text: str) -> Torrent:
+        """The torrent with this name or part file, or with an info hash that begins so. CommandError."""
+        base = Path(text).name
+        names = {base, base.removesuffix(TORRENT_SUFFIX), base.removesuffix(PART_SUFFIX)}
+        found = [torrent for torrent in self.all() if torrent.info.name in names]
+        if not found and len(text) >= MIN_HASH_DIGITS:
+            found = [each for each in self.all() if each.info.info_hash_hex.startswith(text.lower())]
+        if not found:
+            raise CommandError(f"this node has no torrent {sanitize(text)}; try: files, status")
+        if len(found) > 1:
+            hashes = ", ".join(torrent.info.info_hash_hex[:8] for torrent in found)
+            raise CommandError(f"{sanitize(text)} is the name of {len(found)} torrents; take one of {hashes}")
+        return found[0]
 
     def add(self, torrent: Torrent) -> None:
         """Add ``torrent`` as the latest. It takes the place of one with the same info hash."""

@@ -26,6 +26,7 @@ from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
 from node.download.checking import check_existing, check_part, check_room
 from node.download.live import LiveDownload, stopped
+from node.download.piece_copies import piece_states
 from node.download.reporting import DownloadReporter
 from node.download.swarm import NodeParts, SwarmTrackers, owned_file
 from node.download.unexpected import unexpected_fault
@@ -119,6 +120,23 @@ class Download:
             eta=(self.size - received) / rate if rate > 0 else None,
             reason=str(self.error) if self.error else no_room,
             sources=sources,
+            availability=live.copies().availability
+            if live is not None and phase is DownloadPhase.FETCHING
+            else None,
+        )
+
+    def pieces(self) -> events.PiecesStatus:
+        """The answer to -pieces."""
+        live = self._live
+        copies = live.copies() if live is not None else None
+        fetched = live.state.pieces_in_progress() if live is not None else ()
+        return events.PiecesStatus(
+            self.metainfo.name,
+            self.metainfo.info_hash_hex,
+            self.metainfo.piece_length,
+            piece_states(self.content.have, fetched, copies.missing if copies is not None else 0),
+            copies.by_count if copies is not None else (),
+            copies.availability if copies is not None else None,
         )
 
     def peers(self) -> list[events.PeerStatus]:

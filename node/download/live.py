@@ -17,6 +17,7 @@ from node.content.store import ContentStore
 from node.download.disk_full import RetryWhenFull
 from node.download.known_peers import Candidate, KnownPeers, OwnerRanking
 from node.download.peer_search import PeerSearch
+from node.download.piece_copies import Copies
 from node.download.piece_results import PieceResults
 from node.download.reporting import DownloadReporter, source_rows
 from node.download.search_backoff import SearchBackoff, SearchStep
@@ -95,6 +96,10 @@ class LiveDownload:
         with self._lock:
             candidates = list(self._known)
         return source_rows(candidates, self.state, self._settings.max_owners, self.state.complete)
+
+    def copies(self) -> Copies:
+        """How many copies of each piece there are at present."""
+        return self.state.copies(self._content.have)
 
     def credits(self) -> list[tuple[int, int]]:
         """``(node_id, bytes)``: the verified bytes that each node delivered."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from common.bitfield import Bitfield
 from common.errors import SwarmError
 from common.geometry import Geometry
+from node.download.piece_copies import Copies, PieceCopies
 from node.peer import Peer
 from node.scheduling.base import PieceOrder, Span
 from node.scheduling.pending import Accepted
@@ -27,7 +28,7 @@ from node.scheduling.smart_ban import Evidence
 from node.transport import RequestedRange
 
 RATE_SECONDS = 1.0  # seconds over which a rate is smoothed
-STOP_PATIENCE = 0.2  # max seconds that ``stop`` waits for the lock, which a user's piece order may hold
+STOP_PATIENCE = 0.2  # max seconds that a command waits for the lock, which a user's piece order may hold
 WORK_CHECK = 0.2  # seconds after which an idle source looks again for work that time alone may bring
 
 
@@ -70,6 +71,8 @@ class DownloadState:
         self._meters: dict[Peer, Meter] = {}
         self._ticked = clock()
         self._fault: SwarmError | None = None
+        self._copies = PieceCopies(have.size)
+        self._copies_lock = threading.Lock()  # guards _copies; never held while another lock is waited for
         self._wakes: dict[Peer, Callable[[], None]] = {}  # of sources whose threads do not wait here
 
     def _rate_of(self, source: Peer) -> float:
@@ -144,18 +147,24 @@ class DownloadState:
         """``source`` leaves; its bytes are free for other sources."""
         with self._lock:
             self._scheduler.leave(source)
+            with self._copies_lock:
+                self._copies.leave(source)
             self.wake()
 
     def release(self, source: Peer) -> None:
         """End ``source`` to make room for another; bytes that it still sends are accepted."""
         with self._lock:
             self._scheduler.release(source)
+            with self._copies_lock:
+                self._copies.leave(source)
             self.wake()
 
     def dismiss(self, source: Peer) -> None:
         """End ``source`` in mid-transfer because it sent wrong bytes."""
         with self._lock:
             self._scheduler.dismiss(source)
+            with self._copies_lock:
+                self._copies.leave(source)
             self.wake()
 
     def set_partial_peers(self, peers: Iterable[Peer]) -> None:
@@ -212,6 +221,20 @@ class DownloadState:
         with self._lock:
             return self._scheduler.makes_no_progress(now)
 
+    def copies(self, have: Bitfield) -> Copies:
+        """How many copies of each piece the sources and this node, which has ``have``, hold together."""
+        with self._copies_lock:
+            return self._copies.of(have)
+
+    def pieces_in_progress(self) -> set[int]:
+        """The pieces that are being fetched; none if a user's piece order holds the lock."""
+        if not self._lock.acquire(timeout=STOP_PATIENCE):
+            return set()
+        try:
+            return self._scheduler.pieces_in_progress()
+        finally:
+            self._lock.release()
+
     def verified_from(self, source: Peer) -> int:
         """Bytes of verified pieces that ``source`` delivered."""
         with self._lock:
@@ -240,12 +263,16 @@ class DownloadState:
     def on_bitfield(self, source: Peer, held: Bitfield | None) -> None:
         """``source`` holds these pieces; None: all."""
         with self._lock:
+            with self._copies_lock:
+                self._copies.on_bitfield(source, held)
             if self._scheduler.on_bitfield(source, held):
                 self.wake()
 
     def on_have(self, source: Peer, piece: int) -> None:
         """``source`` holds one piece more."""
         with self._lock:
+            with self._copies_lock:
+                self._copies.on_have(source, piece)
             self._scheduler.on_have(source, piece)
 
     def take(self, source: Peer, limit: int) -> RequestedRange | None:

@@ -77,6 +77,10 @@ class PendingRequests:
         """The sources that owe some of ``[start, end)``."""
         return [source for source, pending in self._pending.items() if pending.overlap(start, end)]
 
+    def spans(self) -> list[Span]:
+        """Every range that some source owes."""
+        return [span for pending in self._pending.values() for span in pending]
+
     @property
     def busy_sources(self) -> int:
         """How many sources owe something."""

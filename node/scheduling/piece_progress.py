@@ -97,6 +97,10 @@ class PieceProgress:
                 complete.append(index)
         return complete
 
+    def begun(self) -> list[int]:
+        """The pieces of which bytes are in place, and whose hash is not known yet."""
+        return [*self._whole, *self._parts]
+
     def is_complete(self, index: int) -> bool:
         """True if all bytes of the piece are in place and its hash is not known yet."""
         if index in self._whole:

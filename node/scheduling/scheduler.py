@@ -118,6 +118,16 @@ class Scheduler:
         """Bytes that arrived from two sources."""
         return self._pending.wasted
 
+    def pieces_in_progress(self) -> set[int]:
+        """The pieces of which bytes are requested, or have arrived while others are missing."""
+        length = self._geometry.piece_length
+        requested = (
+            piece
+            for start, end in self._pending.spans()
+            for piece in range(start // length, -(-end // length))
+        )
+        return {*requested, *self._progress.begun()}
+
     def stop(self) -> None:
         """Hand out nothing more."""
         self.over = True

@@ -12,19 +12,23 @@ from prompt_toolkit.document import Document
 
 from common.filenames import TORRENT_SUFFIX
 from common.text import sanitize
-from node.commands import ALONE, WITH_FILE, option_name, split_words
+from node.commands import ALONE, WITH_FILE, WITH_NAME, option_name, split_words
 
 MAX_OTHERS = 50  # torrents of other nodes that are offered
-OPTIONS = ("-setMode", "-status", "-files", "-peers")
+OPTIONS = ("-setMode", *(f"-{verb}" for verb in (*ALONE[1:-1], *WITH_NAME)))
 MODES = (*WITH_FILE, "exit")
-SHORT = ("torrent", *WITH_FILE, *ALONE)
+SHORT = ("torrent", *WITH_FILE, *WITH_NAME, *ALONE)
 
 
 class CommandCompleter(Completer):
-    """Completes commands. ``folder`` is the node's; the folders of other nodes stand beside it."""
+    """Completes commands. ``folder`` is the node's; the folders of other nodes stand beside it.
 
-    def __init__(self, folder: Path) -> None:
+    ``names`` returns the names of the node's torrents.
+    """
+
+    def __init__(self, folder: Path, names: Callable[[], Iterable[str]] = lambda: ()) -> None:
         self._folder = folder
+        self._names = names
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """The words that may stand at the cursor."""
@@ -38,6 +42,14 @@ class CommandCompleter(Completer):
             yield from _matching(known, word, start - len(text))
         elif before and before[-1] in WITH_FILE and _following(before[:-1]) is not None:
             yield from self._files(before[-1], word, text[start:])
+        elif before and before[-1] in WITH_NAME and _following(before[:-1]) is not None:
+            yield from self._torrents(word, text[start:])
+
+    def _torrents(self, word: str, raw: str) -> Iterator[Completion]:
+        quote = raw[:1] if raw[:1] in ("'", '"') else ""
+        for name in self._names():
+            if name.startswith(word) and sanitize(name) == name:
+                yield Completion(quoted(name, quote) + " ", -len(raw), display=name)
 
     def _files(self, verb: str, word: str, raw: str) -> Iterator[Completion]:
         """Files first, then torrents of other nodes, then folders."""

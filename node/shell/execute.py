@@ -61,6 +61,10 @@ class Executor:
                 self._screen.answer("files", files=self._node.files())
             case "peers":
                 self._screen.answer("peers", peers=self._node.peers(), trackers=self._node.trackers())
+            case "pieces":
+                self._screen.answer("pieces", pieces=[self._node.pieces(command.file)])
+            case "pause" | "resume" | "select" | "list":
+                raise CommandError(f"{command.verb} is not built yet")
             case "help":
                 self._screen.answer("help", commands=USAGES)
                 self._screen.say(NOTES)

@@ -72,6 +72,7 @@ class Prompt:
     """
 
     def __init__(self, node: Node, screen: Screen, stop: Stop, name: str) -> None:
+        self._node = node
         self._screen = screen
         self._stop = stop
         self._name = name
@@ -86,7 +87,7 @@ class Prompt:
         """Return when the user leaves (Ctrl-D, Ctrl-C twice, exit) or ``stop`` is set."""
         session: PromptSession[str] = PromptSession(
             history=_History(str(folder / ".history")),
-            completer=CommandCompleter(folder),
+            completer=CommandCompleter(folder, self._node.names),
             complete_while_typing=False,
             complete_style=CompleteStyle.MULTI_COLUMN,
             reserve_space_for_menu=MENU_LINES,

@@ -12,6 +12,7 @@ from common.text import sanitize
 from node import events
 from node.events import Event, as_fields
 from node.show import text
+from node.show.piece_map import map_lines
 from node.show.tables import TABLES, table
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Screen(Protocol):
         """An error in one line."""
 
     def answer(self, command: str, **rows: Sequence[Any]) -> None:
-        """The answer to ``command`` (status, files, peers): rows by their kind."""
+        """The answer to ``command`` (status, files, peers, ...): rows by their kind."""
 
     def flush(self) -> None:
         """Make everything so far visible."""
@@ -103,6 +104,9 @@ class TextScreen:
         for kind in sorted(rows.keys() & TABLES.keys()):
             for at, line in enumerate(table(kind, rows[kind]).lines(self._out.width)):
                 self._out.line(line, "bold" if at == 0 and rows[kind] else "")
+        for row in rows.get("pieces", ()):
+            for line in map_lines(row, self._out.width):
+                self._out.line(line)
         if "uploads" in rows:
             self._out.line(text.uploads(rows["uploads"]) or "no uploads")
         for tracker in rows.get("trackers", ()):

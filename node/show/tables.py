@@ -17,6 +17,7 @@ from rich.cells import cell_len, set_cell_size
 from common.text import sanitize
 from node.events import DownloadStatus
 from node.show import units
+from node.show.piece_map import availability
 from node.show.text import address
 
 GAP = "  "
@@ -121,6 +122,10 @@ def _if_fetching(shown: Callable[[Any], str], name: str) -> Callable[[DownloadSt
     return lambda row: shown(getattr(row, name)) if row.state == "fetching" else "-"
 
 
+def _copies(row: DownloadStatus) -> str:
+    return "-" if row.availability is None else availability(row.availability)
+
+
 DOWNLOADS = (
     Column("file", lambda row: row.filename, cut=True),
     Column("state", lambda row: row.state),
@@ -129,6 +134,7 @@ DOWNLOADS = (
     Column("rate", _if_fetching(units.rate, "rate"), right=True),
     Column("left", _if_fetching(units.eta, "eta"), right=True, leaves=2),
     Column("owners", _owners, leaves=3),
+    Column("copies", _copies, right=True, leaves=5, optional=True),
     Column("why", lambda row: row.reason or "-", leaves=4, below=True, optional=True),
 )
 FILES = (
@@ -152,14 +158,27 @@ PEERS = (
     Column("has", lambda row: "-" if row.held is None else f"{row.held} pieces", leaves=4, optional=True),
     Column("why", lambda row: row.reason or "-", leaves=5, below=True, optional=True),
 )
+TORRENTS = (
+    Column("name", lambda row: row.filename, cut=True),
+    Column("size", lambda row: "-" if row.size is None else units.size(row.size), right=True),
+    Column("owners", lambda row: row.owners, right=True),
+    Column("complete", lambda row: row.complete, right=True, leaves=1),
+    Column("info hash", lambda row: row.info_hash or "-", leaves=2, below=True),
+)
 COMMANDS = (
     Column("command", lambda row: row.command),
     Column("", lambda row: row.meaning, leaves=1, below=True, optional=True),
 )
-TABLES = {"downloads": DOWNLOADS, "files": FILES, "peers": PEERS, "commands": COMMANDS}
+TABLES = {
+    "downloads": DOWNLOADS,
+    "files": FILES,
+    "peers": PEERS,
+    "torrents": TORRENTS,
+    "commands": COMMANDS,
+}
 """By the name of the rows in an answer."""
 
 
 def table(kind: str, rows: Sequence[Any]) -> TableData:
-    """The table of ``rows`` of one kind: DownloadStatus, FileStatus or PeerStatus."""
+    """The table of ``rows`` of one kind: DownloadStatus, FileStatus, PeerStatus, ListedTorrent."""
     return TableData(TABLES[kind], rows, f"no {kind}")

@@ -61,6 +61,9 @@ class FakeNode:
         self.entered = True
         self.emit(events.Started(self.settings.node_id, ("127.0.0.1", 4001)))
 
+    def names(self) -> list[str]:
+        return [row.filename for row in self.shared]
+
     def set_send_mode(self, filename: str) -> FileStatus:
         name = Path(filename).name
         if name.startswith("missing"):

@@ -31,7 +31,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def completed(folder: Path, line: str) -> list[str]:
     """Whole lines that TAB offers."""
-    found = CommandCompleter(folder).get_completions(Document(line), CompleteEvent())
+    names = ["film.mkv", "two words"]
+    found = CommandCompleter(folder, lambda: names).get_completions(Document(line), CompleteEvent())
     return [line[: len(line) + completion.start_position] + completion.text for completion in found]
 
 
@@ -41,8 +42,11 @@ def completed(folder: Path, line: str) -> list[str]:
         ("tor", ["torrent "]),
         ("TOR", ["torrent "]),
         ("x", []),
-        ("s", ["send ", "stop ", "status "]),
-        ("torrent -s", ["torrent -setMode ", "torrent -status "]),
+        ("s", ["send ", "stop ", "select ", "status "]),
+        ("torrent -s", ["torrent -setMode ", "torrent -status ", "torrent -select "]),
+        ("pause fi", ["pause film.mkv "]),
+        ("torrent -pieces ", ["torrent -pieces film.mkv ", 'torrent -pieces "two words" ']),
+        ('pieces "tw', ['pieces "two words" ']),
         ("torrent -setMode ", [f"torrent -setMode {m} " for m in ("send", "download", "stop", "exit")]),
         ("torrent -setmode d", ["torrent -setmode download "]),
         ("Torrent --set-mode e", ["Torrent --set-mode exit "]),
