@@ -91,6 +91,14 @@ class Started(Event):
 
 
 @dataclass(frozen=True)
+class Listening(Event):
+    """The node listens over another transport, too."""
+
+    transport: str  # "tcp"
+    addr: tuple[str, int]
+
+
+@dataclass(frozen=True)
 class Stopped(Event):
     """The node sent EXIT, if a tracker answered, and stopped."""
 

@@ -12,7 +12,6 @@ from common.filenames import PART_SUFFIX, TORRENT_SUFFIX
 from common.metainfo import Metainfo, decode_metainfo, single_file_only
 from common.text import sanitize
 from node import events
-from node.chunk_udp.transport import UdpTransport
 from node.content.hashing import HashPool
 from node.content.shared_file import OpenFiles, SharedFile
 from node.content.store import ContentStore
@@ -20,13 +19,12 @@ from node.content.torrent_file import TorrentFile, encode_torrent, store_torrent
 from node.discovery.credentials import is_secrets_name
 from node.download import Download, NodeParts, SwarmTrackers
 from node.folder import NodeFolder
-from node.listen_port import listening_socket
 from node.peer import FoundPeer, Peer
 from node.peer_rows import upload_rows
-from node.rate_limit import TransferLimits, limit_of
 from node.settings import NodeSettings
-from node.torrent import Torrent, TorrentTable
+from node.torrent import Torrent, TorrentState, TorrentTable
 from node.trackers import Trackers
+from node.transports import NodeTransports
 
 LEAVE_LIMIT = 1.0  # max seconds that ``exit_torrent`` waits for downloads to stop
 FILE_CHECK = 2.0  # seconds between two checks of the shared files
@@ -58,24 +56,23 @@ class Node:
         """
         settings = self._settings
         self._folder.create()
-        transfer = settings.transfer
-        sock = listening_socket(
-            settings.classroom_id, settings.host, settings.port_range, transfer.socket_buffer_size
-        )
-        self.addr = sock.getsockname()[:2]
+        transports = NodeTransports(settings)
+        self.addr = transports.addr
         try:
             self._trackers.enter(self.addr)
         except BaseException:
-            sock.close()
+            transports.stop()
             raise
-        limits = TransferLimits(limit_of(transfer.upload_limit), limit_of(transfer.download_limit))
-        transports = {"udp": UdpTransport(transfer, sock, settings.classroom_id, limits)}
         own = Peer(*self.addr, node_id=settings.classroom_id)
-        self._parts = NodeParts(settings, own, HashPool(settings.hash_threads), transports, self._emit)
-        for transport in transports.values():
-            transport.start(self._torrents, self)
+        own_tcp = Peer(*transports.tcp.addr, "tcp") if transports.tcp is not None else None
+        pool = HashPool(settings.hash_threads)
+        self._parts = NodeParts(settings, own, pool, transports.by_name, self._emit, own_tcp)
+        self._transports = transports
+        transports.start(self._torrents, self)
         threading.Thread(target=self._check_files_periodically, name="file-check", daemon=True).start()
         self._emit(events.Started(settings.classroom_id, self.addr))
+        if transports.tcp is not None:
+            self._emit(events.Listening("tcp", transports.tcp.addr))
         self._report_unshared_files()
 
     def exit_torrent(self) -> None:
@@ -92,8 +89,7 @@ class Node:
         for download in downloads:
             download.done.wait(max(0.0, deadline - time.monotonic()))
         if self._parts is not None:
-            for transport in self._parts.transports.values():
-                transport.stop()
+            self._transports.stop()
             self._parts.hash_pool.close()
             self._open_files.close()
             self._emit(events.Stopped(self._settings.classroom_id))
@@ -204,6 +200,12 @@ class Node:
         torrent = self._torrents.find(info_hash)
         if torrent is not None and torrent.download is not None:
             torrent.download.add_peer(found)
+
+    def meet(self, info_hash: bytes, found: Sequence[FoundPeer]) -> None:
+        """Call the leechers that a tracker named to a seed: some clients try TCP only after a while."""
+        torrent, tcp = self._torrents.find(info_hash), self._transports.tcp
+        if tcp is not None and torrent is not None and torrent.state is TorrentState.SEEDING:
+            tcp.meet(info_hash, found)
 
     def on_failed(self, fault: LocalFault) -> None:
         """A thread of the transport ended. Raising ends the program with one line (see node.cli)."""

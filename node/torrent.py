@@ -211,6 +211,14 @@ class TorrentTable(Mapping[bytes, Torrent]):
     def __len__(self) -> int:
         return sum(map(_is_mapped, self.all()))
 
+    @property
+    def in_swarms(self) -> Mapping[bytes, Torrent]:
+        """The torrents that take part in a swarm of standard peers, which have a place without any piece.
+
+        Beside those with verified pieces these are the ones that are being downloaded.
+        """
+        return _InSwarms(self)
+
     def all(self) -> list[Torrent]:
         """Every torrent, the latest last."""
         with self._lock:
@@ -260,5 +268,26 @@ class TorrentTable(Mapping[bytes, Torrent]):
         ]
 
 
+class _InSwarms(Mapping[bytes, Torrent]):
+    def __init__(self, table: TorrentTable) -> None:
+        self._table = table
+
+    def __getitem__(self, info_hash: bytes) -> Torrent:
+        torrent = self._table.find(info_hash)
+        if torrent is None or not _is_in_swarm(torrent):
+            raise KeyError(info_hash)
+        return torrent
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (torrent.info.info_hash for torrent in self._table.all() if _is_in_swarm(torrent))
+
+    def __len__(self) -> int:
+        return sum(map(_is_in_swarm, self._table.all()))
+
+
 def _is_mapped(torrent: Torrent) -> bool:
     return torrent.has_pieces and not torrent.is_stopped
+
+
+def _is_in_swarm(torrent: Torrent) -> bool:
+    return _is_mapped(torrent) or (torrent.is_downloading and not torrent.is_stopped)

@@ -74,12 +74,13 @@ class OwnerRanking(Protocol):
 class KnownPeers:
     """Keyed by address: a node that comes back elsewhere is a new candidate."""
 
-    def __init__(self, own: Peer, transports: Iterable[str] = ("udp",)) -> None:
+    def __init__(self, own: Peer, transports: Iterable[str] = ("udp",), own_tcp: Peer | None = None) -> None:
         """``own`` is this node. It is never tried, and decides among equals: nodes ask different peers.
 
-        ``transports``: that this node has, the preferred one first.
+        ``transports``: that this node has, the preferred one first. ``own_tcp``: this node over TCP.
         """
         self._own = own
+        self._own_tcp = own_tcp
         self._transports = tuple(transports)
         self._rng = random.Random(own.key)
         self._known: dict[Peer, Candidate] = {}
@@ -147,7 +148,9 @@ class KnownPeers:
                 twin.twin, twin.twin_first = candidate, False
 
     def _is_own(self, peer: Peer) -> bool:
-        return peer == self._own or (peer.node_id is not None and peer.node_id == self._own.node_id)
+        return peer in (self._own, self._own_tcp) or (
+            peer.node_id is not None and peer.node_id == self._own.node_id
+        )
 
     def _in_order(self, found: Iterable[FoundPeer]) -> Iterator[FoundPeer]:
         """Complete peers by their uploads, as the tracker ranks them, then partial peers by weight."""

@@ -55,7 +55,7 @@ class LiveDownload:
         self._ranking: OwnerRanking | None = settings.owner_ranking and settings.owner_ranking()
         self.state = DownloadState(info.geometry, have, parts.own, order=order)
         self._lock = threading.Lock()  # guards the known peers, and the pool's sources
-        self._known = KnownPeers(parts.own, parts.transports)
+        self._known = KnownPeers(parts.own, parts.transports, parts.own_tcp)
         standard = settings.peer_wire.max_peers if "tcp" in parts.transports else 0
         limits = SourceLimits(settings.max_owners, settings.max_partial_owners, standard)
         self._pool = SourcePool(self._known, self._lock, limits, self._make_source)

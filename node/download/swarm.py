@@ -58,6 +58,7 @@ class NodeParts:
     hash_pool: HashPool
     transports: Mapping[str, Transport]  # by ``Peer.transport``, the preferred one first
     emit: events.EventSink
+    own_tcp: Peer | None = None  # this node, as standard peers reach it
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_DOWNLOADS))
 
     def uploaded(self, info_hash: bytes) -> int:

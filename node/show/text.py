@@ -102,6 +102,8 @@ def _of_the_node(event: Event) -> str:
     match event:
         case events.Started():
             return f"node {event.node_id} (pid {event.pid}) listens on udp {address(event.addr)}"
+        case events.Listening():
+            return f"node listens on {event.transport} {address(event.addr)}"
         case events.Stopped():
             return f"node {event.node_id} left the torrent"
         case events.TrackerLost():

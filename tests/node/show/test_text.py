@@ -22,6 +22,7 @@ SOURCES = (
 
 SENTENCES: list[tuple[Event, str]] = [
     (events.Started(7, ADDR), f"node 7 (pid {os.getpid()}) listens on udp 127.0.0.1:4002"),
+    (events.Listening("tcp", ADDR), "node listens on tcp 127.0.0.1:4002"),
     (events.Stopped(7), "node 7 left the torrent"),
     (
         events.TrackerLost("http://h:1", "tracker http://h:1 does not answer (timeout)"),

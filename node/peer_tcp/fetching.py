@@ -1,0 +1,162 @@
+"""Between one connection and the download session that fetches over it: ranges in, events out.
+
+``PeerWire`` knows messages and time, ``DownloadSession`` knows the ranges that the download wants. A peer
+chokes us at first, so the session is blocked at first. From its unchoke on, the session is asked for ranges
+while the connection has room for requests, and all requests leave in one send.
+
+The connection outlives the session: it serves, and a later download may attach to it. No socket, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from common.bitfield import Bitfield
+from common.errors import PeerFault
+from node.peer_tcp import events as ev
+from node.peer_tcp.connection import PeerWire
+from node.peer_tcp.limits import BLOCK
+from node.transport import DownloadSession, Range, Reject
+
+REQUEST_BATCH = 16  # blocks: fewer are not requested while others are outstanding
+MAX_REJECTS = 256  # rejected requests in a row, after which the connection ends
+
+
+class Fetching:
+    """The fetching half of a connection. For the connection's thread only."""
+
+    def __init__(self, wire: PeerWire) -> None:
+        self.session: DownloadSession | None = None
+        self._wire = wire
+        self.pieces_known = False
+        self._rejects = 0  # in a row
+        self._compared: Bitfield | None = None  # our pieces when the interest was decided last
+
+    # ---- the session
+
+    def attach(self, session: DownloadSession) -> None:
+        """Fetch for ``session`` from now on."""
+        self.session = session
+        if self.pieces_known:
+            session.on_bitfield(self._wire.download.held.snapshot())
+        session.on_blocked(None)
+        if self.pieces_known and not self._wire.download.peer_choking:
+            self._on_unchoked(session)
+        self._compared = None
+
+    def detach(self) -> None:
+        """The session wants nothing more: its requests are withdrawn and returned."""
+        session, self.session = self.session, None
+        if session is None:
+            return
+        ranges: list[Range] = []
+        if self._wire.peer is not None:
+            size = self._wire_size()
+            ranges = [*self._wire.download.cancel(0, size), *self._wire.download.requests.close()]
+            self._wire.download.set_interested(False)
+        session.on_returned(ranges)
+
+    def end(self) -> None:
+        """The connection is over: the session gets back every range that never arrived."""
+        session, self.session = self.session, None
+        ranges = self._wire.unreceived()
+        if session is not None:
+            session.on_returned(ranges)
+
+    def cancel(self, ranges: Sequence[Range]) -> None:
+        """Another peer delivered ``ranges`` first."""
+        if self.session is None or self._wire.peer is None:
+            return
+        gone = [span for start, end in ranges for span in self._wire.download.cancel(start, end)]
+        if gone:
+            self.session.on_returned(gone)
+
+    # ---- requests
+
+    def request(self, now: float) -> bool:
+        """Turn room into requests. True if nothing is outstanding and the session wants nothing now."""
+        session = self.session
+        if session is None or not self.pieces_known:
+            return False
+        download = self._wire.download
+        if download.peer_choking:
+            return False
+        outstanding = len(download.requests)
+        room = download.room()
+        if room < REQUEST_BATCH * BLOCK and outstanding >= REQUEST_BATCH:
+            return False
+        while room >= BLOCK:
+            wanted = session.next_range(room)
+            if wanted is None:
+                return not download.requests.awaited
+            download.request(wanted.start, wanted.end, now)
+            room = download.room()
+        return False
+
+    def update_interest(self) -> None:
+        """Tell the peer whether it holds a piece that is missing here."""
+        wire = self._wire
+        torrent = wire.torrent
+        if self.session is None or not self.pieces_known or torrent is None:
+            return
+        have = torrent.have()
+        if have is self._compared:
+            return
+        self._compared = have
+        wire.download.set_interested(self._is_interesting(have))
+
+    def _is_interesting(self, have: Bitfield) -> bool:
+        held = self._wire.download.held.snapshot()
+        if held is None:
+            return not have.all()
+        theirs, ours = held.to_bytes(), have.to_bytes()
+        return bool(int.from_bytes(theirs, "big") & ~int.from_bytes(ours, "big"))
+
+    # ---- events
+
+    def on_event(self, event: ev.WireEvent) -> None:
+        """Take an event that concerns fetching; others are ignored. PeerFault if the peer is useless."""
+        session = self.session
+        if isinstance(event, ev.BlockData):
+            self._rejects = 0
+            if session is not None:
+                session.on_data(event.offset, event.data)
+        elif isinstance(event, ev.PiecesKnown):
+            self.pieces_known, self._compared = True, None
+            if session is not None:
+                session.on_bitfield(event.pieces)
+                session.on_blocked(None)
+        elif isinstance(event, ev.PieceGained):
+            self._compared = None
+            if session is not None:
+                session.on_have(event.piece)
+        elif session is not None:
+            self._on_rarer_event(event, session)
+
+    def _on_rarer_event(self, event: ev.WireEvent, session: DownloadSession) -> None:
+        if isinstance(event, ev.PeerChoked):
+            session.on_returned(event.ranges)
+            session.on_blocked(None)
+        elif isinstance(event, ev.PeerUnchoked):
+            if self.pieces_known:
+                self._on_unchoked(session)
+        elif isinstance(event, ev.RequestsRejected):
+            self._on_rejected(event.ranges, session)
+        elif isinstance(event, ev.RequestsReturned):
+            session.on_returned(event.ranges)
+
+    def _on_unchoked(self, session: DownloadSession) -> None:
+        session.on_unblocked()
+        session.on_bitfield(self._wire.download.held.snapshot())
+
+    def _on_rejected(self, ranges: Sequence[Range], session: DownloadSession) -> None:
+        """Normal after a choke. A peer that rejects on and on would keep its pieces from other peers."""
+        session.on_returned(ranges)
+        self._rejects += len(ranges)
+        if self._rejects > MAX_REJECTS and not self._wire.download.peer_choking:
+            session.on_rejected((), Reject.NOT_HELD)
+            raise PeerFault("rejects requests for pieces that it announced")
+
+    def _wire_size(self) -> int:
+        torrent = self._wire.torrent
+        return torrent.geometry.size if torrent is not None and torrent.geometry is not None else 0

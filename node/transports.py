@@ -1,0 +1,67 @@
+"""The transports of one node: which of them it has, their sockets, and their shared rate limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.peer_id import new_peer_id
+from node.chunk_udp.transport import UdpTransport
+from node.listen_port import listening_socket
+from node.peer_tcp.config import Encryption
+from node.peer_tcp.transport import TcpTransport
+from node.rate_limit import TransferLimits, limit_of
+from node.settings import NodeSettings
+from node.torrent import TorrentTable
+from node.transport import Transport, TransportObserver
+
+
+class NodeTransports:
+    """Opens the sockets; LocalFault if one of them cannot be had. ``by_name`` has the preferred one first."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        transfer = settings.transfer
+        limits = TransferLimits(limit_of(transfer.upload_limit), limit_of(transfer.download_limit))
+        self.udp: UdpTransport | None = None
+        self.tcp: TcpTransport | None = None
+        try:
+            if "udp" in settings.transports:
+                sock = listening_socket(
+                    settings.classroom_id, settings.host, settings.port_range, transfer.socket_buffer_size
+                )
+                self.udp = UdpTransport(transfer, sock, settings.classroom_id, limits)
+            if "tcp" in settings.transports:
+                self.tcp = open_tcp(settings, limits)
+        except BaseException:
+            self.stop()
+            raise
+        here: dict[str, Transport | None] = {"udp": self.udp, "tcp": self.tcp}
+        found = ((name, here[name]) for name in settings.transports)
+        self.by_name: Mapping[str, Transport] = {name: each for name, each in found if each is not None}
+
+    @property
+    def addr(self) -> tuple[str, int]:
+        """The node's address: that of the classroom transport, if it has it."""
+        if self.udp is not None:
+            return self.udp.addr
+        assert self.tcp is not None, "a node has a transport"
+        return self.tcp.addr
+
+    def start(self, torrents: TorrentTable, observer: TransportObserver) -> None:
+        """Serve ``torrents`` from now on."""
+        if self.udp is not None:
+            self.udp.start(torrents, observer)
+        if self.tcp is not None:
+            self.tcp.start(torrents.in_swarms, observer)
+
+    def stop(self) -> None:
+        """Serve nothing more."""
+        for transport in (self.udp, self.tcp):
+            if transport is not None:
+                transport.stop()
+
+
+def open_tcp(settings: NodeSettings, limits: TransferLimits) -> TcpTransport:
+    """The peer wire's transport with these settings."""
+    wire = settings.peer_wire
+    encryption = Encryption(wire.encryption)
+    return TcpTransport(new_peer_id(), settings.host, wire.port, encryption, wire.max_peers, limits)
