@@ -14,6 +14,8 @@ from node.scheduling.equal_chunks import EqualChunks
 from node.scheduling.rarest_first import RarestFirst
 from node.scheduling.rendezvous import piece_order
 
+RANDOM_FIRST_PIECES = 4  # pieces that are here or begun before rarity counts at partial peers
+
 
 class AdaptivePicker:
     """``EqualChunks``, which the first partial source turns into ``RarestFirst``.
@@ -95,7 +97,10 @@ class AdaptivePicker:
     def _pick_pieces(self) -> RarestFirst:
         """Pick single pieces from now on: all bytes that were not taken yet are free again."""
         rest = RangeSet(self._picker.claim(0, self._geometry.size))
-        rarest = RarestFirst(rest, self._geometry, self._rate_of, self._rng, self._order)
+        random_first = max(
+            0, RANDOM_FIRST_PIECES - (self._geometry.size - rest.total) // self._geometry.piece_length
+        )
+        rarest = RarestFirst(rest, self._geometry, self._rate_of, self._rng, self._order, random_first)
         rarest.start(list(self._sources))
         self._set_own_order(rarest)
         self._picker = self._rarest = rarest

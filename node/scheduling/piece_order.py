@@ -1,4 +1,9 @@
-"""Orders that replace rarest first: examples for a lab, chosen by name."""
+"""Orders of pieces by name (``--order``): ``rarest``, ``sequential``, ``random``.
+
+``rarest`` is the default, and ``RarestFirst`` implements it. ``Rarest`` below is the same idea on one page,
+for a lab. ``RarestFirst`` computes ``Sequential`` and ``Random`` from sets of pieces, too: the lists of
+``choose`` are slow for 10,000 pieces.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ class Rarest:
 
 
 class Sequential:
-    """The first missing piece, as a player of a film wants it."""
+    """The first missing piece, as a player of a film wants it: also before a later piece that was begun."""
 
     def choose(self, available: Sequence[int], availability: Sequence[int], rng: random.Random) -> int:
         """One of ``available``."""

@@ -24,6 +24,7 @@ from node.scheduling.base import PieceOrder, RateOf, Span, slowest_first
 from node.scheduling.deferred import DeferredPieces
 from node.scheduling.equal_chunks import MIN_THEFT_BYTES
 from node.scheduling.free_pieces import FreePieces
+from node.scheduling.piece_order import Random, Sequential
 
 SPAN_BYTES = 1 << 18  # bytes that a source is given at a time, in whole pieces
 CRUMB_BYTES = 256  # a remainder of a piece this small is requested with the bytes before it
@@ -39,13 +40,19 @@ class RarestFirst:
         rate_of: RateOf,
         rng: random.Random,
         order: PieceOrder | None = None,
+        random_first: int = 0,
     ) -> None:
-        """``order`` chooses pieces instead of rarest first."""
+        """``order`` chooses pieces instead of rarest first.
+
+        ``random_first``: choices from partial peers that are random at first. A rare piece comes from few
+        peers, so slowly, and a new leecher needs pieces to trade soon (Cohen 2003).
+        """
         self._length, self._size = geometry.piece_length, geometry.size
         self._pieces = geometry.piece_count
         self._rate_of = rate_of
         self._rng = rng
         self._order = order
+        self._random_left = random_first if order is None else 0
         self._availability = Availability(geometry.piece_count)
         self._bit = self._availability.bit
         self.deferred = DeferredPieces()
@@ -161,7 +168,9 @@ class RarestFirst:
     def _pick(self, source: Peer, chunk: RangeSet) -> None:
         """Move the best free piece of ``source``, and its equals behind it, into ``chunk``."""
         useful = self._free.pieces & self._offers(source)
-        if begun := useful & self._free.begun:
+        if useful and isinstance(self._order, Sequential):  # begun or not: the first one
+            first, equals = self._best(source, useful)
+        elif begun := useful & self._free.begun:
             first, equals = self._random_piece(begun), begun
         elif useful:
             first, equals = self._best(source, useful)
@@ -176,6 +185,13 @@ class RarestFirst:
 
     def _best(self, source: Peer, useful: int) -> tuple[int, int]:
         """The piece of ``useful``, which is not empty, to request first; and the set of its equals."""
+        if isinstance(self._order, Sequential):
+            return (piece := self._pieces - useful.bit_length()), self._bit(piece)
+        if isinstance(self._order, Random):
+            return (piece := self._random_piece(useful)), self._bit(piece)
+        if self._random_left > 0 and not self._availability.is_complete(source):
+            self._random_left -= 1
+            return self._random_piece(useful), useful
         if self._order is not None:
             available = [piece for piece in range(self._pieces) if useful & self._bit(piece)]
             piece = self._order.choose(available, self._availability.holders(), self._rng)

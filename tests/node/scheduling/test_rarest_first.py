@@ -14,6 +14,7 @@ from common.ranges import RangeSet
 from node.peer import Peer
 from node.scheduling.base import PieceOrder
 from node.scheduling.deferred import DEFER_SECONDS
+from node.scheduling.piece_order import Random, Sequential
 from node.scheduling.rarest_first import CRUMB_BYTES, SPAN_BYTES, RarestFirst
 from node.scheduling.rendezvous import piece_order
 
@@ -263,3 +264,41 @@ def test_deferred_pieces_are_forgotten_when_the_seed_leaves() -> None:
     picker.join(A)
     assert first_piece(picker, A) == 0
     picker.deferred.expire(10.0 + DEFER_SECONDS)
+
+
+def test_sequential_is_sequential_whatever_was_begun() -> None:
+    """Also with bytes that came back: of a later piece that was begun, and of a piece that failed."""
+    picker = made(300, {A: None, B: None, C: set(range(100, 300))}, order=Sequential())
+    taken = [picker.take(source, PIECE) for source in (A, B, A, C)]
+    begun = taken[2]
+    assert begun is not None
+    picker.give_back([(begun[0] + 100, begun[1])])
+    picker.leave(A)
+    picker.give_back([(PIECE, 2 * PIECE)])
+    firsts = []
+    while (span := picker.take(B, PIECE)) is not None:
+        firsts.append(span[0] // PIECE)
+    assert firsts == [1, 2, *range(3, 100), *range(101, 300)], "100 is at C"
+
+
+def test_random_is_random() -> None:
+    orders = set()
+    for seed in range(20):
+        picker = made(50, {A: None}, seed, Random())
+        orders.add(tuple(first_piece(picker, A) for _ in range(3)))
+    assert len(orders) > 15
+
+
+def test_the_first_choices_from_partial_peers_are_random_and_then_rarest_first() -> None:
+    rare = {3}
+    firsts = []
+    for seed in range(40):
+        picker = RarestFirst(
+            [(0, 100 * 4 * PIECE)], Geometry(400 * PIECE, 4 * PIECE), even, random.Random(seed), None, 2
+        )
+        for source, held in ((A, set(range(100))), (B, set(range(100)) - rare)):
+            picker.join(source)
+            picker.on_bitfield(source, bits(100, held))
+        firsts.append([first_piece(picker, A) // 4 for _ in range(12)])
+    assert sum(3 in first[:1] for first in firsts) < 10
+    assert all(3 in first for first in firsts)
