@@ -16,8 +16,10 @@ them in this order:
     incoming_requests  the blocks that the peer asked for
     context            what the sides share
     download_side      fetching
+    allowed_fast       pieces that a newcomer gets at once
     upload_side        serving
     extension          the extended handshake
+    metadata           the info dictionary, piece by piece
     extension_side     extended messages
     connection         puts them together: one connection (``PeerWire``)
     choking            which peers are unchoked

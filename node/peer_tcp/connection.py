@@ -38,6 +38,7 @@ from node.peer_tcp.events import DhtPort, PeerIdentified, WireEvent, WireFailed
 from node.peer_tcp.extension_side import ExtensionSide
 from node.peer_tcp.handshake import Handshake
 from node.peer_tcp.limits import KEEP_ALIVE_AFTER, MESSAGE_TIMEOUT
+from node.peer_tcp.metadata import MAX_METADATA
 from node.peer_tcp.opening import Opening
 from node.peer_tcp.states import STATES, WireState
 from node.peer_tcp.upload_side import UploadSide
@@ -127,6 +128,8 @@ class PeerWire:
     def data_to_send(self, now: float) -> bytes:
         """The messages that wait, encrypted if need be; each byte is returned once."""
         parts = self._opening.take_unsent()
+        if self.peer is not None:
+            self.extension.prepare()
         if self._context.unsent:
             parts.append(self._opening.encrypt(b"".join(self._context.unsent)))
             self._context.unsent.clear()
@@ -170,9 +173,9 @@ class PeerWire:
             due = min(due, self._sent_at + KEEP_ALIVE_AFTER)
             if self._message_since is not None:
                 due = min(due, self._message_since + MESSAGE_TIMEOUT)
-            requests_due = self.download.next_timer()
-            if requests_due is not None:
-                due = min(due, requests_due)
+            for part_due in (self.download.next_timer(), self.extension.next_timer()):
+                if part_due is not None:
+                    due = min(due, part_due)
         return due
 
     def on_timer(self, now: float) -> list[WireEvent]:
@@ -186,11 +189,20 @@ class PeerWire:
             self._fail(PeerFault(f"took more than {MESSAGE_TIMEOUT:.0f} s for one message"))
         elif self.peer is not None and self.state is not WireState.CLOSED:
             self.download.on_timer(now)
+            self.extension.on_timer(now)
             if now - self._sent_at >= KEEP_ALIVE_AFTER:
                 self._context.send(m.encode(m.KeepAlive()))
         return self._take_events()
 
     # ---- a magnet link
+
+    def fetch_metadata(self, now: float, max_size: int = MAX_METADATA) -> list[WireEvent]:
+        """Ask the peer for all of its metadata (BEP 9). Call it after PeerIdentified.
+
+        Ends with the event MetadataComplete or MetadataFailed, or with WireFailed if the metadata is wrong.
+        """
+        self.extension.fetch_metadata(now, max_size)
+        return self._take_events()
 
     def learn_torrent(self, torrent: WireTorrent, now: float) -> list[WireEvent]:
         """The metadata is known: from here on pieces can be fetched. ``torrent`` has a geometry."""
@@ -280,7 +292,7 @@ class PeerWire:
             m.NotInterested: upload.on_not_interested,
             m.BlockRequest: upload.on_request,
             m.Cancel: upload.on_cancel,
-            m.Extended: self.extension.on_extended,
+            m.Extended: self._on_extended,
         }
 
     def _on_message(self, message: m.WireMessage, now: float) -> None:
@@ -290,16 +302,25 @@ class PeerWire:
         if kind in _FIRST_MESSAGES:
             if self.state is not WireState.BITFIELD:
                 raise PeerFault("sent a bitfield after other messages")
-            self.download.on_pieces(message)  # type: ignore[arg-type]
-            self._enter(WireState.OPEN, now)
+            self._on_pieces(message, now)  # type: ignore[arg-type]
             return
         if self.state is WireState.BITFIELD and kind not in _BEFORE_FIRST:
-            self.download.on_pieces(None)
-            self._enter(WireState.OPEN, now)
+            self._on_pieces(None, now)
         self._handlers[kind](message, now)
+
+    def _on_pieces(self, message: m.PieceSet | m.HaveAll | m.HaveNone | None, now: float) -> None:
+        """The peer said what it holds, or skipped that: it holds nothing then."""
+        self.download.on_pieces(message)
+        self.upload.offer_fast(self.config.peer_host, self.download.held)
+        self._enter(WireState.OPEN, now)
 
     def _on_idle(self, message: m.KeepAlive | m.Unknown, now: float) -> None:
         self._context.count_idle(now)
+
+    def _on_extended(self, message: m.Extended, now: float) -> None:
+        self.extension.on_extended(message, now)
+        if self.extension.peer.reqq is not None:
+            self.download.set_reqq(self.extension.peer.reqq)
 
     def _on_port(self, message: m.Port, now: float) -> None:
         self._context.count_idle(now)

@@ -71,10 +71,16 @@ class DownloadSide:
             self._context.send(messages)
         return ranges
 
+    def set_reqq(self, reqq: int) -> None:
+        """The peer accepts ``reqq`` requests at a time; it drops the rest silently."""
+        self.requests.window.on_limit(reqq)
+
     def learn_geometry(self, geometry: Geometry, now: float) -> None:
         """The metadata of a magnet link is known. PeerWireError if the peer named pieces that cannot be."""
         self.held.learn_count(geometry.piece_count)
+        limit = self.requests.window.limit
         self.requests = OutgoingRequests(geometry, now)
+        self.requests.window.on_limit(limit)
         self._piece_length = geometry.piece_length
         if self._is_known:
             self._context.events.append(ev.PiecesKnown(self.held.snapshot()))

@@ -109,19 +109,25 @@ class BlocksRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class MetadataReceived:
-    """A piece of the metadata (BEP 9). ``total_size``: bytes of all of it, as the peer states."""
+class MetadataProgress:
+    """A piece of the metadata came (BEP 9)."""
 
-    piece: int
-    total_size: int
-    data: bytes
+    received: int  # bytes
+    size: int  # bytes of all of it
 
 
 @dataclass(frozen=True, slots=True)
-class MetadataRejected:
-    """The peer will not send this piece of the metadata."""
+class MetadataComplete:
+    """The metadata is here: its SHA-1 is the info hash."""
 
-    piece: int
+    raw_info: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataFailed:
+    """The peer gives no metadata. The connection stays open."""
+
+    fault: PeerFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +159,9 @@ WireEvent: TypeAlias = (
     | PieceSuggested
     | FastAllowed
     | BlocksRequested
-    | MetadataReceived
-    | MetadataRejected
+    | MetadataProgress
+    | MetadataComplete
+    | MetadataFailed
     | DhtPort
     | WireFailed
 )

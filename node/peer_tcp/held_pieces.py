@@ -25,6 +25,11 @@ class HeldPieces:
         """True if the peer holds every piece."""
         return self._all or (bool(self._count) and self._pieces.all())
 
+    @property
+    def count(self) -> int:
+        """Number of pieces, as far as their number is known."""
+        return self._pieces.size if self._all else self._pieces.count
+
     def __contains__(self, index: object) -> bool:
         return self._all or index in self._pieces
 

@@ -28,6 +28,8 @@ IDLE_MESSAGE_RATE = 20.0  # a second
 UNREQUESTED_BLOCKS = 64  # blocks that we never asked for, in the life of one connection
 BAD_REQUESTS = 64  # requests for pieces that we do not hold, in the life of one connection
 
+METADATA_QUEUE = 32  # pieces of the metadata that a peer may wait for; more are rejected
+
 CONNECT_TIMEOUT = 10.0  # seconds for a dialled socket to connect
 MSE_TIMEOUT = 10.0  # seconds for the whole encrypted handshake
 HANDSHAKE_TIMEOUT = 10.0  # seconds from there for the whole BitTorrent handshake

@@ -10,13 +10,13 @@ BEP 3 has no message for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from common.errors import PeerFault
 from node.peer_tcp import events as ev
 from node.peer_tcp import messages as m
+from node.peer_tcp.allowed_fast import ALLOWED_FAST_PIECES, allowed_fast_set
 from node.peer_tcp.config import WireTorrent
 from node.peer_tcp.context import WireContext
+from node.peer_tcp.held_pieces import HeldPieces
 from node.peer_tcp.incoming_requests import IncomingRequests
 from node.peer_tcp.limits import BAD_REQUESTS, MAX_REQUEST
 
@@ -32,6 +32,7 @@ class UploadSide:
         self._torrent = torrent
         self._context = context
         self._bad_requests = 0
+        self._fast_bytes = 0  # that the peer may still request while choked
 
     # ---- from the transport
 
@@ -56,12 +57,22 @@ class UploadSide:
         """We hold one piece more."""
         self._context.send(m.encode(m.Have(piece)))
 
-    def allow_fast(self, pieces: Iterable[int]) -> None:
-        """Let the peer request these pieces even while we choke it."""
-        if self._context.fast:
-            new = sorted(set(pieces) - self.allowed_fast)
-            self.allowed_fast |= set(new)
-            self._context.send(b"".join(m.encode(m.AllowedFast(piece)) for piece in new))
+    def offer_fast(self, host: str, held: HeldPieces) -> None:
+        """Let a peer that holds almost nothing request a few pieces even while we choke it (BEP 6).
+
+        Each block of them is sent once while choked: the offer is a start, not a way around the choker.
+        """
+        torrent = self._torrent
+        if not self._context.fast or not host or torrent.geometry is None or held.complete:
+            return
+        if held.count >= ALLOWED_FAST_PIECES:
+            return
+        count = torrent.geometry.piece_count
+        have = torrent.have()
+        chosen = allowed_fast_set(host, torrent.info_hash, count, ALLOWED_FAST_PIECES)
+        self.allowed_fast = frozenset(piece for piece in chosen if piece in have and piece not in held)
+        self._fast_bytes = len(self.allowed_fast) * torrent.geometry.piece_length
+        self._context.send(b"".join(m.encode(m.AllowedFast(piece)) for piece in sorted(self.allowed_fast)))
 
     def learn_torrent(self, torrent: WireTorrent) -> None:
         """The metadata of a magnet link is known."""
@@ -93,7 +104,7 @@ class UploadSide:
             raise PeerFault(f"requests {length} bytes at a time, where 1 to {MAX_REQUEST} are allowed")
         if piece >= geometry.piece_count or begin + length > geometry.piece_length_of(piece):
             raise PeerFault(f"requests bytes {begin} to {begin + length} of piece {piece}, which has fewer")
-        if self.choking and piece not in self.allowed_fast:
+        if self.choking and not self._may_be_fast(request):
             self._refuse(request, now)  # normal: it was on its way when we choked
         elif piece not in self._torrent.have():
             self._on_bad_request()
@@ -110,6 +121,12 @@ class UploadSide:
         request = m.BlockRequest(message.piece, message.begin, message.length)
         if self.requests.cancel(request) and self._context.fast:
             self._context.send(m.encode(m.RejectRequest(*request)))
+
+    def _may_be_fast(self, request: m.BlockRequest) -> bool:
+        if request.piece not in self.allowed_fast or self._fast_bytes < request.length:
+            return False
+        self._fast_bytes -= request.length
+        return True
 
     def _refuse(self, request: m.BlockRequest, now: float) -> None:
         self._context.count_idle(now)

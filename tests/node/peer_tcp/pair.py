@@ -58,9 +58,10 @@ class Pair:
         b: WireConfig,
         encrypted: bool = False,
         cut: int | None = None,
+        info_hash: bytes = INFO_HASH,
     ) -> None:
         self.now = 0.0
-        self.a = PeerWire(a, self.now, INFO_HASH, encrypted)
+        self.a = PeerWire(a, self.now, info_hash, encrypted)
         self.b = PeerWire(b, self.now)
         self.cut = cut
         self.events_a: list[ev.WireEvent] = []

@@ -22,7 +22,14 @@ def test_a_leecher_fetches_everything_from_a_seed_however_the_stream_is_cut(cut:
 
 def test_the_events_of_a_new_connection() -> None:
     pair = connected_pair()
-    assert kinds(pair.events_a) == ["PeerIdentified", "PiecesKnown", "ClientIdentified", "PeerUnchoked"]
+    fast = ["FastAllowed"] * 5
+    assert kinds(pair.events_a) == [
+        "PeerIdentified",
+        "PiecesKnown",
+        "ClientIdentified",
+        *fast,
+        "PeerUnchoked",
+    ]
     assert kinds(pair.events_b) == ["PeerIdentified", "PiecesKnown", "ClientIdentified", "PeerInterested"]
     known = [event for event in pair.events_a if isinstance(event, ev.PiecesKnown)]
     assert known == [ev.PiecesKnown(None)]
