@@ -90,6 +90,10 @@ class LimitedFlow:
         self._reserved = 0
         self._due = float("-inf")
 
+    def has_turn(self, now: float) -> bool:
+        """True if reserved bytes may go now."""
+        return self._reserved > 0 and now >= self._due
+
     def available(self, now: float) -> int:
         """Bytes that may go now."""
         if self._reserved:

@@ -16,7 +16,6 @@ from node.rate_limit import RateLimit
 from node.transport import ServedTorrent
 
 UNSENT_LIMIT = 256 << 10  # bytes that wait in the system's send buffer, of one connection
-QUANTUM_OF_BURST = 0.5  # of the limit's depth: a thread that waits for a whole turn may wake up late
 READ_RETRY = 0.05  # seconds before content is read again that could not be read
 READ_PATIENCE = 5.0  # seconds of failed reads after which the connection ends
 _MORE = getattr(socket, "MSG_MORE", 0)  # the content follows: one packet for both
@@ -42,6 +41,7 @@ class BlockSender:
         self._sock = sock
         self._wire = wire
         self._limit = limit
+        self._flow = None if limit is None else limit.flow()
         self._head = memoryview(b"")  # messages, the header of a block, or encrypted content
         self._flags = 0  # for the head
         self._offset = self._left = 0  # content of the present block that is not sent
@@ -64,6 +64,8 @@ class BlockSender:
                     return
             elif messages := self._wire.data_to_send(now):
                 self._head, self._flags = memoryview(messages), 0
+                if self._limit is not None:  # messages do not wait for a turn
+                    self._limit.spend(len(messages), now)
             elif not self._begin_block(now):
                 return
 
@@ -73,27 +75,31 @@ class BlockSender:
         except BlockingIOError:
             self.is_full = True
             return False
-        self._spend(sent, now)
         self._head = self._head[sent:]
         return True
 
     def _begin_block(self, now: float) -> bool:
         """Take the next block that the peer waits for. False if there is none, or none may be sent now."""
-        if not self._wire.has_blocks or not self._may_send(self._quantum(), now):
+        if not self._wire.has_blocks:
+            if self._flow is not None:
+                self._flow.release(now)
+            return False
+        if not self._may_send(now):
             return False
         block = self._wire.next_block(now)
         if block is None:
             return False
         self._head, self._flags = memoryview(block.header), _MORE
+        self._spend(len(block.header), now)
         self._offset, self._left = block.offset, block.length
         return True
 
     def _send_content(self, now: float) -> bool:
         length = self._left
-        if self._limit is not None:
-            if not self._may_send(min(length, self._quantum()), now):
+        if self._flow is not None:
+            if not self._may_send(now):
                 return False
-            length = min(length, self._limit.available(now))
+            length = min(length, self._flow.available(now))
         torrent = self.torrent
         if torrent is None or not torrent.is_served:
             raise PeerFault("closed: the torrent is not shared here any more")
@@ -101,6 +107,8 @@ class BlockSender:
             sent = self._send_from(torrent, length, now)
         except BlockingIOError:
             self.is_full = True
+            if self._flow is not None:
+                self._flow.release(now)  # its turn is over: other connections can use it
             return False
         except TransientFileFault as fault:
             return self._read_later(fault, now)
@@ -121,6 +129,7 @@ class BlockSender:
         buffer = memoryview(bytearray(length))
         torrent.read_into(self._offset, buffer)
         self._head, self._flags = memoryview(self._wire.encrypt(buffer)), 0
+        self._spend(length, now)
         return length
 
     def _read_later(self, fault: TransientFileFault, now: float) -> bool:
@@ -134,16 +143,13 @@ class BlockSender:
 
     # ---- the upload limit
 
-    def _quantum(self) -> int:
-        """Bytes that are worth a system call."""
-        return 1 if self._limit is None else max(1, int(self._limit.depth * QUANTUM_OF_BURST))
-
-    def _may_send(self, size: int, now: float) -> bool:
-        if self._limit is None or self._limit.available(now) >= size:
+    def _may_send(self, now: float) -> bool:
+        """True once it is this connection's turn. A turn is a quantum, however little of a block is left."""
+        if self._flow is None or self._flow.has_turn(now):
             return True
-        self.wait = self._limit.wait(size, now)
-        return False
+        self.wait = self._flow.wait(self._flow.limit.quantum, now)
+        return self.wait <= 0.0
 
     def _spend(self, size: int, now: float) -> None:
-        if self._limit is not None:
-            self._limit.spend(size, now)
+        if self._flow is not None:
+            self._flow.spend(size, now)

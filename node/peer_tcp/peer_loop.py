@@ -26,7 +26,6 @@ from node.rate_limit import TransferLimits
 
 FIRST_BUFFER = 64 << 10  # bytes of one read
 LARGEST_BUFFER = 256 << 10  # bytes of one read, once reads fill the buffer
-READ_QUANTUM = 0.5  # of the download limit's depth: what a read must be worth
 HAVE_INTERVAL = 0.05  # seconds between two looks at our own pieces
 LONGEST_WAIT = 60.0  # seconds
 
@@ -52,7 +51,7 @@ class PeerLoop:
         self.fetching = Fetching(wire)
         self.sender = BlockSender(sock, wire, limits.upload)
         self._sock = sock
-        self._limit = limits.download
+        self._flow = None if limits.download is None else limits.download.flow()
         self._wake = wake
         self._waiter = SocketWaiter(sock, wake)
         self._on_event = on_event
@@ -116,20 +115,25 @@ class PeerLoop:
 
     def _receive(self, now: float) -> None:
         buffer = self._buffer
-        if self._limit is not None:
-            allowed = self._limit.available(now)
-            if allowed < (quantum := max(1, int(self._limit.depth * READ_QUANTUM))):
-                self._read_at = now + self._limit.wait(quantum, now)
+        flow = self._flow
+        if flow is not None:
+            pause = flow.wait(min(len(buffer), flow.limit.quantum), now)
+            if pause > 0:
+                self._read_at = now + pause
                 return
-            buffer = buffer[:allowed]
+            buffer = buffer[: flow.available(now)]
         try:
             size = self._sock.recv_into(buffer)
         except BlockingIOError:
             self._drained = True
+            if flow is not None:
+                flow.release(now)
             return
-        if self._limit is not None:
-            self._limit.spend(size, now)
         self._drained = size < len(buffer)
+        if flow is not None:
+            flow.spend(size, now)
+            if self._drained:
+                flow.release(now)  # other connections have something to read
         if not size:
             self.peer_closed = True
             self._take(self.wire.on_closed())
