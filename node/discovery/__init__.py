@@ -11,6 +11,9 @@ announce, announce_url
              an announce of the standard protocols and its answer; tracker URLs (pure)
 http_tracker, udp_tracker, udp_link
              announces over HTTP, and over UDP (udp_link is pure)
+announce_plan
+             which tracker of a torrent is announced to, when, with which event (pure)
+standard     announces the torrents of this node to standard trackers, on threads
 failover     the order of a tracker's addresses (pure)
 schedule     when the next heartbeat is due (pure)
 credentials  the node's secret for each tracker

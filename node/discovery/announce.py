@@ -21,6 +21,7 @@ from common.compact_peers import MAX_ENTRIES, decode_peers
 from common.errors import BencodeError, TrackerPacketError
 from common.text import sanitize
 from common.udp_tracker import AnnounceEvent
+from node.discovery.base import TransferTotals
 
 DEFAULT_INTERVAL = 1800.0  # seconds between announces if the tracker asks for none
 MIN_INTERVAL, MAX_INTERVAL = 1.0, 86_400.0  # seconds between announces that a tracker may ask for
@@ -28,15 +29,6 @@ ASK_INTERVAL = 30.0  # min seconds between two announces if the tracker gives no
 NUM_WANT = 100  # peers that an announce asks for
 MAX_TRACKER_ID = 512  # bytes of a tracker id that are sent back
 MAX_TEXT = 200  # characters of a tracker's message that are shown
-
-
-@dataclass(frozen=True)
-class TransferTotals:
-    """What one torrent has moved, as announces report it. All in bytes."""
-
-    uploaded: int  # since this node took part in the swarm
-    downloaded: int  # since then, verified
-    left: int  # of the content, missing here; 0: a seed
 
 
 @dataclass(frozen=True)

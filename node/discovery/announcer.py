@@ -72,6 +72,10 @@ class TrackerAnnouncer:
         return self._failure is None and not self._entering
 
     @property
+    def counts_credit(self) -> bool:
+        return True
+
+    @property
     def why_messages_wait(self) -> str:
         """Why messages cannot be sent now."""
         if self._failure is not None:

@@ -37,12 +37,34 @@ class Credit:
     receipt: int | None = None  # its number: a credit that is sent twice counts once
 
 
+@dataclass(frozen=True)
+class TransferTotals:
+    """What one torrent has moved in this run, as announces report it (BEP 3). All in bytes."""
+
+    uploaded: int
+    downloaded: int  # verified
+    left: int  # of the content, missing here; 0: a seed
+
+
+@dataclass(frozen=True)
+class TcpListener:
+    """How standard peers reach this node."""
+
+    peer_id: bytes  # of its handshakes (BEP 20)
+    host: str  # numeric address that it listens on
+    port: int
+
+
 class Announcer(Protocol):
     """Announces this node to a tracker. Returns at once: messages wait until the tracker takes them."""
 
     @property
     def answers(self) -> bool:
         """True if the tracker answered the last request."""
+
+    @property
+    def counts_credit(self) -> bool:
+        """True if the tracker counts uploads of nodes; standard trackers do not."""
 
     def announce(self, file: OwnedFile) -> None:
         """This node serves the file, wholly or in part."""

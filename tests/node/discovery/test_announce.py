@@ -22,11 +22,11 @@ from node.discovery.announce import (
     AnnounceFailure,
     AnnounceParams,
     AnnounceResult,
-    TransferTotals,
     announce_query,
     merged,
     parse_announce_answer,
 )
+from node.discovery.base import TransferTotals
 
 A, B = ("10.0.0.1", 6881), ("10.0.0.2", 6882)
 PARAMS = AnnounceParams(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
@@ -16,63 +15,16 @@ from common.compact_peers import encode_peers
 from common.errors import RemoteFault, TrackerRefused, TrackerUnavailable
 from common.udp_tracker import AnnounceEvent
 from node.discovery import announce_url
-from node.discovery.announce import AnnounceParams, TransferTotals
+from node.discovery.announce import AnnounceParams
 from node.discovery.announce_url import parse_announce_url
+from node.discovery.base import TransferTotals
 from node.discovery.http_tracker import MAX_BODY, HttpTrackerClient
+from tests.node.discovery.pretend_trackers import PEERS, HttpServer, Talk, response
 
 PARAMS = AnnounceParams(
     bytes(range(20)), b"-CS0100-abcdefghijkl", 6881, TransferTotals(1, 2, 3), AnnounceEvent.STARTED, 7
 )
-PEERS = (("10.0.0.1", 6881), ("10.0.0.2", 6882))
 BODY = bencode.encode({b"interval": 900, b"peers": encode_peers(PEERS)})
-Talk = Callable[[socket.socket, bytes], None]
-
-
-def response(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
-
-
-class HttpServer:
-    """Answers each connection as ``talk`` does, on a thread of its own, then closes it."""
-
-    def __init__(self, talk: Talk | bytes, host: str = "127.0.0.1") -> None:
-        self._sock = socket.create_server((host, 0))
-        self.port = self._sock.getsockname()[1]
-        self.url = f"http://{host}:{self.port}/announce"
-        self.requests: list[bytes] = []
-        self.clients: list[str] = []
-        self.closing = threading.Event()
-        self._talk: Talk = (lambda sock, _: sock.sendall(talk)) if isinstance(talk, bytes) else talk
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            sock, addr = self._sock.accept()
-            with sock:
-                if self.closing.is_set():
-                    return
-                sock.settimeout(20)
-                head = b""
-                while b"\r\n\r\n" not in head and (part := sock.recv(65536)):
-                    head += part
-                if head:
-                    self.requests.append(head)
-                    self.clients.append(addr[0])
-                    try:
-                        self._talk(sock, head)
-                    except OSError:
-                        continue  # the client has left
-
-    def stop(self) -> None:
-        self.closing.set()
-        with socket.create_connection(self._sock.getsockname()):
-            pass
-        self._thread.join()
-        self._sock.close()
-
-
 Serve = Callable[..., HttpServer]
 
 

@@ -19,63 +19,17 @@ from common.udp_tracker import (
     ConnectRequest,
     ErrorAnswer,
     TrackerRequest,
-    decode_request,
 )
-from node.discovery.announce import AnnounceParams, AnnounceResult, TransferTotals
+from node.discovery.announce import AnnounceParams, AnnounceResult
 from node.discovery.announce_url import parse_announce_url
+from node.discovery.base import TransferTotals
 from node.discovery.udp_tracker import UdpTrackerClient
+from tests.node.discovery.pretend_trackers import PEERS, Answer, UdpServer, usual
 
 PATIENCE = 20.0  # seconds
 PARAMS = AnnounceParams(
     b"H" * 20, b"-CS0100-abcdefghijkl", 6881, TransferTotals(1, 2, 2**70), AnnounceEvent.STARTED, 7
 )
-PEERS = (("10.0.0.1", 6881), ("10.0.0.2", 6882))
-Answer = Callable[[TrackerRequest], "list[bytes]"]
-
-
-def usual(request: TrackerRequest) -> list[bytes]:
-    """What a tracker answers: id 77, and two peers."""
-    if isinstance(request, ConnectRequest):
-        return [ConnectAnswer(request.transaction_id, 77).encode()]
-    return [AnnounceAnswer(request.transaction_id, 900, 1, 2, encode_peers(PEERS)).encode()]
-
-
-class UdpServer:
-    """Answers each datagram as ``answer`` says, on a thread of its own."""
-
-    def __init__(self, answer: Answer, host: str = "127.0.0.1", port: int = 0) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._sock = socket.socket(family, socket.SOCK_DGRAM)
-        self._sock.bind((host, port))
-        self.port = self._sock.getsockname()[1]
-        self.url = f"udp://{f'[{host}]' if ':' in host else host}:{self.port}/announce"
-        self.requests: list[TrackerRequest] = []
-        self.clients: set[tuple[str, int]] = set()
-        self._answer = answer
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            data, addr = self._sock.recvfrom(65536)
-            if not data:
-                return
-            request = decode_request(data)
-            self.requests.append(request)
-            self.clients.add(addr[:2])
-            for answer in self._answer(request):
-                self._sock.sendto(answer, addr)
-
-    def announces(self) -> list[AnnounceRequest]:
-        return [request for request in self.requests if isinstance(request, AnnounceRequest)]
-
-    def stop(self) -> None:
-        with socket.socket(self._sock.family, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"", self._sock.getsockname())
-        self._thread.join()
-        self._sock.close()
-
-
 Serve = Callable[..., UdpServer]
 
 

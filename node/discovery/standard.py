@@ -1,0 +1,363 @@
+"""Announces torrents to standard trackers: one thread that knows what is due, and one for each announce.
+
+StandardTrackers     of a node: the thread, and both kinds of tracker client
+StandardAnnouncer    of a torrent: its plan (node.discovery.announce_plan), and its peers
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from common.errors import RemoteFault, TrackerRefused, TrackerUnavailable
+from common.logs import log
+from common.messages import OwnedFile
+from common.metainfo import Metainfo
+from common.udp_tracker import AnnounceEvent
+from node import events
+from node.discovery.announce import AnnounceParams, AnnounceResult
+from node.discovery.announce_plan import AnnounceJob, AnnouncePlan, TierTracker
+from node.discovery.announce_url import AnnounceUrl
+from node.discovery.base import Credit, TcpListener, TransferTotals
+from node.discovery.http_tracker import HttpTrackerClient
+from node.discovery.udp_tracker import UdpTrackerClient
+from node.peer import FoundPeer, Peer
+
+FIND_LIMIT = 20.0  # max seconds that ``find`` waits for a tracker
+MAX_BUSY = 64  # announces under way at a time, each on a thread of its own
+STOP_GRACE = 0.4  # part of the time to leave that a "stopped" waits for an announce under way
+MAX_STOPPED = 200  # "stopped" messages that are sent in parallel at the end
+
+OnFound = Callable[[bytes, Sequence[FoundPeer]], None]  # info hash, peers
+
+
+class StandardTrackers:
+    """Announces all torrents of a node that have standard trackers. Thread-safe.
+
+    ``on_found`` is called with the peers of each answer, whether the torrent is being fetched or served: a
+    seed connects to the leechers that it learns of.
+    """
+
+    def __init__(
+        self,
+        listener: TcpListener,
+        emit: events.EventSink,
+        on_found: OnFound = lambda info_hash, peers: None,
+        http: HttpTrackerClient | None = None,
+        udp: UdpTrackerClient | None = None,
+    ) -> None:
+        self.listener = listener
+        self.changed = threading.Condition()  # guards all plans, and what follows
+        self.emit = emit
+        self.on_found = on_found
+        self._http = http or HttpTrackerClient(listener.host)
+        self._udp = udp or UdpTrackerClient(listener.host)
+        self._key = secrets.randbits(32)  # tells trackers that two addresses are one peer (BEP 7)
+        self._announcers: list[StandardAnnouncer] = []
+        self._busy = 0
+        self._lost: set[tuple[str, bytes]] = set()  # as the user was told: see ``report``
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def announcers(self) -> list[StandardAnnouncer]:
+        """The announcers of all torrents."""
+        with self.changed:
+            return list(self._announcers)
+
+    def add(self, announcer: StandardAnnouncer) -> None:
+        """Send the announces of ``announcer`` from now on."""
+        with self.changed:
+            self._announcers.append(announcer)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="announces", daemon=True)
+                self._thread.start()
+            self.changed.notify_all()
+
+    def hold(self, is_held: Callable[[AnnounceUrl], bool]) -> None:
+        """Decide anew which trackers are left out."""
+        with self.changed:
+            for announcer in self._announcers:
+                announcer.plan.hold(is_held, time.monotonic())
+            self.changed.notify_all()
+
+    def send(
+        self, announcer: StandardAnnouncer, job: AnnounceJob, limit: float | None = None
+    ) -> AnnounceResult:
+        """Send one announce, and return its answer. RemoteFault if there is none.
+
+        ``limit``: max seconds, for an announce that cannot wait.
+        """
+        params = AnnounceParams(
+            announcer.info_hash,
+            self.listener.peer_id,
+            self.listener.port,
+            announcer.totals(),
+            job.event,
+            self._key,
+            num_want=0 if job.event is AnnounceEvent.STOPPED else AnnounceParams.num_want,
+            tracker_id=job.tracker.tracker_id,
+        )
+        if job.url.is_udp:
+            timeout = limit if limit is not None else job.timeout or 0.0
+            return self._udp.announce(job.url, params, timeout, urgent=limit is not None)
+        return self._http.announce(job.url, params, limit)
+
+    def report(self, url: AnnounceUrl, info_hash: bytes, error: RemoteFault | None) -> None:
+        """Emit once that a tracker does not answer, or refuses a torrent; and that it answers again."""
+        refuses = isinstance(error, TrackerRefused)
+        key = url.text, info_hash if refuses else b""
+        with self.changed:
+            is_new = error is not None and key not in self._lost and not self._closed
+            is_back = error is None and not self._lost.isdisjoint(((url.text, b""), (url.text, info_hash)))
+            if error is None:
+                self._lost -= {(url.text, b""), (url.text, info_hash)}
+            else:
+                self._lost.add(key)
+        if is_new:
+            self.emit(events.TrackerLost(url.text, str(error), refuses))
+        elif is_back:
+            self.emit(events.TrackerBack(url.text))
+
+    def leave(self, limit: float) -> None:
+        """Send every ``stopped``, all at the same time, for at most ``limit`` seconds. Ends the thread."""
+        deadline = time.monotonic() + limit
+        with self.changed:
+            self._closed = True
+            announcers, self._announcers = self._announcers, []
+            jobs = [(each, job) for each in announcers for job in each.plan.leave(time.monotonic())]
+            self.changed.notify_all()
+        threads = [
+            threading.Thread(target=self._stop, args=(*job, deadline), name="stopped", daemon=True)
+            for job in jobs[:MAX_STOPPED]
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._udp.close()
+
+    def stop(self, announcer: StandardAnnouncer, limit: float) -> None:
+        """Send the ``stopped`` of one torrent, in the background."""
+        deadline = time.monotonic() + limit
+        with self.changed:
+            jobs = announcer.plan.leave(time.monotonic())
+            if announcer in self._announcers:
+                self._announcers.remove(announcer)
+        for job in jobs:
+            threading.Thread(
+                target=self._stop, args=(announcer, job, deadline), name="stopped", daemon=True
+            ).start()
+
+    # ---- on threads
+
+    def _run(self) -> None:
+        while True:
+            with self.changed:
+                if self._closed:
+                    return
+                jobs = self._due()
+                for announcer, job in jobs:
+                    threading.Thread(
+                        target=self._announce,
+                        args=(announcer, job),
+                        name=f"announce to {job.url.host}",
+                        daemon=True,
+                    ).start()
+                if not jobs:
+                    self.changed.wait(self._seconds_to_wait())
+
+    def _due(self) -> list[tuple[StandardAnnouncer, AnnounceJob]]:
+        now = time.monotonic()
+        jobs: list[tuple[StandardAnnouncer, AnnounceJob]] = []
+        for announcer in self._announcers:
+            if self._busy + len(announcer.plan.tiers) > MAX_BUSY:
+                break
+            for job in announcer.plan.jobs(now):
+                jobs.append((announcer, job))
+                self._busy += 1
+        return jobs
+
+    def _seconds_to_wait(self) -> float | None:
+        if self._busy >= MAX_BUSY - 16:
+            return 1.0
+        due = min((each.plan.next_due() for each in self._announcers), default=float("inf"))
+        return None if due == float("inf") else max(0.0, due - time.monotonic())
+
+    def _announce(self, announcer: StandardAnnouncer, job: AnnounceJob) -> None:
+        try:
+            result = self.send(announcer, job)
+        except RemoteFault as error:
+            announcer.failed(job, error)
+        except Exception as error:  # a tier whose announce never ends would be silent for ever
+            announcer.failed(job, TrackerUnavailable(f"tracker {job.url.text} cannot be asked: {error!r}"))
+        else:
+            announcer.answered(job, result)
+        finally:
+            with self.changed:
+                self._busy -= 1
+                self.changed.notify_all()
+
+    def _stop(self, announcer: StandardAnnouncer, job: AnnounceJob, deadline: float) -> None:
+        limit = deadline - time.monotonic()
+        with self.changed:  # "started" must not arrive after "stopped"
+            self.changed.wait_for(lambda: job.tier.busy is not job.tracker, limit * STOP_GRACE)
+        try:
+            self.send(announcer, job, max(0.1, deadline - time.monotonic()))
+        except RemoteFault as error:
+            log(f"{announcer.name}: {error}; it will notice later that this node left")
+
+
+class StandardAnnouncer:
+    """Announces one torrent to its standard trackers. Implements Announcer and PeerSource."""
+
+    def __init__(
+        self,
+        info_hash: bytes,
+        tiers: Sequence[Sequence[AnnounceUrl]],
+        totals: Callable[[], TransferTotals],
+        trackers: StandardTrackers,
+    ) -> None:
+        """``totals`` is called at each announce, from any thread."""
+        self.info_hash = info_hash
+        self.totals = totals
+        self.plan = AnnouncePlan(tiers, random.Random())
+        self._trackers = trackers
+        self._changed = trackers.changed  # guards the plan, and what follows
+        self._was_incomplete = False
+        self._found: Callable[[Sequence[FoundPeer]], None] | None = None
+        self._answers = 0  # so far
+
+    # ---- PeerSource
+
+    @property
+    def name(self) -> str:
+        """The trackers that are announced to, as messages name them."""
+        return ", ".join(tier.trackers[0].url.text for tier in self.plan.tiers)
+
+    def find(self, info: Metainfo, found: Callable[[Sequence[FoundPeer]], None]) -> None:
+        """Announce, as soon as the trackers' intervals allow, and call ``found``.
+
+        Later answers call it again. Returns within FIND_LIMIT. RemoteFault if no tracker has ever answered.
+        """
+        is_incomplete = self.totals().left > 0
+        with self._changed:
+            self._found = found
+            self._was_incomplete = self._was_incomplete or is_incomplete
+            before = self._answers
+            self._enter()
+            self.plan.want_peers(time.monotonic())
+            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: self._answers > before or not self.plan.is_sending(time.monotonic()), FIND_LIMIT
+            )
+            if self._answers > before:
+                return
+            peers = self._peers()
+            if not any(tracker.result is not None for tracker in self.plan.trackers()):
+                raise TrackerUnavailable(self._why_no_answer())
+        found(peers)
+
+    # ---- Announcer
+
+    @property
+    def answers(self) -> bool:
+        return any(self._is_working(tracker) for tracker in self.plan.trackers())
+
+    @property
+    def counts_credit(self) -> bool:
+        return False
+
+    def announce(self, file: OwnedFile) -> None:
+        with self._changed:
+            self._enter()
+            if file.complete and self._was_incomplete:
+                self._was_incomplete = False
+                self.plan.complete(time.monotonic())
+            elif not file.complete:
+                self._was_incomplete = True
+            self._changed.notify_all()
+
+    def withdraw(self, file: OwnedFile) -> None:
+        self._found = None
+        self._trackers.stop(self, FIND_LIMIT)
+
+    def credit(self, credit: Credit) -> None:
+        """Standard trackers count no uploads of others."""
+
+    def flush(self, timeout: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self.plan.is_active or not self.plan.is_sending(time.monotonic()), timeout
+            )
+
+    def statuses(self) -> list[events.TrackerStatus]:
+        """A row of ``-peers`` for each tier."""
+        with self._changed:
+            return [
+                self._status(tier.trackers[0], tuple(each.url.text for each in tier.trackers))
+                for tier in self.plan.tiers
+                if not all(each.is_held for each in tier.trackers)
+            ]
+
+    # ---- results, from the threads of StandardTrackers
+
+    def answered(self, job: AnnounceJob, result: AnnounceResult) -> None:
+        """A tracker took an announce."""
+        url = job.url
+        with self._changed:
+            warned = job.tracker.result.warning if job.tracker.result is not None else ""
+            self.plan.answered(job, result, time.monotonic())
+            peers, found = self._peers(), self._found
+        if result.warning and result.warning != warned:
+            log(f"tracker {url.text} warns: {result.warning}")
+        self._trackers.report(url, self.info_hash, None)
+        if found is not None:
+            found(peers)
+        self._trackers.on_found(self.info_hash, peers)
+        with self._changed:
+            self._answers += 1
+            self._changed.notify_all()
+
+    def failed(self, job: AnnounceJob, error: RemoteFault) -> None:
+        """An announce ended without a usable answer."""
+        refuses = isinstance(error, TrackerRefused)
+        with self._changed:
+            retry_in = error.retry_in if isinstance(error, TrackerRefused) else None
+            self.plan.failed(job, str(error), time.monotonic(), refuses, retry_in)
+            is_active = self.plan.is_active
+            self._changed.notify_all()
+        if is_active:
+            self._trackers.report(job.url, self.info_hash, error)
+
+    # ---- steps; the lock is held
+
+    def _enter(self) -> None:
+        if not self.plan.is_active:
+            self.plan.enter()
+            if self not in self._trackers.announcers():
+                self._trackers.add(self)
+
+    def _peers(self) -> list[FoundPeer]:
+        """The peers of the last answers, without this node."""
+        listener = self._trackers.listener
+        own = (listener.host, listener.port)
+        return [FoundPeer(Peer(*addr, transport="tcp")) for addr in self.plan.peers() if addr != own]
+
+    def _why_no_answer(self) -> str:
+        reasons = [tracker.reason for tracker in self.plan.trackers() if tracker.reason]
+        return "; ".join(reasons) or f"{self.name or 'the torrent'}: no tracker has answered yet"
+
+    @staticmethod
+    def _is_working(tracker: TierTracker) -> bool:
+        return tracker.result is not None and not tracker.failures
+
+    def _status(self, tracker: TierTracker, urls: tuple[str, ...]) -> events.TrackerStatus:
+        working = self._is_working(tracker)
+        state = "answers" if working else "not asked yet"
+        if tracker.failures:
+            state = "refuses" if tracker.refuses else "does not answer"
+        since = None if tracker.answered_at is None else max(0.0, time.monotonic() - tracker.answered_at)
+        return events.TrackerStatus(tracker.url.text, urls, working, state, tracker.reason, since)
