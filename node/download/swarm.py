@@ -37,8 +37,9 @@ class SwarmTrackers:
 
     def credit(self, info: Metainfo, amounts: Iterable[tuple[int, int]]) -> None:
         """Credit nodes with verified bytes, ``(node_id, bytes)``, at one tracker."""
-        announcer = next((each for each in self.announcers if each.answers), None)
-        announcer = announcer or next(iter(self.announcers), None)
+        counting = [each for each in self.announcers if each.counts_credit]
+        announcer = next((each for each in counting if each.answers), None)
+        announcer = announcer or next(iter(counting), None)
         if announcer is not None:
             for node_id, amount in amounts:
                 announcer.credit(Credit(info.name, info.info_hash_hex, node_id, amount))
