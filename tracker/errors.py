@@ -53,6 +53,11 @@ def too_many_nodes(limit: int, silence: float) -> RateLimited:
     return RateLimited(f"your address has {limit} nodes already", silence)
 
 
+def full_of_peers(limit: int) -> TrackerFull:
+    """No more standard peers."""
+    return TrackerFull(f"the tracker knows {limit} peers, its limit")
+
+
 def not_itself() -> MessageError:
     """A claimed node gives itself a receipt."""
     return MessageError("owner: a claimed node cannot credit itself", "owner")

@@ -12,14 +12,17 @@ from typing import Generic, NamedTuple, TypeVar
 
 from common.addresses import Addr
 from common.messages import OwnedFile, OwnerEntry
+from common.udp_tracker import AnnounceEvent
 
 MAX_NODES = 100_000  # nodes that are in
 MAX_UNCLAIMED = 75_000  # nodes without a claim: forged ids leave room for nodes that claim theirs
+MAX_PEERS = 100_000  # standard peers; one in several swarms counts several times
 MAX_OWNERSHIPS = 1_000_000  # (node, file) pairs
 MAX_FILES_PER_NODE = 10_000  # ownerships of one node
 MAX_RECEIPTS_PER_PAIR = 16  # receipts of one reporter that count for one owner
 MAX_CREDIT_PER_PAIR = 1 << 30  # bytes of one reporter that count for one owner
 MAX_REPORTERS = 1024  # reporters of one owner that are counted apart; all later ones share one total
+ANNOUNCE_GRACE = 30.0  # seconds; clients announce late, and try more than once
 OTHER_REPORTERS = -1  # the node id under which that shared total is kept
 
 Result = TypeVar("Result", covariant=True)
@@ -37,7 +40,13 @@ class Rules:
     ranking: str = "uploads"  # a name in ``tracker.ranking.STRATEGIES``
     half_life: float = 600.0  # seconds until an upload counts half (ranking "rate")
     require_claim: bool = False  # only nodes with a secret may REGISTER, OWN, UPDATE and EXIT
-    nodes_per_address: int = 5000  # max nodes from one client address
+    nodes_per_address: int = 5000  # max nodes and standard peers from one client address
+    announce_interval: float = 300.0  # seconds between announces of a standard peer
+
+    @property
+    def announce_silence(self) -> float:
+        """Seconds without an announce until a standard peer is removed: one may be lost."""
+        return 2 * self.announce_interval + ANNOUNCE_GRACE
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Caller:
     addr: Addr | None = None  # that it serves at; optional in NEED, UPDATE and EXIT
     proof: str | None = None  # hex SHA-256 of the secret that came with the request
     home: str | None = None  # the client address that the request came from, see ``client_prefix``
+    tcp_port: int | None = None  # where it listens for the peer wire; REGISTER and OWN
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,18 @@ class Receipt:
     info_hash: str | None = None
     bytes: int | None = None  # verified bytes
     number: int | None = None  # must grow with each receipt of a reporter; else it is a repetition
+
+
+class Announcement(NamedTuple):
+    """An announce of a standard peer (BEP 3, BEP 15)."""
+
+    key: bytes  # see ``PeerRecord``
+    endpoint: bytes  # where it listens, as in a compact list: 6 or 18 bytes
+    complete: bool  # it has the whole torrent
+    event: AnnounceEvent = AnnounceEvent.NONE
+    wanted: int = 50  # peers in the answer
+    home: str | None = None  # the client address, as in ``Caller``
+    with_ids: bool = False  # the answer needs ``names``
 
 
 # ---- results
@@ -118,6 +140,24 @@ class ExpiryResult:
     suspended_for: float = 0.0  # seconds for which the tracker itself was stopped; then no node is removed
 
 
+class SwarmCounts(NamedTuple):
+    """How many peers of a torrent can be reached over TCP (BEP 48)."""
+
+    complete: int = 0
+    downloaded: int = 0  # downloads that ended with "completed"
+    incomplete: int = 0
+
+
+class PeerAnswer(NamedTuple):
+    """After an announce."""
+
+    complete: int = 0  # seeds there are
+    incomplete: int = 0  # leechers there are
+    ipv4: bytes = b""  # some of them, as a compact list
+    ipv6: bytes = b""
+    names: Sequence[bytes | int] = ()  # the same peers, those of ``ipv4`` first: keys, or ids of nodes
+
+
 @dataclass(frozen=True)
 class Counts:
     """How much the tracker knows."""
@@ -126,6 +166,7 @@ class Counts:
     claimed: int = 0  # nodes with a secret
     files: int = 0  # file names with an owner
     owned: int = 0  # (node, file) pairs
+    peers: int = 0  # standard peers
 
 
 @dataclass(frozen=True)
@@ -172,6 +213,7 @@ class NodeRecord(NamedTuple):
     scored_at: float = 0.0  # seconds since 1970
     last_receipt: int = 0  # number of the last receipt that this node gave
     reporters: int = 0  # that gave this node receipts; each has a ``ReporterTotal``
+    tcp_port: int | None = None  # where it listens for the peer wire; None: nowhere
 
     @property
     def shown(self) -> int:
@@ -201,7 +243,37 @@ class NodeLeft(NamedTuple):
     node_id: int
 
 
-Write = NodeRecord | FilesOwned | ReporterTotal | NodeLeft
+class PeerRecord(NamedTuple):
+    """A standard peer in one swarm. The time of its last announce does not outlive a restart.
+
+    Its key is the info hash, the peer id and 4 bytes of the client's own ``key``: 44 bytes. So one client
+    with an IPv4 and an IPv6 address is one record, and another client cannot take it over.
+    """
+
+    key: bytes
+    ipv4: bytes  # its endpoint as in a compact list; b"" for none
+    ipv6: bytes
+    complete: bool
+    home: str | None = None  # the client address that brought it in
+
+    @property
+    def info_hash(self) -> bytes:
+        """20 bytes."""
+        return self.key[:20]
+
+    @property
+    def peer_id(self) -> bytes:
+        """20 bytes."""
+        return self.key[20:40]
+
+
+class PeerLeft(NamedTuple):
+    """A standard peer is gone."""
+
+    key: bytes
+
+
+Write = NodeRecord | FilesOwned | ReporterTotal | NodeLeft | PeerRecord | PeerLeft
 """A change to the records. It is absolute (the new state, not a difference), so applying it twice does no
 harm."""
 

@@ -48,7 +48,9 @@ class Ownership:
     def entry(self) -> OwnerEntry:
         """The owner as NEED names it."""
         node, file = self.node.record, self.file
-        return OwnerEntry(node.node_id, node.addr, node.shown, file.info_hash, file.complete, file.size)
+        return OwnerEntry(
+            node.node_id, node.addr, node.shown, file.info_hash, file.complete, file.size, node.tcp_port
+        )
 
 
 Order = Callable[[Ownership], Any]

@@ -72,7 +72,7 @@ class View(Protocol):
         """How much the tracker knows."""
 
     def nodes_from(self, home: str) -> int:
-        """How many nodes this client address brought in."""
+        """How many nodes and standard peers this client address brought in."""
 
 
 # ---- the five requests; NEED is ``Storage.search``
@@ -205,15 +205,17 @@ def _join(view: View, caller: Caller, claim: str | None) -> NodeRecord:
     if caller.home is not None and view.nodes_from(caller.home) >= limit:
         raise errors.too_many_nodes(limit, view.silence)
     assert caller.addr is not None
-    return NodeRecord(caller.node_id, caller.addr, claim, caller.home)
+    return NodeRecord(caller.node_id, caller.addr, claim, caller.home, tcp_port=caller.tcp_port)
 
 
 def _moved(node: NodeRecord, caller: Caller, claim: str | None) -> NodeRecord:
-    """The record with the caller's address and a granted claim; ``node`` itself if neither is new."""
+    """The record with the caller's addresses and a granted claim; ``node`` itself if none is new."""
     assert caller.addr is not None
     if claim is not None:
-        return credit.reset_claims(node)._replace(addr=caller.addr, secret=claim)
-    return node if caller.addr == node.addr else node._replace(addr=caller.addr)
+        node = credit.reset_claims(node)._replace(secret=claim)
+    if caller.addr == node.addr and caller.tcp_port == node.tcp_port:
+        return node
+    return node._replace(addr=caller.addr, tcp_port=caller.tcp_port)
 
 
 def _news(view: View, node_id: int, wanted: dict[str, OwnedFile]) -> tuple[tuple[OwnedFile, ...], int]:

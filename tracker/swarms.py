@@ -17,8 +17,9 @@ from operator import attrgetter
 from sortedcontainers import SortedKeyList
 
 from common.messages import OwnedFile, OwnerList
-from tracker.model import FilesOwned, Found, SwarmView, file_key
+from tracker.model import FilesOwned, Found, NodeRecord, SwarmView, file_key
 from tracker.owners import Ownership, RankedOwners, RegisteredNode, by_node, by_node_and_hash
+from tracker.peer_swarms import PeerSwarms
 
 LISTED = 2  # owners from which a swarm is listed by its size; most swarms have one
 SIZE_STEP = 8  # a swarm moves in that list when its size changes by an eighth
@@ -99,8 +100,11 @@ class Swarm:
 class Swarms:
     """All files and their owners."""
 
-    def __init__(self, drawn: bool, rng: random.Random) -> None:
-        """``drawn``: answer with owners at random, instead of the best ones."""
+    def __init__(self, drawn: bool, rng: random.Random, on_tcp: PeerSwarms | None = None) -> None:
+        """``drawn``: answer with owners at random, instead of the best ones. ``on_tcp``: lists the owners
+        that listen there.
+        """
+        self._on_tcp = on_tcp or PeerSwarms()
         self.by_key: dict[str, Swarm] = {}
         self.by_name: dict[str, Swarm] = {}
         self.owned = 0  # ownerships
@@ -158,6 +162,14 @@ class Swarms:
         for side, owned in detached:
             side.add(owned)
 
+    def move(self, node: RegisteredNode, record: NodeRecord) -> None:
+        """Give a node another record, whose addresses may be new."""
+        before, node.record = node.record, record
+        if (before.addr, before.tcp_port) != (record.addr, record.tcp_port):
+            for owned in node.files.values():
+                self._on_tcp.remove_node(before, owned.file)
+                self._on_tcp.add_node(record, owned.file)
+
     def drop_answers(self, node: RegisteredNode) -> None:
         """The node's entry in the answers to NEED has changed."""
         for swarm, _ in self._swarms_of(node):
@@ -193,6 +205,8 @@ class Swarms:
         self.owned += len(entries)
         for owned in entries:
             owned.node.files[key] = owned
+            if owned.node.record.tcp_port is not None:
+                self._on_tcp.add_node(owned.node.record, owned.file)
         for swarm in self._swarms_for(key, name):
             swarm.extend(entries)
 
@@ -222,6 +236,8 @@ class Swarms:
     def _remove(self, key: str, owned: Ownership) -> None:
         name = owned.file.filename
         self.owned -= 1
+        if owned.node.record.tcp_port is not None:
+            self._on_tcp.remove_node(owned.node.record, owned.file)
         swarm, named = self.by_key[key], self.by_name[name]
         swarm.remove(owned)
         if named is not swarm:

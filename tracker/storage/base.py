@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from common.messages import PeerEntry
 from tracker.model import (
+    Announcement,
     Caller,
     Counts,
     Decision,
@@ -21,7 +23,10 @@ from tracker.model import (
     NodeRecord,
     NodeView,
     Owners,
+    PeerAnswer,
+    PeerRecord,
     ReporterTotal,
+    SwarmCounts,
     SwarmView,
     Write,
 )
@@ -63,8 +68,21 @@ class Storage(Protocol):
         It is answered in any case. It is a sign of life of the caller if ``rules.speaks_for`` is true.
         """
 
+    def announce(self, call: Announcement) -> PeerAnswer:
+        """Carry out ``peer_rules.announce``, and name peers of that swarm.
+
+        Its writes may be lost in a crash, because the peer announces again. It fails for lack of room among
+        the records, never for a full disk.
+        """
+
+    def scrape(self, info_hashes: Sequence[bytes]) -> Sequence[SwarmCounts]:
+        """How many peers of each torrent can be reached over TCP, classroom nodes included."""
+
+    def standard_peers(self, info_hash: bytes, limit: int) -> Sequence[PeerEntry]:
+        """Up to ``limit`` standard peers of a torrent, for NEED."""
+
     def expire(self) -> ExpiryResult:
-        """Remove the nodes that are past their deadline, a few at a time, so that no request waits long.
+        """Remove the nodes and standard peers past their deadline, a few at a time: no request waits long.
 
         The result also names the nodes that were removed before a request since the last call.
         """
@@ -87,12 +105,13 @@ class Storage(Protocol):
 
 @dataclass(frozen=True)
 class Records:
-    """All records. Every owner is among the nodes, each node once, each (node, file) once."""
+    """All records. Every owner is among the nodes; each node, (node, file) and peer is there once."""
 
     nodes: Sequence[NodeRecord] = ()
     owned: Sequence[Owners] = ()
     totals: Sequence[ReporterTotal] = ()
     warnings: Sequence[str] = ()  # about reading them, a line each
+    peers: Sequence[PeerRecord] = ()
 
 
 class RecordSource(Protocol):

@@ -3,9 +3,9 @@
     nodes.json  "7": {"addr": ["127.0.0.1", 4001], "uploads": 3, "rate": 1.5}
     files.json  "lecture.mp4": [{"node_id": 7, "info_hash": "...", "size": 9, "complete": true}, ...]
 
-They are exports: the database decides. Only where there is no database are they read, with the same strict
-checks as a request. Each file is replaced atomically. It is written in slices while requests go on,
-so it need not show one moment.
+They are exports: the database decides. Standard peers are not in them, because they announce again. Only
+where there is no database are the files read, with the same strict checks as a request. Each file is replaced
+atomically. It is written in slices while requests go on, so it need not show one moment.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from common.addresses import unicast_host
 from common.errors import MessageError, StorageFault
 from common.files import atomic_write
 from common.messages import OwnedFile
-from common.validation import MAX_NODE_ID, Address, Count, NodeId
+from common.validation import MAX_NODE_ID, Address, Count, NodeId, TcpPort
 from tracker.model import OTHER_REPORTERS, NodeRecord, Owners, ReporterTotal
 from tracker.storage.base import Records, RecordSource
 
@@ -49,6 +49,7 @@ class NodeEntry(Struct):
     receipts: Count = 0
     credit: Count = 0
     last_receipt: Count = 0
+    tcp_port: TcpPort | None = None
     pairs: list[Total] = []  # reporter, receipts, credit
 
 
@@ -90,7 +91,7 @@ def document(lines: Iterable[str]) -> Iterator[bytes]:
 def node_entry(node: NodeRecord, totals: Sequence[ReporterTotal]) -> dict[str, Any]:
     """A node's entry. Its score must be of the moment of writing."""
     entry: dict[str, Any] = {"addr": node.addr, "uploads": node.shown, "rate": node.score}
-    for name in ("secret", "home", "receipts", "credit", "last_receipt"):
+    for name in ("secret", "home", "receipts", "credit", "last_receipt", "tcp_port"):
         if value := getattr(node, name):
             entry[name] = value
     if totals:
@@ -208,6 +209,7 @@ def read_node(name: str, entry: object, now: float) -> tuple[NodeRecord, list[Re
         now,
         read.last_receipt,
         len(pairs),
+        read.tcp_port,
     )
     return node, list(pairs.values())
 

@@ -8,15 +8,19 @@ waits for long, however many nodes fall silent at once, and no request sees a no
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from common.messages import OwnedFile
+from common.errors import StorageFault
+from common.messages import OwnedFile, PeerEntry
+from tracker import peer_rules
 from tracker.clock import wall_clock
 from tracker.model import (
+    Announcement,
     Caller,
     Counts,
     Decision,
@@ -28,8 +32,11 @@ from tracker.model import (
     NodeRecord,
     NodeView,
     Owners,
+    PeerAnswer,
+    PeerLeft,
     ReporterTotal,
     Rules,
+    SwarmCounts,
     SwarmView,
     Write,
 )
@@ -122,6 +129,7 @@ class MemoryStorage:
             with self._lock:
                 self._state.now = self._clock()
                 self._state.restore(records.nodes, records.owned, records.totals)
+                self._state.peers.restore(records.peers, self._state.now)
             warnings = tuple(records.warnings)
             del records
             gc.freeze()
@@ -150,6 +158,30 @@ class MemoryStorage:
         with self._locked_now as state:
             return state.search(caller, filename, info_hash, limit)
 
+    def announce(self, call: Announcement) -> PeerAnswer:
+        """See ``Storage``. It does not wait for the disk."""
+        with self._locked_now as state:
+            decision = peer_rules.announce(state, call)
+            if decision.write is not None:
+                self._append(decision.write)
+            return state.peers.carry_out(call, decision, state.now)
+
+    def scrape(self, info_hashes: Sequence[bytes]) -> Sequence[SwarmCounts]:
+        """See ``Storage``."""
+        with self._locked_now as state:
+            return [state.peers.counts(info_hash) for info_hash in info_hashes]
+
+    def standard_peers(self, info_hash: bytes, limit: int) -> Sequence[PeerEntry]:
+        """See ``Storage``."""
+        with self._locked_now as state:
+            return state.peers.newest(info_hash, limit)
+
+    def _append(self, *writes: Write) -> None:
+        """Queue writes that no request waits for. A full or failed disk loses them: peers announce again."""
+        with contextlib.suppress(StorageFault):
+            self._durability.check_writable()
+            self._durability.append(writes)
+
     def _commit(self, node_id: int, writes: Sequence[Write]) -> int | None:
         """Apply and queue the writes; the sequence number to wait for before the answer.
 
@@ -168,7 +200,9 @@ class MemoryStorage:
         """Remove the nodes past their deadline."""
         with self._locked_now as state:
             deadline = state.next_deadline()
-            wait = state.silence if deadline is None else max(deadline - state.now, 0.0)
+            wait = state.silence  # a node that comes meanwhile has no earlier deadline
+            if deadline is not None:
+                wait = min(max(deadline - state.now, 0.0), wait)
             result = ExpiryResult(wait, tuple(self._gone), self._suspended_for)
             self._gone, self._suspended_for = [], 0.0
         return result
@@ -199,6 +233,9 @@ class MemoryStorage:
             state.grant_deadline()
             self._suspended_for += state.now - deadline
             return False
+        if peers := state.peers.expire(EXPIRE_NODES, state.now):
+            self._append(*(PeerLeft(peer.key) for peer in peers))
+            return True
         gone = state.expire(EXPIRE_NODES, EXPIRE_FILES)
         self._durability.append([NodeLeft(node.node_id) for node in gone])
         self._gone.extend(ExpiredNode(node.node_id, node.addr) for node in gone)

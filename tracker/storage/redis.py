@@ -15,11 +15,13 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from common.errors import StorageFault, StorageFull, StorageReadOnly, StorageUnreachable
+from common.messages import PeerEntry
 from tracker.model import (
+    Announcement,
     Caller,
     Counts,
     Decision,
@@ -28,7 +30,9 @@ from tracker.model import (
     Found,
     Keys,
     NodeView,
+    PeerAnswer,
     Rules,
+    SwarmCounts,
     SwarmView,
 )
 from tracker.ranking import STRATEGIES, TIES
@@ -36,6 +40,7 @@ from tracker.rules import View, is_expired, speaks_for, was_suspended
 from tracker.storage.base import T
 from tracker.storage.redis_client import Command, RedisClient, Session, checked
 from tracker.storage.redis_keys import RedisKeys
+from tracker.storage.redis_peers import RedisPeers
 from tracker.storage.redis_search import largest_swarms, node_views, owners
 from tracker.storage.redis_view import (
     Reads,
@@ -70,6 +75,7 @@ class RedisStorage:
         self._offset = 0.0  # seconds from our monotonic clock to Redis' time
         self._names = RedisKeys(tag)
         self._writer = Writer(self._names, self._strategy, rules.half_life)
+        self._peers = RedisPeers(self._names, rules)
         self._client = RedisClient(url)
         self._stripes = [threading.Lock() for _ in range(STRIPES)]
         self._speakers: dict[int, tuple[Caller, float]] = {}  # node id -> last heartbeat, and its deadline
@@ -191,6 +197,31 @@ class RedisStorage:
             entries, name = owners(session, self._names, members, filename, info_hash)
         return Found(entries, found["total"] + found["partial"], name)
 
+    # ---- standard peers
+
+    def announce(self, call: Announcement) -> PeerAnswer:
+        """See ``Storage``."""
+        with self._at_a_time() as (session, now):
+            return self._peers.announce(session, call, now)
+
+    def scrape(self, info_hashes: Sequence[bytes]) -> Sequence[SwarmCounts]:
+        """See ``Storage``."""
+        with self._at_a_time() as (session, _):
+            return self._peers.scrape(session, info_hashes)
+
+    def standard_peers(self, info_hash: bytes, limit: int) -> Sequence[PeerEntry]:
+        """See ``Storage``."""
+        with self._at_a_time() as (session, _):
+            return self._peers.newest(session, info_hash, limit)
+
+    @contextlib.contextmanager
+    def _at_a_time(self) -> Iterator[tuple[Session, float]]:
+        """A session, at a time when no node and no peer is past its deadline."""
+        with self._client.session() as session:
+            now = self._read_clock(self._load(session, deadline_reads(self._names))["time"])
+            self._peers.expire(session, now)
+            yield session, now
+
     # ---- deadlines
 
     def expire(self) -> ExpiryResult:
@@ -198,6 +229,7 @@ class RedisStorage:
         try:
             with self._client.session() as session:
                 found = self._load(session, deadline_reads(self._names))
+                self._peers.expire(session, self._read_clock(found["time"]))
         except StorageFault:  # the requests get the reason
             return ExpiryResult(RETRY_EXPIRY)
         due = earliest_deadline(found)
@@ -234,6 +266,7 @@ class RedisStorage:
     def _grant_deadline(self, session: Session, now: float) -> None:
         """Give every node one whole deadline from now."""
         self._writer.try_write(session, ("HSET", self._names.meta, "grace_until", repr(now + self.silence)))
+        self._writer.try_write(session, self._peers.grant_deadline(now))
 
     def _touch(self, node_id: int, now: float, *flags: str) -> Command:
         return ("ZADD", self._names.deadlines, *flags, "GT", repr(now + self.silence), node_id)
@@ -266,11 +299,12 @@ class RedisStorage:
             **deadline_reads(names),
             "nodes": ("ZCARD", names.deadlines),
             "files": ("ZCARD", names.filenames),
+            "peers": ("ZCARD", self._peers.deadlines),
         }
         with self._client.session() as session:
             found = self._load(session, reads)
         _, _, claimed, owned = found["meta"]
-        return Counts(found["nodes"], int(claimed or 0), found["files"], int(owned or 0))
+        return Counts(found["nodes"], int(claimed or 0), found["files"], int(owned or 0), found["peers"])
 
     def nodes(self, limit: int) -> Sequence[NodeView]:
         """Those with the earliest deadlines."""

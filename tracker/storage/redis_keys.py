@@ -10,6 +10,7 @@ All keys begin with the same {tag}, so a cluster keeps them on one server:
     node:ID     hash: the fields of a ``NodeRecord``
     has:ID      hash: file key -> "w" (whole) or "p" (a part), size, ":", name
     pairs:ID    hash: reporter -> "receipts credit"
+    (standard peers: see ``tracker.storage.redis_peers``)
     w:file:KEY  p:file:KEY  w:name:NAME  p:name:NAME
                 sorted sets: owner -> rank. An owner is "tie:id", or "tie:id:hash" where it is listed by name
 """
@@ -142,9 +143,10 @@ def node_record(node_id: int, values: Sequence[str | None]) -> NodeRecord | None
         return None
     counts = {name: int(known[name]) for name in _INTEGERS if name in known}
     score, scored_at = float(known.get("score", 0)), float(known.get("scored_at", 0))
+    port = known.get("tcp_port")
     return NodeRecord(
         node_id, addr(known["addr"]), known.get("secret"), known.get("home"),
-        score=score, scored_at=scored_at, **counts,
+        score=score, scored_at=scored_at, tcp_port=int(port) if port else None, **counts,
     )  # fmt: skip
 
 

@@ -36,7 +36,15 @@ def owners(
             file = owned_file(key, about)
             name = name or file.filename
             entries.append(
-                OwnerEntry(node_id, node.addr, node.shown, file.info_hash, file.complete, file.size)
+                OwnerEntry(
+                    node_id,
+                    node.addr,
+                    node.shown,
+                    file.info_hash,
+                    file.complete,
+                    file.size,
+                    node.tcp_port,
+                )
             )
     return tuple(entries), name
 

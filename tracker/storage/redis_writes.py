@@ -22,6 +22,7 @@ from tracker.model import (
 from tracker.ranking import Strategy
 from tracker.storage.redis_client import Command, Session
 from tracker.storage.redis_keys import NODE_FIELDS, RedisKeys, node_record, owned_file
+from tracker.storage.redis_peers import node_contact
 from tracker.storage.redis_view import RedisView
 
 EXPIRE_NODES = 24  # max nodes that one transaction removes
@@ -51,7 +52,7 @@ class Writer:
                 nodes[write.node_id] = write
             elif isinstance(write, FilesOwned):
                 commands += self._own(view, nodes[write.node_id], write)
-            else:
+            elif isinstance(write, ReporterTotal):
                 commands.append(self._put_total(write))
         return commands, True
 
@@ -65,6 +66,11 @@ class Writer:
             claims -= int(before.secret is not None)
             if self._rank(node) != self._rank(before):
                 commands += names.rerank(node.node_id, self._rank(node), self._files(session, node.node_id))
+            if (node.addr, node.tcp_port) != (before.addr, before.tcp_port):
+                for file in self._files(session, node.node_id):
+                    commands += [*self._on_tcp("SREM", before, file), *self._on_tcp("SADD", node, file)]
+                if node.tcp_port is None:
+                    commands.append(("HDEL", names.node(node.node_id), "tcp_port"))
         if claims:
             commands.append(("HINCRBY", names.meta, "claimed", claims))
         return commands
@@ -76,10 +82,18 @@ class Writer:
         for file in write.files:
             before = view.file(write.node_id, file_key(file.filename, file.info_hash))
             commands += self._names.own(write.node_id, self._rank(node), file, before)
+            if before is not None:
+                commands += self._on_tcp("SREM", node, before)
+            commands += self._on_tcp("SADD", node, file)
             more += before is None
         if more:
             commands.append(("HINCRBY", self._names.meta, "owned", more))
         return [*commands, *self._names.drop_zeros()]
+
+    def _on_tcp(self, command: str, node: NodeRecord, file: OwnedFile) -> list[Command]:
+        """List the node among the TCP peers of a file, or no longer."""
+        found = node_contact(self._names, node, file)
+        return [] if found is None else [(command, *found)]
 
     def _put_total(self, total: ReporterTotal) -> Command:
         return ("HSET", self._names.pairs(total.owner), total.reporter, f"{total.receipts} {total.credit}")
@@ -136,7 +150,7 @@ class Writer:
             if node.home is not None:
                 commands.append(("ZINCRBY", names.homes, -1, node.home))
         for file in files:
-            commands += names.disown(node_id, file)
+            commands += [*names.disown(node_id, file), *self._on_tcp("SREM", node, file)]
         if files:
             commands.append(("HINCRBY", names.meta, "owned", -len(files)))
         return [*commands, *names.drop_zeros()], is_whole

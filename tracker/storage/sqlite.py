@@ -1,4 +1,5 @@
-"""The tracker's records in an SQLite database, tracker.db: one table each for nodes, owned files and totals.
+"""The tracker's records in an SQLite database, tracker.db: one table each for nodes, owned files, totals
+and standard peers.
 
 The database runs in WAL mode. With ``synchronous=FULL`` a commit is on the disk when it returns; with NORMAL
 a power cut may take the last commits, the death of the process takes none. The exclusive locking mode keeps
@@ -23,25 +24,40 @@ import msgspec
 
 from common.errors import StorageFault, StorageFull, StorageReadOnly
 from common.messages import OwnedFile
-from tracker.model import FilesOwned, NodeLeft, NodeRecord, Owners, ReporterTotal, Write, file_key
+from tracker.model import (
+    FilesOwned,
+    NodeLeft,
+    NodeRecord,
+    Owners,
+    PeerLeft,
+    PeerRecord,
+    ReporterTotal,
+    Write,
+    file_key,
+)
 from tracker.storage.base import Records
 
 DATABASE = "tracker.db"
-FORMAT = 1  # of the tables; SQLite keeps it as user_version
+FORMAT = 2  # of the tables; SQLite keeps it as user_version
 RESTORE_ROWS = 10_000  # rows of one statement when all records are written
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS nodes(
     node_id INTEGER PRIMARY KEY, host TEXT NOT NULL, port INTEGER NOT NULL, secret TEXT, home TEXT,
     uploads INTEGER NOT NULL, receipts INTEGER NOT NULL, credit INTEGER NOT NULL,
-    score REAL NOT NULL, scored_at REAL NOT NULL, last_receipt INTEGER NOT NULL, reporters INTEGER NOT NULL);
+    score REAL NOT NULL, scored_at REAL NOT NULL, last_receipt INTEGER NOT NULL, reporters INTEGER NOT NULL,
+    tcp_port INTEGER);
 CREATE TABLE IF NOT EXISTS owned(
     node_id INTEGER, file TEXT, filename TEXT NOT NULL, size INTEGER, complete INTEGER NOT NULL,
     PRIMARY KEY(node_id, file)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS totals(
     owner INTEGER, reporter INTEGER, receipts INTEGER NOT NULL, credit INTEGER NOT NULL,
     PRIMARY KEY(owner, reporter)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS peers(
+    key TEXT PRIMARY KEY, ipv4 TEXT NOT NULL, ipv6 TEXT NOT NULL, complete INTEGER NOT NULL, home TEXT)
+    WITHOUT ROWID;
 """
+_FROM_FORMAT_1 = "ALTER TABLE nodes ADD COLUMN tcp_port INTEGER"
 
 
 def _put(table: str, columns: int) -> str:
@@ -53,8 +69,10 @@ def _delete(table: str, column: str) -> str:
     return f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))"
 
 
-_PUT_NODES, _PUT_OWNED, _PUT_TOTALS = _put("nodes", 12), _put("owned", 5), _put("totals", 4)
+_PUT_NODES, _PUT_OWNED, _PUT_TOTALS = _put("nodes", 13), _put("owned", 5), _put("totals", 4)
+_PUT_PEERS = _put("peers", 5)
 _DELETES = (_delete("nodes", "node_id"), _delete("owned", "node_id"), _delete("totals", "owner"))
+_DELETE_PEERS = _delete("peers", "key")
 _to_json = msgspec.json.Encoder().encode
 
 Row = Sequence[object]
@@ -100,12 +118,15 @@ class Database:
             run(f"PRAGMA {pragma}")
         run(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         (version,) = run("PRAGMA user_version").fetchone()
-        if version not in (0, FORMAT):
+        if version not in (0, 1, FORMAT):
             raise StorageFault(f"{self.path} was written by another version of this program")
         self.is_new = version == 0
         run("BEGIN IMMEDIATE")
         for statement in _TABLES.split(";"):
             run(statement)
+        if version == 1:
+            run(_FROM_FORMAT_1)
+            run(f"PRAGMA user_version={FORMAT}")
         run("COMMIT")
 
     def load(self) -> Records:
@@ -117,7 +138,8 @@ class Database:
                 for node_id, host, port, *rest in run("SELECT * FROM nodes")
             ]
             totals = [ReporterTotal(*row) for row in run("SELECT * FROM totals")]
-            return Records(nodes, list(self._load_owned()), totals)
+            peers = [_peer_record(*row) for row in run("SELECT * FROM peers")]
+            return Records(nodes, list(self._load_owned()), totals, peers=peers)
         except sqlite3.Error as error:
             raise _unusable(self.path, error) from None
 
@@ -160,11 +182,12 @@ class Database:
             (_PUT_NODES, [_node_row(node) for node in records.nodes]),
             (_PUT_OWNED, owned),
             (_PUT_TOTALS, records.totals),
+            (_PUT_PEERS, [_peer_row(peer) for peer in records.peers]),
         ]
         run = self.connection.execute
         try:
             run("BEGIN IMMEDIATE")
-            for table in ("nodes", "owned", "totals"):
+            for table in ("nodes", "owned", "totals", "peers"):
                 run(f"DELETE FROM {table}")
             for statement, all_rows in rows:
                 for start in range(0, len(all_rows), RESTORE_ROWS):
@@ -246,23 +269,30 @@ def _unusable(path: Path, error: sqlite3.Error) -> StorageFault:
 def _statements(transactions: Iterable[Sequence[Write]]) -> list[tuple[str, tuple[str, ...]]]:
     """The SQL of a commit. Writes are absolute, so of several to one row only the last counts."""
     nodes: dict[int, _NodeWrites] = {}
+    peers: dict[bytes, PeerRecord | PeerLeft] = {}
     for writes in transactions:
         for write in writes:
-            _note(nodes, write)
+            if isinstance(write, (PeerRecord, PeerLeft)):
+                peers[write.key] = write
+            else:
+                _note(nodes, write)
     statements: list[tuple[str, tuple[str, ...]]] = []
     if left := [node_id for node_id, node in nodes.items() if node.left]:
         statements += [(delete, (_text(left),)) for delete in _DELETES]
+    if gone := [key.hex() for key, peer in peers.items() if isinstance(peer, PeerLeft)]:
+        statements.append((_DELETE_PEERS, (_text(gone),)))
     for put, rows in (
         (_PUT_NODES, [node.node for node in nodes.values() if node.node]),
         (_PUT_OWNED, [row for node in nodes.values() for row in node.owned.values()]),
         (_PUT_TOTALS, [row for node in nodes.values() for row in node.totals.values()]),
+        (_PUT_PEERS, [_peer_row(peer) for peer in peers.values() if isinstance(peer, PeerRecord)]),
     ):
         if rows:
             statements.append((put, (_text(rows),)))
     return statements
 
 
-def _note(nodes: dict[int, _NodeWrites], write: Write) -> None:
+def _note(nodes: dict[int, _NodeWrites], write: NodeRecord | FilesOwned | ReporterTotal | NodeLeft) -> None:
     node_id = write.owner if isinstance(write, ReporterTotal) else write.node_id
     node = nodes.get(node_id)
     if node is None or isinstance(write, NodeLeft):
@@ -279,6 +309,14 @@ def _note(nodes: dict[int, _NodeWrites], write: Write) -> None:
 
 def _node_row(node: NodeRecord) -> Row:
     return (node.node_id, *node.addr, *node[2:])
+
+
+def _peer_row(peer: PeerRecord) -> Row:
+    return peer.key.hex(), peer.ipv4.hex(), peer.ipv6.hex(), peer.complete, peer.home
+
+
+def _peer_record(key: str, ipv4: str, ipv6: str, complete: int, home: str | None) -> PeerRecord:
+    return PeerRecord(bytes.fromhex(key), bytes.fromhex(ipv4), bytes.fromhex(ipv6), bool(complete), home)
 
 
 def _about(file: OwnedFile) -> tuple[str, str, int | None, bool]:

@@ -21,16 +21,20 @@ from tracker.model import (
     Counts,
     FilesOwned,
     Found,
+    NodeLeft,
     NodeRecord,
     NodeView,
     Owners,
+    PeerRecord,
     ReporterTotal,
     Rules,
     SwarmView,
     Write,
 )
 from tracker.owners import Ownership, RegisteredNode
+from tracker.peer_swarms import PeerSwarms
 from tracker.ranking import STRATEGIES, TIES, order_number, tie_break
+from tracker.storage.peer_state import PeerState
 from tracker.swarms import Swarms
 
 
@@ -46,8 +50,10 @@ class State:
         self._salt = rng.randrange(TIES)
         self._nodes: OrderedDict[int, RegisteredNode] = OrderedDict()  # in the order of their deadlines
         self._totals: dict[int, dict[int, ReporterTotal]] = {}  # owner -> reporter -> total
-        self._homes: Counter[str] = Counter()  # client address -> nodes that it brought in
-        self._swarms = Swarms(self._strategy.drawn, rng)
+        self._homes: Counter[str] = Counter()  # client address -> nodes and peers that it brought in
+        on_tcp = PeerSwarms()
+        self._swarms = Swarms(self._strategy.drawn, rng, on_tcp)
+        self.peers = PeerState(rules, on_tcp, self._homes, rng)
         self._claimed = 0
         self._last_deadline = 0.0
         self._grace_until = 0.0  # all deadlines are at least this
@@ -76,11 +82,23 @@ class State:
 
     def counts(self) -> Counts:
         """How much there is."""
-        return Counts(len(self._nodes), self._claimed, len(self._swarms.by_name), self._swarms.owned)
+        return Counts(
+            len(self._nodes), self._claimed, len(self._swarms.by_name), self._swarms.owned, len(self.peers)
+        )
 
     def nodes_from(self, home: str) -> int:
-        """How many nodes this client address brought in."""
+        """How many nodes and standard peers this client address brought in."""
         return self._homes[home]
+
+    # ---- peer_rules.PeerView
+
+    def peer(self, key: bytes) -> PeerRecord | None:
+        """The standard peer, if it is in."""
+        return self.peers.get(key)
+
+    def peer_count(self) -> int:
+        """How many standard peers are in."""
+        return len(self.peers)
 
     # ---- changes
 
@@ -93,8 +111,10 @@ class State:
                 self._swarms.add(self._nodes[write.node_id], write)
             elif isinstance(write, ReporterTotal):
                 self._totals.setdefault(write.owner, {})[write.reporter] = write
-            else:
+            elif isinstance(write, NodeLeft):
                 self._remove(write.node_id)
+            else:
+                self.peers.apply(write, self.now)
 
     def touch(self, node_id: int) -> None:
         """A sign of life: the node has one deadline from now."""
@@ -126,10 +146,12 @@ class State:
     # ---- deadlines
 
     def next_deadline(self) -> float | None:
-        """The earliest deadline; None if there is no node."""
+        """The earliest deadline; None if there is no node and no peer."""
+        of_peer = self.peers.next_deadline()
         for node in self._nodes.values():
-            return max(node.deadline, self._grace_until)
-        return None
+            deadline = max(node.deadline, self._grace_until)
+            return deadline if of_peer is None else min(deadline, of_peer)
+        return of_peer
 
     def expire(self, nodes: int, files: int) -> list[NodeRecord]:
         """Remove and return expired nodes: at most ``nodes``, and no more once ``files`` were theirs."""
@@ -144,8 +166,9 @@ class State:
         return gone
 
     def grant_deadline(self) -> None:
-        """Give every node one whole deadline from now."""
+        """Give every node and every peer one whole deadline from now."""
         self._grace_until = self.now + self.silence
+        self.peers.grant_deadline(self.now)
 
     # ---- looking
 
@@ -190,9 +213,10 @@ class State:
             if record.home is not None:
                 self._homes[record.home] += 1
             return
-        before, node.record = node.record, record
+        before = node.record
+        self._swarms.move(node, record)
         self._claimed += (record.secret is not None) - (before.secret is not None)
-        if (record.addr, record.shown) != (before.addr, before.shown) or order != node.order:
+        if _in_answers(record) != _in_answers(before) or order != node.order:
             self._swarms.drop_answers(node)
         self._swarms.rank(node, order)
 
@@ -210,3 +234,8 @@ class State:
     def _deadline(self) -> float:
         self._last_deadline = max(self._last_deadline, self.now + self.silence)
         return self._last_deadline
+
+
+def _in_answers(record: NodeRecord) -> tuple[object, ...]:
+    """The part of a record that NEED shows."""
+    return record.addr, record.shown, record.tcp_port

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.messages import OwnedFile
-from tracker.model import FilesOwned, NodeRecord, ReporterTotal, Write, file_key
+from tracker.model import (
+    FilesOwned,
+    NodeLeft,
+    NodeRecord,
+    PeerLeft,
+    PeerRecord,
+    ReporterTotal,
+    Write,
+    file_key,
+)
 from tracker.storage.base import Records, RecordSource
 from tracker.storage.memory import NoDurability
 
@@ -19,10 +28,12 @@ class Notebook(NoDurability):
         self.nodes: dict[int, NodeRecord] = {}
         self.owned: dict[tuple[int, str], OwnedFile] = {}
         self.totals: dict[tuple[int, int], ReporterTotal] = {}
+        self.peers: dict[bytes, PeerRecord] = {}
 
     def load(self) -> Records:
         owned = [(file, [node_id]) for (node_id, _), file in self.owned.items()]
-        return Records(list(self.nodes.values()), owned, list(self.totals.values()))
+        peers = list(self.peers.values())
+        return Records(list(self.nodes.values()), owned, list(self.totals.values()), peers=peers)
 
     def append(self, writes: Sequence[Write]) -> int:
         for write in writes:
@@ -37,7 +48,12 @@ class Notebook(NoDurability):
                 self.owned[write.node_id, file_key(file.filename, file.info_hash)] = file
         elif isinstance(write, ReporterTotal):
             self.totals[write.owner, write.reporter] = write
+        elif isinstance(write, PeerRecord):
+            self.peers[write.key] = write
+        elif isinstance(write, PeerLeft):
+            self.peers.pop(write.key, None)
         else:
+            assert isinstance(write, NodeLeft)
             node_id = write.node_id
             self.nodes.pop(node_id, None)
             self.owned = {key: file for key, file in self.owned.items() if key[0] != node_id}

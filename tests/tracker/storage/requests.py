@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common.messages import OwnedFile
+from common.messages import OwnedFile, PeerEntry
 from tracker import rules
 from tracker.model import (
     Announced,
+    Announcement,
     Caller,
     Counts,
     Credited,
@@ -15,8 +16,10 @@ from tracker.model import (
     Found,
     Keys,
     NodeView,
+    PeerAnswer,
     Receipt,
     Registered,
+    SwarmCounts,
     SwarmView,
     file_key,
 )
@@ -46,6 +49,15 @@ class Tracker:
 
     def exit(self, caller: Caller) -> bool:
         return self.storage.transact(Keys(caller), lambda view: rules.leave(view, caller))
+
+    def announce(self, call: Announcement) -> PeerAnswer:
+        return self.storage.announce(call)
+
+    def scrape(self, *info_hashes: bytes) -> list[SwarmCounts]:
+        return list(self.storage.scrape(info_hashes))
+
+    def standard_peers(self, info_hash: bytes, limit: int = 50) -> list[PeerEntry]:
+        return list(self.storage.standard_peers(info_hash, limit))
 
     def expire(self) -> ExpiryResult:
         return self.storage.expire()
