@@ -13,12 +13,36 @@ from typing import Any
 
 from common.addresses import Addr
 from common.logs import log
-from common.messages import Exit, Need, NeedAnswer, Own, OwnedFile, Register, RegisterAnswer, Update
+from common.messages import (
+    TCP,
+    Exit,
+    Need,
+    NeedAnswer,
+    Own,
+    OwnedFile,
+    PeerEntry,
+    Register,
+    RegisterAnswer,
+    Update,
+)
+from common.udp_tracker import AnnounceEvent
 from tracker import rules
 from tracker.auth import ANONYMOUS, Credentials, SwarmKey, digest, new_secret
 from tracker.errors import where
 from tracker.heartbeat import RequestRate, interval_factor
-from tracker.model import Caller, Counts, Keys, Receipt, Rules, SwarmView, file_key
+from tracker.model import (
+    Announcement,
+    Caller,
+    Counts,
+    Keys,
+    PeerAnswer,
+    Receipt,
+    Rules,
+    SwarmCounts,
+    SwarmView,
+    file_key,
+)
+from tracker.peer_swarms import endpoint_addr
 from tracker.storage.base import Storage
 
 INTERVAL_SECONDS = 1.0  # between two computations of the heartbeat interval
@@ -64,7 +88,7 @@ class TrackerService:
         wants = secret is not None and (request.claim or self._rules.require_claim)
         claim = digest(secret) if secret is not None and wants else None
         interval = self._heartbeat_interval()  # first: the deadline that goes with it is given with the next
-        caller = _caller(request.node_id, request.addr, by)
+        caller = _caller(request.node_id, request.addr, by, request.tcp_port)
         decided = self._storage.transact(
             Keys(caller, heartbeat=True), lambda view: rules.register(view, caller, claim)
         )
@@ -77,7 +101,7 @@ class TrackerService:
     def add_file_owner(self, request: Own, by: Credentials = ANONYMOUS) -> dict[str, Any]:
         """OWN: a node serves files."""
         self._begin(by)
-        caller = _caller(request.node_id, request.addr, by)
+        caller = _caller(request.node_id, request.addr, by, request.tcp_port)
         keys = Keys(caller, files=[file_key(file.filename, file.info_hash) for file in request.files])
         decided = self._storage.transact(keys, lambda view: rules.own(view, caller, request.files))
         if decided.news:
@@ -86,14 +110,20 @@ class TrackerService:
         return {"status": "File owner added", "files": decided.files}
 
     def search_file(self, request: Need, by: Credentials = ANONYMOUS) -> NeedAnswer:
-        """NEED: the owners of a file, best first."""
+        """NEED: the owners of a file, best first; standard peers only for a node that speaks TCP."""
         self._begin(by)
         caller = _caller(request.node_id, request.addr, by)
         found = self._storage.search(caller, request.filename, request.info_hash, self._max_results)
         filename = request.filename or found.filename
+        peers: Sequence[PeerEntry] = ()
+        if TCP in request.transports and request.info_hash is not None:
+            info_hash = bytes.fromhex(request.info_hash)
+            peers = self._storage.standard_peers(info_hash, self._max_results)
         others = found.total - any(owner.node_id == request.node_id for owner in found.owners)
-        log(f"NEED node {request.node_id}: {filename or request.info_hash!r}, other owners: {others}")
-        return NeedAnswer(request.node_id, filename, found.owners)
+        standard = f", standard peers: {len(peers)}" if peers else ""
+        asked = filename or request.info_hash
+        log(f"NEED node {request.node_id}: {asked!r}, other owners: {others}{standard}")
+        return NeedAnswer(request.node_id, filename, found.owners, tuple(peers))
 
     def update_db(self, request: Update, by: Credentials = ANONYMOUS) -> dict[str, Any]:
         """UPDATE: a node has uploaded, unverified or confirmed by a receipt."""
@@ -113,6 +143,27 @@ class TrackerService:
         if self._storage.transact(Keys(caller), lambda view: rules.leave(view, caller)):
             log(f"EXIT node {request.node_id}")
         return {"status": "Node removed"}
+
+    @property
+    def announce_interval(self) -> float:
+        """Seconds between announces of a standard peer."""
+        return self._rules.announce_interval
+
+    def announce(self, call: Announcement, by: Credentials = ANONYMOUS) -> PeerAnswer:
+        """An announce of a standard peer: it comes, stays or leaves, and is given other peers."""
+        self._begin(by)
+        found = self._storage.announce(call)
+        if call.event is not AnnounceEvent.NONE:
+            log(
+                f"ANNOUNCE {call.event.name.lower()}: peer {where(endpoint_addr(call.endpoint))} "
+                f"of {call.key[:20].hex()}, seeds: {found.complete}, leechers: {found.incomplete}"
+            )
+        return found
+
+    def scrape(self, info_hashes: Sequence[bytes], by: Credentials = ANONYMOUS) -> Sequence[SwarmCounts]:
+        """How many peers of each torrent can be reached over TCP."""
+        self._begin(by)
+        return self._storage.scrape(info_hashes)
 
     def sweep(self) -> float:
         """Remove the nodes past their deadline; seconds until the next deadline."""
@@ -147,6 +198,27 @@ class TrackerService:
     def swarms(self, limit: int) -> Sequence[SwarmView]:
         """Up to ``limit`` files, those with the most owners."""
         return self._storage.swarms(limit)
+
+    def torrents(self, limit: int) -> dict[str, Any]:
+        """Up to ``limit`` files that nodes own, for people who look for one; about the largest swarms."""
+        swarms = self._storage.swarms(limit)
+        hashes = [bytes.fromhex(swarm.info_hash) for swarm in swarms if swarm.info_hash is not None]
+        counts = dict(zip(hashes, self._storage.scrape(hashes), strict=True))
+        listed = []
+        for swarm in swarms:
+            on_tcp = counts[bytes.fromhex(swarm.info_hash)] if swarm.info_hash else SwarmCounts()
+            listed.append(
+                {
+                    "name": swarm.filename,
+                    "info_hash": swarm.info_hash,
+                    "size": swarm.size,
+                    "owners": swarm.whole + swarm.partial,
+                    "complete": swarm.whole,
+                    "partial": swarm.partial,
+                    "tcp_peers": on_tcp.complete + on_tcp.incomplete,
+                }
+            )
+        return {"torrents": listed, "total": self._storage.counts().files}
 
     def health(self) -> str:
         """Why nothing can be written just now; "" if it can."""
@@ -186,5 +258,5 @@ def _named(files: Sequence[OwnedFile]) -> str:
     return f"{'' if files[0].complete else 'a part of '}{files[0].filename!r}"
 
 
-def _caller(node_id: int, addr: Addr | None, by: Credentials) -> Caller:
-    return Caller(node_id, addr, by.proof, by.remote)
+def _caller(node_id: int, addr: Addr | None, by: Credentials, tcp_port: int | None = None) -> Caller:
+    return Caller(node_id, addr, by.proof, by.remote, tcp_port)

@@ -27,6 +27,7 @@ from tracker.rate_limits import RateLimits
 from tracker.service import TrackerService
 from tracker.settings import WebSettings
 from tracker.web.access_log import AccessLog
+from tracker.web.announce import add_announce
 from tracker.web.api import add_api
 from tracker.web.metrics import Metrics
 from tracker.web.middleware import Middleware, RateLimiter, retry_after
@@ -51,6 +52,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     add_api(app, service, limiter, settings.max_request_bytes)
+    add_announce(app, service)
     app.register_blueprint(create_pages(service, metrics))
     _answer_errors_in_json(app)
     app.wsgi_app = Middleware(  # type: ignore[method-assign]  # the way that Flask documents

@@ -14,7 +14,9 @@ from collections.abc import Callable, Collection, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from common import bencode
 from common.errors import RateLimited
+from common.text import sanitize
 from tracker.rate_limits import RateLimits, client_prefix
 from tracker.web.access_log import AccessLog
 from tracker.web.metrics import Metrics
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
 
 KIND = "tracker.kind"  # in the environment: the kind of the request, set by the API for the counters
 REMOTE = "tracker.remote"  # in the environment: the address that the client counts as
+ADDRESS = "tracker.address"  # in the environment: the client's address, as text that is not checked
+BENCODED_PATHS = ("/announce", "/scrape")  # their errors are bencoded, with status 200
 PAGE_KINDS = {  # of pages, by their paths; no POST does anything there
-    path: path.strip("/") or "index" for path in ("/", "/stats", "/metrics", "/health", "/openapi.json")
+    path: path.strip("/") or "index"
+    for path in ("/", "/stats", "/metrics", "/health", "/openapi.json", "/torrents", *BENCODED_PATHS)
 }
 UNLIMITED_PATHS = ("/health",)  # answered even when the address is over its limit
 
@@ -84,7 +89,8 @@ class Middleware:
             sent[1] = _complete(headers)
             return start_response(status, headers, *more)
 
-        environ[REMOTE] = client_prefix(self._remote(environ))
+        environ[ADDRESS] = self._remote(environ)
+        environ[REMOTE] = client_prefix(environ[ADDRESS])
         try:
             return self._answer(environ, start)
         finally:
@@ -95,6 +101,8 @@ class Middleware:
             try:
                 self._limiter.admit_request(environ[REMOTE])
             except RateLimited as error:
+                if environ["PATH_INFO"] in BENCODED_PATHS:
+                    return _send(start, "200 OK", "text/plain", failure(error))
                 return _refuse(
                     start, HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after(error.retry_after)
                 )
@@ -107,7 +115,7 @@ class Middleware:
         kind = environ.get(KIND) or PAGE_KINDS.get(environ["PATH_INFO"], "other")
         self._metrics.count(kind, status, seconds)
         if self._access_log is not None:
-            remote, method, path = self._remote(environ), environ["REQUEST_METHOD"], environ["PATH_INFO"]
+            remote, method, path = environ[ADDRESS], environ["REQUEST_METHOD"], environ["PATH_INFO"]
             self._access_log.write(remote, method, path, status, seconds, size)
 
     def _remote(self, environ: WSGIEnvironment) -> str:
@@ -128,11 +136,22 @@ def _refuse(
 ) -> Iterable[bytes]:
     """An answer without Flask, in the JSON form of all errors."""
     body = json.dumps({"error": error}).encode()
-    start(
-        f"{status.value} {status.phrase}",
-        [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers],
-    )
+    return _send(start, f"{status.value} {status.phrase}", "application/json", body, *headers)
+
+
+def _send(
+    start: StartResponse, status: str, content_type: str, body: bytes, *headers: tuple[str, str]
+) -> Iterable[bytes]:
+    start(status, [("Content-Type", content_type), ("Content-Length", str(len(body))), *headers])
     return [body]
+
+
+def failure(error: Exception) -> bytes:
+    """The bencoded form of an error of an announce or a scrape (BEP 3)."""
+    fields: dict[bytes, bencode.Value] = {b"failure reason": sanitize(error).encode()}
+    if isinstance(error, RateLimited):
+        fields[b"retry in"] = max(1, math.ceil(error.retry_after / 60))  # minutes (BEP 31)
+    return bencode.encode(fields)
 
 
 def _complete(headers: list[tuple[str, str]]) -> int:

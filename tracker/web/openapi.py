@@ -260,6 +260,8 @@ def _pages() -> Schema:
             record({**counts, "swarms": listing, "minutes": moments, "hours": moments}),
             "Rendered at most once a second; with `If-None-Match` an unchanged page is answered 304.",
         ),
+        "/torrents": _torrents(),
+        **_announce_paths(),
         "/health": _health(),
         "/metrics": _get("metrics", "the same for Prometheus", None, "In its text format.", "text/plain"),
         "/openapi.json": _get("openapi", "this document", record({"openapi": TEXT})),
@@ -295,6 +297,54 @@ def _health() -> Schema:
     page["get"]["security"] = [{}]
     page["get"]["responses"]["503"] = _answer("the tracker fails; `reason` says why", schema)
     return page
+
+
+def _torrents() -> Schema:
+    number_or_null, text_or_null = {"anyOf": [COUNT, NULL]}, {"anyOf": [TEXT, NULL]}
+    torrent = record(
+        {
+            "name": TEXT, "info_hash": text_or_null, "size": number_or_null,
+            "owners": COUNT, "complete": COUNT, "partial": COUNT, "tcp_peers": COUNT,
+        }
+    )  # fmt: skip
+    schema = record({"torrents": {"type": "array", "items": torrent}, "total": COUNT})
+    page = _get("torrents", "the files that nodes own, about those with the most owners first", schema)
+    page["get"]["parameters"] = [
+        _parameter("limit", {"type": "integer", "minimum": 0, "maximum": 200}, "max torrents in the answer")
+    ]
+    page["get"]["responses"]["400"] = _answer("limit is out of range", ref("Error"))
+    return page
+
+
+def _announce_paths() -> Schema:
+    """Announce and scrape. Info hash and peer id are percent-encoded bytes, so their schema is a string."""
+    number: Schema = {"type": "integer", "minimum": 0}
+    announce = [
+        _parameter("info_hash", TEXT, "20 bytes", required=True),
+        _parameter("peer_id", TEXT, "20 bytes", required=True),
+        _parameter("port", {"type": "integer", "minimum": 1, "maximum": 65535}, "TCP port", required=True),
+        _parameter("left", number, "bytes that are missing; 0: a seed"),
+        _parameter("event", {"enum": ["started", "completed", "stopped"]}, "why the client announces"),
+        _parameter("numwant", {"type": "integer"}, "peers wanted; at most 200, 50 by default"),
+        _parameter("compact", {"enum": ["0", "1"]}, "0: the peers as dictionaries"),
+        _parameter("key", TEXT, "the client's own key: its announces from two addresses are one peer's"),
+        _parameter("swarm_key", TEXT, SWARM_KEY["description"]),
+    ]
+    scrape = [announce[0], announce[-1]]
+    paths = {}
+    for name, summary, parameters in (
+        ("announce", "a standard peer comes, stays or leaves, and is given other peers", announce),
+        ("scrape", "how many peers torrents have; info_hash may be repeated", scrape),
+    ):
+        page = _get(name, summary, None, "BEP 3, bencoded. An error is a `failure reason`.", "text/plain")
+        page["get"]["parameters"] = parameters
+        paths[f"/{name}"] = page
+    return paths
+
+
+def _parameter(name: str, schema: Schema, description: str, required: bool = False) -> Schema:
+    about = {"name": name, "in": "query", "required": required, "description": description}
+    return {**about, "schema": schema}
 
 
 def _answer(description: str, schema: Schema) -> Schema:

@@ -1,4 +1,4 @@
-"""The pages: /, /stats, /metrics, /health and /openapi.json."""
+"""The pages: /, /stats, /torrents, /metrics, /health and /openapi.json."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from common.errors import MessageError
 from tracker.service import TrackerService
 from tracker.web.api import credentials
 from tracker.web.metrics import CONTENT_TYPE, Metrics
@@ -19,6 +20,7 @@ from tracker.web.middleware import UNLIMITED_PATHS
 from tracker.web.openapi import document
 
 MAX_LISTED_NODES = 100  # at /
+MAX_LISTED_TORRENTS, DEFAULT_LISTED_TORRENTS = 200, 100  # at /torrents
 MAX_LISTED_SWARMS = 50  # at /stats, those with the most owners
 JSON = "application/json"
 ABOUT = "A classroom swarm's tracker: nodes POST to /tracker; see /stats, and /openapi.json for the API"
@@ -40,10 +42,19 @@ def create_pages(service: TrackerService, metrics: Metrics) -> Blueprint:
     stats, text = _once_a_second(lambda: _dumped(_stats(service, metrics))), _once_a_second(metrics.render)
     add("/", lambda: _json({"about": ABOUT, **service.overview(MAX_LISTED_NODES)}))
     add("/stats", lambda: _conditional(stats(), JSON))
+    add("/torrents", lambda: _json(service.torrents(_listed_torrents())))
     add("/metrics", lambda: _conditional(text(), CONTENT_TYPE))
     add("/openapi.json", lambda: Response(_openapi(), mimetype=JSON))
     add("/health", lambda: _health(service.health()))
     return pages
+
+
+def _listed_torrents() -> int:
+    """The query's ``limit``. MessageError if it is no number in its range."""
+    text = request.args.get("limit", str(DEFAULT_LISTED_TORRENTS))
+    if not (text.isascii() and text.isdigit() and int(text[:9]) <= MAX_LISTED_TORRENTS):
+        raise MessageError(f"limit must be a whole number from 0 to {MAX_LISTED_TORRENTS}", "limit")
+    return int(text)
 
 
 def _once_a_second(render: Callable[[], bytes]) -> Callable[[], bytes]:
