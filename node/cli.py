@@ -88,9 +88,6 @@ class Launch:
 
     def run(self) -> int:
         """Drive a node; the exit code."""
-        if self._settings.node_id is None:
-            self._screen.error("the peer wire over TCP is not built yet; -node_id is wanted")
-            return 1
         bus = EventBus()
         for sink in (self._log, self._toolbar.event, self._show):
             bus.subscribe(sink)
@@ -140,7 +137,9 @@ class Launch:
         """Carry out the command, or those of a pipe; None if stopped meanwhile."""
         command, screen, stop = self._given.command, self._screen, self._stop
         if command is not None:
-            return run_until_stopped(lambda: run_once(node, screen, command, stop), stop)
+            return run_until_stopped(
+                lambda: run_once(node, screen, command, stop, self._settings.seeds), stop
+            )
         lines = split_lines(read_bytes(sys.stdin.fileno()), screen)
         return run_until_stopped(lambda: run_pipe(node, screen, lines, stop), stop)
 

@@ -1,4 +1,4 @@
-"""Events of a node as they happen, and rows for -status, -files and -peers.
+"""Events of a node as they happen. The rows of its answers are in ``node.rows``.
 
 A Node hands its events to one function, usually ``EventBus.emit``. ``--json`` prints ``as_json`` of each:
 ``{"event": name, ...fields}``.
@@ -15,20 +15,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.logs import log
-
-
-@dataclass(frozen=True)
-class SourceProgress:
-    """A known peer of a download, and what it delivered."""
-
-    node_id: int | None
-    addr: tuple[str, int]
-    received: int  # bytes
-    rate: float  # bytes a second, over the last seconds
-    state: str  # active, queued, idle, lost, suspect (sent wrong bytes, or its path did), banned
-    reason: str = ""  # why the peer is not used
-    complete: bool = True  # False: it announced only a part of the file
-    held: int | None = None  # pieces that it holds; None: all, or not known
+from node.rows import (
+    DownloadStatus as DownloadStatus,
+)
+from node.rows import (
+    FileStatus as FileStatus,
+)
+from node.rows import (
+    ListedTorrent as ListedTorrent,
+)
+from node.rows import (
+    PeerStatus as PeerStatus,
+)
+from node.rows import (
+    PiecesStatus as PiecesStatus,
+)
+from node.rows import (
+    SourceProgress as SourceProgress,
+)
+from node.rows import (
+    TrackerStatus as TrackerStatus,
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class EventBus:
 class Started(Event):
     """The node listens. Its tracker may not know it yet."""
 
-    node_id: int
+    node_id: int | None  # None: a standard peer
     addr: tuple[str, int]
     pid: int = field(default_factory=os.getpid)  # of the process
 
@@ -100,9 +107,9 @@ class Listening(Event):
 
 @dataclass(frozen=True)
 class Stopped(Event):
-    """The node sent EXIT, if a tracker answered, and stopped."""
+    """The node left its trackers, if they answered, and stopped."""
 
-    node_id: int
+    node_id: int | None
 
 
 @dataclass(frozen=True)
@@ -167,6 +174,18 @@ class TrackerMoved(Event):
     url: str
     before: str
     reason: str  # why ``before`` failed; "": the preferred address is back
+
+
+@dataclass(frozen=True)
+class Metadata(Event):
+    """A torrent is fetched from peers, of which only the info hash is known so far."""
+
+    filename: str  # the magnet link's name, else the info hash
+    info_hash: str
+    peers: int  # that are known
+    received: int  # bytes of the metadata
+    size: int  # bytes of all of it; 0: not known yet
+    reason: str  # what is awaited: "no peers yet", "2 peers, neither has the metadata", ...
 
 
 @dataclass(frozen=True)
@@ -301,90 +320,3 @@ class Failed(Event):
 @dataclass(frozen=True)
 class Cancelled(Failed):
     """The user ended a download before it was complete."""
-
-
-@dataclass(frozen=True)
-class DownloadStatus:
-    """A row of ``torrent -status``."""
-
-    filename: str
-    info_hash: str
-    state: str  # "waiting" (for its turn, or for room), "checking", "searching", "fetching", "finishing",
-    # "completed", "failed", "cancelled"
-    size: int
-    verified: int
-    received: int
-    rate: float
-    eta: float | None
-    reason: str
-    sources: tuple[SourceProgress, ...]
-    availability: float | None = None  # copies of the rarest piece, and the part of pieces with more
-
-
-@dataclass(frozen=True)
-class PiecesStatus:
-    """The answer to ``torrent -pieces``.
-
-    ``states``, a letter a piece: v verified, f being fetched, m missing, x missing and no known peer has it,
-    u not selected. ``copies[n]``: how many pieces have ``n`` copies, this node's own among them; the last
-    entry: so many or more.
-    """
-
-    filename: str
-    info_hash: str
-    piece_length: int
-    states: str
-    copies: tuple[int, ...] = ()
-    availability: float | None = None
-
-
-@dataclass(frozen=True)
-class ListedTorrent:
-    """A row of ``torrent -list``: a torrent that the tracker knows."""
-
-    filename: str
-    info_hash: str  # "" if no owner stated it
-    size: int | None  # bytes; None: no owner stated it
-    owners: int
-    complete: int  # owners that have the whole content
-
-
-@dataclass(frozen=True)
-class FileStatus:
-    """A row of ``torrent -files``."""
-
-    filename: str
-    info_hash: str
-    size: int
-    complete: bool
-    path: str
-    uploaded: int  # bytes sent to peers since the start
-    state: str  # "sharing", "stopped: why", ...
-
-
-@dataclass(frozen=True)
-class PeerStatus:
-    """A row of ``torrent -peers``: a peer that is a source, was one, was not used, or is served."""
-
-    node_id: int | None  # None: not known
-    addr: tuple[str, int]
-    filename: str
-    direction: str  # "from" or "to"
-    amount: int  # bytes
-    rate: float
-    state: str
-    reason: str  # why the peer is not used, or waits
-    complete: bool | None = None  # True: it has the whole file; None: not known
-    held: int | None = None  # pieces that it holds; None: not known
-
-
-@dataclass(frozen=True)
-class TrackerStatus:
-    """A row of ``torrent -peers`` about a tracker of this node."""
-
-    url: str  # the address that answered last
-    urls: tuple[str, ...]  # all of its addresses, the preferred first
-    answers: bool
-    state: str = "answers"  # "answers", "refuses", "does not answer", "not asked yet"
-    reason: str = ""  # why it does not answer, or what it refuses
-    silent_for: float | None = None  # seconds since its last answer; None: it never answered

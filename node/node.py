@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from common.addresses import Addr
 from common.errors import CommandError, FileFault, LocalFault
 from common.filenames import PART_SUFFIX, TORRENT_SUFFIX
-from common.metainfo import Metainfo, decode_metainfo, single_file_only
+from common.magnet import Magnet
+from common.metainfo import Metainfo, single_file_only
 from common.text import sanitize
 from node import events
 from node.content.hashing import HashPool
 from node.content.shared_file import OpenFiles, SharedFile
 from node.content.store import ContentStore
-from node.content.torrent_file import TorrentFile, encode_torrent, store_torrent
+from node.content.torrent_file import TorrentFile, store_torrent
+from node.discovery.base import PeerSource
 from node.discovery.credentials import is_secrets_name
+from node.discovery.listing import list_torrents
+from node.discovery.named_peers import NamedPeers
 from node.download import Download, NodeParts, SwarmTrackers
+from node.download.checking import check_existing
+from node.download.reporting import DownloadReporter
 from node.folder import NodeFolder
+from node.metadata import MagnetDownload, known_of
+from node.no_trackers import NoTrackers
 from node.peer import FoundPeer, Peer
 from node.peer_rows import upload_rows
 from node.settings import NodeSettings
-from node.torrent import Torrent, TorrentState, TorrentTable
+from node.torrent import Torrent, TorrentState
+from node.torrent_maker import TorrentMaker
+from node.torrent_table import TorrentTable
 from node.trackers import Trackers
 from node.transports import NodeTransports
+from node.wanted import find_wanted
 
 LEAVE_LIMIT = 1.0  # max seconds that ``exit_torrent`` waits for downloads to stop
 FILE_CHECK = 2.0  # seconds between two checks of the shared files
@@ -39,8 +51,12 @@ class Node:
         self._folder = NodeFolder(settings.folder)
         self._emit = emit
         self._torrents = TorrentTable()
-        self._trackers = Trackers(settings, self._torrents.owned_files, emit)
+        is_standard = settings.node_id is None
+        owned = self._torrents.owned_files
+        self._trackers = NoTrackers() if is_standard else Trackers(settings, owned, emit)
         self._open_files = OpenFiles()
+        self._maker = TorrentMaker(settings, self._torrents, self._trackers, self._open_files, emit)
+        self._magnets: dict[bytes, MagnetDownload] = {}  # by info hash; torrents without metadata yet
         self._parts: NodeParts | None = None  # once the node is in the torrent
         self._lock = threading.Lock()  # guards _left, and adding a torrent
         self._left = threading.Event()
@@ -63,17 +79,18 @@ class Node:
         except BaseException:
             transports.stop()
             raise
-        own = Peer(*self.addr, node_id=settings.classroom_id)
         own_tcp = Peer(*transports.tcp.addr, "tcp") if transports.tcp is not None else None
+        own = Peer(*self.addr, node_id=settings.node_id)
         pool = HashPool(settings.hash_threads)
         self._parts = NodeParts(settings, own, pool, transports.by_name, self._emit, own_tcp)
         self._transports = transports
         transports.start(self._torrents, self)
         threading.Thread(target=self._check_files_periodically, name="file-check", daemon=True).start()
-        self._emit(events.Started(settings.classroom_id, self.addr))
+        self._emit(events.Started(settings.node_id, self.addr))
         if transports.tcp is not None:
             self._emit(events.Listening("tcp", transports.tcp.addr))
-        self._report_unshared_files()
+        if settings.node_id is not None:
+            self._report_unshared_files()
 
     def exit_torrent(self) -> None:
         """Stop everything, send EXIT. Downloads keep their .part. A second call does nothing."""
@@ -81,7 +98,7 @@ class Node:
             if self._left.is_set():
                 return
             self._left.set()
-        downloads = self._downloads()
+        downloads = self._fetches()
         for download in downloads:
             download.cancel()
         self._trackers.leave()
@@ -92,7 +109,7 @@ class Node:
             self._transports.stop()
             self._parts.hash_pool.close()
             self._open_files.close()
-            self._emit(events.Stopped(self._settings.classroom_id))
+            self._emit(events.Stopped(self._settings.node_id))
 
     # ---- what the user asks for
 
@@ -109,10 +126,17 @@ class Node:
             self._emit(events.NotAnnounced(own.client.url, own.why_messages_wait, is_retried=True))
         return rows
 
-    def set_download_mode(self, torrent_filename: str) -> Download:
-        """Fetch the file of a .torrent, in the background."""
+    def set_download_mode(self, text: str) -> Download | MagnetDownload:
+        """Fetch a torrent's content in the background.
+
+        ``text``: a .torrent, a magnet link, or a name or an info hash that the tracker lists. SwarmError.
+        """
         self._entered()
-        file = TorrentFile.read(self._folder.find(torrent_filename, TORRENT_SUFFIX))
+        wanted = find_wanted(text, self._folder, self._listed)
+        return self._fetch(wanted) if isinstance(wanted, TorrentFile) else self._fetch_metadata(wanted)
+
+    def _fetch(self, file: TorrentFile, peers: Sequence[Addr] = ()) -> Download:
+        """Begin to download the content of ``file``; ``peers``: that its magnet link named."""
         info = single_file_only(file.info)
         if is_secrets_name(info.name):
             raise FileFault(f"{info.name} is not downloaded: a node's secrets have such a name")
@@ -120,9 +144,65 @@ class Node:
             parts = self._entered()
             content = ContentStore(info, self._folder.path, self._open_files)
             torrent = self._to_fetch(info) or Torrent(content, file, self._emit, self._trackers.withdraw)
-            announcers = self._trackers.of(info)
+            swarm = self._swarm_of(info, peers)
             self._torrents.add(torrent)
-            return torrent.fetch(SwarmTrackers([each.client for each in announcers], announcers), parts)
+            return torrent.fetch(swarm, parts)
+
+    def _fetch_metadata(self, magnet: Magnet) -> Download | MagnetDownload:
+        """Ask peers for the torrent of ``magnet``, then fetch its content."""
+        present = self._torrents.find(magnet.info_hash)
+        if present is not None:
+            return self._fetch(present.file, magnet.peers)
+
+        def begin(data: bytes) -> Download:
+            path = store_torrent(data, self._folder.path, lambda path, info: False)
+            return self._fetch(TorrentFile(path, data), magnet.peers)
+
+        with self._lock:
+            before = self._magnets.get(magnet.info_hash)
+            if before is not None and not before.done.is_set():
+                raise CommandError(f"{before.known.name} is being downloaded already")
+            sources = self._swarm_of(known_of(magnet), magnet.peers).sources
+            fetch = MagnetDownload(magnet, sources, self._entered(), begin)
+            self._magnets[magnet.info_hash] = fetch
+        fetch.start()
+        return fetch
+
+    def _swarm_of(self, info: Metainfo, peers: Sequence[Addr]) -> SwarmTrackers:
+        """The trackers of a torrent, and the peers that the user or its magnet link named."""
+        announcers = self._trackers.of(info)
+        sources: list[PeerSource] = [each.client for each in announcers]
+        if named := (*self._settings.peers, *peers):
+            sources.insert(0, NamedPeers(named))
+        return SwarmTrackers(sources, announcers)
+
+    def _listed(self) -> list[events.ListedTorrent]:
+        settings = self._settings
+        return list_torrents(settings.trackers, settings.swarm_key, settings.tracker_timeout)
+
+    def listed_torrents(self) -> list[events.ListedTorrent]:
+        """Rows of -list: the torrents that the tracker knows. TrackerUnavailable, TrackerRefused."""
+        self._entered()
+        return self._listed()
+
+    def serve(self, torrent_filename: str, path: Path) -> events.FileStatus:
+        """Verify ``path``, a torrent's content, and serve it. Blocks while it is hashed. SwarmError."""
+        parts = self._entered()
+        file = TorrentFile.read(self._folder.find(torrent_filename, TORRENT_SUFFIX))
+        content = ContentStore(single_file_only(file.info), path.parent, self._open_files)
+        report = DownloadReporter(file.info, self._emit, self._settings.progress_interval)
+        shared = SharedFile.open(path)
+        try:
+            check_existing(shared, file.info, self._settings.hash_threads, report.hashed, self._left)
+            content.adopt(shared)
+        finally:
+            shared.close()
+        torrent = Torrent(content, file, self._emit, self._trackers.withdraw)
+        self._torrents.add(torrent)
+        report.sharing(file.path)
+        self._swarm_of(file.info, ()).announce(torrent.owned())
+        self._transports.call([Peer(*addr, "tcp") for addr in self._settings.peers], file.info.info_hash)
+        return torrent.row(parts.uploaded(file.info.info_hash))
 
     def stop_file(self, name: str) -> None:
         """Cancel the download of a file, or stop sharing it; CommandError if this node does neither.
@@ -133,12 +213,17 @@ class Node:
         base = Path(name).name
         names = {base, base.removesuffix(TORRENT_SUFFIX), base.removesuffix(PART_SUFFIX)}
         stopped = [torrent.stop() for torrent in self._torrents.all() if torrent.info.name in names]
+        for fetch in self._waiting_magnets():
+            if fetch.known.name in names:
+                fetch.cancel()
+                stopped.append(True)
         if not any(stopped):
             raise CommandError(f"{sanitize(base)} is neither shared nor being downloaded; try: files")
 
     def status(self) -> tuple[events.DownloadStatus, ...]:
         """Rows of -status: the downloads of this run."""
-        return tuple(download.status() for download in self._downloads())
+        waiting = tuple(fetch.status() for fetch in self._waiting_magnets())
+        return tuple(download.status() for download in self._downloads()) + waiting
 
     def files(self) -> tuple[events.FileStatus, ...]:
         """Rows of -files: the shared files, and the files that changed while they were shared."""
@@ -153,13 +238,15 @@ class Node:
         if self._parts is None:
             return ()
         fetching = [row for download in self._downloads() for row in download.peers()]
+        fetching += [row for fetch in self._waiting_magnets() for row in fetch.peers()]
         names = {torrent.info.info_hash: torrent.info.name for torrent in self._torrents.all()}
         uploads = [row for transport in self._parts.transports.values() for row in transport.uploads()]
         return tuple(fetching + upload_rows(uploads, names, fetching))
 
     def names(self) -> list[str]:
         """The names of this node's torrents."""
-        return [torrent.info.name for torrent in self._torrents.all()]
+        waiting = [fetch.known.name for fetch in self._waiting_magnets()]
+        return [torrent.info.name for torrent in self._torrents.all()] + waiting
 
     def pieces(self, name: str) -> events.PiecesStatus:
         """The answer to -pieces. CommandError if there is no such torrent."""
@@ -174,7 +261,7 @@ class Node:
         deadline = None if timeout is None else time.monotonic() + timeout
         return all(
             download.done.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-            for download in self._downloads()
+            for download in self._fetches()
         )
 
     def is_sharing(self) -> bool:
@@ -221,6 +308,14 @@ class Node:
     def _downloads(self) -> list[Download]:
         return [torrent.download for torrent in self._torrents.all() if torrent.download is not None]
 
+    def _waiting_magnets(self) -> list[MagnetDownload]:
+        """The magnet links whose metadata is not here."""
+        return [fetch for fetch in list(self._magnets.values()) if fetch.download is None]
+
+    def _fetches(self) -> Sequence[Download | MagnetDownload]:
+        """Everything that is being downloaded, or was."""
+        return [*self._downloads(), *list(self._magnets.values())]
+
     def _to_fetch(self, info: Metainfo) -> Torrent | None:
         """The torrent that is here already; CommandError if it need not be fetched."""
         torrent = self._torrents.find(info.info_hash)
@@ -239,7 +334,7 @@ class Node:
         path = self._folder.find(filename)
         if self._trackers.secrets.holds(path):
             raise FileFault(f"{sanitize(path)} holds a node's secrets; it is not shared")
-        torrent = self._create(path)
+        torrent = self._maker.make(path)
         self._torrents.add(torrent)
         self._emit(
             events.Sharing(
@@ -248,54 +343,6 @@ class Node:
         )
         self._trackers.own.announce(torrent.owned())
         return torrent.row(parts.uploaded(torrent.info.info_hash))
-
-    def _create(self, path: Path) -> Torrent:
-        """Hash the file ``path`` and write its torrent."""
-        urls = [f"{url}/announce" for url in self._trackers.own.client.urls]
-        file = SharedFile.open(path)
-        try:
-            data = encode_torrent(
-                file,
-                urls[0],
-                self._report_hashing(path.name),
-                self._settings.hash_threads,
-                urls if len(urls) > 1 else (),
-            )
-            info = decode_metainfo(data)
-            before = self._torrents.find(info.info_hash)
-            if before is not None and before.is_downloading:
-                raise CommandError(f"{info.name} is being downloaded; its pieces are shared as they arrive")
-            content = ContentStore(info, path.parent, self._open_files)
-            content.adopt(file)
-        finally:
-            file.close()
-        stored = store_torrent(data, self._folder.path, self._may_replace(path))
-        torrent = Torrent(content, TorrentFile(stored, data), self._emit, self._trackers.withdraw)
-        torrent.download = before.download if before is not None else None
-        return torrent
-
-    def _may_replace(self, path: Path) -> Callable[[Path, Metainfo], bool]:
-        """Which torrents in the folder were made of the file ``path``, and may be replaced by a new one."""
-        made_of = {torrent.file.path: torrent.content.path.resolve() for torrent in self._torrents.all()}
-        is_beside = path.parent.resolve() == self._folder.path.resolve()
-
-        def may_replace(torrent: Path, present: Metainfo) -> bool:
-            return (is_beside and present.name == path.name) or made_of.get(torrent) == path.resolve()
-
-        return may_replace
-
-    def _report_hashing(self, name: str) -> Callable[[int, int], None]:
-        """Emits how far hashing is, a few times a second."""
-        last = 0.0
-
-        def on_progress(done: int, size: int) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if done == size or now - last >= self._settings.progress_interval:
-                last = now
-                self._emit(events.Hashing(name, done, size))
-
-        return on_progress
 
     def _check_files_periodically(self) -> None:
         while not self._left.wait(FILE_CHECK):

@@ -41,6 +41,10 @@ class Peer(_PeerAddress):
         """What tells it from all other peers, the same on every machine: what is hashed to rank peers."""
         return f"{self.transport}:{self.host}:{self.port}"
 
+    def is_same_node(self, other: Peer) -> bool:
+        """True if both are known to be addresses of one classroom node."""
+        return self.node_id is not None and self.node_id == other.node_id
+
     def __str__(self) -> str:
         return f"node {self.node_id}" if self.node_id is not None else f"{self.host}:{self.port}"
 

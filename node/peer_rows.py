@@ -30,7 +30,7 @@ def upload_rows(
         if node_id is None and len(at_host) == 1:
             (node_id,) = at_host
         waiting = upload.queue_position is not None
-        key = (node_id if node_id is not None else (host, port), upload.info_hash, waiting)
+        key = (node_id if node_id is not None else upload.peer, upload.info_hash, waiting)
         before = rows.pop(key, None)
         rows[key] = PeerStatus(
             node_id,
@@ -41,5 +41,6 @@ def upload_rows(
             upload.rate + (before.rate if before else 0.0),
             "waiting" if waiting else "served",
             upload.reason,
+            transport=upload.peer.transport,
         )
     return list(rows.values())

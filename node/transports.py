@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from common.peer_id import new_peer_id
 from node.chunk_udp.transport import UdpTransport
 from node.listen_port import listening_socket
+from node.peer import FoundPeer, Peer
 from node.peer_tcp.config import Encryption
 from node.peer_tcp.transport import TcpTransport
 from node.rate_limit import TransferLimits, limit_of
 from node.settings import NodeSettings
-from node.torrent import TorrentTable
+from node.torrent_table import TorrentTable
 from node.transport import Transport, TransportObserver
 
 
@@ -52,6 +53,11 @@ class NodeTransports:
             self.udp.start(torrents, observer)
         if self.tcp is not None:
             self.tcp.start(torrents.in_swarms, observer)
+
+    def call(self, peers: Sequence[Peer], info_hash: bytes) -> None:
+        """Dial standard peers that the user named to a torrent that is served."""
+        if self.tcp is not None:
+            self.tcp.meet(info_hash, [FoundPeer(peer, complete=False) for peer in peers])
 
     def stop(self) -> None:
         """Serve nothing more."""

@@ -74,7 +74,7 @@ class MetadataExchange:
         match answer:
             case wire.Token():
                 self._on_token(answer.token, offset)
-            case wire.Metadata():
+            case wire.MetadataPage():
                 self._on_page(answer, offset)
             case wire.Refuse():
                 raise PeerFault(str(answer.reason))
@@ -88,7 +88,7 @@ class MetadataExchange:
         self._token = token
         self._to_ask.append(offset)
 
-    def _on_page(self, answer: wire.Metadata, offset: int) -> None:
+    def _on_page(self, answer: wire.MetadataPage, offset: int) -> None:
         self._tokens_in_a_row = 0
         if self.size is None:
             if not 0 < answer.size <= MAX_METADATA_BYTES:

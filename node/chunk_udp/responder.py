@@ -43,7 +43,7 @@ class SendChunk:
     request: wire.Request
 
 
-Response = wire.Token | wire.Tell | wire.Refuse | wire.Metadata | SendChunk
+Response = wire.Token | wire.Tell | wire.Refuse | wire.MetadataPage | SendChunk
 
 
 class Responder:
@@ -151,13 +151,13 @@ class Responder:
         page = have.to_bytes()[first_piece // 8 :][: wire.MAX_BITFIELD]
         return wire.Tell(ask.transfer_id, ask.sequence, size, False, first_piece, page)
 
-    def _give_metadata(self, ask: wire.Ask, torrent: ServedTorrent) -> wire.Metadata | wire.Refuse:
+    def _give_metadata(self, ask: wire.Ask, torrent: ServedTorrent) -> wire.MetadataPage | wire.Refuse:
         """One page of the info dictionary; empty beyond its end."""
         self.counts["metadata"] += 1
         if torrent.info.private:
             return self._refuse(ask, wire.Refusal.NOT_SHARED)
         raw, offset = torrent.info.raw_info, ask.first_piece
-        return wire.Metadata(
+        return wire.MetadataPage(
             ask.transfer_id, ask.sequence, len(raw), offset, raw[offset : offset + wire.METADATA_PAGE]
         )
 

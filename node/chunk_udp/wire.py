@@ -132,7 +132,7 @@ class Refuse:
 
 
 @dataclass(frozen=True)
-class Metadata:
+class MetadataPage:
     """A page of the info dictionary (BEP 9): its bytes from ``offset`` on, of ``size`` bytes in all."""
 
     transfer_id: int
@@ -170,7 +170,7 @@ _QUESTION_SIZES = {int(Kind.ASK): ASK_SIZE, int(Kind.REQUEST): REQUEST_SIZE}
 _ANSWERS = frozenset({int(kind) for kind in Kind} - _QUESTION_SIZES.keys())
 _TOKEN_END = TOKEN_AT + TOKEN_SIZE
 
-Message = Ask | Token | Tell | Refuse | Metadata | Request | Data
+Message = Ask | Token | Tell | Refuse | MetadataPage | Request | Data
 
 _ASK = struct.Struct(f"!{INFO_HASH_SIZE}s{TOKEN_SIZE}sI")
 _TELL = struct.Struct("!Q")
@@ -207,7 +207,7 @@ def encode(message: Message) -> bytes:
         body = _TELL.pack(message.size) + message.bitfield
         flags = COMPLETE if message.complete else 0
         return _seal(Kind.TELL, flags, len(body), transfer, message.first_piece, sequence, body)
-    if isinstance(message, Metadata):
+    if isinstance(message, MetadataPage):
         body = _TELL.pack(message.size) + message.page
         return _seal(Kind.METADATA, 0, len(body), transfer, message.offset, sequence, body)
     body = _REFUSE.pack(message.reason, message.queue_position)
@@ -295,7 +295,7 @@ def _decode_body(
         return Tell(transfer, sequence, size, bool(flags & COMPLETE), offset, body[_TELL.size :])
     if kind == Kind.METADATA and _TELL.size <= len(body) <= _TELL.size + METADATA_PAGE:
         (size,) = _TELL.unpack_from(body)
-        return Metadata(transfer, sequence, size, offset, body[_TELL.size :])
+        return MetadataPage(transfer, sequence, size, offset, body[_TELL.size :])
     if kind == Kind.REFUSE and len(body) == _REFUSE.size and body[0] in Refusal._value2member_map_:
         reason, queue_position = _REFUSE.unpack(body)
         return Refuse(transfer, sequence, Refusal(reason), queue_position)

@@ -1,4 +1,4 @@
-"""POST requests to one tracker process, over kept connections. Answers are bounded in size and in time.
+"""Requests to one tracker process, over kept connections. Answers are bounded in size and in time.
 
 Neither proxies of the environment nor redirects are followed, so a request's secrets reach this host and port
 only.
@@ -50,14 +50,23 @@ class HttpClient:
         ``again``: repeat the request if the connection was closed, which a tracker may do with kept ones.
         False for a request that must not arrive twice.
         """
+        return self._send("POST", "/tracker", body, headers, again)
+
+    def get(self, path: str, headers: Mapping[str, str]) -> HttpResponse:
+        """GET ``path``. TrackerUnavailable if no answer comes."""
+        return self._send("GET", path, None, headers, again=True)
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], again: bool
+    ) -> HttpResponse:
         try:
-            return self._post(body, headers)
+            return self._once(method, path, body, headers)
         except FAILURES as error:
             if not again or "aborted" not in str(error):
                 raise self._unavailable(error) from None
         self.close()
         try:
-            return self._post(body, headers)
+            return self._once(method, path, body, headers)
         except FAILURES as error:
             raise self._unavailable(error) from None
 
@@ -69,12 +78,17 @@ class HttpClient:
             except queue.Empty:
                 return
 
-    def _post(self, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
-        url = f"{self.url}/tracker"
+    def _once(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HttpResponse:
         with (
             self._session() as session,
-            session.post(
-                url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False, stream=True
+            session.request(
+                method,
+                self.url + path,
+                data=body,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
             ) as response,
         ):
             retry_after = _seconds(response.headers.get("Retry-After", ""))

@@ -144,7 +144,10 @@ class Download:
         name = self.metainfo.name
         return [
             events.PeerStatus(
-                s.node_id, s.addr, name, "from", s.received, s.rate, s.state, s.reason, s.complete, s.held
+                *(s.node_id, s.addr, name, "from", s.received, s.rate, s.state, s.reason),
+                complete=s.complete,
+                held=s.held,
+                transport=s.transport,
             )
             for s in self.status().sources
         ]

@@ -191,7 +191,8 @@ class LiveDownload:
             partial = self._known.partial_peers()
             failed = [candidate for candidate in self._known if candidate.reason]
         self.state.set_partial_peers(partial)
-        if all(peer.peer.node_id == self._settings.node_id for peer in found):
+        own = self._parts.own
+        if all(peer.peer in (own, self._parts.own_tcp) or own.is_same_node(peer.peer) for peer in found):
             return NO_OWNER
         if not ranked:
             return f"{self._ranking_name} returned none of {len(found)} owners"

@@ -158,6 +158,7 @@ def _source_row(
         "" if completed and shown == "idle" else KnownPeers.unused_reason(candidate, limit),
         not candidate.partial and candidate.pieces_held is None,
         candidate.pieces_held,
+        candidate.peer.transport,
     )
 
 

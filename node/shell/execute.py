@@ -12,7 +12,7 @@ from node.commands import NOTES, USAGES, Command, parse_command
 from node.node import Node
 from node.show.screen import Screen
 
-UNFINISHED = ("waiting", "checking", "searching", "fetching", "finishing")
+UNFINISHED = ("metadata", "waiting", "checking", "searching", "fetching", "finishing")
 
 
 class Executor:
@@ -63,7 +63,9 @@ class Executor:
                 self._screen.answer("peers", peers=self._node.peers(), trackers=self._node.trackers())
             case "pieces":
                 self._screen.answer("pieces", pieces=[self._node.pieces(command.file)])
-            case "pause" | "resume" | "select" | "list":
+            case "list":
+                self._screen.answer("list", torrents=self._node.listed_torrents())
+            case "pause" | "resume" | "select":
                 raise CommandError(f"{command.verb} is not built yet")
             case "help":
                 self._screen.answer("help", commands=USAGES)

@@ -150,6 +150,7 @@ FILES = (
 PEERS = (
     Column("node", lambda row: "-" if row.node_id is None else row.node_id, right=True),
     Column("address", lambda row: address(row.addr), leaves=3),
+    Column("over", lambda row: row.transport, leaves=6),
     Column("file", lambda row: row.filename, cut=True),
     Column("direction", lambda row: "we fetch" if row.direction == "from" else "we serve"),
     Column("amount", lambda row: units.size(row.amount), right=True, leaves=2),

@@ -11,6 +11,7 @@ from node.show import units
 
 SHOWN = (
     events.Started,
+    events.Listening,
     events.Stopped,
     events.TrackerLost,
     events.TrackerBack,
@@ -22,6 +23,7 @@ SHOWN = (
     events.FilesNotShared,
     events.AddressLost,
     events.AddressRestored,
+    events.Metadata,
     events.DownloadStarted,
     events.OwnerLost,
     events.Waiting,
@@ -50,7 +52,12 @@ def is_shown(event: Event) -> bool:
 
 def describe(event: Event) -> str:
     """``event`` as one line for people."""
-    return sanitize(_of_the_node(event) or _of_a_download(event) or f"{event.name} {event.as_json()}")
+    return sanitize(
+        _of_the_node(event)
+        or _of_a_tracker(event)
+        or _of_a_download(event)
+        or f"{event.name} {event.as_json()}"
+    )
 
 
 def completed(event: events.Completed) -> str:
@@ -100,24 +107,16 @@ def tracker(row: TrackerStatus) -> str:
 
 def _of_the_node(event: Event) -> str:
     match event:
+        case events.Started(node_id=None):
+            return f"standard peer (pid {event.pid})"
+        case events.Stopped(node_id=None):
+            return "the peer left the swarm"
         case events.Started():
             return f"node {event.node_id} (pid {event.pid}) listens on udp {address(event.addr)}"
         case events.Listening():
             return f"node listens on {event.transport} {address(event.addr)}"
         case events.Stopped():
             return f"node {event.node_id} left the torrent"
-        case events.TrackerLost():
-            return f"{event.reason} (the node goes on trying)"  # the reason names the tracker
-        case events.TrackerBack():
-            return f"tracker {event.url} answers again"
-        case events.TrackerMoved():
-            if event.reason:  # the reason names the tracker before
-                return f"{event.reason}: {event.url} is asked instead"
-            return f"tracker {event.url} answers again and is preferred to {event.before}"
-        case events.NotAnnounced():  # the reason names the tracker
-            if event.is_retried:
-                return f"not announced yet: {event.reason} (the node goes on trying)"
-            return f"not announced, so no other node finds it: {event.reason}"
         case events.SecretNotSaved():
             return event.reason
         case events.Hashing():
@@ -138,8 +137,27 @@ def _of_the_node(event: Event) -> str:
     return ""
 
 
+def _of_a_tracker(event: Event) -> str:
+    match event:
+        case events.TrackerLost():
+            return f"{event.reason} (the node goes on trying)"  # the reason names the tracker
+        case events.TrackerBack():
+            return f"tracker {event.url} answers again"
+        case events.TrackerMoved():
+            if event.reason:  # the reason names the tracker before
+                return f"{event.reason}: {event.url} is asked instead"
+            return f"tracker {event.url} answers again and is preferred to {event.before}"
+        case events.NotAnnounced():  # the reason names the tracker
+            if event.is_retried:
+                return f"not announced yet: {event.reason} (the node goes on trying)"
+            return f"not announced, so no other node finds it: {event.reason}"
+    return ""
+
+
 def _of_a_download(event: Event) -> str:
     match event:
+        case events.Metadata():
+            return f"{event.filename}: {event.reason}"
         case events.DownloadStarted():
             here = f"; {units.size(event.verified)} are here already" if event.verified else ""
             return f"downloading {event.filename} ({units.size(event.size)}){here}"

@@ -18,7 +18,7 @@ BAR_WIDTH, MIN_BAR_WIDTH = 16, 6  # columns
 FULL_WIDTH = 100  # columns; below, names are short
 WIDE = 70  # columns; below, bars are short and owners are left out
 TRACKER_ANSWERS = "tracker answers"
-ACTIVE = ("waiting", "checking", "searching", "fetching", "finishing")
+ACTIVE = ("metadata", "waiting", "checking", "searching", "fetching", "finishing")
 
 
 class Toolbar:

@@ -17,7 +17,7 @@ from node import node as module
 from node.download import coordinator
 from node.node import Node
 from node.settings import NodeSettings
-from node.torrent import TorrentTable
+from node.torrent_table import TorrentTable
 
 LIMIT = 20.0  # seconds until something that must happen has happened
 NO_TRACKER = "http://127.0.0.1:9"

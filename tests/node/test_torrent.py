@@ -20,7 +20,8 @@ from node.content import shared_file
 from node.content.shared_file import OpenFiles, SharedFile
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile, create_torrent
-from node.torrent import Torrent, TorrentState, TorrentTable
+from node.torrent import Torrent, TorrentState
+from node.torrent_table import TorrentTable
 
 LENGTH = 16_384
 BYTES = bytes(range(256)) * 256  # four pieces

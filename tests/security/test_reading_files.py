@@ -25,7 +25,8 @@ from node.content.shared_file import OpenFiles, SharedFile
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile, create_torrent
 from node.settings import TransferSettings
-from node.torrent import Torrent, TorrentTable
+from node.torrent import Torrent
+from node.torrent_table import TorrentTable
 
 SECRET = b"the secret that nobody shared\n" * 2000
 PUBLIC = random.Random(9).randbytes(60_000)

@@ -48,7 +48,7 @@ def exchange_with(
             assert len(datagram) == wire.ASK_SIZE
             answer = responder.handle_requests(datagram, HERE, now)
             if (
-                isinstance(answer, (wire.Token, wire.Metadata, wire.Refuse, wire.Tell))
+                isinstance(answer, (wire.Token, wire.MetadataPage, wire.Refuse, wire.Tell))
                 and rng.random() >= loss
             ):
                 exchange.datagram_received(wire.encode(change(answer)), now)
@@ -81,7 +81,7 @@ def test_at_most_a_window_is_outstanding() -> None:
     raw = bytes(100 * wire.METADATA_PAGE)
     exchange = MetadataExchange(hashlib.sha1(raw).digest(), 7, 0.0)
     exchange.datagrams_to_send(0.0)
-    page = wire.Metadata(7, metadata_exchange.FIRST_ASK, len(raw), 0, raw[: wire.METADATA_PAGE])
+    page = wire.MetadataPage(7, metadata_exchange.FIRST_ASK, len(raw), 0, raw[: wire.METADATA_PAGE])
     exchange.datagram_received(wire.encode(page), 0.0)
     assert len(exchange.datagrams_to_send(0.0)) == WINDOW
     assert exchange.datagrams_to_send(ANSWER_LIMIT / 2) == []
@@ -89,7 +89,7 @@ def test_at_most_a_window_is_outstanding() -> None:
 
 def _replaced(**fields: object) -> Change:
     return lambda message: (
-        dataclasses.replace(message, **fields) if isinstance(message, wire.Metadata) else message
+        dataclasses.replace(message, **fields) if isinstance(message, wire.MetadataPage) else message
     )
 
 

@@ -37,7 +37,7 @@ EXAMPLES: dict[str, wire.Message] = {
     "TELL": wire.Tell(TRANSFER, FIRST + 1, len(CONTENT), True),
     "REFUSE": wire.Refuse(TRANSFER, FIRST + 1, wire.Refusal.NOT_SHARED),
     "ASK for metadata": wire.Ask(TRANSFER, FIRST + 2, INFO_HASH, TOKEN, wants_metadata=True),
-    "METADATA": wire.Metadata(TRANSFER, FIRST + 2, len(RAW_INFO), 0, RAW_INFO),
+    "METADATA": wire.MetadataPage(TRANSFER, FIRST + 2, len(RAW_INFO), 0, RAW_INFO),
     "REQUEST": wire.Request(TRANSFER, 1, 0, len(CONTENT), INFO_HASH, TOKEN, 1440, True),
     "DATA": wire.Data(TRANSFER, 1, 0, CONTENT, True),
 }

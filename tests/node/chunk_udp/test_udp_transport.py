@@ -62,7 +62,7 @@ def transport() -> Iterator[Made]:
 
 
 def peer(transport: UdpTransport, **changes: str) -> Peer:
-    return replace(Peer(*transport.addr), **changes)  # type: ignore[arg-type]
+    return Peer(*transport.addr)._replace(**changes)  # type: ignore[arg-type]
 
 
 def test_the_sockets_of_a_node_are_one_row_with_its_number_and_its_rate(transport: Made) -> None:

@@ -18,7 +18,7 @@ TOKENS = st.binary(min_size=16, max_size=16)
 BOOLEANS = st.booleans()
 
 ASKS = st.builds(wire.Ask, U64, U32, HASHES, TOKENS, U64, st.none(), BOOLEANS)
-METADATAS = st.builds(wire.Metadata, U64, U32, U64, U64, st.binary(max_size=wire.METADATA_PAGE))
+METADATAS = st.builds(wire.MetadataPage, U64, U32, U64, U64, st.binary(max_size=wire.METADATA_PAGE))
 TOKEN_MESSAGES = st.builds(wire.Token, U64, U32, TOKENS)
 TELLS = st.builds(wire.Tell, U64, U32, U64, BOOLEANS, U64, st.binary(max_size=wire.MAX_BITFIELD))
 REFUSES = st.builds(wire.Refuse, U64, U32, st.sampled_from(wire.Refusal), st.integers(0, 2**16 - 1))
@@ -34,7 +34,7 @@ SIZES = [
     (wire.Tell(1, 2, 3, True), 40),
     (wire.Tell(1, 2, 3, False, 0, bytes(1024)), 1064),
     (wire.Refuse(1, 2, wire.Refusal.BUSY, 65_535), 35),
-    (wire.Metadata(1, 2, 5000, 1024, bytes(1024)), 1064),
+    (wire.MetadataPage(1, 2, 5000, 1024, bytes(1024)), 1064),
     (wire.Request(1, 2, 3, 4, bytes(20), bytes(16), 1200), 72),
     (wire.Data(1, 2, 3, bytes(1200)), 1232),
     (wire.Data(1, 2, 3, bytes(wire.MAX_SEGMENT)), 65_507),

@@ -120,8 +120,8 @@ def test_ten_thousand_files_are_announced_in_ten_requests(
     client = make_client(tracker_process.url)
     client.register(A)
     asked = []
-    real = http_client.HttpClient._post
-    monkeypatch.setattr(http_client.HttpClient, "_post", lambda *words: asked.append(1) or real(*words))
+    real = http_client.HttpClient._once
+    monkeypatch.setattr(http_client.HttpClient, "_once", lambda *words: asked.append(1) or real(*words))
     client.own([OwnedFile(f"file {n}", f"{n:040x}", n) for n in range(10_000)])
     assert len(asked) == 10
     assert client.register(A).files == 10_000

@@ -55,9 +55,9 @@ def test_tables_of_any_width() -> None:
         "movie.mkv  sharing  1.0 GB  yes    500.0 MB  abababab   nf/movie.mkv",
     ]
     assert shown("peers", PEERS) == [
-        "node  address         file       direction    amount      rate  state   why",
-        "   2  127.0.0.1:4002  movie.mkv  we fetch   600.0 kB  2.0 MB/s  active  -",
-        "   -  127.0.0.1:4003  movie.mkv  we serve       10 B     0 B/s  idle    evil�[31m",
+        "node  address         over  file       direction    amount      rate  state   why",
+        "   2  127.0.0.1:4002  udp   movie.mkv  we fetch   600.0 kB  2.0 MB/s  active  -",
+        "   -  127.0.0.1:4003  udp   movie.mkv  we serve       10 B     0 B/s  idle    evil�[31m",
     ]
 
 
@@ -83,8 +83,10 @@ def test_narrow_tables_lose_columns_and_put_long_texts_below() -> None:
 def test_a_long_name_is_shortened_before_a_column_leaves() -> None:
     long = dataclasses.replace(PEERS[0], filename="lecture about the history of networks " * 2 + ".bin")
     lines = shown("peers", (long, PEERS[0]), 100)
-    assert lines[0].split() == ["node", "address", "file", "direction", "amount", "rate", "state"]
-    assert "127.0.0.1:4002  lecture about the history" in lines[1] and "…  we fetch   600.0 kB" in lines[1]
+    assert lines[0].split() == ["node", "address", "over", "file", "direction", "amount", "rate", "state"]
+    assert (
+        "127.0.0.1:4002  udp   lecture about the history" in lines[1] and "…  we fetch   600.0 kB" in lines[1]
+    )
     assert cell_len(lines[1]) == 100
     assert "address" not in shown("peers", (long,), 60)[0]  # the name keeps some of its text
 

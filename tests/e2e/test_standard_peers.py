@@ -1,0 +1,128 @@
+"""Nodes without a number: standard peers of one torrent, as processes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from node.content.torrent_file import create_torrent
+
+Start = Callable[..., Any]
+MIB = 1 << 20
+BRIEF = {"OWNER_SEARCH_LIMIT": "2"}  # seconds
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> tuple[Path, Path]:
+    """A file and its torrent, which names a tracker that does not run."""
+    path = tmp_path / "original" / "film.bin"
+    path.parent.mkdir()
+    path.write_bytes(Random(7).randbytes(3 * MIB + 5))
+    torrent = tmp_path / "film.torrent"
+    create_torrent(path, torrent, "http://127.0.0.1:9/announce")
+    return path, torrent
+
+
+@pytest.fixture
+def serve(start_node: Start) -> Start:
+    """``serve(torrent, path, *words)``: a node that serves, and its address as ``--peer`` takes it."""
+
+    def start(torrent: Path, path: Path, *words: str, **settings: str) -> tuple[Any, str]:
+        node = start_node(str(torrent), "-s", str(path), "-host", "127.0.0.11", *words, **settings)
+        line = node.wait_for_line("listens on tcp")
+        node.wait_for_line("sharing")
+        found = re.fullmatch(r"node listens on tcp (127\.0\.0\.11:\d+)", line)
+        assert found, line
+        return node, found[1]
+
+    return start
+
+
+def test_one_serves_and_one_fetches(
+    shared: tuple[Path, Path], serve: Start, start_node: Start, tmp_path: Path
+) -> None:
+    path, torrent = shared
+    owner, addr = serve(torrent, path)
+    node = start_node(str(torrent), "-d", "there", "-host", "127.0.0.12", "--peer", addr, "--json")
+    assert node.end() == 0
+    assert (tmp_path / "there" / "film.bin").read_bytes() == path.read_bytes()
+    (listening,) = node.seen("listening")
+    assert listening["transport"] == "tcp" and listening["addr"][0] == "127.0.0.12"
+    (completed,) = node.seen("completed")
+    assert completed["sources"][0]["addr"] == list(addr_of(addr))
+    assert owner.stop() == 0
+
+
+def addr_of(text: str) -> tuple[str, int]:
+    host, port = text.split(":")
+    return host, int(port)
+
+
+def test_a_seed_goes_on_serving(
+    shared: tuple[Path, Path], serve: Start, start_node: Start, tmp_path: Path
+) -> None:
+    path, torrent = shared
+    owner, addr = serve(torrent, path)
+    seed = start_node(str(torrent), "-d", "seed", "-host", "127.0.0.13", "--peer", addr, "--seed")
+    found = re.search(r"127\.0\.0\.13:\d+", seed.wait_for_line("listens on tcp"))
+    assert found
+    seed.wait_for_line("downloaded film.bin")
+    assert owner.stop() == 0
+    node = start_node(str(torrent), "-d", "there", "--peer", found[0])
+    assert node.end() == 0
+    assert (tmp_path / "there" / "film.bin").read_bytes() == path.read_bytes()
+    assert seed.stop() == 0
+
+
+def test_another_file_is_not_served(shared: tuple[Path, Path], start_node: Start, tmp_path: Path) -> None:
+    path, torrent = shared
+    wrong = tmp_path / "wrong.bin"
+    wrong.write_bytes(path.read_bytes()[:-1] + b"x")
+    node = start_node(str(torrent), "-s", str(wrong))
+    assert node.end() == 1
+    assert "wrong.bin" in node.errors[-1]
+
+
+def test_without_a_peer_the_reason_is_given(shared: tuple[Path, Path], start_node: Start) -> None:
+    _, torrent = shared
+    node = start_node(str(torrent), "--peer", "127.0.0.1:9", **BRIEF)
+    assert node.end() == 1
+    assert re.search(r"film\.bin: no .* for 2 s", node.errors[-1])
+
+
+@pytest.mark.parametrize(
+    ("of_owner", "of_fetcher"), [("require", "prefer"), ("off", "off"), ("prefer", "require")]
+)
+def test_encryption_that_both_accept(
+    of_owner: str, of_fetcher: str, shared: tuple[Path, Path], serve: Start, start_node: Start
+) -> None:
+    path, torrent = shared
+    _, addr = serve(torrent, path, "--encryption", of_owner)
+    assert start_node(str(torrent), "-d", "x", "--peer", addr, "--encryption", of_fetcher).end() == 0
+
+
+def test_encryption_that_one_refuses(shared: tuple[Path, Path], serve: Start, start_node: Start) -> None:
+    path, torrent = shared
+    _, addr = serve(torrent, path, "--encryption", "off")
+    node = start_node(str(torrent), "-d", "x", "--peer", addr, "--encryption", "require", **BRIEF)
+    assert node.end() == 1
+
+
+def test_a_node_of_the_classroom_uses_both_transports(
+    shared: tuple[Path, Path], serve: Start, swarm: Any
+) -> None:
+    """One owner over UDP and one over TCP; the download completes, and -peers names both."""
+    path, torrent = shared
+    _, addr = serve(torrent, path)
+    owner, own_torrent = swarm.share(path)
+    node = swarm.node("--peer", addr)
+    node.type(f'torrent -setMode download "{own_torrent}"')
+    node.wait_for("completed")
+    transports = {row["addr"][0]: row["transport"] for row in node.ask("peers")["peers"]}
+    assert transports["127.0.0.11"] == "tcp" and transports["127.0.0.1"] == "udp"
+    assert node.stop() == 0 and owner.stop() == 0
