@@ -201,15 +201,6 @@ def decode_info(raw_info: bytes, tiers: Tiers = ()) -> Metainfo:
     return replace(_checked_info(info, raw_info), announce=announce, tiers=tiers)
 
 
-def single_file_only(metainfo: Metainfo) -> Metainfo:
-    """``metainfo`` if it describes a single file; MetainfoError otherwise."""
-    if not metainfo.is_single_file:
-        raise MetainfoError(
-            f'torrent "{metainfo.name}" describes a folder; only torrents of one file are supported'
-        )
-    return metainfo
-
-
 def _check_encoding(rest: bytes, end: int, unsorted: Sequence[int], info: range) -> list[str]:
     """Warnings about the bencoding outside ``info``; MetainfoError if the deviation is not harmless."""
     warnings = []

@@ -11,11 +11,11 @@ from common.addresses import Addr
 from common.errors import CommandError, FileFault, LocalFault
 from common.filenames import PART_SUFFIX, TORRENT_SUFFIX
 from common.magnet import Magnet
-from common.metainfo import Metainfo, single_file_only
+from common.metainfo import Metainfo
 from common.text import sanitize
 from node import events
 from node.content.hashing import HashPool
-from node.content.shared_file import OpenFiles, SharedFile
+from node.content.shared_file import OpenFiles
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile, store_torrent
 from node.discovery.base import PeerSource
@@ -108,6 +108,8 @@ class Node:
         if self._parts is not None:
             self._transports.stop()
             self._parts.hash_pool.close()
+            for torrent in self._torrents.all():
+                torrent.content.close()
             self._open_files.close()
             self._emit(events.Stopped(self._settings.node_id))
 
@@ -137,7 +139,7 @@ class Node:
 
     def _fetch(self, file: TorrentFile, peers: Sequence[Addr] = ()) -> Download:
         """Begin to download the content of ``file``; ``peers``: that its magnet link named."""
-        info = single_file_only(file.info)
+        info = file.info
         if is_secrets_name(info.name):
             raise FileFault(f"{info.name} is not downloaded: a node's secrets have such a name")
         with self._lock:
@@ -189,14 +191,11 @@ class Node:
         """Verify ``path``, a torrent's content, and serve it. Blocks while it is hashed. SwarmError."""
         parts = self._entered()
         file = TorrentFile.read(self._folder.find(torrent_filename, TORRENT_SUFFIX))
-        content = ContentStore(single_file_only(file.info), path.parent, self._open_files)
+        content = ContentStore(file.info, path.parent, self._open_files)
         report = DownloadReporter(file.info, self._emit, self._settings.progress_interval)
-        shared = SharedFile.open(path)
-        try:
-            check_existing(shared, file.info, self._settings.hash_threads, report.hashed, self._left)
-            content.adopt(shared)
-        finally:
-            shared.close()
+        files = content.find_finished(path)
+        check_existing(files, file.info, self._settings.hash_threads, report.hashed, self._left)
+        content.adopt_files(files)
         torrent = Torrent(content, file, self._emit, self._trackers.withdraw)
         self._torrents.add(torrent)
         report.sharing(file.path)

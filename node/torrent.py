@@ -61,7 +61,7 @@ class Torrent:
     def state(self) -> TorrentState:
         if self._fault:
             return TorrentState.FAILED
-        if self.content.is_finished:
+        if self.content.is_satisfied:
             return TorrentState.SEEDING
         if self.download is None:
             return TorrentState.PAUSED
@@ -103,7 +103,7 @@ class Torrent:
         except TransientFileFault:
             raise
         except FileFault as fault:
-            if not self.content.is_finished:
+            if not self.content.is_satisfied:
                 raise TransientFileFault(str(fault)) from None
             self.stop_serving(str(fault))
             raise
@@ -140,10 +140,10 @@ class Torrent:
 
     def stop(self) -> bool:
         """End the download, or stop serving the file, as the user asked. False if there is neither."""
-        if self.download is not None and not self.download.over and not self.content.is_finished:
+        if self.download is not None and not self.download.over and not self.content.is_satisfied:
             self.download.cancel()
             return True
-        if self.content.is_finished and self.is_served:
+        if self.content.is_satisfied and self.is_served:
             self.is_stopped = True
             self.stop_serving("you stopped it")
             self._withdraw(self.owned())
@@ -152,7 +152,7 @@ class Torrent:
 
     def check_file(self) -> None:
         """Stop serving the finished file if it changed or is gone."""
-        if self.content.is_finished and self.is_served:
+        if self.content.is_satisfied and self.is_served:
             try:
                 self.content.check_unchanged()
             except FileFault as fault:

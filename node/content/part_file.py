@@ -11,7 +11,7 @@ from pathlib import Path
 from common.errors import FileFault
 from common.filenames import PART_SUFFIX
 from common.files import sync_folder, try_lock
-from common.metainfo import Metainfo, single_file_only
+from common.metainfo import Metainfo
 from common.text import sanitize
 from node.content.atomic_rename import rename_exclusive
 from node.content.os_errors import check_plain, file_fault, write_fault
@@ -47,9 +47,8 @@ class PartFile:
         """Open ``folder/NAME.part``, created if missing. An existing one keeps its bytes.
 
         FileFault if NAME exists, or if the part is no plain file, is in use, or has another size than the
-        torrent's content. MetainfoError if the torrent is of a folder.
+        torrent's content.
         """
-        single_file_only(info)
         path = Path(folder) / (info.name + PART_SUFFIX)
         final_path = path.with_name(info.name)
         if os.path.lexists(final_path):

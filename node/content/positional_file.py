@@ -34,7 +34,7 @@ class PositionalFile:
     """
 
     def __init__(self, number: int) -> None:
-        self._descriptor: _Descriptor | None = _Descriptor(number)
+        self._descriptor: Descriptor | None = Descriptor(number)
         self._lock = threading.Lock()  # used only without positional reading
 
     @property
@@ -79,6 +79,15 @@ class PositionalFile:
         finally:
             del descriptor
 
+    def write_and_stat(self, offset: int, buffers: Sequence[Buffer]) -> os.stat_result:
+        """Write all of ``buffers``, in sequence; returns the file's status after it."""
+        descriptor = self._descriptor or _closed()
+        try:
+            self.write(offset, buffers)
+            return os.fstat(descriptor.number)
+        finally:
+            del descriptor
+
     def next_data(self, offset: int) -> int | None:
         """The offset of the first written byte from ``offset`` on; None at the end of the data.
 
@@ -104,6 +113,14 @@ class PositionalFile:
         finally:
             del descriptor
 
+    def truncate(self, size: int) -> None:
+        """Give the file this size. New bytes read as zeros, and are holes where there are holes."""
+        descriptor = self._descriptor or _closed()
+        try:
+            os.ftruncate(descriptor.number, size)
+        finally:
+            del descriptor
+
     def sync(self) -> None:
         """Return once all written bytes are on the disk."""
         descriptor = self._descriptor or _closed()
@@ -118,7 +135,7 @@ class PositionalFile:
             self._descriptor = None
 
 
-class _Descriptor:
+class Descriptor:
     """A descriptor that is closed with the last reference to it."""
 
     __slots__ = ("number",)
@@ -144,7 +161,7 @@ def read_exactly(file: PositionalFile, path: Path, offset: int, buffer: memoryvi
     return done
 
 
-def _closed() -> _Descriptor:
+def _closed() -> Descriptor:
     raise OSError(errno.EBADF, "the file is closed")
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from common.errors import FileFault
 from common.text import sanitize
+from node.content.layout import FileRange
 from node.content.os_errors import file_fault
 from node.content.positional_file import PositionalFile, read_exactly
 from node.transport import StreamSocket
@@ -47,6 +49,28 @@ def send_from(file: PositionalFile, path: Path, sock: StreamSocket, offset: int,
     buffer = memoryview(bytearray(min(length, COPIED_BYTES)))
     read_exactly(file, path, offset, buffer)
     return sock.send(buffer)
+
+
+def send_ranges(ranges: Iterable[FileRange], send: Callable[[int, int, int], int]) -> int:
+    """Send ranges of files one after the other; returns how many bytes the socket took, 1 or more.
+
+    ``send(file, start, length)`` sends bytes of one file. It ends at the first file that is not sent wholly.
+    ValueError without a byte to send.
+    """
+    total = 0
+    for file, start, end in ranges:
+        try:
+            sent = send(file, start, end - start)
+        except BlockingIOError:
+            if total:
+                return total
+            raise
+        total += sent
+        if sent < end - start:
+            break
+    if not total:
+        raise ValueError("an empty range")
+    return total
 
 
 def send_zeros(sock: StreamSocket, length: int) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -69,6 +71,15 @@ class SharedFile:
             raise
         return shared
 
+    @classmethod
+    def of_descriptor(cls, number: int, path: Path) -> SharedFile:
+        """The file of an open descriptor, which it owns from now on. FileFault if it is no plain file."""
+        file = PositionalFile(number)
+        status = file.status()
+        if not stat.S_ISREG(status.st_mode):
+            raise FileFault(f"{sanitize(path)} is no plain file")
+        return cls(file, path, status)
+
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill ``buffer`` from ``offset`` on and return its length. ValueError outside the file.
 
@@ -111,6 +122,11 @@ class SharedFile:
         """
         check_identity(self.path, self.identity)
 
+    @property
+    def closed(self) -> bool:
+        """True after ``close``."""
+        return self._file.closed
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -142,11 +158,16 @@ class OpenFiles:
     """The shared files that were read last, kept open: at most MAX_OPEN_FILES. Thread-safe."""
 
     def __init__(self) -> None:
+        self.closed = False
         self._lock = threading.Lock()
         self._files: OrderedDict[Path, SharedFile] = OrderedDict()  # least recently read first
 
-    def get(self, path: Path, identity: Identity) -> SharedFile:
+    def get(
+        self, path: Path, identity: Identity, opener: Callable[[], SharedFile] | None = None
+    ) -> SharedFile:
         """The open file of this identity. FileFault if ``path`` leads to another file by now.
+
+        ``opener`` opens it; default: ``SharedFile.open(path)``.
 
         TransientFileFault if this process has too many open files, and none of them can be closed.
         """
@@ -156,7 +177,7 @@ class OpenFiles:
                 file.close()
                 file = None
             if file is None:
-                file = self._open(path, identity)
+                file = self._open(path, identity, opener or (lambda: SharedFile.open(path)))
             self._files[path] = file
             if len(self._files) > MAX_OPEN_FILES:
                 self._files.popitem(last=False)[1].close()
@@ -164,19 +185,20 @@ class OpenFiles:
 
     def close(self) -> None:
         """Close all of them."""
+        self.closed = True
         with self._lock:
             for file in self._files.values():
                 file.close()
             self._files.clear()
 
-    def _open(self, path: Path, identity: Identity) -> SharedFile:
+    def _open(self, path: Path, identity: Identity, opener: Callable[[], SharedFile]) -> SharedFile:
         try:
-            file = SharedFile.open(path)
+            file = opener()
         except TransientFileFault:
             if not self._files:
                 raise
             self._files.popitem(last=False)[1].close()
-            file = SharedFile.open(path)
+            file = opener()
         if file.identity != identity:
             file.close()
             raise FileFault(f"{sanitize(path)} changed while it was shared")

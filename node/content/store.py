@@ -1,7 +1,11 @@
-"""A torrent's content on disk, from the first byte that a download writes to the file that peers fetch.
+"""A torrent's content on disk, from the first byte that a download writes to the files that peers fetch.
 
     missing ──open_part──▶ unfinished (NAME.part) ──finish──▶ finished (NAME)
-       └───────────────────────adopt (a file that is complete already)──▲
+       └──────────────────adopt (files that are complete already)──▲
+
+NAME is a file, or the folder of a torrent of several files. If the user selected some of these files,
+``finish`` moves these to NAME, and the content stays unfinished: the verified pieces are served, and more
+files can be selected later.
 
 No content is held in memory. A reader does not notice when an unfinished content is finished: a read that
 meets the closed part file is repeated on the finished file.
@@ -9,45 +13,50 @@ meets the closed part file is repeated on the finished file.
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from common.bitfield import Bitfield
 from common.errors import FileFault
 from common.filenames import PART_SUFFIX
-from common.metainfo import Metainfo, single_file_only
+from common.metainfo import Metainfo
 from common.text import sanitize
+from node.content.finished_files import FinishedFiles
+from node.content.folder_finish import finish_folder
 from node.content.lookalike import find_lookalike
 from node.content.part_file import PartFile
+from node.content.part_folder import PartFolder, Place
 from node.content.positional_file import Buffer
-from node.content.shared_file import Identity, OpenFiles, SharedFile, check_identity
+from node.content.selection import select, selectable, wanted_pieces
+from node.content.shared_file import OpenFiles, SharedFile
 from node.transport import StreamSocket
 
 
 class ContentStore:
     """The content of ``info`` in ``folder``, and which of its pieces are verified. Implements Content.
 
-    ``open_files`` is shared by all contents of a node. MetainfoError for a torrent of a folder: its bytes
-    would be in several files (``node.content.layout``).
+    ``open_files`` is shared by all contents of a node.
     """
 
     def __init__(self, info: Metainfo, folder: Path, open_files: OpenFiles) -> None:
-        single_file_only(info)
         self.info = info
         final_path = Path(folder) / info.name
         self.final_path = find_lookalike(final_path) or final_path
+        self.selected = select(info, None)  # indexes of files
+        self.wanted = wanted_pieces(info, self.selected)
         self._open_files = open_files
         self._finishing = threading.Lock()  # held while the part file is renamed
         self._lock = threading.Lock()  # guards what follows
-        self._part: PartFile | None = None
-        self._identity: Identity | None = None  # of the finished file
+        self._part: PartFile | PartFolder | None = None
+        self._finished: FinishedFiles | None = None
         self._verified = Bitfield(info.geometry.piece_count)
         self._have = self._verified.copy()
 
     @property
     def path(self) -> Path:
-        """The file that holds the content at present."""
+        """The file or folder that holds the content at present."""
         if self.is_finished:
             return self.final_path
         return self.final_path.with_name(self.final_path.name + PART_SUFFIX)
@@ -55,7 +64,27 @@ class ContentStore:
     @property
     def is_finished(self) -> bool:
         """True if the content is complete and has its final name."""
-        return self._identity is not None
+        return self._finished is not None
+
+    @property
+    def is_satisfied(self) -> bool:
+        """True if all selected files are complete and have their final names."""
+        part = self._part
+        if isinstance(part, PartFolder):
+            return all(part.places[file] is Place.FINAL for file in self.selected) and self.has_wanted
+        return self.is_finished
+
+    @property
+    def wanted_size(self) -> int:
+        """Bytes of all wanted pieces."""
+        geometry = self.info.geometry
+        return geometry.size if self.wanted.all() else sum(map(geometry.piece_length_of, self.wanted))
+
+    @property
+    def has_wanted(self) -> bool:
+        """True if every wanted piece is verified."""
+        have = self.have
+        return have.all() or all(piece in have for piece in self.wanted)
 
     @property
     def have(self) -> Bitfield:
@@ -72,16 +101,42 @@ class ContentStore:
             self._have = pieces.copy()
 
     def mark_verified(self, piece: int) -> None:
-        """One more piece is verified. Ignored after ``close``: a hashing thread may come late."""
+        """One more piece is verified. Ignored after ``close``: a hashing thread may come late.
+
+        FileFault if the piece shows that a file with a final name is another file.
+        """
+        part = self._part
+        if isinstance(part, PartFolder):
+            part.confirm(piece)
         with self._lock:
             if self._part is not None:
                 self._verified.set(piece)
 
     # ---- unfinished
 
-    def open_part(self) -> PartFile:
-        """Open NAME.part, created if missing, with no piece verified. Raises as ``PartFile.open``."""
-        part = PartFile.open(self.final_path.parent, self.info)
+    def select(self, numbers: Collection[int] | None) -> None:
+        """Fetch these files, numbered from 1 without padding; None: all. CommandError, DiskFull, FileFault.
+
+        What is here of other files is kept. Nothing of them is created from now on.
+        """
+        selected = select(self.info, numbers)
+        part = self._part
+        if isinstance(part, PartFolder):
+            part.select(selected)
+        self.selected, self.wanted = selected, wanted_pieces(self.info, selected)
+
+    def open_part(self) -> PartFile | PartFolder:
+        """Open NAME.part, created if missing, with no piece verified. FileFault.
+
+        Raises as ``PartFile.open`` or ``PartFolder.open``.
+        """
+        self.close()
+        folder = self.final_path.parent
+        part: PartFile | PartFolder
+        if self.info.is_single_file:
+            part = PartFile.open(folder, self.info)
+        else:
+            part = PartFolder.open(folder, self.info, self.selected, self._open_files)
         with self._lock:
             self._part = part
         self.set_verified(Bitfield(self.info.geometry.piece_count))
@@ -92,21 +147,27 @@ class ContentStore:
         self._unfinished().write(offset, buffers)
 
     def finish(self) -> Path:
-        """Sync to disk and rename NAME.part to NAME, once every piece is verified. Returns NAME's path.
+        """Sync to disk and give the selected files their final names, once every wanted piece is verified.
 
-        FileFault, with NAME.part kept, if that fails.
+        Returns the path of NAME. FileFault, with NAME.part kept, if that fails.
         """
         part = self._unfinished()
         with self._finishing:
-            part.finish()
-            self.set_verified(Bitfield.full(self.info.geometry.piece_count))
-            with self._lock:
-                self._identity = part.identity
-                self._part = None
+            if isinstance(part, PartFile):
+                part.finish()
+                self._set_finished(
+                    FinishedFiles(self.info, part.final_path, (part.identity,), self._open_files)
+                )
+            else:
+                finish_folder(part, self.selected)
+                if len(self.selected) == len(selectable(self.info)):
+                    part.side.discard()
+                    self._set_finished(part.final)
+                    part.close()
         return self.final_path
 
     def close(self) -> None:
-        """Close an unfinished file. NAME.part stays, and its pieces are not served any more."""
+        """Close unfinished content. NAME.part stays, and its pieces are not served any more."""
         with self._lock:
             part, self._part = self._part, None
         if part is not None:
@@ -115,28 +176,46 @@ class ContentStore:
 
     # ---- finished
 
+    @property
+    def is_in_place(self) -> bool:
+        """True if the files seem to be complete already: NAME, or all files of a folder, is there."""
+        if self.info.is_single_file:
+            return os.path.lexists(self.final_path)
+        if os.path.lexists(self.path):
+            return False
+        try:
+            self.find_finished()
+        except FileFault:
+            return False
+        return True
+
+    def find_finished(self, path: Path | None = None) -> FinishedFiles:
+        """The files at ``path`` (default: NAME), with any bytes. FileFault as ``FinishedFiles.find``."""
+        return FinishedFiles.find(self.info, path or self.final_path, self._open_files)
+
     def adopt(self, file: SharedFile) -> None:
         """``file``, verified since it was opened, is the content. Closes it; FileFault if it changed."""
-        try:
-            file.check_unchanged()
-        finally:
-            file.close()
-        with self._lock:
-            self.final_path = file.path
-            self._identity = file.identity
-        self.set_verified(Bitfield.full(self.info.geometry.piece_count))
+        file.close()
+        self.adopt_files(FinishedFiles(self.info, file.path, (file.identity,), self._open_files))
+
+    def adopt_files(self, files: FinishedFiles) -> None:
+        """``files``, verified since they were found, are the content. FileFault if one changed."""
+        files.check_all_unchanged()
+        self.final_path = files.path
+        self._set_finished(files)
 
     def check_unchanged(self) -> None:
-        """FileFault if the finished file is not the one that was verified."""
-        identity = self._identity
-        if identity is not None:
-            check_identity(self.final_path, identity)
+        """FileFault if the finished files are not those that were verified."""
+        part = self._part
+        files = part.final if isinstance(part, PartFolder) else self._finished
+        if files is not None:
+            files.check_unchanged()
 
     # ---- both
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer`` from ``offset`` on. FileFault, TransientFileFault; ValueError outside."""
-        self._read(lambda file: file.read_into(offset, buffer))
+        self._read(lambda files: files.read_into(offset, buffer))
 
     def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
         """Send verified bytes to a connected socket, as ``ServedTorrent.send_to``. ValueError outside."""
@@ -144,10 +223,10 @@ class ContentStore:
         for piece in self.info.geometry.pieces_touched(offset, offset + length):
             if piece not in have:
                 raise FileFault(f"{sanitize(self.path)}: piece {piece} is not verified")
-        return self._read(lambda file: file.send_to(sock, offset, length))
+        return self._read(lambda files: files.send_to(sock, offset, length))
 
-    def _read(self, call: Callable[[PartFile | SharedFile], int]) -> int:
-        """``call`` with the file that has the content; called again if that file was just finished."""
+    def _read(self, call: Callable[[PartFile | PartFolder | FinishedFiles], int]) -> int:
+        """``call`` with the files that have the content; called again if they were just finished."""
         part = self._part
         if part is not None:
             try:
@@ -158,12 +237,18 @@ class ContentStore:
                 with self._finishing:  # for the moment between closing the part and knowing its new name
                     if not self.is_finished:
                         raise
-        identity = self._identity
-        if identity is None:
+        finished = self._finished
+        if finished is None:
             raise FileFault(f"{sanitize(self.path)} is closed")
-        return call(self._open_files.get(self.final_path, identity))
+        return call(finished)
 
-    def _unfinished(self) -> PartFile:
+    def _set_finished(self, files: FinishedFiles) -> None:
+        self.set_verified(Bitfield.full(self.info.geometry.piece_count))
+        with self._lock:
+            self._finished = files
+            self._part = None
+
+    def _unfinished(self) -> PartFile | PartFolder:
         part = self._part
         if part is None:
             raise FileFault(f"{sanitize(self.path)} is closed")

@@ -11,33 +11,47 @@ from common.bitfield import Bitfield
 from common.errors import DiskFull, FileFault
 from common.metainfo import Metainfo
 from common.text import sanitize
+from node.content.finished_files import FinishedFiles
 from node.content.hashing import verify_content
 from node.content.part_file import PartFile
-from node.content.shared_file import SharedFile
+from node.content.part_folder import PartFolder
 
 Progress = Callable[[int, int], None]  # bytes checked, bytes in all
 
 
 def check_existing(
-    file: SharedFile, metainfo: Metainfo, threads: int, on_progress: Progress, cancelled: threading.Event
+    files: FinishedFiles, metainfo: Metainfo, threads: int, on_progress: Progress, cancelled: threading.Event
 ) -> Bitfield:
-    """The pieces of the finished ``file``: all of them, or FileFault because it is another file."""
+    """The pieces of the finished ``files``: all of them, or FileFault because they are other files."""
+    what = "file" if metainfo.is_single_file else "folder"
     wrong = FileFault(
-        f"{sanitize(file.path)} exists and is another file; it is not overwritten: move it away"
+        f"{sanitize(files.path)} exists and is another {what}; it is not overwritten: move it away"
     )
-    if file.size != metainfo.size:
+    if files.size != metainfo.size:
         raise wrong
-    held = verify_content(file.read_into, metainfo, threads, on_progress, cancelled)
+    held = verify_content(files.read_into, metainfo, threads, on_progress, cancelled)
     if not held.all() and not cancelled.is_set():
         raise wrong
     return held
 
 
 def check_part(
-    part: PartFile, metainfo: Metainfo, threads: int, on_progress: Progress, cancelled: threading.Event
+    part: PartFile | PartFolder,
+    metainfo: Metainfo,
+    threads: int,
+    on_progress: Progress,
+    cancelled: threading.Event,
 ) -> Bitfield:
-    """The verified pieces of an unfinished download. Holes in the file are not read."""
-    return verify_content(part.read_into, metainfo, threads, on_progress, cancelled, part.is_hole)
+    """The verified pieces of an unfinished download. Holes in the files are not read.
+
+    FileFault if a file with its final name is not the torrent's.
+    """
+    held = verify_content(part.read_into, metainfo, threads, on_progress, cancelled, part.is_hole)
+    if isinstance(part, PartFolder) and not cancelled.is_set():
+        wrong = part.first_wrong(held)
+        if wrong is not None:
+            raise wrong
+    return held
 
 
 def check_room(folder: Path, name: str, needed: int) -> None:

@@ -21,7 +21,6 @@ from common.errors import FileFault, SwarmError
 from common.filenames import PART_SUFFIX
 from node import events
 from node.content.atomic_rename import finish_rename
-from node.content.shared_file import SharedFile
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
 from node.download.checking import check_existing, check_part, check_room
@@ -101,7 +100,10 @@ class Download:
 
     def status(self) -> events.DownloadStatus:
         """A row of -status."""
-        live, here = self._live, self.size if self.content.is_finished else 0
+        live, size = self._live, self.content.wanted_size
+        if live is not None:
+            size = live.state.wanted_size
+        here = size if self.content.is_satisfied else 0
         sources = live.source_rows() if live is not None else ()
         received = live.state.received if live is not None else here
         rate = sum(source.rate for source in sources)
@@ -113,11 +115,11 @@ class Download:
             filename=self.metainfo.name,
             info_hash=self.metainfo.info_hash_hex,
             state=DownloadPhase.WAITING.value if no_room else phase.value,
-            size=self.size,
+            size=size,
             verified=live.state.verified if live is not None else here,
             received=received,
             rate=rate,
-            eta=(self.size - received) / rate if rate > 0 else None,
+            eta=(size - received) / rate if rate > 0 else None,
             reason=str(self.error) if self.error else no_room,
             sources=sources,
             availability=live.copies().availability
@@ -179,7 +181,8 @@ class Download:
         """Let go of the content, withdraw what failed, and report last: then the user may start again."""
         if self._live is not None:
             self._live.close()
-        self.content.close()
+        if not self.content.is_satisfied:
+            self.content.close()
         if fault is not None:
             self._swarm.withdraw(owned_file(self.metainfo, False))
         self.over = True
@@ -207,7 +210,7 @@ class Download:
             raise stopped(self.metainfo.name)
 
     def _fetch_into_place(self) -> Path:
-        if os.path.lexists(self.content.final_path):
+        if self.content.is_in_place:
             return self._adopt_existing()
         live = self._check_part()
         self._check_cancelled()  # after ``_live`` is set: from now on ``cancel`` stops it
@@ -219,16 +222,14 @@ class Download:
         return self.reassemble_file()
 
     def _adopt_existing(self) -> Path:
-        """The file is here already, and is this torrent's content; FileFault if it is another file."""
+        """The files are here already, and are this torrent's content; FileFault if they are others."""
         content, threads = self.content, self._settings.hash_threads
-        file = SharedFile.open(content.final_path)
-        try:
-            check_existing(file, self.metainfo, threads, self._report.hashed, self._cancelled)
-            self._check_cancelled()
-            content.adopt(file)
-        finally:
-            file.close()
-        finish_rename(content.final_path.with_name(self.metainfo.name + PART_SUFFIX), content.final_path)
+        files = content.find_finished()
+        check_existing(files, self.metainfo, threads, self._report.hashed, self._cancelled)
+        self._check_cancelled()
+        content.adopt_files(files)
+        if self.metainfo.is_single_file:
+            finish_rename(content.final_path.with_name(self.metainfo.name + PART_SUFFIX), content.final_path)
         self._file.keep_in(content.final_path.parent)
         return content.final_path
 
@@ -236,7 +237,7 @@ class Download:
         """Open NAME.part and find out which of its pieces are right."""
         content, folder = self.content, self.content.final_path.parent
         if not os.path.lexists(content.path):
-            check_room(folder, self.metainfo.name, self.size)  # and leave no empty part file behind
+            check_room(folder, self.metainfo.name, content.wanted_size)  # and leave no empty part file behind
         part = content.open_part()
         self._file.keep_in(folder)
         have = check_part(
@@ -244,7 +245,9 @@ class Download:
         )
         content.set_verified(have)
         live = self._live = LiveDownload(content, have, self._swarm, self._parts, self._report)
-        check_room(folder, self.metainfo.name, self.size - max(live.state.verified, part.allocated))
+        check_room(
+            folder, self.metainfo.name, live.state.wanted_size - max(live.state.verified, part.allocated)
+        )
         return live
 
     def reassemble_file(self) -> Path:
@@ -264,7 +267,7 @@ class Download:
             self._report.not_offered(str(fault))
             return
         self._report.sharing(self._file.path)
-        self._swarm.announce(owned_file(self.metainfo, True))
+        self._swarm.announce(owned_file(self.metainfo, self.content.is_finished))
         if self._live is not None:
             self._swarm.credit(self.metainfo, self._live.credits())
         self._swarm.flush(ANNOUNCE_LIMIT)

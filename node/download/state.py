@@ -109,8 +109,7 @@ class DownloadState:
     @property
     def wanted_size(self) -> int:
         """Bytes of the pieces that are wanted or verified."""
-        with self._lock:
-            return self._scheduler.wanted_size
+        return self._scheduler.wanted_size
 
     def set_wanted(self, wanted: Bitfield) -> None:
         """Fetch only these pieces from now on."""

@@ -15,7 +15,6 @@ from common.metainfo import (
     decode_info,
     decode_metainfo,
     encode_metainfo,
-    single_file_only,
 )
 from common.torrent_files import FileEntry
 
@@ -59,7 +58,6 @@ def test_a_single_file() -> None:
     assert (parsed.size, parsed.piece_length, parsed.geometry.piece_count) == (40_000, 32 * KIB, 2)
     assert (parsed.piece_hash(0), parsed.piece_hash(1)) == (bytes(range(20)), bytes(range(20, 40)))
     assert parsed.announce == ANNOUNCE
-    assert single_file_only(parsed) is parsed
     for index in (-1, 2):
         with pytest.raises(IndexError):
             parsed.piece_hash(index)
@@ -109,8 +107,6 @@ def test_a_folder_parses_but_is_not_a_single_file() -> None:
         FileEntry(("x.bin", "empty"), 0),
     )
     assert parsed.size == 40_000 and not parsed.is_single_file
-    with pytest.raises(MetainfoError, match='"x.bin" describes a folder'):
-        single_file_only(parsed)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from common.errors import FileFault, MetainfoError
-from common.metainfo import Metainfo, decode_metainfo
+from common.errors import FileFault
+from common.metainfo import Metainfo
 from node.content import positional_file
 from node.content.part_file import PartFile
 from node.content.shared_file import SharedFile
@@ -167,12 +167,6 @@ def test_holes_are_known_where_the_system_knows_them(tmp_path: Path, metainfo_of
         assert part.is_hole(48 << 20, 64 << 20)
     finally:
         part.close()
-
-
-def test_a_folder_torrent_is_refused(tmp_path: Path) -> None:
-    files = b"d4:infod5:filesld6:lengthi0e4:pathl1:aeee4:name1:x12:piece lengthi1e6:pieces0:ee"
-    with pytest.raises(MetainfoError, match="folder"):
-        PartFile.open(tmp_path, decode_metainfo(files))
 
 
 def test_what_is_allocated_is_what_was_written_not_what_is_promised(part: PartFile) -> None:

@@ -12,8 +12,8 @@ from random import Random
 import pytest
 
 from common.bitfield import Bitfield
-from common.errors import FileFault, MetainfoError
-from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
+from common.errors import FileFault
+from common.metainfo import decode_metainfo, encode_metainfo
 from node.content.lookalike import find_lookalike
 from node.content.shared_file import MAX_OPEN_FILES, OpenFiles, SharedFile
 from node.content.store import ContentStore
@@ -170,10 +170,3 @@ def test_a_name_with_accents_is_found_composed_or_decomposed(tmp_path: Path, ope
     assert find_lookalike(tmp_path / composed) == tmp_path / composed
     assert find_lookalike(tmp_path / "tea.pdf") is None
     assert find_lookalike(tmp_path / "nowhere" / composed) is None
-
-
-def test_a_torrent_of_a_folder_is_refused(tmp_path: Path, open_files: OpenFiles) -> None:
-    torrent = b"d4:infod5:filesld6:lengthi1e4:pathl1:aeee4:name1:n12:piece lengthi16384e6:pieces20:%bee"
-    folder: Metainfo = decode_metainfo(torrent % bytes(20))
-    with pytest.raises(MetainfoError):
-        ContentStore(folder, tmp_path, open_files)
