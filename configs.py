@@ -207,7 +207,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "MAX_NODES_PER_ADDRESS", 5000, _count, "nodes", "operator",
-        "registered nodes that one address may have",
+        "registered nodes and standard peers that one address may have",
+    ),
+    Setting(
+        "UDP_TRACKER", 1, _whole(0, 1), "", "operator",
+        "1: the tracker answers BitTorrent's announces over UDP, too, at its port number; 0: it does not",
     ),
     Setting(
         "ALLOWED_HOSTS", "none", _text, "", "operator",

@@ -44,6 +44,7 @@ def settings_from_configs(host: str, port: int) -> TrackerSettings:
         redis_url=constants["REDIS_URL"],
         swarm_key=_unless_none("SWARM_KEY"),
         threads=constants["TRACKER_THREADS"],
+        udp=_one_of("UDP_TRACKER", ("0", "1")) == "1",
         web=WebSettings(
             allowed_hosts=_names("ALLOWED_HOSTS"),
             trusted_proxies=_names("TRUSTED_PROXIES"),

@@ -8,6 +8,7 @@ import io
 import ipaddress
 import logging
 import signal
+import socket
 import sys
 import threading
 import time
@@ -20,12 +21,15 @@ from common.logs import log, send_log_to
 from configs import CFG
 from tracker.bootstrap import make_service, settings_from_configs, start
 from tracker.log_queue import LogQueue
+from tracker.rate_limits import RateLimits
 from tracker.service import TrackerService
 from tracker.settings import TrackerSettings
 from tracker.storage import admin
 from tracker.terminal_events import TerminalEvents
+from tracker.udp.server import UdpServer, udp_socket
 from tracker.web.server import WebServer, listening_socket
 
+PORT_TRIES = 20  # for port 0: ports whose number may be taken for UDP
 SIGNAL_POLL = 0.2  # seconds; on Windows a signal is seen only between waits
 
 
@@ -79,13 +83,20 @@ def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
         stop.set()
 
     with contextlib.ExitStack() as cleanup:
-        sock = listening_socket(*settings.listen)
+        sock, udp_sock = _sockets(settings)
         cleanup.callback(sock.close)
+        if udp_sock is not None:
+            cleanup.callback(udp_sock.close)
         app = start(service, settings, cleanup, *_warnings(settings), failed=failed)
         web = WebServer(app, sock, settings.threads, failed)
         web.start()
         cleanup.callback(web.stop)
-        log(f"tracker started at {web.url}")
+        if udp_sock is not None:
+            limits = RateLimits(settings.web.limits)
+            udp = UdpServer(service, udp_sock, limits, service.udp_packets, failed)
+            udp.start()
+            cleanup.callback(udp.stop)
+        log(f"tracker started at {web.url}{'' if udp_sock is None else ', and over UDP'}")
         print(f"Tracker program started: {web.url}", flush=True)
         if shows:
             _show_events(cleanup)
@@ -98,6 +109,21 @@ def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
         kept = _kept(service, settings)
     if shows:
         _say_goodbye(kept)
+
+
+def _sockets(settings: TrackerSettings) -> tuple[socket.socket, socket.socket | None]:
+    """The TCP socket, and the UDP socket with the same number; LocalFault if one is taken."""
+    for attempt in range(1, PORT_TRIES + 1):
+        sock = listening_socket(*settings.listen)
+        if not settings.udp:
+            break
+        try:
+            return sock, udp_socket(*sock.getsockname()[:2])
+        except LocalFault:
+            sock.close()
+            if settings.listen[1] or attempt == PORT_TRIES:  # a fixed port, or no pair of ports is free
+                raise
+    return sock, None
 
 
 def _say_goodbye(kept: str) -> None:

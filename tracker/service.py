@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,6 +71,8 @@ class TrackerService:
         self._other_requests = RequestRate()  # that are not heartbeats
         self._interval = rules.interval
         self._look_again = clock()
+        self.udp_packets: Counter[str] = Counter()
+        """By the kind of their answer. The thread of the UDP side counts; the metrics read."""
 
     def open(self) -> Sequence[str]:
         """Take over the records of an earlier run; warnings for people, a line each."""
@@ -143,6 +146,11 @@ class TrackerService:
         if self._storage.transact(Keys(caller), lambda view: rules.leave(view, caller)):
             log(f"EXIT node {request.node_id}")
         return {"status": "Node removed"}
+
+    @property
+    def wants_key(self) -> bool:
+        """True if there is a swarm key."""
+        return self._swarm_key.wanted
 
     @property
     def announce_interval(self) -> float:

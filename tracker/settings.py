@@ -39,6 +39,7 @@ class TrackerSettings:
     max_results: int = MAX_NEED_RESULTS
     swarm_key: str | None = field(default=None, repr=False)  # None: any client is accepted
     threads: int = 12  # that answer requests
+    udp: bool = True  # announces are answered over UDP as well, at the same port number
     web: WebSettings = WebSettings()
     log: Path = Path("logs/_tracker.log")
     access_log: Path | None = None  # file for one JSON line an answer

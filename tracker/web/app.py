@@ -47,7 +47,7 @@ def create_app(
     """A WSGI application that serves ``service``."""
     settings = settings or WebSettings()
     limiter = RateLimiter(RateLimits(settings.limits))
-    metrics = Metrics(service.counts)
+    metrics = Metrics(service.counts, udp_packets=service.udp_packets)
     app = Flask("tracker", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it

@@ -18,7 +18,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -47,10 +47,11 @@ class Sample:
 
 
 class StorageCollector(Collector):
-    """Gauges of the storage's records, read when Prometheus asks."""
+    """Gauges of the storage's records and counts of UDP packets, read when Prometheus asks."""
 
-    def __init__(self, counts: Callable[[], Counts]) -> None:
+    def __init__(self, counts: Callable[[], Counts], udp_packets: dict[str, int]) -> None:
         self._counts = counts
+        self._udp_packets = udp_packets
 
     def collect(self) -> Iterator[Metric]:
         counts = self._counts()
@@ -58,6 +59,11 @@ class StorageCollector(Collector):
         nodes.add_metric(["yes"], counts.claimed)
         nodes.add_metric(["no"], counts.nodes - counts.claimed)
         yield nodes
+        yield GaugeMetricFamily("tracker_peers", "Standard peers, in all swarms", counts.peers)
+        packets = CounterMetricFamily("tracker_udp_packets", "UDP packets by their answer", labels=["kind"])
+        for kind, number in sorted(self._udp_packets.copy().items()):
+            packets.add_metric([kind], number)
+        yield packets
         yield GaugeMetricFamily("tracker_swarms", "Files with at least one owner", counts.files)
         yield GaugeMetricFamily("tracker_ownerships", "Pairs of a node and a file", counts.owned)
 
@@ -65,8 +71,13 @@ class StorageCollector(Collector):
 class Metrics:
     """All counters of one tracker. Thread-safe. Two trackers in one process have two registries."""
 
-    def __init__(self, counts: Callable[[], Counts], clock: Callable[[], float] | None = None) -> None:
-        """``counts``: of the storage; ``clock``: seconds; see ``wall_clock``."""
+    def __init__(
+        self,
+        counts: Callable[[], Counts],
+        clock: Callable[[], float] | None = None,
+        udp_packets: dict[str, int] | None = None,
+    ) -> None:
+        """``counts``: of the storage; ``clock``: seconds; see ``wall_clock``. ``udp_packets``: by answer."""
         self._counts = counts
         self._clock = clock or wall_clock()
         self._registry = CollectorRegistry(auto_describe=False)
@@ -84,7 +95,7 @@ class Metrics:
         self._series = lru_cache(1024)(
             lambda kind, status: (self._answers.labels(kind, status), self._seconds.labels(kind))
         )
-        self._registry.register(StorageCollector(counts))
+        self._registry.register(StorageCollector(counts, {} if udp_packets is None else udp_packets))
         ProcessCollector(registry=self._registry)
         self._lock = threading.Lock()  # guards the times of the next samples
         self._started = self._clock()

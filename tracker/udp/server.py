@@ -1,0 +1,100 @@
+"""The thread that answers UDP: receive, let the responder decide, send."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from common.addresses import Addr
+from common.errors import LocalFault
+from tracker.rate_limits import RateLimits
+from tracker.udp.connection_ids import ConnectionIds
+from tracker.udp.responder import PeerService, UdpResponder
+
+MAX_DATAGRAM = 2048  # bytes; a scrape of 74 info hashes has 1,496
+RECEIVE_BUFFER = 4 << 20  # bytes, where the system allows: many clients announce at once after a start
+STOP_SECONDS = 0.5  # to wait for the thread
+
+
+def udp_socket(host: str, port: int) -> socket.socket:
+    """A UDP socket at a numeric address; LocalFault if the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        reason = error.strerror or str(error)
+        raise LocalFault(
+            f"cannot listen on {host} UDP port {port}: {reason} (setting TRACKER_ADDR; UDP_TRACKER=0: no UDP)"
+        ) from None
+    return sock
+
+
+class UdpServer:
+    """Serves announces and scrapes over UDP until stopped."""
+
+    def __init__(
+        self,
+        service: PeerService,
+        sock: socket.socket,
+        limits: RateLimits,
+        answered: Counter[str] | None = None,
+        failed: Callable[[Exception], None] = lambda error: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``answered``: counts packets. ``failed`` is called once, from the thread, if it ends because of an
+        unexpected error.
+        """
+        ids = ConnectionIds(secrets.token_bytes(32))
+        self._responder = UdpResponder(service, ids, limits, Counter() if answered is None else answered)
+        self._sock = sock
+        host, port = sock.getsockname()[:2]
+        self.addr: Addr = (host, port)
+        """Where it listens."""
+        self._clock = clock
+        self._failed = failed
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="udp", daemon=True)
+
+    def start(self) -> None:
+        """Answer, in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more. The thread waits in ``recvfrom``, so a datagram to itself wakes it."""
+        self._stopping = True
+        host, port = self.addr
+        if self._thread.is_alive():
+            with socket.socket(self._sock.family, socket.SOCK_DGRAM) as waker, contextlib.suppress(OSError):
+                waker.sendto(b"", ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port))
+            self._thread.join(STOP_SECONDS)
+        self._sock.close()
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:
+            self._failed(error)
+
+    def _serve(self) -> None:
+        receive, send = self._sock.recvfrom, self._sock.sendto
+        answer_of, clock = self._responder.answer, self._clock
+        while not self._stopping:
+            try:
+                data, addr = receive(MAX_DATAGRAM)
+            except OSError:  # Windows reports here that an earlier answer was not received
+                if self._stopping or self._sock.fileno() < 0:
+                    return
+                continue
+            answer = answer_of(data, addr[0], clock())
+            if answer is not None:
+                with contextlib.suppress(OSError):  # a full buffer, or an address without a route: it is lost
+                    send(answer, addr)
