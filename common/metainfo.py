@@ -31,6 +31,7 @@ from common.errors import BencodeError, MetainfoError
 from common.filenames import check_name
 from common.geometry import Geometry
 from common.safe_paths import safe_folder_name
+from common.torrent_encoding import TorrentNotes, encode_single_file
 from common.torrent_fields import as_name, read_integer, read_note, read_text, read_value, utf8_key
 from common.torrent_files import MAX_SIZE, FileEntry, read_folder, read_single_file
 from common.tracker_tiers import Tiers, read_announce, read_tiers
@@ -136,22 +137,9 @@ def encode_metainfo(
     Each URL of ``announce_list`` becomes a tier, so clients ask the URLs in this order. The result is not
     checked; ``decode_metainfo`` checks it.
     """
-    info: dict[bytes, bencode.Value] = {
-        b"length": length,
-        b"name": name.encode("utf-8"),
-        b"piece length": piece_length,
-        b"pieces": pieces,
-    }
-    torrent: dict[bytes, bencode.Value] = {b"info": info}
-    if announce:
-        torrent[b"announce"] = announce.encode("utf-8")
-    if announce_list:
-        torrent[b"announce-list"] = [[url.encode("utf-8")] for url in announce_list]
-    if created_by:
-        torrent[b"created by"] = created_by.encode("utf-8")
-    if creation_date is not None:
-        torrent[b"creation date"] = creation_date
-    return bencode.encode(torrent)
+    tiers = tuple((url,) for url in announce_list)
+    notes = TorrentNotes(announce, tiers, created_by=created_by, creation_date=creation_date)
+    return encode_single_file(name, length, piece_length, pieces, notes)
 
 
 def decode_metainfo(data: bytes) -> Metainfo:

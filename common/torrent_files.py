@@ -68,7 +68,7 @@ def _stored(files: list[FileEntry], warnings: list[str]) -> tuple[FileEntry, ...
             files[at] = replace(files[at], path=path, renamed_from=files[at].path)
             renamed += 1
     if renamed:
-        warnings.append(f"files under names that every system can store: {renamed} renamed")
+        warnings.append(f"files stored under other names, because some system cannot store theirs: {renamed}")
     return tuple(files)
 
 

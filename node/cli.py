@@ -33,6 +33,7 @@ from node.show.screen import JsonScreen, TextScreen
 from node.show.text import describe
 from node.show.toolbar import Toolbar
 
+TORRENT_COMMANDS = ("create", "show", "verify", "magnet")
 _UNLOGGED = (events.Progress, events.Hashing, events.Piece)  # a download would write thousands of lines
 
 
@@ -44,7 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_missing_streams()
     prepare_streams()
     ignore_impossible_sizes()
-    given = options.parse_options(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] and words[0] in TORRENT_COMMANDS:
+        from node.tools.cli import main as torrent_command  # a node does without
+
+        return torrent_command(words)
+    given = options.parse_options(words)
     try:
         settings = settings_for(given)
         open_node_log(settings.node_id)

@@ -5,7 +5,8 @@ store            ContentStore: one content, from the part file to the finished f
 part_file        NAME.part, which a download fills
 shared_file      a complete file that must stay unchanged
 layout           ranges of the content in one file or many (pure)
-hashing          SHA-1 of pieces on threads
+hashing          the hashing threads of downloads; verifying what is on disk
+piece_hashing    SHA-1 of many pieces on all processors
 torrent_file     .torrent files: created, read, and never lost
 positional_file  reading and writing at an offset, on every system
 sending          sendfile, and what stands in for it

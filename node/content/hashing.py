@@ -1,21 +1,18 @@
-"""SHA-1 of pieces on several threads: hashlib releases the interpreter lock while it hashes.
+"""Hashing for downloads, on several threads: hashlib releases the interpreter lock while it hashes.
 
 Each thread reads through one buffer of its own, so memory does not grow with pieces or files.
 
     HashPool         jobs of all downloads: write what arrived, hash the pieces that it completes
     verify_content   the verified pieces of a file on disk, after a restart
-    piece_hashes     the hashes of a file, for a new torrent
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, takewhile
+from itertools import chain
 from typing import TypeAlias
 
 from common.bitfield import Bitfield
@@ -23,8 +20,8 @@ from common.errors import SwarmError
 from common.geometry import Geometry
 from common.logs import log
 from common.metainfo import Metainfo
+from node.content.piece_hashing import ReadInto, hash_range, piece_hashes
 
-ReadInto: TypeAlias = Callable[[int, memoryview], object]  # fills the buffer from an offset, or SwarmError
 Verdict: TypeAlias = bool | SwarmError  # right, wrong, or why the piece could not be read
 Job: TypeAlias = Callable[[memoryview], None]  # called with a buffer to read through; must not raise
 
@@ -40,17 +37,6 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def hash_range(read_into: ReadInto, start: int, end: int, buffer: memoryview) -> bytes:
-    """SHA-1 of ``[start, end)``, read through ``buffer``."""
-    digest = hashlib.sha1(usedforsecurity=False)
-    while start < end:
-        part = buffer[: min(len(buffer), end - start)]
-        read_into(start, part)
-        digest.update(part)
-        start += len(part)
-    return digest.digest()
 
 
 class HashPool:
@@ -133,45 +119,6 @@ class HashPool:
             except Exception as error:  # the job has ended its download; other downloads need this thread
                 log(f"a hashing job failed: {error!r}")
             del job  # it may refer to a download's buffers
-
-
-def piece_hashes(
-    read_into: ReadInto,
-    geometry: Geometry,
-    threads: int,
-    indexes: Sequence[int] | None = None,
-    cancelled: threading.Event | None = None,
-) -> Iterator[tuple[int, bytes]]:
-    """``(index, SHA-1)`` of pieces ``indexes`` (default: all), in order; fewer once ``cancelled`` is set.
-
-    An error of ``read_into`` is raised here. The threads end with the iterator: exhaust or close it.
-    """
-    wanted = range(geometry.piece_count) if indexes is None else indexes
-    threads = min(threads, len(wanted))
-    cancelled = cancelled or threading.Event()
-    local = threading.local()
-
-    def hash_piece(index: int) -> bytes:
-        if not hasattr(local, "buffer"):
-            local.buffer = memoryview(bytearray(min(BUFFER_LENGTH, geometry.size)))
-        return hash_range(read_into, *geometry.piece_range(index), local.buffer)
-
-    until_cancelled = takewhile(lambda index: not cancelled.is_set(), wanted)
-    if threads < 2:  # for a small file, threads cost more than they gain
-        yield from ((index, hash_piece(index)) for index in until_cancelled)
-        return
-    pending: deque[tuple[int, Future[bytes]]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="hash-file")
-    try:
-        for index in until_cancelled:
-            pending.append((index, pool.submit(hash_piece, index)))
-            if len(pending) > 2 * threads:
-                first, digest = pending.popleft()
-                yield first, digest.result()
-        for index, digest in pending:
-            yield index, digest.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def verify_content(

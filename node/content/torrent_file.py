@@ -16,8 +16,6 @@ from common.files import atomic_write
 from common.geometry import Geometry
 from common.logs import log
 from common.metainfo import (
-    HASH_LENGTH,
-    MAX_PIECES,
     MAX_TORRENT_BYTES,
     Metainfo,
     choose_piece_length,
@@ -26,12 +24,13 @@ from common.metainfo import (
 )
 from common.text import sanitize
 from node.content.atomic_rename import rename_exclusive
-from node.content.hashing import BUFFER_LENGTH, piece_hashes
+from node.content.hashing import BUFFER_LENGTH
+from node.content.new_torrent import OnProgress, check_piece_count
 from node.content.os_errors import NO_ROOM, check_plain, file_fault, write_fault
+from node.content.piece_hashing import hash_pieces
 from node.content.shared_file import SharedFile
 
 CREATED_BY = "classroom-swarm"
-OnProgress = Callable[[int, int], None]  # bytes done, bytes in all; called on the hashing caller's thread
 
 
 class TorrentFile:
@@ -74,7 +73,7 @@ def create_torrent(
         data = encode_torrent(file, announce, on_progress, threads, announce_list)
     finally:
         file.close()
-    _replace(Path(output_path), data)
+    write_torrent(Path(output_path), data)
     return decode_metainfo(data)
 
 
@@ -95,7 +94,8 @@ def encode_torrent(
     except MetainfoError as error:
         raise FileFault(f"{sanitize(file.path)} cannot be shared: {error}") from None
     geometry = Geometry(file.size, choose_piece_length(file.size))
-    pieces = _hash_pieces(file, geometry, on_progress, threads)
+    check_piece_count(file.path, geometry)
+    pieces = hash_pieces(file.read_into, geometry, threads, on_progress)
     file.check_unchanged()
     return encode_metainfo(
         file.path.name,
@@ -151,7 +151,7 @@ def store_torrent(data: bytes, folder: Path, may_replace: Callable[[Path, Metain
             if _write_new(path, data):
                 return path
         elif _is_replaceable(path, info, may_replace):
-            _replace(path, data)
+            write_torrent(path, data)
             return path
     raise AssertionError("count() does not end")
 
@@ -176,19 +176,6 @@ def _hint(path: Path) -> str:
     return f"; did you mean {sanitize(torrent)}?" if os.path.isfile(torrent) else ""
 
 
-def _hash_pieces(file: SharedFile, geometry: Geometry, on_progress: OnProgress | None, threads: int) -> bytes:
-    if geometry.piece_count > MAX_PIECES:
-        raise FileFault(f"{sanitize(file.path)} is too large for a torrent")
-    pieces = bytearray(geometry.piece_count * HASH_LENGTH)
-    done = 0
-    for index, digest in piece_hashes(file.read_into, geometry, threads):
-        pieces[index * HASH_LENGTH : (index + 1) * HASH_LENGTH] = digest
-        done += geometry.piece_length_of(index)
-        if on_progress is not None:
-            on_progress(done, geometry.size)
-    return bytes(pieces)
-
-
 def _torrent_name(info: Metainfo, number: int) -> str:
     """The ``number``-th name to try, from 1."""
     if number == 1:
@@ -207,8 +194,8 @@ def _is_replaceable(path: Path, info: Metainfo, may_replace: Callable[[Path, Met
     return present.info_hash == info.info_hash or may_replace(path, present)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write ``path`` atomically: readers see the old file or the new one."""
+def write_torrent(path: Path, data: bytes) -> None:
+    """Write ``path`` atomically: readers see the old file or the new one. FileFault, DiskFull."""
     try:
         atomic_write(path, data)
     except OSError as error:

@@ -20,7 +20,8 @@ from typing import Protocol
 
 from common.errors import SwarmError
 from common.metainfo import Metainfo
-from node.content.hashing import Job, Verdict, hash_range
+from node.content.hashing import Job, Verdict
+from node.content.piece_hashing import hash_range
 from node.content.positional_file import Buffer
 from node.download.state import DownloadState
 from node.download.unexpected import unexpected_fault

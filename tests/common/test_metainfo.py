@@ -444,7 +444,7 @@ def test_a_folder_with_names_that_harm_is_stored_under_other_names() -> None:
     assert parsed.name == "__"
     assert parsed.files[0].renamed_from == ("..", "..", "..", "etc", "passwd")
     assert parsed.files[4].renamed_from == ("..", "\udcff")
-    assert parsed.warnings == ("files under names that every system can store: 5 renamed",)
+    assert parsed.warnings == ("files stored under other names, because some system cannot store theirs: 5",)
 
 
 def test_symbolic_links_are_left_out_with_a_warning() -> None:

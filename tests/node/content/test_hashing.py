@@ -12,9 +12,10 @@ import pytest
 from common.errors import FileFault
 from common.geometry import Geometry
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
-from node.content import hashing
-from node.content.hashing import BUFFER_LENGTH, SMALL, HashPool, piece_hashes, verify_content
+from node.content import hashing, piece_hashing
+from node.content.hashing import BUFFER_LENGTH, SMALL, HashPool, verify_content
 from node.content.part_file import PartFile
+from node.content.piece_hashing import piece_hashes
 
 PIECE = 32 << 10
 WAIT = 30  # seconds; a test that needs them has failed
@@ -42,6 +43,12 @@ def metainfo_of(content: bytes, piece_length: int = PIECE) -> Metainfo:
     return decode_metainfo(encode_metainfo("x.bin", len(content), piece_length, b"".join(hashes), ""))
 
 
+@pytest.fixture(autouse=True)
+def small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several jobs for each thread, of two pieces."""
+    monkeypatch.setattr(piece_hashing, "JOB_LENGTH", 2 * PIECE)
+
+
 @pytest.fixture(params=[1, 2, 5])
 def threads(request: pytest.FixtureRequest) -> int:
     count: int = request.param
@@ -61,7 +68,7 @@ def test_right_content_has_every_piece(size: int, threads: int) -> None:
 
 
 def test_pieces_larger_than_the_buffer(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    monkeypatch.setattr(hashing, "BUFFER_LENGTH", 1_000)
+    monkeypatch.setattr(piece_hashing, "READ_LENGTH", 1_000)
     memory = Memory(Random(1).randbytes(3 * PIECE + 1))
     assert verify_content(memory.read_into, metainfo_of(memory.content), threads).all()
 
@@ -219,7 +226,7 @@ def test_an_error_while_reading_is_raised_whatever_it_is(threads: int, error: Ex
     memory = Memory(Random(8).randbytes(20 * PIECE))
 
     def read_into(offset: int, buffer: memoryview) -> None:
-        if offset == 9 * PIECE:
+        if offset <= 9 * PIECE < offset + len(buffer):
             raise error
         memory.read_into(offset, buffer)
 

@@ -1,0 +1,117 @@
+"""A torrent of a file or folder: what is hashed is what is described."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from common.errors import FileFault
+from common.metainfo import decode_metainfo
+from common.torrent_encoding import TorrentNotes
+from node.content.local_files import LocalFile, LocalFiles
+from node.content.new_torrent import NewTorrent
+from node.content.shared_file import SharedFile
+from node.content.torrent_file import encode_torrent
+
+PIECE = 16 << 10
+SIZES = {"a": PIECE - 1, "b/empty": 0, "b/one": 1, "b/two": 3 * PIECE + 5, "c": 2 * PIECE}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, size in SIZES.items():
+        path = tmp_path / "course" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Random(name).randbytes(size))
+    return tmp_path / "course"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_folder_is_hashed_across_its_files(folder: Path, threads: int) -> None:
+    content = b"".join((folder / name).read_bytes() for name in SIZES)
+    notes = TorrentNotes("http://a/", (("http://a/", "http://b/"), ("udp://c:1",)), True, "ü", "us", 7)
+    progress: list[int] = []
+    data = NewTorrent.plan(folder, PIECE).encode(notes, threads, lambda done, size: progress.append(done))
+    info = decode_metainfo(data)
+    assert info.name == "course" and not info.is_single_file
+    assert {"/".join(entry.path[1:]): entry.length for entry in info.files} == SIZES
+    assert info.pieces == b"".join(
+        hashlib.sha1(content[at : at + PIECE]).digest() for at in range(0, len(content), PIECE)
+    )
+    assert (info.tiers, info.private, info.comment) == (notes.tiers, True, "ü")
+    assert (info.announce, info.created_by, info.creation_date) == ("http://a/", "us", 7)
+    assert info.warnings == ()
+    assert progress[-1] == len(content)
+
+
+def test_a_single_file_is_encoded_as_the_node_does_when_it_shares(folder: Path) -> None:
+    file = SharedFile.open(folder / "c")
+    shared = encode_torrent(file, "http://a/")
+    file.close()
+    data = NewTorrent.plan(folder / "c").encode(TorrentNotes("http://a/", created_by="classroom-swarm"), 2)
+    assert data == shared
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(folder: Path) -> None:
+    planned = NewTorrent.plan(folder, PIECE)
+
+    def change_last_file(done: int, size: int) -> None:
+        if done == size:
+            (folder / "c").write_bytes(bytes(2 * PIECE))
+            os.utime(folder / "c", ns=(1, 1))
+
+    with pytest.raises(FileFault, match="c changed while it was shared"):
+        planned.encode(TorrentNotes(), 1, change_last_file)
+    with pytest.raises(FileFault, match="c changed while it was shared"):
+        planned.encode(TorrentNotes(), 1)
+    (folder / "c").unlink()
+    with pytest.raises(FileFault, match="c: no such file"):
+        planned.encode(TorrentNotes(), 2)
+
+
+def test_once_cancelled_nothing_is_encoded(folder: Path) -> None:
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(FileFault, match="interrupted"):
+        NewTorrent.plan(folder).encode(TorrentNotes(), 2, None, cancelled)
+
+
+def test_a_torrent_that_no_client_could_read_is_refused_before_hashing(tmp_path: Path) -> None:
+    sparse = tmp_path / "large.bin"
+    with sparse.open("wb") as file:
+        file.truncate((1 << 21) * PIECE + 1)
+    with pytest.raises(FileFault, match="too large for a torrent with pieces of 16384 bytes: 2097153 pieces"):
+        NewTorrent.plan(sparse, PIECE)
+    assert NewTorrent.plan(sparse).geometry.piece_length > PIECE
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_that_some_system_cannot_store(folder: Path) -> None:
+    (folder / "What?").write_bytes(b"x")
+    (folder / "A").write_bytes(b"y")
+    (folder / os.fsdecode(b"\xff")).write_bytes(b"z")
+    info = decode_metainfo(NewTorrent.plan(folder).encode(TorrentNotes(), 1))
+    assert len(info.files) == len(SIZES) + 3
+    assert sum(bool(entry.renamed_from) for entry in info.files) == 3
+    with pytest.raises(FileFault, match=r"What\? cannot be shared: .*Windows"):
+        NewTorrent.plan(folder / "What?")
+
+
+def test_padding_reads_as_zeros(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"aaa")
+    file = SharedFile.open(tmp_path / "a")
+    file.close()
+    content = LocalFiles(
+        [LocalFile(3, tmp_path / "a", file.identity), LocalFile(2), LocalFile(3, file.path, file.identity)]
+    )
+    buffer = bytearray(b"x" * 6)
+    assert content.read_into(1, memoryview(buffer)) == 6
+    assert buffer == b"aa\0\0aa" and content.size == 8
+    with pytest.raises(ValueError):
+        content.read_into(3, memoryview(buffer))
+    content.close()
