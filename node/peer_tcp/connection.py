@@ -183,7 +183,7 @@ class PeerWire:
         rule = STATES[self.state]
         since = self._state_since if rule.from_start else self._received_at
         if rule.timeout is not None and now - since >= rule.timeout:
-            text = f"waited {rule.timeout:.0f} s for {rule.waits_for}"
+            text = f"did not send {rule.waits_for} within {rule.timeout:.0f} s"
             self._fail(PeerFault(text if rule.from_start else f"was silent for {rule.timeout:.0f} s"))
         elif self._message_since is not None and now - self._message_since >= MESSAGE_TIMEOUT:
             self._fail(PeerFault(f"took more than {MESSAGE_TIMEOUT:.0f} s for one message"))

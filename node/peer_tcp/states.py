@@ -29,7 +29,7 @@ class StateRule(NamedTuple):
 
 STATES = {
     WireState.MSE: StateRule(
-        "the encrypted handshake to end", MSE_TIMEOUT, True, (WireState.HANDSHAKE, WireState.CLOSED)
+        "its encrypted handshake", MSE_TIMEOUT, True, (WireState.HANDSHAKE, WireState.CLOSED)
     ),
     WireState.HANDSHAKE: StateRule(
         "the 68 bytes of the BitTorrent handshake",
