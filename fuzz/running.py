@@ -13,10 +13,11 @@ from fuzz.fetching import TARGET as FETCHING
 from fuzz.machines import TARGETS as MACHINES
 from fuzz.mutation import mutated
 from fuzz.parsers import TARGETS as PARSERS
+from fuzz.peer_wire import TARGETS as PEER_WIRE
 from fuzz.records import TARGETS as RECORDS
 from fuzz.target import Target
 
-_ALL = (*PARSERS, *RECORDS, FETCHING, *MACHINES, *CONTENT)
+_ALL = (*PARSERS, *RECORDS, FETCHING, *MACHINES, *CONTENT, *PEER_WIRE)
 TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
 CORPUS = Path(__file__).resolve().parent / "corpus"
 MAX_POOL = 2000  # inputs of a target that are mutated further

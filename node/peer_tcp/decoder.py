@@ -37,7 +37,7 @@ _LENGTHS = {  # of the message after its length field: lowest, highest
 _UNKNOWN_LENGTHS = (1, 1 + MAX_UNKNOWN)
 _MAX_LENGTH = max(high for _, high in _LENGTHS.values())
 
-_KEEP_ALIVE = m.KeepAlive()
+_KEEP_ALIVE, _NO_LENGTH = m.KeepAlive(), bytes(4)
 _EMPTY: dict[int, m.WireMessage] = {number: kind() for kind, number in m.EMPTY_IDS.items()}
 _INDEX: dict[int, Callable[[int], m.WireMessage]] = {number: kind for kind, number in m.INDEX_IDS.items()}
 _RANGES: dict[int, Callable[[int, int, int], m.WireMessage]] = {
@@ -95,7 +95,7 @@ class MessageDecoder:
         """Yield what is whole, and the first part of a block that is not. Returns the offset after it."""
         size = len(view)
         block, piece_header, request = m.Block, m.PIECE_HEADER.unpack_from, m.REQUEST_MESSAGE.unpack_from
-        while size - at >= 5:
+        while size - at >= 4:
             # A run of blocks: all but a few messages of a download.
             while size - at >= _PIECE_HEADER_SIZE:
                 length, number, piece, begin = piece_header(view, at)
@@ -115,14 +115,16 @@ class MessageDecoder:
                     break
                 at += _REQUEST_SIZE
                 yield m.BlockRequest(piece, begin, wanted)
-            if size - at < 5:
-                break
-            length, number = _HEADER.unpack_from(view, at)
-            if length == 0:
+            if view[at : at + 4] == _NO_LENGTH:
                 at += 4
                 yield _KEEP_ALIVE
                 continue
+            if size - at < 5:
+                break
+            length, number = _HEADER.unpack_from(view, at)
             _check_length(length, number)
+            if number == _PIECE and size - at >= _PIECE_HEADER_SIZE:
+                continue  # a run of blocks begins
             if at + 4 + length > size:
                 break
             yield _decode(number, bytes(view[at + 5 : at + 4 + length]))
@@ -165,6 +167,8 @@ class MessageDecoder:
 
 
 def _check_length(length: int, number: int) -> None:
+    if length > _MAX_LENGTH:
+        raise PeerWireError(f"a message of {length} bytes, more than {_MAX_LENGTH}")
     low, high = _LENGTHS.get(number, _UNKNOWN_LENGTHS)
     if not low <= length <= high:
         name = f"message {MessageId(number)}" if number in _LENGTHS else f"message with id {number}"

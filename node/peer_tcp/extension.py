@@ -76,7 +76,7 @@ def _numbers(value: bencode.Value | None) -> dict[str, int]:
     if not isinstance(value, dict):
         return {}
     return {
-        name.decode("ascii", "replace"): number
+        name.decode("utf-8", "replace"): number
         for name, number in list(value.items())[:MAX_EXTENSIONS]
         if isinstance(number, int) and 0 <= number <= 255
     }
