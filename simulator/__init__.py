@@ -7,6 +7,8 @@
     simulated_node  the node that fetches: real scheduler, source pool and write buffers; no threads, no disk
     swarm           a download by such a node from owners of all kinds
     outcome         the invariants that every such run must keep
+    wire_end        one end of a connection of the peer wire
+    wire_swarm      seeds, leechers and cheats that trade over the peer wire
     flash_crowd     many such nodes and one seed that start together and serve each other
     soak            many runs, with a summary; the same over real sockets
 

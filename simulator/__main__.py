@@ -1,7 +1,7 @@
 """``python -m simulator``: many simulated transfers, or one of them (--seed) event by event.
 
-With --sockets, transfers over real sockets as well. With --crowd, many nodes start together
-at one seed.
+With --sockets, transfers over real sockets as well. With --crowd or --swarm, many nodes start together
+at one seed, over the classroom transport or over the peer wire.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import argparse
 import sys
 
 from simulator import sockets
+from simulator.bounds import distribution_time
 from simulator.describe import outcome_text, scenario_text
 from simulator.flash_crowd import MAX_NODES, FlashCrowd, FlashCrowdPlan
 from simulator.outcome import InvariantViolated, run
 from simulator.scenario import Scenario
 from simulator.soak import MIN_FACTOR, soak
+from simulator.wire_swarm import MAX_PEERS, WireSwarm, flash_swarm
 
 
 def main() -> int:
@@ -31,7 +33,12 @@ def main() -> int:
         metavar="NODES",
         help="how long 64 MiB take to so many nodes that start together, each with an upload limit of 4 MB/s",
     )
+    parser.add_argument("--swarm", type=int, metavar="NODES", help="the same over the peer wire, at most 50")
     options = parser.parse_args()
+    if options.swarm is not None:
+        if not 1 <= options.swarm <= MAX_PEERS:
+            parser.error(f"a swarm has 1 to {MAX_PEERS} nodes")
+        return wire_spread(options.swarm, options.first)
     if options.crowd is not None:
         if not 1 <= options.crowd <= MAX_NODES:
             parser.error(f"a crowd has 1 to {MAX_NODES} nodes")
@@ -57,6 +64,19 @@ def spread(nodes: int, seed: int) -> int:
     last, bound = max(crowd.ended), crowd.plan.bound
     print(f"first node {min(crowd.ended):.2f} s, last node {last:.2f} s: {last / bound:.2f} times the bound")
     print(f"the seed sent {crowd.again:,} of {len(crowd.seeded):,} pieces more than once")
+    return 0
+
+
+def wire_spread(nodes: int, seed: int) -> int:
+    """Run a flash crowd over the peer wire, and compare it with the bound."""
+    plan = flash_swarm(nodes, 64 << 20, 1 << 18, 4_000_000, seed)
+    swarm, bound = WireSwarm(plan), distribution_time(plan.size, nodes, 4_000_000)
+    swarm.run(10 * bound)
+    first, last = min(swarm.ended.values()), max(swarm.ended.values())
+    print(
+        f"first node {first:.2f} s, last node {last:.2f} s: {last / bound:.2f} times the bound, {bound:.2f} s"
+    )
+    print(f"{swarm.wasted / plan.size / nodes:.2%} of all bytes came from two sources")
     return 0
 
 

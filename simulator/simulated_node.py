@@ -31,7 +31,7 @@ from node.rate_limit import limit_of
 from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
 from simulator.scenario import Scenario
-from simulator.source import SimulatedSource, Site
+from simulator.source import SimulatedSource, Site, VirtualSource
 
 FILL_INTERVAL = 0.25  # seconds between two looks of the coordinator, if nothing happens
 PARTIAL_OWNERS = 4
@@ -101,8 +101,8 @@ def number_of(peer: Peer) -> int:
 class SimulatedNode:
     """One node that fetches ``metainfo`` under ``scenario``. Subclasses define the peers that it can reach.
 
-    ``partial``: the partial owners that it uses at a time. ``lines`` collects a description of all events if
-    it is a list.
+    ``partial``: the partial owners that it uses at a time; ``standard``: the standard peers. ``lines``
+    collects a description of all events if it is a list.
     """
 
     def __init__(
@@ -113,6 +113,7 @@ class SimulatedNode:
         own: Peer,
         partial: int = PARTIAL_OWNERS,
         lines: list[str] | None = None,
+        standard: int = 0,
     ) -> None:
         self.scenario, self.clock, self.metainfo = scenario, clock, metainfo
         self._lines, self._trace = lines, hashlib.sha1(usedforsecurity=False)
@@ -122,9 +123,9 @@ class SimulatedNode:
         self._chance = random.Random(seed + 1)
         self.content = MemoryContent(metainfo.size)
         self.state = VirtualState(metainfo, own, clock, self._on_wake)
-        self.known = KnownPeers(own)
+        self.known = KnownPeers(own, (own.transport,))
         lock = threading.Lock()
-        limits = SourceLimits(scenario.most_owners, partial)
+        limits = SourceLimits(scenario.most_owners, partial, standard)
         self._pool = SourcePool(self.known, lock, limits, self._make_source, clock.read)
         results = PieceResults(self.state, self.content, self.known, lock, self.on_piece, self._on_lost)
         self._destination = Destination(
@@ -138,7 +139,7 @@ class SimulatedNode:
         )
         limit = limit_of(scenario.download_limit)
         self._site = Site(scenario, metainfo, clock, CongestionManager(), limit, self.note)
-        self._sources: dict[Peer, SimulatedSource] = {}
+        self._sources: dict[Peer, VirtualSource] = {}
         self._waking = False
 
     def reach(self, source: Peer) -> tuple[SimulatedOwner, tuple[Link, Link]]:
@@ -189,7 +190,10 @@ class SimulatedNode:
         buffer = WriteBuffer(candidate.peer, self._destination, self.clock.read)
         seed = self._chance.getrandbits(32)
         source = SimulatedSource(candidate, self.state, buffer, self._site, owner, links, self._ended, seed)
-        self._sources[candidate.peer] = source
+        return self._add(source)
+
+    def _add(self, source: VirtualSource) -> Source:
+        self._sources[source.peer] = source
         return source
 
     def _ended(self, source: Source, why: SwarmError | None) -> None:

@@ -79,7 +79,18 @@ class RequestedBytes:
         return not rest
 
 
-class SimulatedSource(Source):
+class VirtualSource(Source):
+    """A source without a thread."""
+
+    def join(self, timeout: float) -> None:
+        """There is no thread."""
+
+    def settle(self) -> None:
+        """Do everything that follows from an event."""
+        raise NotImplementedError
+
+
+class SimulatedSource(VirtualSource):
     """One connection to ``owner`` over ``links`` (there and back), from begin to end."""
 
     def __init__(
@@ -122,9 +133,6 @@ class SimulatedSource(Source):
     def start(self) -> None:
         """Begin."""
         self.settle()
-
-    def join(self, timeout: float) -> None:
-        """There is no thread."""
 
     def cancel(self, ranges: Sequence[Range]) -> None:
         """Other sources delivered these ranges first."""

@@ -53,7 +53,9 @@ class LiveDownload:
         self._report = report
         order = settings.piece_order() if settings.piece_order is not None else None
         self._ranking: OwnerRanking | None = settings.owner_ranking and settings.owner_ranking()
-        self.state = DownloadState(info.geometry, have, parts.own, order=order, wanted=content.wanted)
+        self.state = DownloadState(
+            info.geometry, have, parts.own, order=order, wanted=content.wanted, own_tcp=parts.own_tcp
+        )
         self._lock = threading.Lock()  # guards the known peers, and the pool's sources
         self._known = KnownPeers(parts.own, parts.transports, parts.own_tcp)
         standard = settings.peer_wire.max_peers if "tcp" in parts.transports else 0

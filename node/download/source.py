@@ -92,7 +92,7 @@ class Source(ABC):
     def on_blocked(self, queue_position: int | None) -> None:
         """The peer will not send for now: other sources get the bytes that were meant for it."""
         if not self.candidate.queue_position:
-            self._state.leave(self.peer)
+            self._state.block(self.peer)
         self.candidate.queue_position = queue_position or 1
         self.serves_since = float("inf")
 

@@ -61,12 +61,16 @@ class DownloadState:
         clock: Callable[[], float] = time.monotonic,
         order: PieceOrder | None = None,
         wanted: Bitfield | None = None,
+        own_tcp: Peer | None = None,
     ) -> None:
-        """``have``: the pieces that are verified already; ``own``: this node; ``wanted``: None for all."""
+        """``have``: the pieces that are verified already; ``wanted``: None for all.
+
+        ``own``: this node; ``own_tcp``: its name over TCP.
+        """
         self._clock = clock
         self._lock = threading.RLock()  # to enter it costs less than to enter the condition
         self.changed = threading.Condition(self._lock)
-        self._scheduler = Scheduler(geometry, have, clock(), own, self._rate_of, order, wanted)
+        self._scheduler = Scheduler(geometry, have, clock(), own, self._rate_of, order, wanted, own_tcp)
         self._piece_count = have.size
         self._meters: dict[Peer, Meter] = {}
         self._ticked = clock()
@@ -100,6 +104,11 @@ class DownloadState:
     def verified(self) -> int:
         """Bytes verified."""
         return self._scheduler.verified
+
+    @property
+    def wasted(self) -> int:
+        """Bytes that arrived from two sources."""
+        return self._scheduler.wasted
 
     @property
     def complete(self) -> bool:
@@ -148,6 +157,12 @@ class DownloadState:
             self._scheduler.leave(source)
             with self._copies_lock:
                 self._copies.leave(source)
+            self.wake()
+
+    def block(self, source: Peer) -> None:
+        """``source`` chokes us: its bytes are free for other sources until it joins again."""
+        with self._lock:
+            self._scheduler.block(source)
             self.wake()
 
     def release(self, source: Peer) -> None:

@@ -12,7 +12,7 @@ from node.peer import Peer
 from node.scheduling.base import Picker, PieceOrder, RateOf, Span
 from node.scheduling.equal_chunks import EqualChunks
 from node.scheduling.rarest_first import RarestFirst
-from node.scheduling.rendezvous import piece_order
+from node.scheduling.rendezvous import OwnOrder
 
 RANDOM_FIRST_PIECES = 4  # pieces that are here or begun before rarity counts at partial peers
 
@@ -20,8 +20,8 @@ RANDOM_FIRST_PIECES = 4  # pieces that are here or begun before rarity counts at
 class AdaptivePicker:
     """``EqualChunks``, which the first partial source turns into ``RarestFirst``.
 
-    ``own`` is this node, which sets its choices apart from those of other nodes. With an ``order``, pieces
-    are picked by it from the start.
+    ``own`` is this node, which sets its choices apart from those of other nodes; ``own_tcp`` is its name over
+    TCP. With an ``order``, pieces are picked by it from the start.
     """
 
     def __init__(
@@ -31,10 +31,11 @@ class AdaptivePicker:
         rate_of: RateOf,
         own: Peer | None = None,
         order: PieceOrder | None = None,
+        own_tcp: Peer | None = None,
     ) -> None:
         self._geometry = geometry
         self._rate_of = rate_of
-        self._own = own
+        self._own_order = OwnOrder([name for name in (own, own_tcp) if name], geometry.piece_count)
         self._order = order
         self._rng = random.Random(own.key if own is not None else 0)
         begin_at = self._rng.random() if own is not None else 0.0
@@ -42,7 +43,9 @@ class AdaptivePicker:
         self._rarest: RarestFirst | None = None
         self.by_piece = False  # True once pieces are picked one by one, because some source holds only a part
         self._sources: dict[Peer, None] = {}
-        self._partial_peers: frozenset[Peer] = frozenset()
+        self._choking: dict[
+            Peer, Bitfield | None
+        ] = {}  # pieces of peers that take no part for now; None: all
         if order is not None:
             self._pick_pieces()
 
@@ -62,37 +65,42 @@ class AdaptivePicker:
     def join(self, source: Peer) -> None:
         """Take in one more source. It counts as complete until ``on_bitfield``."""
         self._sources[source] = None
+        self._choking.pop(source, None)
         self._picker.join(source)
 
     def leave(self, source: Peer) -> None:
         """``source`` leaves; its bytes are free for other sources."""
         self._sources.pop(source, None)
+        self._choking.pop(source, None)
         self._picker.leave(source)
+
+    def block(self, source: Peer) -> None:
+        """``source`` chokes us: it takes no part for now, but its pieces count as copies."""
+        self._sources.pop(source, None)
+        if self._rarest is not None:
+            self._rarest.block(source)
+        else:
+            self._picker.leave(source)
 
     def on_bitfield(self, source: Peer, held: Bitfield | None) -> bool:
         """``source`` holds these pieces; None: all. True if other sources may have more to do."""
         if source not in self._sources:
-            return False
+            self._choking[source] = held
         begins = held is not None and self._rarest is None
         rarest = self._pick_pieces() if begins else self._rarest
+        if held is not None and self._own_order.add([source]) and rarest is not None:
+            rarest.set_own_order(self._own_order.sets())
         return (rarest is not None and rarest.on_bitfield(source, held)) or begins
 
     def on_have(self, source: Peer, piece: int) -> None:
         """``source`` holds one piece more."""
-        if self._rarest is not None and source in self._sources:
+        if self._rarest is not None:
             self._rarest.on_have(source, piece)
 
     def set_partial_peers(self, peers: Iterable[Peer]) -> None:
         """The partial peers that are known, with which this node shares the pieces of complete peers."""
-        partial = frozenset(peers)
-        if partial != self._partial_peers:
-            self._partial_peers = partial
-            if self._rarest is not None:
-                self._set_own_order(self._rarest)
-
-    def _set_own_order(self, rarest: RarestFirst) -> None:
-        if self._own is not None:
-            rarest.set_own_order(piece_order(self._own, self._partial_peers, self._geometry.piece_count))
+        if self._own_order.add(peers) and self._rarest is not None:
+            self._rarest.set_own_order(self._own_order.sets())
 
     def _pick_pieces(self) -> RarestFirst:
         """Pick single pieces from now on: all bytes that were not taken yet are free again."""
@@ -102,7 +110,9 @@ class AdaptivePicker:
         )
         rarest = RarestFirst(rest, self._geometry, self._rate_of, self._rng, self._order, random_first)
         rarest.start(list(self._sources))
-        self._set_own_order(rarest)
+        for source, held in self._choking.items():
+            rarest.on_bitfield(source, held)
+        rarest.set_own_order(self._own_order.sets())
         self._picker = self._rarest = rarest
         self.by_piece = True
         return rarest

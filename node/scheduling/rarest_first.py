@@ -79,6 +79,11 @@ class RarestFirst:
         self.deferred.leave(source)
         self._availability.leave(source)
 
+    def block(self, source: Peer) -> None:
+        """``source`` chokes us: its bytes are free for other sources, but its pieces count as copies."""
+        self.give_back(self._chunks.pop(source, RangeSet()))
+        self.deferred.leave(source)
+
     def on_bitfield(self, source: Peer, held: Bitfield | None) -> bool:
         """``source`` holds these pieces; None: all. True if bytes meant for it are free again."""
         self._availability.on_bitfield(source, held)
@@ -90,7 +95,7 @@ class RarestFirst:
 
     def holds(self, source: Peer, piece: int) -> bool:
         """True if ``source`` takes part and is known to hold ``piece``."""
-        return source in self._availability and bool(self._availability.of(source) & self._bit(piece))
+        return source in self._chunks and bool(self._availability.of(source) & self._bit(piece))
 
     def set_own_order(self, order: Sequence[int]) -> None:
         """Sets of pieces: this node's order among pieces that only complete peers hold, first ones first."""

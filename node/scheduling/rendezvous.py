@@ -27,25 +27,48 @@ def rendezvous_weight(own: Peer, peer: Peer) -> bytes:
     return hashlib.sha1(f"{own.key} {peer.key}".encode(), usedforsecurity=False).digest()
 
 
-def piece_order(own: Peer, peers: Iterable[Peer], pieces: int) -> list[int]:
-    """Sets of pieces in the order in which ``own`` requests them: first the pieces that rank it first.
+class OwnOrder:
+    """The order of this node among ``pieces`` pieces. Peers are added as they become known.
 
-    A set is an integer; piece ``i`` is bit ``pieces - 1 - i``, as in the bytes of a bitfield.
+    ``own``: the names of this node, at most one for each transport. A peer is compared with the name of its
+    own transport, because that is the name by which the peer knows this node.
     """
-    size = max(1, -(-pieces // MAX_PIECE_GROUPS))  # pieces in a group
-    groups = -(-pieces // size)
-    own_hashes = _hashes(own, groups)
-    ranks = [0] * groups
-    for peer in sorted(set(peers) - {own})[:MAX_RANKED_PEERS]:
-        ranks = [
-            rank + (theirs < ours)
-            for rank, theirs, ours in zip(ranks, _hashes(peer, groups), own_hashes, strict=True)
-        ]
-    sets: dict[int, int] = {}
-    for group, rank in enumerate(ranks):
-        first, last = group * size, min(pieces, (group + 1) * size)
-        sets[rank] = sets.get(rank, 0) | ((1 << (last - first)) - 1) << (pieces - last)
-    return [sets[rank] for rank in sorted(sets)]
+
+    def __init__(self, own: Iterable[Peer], pieces: int) -> None:
+        self._pieces = pieces
+        self._size = max(1, -(-pieces // MAX_PIECE_GROUPS))  # pieces in a group
+        self._groups = -(-pieces // self._size)
+        self._own = {name.transport: _hashes(name, self._groups) for name in own}
+        self._ranked: set[Peer] = {*own}
+        self._ranks = [0] * self._groups
+
+    def add(self, peers: Iterable[Peer]) -> bool:
+        """Rank these partial peers, too. True if any is new."""
+        new = [peer for peer in sorted(set(peers) - self._ranked) if peer.transport in self._own]
+        new = new[: max(0, MAX_RANKED_PEERS + len(self._own) - len(self._ranked))]
+        for peer in new:
+            theirs, ours = _hashes(peer, self._groups), self._own[peer.transport]
+            self._ranks = [rank + (t < o) for rank, t, o in zip(self._ranks, theirs, ours, strict=True)]
+        self._ranked.update(new)
+        return bool(new)
+
+    def sets(self) -> list[int]:
+        """Sets of pieces in the order in which this node requests them: first the pieces that rank it first.
+
+        A set is an integer; piece ``i`` is bit ``pieces - 1 - i``, as in the bytes of a bitfield.
+        """
+        sets: dict[int, int] = {}
+        for group, rank in enumerate(self._ranks):
+            first, last = group * self._size, min(self._pieces, (group + 1) * self._size)
+            sets[rank] = sets.get(rank, 0) | ((1 << (last - first)) - 1) << (self._pieces - last)
+        return [sets[rank] for rank in sorted(sets)]
+
+
+def piece_order(own: Peer, peers: Iterable[Peer], pieces: int) -> list[int]:
+    """``OwnOrder.sets`` of ``own`` among ``peers``."""
+    order = OwnOrder([own], pieces)
+    order.add(peers)
+    return order.sets()
 
 
 def _hashes(peer: Peer, groups: int) -> memoryview:

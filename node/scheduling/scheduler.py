@@ -58,15 +58,19 @@ class Scheduler:
         rate_of: RateOf = lambda source: 0.0,
         order: PieceOrder | None = None,
         wanted: Bitfield | None = None,
+        own_tcp: Peer | None = None,
     ) -> None:
-        """``have``: the pieces that are verified already. ``own``: this node. ``wanted``: None for all."""
+        """``have``: the pieces that are verified already. ``wanted``: None for all.
+
+        ``own``: this node; ``own_tcp``: its name over TCP.
+        """
         self._geometry = geometry
         self._rate_of = rate_of
         self._progress = PieceProgress(geometry, have)
         self._smart_ban = SmartBan()
         self._pending = PendingRequests(geometry.size)
         self._wanted = WantedPieces(geometry, have, wanted)
-        self._picker = AdaptivePicker(geometry, self._wanted.missing(), rate_of, own, order)
+        self._picker = AdaptivePicker(geometry, self._wanted.missing(), rate_of, own, order, own_tcp)
         self._parole = Parole(
             geometry, self._picker, self._pending, self._progress, self._smart_ban.__contains__
         )
@@ -165,6 +169,11 @@ class Scheduler:
     def leave(self, source: Peer) -> None:
         """``source`` leaves; its bytes are free for other sources."""
         self._picker.leave(source)
+        self._parole.leave(source)
+
+    def block(self, source: Peer) -> None:
+        """``source`` chokes us: its bytes are free for other sources until it joins again."""
+        self._picker.block(source)
         self._parole.leave(source)
 
     def release(self, source: Peer) -> None:

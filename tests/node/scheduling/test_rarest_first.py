@@ -16,7 +16,7 @@ from node.scheduling.base import PieceOrder
 from node.scheduling.deferred import DEFER_SECONDS
 from node.scheduling.piece_order import Random, Sequential
 from node.scheduling.rarest_first import CRUMB_BYTES, SPAN_BYTES, RarestFirst
-from node.scheduling.rendezvous import piece_order
+from node.scheduling.rendezvous import OwnOrder, piece_order
 
 PIECE = 64 * 1024
 
@@ -302,3 +302,24 @@ def test_the_first_choices_from_partial_peers_are_random_and_then_rarest_first()
         firsts.append([first_piece(picker, A) // 4 for _ in range(12)])
     assert sum(3 in first[:1] for first in firsts) < 10
     assert all(3 in first for first in firsts)
+
+
+def test_the_pieces_of_a_peer_that_chokes_us_count_as_copies() -> None:
+    picker = made(8, {A: set(range(8)), B: set(range(8)) - {5}})
+    assert first_piece(picker, A) == 5
+    picker = made(8, {A: set(range(8)), B: set(range(8)) - {5}, C: {5, 6, 7}, D: {5}})
+    for choking in (C, D):
+        picker.block(choking)
+        assert not picker.holds(choking, 5) and picker.take(choking, PIECE) is None
+    picker.on_have(C, 4)
+    assert first_piece(picker, A) in {0, 1, 2, 3}
+    picker.join(D)
+    assert picker.holds(D, 5)
+
+
+def test_a_peer_ranks_a_node_by_its_name_over_the_transport_of_that_peer() -> None:
+    tcp = [Peer("192.0.2.1", 6881 + number, "tcp") for number in range(3)]
+    order = OwnOrder([A, tcp[0]], 300)
+    assert order.add(tcp[1:]) and not order.add([*tcp, A])
+    assert order.sets() == piece_order(tcp[0], tcp, 300)
+    assert not OwnOrder([A], 300).add(tcp), "this node has no name that these peers know"

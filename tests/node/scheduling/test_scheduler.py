@@ -114,3 +114,18 @@ def test_a_piece_order_replaces_rarest_first_from_the_start() -> None:
     spans = [scheduler.take(source, PIECE, 0.0) for source in (A, B, A)]
     assert [span and span.start // PIECE for span in spans] == [2, 3, 4]
     assert set(PIECE_ORDERS) == {"rarest", "sequential", "random"}
+
+
+def test_pieces_are_picked_by_rarity_once_a_choking_peer_is_known_to_be_partial() -> None:
+    """C chokes us. What it lacks is rarer than what it holds."""
+    scheduler = made(40)
+    scheduler.start([A, B])
+    trust(scheduler, A, B)
+    scheduler.on_bitfield(C, Bitfield.from_bytes(b"\xff" * 4 + b"\x00", 40))
+    scheduler.block(C)
+    assert scheduler.picks_by_piece and scheduler.take(C, PIECE, 0.0) is None
+    span = scheduler.take(A, PIECE, 0.0)
+    assert span is not None and span.start >= 32 * PIECE
+    scheduler.join(C)
+    scheduler.on_bitfield(C, Bitfield.from_bytes(b"\xff" * 4 + b"\x00", 40))
+    assert scheduler.take(C, PIECE, 0.0) is not None
