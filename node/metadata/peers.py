@@ -73,7 +73,7 @@ class MetadataPeers:
             return f"{best.received * 100 // best.size}% of the metadata"
         if not count:
             return f"no peers yet ({no_peers})" if no_peers else "no peers yet"
-        if any(each.asked and not each.failures for each in self):
+        if any(not each.failures for each in self):
             return f"asking {_peers(count)} for the metadata"
         if count == 1:
             (only,) = self

@@ -27,6 +27,7 @@ from node.peer_tcp.config import Encryption, WireConfig, WireTorrent
 from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.dialler import WAYS, Way, dial
 from node.peer_tcp.listener import PeerListener
+from node.peer_tcp.metadata_dial import MetadataDial
 from node.peer_tcp.peer_loop import PeerLoop
 from node.peer_tcp.peer_table import PeerTable
 from node.peer_tcp.peer_thread import Fetch, PeerThread
@@ -111,7 +112,8 @@ class TcpTransport:
         closing: Callable[[], bool],
     ) -> bytes:
         """The raw info dictionary of a torrent from ``peer`` (BEP 9). PeerFault."""
-        raise PeerFault("metadata over TCP is not supported yet")
+        fetch = MetadataDial(peer, info_hash, self.peer_id, self._encryption, on_progress, closing)
+        return fetch.run(self._host)
 
     def uploads(self) -> Sequence[UploadStatus]:
         """Every peer served so far, the latest last."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from common.magnet import Magnet, format_magnet
+from common.metainfo import decode_metainfo
 from node.content.torrent_file import create_torrent
 
 Start = Callable[..., Any]
@@ -126,3 +128,37 @@ def test_a_node_of_the_classroom_uses_both_transports(
     transports = {row["addr"][0]: row["transport"] for row in node.ask("peers")["peers"]}
     assert transports["127.0.0.11"] == "tcp" and transports["127.0.0.1"] == "udp"
     assert node.stop() == 0 and owner.stop() == 0
+
+
+def test_a_magnet_link_names_the_peer(
+    shared: tuple[Path, Path], serve: Start, start_node: Start, tmp_path: Path
+) -> None:
+    """Fetched in full from the info hash alone; a peer without the torrent is said to have no metadata."""
+    path, torrent = shared
+    _, addr = serve(torrent, path)
+    info = decode_metainfo(torrent.read_bytes())
+    link = format_magnet(Magnet(info.info_hash, "a film", (), (addr_of(addr),)))
+    node = start_node(link, "-d", "there", "--json")
+    assert node.end() == 0
+    assert (tmp_path / "there" / "film.bin").read_bytes() == path.read_bytes()
+    assert (tmp_path / "there" / "film.bin.torrent").exists()
+    other = format_magnet(Magnet(bytes(20), "other", (), (addr_of(addr),)))
+    node = start_node(other, "-d", "there", **BRIEF)
+    assert node.end() == 1
+    assert "no metadata for 2 s (1 peer, which does not have the metadata" in node.errors[-1]
+
+
+@pytest.mark.parametrize("by", ["name", "hash"])
+def test_a_torrent_of_the_classroom_is_fetched_by_its_name_or_hash(by: str, swarm: Any) -> None:
+    """No .torrent is handed out: the metadata comes from the owner over UDP."""
+    path = swarm.file("handout.bin", MIB + 3)
+    _, torrent = swarm.share(path)
+    info = decode_metainfo(torrent.read_bytes())
+    node = swarm.node()
+    listed = {row["info_hash"]: row for row in node.ask("list")["torrents"]}
+    assert listed[info.info_hash_hex]["filename"] == "handout.bin"
+    assert listed[info.info_hash_hex]["size"] == MIB + 3
+    node.type(f"torrent -setMode download {'handout.bin' if by == 'name' else info.info_hash_hex}")
+    completed = node.wait_for("completed", info_hash=info.info_hash_hex)
+    assert (node.folder / "handout.bin").read_bytes() == path.read_bytes(), completed
+    assert (node.folder / "handout.bin.torrent").exists()
