@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from common.bitfield import Bitfield
@@ -20,7 +20,7 @@ from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
 from node.download import Download, NodeParts
 from node.download.swarm import SwarmTrackers, owned_file
-from node.transport import StreamSocket
+from node.transport import SentBlock, StreamSocket
 
 
 class TorrentState(enum.Enum):
@@ -94,6 +94,11 @@ class Torrent:
         """Send verified bytes to a connected socket; returns how many. Faults as ``read_into``'s."""
         with self._noticing_changes():
             return self.content.send_to(sock, offset, length)
+
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int | None:
+        """Send blocks to a connected socket; None: read them. Faults as ``read_into``'s."""
+        with self._noticing_changes():
+            return self.content.send_blocks(sock, blocks)
 
     @contextmanager
     def _noticing_changes(self) -> Iterator[None]:

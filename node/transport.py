@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from common.bitfield import Bitfield
 from common.errors import LocalFault
@@ -135,13 +135,17 @@ class PeerConnection(Protocol):
         """Another peer delivered these ranges first. May be called from any thread."""
 
 
+SentBlock: TypeAlias = tuple[bytes, int, int]
+"""A block to send: its header, then the content's bytes from an offset on, and how many."""
+
+
 class StreamSocket(Protocol):
     """The part of a connected stream socket that sending needs."""
 
     def fileno(self) -> int:
         """The system's number of the socket; -1 once closed."""
 
-    def send(self, data: memoryview, /) -> int:
+    def send(self, data: bytes | memoryview, flags: int = 0, /) -> int:
         """Send as many bytes as the system takes at once; returns how many."""
 
 
@@ -173,6 +177,13 @@ class ServedTorrent(Protocol):
         The caller keeps ``sock`` open until the call returns, and closes it after a FileFault: a change of
         the content is noticed after bytes of it were sent. OSError of the socket as ``sock.send`` raises it,
         BlockingIOError if it takes nothing now; FileFault, TransientFileFault as ``read_into``.
+        """
+
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int | None:
+        """Send each block, first its header and then its content; returns how many bytes the socket took.
+
+        As ``send_to``, for many blocks in one call: one check of the content serves them all. None, with
+        nothing sent, if this content cannot be sent in this way: the caller reads it.
         """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from common.bitfield import Bitfield
 from common.geometry import Geometry
@@ -14,7 +14,7 @@ from node.chunk_udp.responder import Responder, SendChunk
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.upload_queue import UploadQueue
 from node.rate_limit import limit_of
-from node.transport import StreamSocket
+from node.transport import SentBlock, StreamSocket
 from simulator.clock import Clock
 from simulator.scenario import Behaviour, OwnerPlan
 from simulator.served import memory_info
@@ -102,6 +102,9 @@ class SimulatedOwner:
     def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
         """Send right bytes."""
         return sock.send(memoryview(self._content)[offset : offset + length])
+
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> None:
+        """The blocks are read."""
 
     # ---- requests and answers
 

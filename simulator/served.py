@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from common.bitfield import Bitfield
 from common.errors import FileFault
 from common.metainfo import Metainfo
 from common.torrent_files import FileEntry
-from node.transport import StreamSocket
+from node.transport import SentBlock, StreamSocket
 
 
 def memory_info(size: int, piece_length: int = 1 << 16, info_hash: bytes = b"i" * 20) -> Metainfo:
@@ -35,3 +37,6 @@ class MemoryTorrent:
         if self.fault is not None:
             raise self.fault
         return sock.send(memoryview(self.data)[offset : offset + length])
+
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> None:
+        """The blocks are read."""

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from common.errors import FileFault
 from common.metainfo import Metainfo
@@ -20,8 +21,9 @@ from node.content.shared_file import (
     check_identity,
     identity_of,
 )
-from node.transport import StreamSocket
+from node.transport import SentBlock, StreamSocket
 
+Result = TypeVar("Result")
 CHECKED_AT_ONCE = 256  # files of a folder whose names are looked at in one check_unchanged
 
 
@@ -81,6 +83,23 @@ class FinishedFiles:
         """Send bytes to a connected socket, as ``ServedTorrent.send_to``. FileFault if a file changed."""
         return send_ranges(self._layout.split(offset, offset + length), self._sender(sock))
 
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int | None:
+        """Send blocks as ``ServedTorrent.send_blocks``: the first ones, as far as they lie in one file.
+
+        None if the first one is padding, or lies in several files.
+        """
+        run: list[SentBlock] = []
+        chosen = None
+        for header, offset, length in blocks:
+            (file, start, end), *more = self._layout.split(offset, offset + length)
+            if more or self.identities[file] is None or chosen not in (None, file):
+                break
+            chosen = file
+            run.append((header, start, end - start))
+        if chosen is None:
+            return None
+        return self._with_file(chosen, lambda opened: opened.send_blocks(sock, run))
+
     def check_unchanged(self) -> None:
         """FileFault if a file is gone, changed, or replaced.
 
@@ -121,7 +140,7 @@ class FinishedFiles:
         else:
             self._with_file(file, lambda opened: opened.read_into(start, buffer))
 
-    def _with_file(self, file: int, call: Callable[[SharedFile], int]) -> int:
+    def _with_file(self, file: int, call: Callable[[SharedFile], Result]) -> Result:
         while True:
             opened = self._open(file)
             try:

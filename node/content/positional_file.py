@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +19,12 @@ from common.errors import FileFault
 from common.files import sync_file
 from common.text import sanitize
 from node.content.os_errors import file_fault
+from node.transport import SentBlock, StreamSocket
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 HAS_POSITIONAL = hasattr(os, "preadv") and hasattr(os, "pwritev")
+_MORE = getattr(socket, "MSG_MORE", 0)  # the bytes of the block follow: one packet for both
 MAX_BUFFERS = 1024  # of one gathered write: IOV_MAX of Linux and macOS
 
 
@@ -64,6 +67,32 @@ class PositionalFile:
             return os.sendfile(socket, descriptor.number, offset, length)
         finally:
             del descriptor
+
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int:
+        """Send each block, header and bytes of the file; returns how many bytes ``sock`` took.
+
+        An error of the socket or file is raised if nothing was sent before it. Fewer bytes than wanted: the
+        socket is full, or the file ends. Only where the system has sendfile.
+        """
+        descriptor = self._descriptor or _closed()
+        number, out, send, sendfile, done = descriptor.number, sock.fileno(), sock.send, os.sendfile, 0
+        try:
+            for header, offset, length in blocks:
+                if header:
+                    sent = send(header, _MORE)
+                    done += sent
+                    if sent < len(header):
+                        break
+                sent = sendfile(out, number, offset, length)
+                done += sent
+                if sent < length:
+                    break
+        except OSError:
+            if not done:
+                raise
+        finally:
+            del descriptor
+        return done
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         """Write all of ``buffers``, in sequence, from ``offset`` on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from common.errors import FileFault
@@ -16,7 +16,7 @@ from common.text import sanitize
 from node.content.layout import FileRange
 from node.content.os_errors import file_fault
 from node.content.positional_file import PositionalFile, read_exactly
-from node.transport import StreamSocket
+from node.transport import SentBlock, StreamSocket
 
 HAS_SENDFILE = hasattr(os, "sendfile")
 COPIED_BYTES = 1 << 17  # bytes of one read and send, without sendfile
@@ -71,6 +71,25 @@ def send_ranges(ranges: Iterable[FileRange], send: Callable[[int, int, int], int
     if not total:
         raise ValueError("an empty range")
     return total
+
+
+def send_blocks(
+    file: PositionalFile, path: Path, sock: StreamSocket, blocks: Sequence[SentBlock]
+) -> int | None:
+    """Send blocks of ``file`` as ``ServedTorrent.send_blocks``; None where the system has no sendfile."""
+    if not HAS_SENDFILE:
+        return None
+    try:
+        sent = file.send_blocks(sock, blocks)
+    except OSError as error:
+        if error.errno in _FILE_ERRORS or file.closed:
+            raise file_fault(path, error) from None
+        if error.errno in _NO_SENDFILE:
+            return None
+        raise
+    if not sent:
+        raise FileFault(f"{sanitize(path)} became shorter while it was in use: nothing at {blocks[0][1]}")
+    return sent
 
 
 def send_zeros(sock: StreamSocket, length: int) -> int:

@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,8 +14,8 @@ from common.errors import FileFault, TransientFileFault
 from common.text import sanitize
 from node.content.os_errors import check_plain, file_fault
 from node.content.positional_file import PositionalFile, read_exactly
-from node.content.sending import send_from
-from node.transport import StreamSocket
+from node.content.sending import send_blocks, send_from
+from node.transport import SentBlock, StreamSocket
 
 MAX_OPEN_FILES = 64  # systems allow a process 256 or 1,024 descriptors; a node may share far more files
 
@@ -102,6 +102,15 @@ class SharedFile:
             raise ValueError(f"range [{offset}, {offset + length}) of {self.size} bytes")
         self._check_open_file()
         sent = send_from(self._file, self.path, sock, offset, length)
+        self._check_open_file()
+        return sent
+
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int | None:
+        """Send blocks as ``ServedTorrent.send_blocks``. The file is checked once before, and once after."""
+        if any(offset < 0 or offset + length > self.size for _, offset, length in blocks):
+            raise ValueError(f"a block outside the {self.size} bytes")
+        self._check_open_file()
+        sent = send_blocks(self._file, self.path, sock, blocks)
         self._check_open_file()
         return sent
 

@@ -31,7 +31,7 @@ from node.content.part_folder import PartFolder, Place
 from node.content.positional_file import Buffer
 from node.content.selection import select, selectable, wanted_pieces
 from node.content.shared_file import OpenFiles, SharedFile
-from node.transport import StreamSocket
+from node.transport import SentBlock, StreamSocket
 
 
 class ContentStore:
@@ -224,6 +224,11 @@ class ContentStore:
             if piece not in have:
                 raise FileFault(f"{sanitize(self.path)}: piece {piece} is not verified")
         return self._read(lambda files: files.send_to(sock, offset, length))
+
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int | None:
+        """Send blocks as ``ServedTorrent.send_blocks``. None while the content is unfinished."""
+        finished = self._finished
+        return None if finished is None else finished.send_blocks(sock, blocks)
 
     def _read(self, call: Callable[[PartFile | PartFolder | FinishedFiles], int]) -> int:
         """``call`` with the files that have the content; called again if they were just finished."""

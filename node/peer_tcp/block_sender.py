@@ -1,24 +1,31 @@
 """What one connection sends: messages first, then blocks of the content, within the upload limit.
 
-A message waits for the rest of one block at most. Behind this sender is the system's send buffer; its unsent
+A message waits for one batch of blocks at most. Behind this sender is the system's send buffer; its unsent
 bytes are bounded (``TCP_NOTSENT_LOWAT``), so a cancel or a choke comes in time, and a request of ours is not
 delayed by the bytes that we upload.
+
+A batch of blocks goes from the page cache to the socket by ``sendfile``, behind their headers. Where that is
+not possible, the blocks are read into a buffer: without ``sendfile``, while the content is unfinished, or if
+the payload is encrypted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+from collections import deque
 
 from common.errors import FileFault, PeerFault, TransientFileFault
-from node.peer_tcp.connection import PeerWire
+from node.peer_tcp.connection import OutgoingBlock, PeerWire
+from node.peer_tcp.messages import PIECE_HEADER
 from node.rate_limit import RateLimit
 from node.transport import ServedTorrent
 
+HEADER_SIZE = PIECE_HEADER.size
+BATCH = 256 << 10  # bytes of content at a time
 UNSENT_LIMIT = 256 << 10  # bytes that wait in the system's send buffer, of one connection
 READ_RETRY = 0.05  # seconds before content is read again that could not be read
 READ_PATIENCE = 5.0  # seconds of failed reads after which the connection ends
-_MORE = getattr(socket, "MSG_MORE", 0)  # the content follows: one packet for both
 
 
 def prepare(sock: socket.socket) -> None:
@@ -42,114 +49,174 @@ class BlockSender:
         self._wire = wire
         self._limit = limit
         self._flow = None if limit is None else limit.flow()
-        self._head = memoryview(b"")  # messages, the header of a block, or encrypted content
-        self._flags = 0  # for the head
-        self._offset = self._left = 0  # content of the present block that is not sent
+        self._bytes = memoryview(b"")  # to send before anything else: messages, or encrypted blocks
+        self._blocks: deque[OutgoingBlock] = deque()  # taken from the wire; of the first a part may be sent
+        self._buffer = memoryview(b"")
         self._unreadable_since: float | None = None
 
     @property
     def waiting(self) -> int:
         """Bytes of messages that wait."""
-        return len(self._head)
+        return len(self._bytes)
 
     def send(self, now: float) -> None:
         """Send as much as the socket and the upload limit take. OSError of the socket; PeerFault."""
         self.is_full, self.wait = False, 0.0
-        while True:
-            if self._head:
-                if not self._send_head(now):
-                    return
-            elif self._left:
-                if not self._send_content(now):
-                    return
-            elif messages := self._wire.data_to_send(now):
-                self._head, self._flags = memoryview(messages), 0
+        while not self.is_full:
+            if self._bytes:
+                self._send_bytes()
+            elif not self._is_in_block and (messages := self._wire.data_to_send(now)):
+                self._bytes = memoryview(messages)
                 if self._limit is not None:  # messages do not wait for a turn
                     self._limit.spend(len(messages), now)
-            elif not self._begin_block(now):
-                return
+            elif self._blocks or self._wire.has_blocks:
+                if not self._send_blocks(now):
+                    break
+            else:
+                break
+        if self._flow is not None and (self.is_full or not self._wire.has_blocks):
+            self._flow.release(now)  # its turn is over: other connections can use it
 
-    def _send_head(self, now: float) -> bool:
+    @property
+    def _is_in_block(self) -> bool:
+        """True if a part of a block was sent, or its header was encrypted: its rest must be next."""
+        if not self._blocks:
+            return False
+        return self._wire.encrypts_payload or len(self._blocks[0].header) < HEADER_SIZE
+
+    def _send_bytes(self) -> None:
         try:
-            sent = self._sock.send(self._head, self._flags)
+            sent = self._sock.send(self._bytes)
         except BlockingIOError:
-            self.is_full = True
-            return False
-        self._head = self._head[sent:]
-        return True
+            sent = 0
+        self.is_full = sent < len(self._bytes)
+        self._bytes = self._bytes[sent:]
 
-    def _begin_block(self, now: float) -> bool:
-        """Take the next block that the peer waits for. False if there is none, or none may be sent now."""
-        if not self._wire.has_blocks:
-            if self._flow is not None:
-                self._flow.release(now)
-            return False
-        if not self._may_send(now):
-            return False
-        block = self._wire.next_block(now)
-        if block is None:
-            return False
-        self._head, self._flags = memoryview(block.header), _MORE
-        self._spend(len(block.header), now)
-        self._offset, self._left = block.offset, block.length
-        return True
+    # ---- blocks
 
-    def _send_content(self, now: float) -> bool:
-        length = self._left
-        if self._flow is not None:
-            if not self._may_send(now):
-                return False
-            length = min(length, self._flow.available(now))
+    def _send_blocks(self, now: float) -> bool:
+        """Send a batch of blocks. False if none may be sent now."""
         torrent = self.torrent
         if torrent is None or not torrent.is_served:
             raise PeerFault("closed: the torrent is not shared here any more")
-        try:
-            sent = self._send_from(torrent, length, now)
-        except BlockingIOError:
-            self.is_full = True
-            if self._flow is not None:
-                self._flow.release(now)  # its turn is over: other connections can use it
+        allowed = self._allowed(now)
+        if not allowed:
             return False
+        try:
+            if self._wire.encrypts_payload:
+                self._encrypt_blocks(torrent, allowed, now)
+            else:
+                self._take_blocks(allowed, now)
+                self._on_sent(self._send_plain(torrent, allowed), now)
         except TransientFileFault as fault:
             return self._read_later(fault, now)
         except FileFault as fault:
             raise PeerFault(f"closed: {fault}") from None
         self._unreadable_since = None
-        self.uploaded += sent
-        self._offset += sent
-        self._left -= sent
         return True
 
-    def _send_from(self, torrent: ServedTorrent, length: int, now: float) -> int:
-        """Send content, or make it the head if it must be encrypted; returns its bytes."""
-        if not self._wire.encrypts_payload:
-            sent = torrent.send_to(self._sock, self._offset, length)
-            self._spend(sent, now)
-            return sent
-        buffer = memoryview(bytearray(length))
-        torrent.read_into(self._offset, buffer)
-        self._head, self._flags = memoryview(self._wire.encrypt(buffer)), 0
-        self._spend(length, now)
-        return length
+    def _take_blocks(self, allowed: int, now: float) -> None:
+        """Take blocks from the wire until they make a batch."""
+        wanted = allowed - sum(block.length for block in self._blocks)
+        while wanted > 0 and (block := self._wire.next_block(now)) is not None:
+            self._blocks.append(block)
+            wanted -= block.length
+
+    def _send_plain(self, torrent: ServedTorrent, allowed: int) -> int:
+        """Send the blocks, or as much of them as is allowed; returns how many bytes the socket took."""
+        blocks = self._cut_blocks(allowed)
+        try:
+            sent = torrent.send_blocks(self._sock, blocks)
+            if sent is None:
+                sent = self._read_and_send(torrent, blocks)
+        except BlockingIOError:
+            sent = 0
+        self.is_full = sent < sum(len(header) + length for header, _, length in blocks)
+        return sent
+
+    def _cut_blocks(self, allowed: int) -> list[OutgoingBlock]:
+        """The blocks, of the last one only as much as is allowed."""
+        blocks = []
+        for block in self._blocks:
+            if allowed < block.length:
+                if allowed:
+                    blocks.append(block._replace(length=allowed))
+                break
+            blocks.append(block)
+            allowed -= block.length
+        return blocks
+
+    def _read_and_send(self, torrent: ServedTorrent, blocks: list[OutgoingBlock]) -> int:
+        """Read the content of all blocks, adjacent ones in one go, and send it with the headers."""
+        size = sum(block.length for block in blocks)
+        if len(self._buffer) < size:
+            self._buffer = memoryview(bytearray(size))
+        parts: list[memoryview | bytes] = []
+        at = read = 0  # bytes of the buffer that have a place, and that are read
+        for number, (header, offset, length) in enumerate(blocks, 1):
+            if header:
+                parts.append(header)
+            parts.append(self._buffer[at : at + length])
+            at += length
+            if number == len(blocks) or blocks[number].offset != offset + length:
+                torrent.read_into(offset + length - (at - read), self._buffer[read:at])
+                read = at
+        return self._sock.sendmsg(parts)
+
+    def _on_sent(self, sent: int, now: float) -> None:
+        """The socket took ``sent`` bytes of the blocks."""
+        if self._flow is not None:
+            self._flow.spend(sent, now)
+        while sent:
+            header, _, length = self._blocks[0]
+            of_header = min(sent, len(header))
+            of_content = min(sent - of_header, length)
+            sent -= of_header + of_content
+            self._strike(of_header, of_content)
+
+    def _strike(self, of_header: int, of_content: int) -> None:
+        """So many bytes of the first block are done with."""
+        header, offset, length = self._blocks[0]
+        self.uploaded += of_content
+        if of_content == length:
+            self._blocks.popleft()
+        else:
+            self._blocks[0] = OutgoingBlock(header[of_header:], offset + of_content, length - of_content)
+
+    def _encrypt_blocks(self, torrent: ServedTorrent, allowed: int, now: float) -> None:
+        """Make blocks into encrypted bytes, which then go out like messages."""
+        parts: list[bytes] = []
+        while allowed > 0:
+            if not self._blocks:
+                block = self._wire.next_block(now)
+                if block is None:
+                    break
+                self._blocks.append(block)  # its header is encrypted, so nothing else may come before it
+            header, offset, length = self._blocks[0]
+            content = memoryview(bytearray(min(length, allowed)))
+            torrent.read_into(offset, content)
+            parts += (header, self._wire.encrypt(content))
+            allowed -= len(content)
+            self._strike(len(header), len(content))
+        self._bytes = memoryview(b"".join(parts))
+        if self._flow is not None:
+            self._flow.spend(len(self._bytes), now)
 
     def _read_later(self, fault: TransientFileFault, now: float) -> bool:
         """A part that gets its final name is back at once; a disk that fails is not."""
         if self._unreadable_since is None:
             self._unreadable_since = now
         if now - self._unreadable_since > READ_PATIENCE:
-            raise PeerFault(f"closed: {fault}") from None
+            raise PeerFault(f"closed: {fault}")
         self.wait = READ_RETRY
         return False
 
-    # ---- the upload limit
-
-    def _may_send(self, now: float) -> bool:
-        """True once it is this connection's turn. A turn is a quantum, however little of a block is left."""
-        if self._flow is None or self._flow.has_turn(now):
-            return True
-        self.wait = self._flow.wait(self._flow.limit.quantum, now)
-        return self.wait <= 0.0
-
-    def _spend(self, size: int, now: float) -> None:
-        if self._flow is not None:
-            self._flow.spend(size, now)
+    def _allowed(self, now: float) -> int:
+        """Bytes of content that may be sent now; 0: after ``wait`` seconds."""
+        if self._flow is None:
+            return BATCH
+        if not self._flow.has_turn(now):
+            self.wait = self._flow.wait(self._flow.limit.quantum, now)  # a turn is a quantum
+            if self.wait > 0.0:
+                return 0
+        return min(BATCH, self._flow.available(now))

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from node.chunk_udp import wire
 from node.chunk_udp.address_validation import AddressValidator
 from node.chunk_udp.responder import Responder, SendChunk
 from node.discovery.classroom import TrackerClient
-from node.transport import StreamSocket
+from node.transport import SentBlock, StreamSocket
 
 if TYPE_CHECKING:
     from tests.conftest import NodeProcess, TrackerProcess
@@ -79,6 +79,10 @@ class OwnerInTest:
         raise NotImplementedError
 
     def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """Never called, either."""
+        raise NotImplementedError
+
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int:
         """Never called, either."""
         raise NotImplementedError
 
