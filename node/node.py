@@ -146,6 +146,8 @@ class Node:
             parts = self._entered()
             content = ContentStore(info, self._folder.path, self._open_files)
             torrent = self._to_fetch(info) or Torrent(content, file, self._emit, self._trackers.withdraw)
+            if self._settings.selected is not None:
+                torrent.content.select(self._settings.selected)
             swarm = self._swarm_of(info, peers)
             self._torrents.add(torrent)
             return torrent.fetch(swarm, parts)

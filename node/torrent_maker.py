@@ -1,4 +1,4 @@
-"""Makes the torrents of the files that a user shares."""
+"""Makes the torrents of the files and folders that a user shares."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from common.errors import CommandError
+from common.errors import CommandError, FileFault
 from common.metainfo import Metainfo, decode_metainfo
+from common.text import sanitize
+from common.torrent_encoding import TorrentNotes
 from node import events
-from node.content.shared_file import OpenFiles, SharedFile
+from node.content.finished_files import FinishedFiles
+from node.content.new_torrent import NewTorrent
+from node.content.shared_file import OpenFiles
 from node.content.store import ContentStore
-from node.content.torrent_file import TorrentFile, encode_torrent, store_torrent
+from node.content.torrent_file import CREATED_BY, TorrentFile, store_torrent
+from node.discovery.credentials import is_secrets_name
 from node.settings import NodeSettings
 from node.torrent import Torrent
 from node.torrent_table import TorrentTable
@@ -36,25 +41,22 @@ class TorrentMaker:
         self._emit = emit
 
     def make(self, path: Path) -> Torrent:
-        """Hash the file ``path`` and write its torrent. FileFault, CommandError."""
-        urls = [f"{url}/announce" for url in self._trackers.own.client.urls]
-        file = SharedFile.open(path)
-        try:
-            data = encode_torrent(
-                file,
-                urls[0],
-                self._report_hashing(path.name),
-                self._settings.hash_threads,
-                urls if len(urls) > 1 else (),
-            )
-            info = decode_metainfo(data)
-            before = self._torrents.find(info.info_hash)
-            if before is not None and before.is_downloading:
-                raise CommandError(f"{info.name} is being downloaded; its pieces are shared as they arrive")
-            content = ContentStore(info, path.parent, self._open_files)
-            content.adopt(file)
-        finally:
-            file.close()
+        """Hash the file or folder ``path`` and write its torrent. FileFault, CommandError."""
+        urls = tuple(f"{url}/announce" for url in self._trackers.own.client.urls)
+        planned = NewTorrent.plan(path)
+        for file in planned.files:
+            if file.path is not None and is_secrets_name(file.path.name):
+                raise FileFault(f"{sanitize(file.path)} holds a node's secrets; it is not shared")
+        tiers = tuple((url,) for url in urls) if len(urls) > 1 else ()
+        notes = TorrentNotes(urls[0], tiers, created_by=CREATED_BY)
+        data = planned.encode(notes, self._settings.hash_threads, self._report_hashing(planned.name))
+        info = decode_metainfo(data)
+        before = self._torrents.find(info.info_hash)
+        if before is not None and before.is_downloading:
+            raise CommandError(f"{info.name} is being downloaded; its pieces are shared as they arrive")
+        content = ContentStore(info, path.parent, self._open_files)
+        hashed = [file.identity for file in planned.files]
+        content.adopt_files(FinishedFiles(info, path, hashed, self._open_files))
         stored = store_torrent(data, self._settings.folder, self._may_replace(path))
         torrent = Torrent(content, TorrentFile(stored, data), self._emit, self._trackers.withdraw)
         torrent.download = before.download if before is not None else None

@@ -12,6 +12,8 @@ import pytest
 
 from common.magnet import Magnet, format_magnet
 from common.metainfo import decode_metainfo
+from common.torrent_encoding import TorrentNotes
+from node.content.new_torrent import NewTorrent
 from node.content.torrent_file import create_torrent
 
 Start = Callable[..., Any]
@@ -162,3 +164,40 @@ def test_a_torrent_of_the_classroom_is_fetched_by_its_name_or_hash(by: str, swar
     completed = node.wait_for("completed", info_hash=info.info_hash_hex)
     assert (node.folder / "handout.bin").read_bytes() == path.read_bytes(), completed
     assert (node.folder / "handout.bin.torrent").exists()
+
+
+@pytest.mark.parametrize("mode", ["download", "magnet"])
+def test_a_folder_is_shared_and_fetched(mode: str, swarm: Any, tmp_path: Path) -> None:
+    """Through the classroom: `send FOLDER`, then by the torrent or by its hash."""
+    folder = tmp_path / "originals" / "course"
+    for name, size in (("week 1/slides.pdf", MIB), ("week 1/empty.txt", 0), ("readme.txt", 5)):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Random(name).randbytes(size))
+    owner, torrent = swarm.share(folder)
+    info = decode_metainfo(torrent.read_bytes())
+    node = swarm.node()
+    node.type(f'torrent -setMode download "{torrent if mode == "download" else info.info_hash_hex}"')
+    node.wait_for("completed")
+    for name in ("week 1/slides.pdf", "week 1/empty.txt", "readme.txt"):
+        assert (node.folder / "course" / name).read_bytes() == (folder / name).read_bytes()
+    assert {row["filename"] for row in node.ask("files")["files"]} == {"course"}
+
+
+def test_selected_files_only(serve: Start, start_node: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "originals" / "course"
+    folder.mkdir(parents=True)
+    for name in ("a.bin", "b.bin", "c.bin"):
+        (folder / name).write_bytes(Random(name).randbytes(200_000))
+    planned = NewTorrent.plan(folder, 1 << 16)
+    torrent = tmp_path / "course.torrent"
+    torrent.write_bytes(planned.encode(TorrentNotes(), 1))
+    _, addr = serve(torrent, folder)
+    assert start_node(str(torrent), "-d", "there", "--peer", addr, "--select", "2-3").end() == 0
+    assert sorted(path.name for path in (tmp_path / "there" / "course").iterdir()) == ["b.bin", "c.bin"]
+    for name in ("b.bin", "c.bin"):
+        assert (tmp_path / "there" / "course" / name).read_bytes() == (folder / name).read_bytes()
+    node = start_node(str(torrent), "-d", "other", "--peer", addr, "--select", "4")
+    assert node.end() == 1 and "4" in node.errors[-1]
+    assert start_node(str(torrent), "-d", "there", "--peer", addr).end() == 0  # the rest
+    assert (tmp_path / "there" / "course" / "a.bin").read_bytes() == (folder / "a.bin").read_bytes()
