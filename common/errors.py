@@ -29,7 +29,8 @@ survive it.
         ├── Forbidden                  a secret is missing or wrong
         ├── RateLimited                too many requests
         ├── TrackerUnavailable         the tracker does not answer
-        │   └── TrackerBusy            the tracker answers that it cannot answer now
+        │   ├── TrackerBusy            the tracker answers that it cannot answer now
+        │   └── NoClassroomTracker     a server answers there, but knows none of the classroom's requests
         ├── TrackerRefused             the tracker answered with an error
         ├── PeerFault                  one peer failed; other peers may not
         └── DownloadFailed             a download ended without its file
@@ -139,6 +140,10 @@ class TrackerBusy(TrackerUnavailable):
         super().__init__(text)
         self.status = status  # HTTP: 429, 503 or 507
         self.retry_after = retry_after
+
+
+class NoClassroomTracker(TrackerUnavailable):
+    """A server answers, but does not know the classroom's requests. It may be a standard tracker."""
 
 
 class TrackerRefused(RemoteFault):

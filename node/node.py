@@ -18,7 +18,7 @@ from node.content.hashing import HashPool
 from node.content.shared_file import OpenFiles
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile, store_torrent
-from node.discovery.base import PeerSource
+from node.discovery.base import PeerSource, TcpListener, TransferTotals
 from node.discovery.credentials import is_secrets_name
 from node.discovery.listing import list_torrents
 from node.discovery.named_peers import NamedPeers
@@ -27,7 +27,6 @@ from node.download.checking import check_existing
 from node.download.reporting import DownloadReporter
 from node.folder import NodeFolder
 from node.metadata import MagnetDownload, known_of
-from node.no_trackers import NoTrackers
 from node.peer import FoundPeer, Peer
 from node.peer_rows import upload_rows
 from node.settings import NodeSettings
@@ -51,9 +50,7 @@ class Node:
         self._folder = NodeFolder(settings.folder)
         self._emit = emit
         self._torrents = TorrentTable()
-        is_standard = settings.node_id is None
-        owned = self._torrents.owned_files
-        self._trackers = NoTrackers() if is_standard else Trackers(settings, owned, emit)
+        self._trackers = Trackers(settings, self._torrents.owned_files, emit, self._totals, self.meet)
         self._open_files = OpenFiles()
         self._maker = TorrentMaker(settings, self._torrents, self._trackers, self._open_files, emit)
         self._magnets: dict[bytes, MagnetDownload] = {}  # by info hash; torrents without metadata yet
@@ -75,7 +72,8 @@ class Node:
         transports = NodeTransports(settings)
         self.addr = transports.addr
         try:
-            self._trackers.enter(self.addr)
+            tcp = transports.tcp
+            self._trackers.enter(self.addr, TcpListener(tcp.peer_id, *tcp.addr) if tcp is not None else None)
         except BaseException:
             transports.stop()
             raise
@@ -255,7 +253,7 @@ class Node:
 
     def trackers(self) -> tuple[events.TrackerStatus, ...]:
         """The trackers of this node, its own first."""
-        return tuple(announcer.status() for announcer in self._trackers)
+        return tuple(self._trackers.statuses())
 
     def wait_for_downloads(self, timeout: float | None = None) -> bool:
         """Wait until no download is active. False if ``timeout`` seconds were not enough."""
@@ -305,6 +303,13 @@ class Node:
         if self._parts is None or self._left.is_set():
             raise CommandError("the node is not in the torrent")
         return self._parts
+
+    def _totals(self, info_hash: bytes) -> TransferTotals:
+        """What announces of a torrent report; one without metadata misses something."""
+        torrent = self._torrents.find(info_hash)
+        if torrent is None or self._parts is None:
+            return TransferTotals(0, 0, 1)
+        return torrent.totals(self._parts.uploaded(info_hash))
 
     def _downloads(self) -> list[Download]:
         return [torrent.download for torrent in self._torrents.all() if torrent.download is not None]

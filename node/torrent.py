@@ -18,6 +18,7 @@ from common.metainfo import Metainfo
 from node import events
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
+from node.discovery.base import TransferTotals
 from node.download import Download, NodeParts
 from node.download.swarm import SwarmTrackers, owned_file
 from node.transport import SentBlock, StreamSocket
@@ -55,6 +56,7 @@ class Torrent:
         self._emit = emit
         self._withdraw = withdraw
         self._lock = threading.Lock()  # guards _fault against being set twice
+        self._first_left: int | None = None  # bytes that were missing at the first announce
         self._fault = ""  # why the finished file is not served any more
 
     @property
@@ -174,6 +176,21 @@ class Torrent:
     def owned(self) -> OwnedFile:
         """The torrent as OWN announces it."""
         return owned_file(self.info, self.content.is_finished)
+
+    def totals(self, uploaded: int) -> TransferTotals:
+        """What announces report. ``uploaded``: bytes sent to peers.
+
+        Bytes that were here at the first call are not counted as downloaded: it comes after they are checked.
+        """
+        geometry, have = self.info.geometry, self.have
+        here = have.count * geometry.piece_length
+        last = geometry.piece_count - 1
+        if last in have:
+            here -= geometry.piece_length - geometry.piece_length_of(last)
+        left = 0 if self.content.is_finished else max(0, self.info.size - here)
+        if self._first_left is None:
+            self._first_left = left
+        return TransferTotals(uploaded, max(0, self._first_left - left), left)
 
     def row(self, uploaded: int) -> events.FileStatus:
         """A row of ``-files``. ``uploaded``: bytes sent to peers."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from common.errors import TrackerBusy, TrackerRefused, TrackerUnavailable
+from common.errors import NoClassroomTracker, TrackerBusy, TrackerRefused, TrackerUnavailable
 from common.logs import log
 from common.messages import OwnedFile, RegisterAnswer
 from node import events
@@ -39,18 +39,24 @@ class TrackerAnnouncer:
         owned: Callable[[], Sequence[OwnedFile]],
         heartbeat: float,
         emit: events.EventSink,
+        on_kind: Callable[[bool], None] | None = None,
     ) -> None:
+        """``on_kind`` is called with True if the tracker answers as a classroom tracker does, with False if a
+        server of another kind does. Without it, a server of another kind is a fault.
+        """
         self.client = client
         self._addr = addr
         self._owned = owned
         self._heartbeat = heartbeat
         self._emit = emit
+        self._on_kind = on_kind
         self._changed = threading.Condition()  # guards what follows
         self._outbox = Outbox()
         self._sending = False
         self._running = False
         self._stopped = False
         self._entering = False  # the first REGISTER is still to be sent
+        self._joined = False  # entered by a torrent, not by the user
         self._away = False  # this node cannot be reached: EXIT instead of heartbeats
         self._exit_due = False
         self._announced: set[FileKey] = set()  # sent with OWN since the last EXIT
@@ -74,6 +80,11 @@ class TrackerAnnouncer:
     @property
     def counts_credit(self) -> bool:
         return True
+
+    @property
+    def is_of_another_kind(self) -> bool:
+        """True if a server answers there that is no classroom tracker. It may be a standard one."""
+        return self._on_kind is not None and isinstance(self._failure, NoClassroomTracker)
 
     @property
     def why_messages_wait(self) -> str:
@@ -107,8 +118,11 @@ class TrackerAnnouncer:
             self._failed(error)
 
     def enter_later(self) -> None:
-        """REGISTER on the thread of ``run``. A tracker that refuses then is not asked again."""
-        self._entering = True
+        """REGISTER on the thread of ``run``. A server that refuses then is not asked again.
+
+        That one of another kind answers there is no news for the user: a torrent may name standard trackers.
+        """
+        self._entering = self._joined = True
 
     def announce(self, file: OwnedFile) -> None:
         """Send OWN soon."""
@@ -141,7 +155,7 @@ class TrackerAnnouncer:
             self._changed.wait_for(
                 lambda: self._failure or self._busy_answers or self._stopped or not self._pending(), timeout
             )
-            return not self._pending()
+            return not self._pending() or self.is_of_another_kind
 
     def leave_for_now(self) -> None:
         """Send EXIT, and no heartbeats until ``return_now``: peers cannot reach this node."""
@@ -204,6 +218,10 @@ class TrackerAnnouncer:
             log(f"{error}; it is not asked again")
             with self._changed:
                 self._failure, self._stopped = error, True
+        except NoClassroomTracker as error:
+            self._failed(error)
+            with self._changed:
+                self._stopped = self.is_of_another_kind
         finally:
             self._entering = False
 
@@ -241,6 +259,8 @@ class TrackerAnnouncer:
             self._schedule.answered(self._answered_at, self._interval(answer.interval))
         if was_lost:
             self._emit(events.TrackerBack(self.client.url))
+        if self._on_kind is not None:
+            self._on_kind(True)
         owned = self._owned()
         if self._may_have_lost_files(answer, len(owned)):
             with self._changed:
@@ -361,8 +381,10 @@ class TrackerAnnouncer:
                 self._answered_at = time.monotonic()
             self._schedule.failed(time.monotonic(), retry_after)
             self._changed.notify_all()
-        if is_new:
+        if is_new and not (self._joined and self.is_of_another_kind):
             self._emit(events.TrackerLost(self.client.url, str(error), refuses))
+        if self.is_of_another_kind and self._on_kind is not None:
+            self._on_kind(False)
 
     def _busy(self, error: TrackerBusy) -> None:
         with self._changed:

@@ -20,6 +20,8 @@ from common.addresses import Addr
 from common.errors import MessageError, TrackerBusy, TrackerRefused, TrackerUnavailable
 from common.messages import (
     MAX_FILES,
+    TCP,
+    UDP,
     Exit,
     Mode,
     Need,
@@ -36,7 +38,7 @@ from common.text import sanitize
 from node.discovery.credentials import Claim
 from node.discovery.failover import FailOver
 from node.discovery.http_client import HINT, HttpClient, HttpResponse
-from node.discovery.http_deadline import garbled
+from node.discovery.http_deadline import garbled, no_classroom
 from node.discovery.schedule import MAX_RETRY_AFTER
 from node.discovery.tracker_url import tracker_url
 from node.peer import FoundPeer, Peer
@@ -48,6 +50,7 @@ MAX_REASON = 200  # characters of a tracker's error message that are shown
 DEFAULT_RETRY_AFTER = 5.0  # seconds to wait for a busy tracker that sends no Retry-After
 CONFLICT, FORBIDDEN = 409, 403  # HTTP: the node_id is live elsewhere; a secret is missing or wrong
 TOO_MANY, NOT_NOW, NO_ROOM = 429, 503, 507  # HTTP: the tracker is busy
+NOT_FOUND, NOT_ALLOWED = 404, 405  # HTTP: the server does not know the request
 
 Message = Register | Own | Need | Update | Exit
 OnMoved = Callable[[str, str, str], None]  # URL that answers now, URL before, why (or "")
@@ -68,10 +71,12 @@ class TrackerClient:
         claim: Claim | None = None,
         swarm_key: str = "",
         on_moved: OnMoved = lambda url, before, reason: None,
+        tcp_port: int | None = None,
     ) -> None:
         """``urls``: the tracker's addresses, the preferred one first; paths are ignored. ``timeout``: as in
         HttpClient, for each address. ``claim``: proof that ``node_id`` is ours; without it nothing is
-        claimed. ``on_moved`` is called when another address answers.
+        claimed. ``on_moved`` is called when another address answers. ``tcp_port``: where standard peers reach
+        this node; with it, NEED asks for standard peers, too.
         """
         self.urls = tuple(tracker_url(url) for url in ([urls] if isinstance(urls, str) else urls))
         self.url = self.urls[0]
@@ -80,6 +85,7 @@ class TrackerClient:
         self._claim = claim
         self._swarm_key = swarm_key
         self._on_moved = on_moved
+        self._tcp_port = tcp_port
         self._addr: Addr | None = None
         self._knows_claims = False
         self._knows_receipts = False
@@ -90,7 +96,8 @@ class TrackerClient:
 
     def with_timeout(self, timeout: float) -> TrackerClient:
         """Another client for the same tracker and node, with another timeout."""
-        return TrackerClient(self.urls, self.node_id, timeout, self._claim, self._swarm_key)
+        claim, key, port = self._claim, self._swarm_key, self._tcp_port
+        return TrackerClient(self.urls, self.node_id, timeout, claim, key, tcp_port=port)
 
     @property
     def name(self) -> str:
@@ -119,7 +126,8 @@ class TrackerClient:
         TrackerRefused with status 409 if another node has the node_id; 403 if the secret or the swarm key is
         missing or wrong.
         """
-        fields = self._request(Mode.REGISTER, Register(self.node_id, addr, self._claim is not None))
+        register = Register(self.node_id, addr, self._claim is not None, self._tcp_port)
+        fields = self._request(Mode.REGISTER, register)
         self._addr = addr
         self._knows_claims = "claimed" in fields
         if "status" in fields:  # a tracker that asks for no interval leaves it to the node
@@ -141,27 +149,36 @@ class TrackerClient:
             raise ValueError("own() before register()")
         known: object = None
         for start in range(0, len(files), MAX_FILES):
-            own = Own(self.node_id, self._addr, tuple(files[start : start + MAX_FILES]))
+            own = Own(self.node_id, self._addr, tuple(files[start : start + MAX_FILES]), self._tcp_port)
             known = self._request(Mode.OWN, own).get("files")
         return known if type(known) is int else None
 
     def need(self, filename: str | None = None, info_hash: str | None = None) -> list[OwnerEntry]:
         """NEED: owners of a file by info hash, or else by name, best first. This node may be among them."""
-        fields = self._request(Mode.NEED, Need(self.node_id, filename, info_hash, self._addr))
+        return list(self.need_peers(filename, info_hash).owners)
+
+    def need_peers(self, filename: str | None = None, info_hash: str | None = None) -> NeedAnswer:
+        """NEED: owners as of ``need``, and standard peers if this node speaks TCP."""
+        transports = (UDP,) if self._tcp_port is None else (UDP, TCP)
+        need = Need(self.node_id, filename, info_hash, self._addr, transports)
+        fields = self._request(Mode.NEED, need)
         owners = fields.get("search_result")
         if isinstance(owners, list):
             fields = {**fields, "search_result": owners[:MAX_OWNERS]}
         with self._garbled_if_malformed():
-            return list(NeedAnswer.from_json(fields).owners)
+            return NeedAnswer.from_json(fields)
 
     def find(self, info: Metainfo, found: Callable[[Sequence[FoundPeer]], None]) -> None:
-        """NEED as a PeerSource."""
-        found(
-            [
-                FoundPeer(Peer(*owner.addr, node_id=owner.node_id), owner.complete, owner.uploads)
-                for owner in self.need(info.name, info.info_hash_hex)
-            ]
-        )
+        """NEED as a PeerSource. An owner that speaks both transports is two peers of one node_id."""
+        answer = self.need_peers(info.name, info.info_hash_hex)
+        peers: list[FoundPeer] = []
+        for owner in answer.owners:
+            addresses = [Peer(*owner.addr, node_id=owner.node_id)]
+            if self._tcp_port is not None and owner.tcp_port is not None:
+                addresses.append(Peer(owner.addr[0], owner.tcp_port, TCP, owner.node_id))
+            peers += [FoundPeer(peer, owner.complete, owner.uploads) for peer in addresses]
+        peers += [FoundPeer(Peer(*peer.addr, TCP), peer.complete) for peer in answer.peers]
+        found(peers)
 
     def update(
         self,
@@ -256,9 +273,9 @@ class TrackerClient:
             fields = None
         if response.status == 200 and isinstance(fields, dict):
             return fields
-        if response.status >= 400:
-            raise self._error(http.url, response, fields if isinstance(fields, dict) else {}, headers)
-        raise garbled(http.url, f"HTTP status {response.status}, {len(response.content)} bytes")
+        if _is_of_another_kind(response.status, fields):
+            raise no_classroom(http.url, f"HTTP status {response.status}, {len(response.content)} bytes")
+        raise self._error(http.url, response, fields if isinstance(fields, dict) else {}, headers)
 
     def _headers(self) -> dict[str, str]:
         headers = {}
@@ -304,6 +321,13 @@ class TrackerClient:
             yield
         except MessageError as error:
             raise garbled(self.name, str(error)) from None
+
+
+def _is_of_another_kind(status: int, fields: object) -> bool:
+    """True for the answer of a server that does not know the classroom's requests."""
+    if status < 400 or status in (NOT_FOUND, NOT_ALLOWED):
+        return True
+    return not isinstance(fields, dict) and status < 500 and status not in (FORBIDDEN, CONFLICT, TOO_MANY)
 
 
 def _integer(digits: str) -> int:

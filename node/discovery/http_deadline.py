@@ -18,7 +18,7 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 
-from common.errors import TrackerUnavailable
+from common.errors import NoClassroomTracker, TrackerUnavailable
 
 READ_SIZE = 16 << 10  # bytes of one read
 HEAD_GRACE = 0.5  # seconds after the timeout until a connection that still receives the head is cut
@@ -41,6 +41,11 @@ OnConnect = Callable[[socket.socket], None]
 def garbled(url: str, what: str) -> TrackerUnavailable:
     """The error for an answer that no tracker would give."""
     return TrackerUnavailable(f"{url} does not answer as a tracker does ({what})")
+
+
+def no_classroom(url: str, what: str) -> NoClassroomTracker:
+    """The error for an answer that a server of another kind gives."""
+    return NoClassroomTracker(f"{url} does not answer as a classroom tracker does ({what})")
 
 
 def reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from common.errors import RemoteFault, TrackerRefused, TrackerUnavailable
 from common.logs import log
@@ -27,6 +28,7 @@ from node.discovery.udp_tracker import UdpTrackerClient
 from node.peer import FoundPeer, Peer
 
 FIND_LIMIT = 20.0  # max seconds that ``find`` waits for a tracker
+STOP_LIMIT = 10.0  # max seconds for the "stopped" of a torrent while the node goes on
 MAX_BUSY = 64  # announces under way at a time, each on a thread of its own
 STOP_GRACE = 0.4  # part of the time to leave that a "stopped" waits for an announce under way
 MAX_STOPPED = 200  # "stopped" messages that are sent in parallel at the end
@@ -37,8 +39,8 @@ OnFound = Callable[[bytes, Sequence[FoundPeer]], None]  # info hash, peers
 class StandardTrackers:
     """Announces all torrents of a node that have standard trackers. Thread-safe.
 
-    ``on_found`` is called with the peers of each answer, whether the torrent is being fetched or served: a
-    seed connects to the leechers that it learns of.
+    ``on_found`` is called with the peers of each answer for a torrent that is complete: a seed connects to
+    the leechers that it learns of.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class StandardTrackers:
         self._http = http or HttpTrackerClient(listener.host)
         self._udp = udp or UdpTrackerClient(listener.host)
         self._key = secrets.randbits(32)  # tells trackers that two addresses are one peer (BEP 7)
-        self._announcers: list[StandardAnnouncer] = []
+        self._announcers: dict[bytes, StandardAnnouncer] = {}  # by info hash
         self._busy = 0
         self._lost: set[tuple[str, bytes]] = set()  # as the user was told: see ``report``
         self._closed = False
@@ -65,23 +67,33 @@ class StandardTrackers:
     def announcers(self) -> list[StandardAnnouncer]:
         """The announcers of all torrents."""
         with self.changed:
-            return list(self._announcers)
+            return list(self._announcers.values())
 
-    def add(self, announcer: StandardAnnouncer) -> None:
-        """Send the announces of ``announcer`` from now on."""
+    def find(self, info_hash: bytes) -> StandardAnnouncer | None:
+        """The announcer of a torrent, if it has one."""
+        return self._announcers.get(info_hash)
+
+    def announcer(
+        self, info_hash: bytes, tiers: Sequence[Sequence[AnnounceUrl]], totals: Callable[[], TransferTotals]
+    ) -> StandardAnnouncer:
+        """The announcer of a torrent: the one that it has, if its trackers are the same."""
         with self.changed:
-            self._announcers.append(announcer)
-            if self._thread is None:
+            before = self._announcers.get(info_hash)
+            if before is not None:
+                if before.tiers == tiers:
+                    return before
+                self.stop(before, STOP_LIMIT)
+            announcer = self._announcers[info_hash] = StandardAnnouncer(info_hash, tiers, totals, self)
+            if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="announces", daemon=True)
                 self._thread.start()
-            self.changed.notify_all()
+            return announcer
 
     def hold(self, is_held: Callable[[AnnounceUrl], bool]) -> None:
         """Decide anew which trackers are left out."""
         with self.changed:
-            for announcer in self._announcers:
-                announcer.plan.hold(is_held, time.monotonic())
-            self.changed.notify_all()
+            for announcer in self._announcers.values():
+                announcer.hold(is_held)
 
     def send(
         self, announcer: StandardAnnouncer, job: AnnounceJob, limit: float | None = None
@@ -126,7 +138,7 @@ class StandardTrackers:
         deadline = time.monotonic() + limit
         with self.changed:
             self._closed = True
-            announcers, self._announcers = self._announcers, []
+            announcers = self._announcers.values()
             jobs = [(each, job) for each in announcers for job in each.plan.leave(time.monotonic())]
             self.changed.notify_all()
         threads = [
@@ -144,8 +156,6 @@ class StandardTrackers:
         deadline = time.monotonic() + limit
         with self.changed:
             jobs = announcer.plan.leave(time.monotonic())
-            if announcer in self._announcers:
-                self._announcers.remove(announcer)
         for job in jobs:
             threading.Thread(
                 target=self._stop, args=(announcer, job, deadline), name="stopped", daemon=True
@@ -172,7 +182,7 @@ class StandardTrackers:
     def _due(self) -> list[tuple[StandardAnnouncer, AnnounceJob]]:
         now = time.monotonic()
         jobs: list[tuple[StandardAnnouncer, AnnounceJob]] = []
-        for announcer in self._announcers:
+        for announcer in self._announcers.values():
             if self._busy + len(announcer.plan.tiers) > MAX_BUSY:
                 break
             for job in announcer.plan.jobs(now):
@@ -183,7 +193,7 @@ class StandardTrackers:
     def _seconds_to_wait(self) -> float | None:
         if self._busy >= MAX_BUSY - 16:
             return 1.0
-        due = min((each.plan.next_due() for each in self._announcers), default=float("inf"))
+        due = min((each.plan.next_due() for each in self._announcers.values()), default=float("inf"))
         return None if due == float("inf") else max(0.0, due - time.monotonic())
 
     def _announce(self, announcer: StandardAnnouncer, job: AnnounceJob) -> None:
@@ -222,6 +232,7 @@ class StandardAnnouncer:
     ) -> None:
         """``totals`` is called at each announce, from any thread."""
         self.info_hash = info_hash
+        self.tiers = tiers
         self.totals = totals
         self.plan = AnnouncePlan(tiers, random.Random())
         self._trackers = trackers
@@ -229,6 +240,17 @@ class StandardAnnouncer:
         self._was_incomplete = False
         self._found: Callable[[Sequence[FoundPeer]], None] | None = None
         self._answers = 0  # so far
+
+    @property
+    def client(self) -> StandardAnnouncer:
+        """The PeerSource: itself."""
+        return self
+
+    def hold(self, is_held: Callable[[AnnounceUrl], bool]) -> None:
+        """Decide anew which trackers are left out."""
+        with self._changed:
+            self.plan.hold(is_held, time.monotonic())
+            self._changed.notify_all()
 
     # ---- PeerSource
 
@@ -282,7 +304,7 @@ class StandardAnnouncer:
 
     def withdraw(self, file: OwnedFile) -> None:
         self._found = None
-        self._trackers.stop(self, FIND_LIMIT)
+        self._trackers.stop(self, STOP_LIMIT)
 
     def credit(self, credit: Credit) -> None:
         """Standard trackers count no uploads of others."""
@@ -311,12 +333,14 @@ class StandardAnnouncer:
             warned = job.tracker.result.warning if job.tracker.result is not None else ""
             self.plan.answered(job, result, time.monotonic())
             peers, found = self._peers(), self._found
+        is_seed = self.totals().left == 0
         if result.warning and result.warning != warned:
             log(f"tracker {url.text} warns: {result.warning}")
         self._trackers.report(url, self.info_hash, None)
         if found is not None:
             found(peers)
-        self._trackers.on_found(self.info_hash, peers)
+        if is_seed and result.leechers != 0:  # which of them are leechers is not known
+            self._trackers.on_found(self.info_hash, [replace(each, complete=False) for each in peers])
         with self._changed:
             self._answers += 1
             self._changed.notify_all()
@@ -337,8 +361,6 @@ class StandardAnnouncer:
     def _enter(self) -> None:
         if not self.plan.is_active:
             self.plan.enter()
-            if self not in self._trackers.announcers():
-                self._trackers.add(self)
 
     def _peers(self) -> list[FoundPeer]:
         """The peers of the last answers, without this node."""
@@ -348,6 +370,8 @@ class StandardAnnouncer:
 
     def _why_no_answer(self) -> str:
         reasons = [tracker.reason for tracker in self.plan.trackers() if tracker.reason]
+        if all(tracker.is_held for tracker in self.plan.trackers()):
+            return f"{self.name}: it is not known yet which protocol is spoken there"
         return "; ".join(reasons) or f"{self.name or 'the torrent'}: no tracker has answered yet"
 
     @staticmethod

@@ -74,7 +74,7 @@ def test_a_private_torrent_is_told_to_its_own_tracker_only(make_swarm: Any, star
     make_swarm(public).wait_for_owners(torrent, fetcher.number)
     assert make_swarm(public).owners(secret) == []
     no_tracker = swarm.folder / "lost.torrent"
-    no_tracker.write_bytes(rewritten(torrent, ["udp://127.0.0.1:1"], private=True))
+    no_tracker.write_bytes(rewritten(torrent, ["wss://127.0.0.1:1"], private=True))
     lost = swarm.node("-setMode", "download", str(no_tracker), tracker=public.url, json=False)
     assert lost.end() == 1
     assert "x.bin is private, and names no tracker that this node can ask" in lost.errors[0]

@@ -110,7 +110,7 @@ def test_something_else_listens_there(make_swarm: Any, start_tracker: Any) -> No
         thread.start()
         swarm = make_swarm(start_tracker())
         node = swarm.node(tracker=f"http://127.0.0.1:{server.server_port}", json=False)
-        node.wait_for_line("does not answer as a tracker does")
+        node.wait_for_line("does not answer as a classroom tracker does")
         node.type("torrent -status", "exit")
         assert node.end() == 0
         assert "no downloads" in node.lines

@@ -326,7 +326,7 @@ def test_nobody_answers_is_said_of_each_in_one_line(
     with pytest.raises(TrackerUnavailable) as caught:
         client_of(garbling.url, nobody).register(A)
     assert str(caught.value) == (
-        f"{garbling.url} does not answer as a tracker does (HTTP status 302, 2 bytes), "
+        f"{garbling.url} does not answer as a classroom tracker does (HTTP status 302, 2 bytes), "
         f"tracker {nobody} does not answer (connection refused); is it running?"
     )
 
