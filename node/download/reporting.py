@@ -140,8 +140,12 @@ class DownloadReporter:
 def source_rows(
     candidates: Sequence[Candidate], state: DownloadState, limit: int, completed: bool
 ) -> tuple[events.SourceProgress, ...]:
-    """One row for each known peer: the bytes that came from it, and why it is not used."""
-    return tuple(_source_row(candidate, state, limit, completed) for candidate in candidates)
+    """One row for each known peer: the bytes that came from it, and why it is not used.
+
+    A node with an address of each transport is one peer: its second address has a row once it was tried.
+    """
+    shown = (candidate for candidate in candidates if candidate.was_tried or not candidate.is_spare)
+    return tuple(_source_row(candidate, state, limit, completed) for candidate in shown)
 
 
 def _source_row(
