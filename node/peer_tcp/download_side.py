@@ -71,6 +71,15 @@ class DownloadSide:
             self._context.send(messages)
         return ranges
 
+    def withdraw(self) -> list[Range]:
+        """The download wants nothing more: withdraw all requests; returns what has not arrived.
+
+        The rest of a block that is being received is dropped, too: it belongs to no later download.
+        """
+        cancelled = self.cancel(0, self.requests.content_size)
+        self._wanted = False
+        return [*cancelled, *self.requests.close()]
+
     def set_reqq(self, reqq: int) -> None:
         """The peer accepts ``reqq`` requests at a time; it drops the rest silently."""
         self.requests.window.on_limit(reqq)

@@ -51,8 +51,7 @@ class Fetching:
             return
         ranges: list[Range] = []
         if self._wire.peer is not None:
-            size = self._wire_size()
-            ranges = [*self._wire.download.cancel(0, size), *self._wire.download.requests.close()]
+            ranges = self._wire.download.withdraw()
             self._wire.download.set_interested(False)
         session.on_returned(ranges)
 
@@ -93,6 +92,11 @@ class Fetching:
             room = download.room()
         return False
 
+    @property
+    def is_interest_stale(self) -> bool:
+        """True if the peer said something about its pieces since the interest was decided."""
+        return self._compared is None and self.pieces_known
+
     def update_interest(self) -> None:
         """Tell the peer whether it holds a piece that is missing here."""
         wire = self._wire
@@ -127,7 +131,8 @@ class Fetching:
                 session.on_bitfield(event.pieces)
                 session.on_blocked(None)
         elif isinstance(event, ev.PieceGained):
-            self._compared = None
+            if not self._wire.download.interested:
+                self._compared = None
             if session is not None:
                 session.on_have(event.piece)
         elif session is not None:
@@ -156,7 +161,3 @@ class Fetching:
         if self._rejects > MAX_REJECTS and not self._wire.download.peer_choking:
             session.on_rejected((), Reject.NOT_HELD)
             raise PeerFault("rejects requests for pieces that it announced")
-
-    def _wire_size(self) -> int:
-        torrent = self._wire.torrent
-        return torrent.geometry.size if torrent is not None and torrent.geometry is not None else 0

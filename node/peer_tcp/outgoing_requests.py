@@ -96,6 +96,11 @@ class OutgoingRequests:
         return len(self._pending)
 
     @property
+    def content_size(self) -> int:
+        """Bytes of the torrent's content."""
+        return self._geometry.size
+
+    @property
     def awaited(self) -> bool:
         """True while requested bytes are on their way, or should be."""
         return bool(self._pending) or self._receiving is not None

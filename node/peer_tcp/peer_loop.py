@@ -80,6 +80,8 @@ class PeerLoop:
         if now >= self._look_at and self.wire.peer is not None:
             self._look_at_pieces(now)
         if self.fetching.session is not None:
+            if self.fetching.is_interest_stale:
+                self.fetching.update_interest()
             self._fetch(now)
         self.sender.send(now)
         may_read = self.sender.waiting < MAX_UNSENT  # else the peer sends and does not receive

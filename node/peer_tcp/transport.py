@@ -238,7 +238,9 @@ class TcpTransport:
         torrent = self._torrents.get(info_hash)
         if torrent is None or not torrent.is_served or self._stopped.is_set():
             return None
-        return WireTorrent(info_hash, torrent.info.geometry, lambda: torrent.have, torrent.info.raw_info)
+        info = torrent.info
+        given = b"" if info.private else info.raw_info  # a private torrent comes from its tracker only
+        return WireTorrent(info_hash, info.geometry, lambda: torrent.have, given)
 
     def info_hashes(self) -> Iterable[bytes]:
         """The torrents that take part."""

@@ -165,3 +165,15 @@ def test_a_newcomer_fetches_its_allowed_fast_pieces_once_while_choked() -> None:
     pair.a.download.request(0, GEOMETRY.size, pair.now)
     pair.run()
     assert "RequestsRejected" in kinds(pair.events_a)
+
+
+def test_a_download_that_ends_gets_everything_back_and_no_later_one_its_bytes() -> None:
+    wire = opened()
+    wire.receive(encode(m.Unchoke()), 0.0)
+    wire.download.request(0, 3 * BLOCK, 0.0)
+    wire.data_to_send(0.0)
+    first = block(0, 0, bytes(BLOCK))
+    assert kinds(wire.receive(first[:1013], 0.0)) == ["BlockData"]
+    assert sorted(wire.download.withdraw()) == [(1000, BLOCK), (BLOCK, 3 * BLOCK)]
+    assert wire.data_to_send(0.0).count(b"\0\0\0\x0d\x08") == 2
+    assert wire.receive(first[1013:], 0.0) == [] and wire.unreceived() == []
