@@ -280,7 +280,7 @@ def run_session(data: bytes) -> str:
     policies = list(Encryption)
     held_a, held_b = script.byte(), script.byte()
     encryption_a, encryption_b = policies[script.pick(3)], policies[script.pick(3)]
-    a = CheckedWire(PeerWire(_config(1, held_a, encryption_a), 0.0, HASH, bool(encryption_a.dials[0])))
+    a = CheckedWire(PeerWire(_config(1, held_a, encryption_a), 0.0, HASH, encryption_a is not Encryption.OFF))
     b = CheckedWire(PeerWire(_config(2, held_b, encryption_b), 0.0))
     now, link = 0.0, {id(a): b"", id(b): b""}
     for _ in range(MAX_OPERATIONS):

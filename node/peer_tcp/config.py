@@ -19,14 +19,6 @@ class Encryption(enum.Enum):
     REQUIRE = "require"  # encrypted handshakes and RC4 payload only
     OFF = "off"  # plain handshakes only
 
-    @property
-    def dials(self) -> tuple[bool, ...]:
-        """The ways to dial a peer, ``PeerWire(encrypted=...)``, in this order.
-
-        The next one is tried at once if the peer closes the connection before PeerIdentified.
-        """
-        return {"prefer": (True, False), "require": (True,), "off": (False,)}[self.value]
-
 
 @dataclass(frozen=True)
 class WireTorrent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -72,6 +73,9 @@ class RawPeer:
         return data
 
 
+Dialled = tuple[RawPeer, Session, "queue.Queue[PeerFault | None]"]
+
+
 def torrent(complete: bool) -> MemoryTorrent:
     made = MemoryTorrent(CONTENT)
     if not complete:
@@ -90,19 +94,20 @@ def transport_of(served: MemoryTorrent) -> Iterator[TcpTransport]:
 
 
 @pytest.fixture
-def dialled() -> Iterator[tuple[RawPeer, Session, list[BaseException | None]]]:
+def dialled() -> Iterator[Dialled]:
     """A peer that a download has dialled, the download's session, and how it ended."""
-    wanted, ends = torrent(complete=False), list[BaseException | None]()
+    wanted, ends = torrent(complete=False), queue.Queue[PeerFault | None]()
     with transport_of(wanted) as transport, socket.create_server(("127.0.0.1", 0)) as server:
         session = Session(wanted.info)
-        connection = transport.connect(Peer(*server.getsockname(), "tcp"), wanted.info, session)
+        host, port = server.getsockname()
+        connection = transport.connect(Peer(host, port, "tcp"), wanted.info, session)
 
         def run() -> None:
             try:
                 connection.run()
-                ends.append(None)
+                ends.put(None)
             except PeerFault as fault:
-                ends.append(fault)
+                ends.put(fault)
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -124,8 +129,6 @@ def accepted() -> Iterator[RawPeer]:
 
 INFO_HASH = torrent(complete=True).info.info_hash
 ALL = m.PieceSet(Bitfield.full(4).to_bytes())
-
-Dialled = tuple[RawPeer, Session, list[BaseException | None]]
 
 
 def test_pieces_that_are_named_after_the_handshake_make_us_interested_at_once(dialled: Dialled) -> None:
@@ -171,9 +174,7 @@ def test_what_was_not_sent_comes_back_when_the_peer_goes(dialled: Dialled) -> No
     peer.sock.sendall(data[:1013])
     assert session.received.wait(PATIENCE)
     peer.sock.close()
-    while not ends:
-        session.waits.wait(0.01)
-    assert isinstance(ends[0], PeerFault) and not session.owed
+    assert isinstance(ends.get(timeout=PATIENCE), PeerFault) and not session.owed
     assert session.todo.total == len(CONTENT) - 1000
 
 
@@ -181,9 +182,7 @@ def test_a_peer_of_another_torrent_is_closed(dialled: Dialled) -> None:
     peer, _, ends = dialled
     peer.sock.sendall(encode_handshake(Handshake(b"u" * 20, PEER_ID)))
     assert peer.is_closed()
-    while not ends:
-        pass
-    assert "another torrent" in str(ends[0])
+    assert "another torrent" in str(ends.get(timeout=PATIENCE))
 
 
 def test_a_leecher_gets_blocks_and_rejects(accepted: RawPeer) -> None:
