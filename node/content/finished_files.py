@@ -24,6 +24,7 @@ from node.content.shared_file import (
 from node.transport import SentBlock, StreamSocket
 
 Result = TypeVar("Result")
+
 CHECKED_AT_ONCE = 256  # files of a folder whose names are looked at in one check_unchanged
 
 

@@ -21,7 +21,7 @@ from node.peer_tcp.messages import PIECE_HEADER
 from node.rate_limit import RateLimit
 from node.transport import ServedTorrent
 
-HEADER_SIZE = PIECE_HEADER.size
+HEADER_SIZE = PIECE_HEADER.size  # bytes
 BATCH = 256 << 10  # bytes of content at a time
 UNSENT_LIMIT = 256 << 10  # bytes that wait in the system's send buffer, of one connection
 READ_RETRY = 0.05  # seconds before content is read again that could not be read

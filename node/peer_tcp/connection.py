@@ -301,7 +301,10 @@ class PeerWire:
             raise PeerFault(f"sent {kind.__name__} without the fast extension (BEP 6)")
         if kind in _FIRST_MESSAGES:
             if self.state is not WireState.BITFIELD:
-                raise PeerFault("sent a bitfield after other messages")
+                if not isinstance(message, m.PieceSet):
+                    raise PeerFault(f"sent {kind.__name__} after other messages")
+                self.download.on_late_pieces(message, now)  # of aria2, in place of many haves
+                return
             self._on_pieces(message, now)  # type: ignore[arg-type]
             return
         if self.state is WireState.BITFIELD and kind not in _BEFORE_FIRST:

@@ -106,6 +106,14 @@ class DownloadSide:
         if self._piece_length:
             self._context.events.append(ev.PiecesKnown(self.held.snapshot()))
 
+    def on_late_pieces(self, message: m.PieceSet, now: float) -> None:
+        """A bitfield after other messages: the peer holds these pieces, too."""
+        new = self.held.add_bits(message.bits)
+        if not new:
+            self._context.count_idle(now)
+        if self._piece_length:
+            self._context.events += [ev.PieceGained(piece) for piece in new]
+
     def on_have(self, message: m.Have, now: float) -> None:
         """The peer holds one piece more."""
         if not self.held.add(message.piece):

@@ -48,6 +48,11 @@ class HeldPieces:
         else:
             self._pieces = _checked(bits, self._count)
 
+    def add_bits(self, bits: bytes) -> list[int]:
+        """The peer holds the pieces of this bitfield, too. Returns those that were not known."""
+        pieces = _bits_of(bits) if self._count is None else list(_checked(bits, self._count))
+        return [piece for piece in pieces if self.add(piece)]
+
     def add(self, index: int) -> bool:
         """The peer holds one piece more. False if that was known."""
         if not 0 <= index < (MAX_PIECES if self._count is None else self._count):
@@ -74,6 +79,12 @@ class HeldPieces:
                 for bit in range(8):
                     if value & 0x80 >> bit:
                         self.add(byte * 8 + bit)
+
+
+def _bits_of(bits: bytes) -> list[int]:
+    return [
+        byte * 8 + bit for byte, value in enumerate(bits) if value for bit in range(8) if value & 0x80 >> bit
+    ]
 
 
 def _checked(bits: bytes, count: int) -> Bitfield:

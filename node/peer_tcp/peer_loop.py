@@ -75,6 +75,7 @@ class PeerLoop:
     def _step(self) -> None:
         if self._wake.is_set:
             self._wake.clear()
+            self._look_at = 0.0  # there may be new pieces
         self._before_step(self)
         now = time.monotonic()
         if now >= self._look_at and self.wire.peer is not None:

@@ -155,15 +155,22 @@ def test_unknown_ids_are_skipped_but_not_without_end() -> None:
         (raw(5, ALL_BITS + b"\0"), "bitfield of 2 bytes, where 5 pieces take 1"),
         (raw(5, b""), "bitfield of 0 bytes"),
         (raw(5, b"\xff"), "spare bits"),
-        (encode(m.HaveAll()) + raw(5, ALL_BITS), "a bitfield after other messages"),
-        (encode(m.Interested()) + raw(5, ALL_BITS), "a bitfield after other messages"),
-        (encode(m.HaveNone()) + encode(m.HaveAll()), "a bitfield after other messages"),
+        (encode(m.HaveNone()) + encode(m.HaveAll()), "HaveAll after other messages"),
+        (encode(m.HaveNone()) + raw(5, b"\xff"), "spare bits"),
         (encode(m.Have(COUNT)), "a have of piece 5"),
         (encode(m.Have(0xFFFFFFFF)), "a have of piece"),
     ],
 )
 def test_wrong_bitfields_and_haves(data: bytes, reason: str) -> None:
     assert reason in fault_in(shaken().receive(data, 0.0))
+
+
+@pytest.mark.parametrize("first", [m.HaveNone(), m.Interested(), m.Have(1)])
+def test_a_late_bitfield_counts_as_haves(first: m.WireMessage) -> None:
+    """aria2 sends one in place of many haves."""
+    events = shaken().receive(encode(first) + raw(5, ALL_BITS), 0.0)
+    gained = [event.piece for event in events if isinstance(event, ev.PieceGained)]
+    assert sorted(gained) == list(range(COUNT)) and fault_in(events) == ""
 
 
 @pytest.mark.parametrize("first", [m.KeepAlive(), m.Extended(0, b"de"), m.Port(5), m.AllowedFast(1)])

@@ -1,0 +1,256 @@
+"""The peer wire with libtorrent and aria2 on loopback: in both directions, plain and encrypted."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from node.content.torrent_file import create_torrent
+from node.node import Node
+from node.settings import NodeSettings, PeerWireSettings
+from tests.node.peer_tcp.waiting import until
+
+pytestmark = [
+    pytest.mark.interop,
+    # libtorrent 2.1 prefers names that 2.0 does not have; those that both have are used here.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+SIZE = 5_000_001
+ANNOUNCE = "http://127.0.0.1:1/announce"  # nothing listens there
+PATIENCE = 60.0  # seconds
+POLICIES = [  # ours, and libtorrent's
+    ("prefer", ""),
+    ("off", "disabled"),
+    ("require", "forced"),
+    ("prefer", "forced"),
+    ("prefer", "disabled"),
+]
+OUR_HOST, THEIR_HOST = "127.0.0.2", "127.0.0.3"
+
+
+class Place:
+    """A folder with a torrent, its content below ``full``, and folders for copies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "full").mkdir()
+        self.content = folder / "full" / "x.bin"
+        self.content.write_bytes(Random(1).randbytes(SIZE))
+        self.torrent = folder / "x.torrent"
+        create_torrent(self.content, self.torrent, ANNOUNCE)
+
+    def copy(self, name: str) -> Path:
+        (self.folder / name).mkdir()
+        return self.folder / name
+
+    def is_copied(self, folder: Path) -> bool:
+        return (folder / "x.bin").read_bytes() == self.content.read_bytes()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+OurPeer = Callable[..., tuple[Node, tuple[str, int]]]
+
+
+@pytest.fixture
+def ours(place: Place) -> Iterator[OurPeer]:
+    """``ours(folder, encryption, peers)``: a standard peer of ours, and its TCP address."""
+    with ExitStack() as stack:
+
+        def make(
+            folder: Path, encryption: str = "prefer", *peers: tuple[str, int]
+        ) -> tuple[Node, tuple[str, int]]:
+            wire = PeerWireSettings(encryption=encryption)
+            settings = NodeSettings(
+                None,
+                folder,
+                (),
+                OUR_HOST,
+                peer_wire=wire,
+                transports=("tcp",),
+                peers=peers,
+                search_limit=30.0,
+            )
+            node = Node(settings, lambda event: None)
+            node.enter_torrent()
+            stack.callback(node.exit_torrent)
+            return node, node.addr
+
+        yield make
+
+
+@pytest.fixture
+def libtorrent() -> ModuleType:
+    module: ModuleType = pytest.importorskip(
+        "libtorrent", reason="libtorrent is not installed (make interop)"
+    )
+    return module
+
+
+@pytest.fixture
+def aria2() -> list[str]:
+    found = shutil.which("aria2c")
+    if not found:
+        pytest.skip("aria2c is not installed (your package manager has it)")
+    quiet = ["--no-conf", "-q", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false"]
+    return [found, *quiet, "--enable-peer-exchange=false", "--file-allocation=none"]
+
+
+def their_peer(lt: Any, torrent: Path, folder: Path, encrypted: str = "") -> tuple[Any, Any]:
+    """A libtorrent session and its torrent. ``encrypted``: "" as usual, "forced", or "disabled"."""
+    settings = {
+        "listen_interfaces": f"{THEIR_HOST}:0",
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "enable_outgoing_utp": False,
+        "enable_incoming_utp": False,
+        "allow_multiple_connections_per_ip": True,
+    }
+    if encrypted:
+        policy = getattr(lt.enc_policy, encrypted)
+        settings.update(in_enc_policy=int(policy), out_enc_policy=int(policy))
+    session = lt.session(settings)
+    parameters = lt.add_torrent_params()
+    parameters.ti = lt.torrent_info(str(torrent))
+    parameters.save_path = str(folder)
+    parameters.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+    return session, session.add_torrent(parameters)
+
+
+def seeds(handle: Any) -> bool:
+    return bool(handle.status().is_seeding)
+
+
+@pytest.mark.parametrize(
+    ("encryption", "encrypted"),
+    [
+        ("prefer", ""),
+        ("off", "disabled"),
+        ("require", "forced"),
+        ("prefer", "forced"),
+        ("prefer", "disabled"),
+    ],
+)
+def test_libtorrent_fetches_from_us(
+    libtorrent: Any, ours: OurPeer, place: Place, encryption: str, encrypted: str
+) -> None:
+    node, addr = ours(place.copy("ours"), encryption)
+    node.serve(str(place.torrent), place.content)
+    theirs = place.copy("theirs")
+    session, handle = their_peer(libtorrent, place.torrent, theirs, encrypted)
+    until(lambda: handle.status().state != libtorrent.torrent_status.checking_files, PATIENCE)
+    handle.connect_peer(addr)
+    until(lambda: seeds(handle), PATIENCE)
+    session.pause()
+    assert place.is_copied(theirs)
+    (row,) = node.files()
+    assert row.uploaded >= SIZE
+
+
+@pytest.mark.parametrize(
+    ("encryption", "encrypted"),
+    [
+        ("prefer", ""),
+        ("off", "disabled"),
+        ("require", "forced"),
+        ("prefer", "forced"),
+        ("prefer", "disabled"),
+    ],
+)
+def test_we_fetch_from_libtorrent(
+    libtorrent: Any, ours: OurPeer, place: Place, encryption: str, encrypted: str
+) -> None:
+    session, handle = their_peer(libtorrent, place.torrent, place.content.parent, encrypted)
+    until(lambda: seeds(handle), PATIENCE)
+    copy = place.copy("ours")
+    node, _ = ours(copy, encryption, (THEIR_HOST, session.listen_port()))
+    download = node.set_download_mode(str(place.torrent))
+    assert download.done.wait(PATIENCE) and download.error is None
+    assert place.is_copied(copy)
+
+
+def test_a_seed_of_ours_dials_a_leecher(libtorrent: Any, ours: OurPeer, place: Place) -> None:
+    theirs = place.copy("theirs")
+    session, handle = their_peer(libtorrent, place.torrent, theirs)
+    until(lambda: bool(session.listen_port()), PATIENCE)
+    node, _ = ours(place.copy("ours"), "prefer", (THEIR_HOST, session.listen_port()))
+    node.serve(str(place.torrent), place.content)
+    until(lambda: seeds(handle), PATIENCE)
+    assert place.is_copied(theirs)
+
+
+def test_a_leecher_that_connects_to_us_is_fetched_from(libtorrent: Any, ours: OurPeer, place: Place) -> None:
+    """No tracker names it: the connection that it opened is used."""
+    session, handle = their_peer(libtorrent, place.torrent, place.content.parent)
+    until(lambda: seeds(handle), PATIENCE)
+    copy = place.copy("ours")
+    node, addr = ours(copy, "prefer")
+    download = node.set_download_mode(str(place.torrent))
+    handle.connect_peer(addr)
+    assert download.done.wait(PATIENCE) and download.error is None
+    assert place.is_copied(copy)
+    assert session.listen_port()
+
+
+@pytest.mark.parametrize("options", [[], ["--bt-require-crypto=true"], ["--bt-force-encryption=true"]])
+def test_aria2_fetches_from_us(aria2: list[str], ours: OurPeer, place: Place, options: list[str]) -> None:
+    """aria2 takes peers from trackers only: here our seed calls it."""
+    copy, port = place.copy("theirs"), free_port()
+    words = [*aria2, f"--dir={copy}", "--seed-time=0", f"--listen-port={port}", *options, str(place.torrent)]
+    with subprocess.Popen(words) as process:
+        try:
+            until(lambda: accepts("127.0.0.1", port), PATIENCE)
+            node, _ = ours(place.copy("ours"), "prefer", ("127.0.0.1", port))
+            node.serve(str(place.torrent), place.content)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+    assert place.is_copied(copy)
+
+
+@pytest.mark.parametrize("options", [[], ["--bt-require-crypto=true"], ["--bt-force-encryption=true"]])
+def test_we_fetch_from_aria2(aria2: list[str], ours: OurPeer, place: Place, options: list[str]) -> None:
+    port = free_port()
+    words = [*aria2, f"--dir={place.content.parent}", "--seed-ratio=0.0", "-V", f"--listen-port={port}"]
+    with subprocess.Popen([*words, *options, str(place.torrent)]) as process:
+        try:
+            until(lambda: accepts("127.0.0.1", port), PATIENCE)
+            copy = place.copy("ours")
+            node, _ = ours(copy, "prefer", ("127.0.0.1", port))
+            download = node.set_download_mode(str(place.torrent))
+            assert download.done.wait(PATIENCE) and download.error is None
+        finally:
+            process.kill()
+    assert place.is_copied(copy)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def accepts(host: str, port: int) -> bool:
+    with socket.socket() as sock:
+        sock.settimeout(1.0)
+        if sock.connect_ex((host, port)) == 0:
+            time.sleep(0)  # the connection ends at once: no handshake comes
+            return True
+        return False
