@@ -32,10 +32,10 @@ class RequestRate:
         self._begun: float | None = None
         self._rate = 0.0
 
-    def note(self, now: float) -> None:
-        """Count a request at ``now`` (monotonic seconds)."""
+    def note(self, now: float, count: int = 1) -> None:
+        """Count requests at ``now`` (monotonic seconds)."""
         self._roll(now)
-        self._count += 1
+        self._count += count
 
     def at(self, now: float) -> float:
         """The rate."""

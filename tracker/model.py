@@ -158,6 +158,10 @@ class PeerAnswer(NamedTuple):
     names: Sequence[bytes | int] = ()  # the same peers, those of ``ipv4`` first: keys, or ids of nodes
 
 
+CompactAnswer = tuple[int, int, bytearray]
+"""A short form of ``PeerAnswer`` for one address family: seeds, leechers, and the compact list."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """How much the tracker knows."""

@@ -20,76 +20,57 @@ from tracker.model import Announcement, NodeRecord, PeerAnswer, PeerRecord, Swar
 IPV4_SIZE, IPV6_SIZE = ENTRY_SIZE[4], ENTRY_SIZE[6]  # bytes of an endpoint
 
 
-class PeerGroup:
-    """The seeds of a swarm, or its leechers."""
-
-    __slots__ = ("count", "ipv4", "ipv6")
-
-    def __init__(self) -> None:
-        self.count = 0  # a peer with two addresses counts once
-        self.ipv4, self.ipv6 = CompactList(IPV4_SIZE), CompactList(IPV6_SIZE)
-
-    def add(self, name: PeerName, ipv4: bytes, ipv6: bytes) -> None:
-        """Add a peer with its endpoints; b"" for none."""
-        self.count += 1
-        if ipv4:
-            self.ipv4.add(name, ipv4)
-        if ipv6:
-            self.ipv6.add(name, ipv6)
-
-    def remove(self, name: PeerName) -> None:
-        """Remove a peer."""
-        self.count -= 1
-        self.ipv4.remove(name)
-        self.ipv6.remove(name)
-
-
 class PeerSwarm:
     """The peers of one info hash."""
 
-    __slots__ = ("seeds", "leechers", "downloaded", "standard")
+    __slots__ = ("seeds", "leechers", "downloaded", "standard", "ipv4", "ipv6")
 
     def __init__(self) -> None:
-        self.seeds, self.leechers = PeerGroup(), PeerGroup()
+        self.seeds = self.leechers = 0  # a peer with two addresses counts once
         self.downloaded = 0  # downloads that standard peers completed, since the swarm came up
         self.standard: dict[bytes, None] = {}  # the standard peers, the newest last
+        self.ipv4, self.ipv6 = CompactList(IPV4_SIZE), CompactList(IPV6_SIZE)
 
-    def group(self, complete: bool) -> PeerGroup:
-        """The seeds, or the leechers."""
-        return self.seeds if complete else self.leechers
+    def add(self, name: PeerName, ipv4: bytes, ipv6: bytes, complete: bool) -> None:
+        """Add a peer with its endpoints; b"" for none."""
+        self._count(complete, 1)
+        if ipv4:
+            self.ipv4.add(name, ipv4, complete)
+        if ipv6:
+            self.ipv6.add(name, ipv6, complete)
+
+    def remove(self, name: PeerName, complete: bool) -> None:
+        """Remove a peer."""
+        self._count(complete, -1)
+        self.ipv4.remove(name)
+        self.ipv6.remove(name)
 
     def counts(self) -> SwarmCounts:
         """For a scrape."""
-        return SwarmCounts(self.seeds.count, self.downloaded, self.leechers.count)
+        return SwarmCounts(self.seeds, self.downloaded, self.leechers)
 
     def answer(self, call: Announcement, rng: random.Random) -> PeerAnswer:
-        """Up to ``call.wanted`` peers of each address family, without the one that asks.
+        """Up to ``call.wanted`` peers of each address family, at random, without the one that asks.
 
-        A seed is given leechers only. A leecher is given leechers for at least half of the list, if there are
-        so many: they have upload to spare, and seeds are few.
+        A seed is given leechers only.
         """
-        chance, seeds, leechers = rng.random(), self.seeds, self.leechers
-        ipv4, names = _choose(seeds.ipv4, leechers.ipv4, call, chance)
-        ipv6, more = b"", names[:0]
-        if seeds.ipv6 or leechers.ipv6:
-            ipv6, more = _choose(seeds.ipv6, leechers.ipv6, call, chance)
-        return PeerAnswer(seeds.count, leechers.count, ipv4, ipv6, [*names, *more])
+        names = list[PeerName]()
+        ipv4, ipv6 = (_choose(peers, call, rng.random(), names) for peers in (self.ipv4, self.ipv6))
+        return PeerAnswer(self.seeds, self.leechers, ipv4, ipv6, names)
+
+    def _count(self, complete: bool, change: int) -> None:
+        if complete:
+            self.seeds += change
+        else:
+            self.leechers += change
 
 
-def _choose(
-    seeds: CompactList, leechers: CompactList, call: Announcement, chance: float
-) -> tuple[bytes, list[PeerName]]:
-    key, wanted = call.key, call.wanted
-    at_least = wanted if call.complete else max(wanted // 2, wanted - len(seeds))
-    start, count = leechers.window(at_least, key, chance)
-    endpoints = leechers.endpoints(start, count)
-    names = leechers.names(start, count) if call.with_ids else []
-    if not call.complete and count < wanted:
-        start, count = seeds.window(wanted - count, key, chance)
-        endpoints += seeds.endpoints(start, count)
-        if call.with_ids:
-            names += seeds.names(start, count)
-    return endpoints, names
+def _choose(peers: CompactList, call: Announcement, chance: float, names: list[PeerName]) -> bytes:
+    """Some endpoints of a list; ``names`` gets their peers if the call asks for them."""
+    start, count = peers.window(call.wanted, call.key, chance, call.complete)
+    if call.with_ids:
+        names += peers.names(start, count, call.complete)
+    return bytes(peers.endpoints(start, count, call.complete))
 
 
 class PeerSwarms:
@@ -109,17 +90,18 @@ class PeerSwarms:
 
     # ---- standard peers
 
-    def add_peer(self, record: PeerRecord) -> None:
-        """A standard peer comes."""
+    def add_peer(self, record: PeerRecord) -> PeerSwarm:
+        """A standard peer comes; its swarm, which stays as long as it does."""
         swarm = self._made(record.info_hash)
-        swarm.group(record.complete).add(record.key, record.ipv4, record.ipv6)
+        swarm.add(record.key, record.ipv4, record.ipv6, record.complete)
         swarm.standard[record.key] = None
+        return swarm
 
     def replace_peer(self, before: PeerRecord, record: PeerRecord) -> None:
         """A standard peer has changed."""
         swarm = self._swarms[record.info_hash]
-        swarm.group(before.complete).remove(record.key)
-        swarm.group(record.complete).add(record.key, record.ipv4, record.ipv6)
+        swarm.remove(record.key, before.complete)
+        swarm.add(record.key, record.ipv4, record.ipv6, record.complete)
 
     def remove_peer(self, record: PeerRecord) -> None:
         """A standard peer is gone."""
@@ -133,7 +115,7 @@ class PeerSwarms:
         if node.tcp_port is not None and file.info_hash is not None:
             endpoint = encode_peer((node.addr[0], node.tcp_port))
             both = (endpoint, b"") if len(endpoint) == IPV4_SIZE else (b"", endpoint)
-            self._made(bytes.fromhex(file.info_hash)).group(file.complete).add(node.node_id, *both)
+            self._made(bytes.fromhex(file.info_hash)).add(node.node_id, *both, file.complete)
 
     def remove_node(self, node: NodeRecord, file: OwnedFile) -> None:
         """The reverse of ``add_node``, with the same record."""
@@ -148,8 +130,8 @@ class PeerSwarms:
 
     def _remove(self, name: PeerName, info_hash: bytes, complete: bool) -> None:
         swarm = self._swarms[info_hash]
-        swarm.group(complete).remove(name)
-        if not (swarm.seeds.count or swarm.leechers.count):
+        swarm.remove(name, complete)
+        if not (swarm.seeds or swarm.leechers):
             del self._swarms[info_hash]
 
 

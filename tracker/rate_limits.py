@@ -40,13 +40,13 @@ class TokenBuckets:
         self._size = size
         self._buckets: dict[Hashable, TokenBucket] = {}
 
-    def take(self, key: Hashable, now: float) -> float:
-        """Take a token and return 0.0, or return the seconds until there is one."""
+    def take(self, key: Hashable, now: float, amount: float = 1.0) -> float:
+        """Take ``amount`` tokens and return 0.0, or return the seconds until there are so many."""
         bucket = self._buckets.pop(key, None) or TokenBucket(self._rate, self._depth)
         self._buckets[key] = bucket  # the last in the table
         if len(self._buckets) > self._size:
             del self._buckets[next(iter(self._buckets))]
-        return bucket.take(1.0, now)
+        return bucket.take(amount, now)
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -63,6 +63,10 @@ class RateLimits:
         """A request came from ``address``; nothing of it is read yet. RateLimited if it is one too many."""
         if wait := self._addresses.take(address, now):
             raise RateLimited("too many requests from your address", wait)
+
+    def take_many(self, address: str, count: int, now: float) -> bool:
+        """Take the tokens of ``count`` later requests from ``address`` now. False if there are fewer."""
+        return self._addresses.take(address, now, count) == 0.0
 
     def admit_call(self, address: str, node_id: int, secret: str | None, now: float) -> None:
         """The request speaks for a node. RateLimited if it is one too many for the node.

@@ -34,6 +34,7 @@ from tracker.heartbeat import RequestRate, interval_factor
 from tracker.model import (
     Announcement,
     Caller,
+    CompactAnswer,
     Counts,
     Keys,
     PeerAnswer,
@@ -45,6 +46,8 @@ from tracker.model import (
 )
 from tracker.peer_swarms import endpoint_addr
 from tracker.storage.base import Storage
+
+AnnounceAgain = Callable[[bytes, bytes, bool, int], CompactAnswer | None]
 
 INTERVAL_SECONDS = 1.0  # between two computations of the heartbeat interval
 
@@ -167,6 +170,16 @@ class TrackerService:
                 f"of {call.key[:20].hex()}, seeds: {found.complete}, leechers: {found.incomplete}"
             )
         return found
+
+    @property
+    def announce_again(self) -> AnnounceAgain:
+        """``Storage.announce_again``. It checks no swarm key, and is not counted: see ``note_requests``."""
+        return self._storage.announce_again
+
+    def note_requests(self, count: int) -> None:
+        """Count requests that came by ``announce_again``."""
+        with self._lock:
+            self._other_requests.note(self._clock(), count)
 
     def scrape(self, info_hashes: Sequence[bytes], by: Credentials = ANONYMOUS) -> Sequence[SwarmCounts]:
         """How many peers of each torrent can be reached over TCP."""

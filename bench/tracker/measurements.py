@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 from bench.judging import Figure
-from bench.tracker import durability, herd, kills, pollers, siege, throughput
+from bench.tracker import durability, herd, kills, pollers, siege, throughput, udp
 from bench.tracker.effort import Effort
 
 Measure = Callable[[Effort], Iterator[Figure]]
@@ -50,6 +50,7 @@ def _several(effort: Effort) -> Iterator[Figure]:
 BY_NAME: dict[str, Measure] = {  # in the table's order
     "register": throughput.register,
     "need": throughput.need,
+    "udp": udp.udp,
     "sweep": throughput.sweep,
     "memory": throughput.memory,
     "million": throughput.million,

@@ -15,6 +15,7 @@ from common.messages import PeerEntry
 from tracker.model import (
     Announcement,
     Caller,
+    CompactAnswer,
     Counts,
     Decision,
     ExpiryResult,
@@ -73,6 +74,14 @@ class Storage(Protocol):
 
         Its writes may be lost in a crash, because the peer announces again. It fails for lack of room among
         the records, never for a full disk.
+        """
+
+    def announce_again(
+        self, key: bytes, endpoint: bytes, complete: bool, wanted: int
+    ) -> CompactAnswer | None:
+        """``announce`` of a peer that is in and has not changed, as nearly all announces are.
+
+        None if it is another announce, or if the storage has no shorter way.
         """
 
     def scrape(self, info_hashes: Sequence[bytes]) -> Sequence[SwarmCounts]:

@@ -22,6 +22,7 @@ from tracker.clock import wall_clock
 from tracker.model import (
     Announcement,
     Caller,
+    CompactAnswer,
     Counts,
     Decision,
     ExpiredNode,
@@ -108,8 +109,10 @@ class MemoryStorage:
         self._lock = threading.Lock()
         self._locked_now = _Locked(self._enter, self._leave)
         self._state = State(rules, rng)
+        self._again = self._state.peers.again
         self._gone: list[ExpiredNode] = []  # since the last ``expire``
         self._suspended_for = 0.0  # seconds, since the last ``expire``
+        self._look_again = 0.0  # seconds; no deadline is earlier
         self._unsynced: dict[int, int] = {}  # caller -> number of its last writes, until they are durable
 
     @property
@@ -120,6 +123,7 @@ class MemoryStorage:
     @silence.setter
     def silence(self, seconds: float) -> None:
         self._state.silence = seconds
+        self._look_again = 0.0
 
     def open(self) -> Sequence[str]:
         """Take over the durable records."""
@@ -165,6 +169,16 @@ class MemoryStorage:
             if decision.write is not None:
                 self._append(decision.write)
             return state.peers.carry_out(call, decision, state.now)
+
+    def announce_again(
+        self, key: bytes, endpoint: bytes, complete: bool, wanted: int
+    ) -> CompactAnswer | None:
+        """See ``Storage``."""
+        with self._lock:
+            now = self._clock()
+            if now >= self._look_again:
+                return None
+            return self._again(key, endpoint, complete, wanted, now)
 
     def scrape(self, info_hashes: Sequence[bytes]) -> Sequence[SwarmCounts]:
         """See ``Storage``."""
@@ -225,9 +239,13 @@ class MemoryStorage:
         self._lock.release()
 
     def _expire_some(self, state: State) -> bool:
-        """Remove some of the expired nodes. True if there may be more."""
+        """Remove some of the expired nodes or peers. True if there may be more."""
+        if state.now < self._look_again:
+            return False
         deadline = state.next_deadline()
         if deadline is None or not is_expired(deadline, state.now):
+            soonest = state.now + min(state.silence, state.rules.silence, state.rules.announce_silence)
+            self._look_again = soonest if deadline is None else min(soonest, deadline)
             return False
         if was_suspended(deadline, state.now, state.silence):
             state.grant_deadline()

@@ -1,6 +1,7 @@
 """The standard peers in this process's memory, and their deadlines. Not thread-safe; time is an argument.
 
-As with nodes (see ``tracker.storage.state``) the order of the last announces is the order of the deadlines.
+As with nodes (see ``tracker.storage.state``) the order of the last announces is the order of the deadlines:
+all peers may be silent for the same time.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from itertools import islice
 
 from common.messages import PeerEntry
 from tracker import rules as the_rules
-from tracker.model import Announcement, PeerAnswer, PeerLeft, PeerRecord, Rules, SwarmCounts
+from tracker.model import Announcement, CompactAnswer, PeerAnswer, PeerLeft, PeerRecord, Rules, SwarmCounts
 from tracker.peer_rules import PeerDecision
-from tracker.peer_swarms import PeerSwarms, endpoint_addr
+from tracker.peer_swarms import PeerSwarm, PeerSwarms, endpoint_addr
 
 
 class _Peer:
     """A peer in memory."""
 
-    __slots__ = ("record", "deadline")
+    __slots__ = ("record", "deadline", "swarm")
 
-    def __init__(self, record: PeerRecord, deadline: float) -> None:
+    def __init__(self, record: PeerRecord, deadline: float, swarm: PeerSwarm) -> None:
         self.record = record
         self.deadline = deadline  # seconds
+        self.swarm = swarm
 
 
 class PeerState:
@@ -36,8 +38,8 @@ class PeerState:
         self._swarms = swarms
         self._homes = homes
         self._rng = rng
+        self._chance = rng.random
         self._peers: OrderedDict[bytes, _Peer] = OrderedDict()  # in the order of their deadlines
-        self._last_deadline = 0.0
         self._grace_until = 0.0  # all deadlines are at least this
 
     def __len__(self) -> int:
@@ -56,12 +58,29 @@ class PeerState:
         if swarm is None:
             return PeerAnswer()
         if not decision.is_in:
-            return PeerAnswer(swarm.seeds.count, swarm.leechers.count)
+            return PeerAnswer(swarm.seeds, swarm.leechers)
         swarm.downloaded += decision.finished
         if decision.write is None:
-            self._peers[call.key].deadline = self._deadline(now)
+            self._peers[call.key].deadline = now + self._silence
             self._peers.move_to_end(call.key)
         return swarm.answer(call, self._rng)
+
+    def again(
+        self, key: bytes, endpoint: bytes, complete: bool, wanted: int, now: float
+    ) -> CompactAnswer | None:
+        """See ``Storage.announce_again``."""
+        peer = self._peers.get(key)
+        if peer is None:
+            return None
+        _, ipv4, ipv6, was_complete, _ = peer.record
+        if was_complete is not complete or (endpoint != ipv4 and endpoint != ipv6):
+            return None
+        peer.deadline = now + self._silence
+        self._peers.move_to_end(key)
+        swarm = peer.swarm
+        peers = swarm.ipv4 if endpoint == ipv4 else swarm.ipv6
+        start, count = peers.window(wanted, key, self._chance(), complete)
+        return swarm.seeds, swarm.leechers, peers.endpoints(start, count, complete)
 
     def apply(self, write: PeerRecord | PeerLeft, now: float) -> None:
         """Carry out a write. A peer that is written has a whole deadline."""
@@ -70,12 +89,11 @@ class PeerState:
             return
         peer = self._peers.get(write.key)
         if peer is None:
-            self._peers[write.key] = _Peer(write, self._deadline(now))
-            self._swarms.add_peer(write)
+            self._peers[write.key] = _Peer(write, now + self._silence, self._swarms.add_peer(write))
             if write.home is not None:
                 self._homes[write.home] += 1
             return
-        before, peer.record, peer.deadline = peer.record, write, self._deadline(now)
+        before, peer.record, peer.deadline = peer.record, write, now + self._silence
         self._peers.move_to_end(write.key)
         self._swarms.replace_peer(before, write)
 
@@ -126,10 +144,6 @@ class PeerState:
             self._homes[record.home] -= 1
             if not self._homes[record.home]:
                 del self._homes[record.home]
-
-    def _deadline(self, now: float) -> float:
-        self._last_deadline = max(self._last_deadline, now + self._silence)
-        return self._last_deadline
 
 
 def entry_of(record: PeerRecord) -> PeerEntry:

@@ -23,6 +23,7 @@ from common.messages import PeerEntry
 from tracker.model import (
     Announcement,
     Caller,
+    CompactAnswer,
     Counts,
     Decision,
     ExpiredNode,
@@ -203,6 +204,12 @@ class RedisStorage:
         """See ``Storage``."""
         with self._at_a_time() as (session, now):
             return self._peers.announce(session, call, now)
+
+    def announce_again(
+        self, key: bytes, endpoint: bytes, complete: bool, wanted: int
+    ) -> CompactAnswer | None:
+        """There is no shorter way."""
+        return None
 
     def scrape(self, info_hashes: Sequence[bytes]) -> Sequence[SwarmCounts]:
         """See ``Storage``."""

@@ -11,6 +11,7 @@ An announce is optimistic as every transaction here: WATCH the peer, decide, wri
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -161,10 +162,9 @@ class RedisPeers:
         )
         if not names_peers:
             return PeerAnswer(complete, incomplete)
-        own, at_least = call.key.hex(), max(call.wanted // 2, call.wanted - len(some_seeds))
-        found = [contact(text) for text in some_leechers if not text.startswith(own)]
-        found = found[: call.wanted if call.complete else at_least]
-        found += [contact(text) for text in some_seeds if not text.startswith(own)]
+        own = call.key.hex()
+        found = [contact(text) for text in [*some_leechers, *some_seeds] if not text.startswith(own)]
+        random.shuffle(found)
         ipv4 = [one for one in found if one.ipv4][: call.wanted]
         ipv6 = [one for one in found if one.ipv6][: call.wanted]
         return PeerAnswer(

@@ -7,7 +7,7 @@ seconds. A host that is over its rate gets no answer at all. Proved and unproved
 apart: packets with a forged address do not use up the tokens of the host that has it.
 
 An announce is read with slices at fixed offsets instead of ``common.udp_tracker.decode_request``: the
-tracker's speed is the time for one packet.
+tracker's speed is the time for one packet. ``tracker.udp.repeats`` has the short way of most of them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from tracker.announce_query import swarm_key_of, wanted_peers
 from tracker.auth import ANONYMOUS, Credentials
 from tracker.model import Announcement, PeerAnswer, SwarmCounts
 from tracker.rate_limits import RateLimits, client_prefix
+from tracker.service import AnnounceAgain
 from tracker.udp.connection_ids import ConnectionIds
+from tracker.udp.repeats import ANNOUNCE_SIZE, Repeats
 
 MIN_REQUEST = 16  # bytes
-ANNOUNCE_SIZE = 98  # bytes; options follow (BEP 41)
 MAX_REASON = 400  # bytes of an error's text
 CONNECT_AGAIN = "connect again"
 UNPROVED = "unproved "  # before the address in the rate limits
@@ -61,6 +62,13 @@ class PeerService(Protocol):
     def announce(self, call: Announcement, by: Credentials = ANONYMOUS) -> PeerAnswer:
         """A peer comes, stays or leaves."""
 
+    @property
+    def announce_again(self) -> AnnounceAgain:
+        """The short way of an announce that repeats; see ``Storage.announce_again``."""
+
+    def note_requests(self, count: int) -> None:
+        """So many announces will come by ``announce_again``."""
+
     def scrape(self, info_hashes: Sequence[bytes], by: Credentials = ANONYMOUS) -> Sequence[SwarmCounts]:
         """The counts of torrents."""
 
@@ -73,14 +81,19 @@ class UdpResponder:
     ) -> None:
         """``answered``: counts packets by the kind of their answer."""
         self._service = service
+        self._interval = round(service.announce_interval)
         self._ids = ids
         self._limits = limits
-        self.answered = answered
+        self._answered = answered
+        self._repeats = Repeats(service.announce_again, self._interval, limits, answered)
 
     def answer(self, data: bytes, host: str, now: float) -> bytes | None:
         """The answer to ``data`` from ``host``; None if it gets none."""
+        return self._repeats.answer(data, host, now) or self._checked(data, host, now)
+
+    def _checked(self, data: bytes, host: str, now: float) -> bytes | None:
         if len(data) < MIN_REQUEST:
-            self.answered["ignored"] += 1
+            self._answered["ignored"] += 1
             return None
         shown, action, transaction = _HEAD.unpack_from(data)
         home = client_prefix(host)
@@ -88,16 +101,16 @@ class UdpResponder:
         try:
             self._limits.admit_request(home if is_proved else UNPROVED + home, now)
         except RateLimited:
-            self.answered["limited"] += 1
+            self._answered["limited"] += 1
             return None
         if not is_proved:
             return self._unproved(data, shown, action, transaction, host, now)
         try:
             if action == _ANNOUNCE:
-                return self._announce(data, transaction, host)
-            return self._scrape(data, transaction, host)
+                return self._announce(data, transaction, host, now)
+            return self._scrape(data, transaction, home)
         except SwarmError as error:
-            self.answered["refused"] += 1
+            self._answered["refused"] += 1
             return _error(transaction, sanitize(error))
 
     def _unproved(
@@ -105,15 +118,15 @@ class UdpResponder:
     ) -> bytes | None:
         """The answer to a packet whose sender may have forged its address."""
         if action == Action.CONNECT and shown == _PROTOCOL:
-            self.answered["connect"] += 1
+            self._answered["connect"] += 1
             return _CONNECTED.pack(action, transaction, self._ids.issue(host, now))
         if action in (_ANNOUNCE, _SCRAPE):
-            self.answered["expired"] += 1
+            self._answered["expired"] += 1
             return _error(transaction, CONNECT_AGAIN)[: len(data)]
-        self.answered["ignored"] += 1
+        self._answered["ignored"] += 1
         return None
 
-    def _announce(self, data: bytes, transaction: bytes, host: str) -> bytes:
+    def _announce(self, data: bytes, transaction: bytes, host: str, now: float) -> bytes:
         event = _EVENTS.get(data[80:84])
         if len(data) < ANNOUNCE_SIZE or event is None or data[96:98] == b"\0\0":
             raise TrackerPacketError("an announce needs 98 bytes, a known event and a port")
@@ -128,18 +141,19 @@ class UdpResponder:
         )
         by = self._credentials(data, home) if self._service.wants_key else ANONYMOUS
         found = self._service.announce(call, by)
-        self.answered["announce"] += 1
-        interval = round(self._service.announce_interval)
-        head = _ANNOUNCED.pack(Action.ANNOUNCE, transaction, interval, found.incomplete, found.complete)
+        self._answered["announce"] += 1
+        if not self._service.wants_key:
+            self._service.note_requests(self._repeats.grant(data[:12], host, packed, home, now))
+        head = _ANNOUNCED.pack(_ANNOUNCE, transaction, self._interval, found.incomplete, found.complete)
         return head + (found.ipv4 if len(packed) == 4 else found.ipv6)
 
-    def _scrape(self, data: bytes, transaction: bytes, host: str) -> bytes:
+    def _scrape(self, data: bytes, transaction: bytes, home: str) -> bytes:
         hashes = [data[at : at + 20] for at in range(MIN_REQUEST, len(data) - 19, 20)]
         if not 1 <= len(hashes) <= MAX_SCRAPE:
             raise TrackerPacketError(f"a scrape needs 1 to {MAX_SCRAPE} info hashes")
         # A scrape has no options (BEP 41 defines them for announces), so it cannot carry a swarm key.
-        found = self._service.scrape(hashes, Credentials(remote=client_prefix(host)))
-        self.answered["scrape"] += 1
+        found = self._service.scrape(hashes, Credentials(remote=home))
+        self._answered["scrape"] += 1
         counts = [_SCRAPED.pack(one.complete, one.downloaded, one.incomplete) for one in found]
         return _ERROR.pack(Action.SCRAPE, transaction) + b"".join(counts)
 

@@ -16,7 +16,7 @@ from tracker.rate_limits import RateLimits
 from tracker.udp.connection_ids import ConnectionIds
 from tracker.udp.responder import PeerService, UdpResponder
 
-MAX_DATAGRAM = 2048  # bytes; a scrape of 74 info hashes has 1,496
+MAX_DATAGRAM = 1536  # bytes; a scrape of 74 info hashes has 1,496
 RECEIVE_BUFFER = 4 << 20  # bytes, where the system allows: many clients announce at once after a start
 STOP_SECONDS = 0.5  # to wait for the thread
 
@@ -85,16 +85,21 @@ class UdpServer:
             self._failed(error)
 
     def _serve(self) -> None:
-        receive, send = self._sock.recvfrom, self._sock.sendto
-        answer_of, clock = self._responder.answer, self._clock
         while not self._stopping:
             try:
-                data, addr = receive(MAX_DATAGRAM)
-            except OSError:  # Windows reports here that an earlier answer was not received
-                if self._stopping or self._sock.fileno() < 0:
+                self._answer_all()
+            except OSError:  # an answer cannot be sent, or (on Windows) an earlier one was not received
+                if self._sock.fileno() < 0:
                     return
-                continue
+
+    def _answer_all(self) -> None:
+        """Answer datagrams until ``stop`` sends an empty one."""
+        receive, send = self._sock.recvfrom, self._sock.sendto
+        answer_of, clock = self._responder.answer, self._clock
+        while True:
+            data, addr = receive(MAX_DATAGRAM)
             answer = answer_of(data, addr[0], clock())
             if answer is not None:
-                with contextlib.suppress(OSError):  # a full buffer, or an address without a route: it is lost
-                    send(answer, addr)
+                send(answer, addr)
+            elif self._stopping:
+                return

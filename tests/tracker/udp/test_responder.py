@@ -24,11 +24,12 @@ from common.udp_tracker import (
     decode_answer,
 )
 from tracker.auth import SwarmKey
-from tracker.model import Rules
+from tracker.model import ANNOUNCE_GRACE, Rules
 from tracker.rate_limits import Limits, RateLimits
 from tracker.service import TrackerService
 from tracker.storage.memory import MemoryStorage
 from tracker.udp.connection_ids import BUCKET_SECONDS, ConnectionIds
+from tracker.udp.repeats import GRANT_SECONDS
 from tracker.udp.responder import UdpResponder
 
 HASH = b"h" * 20
@@ -177,7 +178,7 @@ def test_a_host_over_its_rate_is_not_answered_and_forged_packets_do_not_count(sc
     while scene.raw(ConnectRequest(1).encode()) is not None:
         pass  # as packets do that carry this host's address
     assert isinstance(scene.announce(connection_id=given), AnnounceAnswer)
-    answers = [scene.raw(request(given)) for _ in range(20)]
+    answers = [scene.raw(request(given)) for _ in range(200)]
     assert answers[-1] is None and scene.packets["limited"] > 5
     assert isinstance(scene.announce(1, B), AnnounceAnswer)
     scene.now += 5
@@ -199,3 +200,50 @@ def test_the_swarm_key_comes_in_the_trackers_url() -> None:
     assert isinstance(wrong, ErrorAnswer)
     assert isinstance(scene.announce(1, url_data=b"/announce?swarm_key=join%20me"), AnnounceAnswer)
     assert isinstance(scene.ask(ScrapeRequest(scene.connect(), 5, (HASH,)).encode()), ErrorAnswer)
+
+
+def test_announces_that_repeat_are_answered_alike(scene: Scene) -> None:
+    for number in range(1, 9):
+        scene.announce(number, f"10.0.0.{number}", left=number % 2)
+    given = scene.connect()
+    me = request(given, 1, 1, num_want=200)
+    slow, quick = scene.ask(me), scene.ask(me)
+    assert isinstance(slow, AnnounceAnswer) and isinstance(quick, AnnounceAnswer)
+    assert sorted(listed(quick)) == sorted(listed(slow)) and len(listed(quick)) == 7
+    assert (quick.interval, quick.leechers, quick.seeders) == (slow.interval, 4, 4)
+    for changed in (
+        {"left": 0}, {"port": 9}, {"event": AnnounceEvent.STOPPED}, {"key": 77}, {"num_want": 2},
+    ):  # fmt: skip
+        scene.ask(request(given, 1, **{"left": 1, **changed}))  # type: ignore[arg-type]
+        (counts,) = scene.service.scrape([HASH])
+        if "left" in changed:
+            assert counts.complete == 5
+    assert (counts.complete, counts.incomplete) == (4, 5), "the one with another key is another peer"
+
+
+def test_a_grant_ends_with_its_time_its_number_and_its_id(scene: Scene) -> None:
+    given, begun = scene.connect(), scene.now
+    for _ in range(300):
+        scene.now += 0.9
+        answer = scene.ask(request(given))
+        if isinstance(answer, ErrorAnswer):
+            break
+    assert BUCKET_SECONDS <= scene.now - begun <= 2 * BUCKET_SECONDS + GRANT_SECONDS
+
+
+def test_a_repeated_announce_is_a_sign_of_life(scene: Scene) -> None:
+    def sweep_after(seconds: float) -> None:
+        """As the liveness thread does it."""
+        for _ in range(round(seconds)):
+            scene.now += 1
+            scene.service.sweep()
+
+    for _ in range(4):
+        given = scene.connect()
+        for _ in range(2):
+            scene.announce(connection_id=given)
+        sweep_after(Rules().announce_interval)
+    assert scene.packets["announce"] == 8
+    assert scene.service.scrape([HASH])[0].incomplete == 1
+    sweep_after(Rules().announce_interval + ANNOUNCE_GRACE)
+    assert scene.service.scrape([HASH])[0].incomplete == 0
