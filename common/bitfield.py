@@ -43,6 +43,10 @@ class Bitfield:
         """The bits as sent: 8 pieces per byte, spare bits zero."""
         return bytes(self._bytes)
 
+    def byte(self, position: int) -> int:
+        """Byte number ``position`` of ``to_bytes``."""
+        return self._bytes[position]
+
     def copy(self) -> Bitfield:
         """An independent bitfield with the same pieces."""
         return Bitfield.from_bytes(self.to_bytes(), self.size)

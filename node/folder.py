@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from common.errors import FileFault
-from common.filenames import PART_SUFFIX, TORRENT_SUFFIX
+from common.filenames import PART_SUFFIX, RESUME_SUFFIX, SIDE_SUFFIX, TORRENT_SUFFIX
 from common.text import sanitize
 from node.content.lookalike import find_lookalike
 
@@ -47,7 +47,7 @@ class NodeFolder:
                 for entry in os.scandir(self.path)
                 if entry.is_file()
                 and not entry.name.startswith(".")
-                and not entry.name.endswith((TORRENT_SUFFIX, PART_SUFFIX))
+                and not entry.name.endswith((TORRENT_SUFFIX, PART_SUFFIX, RESUME_SUFFIX, SIDE_SUFFIX))
             )
         except OSError:  # it may be written to and not listed
             return []

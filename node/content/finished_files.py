@@ -13,6 +13,7 @@ from common.metainfo import Metainfo
 from common.text import sanitize
 from node.content.folder_tree import FolderTree, Names, tree_fault
 from node.content.layout import Layout
+from node.content.resume_record import Seen, Stored
 from node.content.sending import send_ranges, send_zeros
 from node.content.shared_file import (
     Identity,
@@ -100,6 +101,16 @@ class FinishedFiles:
         if chosen is None:
             return None
         return self._with_file(chosen, lambda opened: opened.send_blocks(sock, run))
+
+    def stored(self) -> list[Stored]:
+        """Where each range of the content is, for the record."""
+        stored, start = [], 0
+        for file, (identity, entry) in enumerate(zip(self.identities, self._info.files, strict=True)):
+            end = start + entry.length
+            if identity is not None:
+                stored.append(Stored(start, end, file, Seen.of(identity), entry.length))
+            start = end
+        return stored
 
     def check_unchanged(self) -> None:
         """FileFault if a file is gone, changed, or replaced.

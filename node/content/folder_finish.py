@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 from collections.abc import Collection
 
 from common.errors import FileFault
@@ -22,7 +21,6 @@ from node.content.part_folder import PartFolder, Place
 from node.content.selection import selectable
 from node.content.shared_file import Identity, identity_of
 
-MAX_SYNCED_FILES = 32  # more files are synced with everything else on this machine, in one go
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EACCES})
 
 
@@ -36,7 +34,8 @@ def finish_folder(part: PartFolder, selected: Collection[int]) -> None:
     for file in files:
         part.parts.check_still(file)
         part.parts.create(file)  # it is missing if it is empty, or all zeros
-    identities = _sync(part, files)
+    part.sync()
+    identities = {file: identity_of(part.parts.status_of_open(file)) for file in files}
     is_whole = set(files) == set(selectable(part.info))
     try:
         if is_whole and _is_free(part):
@@ -45,18 +44,6 @@ def finish_folder(part: PartFolder, selected: Collection[int]) -> None:
             _move_files(part, identities)
     except OSError as error:
         raise write_fault(part.path, error) from None
-
-
-def _sync(part: PartFolder, files: list[int]) -> dict[int, Identity]:
-    """Make all bytes survive a power cut. Returns the identities of ``files``.
-
-    Linux's sync(2) waits for the disks, and costs as much as a few fsync.
-    """
-    part.side.sync()
-    at_once = sys.platform == "linux" and len(files) > MAX_SYNCED_FILES
-    if at_once:
-        os.sync()
-    return {file: identity_of(part.parts.status_of_open(file, sync=not at_once)) for file in files}
 
 
 def _is_free(part: PartFolder) -> bool:

@@ -128,20 +128,22 @@ def verify_content(
     on_progress: Callable[[int, int], None] | None = None,
     cancelled: threading.Event | None = None,
     is_hole: Callable[[int, int], bool] | None = None,
+    trusted: Bitfield | None = None,
 ) -> Bitfield:
     """The pieces that match their hashes. ``on_progress(bytes done, size)`` follows each, on this thread.
 
     ``is_hole(start, end)`` (as ``PartFile.is_hole``) saves reading bytes that were never written: such a
     piece is all zeros, and that hash is computed once. If ``cancelled`` is set meanwhile, the remaining
-    pieces count as missing. An error of ``read_into`` is raised here.
+    pieces count as missing. ``trusted``: pieces that are known to be right, and are not read. An error of
+    ``read_into`` is raised here.
     """
     geometry = metainfo.geometry
-    verified = Bitfield(geometry.piece_count)
-    holes, written = _split_by_hole(geometry, is_hole)
+    verified = trusted.copy() if trusted is not None else Bitfield(geometry.piece_count)
+    holes, written = _split_by_hole(geometry, list(verified.missing()), is_hole)
     results = chain(
         _hashes_of_zeros(geometry, holes), piece_hashes(read_into, geometry, threads, written, cancelled)
     )
-    done = 0
+    done = sum(map(geometry.piece_length_of, verified))
     for index, digest in results:
         if digest == metainfo.piece_hash(index):
             verified.set(index)
@@ -163,12 +165,12 @@ def _hashes_of_zeros(geometry: Geometry, indexes: Sequence[int]) -> Iterator[tup
 
 
 def _split_by_hole(
-    geometry: Geometry, is_hole: Callable[[int, int], bool] | None
+    geometry: Geometry, indexes: Sequence[int], is_hole: Callable[[int, int], bool] | None
 ) -> tuple[list[int], list[int]]:
-    """The pieces that are holes, and the written ones."""
+    """Those of the pieces ``indexes`` that are holes, and the written ones."""
     holes: list[int] = []
     written: list[int] = []
-    for index in range(geometry.piece_count):
+    for index in indexes:
         hole = is_hole is not None and is_hole(*geometry.piece_range(index))
         (holes if hole else written).append(index)
     return holes, written

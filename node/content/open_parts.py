@@ -9,34 +9,27 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from common.errors import FileFault
 from common.text import sanitize
 from common.torrent_files import FileEntry
 from node.content.folder_tree import FolderTree, tree_fault
 from node.content.positional_file import PositionalFile
+from node.content.resume_record import WriteLog, logged_write
 from node.content.sending import send_from, send_zeros
 from node.transport import StreamSocket
 
 MAX_OPEN_PARTS = 16  # of one download
+MAX_SYNCED_FILES = 32  # more files are synced with everything else on this machine, in one go
 _ST_BLOCKS_UNIT = 512  # bytes; POSIX leaves it open, every system uses this
 
 _T = TypeVar("_T")
-
-
-class WriteLog(Protocol):
-    """Is called around each write to a file, on the thread that writes. Never raises."""
-
-    def begin(self, file: int, inode: int) -> None:
-        """A write to file number ``file`` begins."""
-
-    def end(self, file: int, modified: int) -> None:
-        """It has ended. ``modified``: the file's time of change since, in ns; 0 if it failed."""
 
 
 class OpenParts:
@@ -46,14 +39,15 @@ class OpenParts:
     another length than the torrent says, or was deleted or replaced since it was first opened.
     """
 
-    def __init__(self, tree: FolderTree, entries: Sequence[FileEntry], log: WriteLog | None = None) -> None:
+    def __init__(self, tree: FolderTree, entries: Sequence[FileEntry]) -> None:
         self._tree = tree
         self._entries = entries
         self._lock = threading.Lock()  # guards the next two
         self._open: OrderedDict[int, PositionalFile] = OrderedDict()  # least recently used first
         self._inodes: dict[int, tuple[int, int]] = {}  # device and inode of each file that was opened
+        self._written: set[int] = set()  # files that may have bytes that were not synced
         self._closed = False
-        self.log = log
+        self.log: WriteLog | None = None  # told of each write, under the index of its file
 
     def path(self, file: int) -> Path:
         """The path of a file, for messages."""
@@ -83,21 +77,14 @@ class OpenParts:
         """Write ``data`` at ``start``, creating the file and its folders if needed. DiskFull."""
 
         def write(opened: PositionalFile) -> None:
-            log = self.log
-            if log is None:
-                opened.write(start, [data])
-                return
-            modified = 0
-            log.begin(file, self._inodes[file][1])
-            try:
-                modified = opened.write_and_stat(start, [data]).st_mtime_ns
-            finally:
-                log.end(file, modified)
+            self._written.add(file)
+            logged_write(self.log, file, opened, start, [data])
 
         self._call(file, True, write)
 
     def create(self, file: int) -> None:
         """Create the file with its full length, if it is missing."""
+        self._written.add(file)
         self._call(file, True, lambda opened: None)
 
     def is_hole(self, file: int, start: int, end: int) -> bool:
@@ -119,17 +106,23 @@ class OpenParts:
         except OSError as error:
             raise tree_fault(self.path(file), error) from None
 
-    def status_of_open(self, file: int, sync: bool) -> os.stat_result:
-        """The status of the file, which exists; ``sync``: make its bytes survive a power cut before."""
-
-        def look(opened: PositionalFile) -> os.stat_result:
-            if sync:
-                opened.sync()
-            return opened.status()
-
-        status = self._call(file, True, look)
+    def status_of_open(self, file: int) -> os.stat_result:
+        """The status of the file, which exists."""
+        status = self._call(file, True, PositionalFile.status)
         assert status is not None
         return status
+
+    def sync(self) -> None:
+        """Make the bytes that were written since ``open`` survive a power cut.
+
+        Linux's sync(2) waits for the disks, and costs as much as a few fsync.
+        """
+        written, self._written = self._written, set()
+        if sys.platform == "linux" and len(written) > MAX_SYNCED_FILES:
+            os.sync()
+        else:
+            for file in written:
+                self._call(file, False, PositionalFile.sync)
 
     def check_still(self, file: int) -> None:
         """FileFault if the file is another one than was opened before."""

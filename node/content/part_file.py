@@ -16,6 +16,7 @@ from common.text import sanitize
 from node.content.atomic_rename import rename_exclusive
 from node.content.os_errors import check_plain, file_fault, write_fault
 from node.content.positional_file import Buffer, PositionalFile, read_exactly
+from node.content.resume_record import Seen, Stored, WriteLog, logged_write
 from node.content.sending import send_from
 from node.content.shared_file import Identity, identity_of
 from node.transport import StreamSocket
@@ -41,6 +42,7 @@ class PartFile:
         self.path = path
         self.final_path = path.with_name(info.name)
         self.identity: Identity | None = None  # of the finished file
+        self._log: WriteLog | None = None
 
     @classmethod
     def open(cls, folder: Path, info: Metainfo) -> PartFile:
@@ -70,7 +72,7 @@ class PartFile:
         if offset < 0 or offset + length > self._size:
             raise ValueError(f"range [{offset}, {offset + length}) of {self._size} bytes")
         try:
-            self._file.write(offset, buffers)
+            logged_write(self._log, 0, self._file, offset, buffers)
         except OSError as error:
             raise write_fault(self.path, error) from None
 
@@ -110,6 +112,25 @@ class PartFile:
         except OSError as error:
             raise file_fault(self.path, error) from None
         return start < end and (data_at is None or data_at >= end)
+
+    def stored(self) -> list[Stored]:
+        """Where the content is at present, for the record."""
+        try:
+            identity = identity_of(self._file.status())
+        except OSError as error:
+            raise file_fault(self.path, error) from None
+        return [Stored(0, self._size, 0, Seen.of(identity), self._size)]
+
+    def log_writes(self, log: WriteLog) -> None:
+        """Tell ``log`` of each write from now on."""
+        self._log = log
+
+    def sync(self) -> None:
+        """Make all bytes that were written survive a power cut. FileFault."""
+        try:
+            self._file.sync()
+        except OSError as error:
+            raise write_fault(self.path, error) from None
 
     def finish(self) -> Path:
         """Sync to disk, rename NAME.part to NAME, close. Returns the path of NAME and sets ``identity``.

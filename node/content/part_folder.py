@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from common.bitfield import Bitfield
 from common.errors import FileFault
-from common.filenames import PART_SUFFIX
+from common.filenames import PART_SUFFIX, SIDE_SUFFIX
 from common.files import try_lock
 from common.metainfo import Metainfo
 from common.text import sanitize
@@ -34,9 +34,10 @@ from node.content.folder_tree import FolderTree, tree_fault
 from node.content.layout import FileRange, Layout
 from node.content.open_parts import OpenParts
 from node.content.positional_file import Buffer
+from node.content.resume_record import Seen, Stored, WriteLog
 from node.content.sending import send_ranges, send_zeros
-from node.content.shared_file import Identity, OpenFiles
-from node.content.side_file import SIDE_SUFFIX, SideFile
+from node.content.shared_file import Identity, OpenFiles, identity_of
+from node.content.side_file import SideFile
 from node.transport import StreamSocket
 
 _T = TypeVar("_T")
@@ -209,6 +210,39 @@ class PartFolder:
         """The fault of a file in NAME that is not this torrent's."""
         path = self.final_path.joinpath(*self.info.files[file].path[1:])
         return FileFault(f"{sanitize(path)} exists and is another file; it is not overwritten: move it away")
+
+    @property
+    def is_final(self) -> bool:
+        """True if every file is in NAME."""
+        return all(place in (Place.FINAL, Place.PADDING) for place in self.places)
+
+    def stored(self) -> list[Stored]:
+        """Where each range of the content is at present, for the record."""
+        side = self.side.status()
+        aside = Seen.of(identity_of(side)) if side is not None else None
+        stored, start = [], 0
+        for file, (place, entry) in enumerate(zip(self.places, self.info.files, strict=True)):
+            end = start + entry.length
+            if place is Place.SIDE:
+                stored.append(Stored(start, end, len(self.info.files), aside, None))
+            elif place is not Place.PADDING:
+                identity = self._identities[file]
+                if place is Place.PART:
+                    status = self.parts.status(file)
+                    identity = identity_of(status) if status is not None else None
+                seen = Seen.of(identity) if identity is not None else None
+                stored.append(Stored(start, end, file, seen, entry.length))
+            start = end
+        return stored
+
+    def log_writes(self, log: WriteLog) -> None:
+        """Tell ``log`` of each write from now on."""
+        self.parts.log = self.side.log = log
+
+    def sync(self) -> None:
+        """Make all bytes that were written survive a power cut. FileFault."""
+        self.parts.sync()
+        self.side.sync()
 
     def close(self) -> None:
         """Close everything. NAME.part and NAME.side stay for a later download, unless they are empty."""

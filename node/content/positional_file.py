@@ -38,6 +38,7 @@ class PositionalFile:
 
     def __init__(self, number: int) -> None:
         self._descriptor: Descriptor | None = Descriptor(number)
+        self.inode = os.fstat(number).st_ino if os.name == "posix" else 0
         self._lock = threading.Lock()  # used only without positional reading
 
     @property

@@ -30,8 +30,8 @@ from common.metainfo import Metainfo
 from common.text import sanitize
 from node.content.os_errors import check_plain, file_fault, write_fault
 from node.content.positional_file import PositionalFile
+from node.content.resume_record import WriteLog, logged_write
 
-SIDE_SUFFIX = ".side"
 _MAGIC = b"classroom-swarm side 1".ljust(24, b"\0")
 _HEADER = 48  # bytes
 _SLOT = struct.Struct(">II")
@@ -47,6 +47,8 @@ class SideFile:
         self._info = info
         self._stride = _SLOT.size + info.piece_length
         self._count = info.geometry.piece_count
+        self._entry = len(info.files)  # in the log
+        self.log: WriteLog | None = None  # told of each write
         self._lock = threading.Lock()  # guards what follows
         self._file: PositionalFile | None = None
         self._slots: dict[int, int] = {}  # offset of a piece's bytes
@@ -80,7 +82,7 @@ class SideFile:
             for piece, at, first, last in self._split(offset, len(data)):
                 slot = self._slots.get(piece) or self._take_slot(piece)
                 assert self._file is not None
-                self._file.write(slot + at, [data[first:last]])
+                logged_write(self.log, self._entry, self._file, slot + at, [data[first:last]])
         except OSError as error:
             raise write_fault(self.path, error) from None
 
@@ -99,7 +101,7 @@ class SideFile:
                 return
             number = (slot - _HEADER) // self._stride
             try:
-                self._file.write(self._at(number), [bytes(_SLOT.size)])
+                self._log_write(self._at(number), bytes(_SLOT.size))
             except OSError as error:
                 raise write_fault(self.path, error) from None
             self._free.append(number)
@@ -135,6 +137,10 @@ class SideFile:
             parts.append((piece, start - piece * size, start - offset, stop - offset))
         return parts
 
+    def _log_write(self, offset: int, data: bytes) -> None:
+        assert self._file is not None
+        logged_write(self.log, self._entry, self._file, offset, [data])
+
     def _at(self, number: int) -> int:
         return _HEADER + number * self._stride
 
@@ -146,11 +152,11 @@ class SideFile:
             if self._file is None:
                 number = os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
                 self._file = PositionalFile(number)
-                self._file.write(0, [_MAGIC + self._info.info_hash + bytes(4)])
+                self._log_write(0, _MAGIC + self._info.info_hash + bytes(4))
             slot = self._free[-1] if self._free else self._used
             name = struct.pack(">I", piece + 1)
             at = self._at(slot)
-            self._file.write(at, [name + struct.pack(">I", zlib.crc32(name))])
+            self._log_write(at, name + struct.pack(">I", zlib.crc32(name)))
             if self._free:
                 self._free.pop()
             else:

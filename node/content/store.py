@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from common.bitfield import Bitfield
 from common.errors import FileFault
-from common.filenames import PART_SUFFIX
+from common.filenames import PART_SUFFIX, RESUME_SUFFIX
 from common.metainfo import Metainfo
 from common.text import sanitize
 from node.content.finished_files import FinishedFiles
@@ -29,7 +29,8 @@ from node.content.lookalike import find_lookalike
 from node.content.part_file import PartFile
 from node.content.part_folder import PartFolder, Place
 from node.content.positional_file import Buffer
-from node.content.selection import select, selectable, wanted_pieces
+from node.content.resume_record import ResumeRecord, Stored, read_record
+from node.content.selection import select, wanted_pieces
 from node.content.shared_file import OpenFiles, SharedFile
 from node.transport import SentBlock, StreamSocket
 
@@ -47,6 +48,7 @@ class ContentStore:
         self.selected = select(info, None)  # indexes of files
         self.wanted = wanted_pieces(info, self.selected)
         self._open_files = open_files
+        self._record = ResumeRecord(self.final_path.with_name(info.name + RESUME_SUFFIX), info)
         self._finishing = threading.Lock()  # held while the part file is renamed
         self._lock = threading.Lock()  # guards what follows
         self._part: PartFile | PartFolder | None = None
@@ -111,6 +113,23 @@ class ContentStore:
         with self._lock:
             if self._part is not None:
                 self._verified.set(piece)
+                self._record.mark_verified(piece, self._verified)
+
+    # ---- the record of verified pieces (NAME.resume)
+
+    def trusted_pieces(self, stored: Iterable[Stored]) -> Bitfield:
+        """The pieces that an earlier run verified, in files that are unchanged since."""
+        state = read_record(self._record.path, self.info)
+        return Bitfield(self._verified.size) if state is None else state.trusted(self.info, stored)
+
+    def keep_record(self, stored: Iterable[Stored]) -> None:
+        """Record the verified pieces of the unfinished content from now on.
+
+        ``stored``: as it was before the pieces were checked.
+        """
+        part = self._unfinished()
+        self._record.begin_record(stored, self._verified)
+        part.log_writes(self._record)
 
     # ---- unfinished
 
@@ -155,16 +174,28 @@ class ContentStore:
         with self._finishing:
             if isinstance(part, PartFile):
                 part.finish()
-                self._set_finished(
+                self._set_recorded(
                     FinishedFiles(self.info, part.final_path, (part.identity,), self._open_files)
                 )
             else:
-                finish_folder(part, self.selected)
-                if len(self.selected) == len(selectable(self.info)):
+                finish_folder(part, self._complete_files(part))
+                self._record.begin_record(part.stored(), self._verified, clean=True)
+                if part.is_final:
                     part.side.discard()
                     self._set_finished(part.final)
                     part.close()
         return self.final_path
+
+    def _complete_files(self, part: PartFolder) -> list[int]:
+        """The selected files of which every piece is verified: the user may have selected more meanwhile."""
+        have, files, start = self.have, [], 0
+        for file, entry in enumerate(self.info.files):
+            end = start + entry.length
+            pieces = self.info.geometry.pieces_touched(start, end)
+            if file in self.selected and all(piece in have for piece in pieces):
+                files.append(file)
+            start = end
+        return files
 
     def close(self) -> None:
         """Close unfinished content. NAME.part stays, and its pieces are not served any more."""
@@ -172,6 +203,11 @@ class ContentStore:
             part, self._part = self._part, None
         if part is not None:
             self.set_verified(Bitfield(self.info.geometry.piece_count))
+            try:
+                part.sync()
+                self._record.close(clean=True)
+            except FileFault:  # the disk failed: after the next boot everything is hashed
+                self._record.close()
             part.close()
 
     # ---- finished
@@ -198,11 +234,17 @@ class ContentStore:
         file.close()
         self.adopt_files(FinishedFiles(self.info, file.path, (file.identity,), self._open_files))
 
-    def adopt_files(self, files: FinishedFiles) -> None:
-        """``files``, verified since they were found, are the content. FileFault if one changed."""
+    def adopt_files(self, files: FinishedFiles, record: bool = False) -> None:
+        """``files``, verified since they were found, are the content. FileFault if one changed.
+
+        ``record``: the next run may believe that they are right.
+        """
         files.check_all_unchanged()
         self.final_path = files.path
-        self._set_finished(files)
+        if record:
+            self._set_recorded(files)
+        else:
+            self._set_finished(files)
 
     def check_unchanged(self) -> None:
         """FileFault if the finished files are not those that were verified."""
@@ -246,6 +288,11 @@ class ContentStore:
         if finished is None:
             raise FileFault(f"{sanitize(self.path)} is closed")
         return call(finished)
+
+    def _set_recorded(self, files: FinishedFiles) -> None:
+        """``files`` are the content, on the disk, and recorded as such."""
+        self._set_finished(files)
+        self._record.begin_record(files.stored(), self._verified, clean=True)
 
     def _set_finished(self, files: FinishedFiles) -> None:
         self.set_verified(Bitfield.full(self.info.geometry.piece_count))

@@ -225,9 +225,10 @@ class Download:
         """The files are here already, and are this torrent's content; FileFault if they are others."""
         content, threads = self.content, self._settings.hash_threads
         files = content.find_finished()
-        check_existing(files, self.metainfo, threads, self._report.hashed, self._cancelled)
+        trusted = content.trusted_pieces(files.stored())
+        check_existing(files, self.metainfo, threads, self._report.hashed, self._cancelled, trusted)
         self._check_cancelled()
-        content.adopt_files(files)
+        content.adopt_files(files, record=True)
         if self.metainfo.is_single_file:
             finish_rename(content.final_path.with_name(self.metainfo.name + PART_SUFFIX), content.final_path)
         self._file.keep_in(content.final_path.parent)
@@ -240,10 +241,17 @@ class Download:
             check_room(folder, self.metainfo.name, content.wanted_size)  # and leave no empty part file behind
         part = content.open_part()
         self._file.keep_in(folder)
+        stored = part.stored()
         have = check_part(
-            part, self.metainfo, self._settings.hash_threads, self._report.hashed, self._cancelled
+            part,
+            self.metainfo,
+            self._settings.hash_threads,
+            self._report.hashed,
+            self._cancelled,
+            content.trusted_pieces(stored),
         )
         content.set_verified(have)
+        content.keep_record(stored)
         live = self._live = LiveDownload(content, have, self._swarm, self._parts, self._report)
         check_room(
             folder, self.metainfo.name, live.state.wanted_size - max(live.state.verified, part.allocated)

@@ -38,7 +38,7 @@ def test_every_size_arrives_through_the_pipe(swarm: Any) -> None:
     assert fetcher.end() == 0
     assert owner.stop() == 0
     assert sorted(path.name for path in fetcher.folder.iterdir()) == sorted(
-        path.name + end for path in paths for end in ("", ".torrent")
+        path.name + end for path in paths for end in ("", ".resume", ".torrent")
     )
     assert not fetcher.seen("error") + fetcher.seen("failed") + fetcher.seen("owner_lost")
 
@@ -125,7 +125,7 @@ def test_a_folder_of_ones_own_choice(swarm: Any, tmp_path: Path) -> None:
     fetcher = swarm.node("-setMode", "download", str(place / "x.bin.torrent"), "-d", str(target))
     assert fetcher.end() == 0
     assert fetcher.seen("completed")[0]["path"] == str(target / "x.bin")
-    assert sorted(entry.name for entry in target.iterdir()) == ["x.bin", "x.bin.torrent"]
+    assert sorted(entry.name for entry in target.iterdir()) == ["x.bin", "x.bin.resume", "x.bin.torrent"]
     assert owner.stop() == 0
     assert not owner.folder.exists() and not fetcher.folder.exists()
 

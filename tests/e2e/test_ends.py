@@ -103,7 +103,11 @@ def test_after_all_a_node_did_only_files_and_readable_logs_are_left(swarm: Any) 
     fetcher.wait_for("sharing")
     fetcher.type("torrent -setMode exit")
     assert fetcher.end() == owner.stop() == 0
-    assert sorted(entry.name for entry in fetcher.folder.iterdir()) == ["x.bin", "x.bin.torrent"]
+    assert sorted(entry.name for entry in fetcher.folder.iterdir()) == [
+        "x.bin",
+        "x.bin.resume",
+        "x.bin.torrent",
+    ]
     assert [entry.name for entry in owner.folder.iterdir()] == ["x.bin.torrent"]
     logs = sorted((swarm.folder / "logs").iterdir())
     assert sorted(log.name for log in logs) == sorted(f"node{n.number}.log" for n in (owner, fetcher))

@@ -20,7 +20,11 @@ def resumed(swarm: Any, torrent: Any, number: int) -> Any:
     verified = fetcher.seen("download_started")[0]["verified"]
     received = sum(source["received"] for source in fetcher.seen("completed")[0]["sources"])
     assert received == SIZE - verified
-    assert sorted(entry.name for entry in fetcher.folder.iterdir()) == ["x.bin", "x.bin.torrent"]
+    assert sorted(entry.name for entry in fetcher.folder.iterdir()) == [
+        "x.bin",
+        "x.bin.resume",
+        "x.bin.torrent",
+    ]
     return verified
 
 
@@ -34,7 +38,11 @@ def test_by_a_signal(swarm: Any, slow: dict[str, str], frozen_in_the_middle: Fre
     fetcher.thaw()
     assert fetcher.end() == 1
     assert fetcher.errors[-1] == "interrupted; x.bin.part is kept"
-    assert sorted(entry.name for entry in fetcher.folder.iterdir()) == ["x.bin.part", "x.bin.torrent"]
+    assert sorted(entry.name for entry in fetcher.folder.iterdir()) == [
+        "x.bin.part",
+        "x.bin.resume",
+        "x.bin.torrent",
+    ]
     swarm.wait_for_exit(fetcher.number)  # EXIT was said
     assert 0 < resumed(swarm, torrent, fetcher.number) < SIZE
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
@@ -93,7 +101,7 @@ def test_of_several_at_once_each_goes_on(
     first.send_signal(signal.SIGTERM)
     first.thaw()
     assert first.end() == 0
-    assert {entry.suffix for entry in first.folder.iterdir()} == {".part", ".torrent"}
+    assert {entry.suffix for entry in first.folder.iterdir()} == {".part", ".resume", ".torrent"}
     second = swarm.node(number=first.number)
     second.type(*commands)
     second.end_input()

@@ -107,7 +107,11 @@ def test_alone_with_a_liar_a_download_fails_and_says_why(
     (reason,) = fetcher.errors
     assert reason.startswith("x.bin: ") and f"node {liar.node_id}: sent wrong bytes" in reason
     assert "x.bin.part is kept" in reason
-    assert sorted(entry.name for entry in fetcher.folder.iterdir()) == ["x.bin.part", "x.bin.torrent"]
+    assert sorted(entry.name for entry in fetcher.folder.iterdir()) == [
+        "x.bin.part",
+        "x.bin.resume",
+        "x.bin.torrent",
+    ]
     asked = liar.requests
     assert swarm.owners(torrent) == [(liar.node_id, 0)]
     assert liar.requests == asked  # not asked again

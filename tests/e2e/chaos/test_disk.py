@@ -131,7 +131,11 @@ def test_it_stays_full(
     (reason,) = fetcher.errors[-1:]
     note("disk stays full", fails_after=since.seconds, limit=1, says=reason)
     assert reason.startswith(f"no room left on {pretended.folder}; x.bin.part is kept; waited 1 s")
-    assert sorted(entry.name for entry in pretended.folder.iterdir()) == ["x.bin.part", "x.bin.torrent"]
+    assert sorted(entry.name for entry in pretended.folder.iterdir()) == [
+        "x.bin.part",
+        "x.bin.resume",
+        "x.bin.torrent",
+    ]
     pretended.free()
     again = swarm.node("-setMode", "download", str(torrent), *folder)
     assert again.end() == 0

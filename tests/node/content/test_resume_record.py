@@ -1,0 +1,290 @@
+"""What is believed after a restart, and what is not."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.bitfield import Bitfield
+from node.content import resume_record
+from node.content.resume_record import WRITE_SECONDS, Entry, ResumeRecord, Seen, read_record
+from node.content.store import ContentStore
+from tests.node.content.content_case import FOLDERS, LENGTH, Case
+
+SECOND = 10**9  # ns
+
+
+@pytest.fixture(params=["one file", "a folder", "padding"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    made = Case(FOLDERS[request.param], tmp_path)
+    yield made
+    made.content.close()
+    made.open_files.close()
+
+
+def begin(case: Case) -> None:
+    """Open the content as a download does."""
+    part = case.content.open_part()
+    stored = part.stored()
+    case.content.set_verified(case.content.trusted_pieces(stored))
+    case.content.keep_record(stored)
+
+
+def fetch(case: Case, *pieces: int) -> None:
+    for piece in pieces:
+        start, end = case.info.geometry.piece_range(piece)
+        case.content.write(start, [case.data[start:end]])
+        case.content.mark_verified(piece)
+
+
+def kill(case: Case) -> None:
+    """Let the content disappear as it does with a process that is killed: nothing is closed properly."""
+    record = case.content._record
+    os.close(record._number)
+    record._number = -1
+    case.content._part = None
+    case.content = ContentStore(case.info, case.folder, case.open_files)
+    gc.collect()
+
+
+def believed(case: Case) -> list[int]:
+    part = case.content.open_part()
+    pieces = list(case.content.trusted_pieces(part.stored()))
+    case.content._part = None
+    gc.collect()
+    return pieces
+
+
+def stored_path(case: Case, index: int) -> Path:
+    """Where file ``index`` is while it is unfinished."""
+    path = case.folder / "N.part"
+    return path if case.info.is_single_file else path.joinpath(*case.info.files[index].path[1:])
+
+
+def largest(case: Case) -> int:
+    lengths = [entry.length * (not entry.padding) for entry in case.info.files]
+    return lengths.index(max(lengths))
+
+
+def pieces_of(case: Case, index: int) -> set[int]:
+    start = sum(entry.length for entry in case.info.files[:index])
+    return set(case.info.geometry.pieces_touched(start, start + case.info.files[index].length))
+
+
+def test_every_verified_piece_is_believed_after_a_kill(case: Case) -> None:
+    begin(case)
+    fetch(case, 0, 2)
+    case.content.write(LENGTH, [b"half of a piece"])
+    kill(case)
+    assert believed(case) == [0, 2]
+    begin(case)
+    fetch(case, 1)
+    kill(case)
+    assert believed(case) == [0, 1, 2]
+
+
+def test_without_a_record_nothing_is_believed(case: Case) -> None:
+    begin(case)
+    fetch(case, 0, 1, 2)
+    kill(case)
+    (case.folder / "N.resume").unlink()
+    assert believed(case) == []
+
+
+def changes() -> list[str]:
+    return ["later", "earlier", "shorter", "longer", "replaced", "deleted"]
+
+
+@pytest.mark.parametrize("change", changes())
+def test_a_file_that_is_not_the_same_is_hashed(case: Case, change: str) -> None:
+    begin(case)
+    everything = range(case.info.geometry.piece_count)
+    fetch(case, *everything)
+    kill(case)
+    index = largest(case)
+    path = stored_path(case, index)
+    status = path.stat()
+    if change in ("later", "earlier"):
+        by = 1 if change == "later" else -1
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + by))
+    elif change == "replaced":
+        copy = path.with_name("copy")
+        shutil.copy2(path, copy)
+        os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.replace(copy, path)
+    elif change == "deleted":
+        path.unlink()
+    else:
+        os.truncate(path, status.st_size + (1 if change == "longer" else -1))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    if change in ("shorter", "longer"):
+        entry = read_record(case.folder / "N.resume", case.info)
+        assert entry is not None
+        seen = Seen(path.stat().st_ino, path.stat().st_size, status.st_mtime_ns)
+        assert not entry.entries[index].explains(seen, case.info.files[index].length)
+    else:
+        assert set(believed(case)) == set(everything) - pieces_of(case, index)
+
+
+def test_a_write_that_the_kill_interrupted_explains_its_time_but_no_later_one() -> None:
+    slack = int(WRITE_SECONDS * SECOND)
+    entry = Entry(7, 100 * SECOND, 105 * SECOND)
+    for modified, explained in [
+        (100 * SECOND, True),
+        (105 * SECOND + slack, True),
+        (105 * SECOND + slack + 1, False),
+        (100 * SECOND - 1, False),
+    ]:
+        assert entry.explains(Seen(7, 5, modified), 5) is explained
+    assert not entry.explains(Seen(8, 5, 100 * SECOND), 5)
+    assert not entry.explains(None, 5) and Entry().explains(None, 5)
+
+
+def test_an_interrupted_write(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes are in the file, and the entry still says that we write."""
+    begin(case)
+    fetch(case, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(ResumeRecord, "end", lambda *arguments: None)
+        case.content.write(LENGTH, [case.data[LENGTH : 2 * LENGTH]])
+    kill(case)
+    assert believed(case) == [0]
+    path = stored_path(case, largest(case))
+    os.utime(path, ns=(0, time.time_ns() + SECOND))
+    assert not set(believed(case)) & pieces_of(case, largest(case))
+
+
+def test_several_writers_of_one_file(tmp_path: Path) -> None:
+    case = Case(None, tmp_path)
+    record = ResumeRecord(tmp_path / "r", case.info)
+    record.begin_record([], Bitfield(4))
+
+    def entry() -> Entry:
+        state = read_record(tmp_path / "r", case.info)
+        assert state is not None
+        return state.entries[0]
+
+    record.begin(0, 7)
+    record.begin(0, 7)
+    record.end(0, 200)
+    assert entry().writing
+    record.end(0, 150)  # it looked earlier, and took longer to say so
+    assert entry() == Entry(7, 200, 0) or entry().modified >= 200
+    assert not entry().writing
+    record.begin(0, 7)
+    record.end(0, 0)  # the write failed: its time is not known
+    assert entry().writing
+    record.close()
+
+
+def test_only_the_record_of_this_torrent_folder_and_boot_counts(
+    case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begin(case)
+    fetch(case, 0, 1)
+    kill(case)
+    path, other = case.folder / "N.resume", tmp_path / "other"
+    assert read_record(path, case.info) is not None
+    other.mkdir()
+    shutil.copy2(path, other / "N.resume")
+    assert read_record(other / "N.resume", case.info) is None
+    data = path.read_bytes()
+    for wrong in (data[:-1], data + b"x", b"", data[:50], os.urandom(len(data))):
+        path.write_bytes(wrong)
+        assert read_record(path, case.info) is None
+    path.write_bytes(data)
+    different = Case([("x", 3 * LENGTH + 7)], tmp_path / "other")
+    assert read_record(path, different.info) is None
+    for digest in (bytes(16), b"1" * 16):
+        monkeypatch.setattr(resume_record, "boot_digest", lambda digest=digest: digest)
+        assert read_record(path, case.info) is None
+    monkeypatch.undo()
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now - 3600 * SECOND)
+    assert read_record(path, case.info) is None
+
+
+def test_after_a_clean_end_it_counts_after_a_reboot_too(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(case)
+    fetch(case, 0, 1)
+    case.content.close()
+    monkeypatch.setattr(resume_record, "boot_digest", lambda: b"1" * 16)
+    case.again()
+    assert believed(case) == [0, 1]
+    begin(case)
+    fetch(case, 2)
+    kill(case)
+    monkeypatch.setattr(resume_record, "boot_digest", lambda: b"2" * 16)
+    assert believed(case) == []
+
+
+def test_a_damaged_record_makes_nothing_right(case: Case) -> None:
+    begin(case)
+    fetch(case, 0, 2)
+    kill(case)
+    path = case.folder / "N.resume"
+    data = path.read_bytes()
+    part = case.content.open_part()
+    stored = part.stored()
+    for at in range(len(data)):
+        for flip in (0x01, 0x80, 0xFF):
+            damaged = bytearray(data)
+            damaged[at] ^= flip
+            path.write_bytes(damaged)
+            assert set(case.content.trusted_pieces(stored)) <= {0, 2}
+
+
+def test_a_users_file_of_that_name_is_left_alone(case: Case) -> None:
+    path = case.folder / "N.resume"
+    path.write_bytes(b"my resume")
+    begin(case)
+    fetch(case, 0)
+    case.content.close()
+    assert path.read_bytes() == b"my resume"
+
+
+def test_a_record_that_cannot_be_written_is_given_up(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(case)
+    fetch(case, 0)
+
+    def fail(number: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", fail)
+        fetch(case, 1)
+    fetch(case, 2)
+    assert list(case.content.have) == [0, 1, 2]
+    case.content._part = None
+    case.again()
+    gc.collect()
+    assert set(believed(case)) <= ({0} if case.info.files[-1].length == 3 else set())
+
+
+def test_finished_files_are_believed_by_the_next_run(case: Case) -> None:
+    begin(case)
+    fetch(case, *range(case.info.geometry.piece_count))
+    case.content.finish()
+    content = case.again()
+    assert content.trusted_pieces(content.find_finished().stored()).all()
+    index = largest(case)
+    path = case.folder.joinpath(*case.info.files[index].path)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    missing = set(content.trusted_pieces(content.find_finished().stored()).missing())
+    assert missing == pieces_of(case, index)
+
+
+def test_nothing_is_written_while_nothing_happens(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(case)
+    fetch(case, 0)
+    before = (case.folder / "N.resume").stat()
+    assert case.content.have.count == 1
+    after = (case.folder / "N.resume").stat()
+    assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
