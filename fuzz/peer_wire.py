@@ -91,6 +91,9 @@ def _decoded(data: bytes, step: int) -> tuple[list[m.WireMessage], str]:
     try:
         for at in range(0, len(data), step):
             for message in decoder.messages(data[at : at + step]):
+                if isinstance(message, m.RequestRun):
+                    messages += [m.BlockRequest(*request) for request in message.requests]
+                    continue
                 if isinstance(message, m.Block):
                     whole = message._replace(data=bytes(message.data))
                     if message.at:

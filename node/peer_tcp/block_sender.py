@@ -118,9 +118,8 @@ class BlockSender:
     def _take_blocks(self, allowed: int, now: float) -> None:
         """Take blocks from the wire until they make a batch."""
         wanted = allowed - sum(block.length for block in self._blocks)
-        while wanted > 0 and (block := self._wire.next_block(now)) is not None:
-            self._blocks.append(block)
-            wanted -= block.length
+        if wanted > 0:
+            self._blocks.extend(self._wire.next_blocks(wanted, now))
 
     def _send_plain(self, torrent: ServedTorrent, allowed: int) -> int:
         """Send the blocks, or as much of them as is allowed; returns how many bytes the socket took."""

@@ -144,13 +144,27 @@ class PeerWire:
 
     def next_block(self, now: float) -> OutgoingBlock | None:
         """The next block to send; None if the peer waits for none."""
-        request = self.upload.requests.take() if self.peer is not None else None
-        if request is None or self.torrent is None or self.torrent.geometry is None:
-            return None
-        self._sent_at = now
-        piece, begin, length = request
-        offset = piece * self.torrent.geometry.piece_length + begin
-        return OutgoingBlock(self._opening.encrypt(m.block_header(piece, begin, length)), offset, length)
+        blocks = self.next_blocks(1, now)
+        return blocks[0] if blocks else None
+
+    def next_blocks(self, size: int, now: float) -> list[OutgoingBlock]:
+        """The next blocks to send: at least one, until they have ``size`` bytes together. [] if none waits.
+
+        If the payload is encrypted it is one block: its content is encrypted before the next header.
+        """
+        if self.peer is None or self.torrent is None or self.torrent.geometry is None:
+            return []
+        encrypted, piece_length = self._opening.encrypted, self.torrent.geometry.piece_length
+        pack = m.PIECE_HEADER.pack
+        blocks = []
+        for piece, begin, length in self.upload.requests.take(1 if encrypted else size):
+            header = pack(9 + length, m.MessageId.PIECE, piece, begin)
+            if encrypted:
+                header = self._opening.encrypt(header)
+            blocks.append(OutgoingBlock(header, piece * piece_length + begin, length))
+        if blocks:
+            self._sent_at = now
+        return blocks
 
     @property
     def encrypts_payload(self) -> bool:
@@ -290,7 +304,7 @@ class PeerWire:
             m.SuggestPiece: download.on_suggest,
             m.Interested: upload.on_interested,
             m.NotInterested: upload.on_not_interested,
-            m.BlockRequest: upload.on_request,
+            m.RequestRun: upload.on_requests,
             m.Cancel: upload.on_cancel,
             m.Extended: self._on_extended,
         }

@@ -25,6 +25,7 @@ _PIECE_HEADER_SIZE = m.PIECE_HEADER.size
 _REQUEST_SIZE = m.REQUEST_MESSAGE.size
 _PIECE, _REQUEST = int(MessageId.PIECE), int(MessageId.REQUEST)  # a plain int compares faster
 _MIN_PIECE, _MAX_PIECE = 10, 9 + MAX_REQUEST
+_REQUEST_LENGTH = 13
 _LENGTHS = {  # of the message after its length field: lowest, highest
     **{number: (1, 1) for number in m.EMPTY_IDS.values()},
     **{number: (5, 5) for number in m.INDEX_IDS.values()},
@@ -94,7 +95,7 @@ class MessageDecoder:
     def _whole_messages(self, view: memoryview, at: int) -> Generator[m.WireMessage, None, int]:
         """Yield what is whole, and the first part of a block that is not. Returns the offset after it."""
         size = len(view)
-        block, piece_header, request = m.Block, m.PIECE_HEADER.unpack_from, m.REQUEST_MESSAGE.unpack_from
+        block, piece_header = m.Block, m.PIECE_HEADER.unpack_from
         while size - at >= 4:
             # A run of blocks: all but a few messages of a download.
             while size - at >= _PIECE_HEADER_SIZE:
@@ -109,12 +110,11 @@ class MessageDecoder:
                     return size
                 yield block(piece, begin, length - 9, 0, view[start:at])
             # A run of requests: all but a few messages that a seed receives.
-            while size - at >= _REQUEST_SIZE:
-                length, number, piece, begin, wanted = request(view, at)
-                if number != _REQUEST or length != 13:
-                    break
-                at += _REQUEST_SIZE
-                yield m.BlockRequest(piece, begin, wanted)
+            if size - at >= _REQUEST_SIZE and view[at + 4] == _REQUEST:
+                run = _requests_in(view[at : size - (size - at) % _REQUEST_SIZE])
+                if run:
+                    at += len(run) * _REQUEST_SIZE
+                    yield m.RequestRun(run)
             if view[at : at + 4] == _NO_LENGTH:
                 at += 4
                 yield _KEEP_ALIVE
@@ -175,12 +175,24 @@ def _check_length(length: int, number: int) -> None:
         raise PeerWireError(f"a {name} of {length} bytes, where it has {low} to {high}")
 
 
+def _requests_in(view: memoryview) -> list[tuple[int, int, int]]:
+    """The requests at the start of ``view``, whose size is a multiple of theirs."""
+    run = []
+    for length, number, piece, begin, wanted in m.REQUEST_MESSAGE.iter_unpack(view):
+        if number != _REQUEST or length != _REQUEST_LENGTH:
+            break
+        run.append((piece, begin, wanted))
+    return run
+
+
 def _decode(number: int, payload: bytes) -> m.WireMessage:
     """The message with this id; its length has been checked."""
     if number in _EMPTY:
         return _EMPTY[number]
     if number in _INDEX:
         return _INDEX[number](*_NUMBER.unpack(payload))
+    if number == _REQUEST:
+        return m.RequestRun([_RANGE.unpack(payload)])
     if number in _RANGES:
         return _RANGES[number](*_RANGE.unpack(payload))
     if number == MessageId.BITFIELD:

@@ -6,7 +6,7 @@ A keep-alive is a length of 0 and nothing more. ``encode`` writes a message, ``d
 them. Names are those of the BEPs, except where another class of this project has the name: ``PieceSet`` is
 the message ``bitfield``, ``BlockRequest`` is ``request``, and ``Block`` is ``piece``, which carries a block.
 
-``piece`` is a piece's index, ``begin`` an offset inside it in bytes, ``length`` a number of bytes. The two
+``piece`` is a piece's index, ``begin`` an offset inside it in bytes, ``length`` a number of bytes. The
 frequent messages are named tuples, because these are made faster.
 """
 
@@ -97,6 +97,15 @@ class BlockRequest(NamedTuple):
     length: int
 
 
+class RequestRun(NamedTuple):
+    """Several request messages that came one after the other, each as (piece, begin, length).
+
+    A peer asks for all blocks of a piece at once. One message for them costs a fraction of one for each.
+    """
+
+    requests: list[tuple[int, int, int]]
+
+
 class Block(NamedTuple):
     """Requested bytes, or a part of them.
 
@@ -184,6 +193,7 @@ WireMessage: TypeAlias = (
     | Have
     | PieceSet
     | BlockRequest
+    | RequestRun
     | Block
     | Cancel
     | Port
@@ -225,6 +235,8 @@ def encode(message: WireMessage) -> bytes:
         return _ONE_NUMBER.pack(5, INDEX_IDS[kind], message.piece)
     if isinstance(message, (BlockRequest, Cancel, RejectRequest)):
         return REQUEST_MESSAGE.pack(13, RANGE_IDS[kind], message.piece, message.begin, message.length)
+    if isinstance(message, RequestRun):
+        return encode_requests(message.requests)
     if isinstance(message, KeepAlive):
         return b"\0\0\0\0"
     if isinstance(message, PieceSet):

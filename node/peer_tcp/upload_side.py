@@ -10,6 +10,7 @@ BEP 3 has no message for it.
 
 from __future__ import annotations
 
+from common.bitfield import Bitfield
 from common.errors import PeerFault
 from node.peer_tcp import events as ev
 from node.peer_tcp import messages as m
@@ -17,7 +18,7 @@ from node.peer_tcp.allowed_fast import ALLOWED_FAST_PIECES, allowed_fast_set
 from node.peer_tcp.config import WireTorrent
 from node.peer_tcp.context import WireContext
 from node.peer_tcp.held_pieces import HeldPieces
-from node.peer_tcp.incoming_requests import IncomingRequests
+from node.peer_tcp.incoming_requests import IncomingRequests, Requested
 from node.peer_tcp.limits import BAD_REQUESTS, MAX_REQUEST
 
 
@@ -94,41 +95,55 @@ class UploadSide:
             self.peer_interested = False
             self._context.events.append(ev.PeerNotInterested())
 
-    def on_request(self, request: m.BlockRequest, now: float) -> None:
-        """The peer asks for a block. PeerFault if no client would ask for it."""
+    def on_requests(self, run: m.RequestRun, now: float) -> None:
+        """The peer asks for blocks. PeerFault if no client would ask for one of them.
+
+        The hot path of an upload: most requests pass the three tests of the loop.
+        """
         geometry = self._torrent.geometry
         if geometry is None:
             raise PeerFault("requests a piece while we have none")
-        piece, begin, length = request
-        if not 0 < length <= MAX_REQUEST:
-            raise PeerFault(f"requests {length} bytes at a time, where 1 to {MAX_REQUEST} are allowed")
-        if piece >= geometry.piece_count or begin + length > geometry.piece_length_of(piece):
-            raise PeerFault(f"requests bytes {begin} to {begin + length} of piece {piece}, which has fewer")
+        last, whole = geometry.piece_count - 1, geometry.piece_length
+        end_of_last = geometry.size - last * whole
+        have, queue = self._torrent.have(), self.requests
+        is_open, was_empty = have.all() and not self.choking, not queue
+        for request in run.requests:
+            piece, begin, length = request
+            if not 0 < length <= MAX_REQUEST or piece > last:
+                raise _fault_of(piece, begin, length)
+            if begin + length > (whole if piece < last else end_of_last):
+                raise _fault_of(piece, begin, length)
+            if not (is_open and queue.add(request)):
+                self._on_rarer_request(request, have, now)
+        if was_empty and queue:
+            self._context.events.append(ev.BlocksRequested())
+
+    def _on_rarer_request(self, request: Requested, have: Bitfield, now: float) -> None:
+        """We hold only some pieces, or choke the peer, or its queue is full: answer, or refuse."""
+        piece = request[0]
         if self.choking and not self._may_be_fast(request):
             self._refuse(request, now)  # normal: it was on its way when we choked
-        elif piece not in self._torrent.have():
+        elif piece not in have:
             self._on_bad_request()
             self._refuse(request, now)
-        elif self.requests.add(request):
-            if len(self.requests) == 1:
-                self._context.events.append(ev.BlocksRequested())
-        else:
+        elif not self.requests.add(request):
             self._refuse(request, now)
 
     def on_cancel(self, message: m.Cancel, now: float) -> None:
         """The peer has the block from elsewhere. With BEP 6 a cancelled request is answered by a reject."""
         self._context.count_idle(now)
-        request = m.BlockRequest(message.piece, message.begin, message.length)
+        request = (message.piece, message.begin, message.length)
         if self.requests.cancel(request) and self._context.fast:
             self._context.send(m.encode(m.RejectRequest(*request)))
 
-    def _may_be_fast(self, request: m.BlockRequest) -> bool:
-        if request.piece not in self.allowed_fast or self._fast_bytes < request.length:
+    def _may_be_fast(self, request: Requested) -> bool:
+        piece, _, length = request
+        if piece not in self.allowed_fast or self._fast_bytes < length:
             return False
-        self._fast_bytes -= request.length
+        self._fast_bytes -= length
         return True
 
-    def _refuse(self, request: m.BlockRequest, now: float) -> None:
+    def _refuse(self, request: Requested, now: float) -> None:
         self._context.count_idle(now)
         if self._context.fast:
             self._context.send(m.encode(m.RejectRequest(*request)))
@@ -137,3 +152,10 @@ class UploadSide:
         self._bad_requests += 1
         if self._bad_requests > BAD_REQUESTS:
             raise PeerFault("requests pieces that we do not hold")
+
+
+def _fault_of(piece: int, begin: int, length: int) -> PeerFault:
+    """What is wrong with a request."""
+    if not 0 < length <= MAX_REQUEST:
+        return PeerFault(f"requests {length} bytes at a time, where 1 to {MAX_REQUEST} are allowed")
+    return PeerFault(f"requests bytes {begin} to {begin + length} of piece {piece}, which has fewer")

@@ -31,7 +31,9 @@ def decoded(data: bytes, cuts: list[int]) -> list[m.WireMessage]:
     decoder, messages, places = MessageDecoder(), list[m.WireMessage](), sorted({0, *cuts, len(data)})
     for start, end in zip(places, places[1:], strict=False):
         for message in decoder.messages(data[start:end]):
-            if not isinstance(message, m.Block):
+            if isinstance(message, m.RequestRun):
+                messages += [m.BlockRequest(*request) for request in message.requests]
+            elif not isinstance(message, m.Block):
                 messages.append(message)
             elif message.at == 0:
                 messages.append(message._replace(data=bytes(message.data)))

@@ -49,6 +49,9 @@ class RawPeer:
         """The next message; EOFError once the connection is closed."""
         while not self._messages:
             for message in self._decoder.messages(self._receive(1 << 16)):
+                if isinstance(message, m.RequestRun):
+                    self._messages += [m.BlockRequest(*request) for request in message.requests]
+                    continue
                 if isinstance(message, m.Block):
                     message = message._replace(data=bytes(message.data))
                 self._messages.append(message)

@@ -31,6 +31,9 @@ class EndlessWire:
     def next_block(self, now: float) -> OutgoingBlock:
         return OutgoingBlock(HEADER, 0, BLOCK)
 
+    def next_blocks(self, size: int, now: float) -> list[OutgoingBlock]:
+        return [OutgoingBlock(HEADER, 0, BLOCK)] * -(-size // BLOCK)
+
     def data_to_send(self, now: float) -> bytes:
         messages, self.messages = self.messages, b""
         return messages
