@@ -29,21 +29,24 @@ from node.peer import Peer
 from node.scheduling.base import Span
 
 MAX_RUN_BYTES = 1 << 20  # bytes of a run; larger pieces are hashed from the file
+LARGE_BUFFERS = 24  # of a download; a source that finds none of them free gathers smaller runs
+SMALL_RUN_BYTES = 1 << 17  # bytes of a smaller run
 SPARE_BUFFERS = 4  # beyond one for each source: runs that are being written and hashed
 MAX_RUN_AGE = 0.2  # seconds that a byte may wait to be written and counted
 
 
 class BufferPool:
-    """A bounded number of buffers of one length, made when first needed.
+    """A bounded number of buffers, made when first needed: ``count`` of ``length``, ``small`` shorter ones.
 
     Once ``most_full`` of them (None: any number) wait for a hashing thread, a thread that wants a buffer
     waits, too. More full buffers would make nothing faster, but push each other out of the processor's cache.
     """
 
-    def __init__(self, length: int, count: int, most_full: int | None = None) -> None:
-        self.length = length
+    def __init__(self, length: int, count: int, most_full: int | None = None, small: int = 0) -> None:
+        self._length = length
         self._free: list[memoryview] = []
-        self._unmade = count
+        self._free_small: list[memoryview] = []
+        self._unmade, self._unmade_small = count, small
         self._full: set[int] = set()  # ids of buffers
         self._most_full = count if most_full is None else most_full
         self._changed = threading.Condition()
@@ -51,14 +54,25 @@ class BufferPool:
     def take(self, stopping: Callable[[], bool]) -> memoryview | None:
         """A buffer, as soon as one is free; None if ``stopping()`` is true before."""
         with self._changed:
-            while not self._free or len(self._full) >= self._most_full:
-                if self._unmade and len(self._full) < self._most_full:
-                    self._unmade -= 1
-                    return memoryview(bytearray(self.length))
+            while True:
+                if len(self._full) < self._most_full and (buffer := self._take_free()) is not None:
+                    return buffer
                 if stopping():
                     return None
                 self._changed.wait(MAX_RUN_AGE)
+
+    def _take_free(self) -> memoryview | None:
+        if self._free:
             return self._free.pop()
+        if self._unmade:
+            self._unmade -= 1
+            return memoryview(bytearray(self._length))
+        if self._free_small:
+            return self._free_small.pop()
+        if self._unmade_small:
+            self._unmade_small -= 1
+            return memoryview(bytearray(min(self._length, SMALL_RUN_BYTES)))
+        return None
 
     def mark_full(self, buffer: memoryview) -> None:
         """``buffer`` waits for a hashing thread."""
@@ -69,13 +83,18 @@ class BufferPool:
         """``buffer`` is free again."""
         with self._changed:
             self._full.discard(id(buffer))
-            self._free.append(buffer)
+            (self._free if len(buffer) == self._length else self._free_small).append(buffer)
             self._changed.notify()
 
 
 def pool_for(metainfo: Metainfo, sources: int) -> BufferPool:
-    """Buffers for a download from ``sources`` peers at a time, of whole pieces unless these are longer."""
-    return BufferPool(buffer_length(metainfo), sources + SPARE_BUFFERS, SPARE_BUFFERS)
+    """Buffers for a download from ``sources`` peers at a time, of whole pieces unless these are longer.
+
+    Beyond LARGE_BUFFERS they are small: with 50 peers large ones would make most of the process's memory.
+    """
+    count = sources + SPARE_BUFFERS
+    large = min(count, LARGE_BUFFERS)
+    return BufferPool(buffer_length(metainfo), large, SPARE_BUFFERS, count - large)
 
 
 def buffer_length(metainfo: Metainfo) -> int:
@@ -166,7 +185,7 @@ class WriteBuffer:
         self.used = True
         state, source, buffers = self._to.state, self._source, self._to.buffers
         self._buffer, self._kept = self._kept or buffers.take(lambda: state.is_closed(source)), None
-        length = buffers.length
+        length = 1 if self._buffer is None else len(self._buffer)
         self._start = self._end = offset
         if state.picks_by_piece:  # other nodes wait for each piece, so it does not wait for the next one
             length = min(length, self._to.metainfo.piece_length)
