@@ -61,7 +61,7 @@ def parse_magnet(text: str) -> Magnet:
     if not is_magnet(text):
         raise MagnetError(f"not a magnet link: it does not begin with {_SCHEME}")
     fields = list(_fields(text.strip()[len(_SCHEME) :]))
-    trackers = dict.fromkeys(filter(None, (as_url(unquote_to_bytes(raw)) for raw in _all(fields, "tr"))))
+    trackers = dict.fromkeys(filter(None, (_tracker(raw) for raw in _all(fields, "tr"))))
     peers = dict.fromkeys(filter(None, (_peer(raw) for raw in _all(fields, "x.pe"))))
     return Magnet(
         _info_hash([unquote_plus(raw) for raw in _all(fields, "xt")]),
@@ -116,6 +116,11 @@ def _decoded(digits: str) -> bytes:
         "the info hash of the magnet link is cut off or broken: "
         f"40 hexadecimal or 32 base32 digits are needed, not {len(digits)} characters"
     )
+
+
+def _tracker(raw: str) -> str | None:
+    """The URL; None if it cannot be one, or has half a character."""
+    return as_url(unquote_to_bytes(raw.encode("utf-8", "surrogatepass")))
 
 
 def _peer(raw: str) -> Addr | None:

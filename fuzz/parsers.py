@@ -109,6 +109,11 @@ TORRENT_WORDS = [
         b"5:files",
         b"4:path",
         b"8:announce",
+        b"13:announce-list",
+        b"4:attr1:p",
+        b"4:attr1:l",
+        b"10:path.utf-8",
+        b"12:meta versioni2e",
     ),
     *(
         b"2:..",

@@ -16,8 +16,9 @@ from fuzz.parsers import TARGETS as PARSERS
 from fuzz.peer_wire import TARGETS as PEER_WIRE
 from fuzz.records import TARGETS as RECORDS
 from fuzz.target import Target
+from fuzz.torrents import TARGETS as TORRENTS
 
-_ALL = (*PARSERS, *RECORDS, FETCHING, *MACHINES, *CONTENT, *PEER_WIRE)
+_ALL = (*PARSERS, *TORRENTS, *RECORDS, FETCHING, *MACHINES, *CONTENT, *PEER_WIRE)
 TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
 CORPUS = Path(__file__).resolve().parent / "corpus"
 MAX_POOL = 2000  # inputs of a target that are mutated further

@@ -58,7 +58,7 @@ def test_the_fields_are_read_in_order() -> None:
     [
         *("x.pe=1.2.3.4", "x.pe=1.2.3.4:0", "x.pe=1.2.3.4:65536", "x.pe=example.org:1", "x.pe=0.0.0.0:1"),
         *("x.pe=[::1", "x.pe=[fe80::1%25lo]:1", "x.pe=224.0.0.1:1", "x.pe=%FF:1"),
-        *("tr=a%20b", "tr=%FF", "tr=%0A", "tr=" + "h" * 2049),
+        *("tr=a%20b", "tr=%FF", "tr=%0A", "tr=\udcff", "x.pe=\udcff:1", "tr=" + "h" * 2049),
     ],
 )
 def test_a_tracker_or_peer_that_cannot_be_used_is_ignored(field: str) -> None:
