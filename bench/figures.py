@@ -20,7 +20,7 @@ MIB = 1 << 20
 RATE_TO_SHA1 = Bound("ratio", True, 0.35)
 RATE_TO_LIBTORRENT = Bound("ratio", True, 2.0)
 THREE_TO_ONE = Bound("ratio", True, 0.9)
-CREATE_TO_SHA1 = Bound("ratio", True, 0.9)
+HASHING_TO_SHA1 = Bound("ratio", True, 0.85)
 PEAK_RSS = Bound("value", False, 100 * MIB)
 LAST_TO_BOUND = Bound("ratio", False, 1.3)
 FLOODED = Bound("ratio", True, 0.5)
@@ -92,16 +92,20 @@ def _against_libtorrent(m: Measured) -> Iterator[Figure]:
 
 
 def _create(m: Measured) -> Iterator[Figure]:
-    if m.create:
+    """Both programs hash bytes that come from memory, so that is what they are judged by."""
+    if not m.create:
+        return
+    hot = median(run.sha1 for run in m.create)
+    memory = median(run.sha1_of_memory for run in m.create)
+    yield Figure("SHA-1, all cores", hot, "B/s", note="the same 1 MiB, in a cache")
+    for name, rate in (
+        ("create_torrent", median(run.create for run in m.create)),
+        ("verify", median(run.verify for run in m.create)),
+    ):
         yield Figure(
-            "create_torrent",
-            median(m.create),
-            "B/s",
-            "SHA-1",
-            median(m.sha1),
-            (CREATE_TO_SHA1,),
-            "page cache",
+            name, rate, "B/s", "SHA-1 of memory, all cores", memory, (HASHING_TO_SHA1,), "page cache"
         )
+        yield Figure(f"  {name} ÷ SHA-1 in a cache", rate, "B/s", "SHA-1, all cores", hot)
 
 
 def _memory(m: Measured) -> Iterator[Figure]:

@@ -64,8 +64,8 @@ class Bench:
             if "cpu" in self._plan.only:
                 self._idle(folder, content)
             if "create" in self._plan.only:
-                hashing.create_rate(content)
-                self.measured.create += [hashing.create_rate(content) for _ in range(self._plan.runs)]
+                hashing.hash_run(content)
+                self.measured.create += [hashing.hash_run(content) for _ in range(self._plan.runs)]
             if "files" in self._plan.only:
                 self._say(f"{self._plan.files:,} small files")
                 self.measured.many_files.append(ours.share_many(folder, self._plan.files, SMALL_FILE))

@@ -79,13 +79,23 @@ class CrowdRun:
     cpu_seconds: float  # of all programs together
 
 
+@dataclass(frozen=True)
+class HashRun:
+    """Bytes a second with all processors, in the same seconds."""
+
+    sha1: float  # of the same 1 MiB repeatedly
+    sha1_of_memory: float  # of bytes that no cache holds
+    create: float  # the torrent of a file in the page cache
+    verify: float  # the same file
+
+
 @dataclass
 class Measured:
     """All raw runs; what was not measured is empty."""
 
     size: int  # bytes of the file that is moved
     sha1: list[float] = field(default_factory=list)  # bytes a second
-    create: list[float] = field(default_factory=list)  # bytes a second
+    create: list[HashRun] = field(default_factory=list)
     ours: list[Transfer] = field(default_factory=list)
     three_owners: list[Transfer] = field(default_factory=list)
     on_disk: list[Transfer] = field(default_factory=list)

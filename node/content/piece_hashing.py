@@ -24,7 +24,7 @@ Digest: TypeAlias = tuple[int, bytes]  # index of a piece and its SHA-1
 
 # Each read and each hash ends with a wait for the interpreter lock, up to 5 ms while another thread computes.
 # A smaller buffer means more such waits. A larger one does not fit into a processor's cache.
-READ_LENGTH = 1 << 18  # bytes of one read
+READ_LENGTH = 1 << 19  # bytes of one read
 JOB_LENGTH = 4 << 20  # bytes of consecutive pieces that a thread hashes without asking for more
 PROGRESS_STEP = 1 << 20  # bytes between two reports of progress
 JOBS_PER_THREAD = 2  # that wait or run, so that no thread waits for this one

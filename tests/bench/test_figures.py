@@ -6,7 +6,7 @@ import pytest
 
 from bench.figures import GIB, MIB, cpu, figures, median
 from bench.judging import Bound, Figure
-from bench.records import CrowdRun, Flooded, ManyFiles, Measured, TheirTransfer, Transfer, Usage
+from bench.records import CrowdRun, Flooded, HashRun, ManyFiles, Measured, TheirTransfer, Transfer, Usage
 
 
 def transfer(seconds: float, size: int = GIB, rss: int = 50 * MIB, in_place: float = 0.0) -> Transfer:
@@ -141,3 +141,11 @@ def test_a_flood_is_judged_beside_the_undisturbed_rate_and_a_failure_is_no_rate(
     }
     assert "1 of 1 failed" in rows["flood: forged tokens"].note
     assert "begun after 2.5 s" in rows["flood: junk"].note
+
+
+@pytest.mark.parametrize(("rate", "ok"), [(0.9, True), (0.8, False)])
+def test_create_and_verify_are_judged_by_sha1_of_memory(rate: float, ok: bool) -> None:
+    rows = by_name(Measured(GIB, create=[HashRun(2.0 * GIB, 1.0 * GIB, rate * GIB, rate * GIB)] * 3))
+    for name in ("create_torrent", "verify"):
+        assert (rows[name].ratio, rows[name].ok) == (rate, ok)
+        assert rows[f"  {name} ÷ SHA-1 in a cache"].ratio == rate / 2
