@@ -164,6 +164,7 @@ def commands() -> str:
     """The page of commands: of make, at a node's prompt, and the options of each program."""
     from node.commands import NOTES, USAGES
     from node.options import parse_options
+    from node.tools.cli import main as torrents
     from simulator.__main__ import main as simulator
     from tracker.cli import main as tracker
 
@@ -173,7 +174,9 @@ def commands() -> str:
         *("## At a node's prompt, or through a pipe", _table(("command", "effect"), prompt)),
         *(NOTES, _COMMANDS_NOTE),
         *("## `python TorrentClient.py`", _options(parser_of(lambda: parse_options([])))),
-        *(_EXIT_CODES, "## `python tracker.py`", _options(parser_of(lambda: tracker([])))),
+        _EXIT_CODES,
+        *("### Torrents, without a node", _options(parser_of(lambda: torrents([])))),
+        *("## `python tracker.py`", _options(parser_of(lambda: tracker([])))),
         *(
             "### Its records, while no tracker runs",
             _options(parser_of(lambda: tracker(["check"]))),

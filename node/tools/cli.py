@@ -89,13 +89,13 @@ def _add_create(create: argparse.ArgumentParser) -> None:
         "trackers of one tier separated by commas",
     )
     add("-piece", "--piece", type=piece_length, metavar="SIZE", help="piece length, like 256KiB or 1MiB")
-    add("-private", "--private", action="store_true", help="peers may come only from the trackers (BEP 27)")
-    add("-comment", "--comment", default="", metavar="TEXT", help="a text for people")
+    add("--private", "-private", action="store_true", help="peers may come only from the trackers (BEP 27)")
+    add("--comment", "-comment", default="", metavar="TEXT", help="a text for people")
     _add_json(create, "print a JSON object with the fields of show")
 
 
 def _add_json(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument("-json", "--json", action="store_true", help=text)
+    parser.add_argument("--json", "-json", action="store_true", help=text)
 
 
 def path(text: str) -> Path:
