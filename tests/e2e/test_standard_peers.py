@@ -173,7 +173,7 @@ def test_a_folder_is_shared_and_fetched(mode: str, swarm: Any, tmp_path: Path) -
     for name, size in (("week 1/slides.pdf", MIB), ("week 1/empty.txt", 0), ("readme.txt", 5)):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(Random(name).randbytes(size))
+        path.write_bytes(Random(f"{tmp_path} {name}").randbytes(size))
     owner, torrent = swarm.share(folder)
     info = decode_metainfo(torrent.read_bytes())
     node = swarm.node()
