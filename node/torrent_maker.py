@@ -43,7 +43,7 @@ class TorrentMaker:
     def make(self, path: Path) -> Torrent:
         """Hash the file or folder ``path`` and write its torrent. FileFault, CommandError."""
         urls = tuple(f"{url}/announce" for url in self._trackers.own.client.urls)
-        planned = NewTorrent.plan(path)
+        planned = NewTorrent.plan(path, follow_links=False)
         for file in planned.files:
             if file.path is not None and is_secrets_name(file.path.name):
                 raise FileFault(f"{sanitize(file.path)} holds a node's secrets; it is not shared")

@@ -11,6 +11,7 @@ from typing import TypeVar
 from common.errors import FileFault
 from common.metainfo import Metainfo
 from common.text import sanitize
+from node.content.entry_names import names_on_disk
 from node.content.folder_tree import FolderTree, Names, tree_fault
 from node.content.layout import Layout
 from node.content.resume_record import Seen, Stored
@@ -41,6 +42,7 @@ class FinishedFiles:
         self.path = path
         self.identities = identities
         self._info = info
+        self._names = [() if entry.padding else names_on_disk(path, entry) for entry in info.files]
         self._layout = Layout([entry.length for entry in info.files])
         self._open_files = open_files
         self._next_check = 0  # index of the file that the next check begins with
@@ -60,7 +62,8 @@ class FinishedFiles:
         except OSError as error:
             raise tree_fault(path, error) from None
         identities = [
-            None if entry.padding else find_file(tree, entry.path[1:], entry.length) for entry in info.files
+            None if entry.padding else find_file(tree, names_on_disk(path, entry), entry.length)
+            for entry in info.files
         ]
         return cls(info, path, identities, open_files)
 
@@ -144,7 +147,7 @@ class FinishedFiles:
     def _path_of(self, file: int) -> Path:
         if self._info.is_single_file:
             return self.path
-        return self.path.joinpath(*self._info.files[file].path[1:])
+        return self.path.joinpath(*self._names[file])
 
     def _read_file(self, file: int, start: int, buffer: memoryview) -> None:
         if self.identities[file] is None:
@@ -153,22 +156,12 @@ class FinishedFiles:
             self._with_file(file, lambda opened: opened.read_into(start, buffer))
 
     def _with_file(self, file: int, call: Callable[[SharedFile], Result]) -> Result:
-        while True:
-            opened = self._open(file)
-            try:
-                return call(opened)
-            except FileFault:
-                if not opened.closed or self._open_files.closed:
-                    raise  # else it was closed to open another file, by another thread
-
-    def _open(self, file: int) -> SharedFile:
         identity = self.identities[file]
         assert identity is not None
         path = self._path_of(file)
         if self._info.is_single_file:
-            return self._open_files.get(path, identity)
-        names = self._info.files[file].path[1:]
-        return self._open_files.get(path, identity, lambda: open_below(self.path, names))
+            return self._open_files.use(path, identity, call)
+        return self._open_files.use(path, identity, call, lambda: open_below(self.path, self._names[file]))
 
 
 def find_file(tree: FolderTree, names: Names, length: int) -> Identity:

@@ -35,13 +35,14 @@ class ScannedFile(NamedTuple):
         return self.identity[2]
 
 
-def scan_folder(folder: Path) -> list[ScannedFile]:
+def scan_folder(folder: Path, follow_links: bool = True) -> list[ScannedFile]:
     """All files below ``folder``, sorted. FileFault if one cannot be read, is no plain file, or for no files.
 
-    Also if there are more than MAX_FOLDER_FILES, or a link leads back to a folder that it is in.
+    Also if there are more than MAX_FOLDER_FILES, or a link leads back to a folder that it is in. Without
+    ``follow_links`` every link is an error.
     """
     found: list[ScannedFile] = []
-    for file in _walk(folder, (), ()):
+    for file in _walk(folder, (), (), follow_links):
         found.append(file)
         if len(found) > MAX_FOLDER_FILES:
             raise FileFault(f"{sanitize(folder)} has more than {MAX_FOLDER_FILES} files")
@@ -50,7 +51,9 @@ def scan_folder(folder: Path) -> list[ScannedFile]:
     return sorted(found, key=lambda file: b"/".join(map(_encoded_name, file.names)))
 
 
-def _walk(folder: Path, names: StoredPath, above: tuple[tuple[int, int], ...]) -> Iterator[ScannedFile]:
+def _walk(
+    folder: Path, names: StoredPath, above: tuple[tuple[int, int], ...], follow_links: bool
+) -> Iterator[ScannedFile]:
     """``above``: device and inode of each folder on the way."""
     try:
         status = os.stat(folder)
@@ -58,7 +61,7 @@ def _walk(folder: Path, names: StoredPath, above: tuple[tuple[int, int], ...]) -
         if here in above:
             raise FileFault(f"{sanitize(folder)} is a link to a folder that it is in")
         with os.scandir(folder) as listed:
-            entries = [(entry.name, entry.stat()) for entry in listed]
+            entries = [(entry.name, entry.stat(follow_symlinks=follow_links)) for entry in listed]
     except OSError as error:
         raise file_fault(Path(error.filename or folder), error) from None
     if len(names) + 1 >= MAX_PATH_DEPTH:
@@ -67,9 +70,11 @@ def _walk(folder: Path, names: StoredPath, above: tuple[tuple[int, int], ...]) -
         path = folder / name
         _encoded_name(name)
         if stat.S_ISDIR(status.st_mode):
-            yield from _walk(path, (*names, name), (*above, here))
+            yield from _walk(path, (*names, name), (*above, here), follow_links)
         elif stat.S_ISREG(status.st_mode):
             yield ScannedFile((*names, name), path, identity_of(status))
+        elif stat.S_ISLNK(status.st_mode):
+            raise FileFault(f"{sanitize(path)} is a link; only plain files are shared")
         else:
             raise FileFault(f"{sanitize(path)} is no plain file")
 

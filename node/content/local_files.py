@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from node.content.layout import Layout
-from node.content.shared_file import Identity, OpenFiles, check_identity
+from node.content.shared_file import Identity, OpenFiles, SharedFile, check_identity
 
 
 class LocalFile(NamedTuple):
@@ -43,7 +43,7 @@ class LocalFiles:
             if file.path is None or file.identity is None:
                 part[:] = bytes(len(part))
             else:
-                self._open_files.get(file.path, file.identity).read_into(start, part)
+                self._open_files.use(file.path, file.identity, _reading(start, part))
             done += len(part)
         return done
 
@@ -56,3 +56,7 @@ class LocalFiles:
     def close(self) -> None:
         """Close the open files."""
         self._open_files.close()
+
+
+def _reading(start: int, part: memoryview) -> Callable[[SharedFile], int]:
+    return lambda opened: opened.read_into(start, part)

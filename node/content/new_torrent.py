@@ -32,15 +32,16 @@ class NewTorrent:
     geometry: Geometry
 
     @classmethod
-    def plan(cls, path: Path, piece_length: int | None = None) -> NewTorrent:
+    def plan(cls, path: Path, piece_length: int | None = None, follow_links: bool = True) -> NewTorrent:
         """Look at the file or folder ``path``; nothing is read yet. ``piece_length`` None: by the size.
 
+        Without ``follow_links`` a link inside the folder is an error: peers are served only plain files.
         FileFault if it cannot be read, or cannot be a torrent that every system can store.
         """
         path = Path(path)
         name = path.name or path.resolve().name
         if path.is_dir():
-            found = scan_folder(path)
+            found = scan_folder(path, follow_links)
             _check(path, lambda: safe_paths([(name, *file.names) for file in found]))
             files = tuple(LocalFile(file.length, file.path, file.identity) for file in found)
             listed = tuple((file.names, file.length) for file in found)

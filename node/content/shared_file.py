@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from common.errors import FileFault, TransientFileFault
 from common.text import sanitize
@@ -16,6 +16,8 @@ from node.content.os_errors import check_plain, file_fault
 from node.content.positional_file import PositionalFile, read_exactly
 from node.content.sending import send_blocks, send_from
 from node.transport import SentBlock, StreamSocket
+
+Result = TypeVar("Result")
 
 MAX_OPEN_FILES = 64  # systems allow a process 256 or 1,024 descriptors; a node may share far more files
 
@@ -191,6 +193,25 @@ class OpenFiles:
             if len(self._files) > MAX_OPEN_FILES:
                 self._files.popitem(last=False)[1].close()
             return file
+
+    def use(
+        self,
+        path: Path,
+        identity: Identity,
+        call: Callable[[SharedFile], Result],
+        opener: Callable[[], SharedFile] | None = None,
+    ) -> Result:
+        """``call`` with the open file; once more if another thread closed it meanwhile to open another one.
+
+        Raises as ``get`` and ``call`` do.
+        """
+        while True:
+            opened = self.get(path, identity, opener)
+            try:
+                return call(opened)
+            except FileFault:
+                if not opened.closed or self.closed:
+                    raise
 
     def close(self) -> None:
         """Close all of them."""

@@ -11,24 +11,20 @@ from itertools import count
 from pathlib import Path
 
 from common.errors import DiskFull, FileFault, MetainfoError, SwarmError
-from common.filenames import MAX_COMPONENT_BYTES, TORRENT_SUFFIX, check_name
+from common.filenames import MAX_COMPONENT_BYTES, TORRENT_SUFFIX
 from common.files import atomic_write
-from common.geometry import Geometry
 from common.logs import log
 from common.metainfo import (
     MAX_TORRENT_BYTES,
     Metainfo,
-    choose_piece_length,
     decode_metainfo,
-    encode_metainfo,
 )
 from common.text import sanitize
+from common.torrent_encoding import TorrentNotes
 from node.content.atomic_rename import rename_exclusive
 from node.content.hashing import BUFFER_LENGTH
-from node.content.new_torrent import OnProgress, check_piece_count
+from node.content.new_torrent import NewTorrent, OnProgress
 from node.content.os_errors import NO_ROOM, check_plain, file_fault, write_fault
-from node.content.piece_hashing import hash_pieces
-from node.content.shared_file import SharedFile
 
 CREATED_BY = "classroom-swarm"
 
@@ -66,46 +62,13 @@ def create_torrent(
 ) -> Metainfo:
     """Hash ``file_path`` and write its torrent to ``output_path``, replacing an existing file.
 
-    Raises as ``encode_torrent`` does; then nothing is written.
+    Each URL of ``announce_list`` is a tier. FileFault if the file cannot be read, changes meanwhile, or has a
+    name that not every system can store; then nothing is written.
     """
-    file = SharedFile.open(Path(file_path))
-    try:
-        data = encode_torrent(file, announce, on_progress, threads, announce_list)
-    finally:
-        file.close()
+    notes = TorrentNotes(announce, tuple((url,) for url in announce_list), created_by=CREATED_BY)
+    data = NewTorrent.plan(file_path).encode(notes, threads, on_progress)
     write_torrent(Path(output_path), data)
     return decode_metainfo(data)
-
-
-def encode_torrent(
-    file: SharedFile,
-    announce: str,
-    on_progress: OnProgress | None = None,
-    threads: int = 2,
-    announce_list: Sequence[str] = (),
-) -> bytes:
-    """The torrent of ``file``. The same file and URLs always give the same bytes.
-
-    FileFault if the file cannot be read, changes meanwhile, or has a name that not every system can store;
-    the name is checked before the file is hashed.
-    """
-    try:
-        check_name(file.path.name)
-    except MetainfoError as error:
-        raise FileFault(f"{sanitize(file.path)} cannot be shared: {error}") from None
-    geometry = Geometry(file.size, choose_piece_length(file.size))
-    check_piece_count(file.path, geometry)
-    pieces = hash_pieces(file.read_into, geometry, threads, on_progress)
-    file.check_unchanged()
-    return encode_metainfo(
-        file.path.name,
-        geometry.size,
-        geometry.piece_length,
-        pieces,
-        announce,
-        CREATED_BY,
-        announce_list=announce_list,
-    )
 
 
 def parse_torrent_file(path: Path) -> Metainfo:

@@ -14,6 +14,7 @@ from common.metainfo import Metainfo
 from common.safe_paths import StoredPath
 from common.text import sanitize
 from common.torrent_files import FileEntry
+from node.content.entry_names import is_one_name, names_on_disk
 from node.content.local_files import LocalFile, LocalFiles
 from node.content.new_torrent import OnProgress
 from node.content.os_errors import file_fault
@@ -75,27 +76,6 @@ def verify_path(
     return VerifiedPieces(count - len(wrong), tuple(wrong), missing, tuple(found.absent), tuple(found.longer))
 
 
-def find_entry(folder: Path, entry: FileEntry) -> Path:
-    """Where the file of a torrent is, below the torrent's folder ``folder``.
-
-    Usually at its safe path. Another program may have stored it under the name in the torrent
-    (``entry.renamed_from``); that path is used only if it stays below ``folder`` and leads to a file.
-    """
-    stored = folder.joinpath(*entry.path[1:])
-    original = entry.renamed_from[1:]
-    if not original or os.path.lexists(stored) or not all(map(_is_one_name, original)):
-        return stored
-    other = folder.joinpath(*original)
-    try:
-        return other if other.is_file() else stored
-    except (OSError, ValueError):  # a name that this disk cannot have
-        return stored
-
-
-def _is_one_name(name: str) -> bool:
-    return name not in ("", ".", "..") and not set(name) & {"/", os.sep, os.altsep, "\0"}
-
-
 def _root(info: Metainfo, path: Path) -> Path:
     """The torrent's file or folder: ``path``, or the one of the torrent's name in the folder ``path``."""
     try:
@@ -109,7 +89,7 @@ def _root(info: Metainfo, path: Path) -> Path:
     if not is_folder:
         raise FileFault(f"{sanitize(path)} is a file; the torrent describes a folder")
     for folder in _candidates(info, path):
-        if any(find_entry(folder, entry).is_file() for entry in info.stored_files[:MAX_FILES_LOOKED_FOR]):
+        if any(_path_of(folder, entry).is_file() for entry in info.stored_files[:MAX_FILES_LOOKED_FOR]):
             return folder
     return path
 
@@ -118,7 +98,7 @@ def _candidates(info: Metainfo, path: Path) -> Iterator[Path]:
     yield path
     yield path / info.name
     raw = _raw_folder_name(info.files)
-    if raw and _is_one_name(raw):
+    if raw and is_one_name(raw):
         yield path / raw
 
 
@@ -140,7 +120,7 @@ class _FoundFiles:
             if entry.padding:
                 self.files.append(LocalFile(entry.length))
             else:
-                self._add(entry, root if info.is_single_file else find_entry(root, entry), start)
+                self._add(entry, root if info.is_single_file else _path_of(root, entry), start)
             start += entry.length
 
     def _add(self, entry: FileEntry, path: Path, start: int) -> None:
@@ -165,6 +145,10 @@ class _FoundFiles:
         self.absent.append(_shown(entry.path))
         lost = self._geometry.pieces_touched(start + size, start + entry.length)
         self.missing[lost.start : lost.stop] = b"\1" * len(lost)
+
+
+def _path_of(folder: Path, entry: FileEntry) -> Path:
+    return folder.joinpath(*names_on_disk(folder, entry))
 
 
 def _shown(path: StoredPath) -> str:

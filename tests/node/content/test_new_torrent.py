@@ -13,10 +13,11 @@ import pytest
 from common.errors import FileFault
 from common.metainfo import decode_metainfo
 from common.torrent_encoding import TorrentNotes
+from node.content.finished_files import FinishedFiles
 from node.content.local_files import LocalFile, LocalFiles
 from node.content.new_torrent import NewTorrent
-from node.content.shared_file import SharedFile
-from node.content.torrent_file import encode_torrent
+from node.content.shared_file import OpenFiles, SharedFile
+from node.content.torrent_file import create_torrent
 
 PIECE = 16 << 10
 SIZES = {"a": PIECE - 1, "b/empty": 0, "b/one": 1, "b/two": 3 * PIECE + 5, "c": 2 * PIECE}
@@ -50,11 +51,10 @@ def test_a_folder_is_hashed_across_its_files(folder: Path, threads: int) -> None
 
 
 def test_a_single_file_is_encoded_as_the_node_does_when_it_shares(folder: Path) -> None:
-    file = SharedFile.open(folder / "c")
-    shared = encode_torrent(file, "http://a/")
-    file.close()
+    created = create_torrent(folder / "c", folder.parent / "c.torrent", "http://a/")
     data = NewTorrent.plan(folder / "c").encode(TorrentNotes("http://a/", created_by="classroom-swarm"), 2)
-    assert data == shared
+    assert (folder.parent / "c.torrent").read_bytes() == data
+    assert created.is_single_file
 
 
 def test_a_file_that_changes_meanwhile_is_noticed(folder: Path) -> None:
@@ -115,3 +115,35 @@ def test_padding_reads_as_zeros(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         content.read_into(3, memoryview(buffer))
     content.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_shared_folder_keeps_its_names_even_if_other_systems_could_not_store_them(folder: Path) -> None:
+    (folder / "What?").write_bytes(b"what")
+    planned = NewTorrent.plan(folder, 1 << 20, follow_links=False)
+    info = decode_metainfo(planned.encode(TorrentNotes(), 1))
+    open_files = OpenFiles()
+    found = FinishedFiles.find(info, folder, open_files)
+    adopted = FinishedFiles(info, folder, [file.identity for file in planned.files], open_files)
+    for files in (found, adopted):
+        content = bytearray(info.size)
+        files.read_into(0, memoryview(content))
+        assert hashlib.sha1(content).digest() == info.pieces
+        files.check_all_unchanged()
+    open_files.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_link_is_hashed_but_not_shared(folder: Path) -> None:
+    (folder / "link").symlink_to("a")
+    assert len(NewTorrent.plan(folder).files) == len(SIZES) + 1
+    with pytest.raises(FileFault, match="link is a link; only plain files are shared"):
+        NewTorrent.plan(folder, follow_links=False)
+
+
+def test_more_files_than_can_be_open_are_read_by_several_threads(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"{number:03}").write_bytes(b"%03d" % number * 100)
+    info = decode_metainfo(NewTorrent.plan(tmp_path, PIECE).encode(TorrentNotes(), 4))
+    content = b"".join(b"%03d" % number * 100 for number in range(300))
+    assert info.piece_hash(1) == hashlib.sha1(content[PIECE : 2 * PIECE]).digest()

@@ -13,12 +13,12 @@ import pytest
 
 from common.errors import DiskFull, FileFault, MetainfoError
 from common.metainfo import Metainfo
+from common.torrent_encoding import TorrentNotes
 from node.content import torrent_file
-from node.content.shared_file import SharedFile
+from node.content.new_torrent import NewTorrent
 from node.content.torrent_file import (
     calculate_file_hash,
     create_torrent,
-    encode_torrent,
     parse_torrent_file,
     store_torrent,
 )
@@ -106,7 +106,7 @@ def test_a_name_that_others_cannot_store_is_not_shared(tmp_path: Path, name: str
 
 
 def test_files_of_which_no_torrent_is_made(tmp_path: Path) -> None:
-    for path, says in [(tmp_path / "missing", "no such file"), (tmp_path, "is a folder")]:
+    for path, says in [(tmp_path / "missing", "no such file"), (tmp_path, "has no files")]:
         with pytest.raises(FileFault, match=says):
             create_torrent(path, tmp_path / "out.torrent", ANNOUNCE)
 
@@ -194,11 +194,7 @@ def test_a_torrent_that_finds_no_room_is_not_said_to_be_kept(
 def torrent_of(path: Path, content: bytes, announce: str = ANNOUNCE) -> bytes:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
-    file = SharedFile.open(path)
-    try:
-        return encode_torrent(file, announce)
-    finally:
-        file.close()
+    return NewTorrent.plan(path).encode(TorrentNotes(announce), 1)
 
 
 def never(path: Path, present: Metainfo) -> bool:
@@ -272,7 +268,5 @@ def test_the_longest_name_leaves_room_for_its_torrent(tmp_path: Path) -> None:
     assert stored.name == f"{parse_torrent_file(stored).info_hash_hex}.2.torrent"
     path = tmp_path / ("n" * 248)
     path.write_bytes(b"hello")
-    file = SharedFile.open(path)
-    file.close()  # so that to hash it would fail in another way
     with pytest.raises(FileFault, match="longer than 247 bytes"):
-        encode_torrent(file, ANNOUNCE)
+        NewTorrent.plan(path)
