@@ -28,7 +28,7 @@ from node.discovery.http_deadline import FAILURES, DeadlineAdapter, garbled, rea
 from node.discovery.source_address import source_address
 
 MAX_BODY = 1 << 20  # bytes of an answer, sent and unpacked
-MAX_REDIRECTS = 3
+MAX_REDIRECTS = 3  # of one announce, one after another
 REQUEST_TIMEOUT = 10.0  # max seconds for the connection, for the head, and for the body
 REFUSED = 200  # HTTP: a tracker refuses with status 200 and a reason in the body
 
