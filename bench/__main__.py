@@ -84,6 +84,10 @@ def main(words: list[str] | None = None) -> int:
         from bench.tracker.cli import main as tracker
 
         return tracker(words[1:])
+    if words[:1] == ["bittorrent"]:
+        from bench.bittorrent.cli import main as bittorrent
+
+        return bittorrent(words[1:])
     plan, out = parse(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it, too, ends every child
     talk = Console(stderr=True, highlight=False)
