@@ -7,26 +7,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.addresses import Addr
 from common.errors import CommandError, FileFault, LocalFault
 from common.filenames import PART_SUFFIX, TORRENT_SUFFIX
-from common.magnet import Magnet
-from common.metainfo import Metainfo
 from common.text import sanitize
 from node import events
 from node.content.hashing import HashPool
 from node.content.shared_file import OpenFiles
 from node.content.store import ContentStore
-from node.content.torrent_file import TorrentFile, store_torrent
-from node.discovery.base import PeerSource, TcpListener, TransferTotals
-from node.discovery.credentials import is_secrets_name
-from node.discovery.listing import list_torrents
-from node.discovery.named_peers import NamedPeers
-from node.download import Download, NodeParts, SwarmTrackers
+from node.content.torrent_file import TorrentFile
+from node.discovery.base import TcpListener, TransferTotals
+from node.download import Download, NodeParts
 from node.download.checking import check_existing
 from node.download.reporting import DownloadReporter
+from node.downloads import Downloads
 from node.folder import NodeFolder
-from node.metadata import MagnetDownload, known_of
+from node.metadata import MagnetDownload
 from node.peer import FoundPeer, Peer
 from node.peer_rows import upload_rows
 from node.settings import NodeSettings
@@ -35,7 +30,6 @@ from node.torrent_maker import TorrentMaker
 from node.torrent_table import TorrentTable
 from node.trackers import Trackers
 from node.transports import NodeTransports
-from node.wanted import find_wanted
 
 LEAVE_LIMIT = 1.0  # max seconds that ``exit_torrent`` waits for downloads to stop
 FILE_CHECK = 2.0  # seconds between two checks of the shared files
@@ -53,9 +47,13 @@ class Node:
         self._trackers = Trackers(settings, self._torrents.owned_files, emit, self._totals, self.meet)
         self._open_files = OpenFiles()
         self._maker = TorrentMaker(settings, self._torrents, self._trackers, self._open_files, emit)
-        self._magnets: dict[bytes, MagnetDownload] = {}  # by info hash; torrents without metadata yet
         self._parts: NodeParts | None = None  # once the node is in the torrent
         self._lock = threading.Lock()  # guards _left, and adding a torrent
+        self._downloads = Downloads(
+            *(settings, self._folder, self._torrents, self._trackers, self._open_files, emit),
+            entered=self._entered,
+            adding=self._lock,
+        )
         self._left = threading.Event()
         self.addr = (settings.host, 0)
 
@@ -96,7 +94,7 @@ class Node:
             if self._left.is_set():
                 return
             self._left.set()
-        downloads = self._fetches()
+        downloads = self._downloads.all()
         for download in downloads:
             download.cancel()
         self._trackers.leave()
@@ -132,60 +130,12 @@ class Node:
         ``text``: a .torrent, a magnet link, or a name or an info hash that the tracker lists. SwarmError.
         """
         self._entered()
-        wanted = find_wanted(text, self._folder, self._listed)
-        return self._fetch(wanted) if isinstance(wanted, TorrentFile) else self._fetch_metadata(wanted)
-
-    def _fetch(self, file: TorrentFile, peers: Sequence[Addr] = ()) -> Download:
-        """Begin to download the content of ``file``; ``peers``: that its magnet link named."""
-        info = file.info
-        if is_secrets_name(info.name):
-            raise FileFault(f"{info.name} is not downloaded: a node's secrets have such a name")
-        with self._lock:
-            parts = self._entered()
-            content = ContentStore(info, self._folder.path, self._open_files)
-            torrent = self._to_fetch(info) or Torrent(content, file, self._emit, self._trackers.withdraw)
-            if self._settings.selected is not None:
-                torrent.content.select(self._settings.selected)
-            swarm = self._swarm_of(info, peers)
-            self._torrents.add(torrent)
-            return torrent.fetch(swarm, parts)
-
-    def _fetch_metadata(self, magnet: Magnet) -> Download | MagnetDownload:
-        """Ask peers for the torrent of ``magnet``, then fetch its content."""
-        present = self._torrents.find(magnet.info_hash)
-        if present is not None:
-            return self._fetch(present.file, magnet.peers)
-
-        def begin(data: bytes) -> Download:
-            path = store_torrent(data, self._folder.path, lambda path, info: False)
-            return self._fetch(TorrentFile(path, data), magnet.peers)
-
-        with self._lock:
-            before = self._magnets.get(magnet.info_hash)
-            if before is not None and not before.done.is_set():
-                raise CommandError(f"{before.known.name} is being downloaded already")
-            sources = self._swarm_of(known_of(magnet), magnet.peers).sources
-            fetch = MagnetDownload(magnet, sources, self._entered(), begin)
-            self._magnets[magnet.info_hash] = fetch
-        fetch.start()
-        return fetch
-
-    def _swarm_of(self, info: Metainfo, peers: Sequence[Addr]) -> SwarmTrackers:
-        """The trackers of a torrent, and the peers that the user or its magnet link named."""
-        announcers = self._trackers.of(info)
-        sources: list[PeerSource] = [each.client for each in announcers]
-        if named := (*self._settings.peers, *peers):
-            sources.insert(0, NamedPeers(named))
-        return SwarmTrackers(sources, announcers)
-
-    def _listed(self) -> list[events.ListedTorrent]:
-        settings = self._settings
-        return list_torrents(settings.trackers, settings.swarm_key, settings.tracker_timeout)
+        return self._downloads.begin(text)
 
     def listed_torrents(self) -> list[events.ListedTorrent]:
         """Rows of -list: the torrents that the tracker knows. TrackerUnavailable, TrackerRefused."""
         self._entered()
-        return self._listed()
+        return self._downloads.listed()
 
     def serve(self, torrent_filename: str, path: Path) -> events.FileStatus:
         """Verify ``path``, a torrent's content, and serve it. Blocks while it is hashed. SwarmError."""
@@ -199,7 +149,7 @@ class Node:
         torrent = Torrent(content, file, self._emit, self._trackers.withdraw)
         self._torrents.add(torrent)
         report.sharing(file.path)
-        self._swarm_of(file.info, ()).announce(torrent.owned())
+        self._downloads.swarm_of(file.info, ()).announce(torrent.owned())
         self._transports.call([Peer(*addr, "tcp") for addr in self._settings.peers], file.info.info_hash)
         return torrent.row(parts.uploaded(file.info.info_hash))
 
@@ -212,7 +162,7 @@ class Node:
         base = Path(name).name
         names = {base, base.removesuffix(TORRENT_SUFFIX), base.removesuffix(PART_SUFFIX)}
         stopped = [torrent.stop() for torrent in self._torrents.all() if torrent.info.name in names]
-        for fetch in self._waiting_magnets():
+        for fetch in self._downloads.waiting():
             if fetch.known.name in names:
                 fetch.cancel()
                 stopped.append(True)
@@ -221,8 +171,8 @@ class Node:
 
     def status(self) -> tuple[events.DownloadStatus, ...]:
         """Rows of -status: the downloads of this run."""
-        waiting = tuple(fetch.status() for fetch in self._waiting_magnets())
-        return tuple(download.status() for download in self._downloads()) + waiting
+        waiting = tuple(fetch.status() for fetch in self._downloads.waiting())
+        return tuple(download.status() for download in self._downloads.running()) + waiting
 
     def files(self) -> tuple[events.FileStatus, ...]:
         """Rows of -files: the shared files, and the files that changed while they were shared."""
@@ -236,15 +186,15 @@ class Node:
         """Rows of -peers: the owners that are fetched from (or why not), then the nodes that are served."""
         if self._parts is None:
             return ()
-        fetching = [row for download in self._downloads() for row in download.peers()]
-        fetching += [row for fetch in self._waiting_magnets() for row in fetch.peers()]
+        fetching = [row for download in self._downloads.running() for row in download.peers()]
+        fetching += [row for fetch in self._downloads.waiting() for row in fetch.peers()]
         names = {torrent.info.info_hash: torrent.info.name for torrent in self._torrents.all()}
         uploads = [row for transport in self._parts.transports.values() for row in transport.uploads()]
         return tuple(fetching + upload_rows(uploads, names, fetching))
 
     def names(self) -> list[str]:
         """The names of this node's torrents."""
-        waiting = [fetch.known.name for fetch in self._waiting_magnets()]
+        waiting = [fetch.known.name for fetch in self._downloads.waiting()]
         return [torrent.info.name for torrent in self._torrents.all()] + waiting
 
     def pieces(self, name: str) -> events.PiecesStatus:
@@ -260,7 +210,7 @@ class Node:
         deadline = None if timeout is None else time.monotonic() + timeout
         return all(
             download.done.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-            for download in self._fetches()
+            for download in self._downloads.all()
         )
 
     def is_sharing(self) -> bool:
@@ -310,30 +260,6 @@ class Node:
         if torrent is None or self._parts is None:
             return TransferTotals(0, 0, 1)
         return torrent.totals(self._parts.uploaded(info_hash))
-
-    def _downloads(self) -> list[Download]:
-        return [torrent.download for torrent in self._torrents.all() if torrent.download is not None]
-
-    def _waiting_magnets(self) -> list[MagnetDownload]:
-        """The magnet links whose metadata is not here."""
-        return [fetch for fetch in list(self._magnets.values()) if fetch.download is None]
-
-    def _fetches(self) -> Sequence[Download | MagnetDownload]:
-        """Everything that is being downloaded, or was."""
-        return [*self._downloads(), *list(self._magnets.values())]
-
-    def _to_fetch(self, info: Metainfo) -> Torrent | None:
-        """The torrent that is here already; CommandError if it need not be fetched."""
-        torrent = self._torrents.find(info.info_hash)
-        if torrent is None:
-            return None
-        if torrent.content.is_finished:
-            if torrent.is_served:
-                raise CommandError(f"{info.name} is here already: {sanitize(torrent.content.path)}")
-            return None  # the file changed or is gone: fetch it again
-        if torrent.is_downloading:
-            raise CommandError(f"{info.name} is being downloaded already")
-        return torrent
 
     def _share(self, filename: str) -> events.FileStatus:
         parts = self._entered()
