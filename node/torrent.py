@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from common.bitfield import Bitfield
-from common.errors import FileFault, TransientFileFault
+from common.errors import CommandError, FileFault, TransientFileFault
 from common.messages import OwnedFile
 from common.metainfo import Metainfo
 from node import events
@@ -20,8 +20,11 @@ from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
 from node.discovery.base import TransferTotals
 from node.download import Download, NodeParts
+from node.download.coordinator import DownloadPhase
 from node.download.swarm import SwarmTrackers, owned_file
 from node.transport import SentBlock, StreamSocket
+
+PAUSE_LIMIT = 5.0  # max seconds that ``resume`` waits for the end of the download that was paused
 
 
 class TorrentState(enum.Enum):
@@ -53,6 +56,7 @@ class Torrent:
         self.file = file
         self.download: Download | None = None  # the last one
         self.is_stopped = False  # the user stopped it
+        self.is_paused = False
         self._emit = emit
         self._withdraw = withdraw
         self._lock = threading.Lock()  # guards _fault against being set twice
@@ -61,6 +65,8 @@ class Torrent:
 
     @property
     def state(self) -> TorrentState:
+        if self.is_paused:
+            return TorrentState.PAUSED
         if self._fault:
             return TorrentState.FAILED
         if self.content.is_satisfied:
@@ -80,8 +86,8 @@ class Torrent:
 
     @property
     def is_served(self) -> bool:
-        """False once the finished file is not what was hashed."""
-        return not self._fault
+        """False while the torrent is paused, and once the finished file is not what was hashed."""
+        return not self._fault and not self.is_paused
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer`` with verified bytes. FileFault if the file changed: it is not served any more.
@@ -140,13 +146,56 @@ class Torrent:
 
     def fetch(self, swarm: SwarmTrackers, parts: NodeParts) -> Download:
         """Begin to download the content, in the background. Peers are served its verified pieces."""
-        self._fault, self.is_stopped = "", False
+        self._fault, self.is_stopped, self.is_paused = "", False, False
         self.download = Download(self.content, self.file, swarm, parts)
         self.download.start()
         return self.download
 
+    def select(self, numbers: Collection[int] | None) -> bool:
+        """Fetch these files, numbered from 1; None: all. True if ``fetch`` has to be called for them.
+
+        A running download goes on with them. CommandError if there is no such file; DiskFull, FileFault.
+        """
+        self.content.select(numbers)
+        download = self.download
+        if download is not None and not download.over:
+            download.on_selection()
+            return False
+        return not self.content.is_satisfied and not self.is_paused
+
+    def pause(self) -> bool:
+        """Fetch nothing, serve nothing, and withdraw it from the trackers. False if it does neither now."""
+        is_downloading = self.is_downloading and not self.content.is_satisfied
+        if self.is_paused or not (is_downloading or (self.has_pieces and self.is_served)):
+            return False
+        self.is_paused = True
+        if is_downloading and self.download is not None:
+            self.download.cancel(DownloadPhase.PAUSED)  # and withdraws it
+        else:
+            self._withdraw(self.owned())
+        return True
+
+    def resume(self, swarm: SwarmTrackers, parts: NodeParts) -> Download | None:
+        """Go on after ``pause``: the download that begins; None if the files are served again.
+
+        CommandError if it was not paused, or has not ended yet.
+        """
+        if not self.is_paused:
+            raise CommandError(f"{self.info.name} is not paused")
+        if not self.content.is_satisfied:
+            if self.download is not None and not self.download.done.wait(PAUSE_LIMIT):
+                raise CommandError(f"{self.info.name} is not paused yet; try again")
+            return self.fetch(swarm, parts)
+        self.is_paused = False
+        swarm.announce(self.owned())
+        return None
+
     def stop(self) -> bool:
         """End the download, or stop serving the file, as the user asked. False if there is neither."""
+        if self.is_paused:
+            self.is_paused, self.is_stopped = False, True
+            self.stop_serving("you stopped it")
+            return True
         if self.download is not None and not self.download.over and not self.content.is_satisfied:
             self.download.cancel()
             return True
@@ -201,5 +250,5 @@ class Torrent:
             complete=self.content.is_finished,
             path=str(self.content.path),
             uploaded=uploaded,
-            state=f"stopped: {self._fault}" if self._fault else "sharing",
+            state="paused" if self.is_paused else f"stopped: {self._fault}" if self._fault else "sharing",
         )

@@ -113,8 +113,10 @@ class _InSwarms(Mapping[bytes, Torrent]):
 
 
 def _is_mapped(torrent: Torrent) -> bool:
-    return torrent.has_pieces and not torrent.is_stopped
+    return torrent.has_pieces and not torrent.is_stopped and not torrent.is_paused
 
 
 def _is_in_swarm(torrent: Torrent) -> bool:
-    return _is_mapped(torrent) or (torrent.is_downloading and not torrent.is_stopped)
+    return _is_mapped(torrent) or (
+        torrent.is_downloading and not torrent.is_stopped and not torrent.is_paused
+    )

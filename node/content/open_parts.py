@@ -23,6 +23,7 @@ from node.content.folder_tree import FolderTree, tree_fault
 from node.content.positional_file import PositionalFile
 from node.content.resume_record import WriteLog, logged_write
 from node.content.sending import send_from, send_zeros
+from node.content.shared_file import identity_of
 from node.transport import StreamSocket
 
 MAX_OPEN_PARTS = 16  # of one download
@@ -73,14 +74,20 @@ class OpenParts:
                 if self._closed or not opened.closed:  # else it was closed to open another file
                     raise
 
-    def write(self, file: int, start: int, data: memoryview) -> None:
+    def write(self, file: int, start: int, data: memoryview, is_logged: bool = True) -> None:
         """Write ``data`` at ``start``, creating the file and its folders if needed. DiskFull."""
 
         def write(opened: PositionalFile) -> None:
             self._written.add(file)
-            logged_write(self.log, file, opened, start, [data])
+            logged_write(self.log if is_logged else None, file, opened, start, [data])
 
         self._call(file, True, write)
+
+    def log_status(self, file: int) -> None:
+        """Tell the log of a file that was written without it."""
+        if self.log is not None:
+            identity = identity_of(self.status_of_open(file))
+            self.log.known(file, identity[1], identity[3])
 
     def create(self, file: int) -> None:
         """Create the file with its full length, if it is missing."""

@@ -59,7 +59,7 @@ class PartFolder:
     Nothing here knows which bytes are right. A lock on NAME.part keeps other downloads out.
     """
 
-    def __init__(self, info: Metainfo, tree: FolderTree, selected: Collection[int], open_files: OpenFiles):
+    def __init__(self, info: Metainfo, tree: FolderTree, open_files: OpenFiles) -> None:
         self.path = tree.path
         self.final_path = tree.path.with_name(info.name)
         self.closed = False
@@ -73,16 +73,14 @@ class PartFolder:
         self.places: list[Place] = []
         self._identities: list[Identity | None] = []
         self.final = FinishedFiles(info, self.final_path, self._identities, open_files)  # the files in NAME
-        self._find_places(selected)
+        self._find_places()
 
     @classmethod
-    def open(
-        cls, folder: Path, info: Metainfo, selected: Collection[int], open_files: OpenFiles
-    ) -> PartFolder:
+    def open(cls, folder: Path, info: Metainfo, open_files: OpenFiles) -> PartFolder:
         """Open ``folder/NAME.part``, created if missing. Existing files keep their bytes.
 
-        ``selected``: indexes of files. FileFault if NAME.part is no folder or in use, or if another file is
-        in the place of one of the torrent's.
+        No other file is created before ``select``. FileFault if NAME.part is no folder or in use, or if
+        another file is in the place of one of the torrent's.
         """
         path = Path(folder) / (info.name + PART_SUFFIX)
         try:
@@ -92,7 +90,7 @@ class PartFolder:
             raise tree_fault(path, error, writing=True) from None
         if tree.root.number >= 0 and not try_lock(tree.root.number):
             raise FileFault(f"{sanitize(path)} is in use by another download")
-        return cls(info, tree, selected, open_files)
+        return cls(info, tree, open_files)
 
     # ---- bytes
 
@@ -175,7 +173,7 @@ class PartFolder:
         self._overlaid.discard(piece)
 
     def select(self, selected: Collection[int]) -> None:
-        """More files are selected: what is here of them in NAME.side moves to NAME.part.
+        """These files are selected: what is here of them in NAME.side moves to NAME.part.
 
         A file that is not selected any more stays where it is. DiskFull, FileFault.
         """
@@ -225,6 +223,7 @@ class PartFolder:
             end = start + entry.length
             if place is Place.SIDE:
                 stored.append(Stored(start, end, len(self.info.files), aside, None))
+                stored.append(Stored(start, end, file, None, entry.length))
             elif place is not Place.PADDING:
                 identity = self._identities[file]
                 if place is Place.PART:
@@ -255,22 +254,20 @@ class PartFolder:
 
     # ---- inner
 
-    def _find_places(self, selected: Collection[int]) -> None:
+    def _find_places(self) -> None:
         final = _open_final(self.final_path)
         try:
             for file, entry in enumerate(self.info.files):
                 place, identity = Place.PADDING, None
                 if not entry.padding:
-                    place, identity = self._find_place(file, file in selected, final)
+                    place, identity = self._find_place(file, final)
                 self.places.append(place)
                 self._identities.append(identity)
         finally:
             if final is not None:
                 final.close()
 
-    def _find_place(
-        self, file: int, is_selected: bool, final: FolderTree | None
-    ) -> tuple[Place, Identity | None]:
+    def _find_place(self, file: int, final: FolderTree | None) -> tuple[Place, Identity | None]:
         names = self.info.files[file].path[1:]
         here = self.parts.status(file)
         try:
@@ -278,7 +275,7 @@ class PartFolder:
         except OSError as error:
             raise tree_fault(self.final_path.joinpath(*names), error) from None
         if final is None or there is None:
-            return (Place.PART if is_selected or here is not None else Place.SIDE), None
+            return (Place.SIDE if here is None else Place.PART), None
         if not stat.S_ISREG(there.st_mode) or there.st_size != self.info.files[file].length:
             raise self.another_file(file)
         if here is not None and os.path.samestat(here, there):
@@ -334,6 +331,11 @@ class PartFolder:
         self.parts.write(file, start, data)  # it was selected a moment ago
 
     def _copy_from_side(self, file: int, start: int, end: int) -> None:
+        """Copy what NAME.side has of a file. The file is in no record before it is complete.
+
+        Else, after a kill in between, a verified piece would be believed although it was not copied.
+        """
+        copied = False
         buffer = memoryview(bytearray(_COPIED))
         for piece in self.info.geometry.pieces_touched(start, end):
             if piece not in self.side:
@@ -343,7 +345,10 @@ class PartFolder:
             for offset in range(first, last, _COPIED):
                 part = buffer[: min(_COPIED, last - offset)]
                 self.side.read_into(offset, part)
-                self.parts.write(file, offset - start, part)
+                self.parts.write(file, offset - start, part, is_logged=False)
+                copied = True
+        if copied:
+            self.parts.log_status(file)
 
     def _is_hole(self, part: FileRange, offset: int) -> bool:
         place = self.places[part.file]

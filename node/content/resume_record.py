@@ -80,6 +80,9 @@ class WriteLog(Protocol):
     def end(self, file: int, modified: int) -> None:
         """It has ended. ``modified``: the file's time of change since, in ns; 0 if it is not known."""
 
+    def known(self, file: int, inode: int, modified: int) -> None:
+        """The file is as it should be, with this time of change in ns."""
+
 
 def logged_write(
     log: WriteLog | None, file: int, target: PositionalFile, offset: int, buffers: Sequence[Buffer]
@@ -225,6 +228,11 @@ class ResumeRecord:
                 self._entries[file] = entry  # the next write records it
             else:
                 self._set(file, entry._replace(writing=0))
+
+    def known(self, file: int, inode: int, modified: int) -> None:
+        """The file is as it should be, with this time of change in ns."""
+        with self._lock:
+            self._set(file, Entry(inode, modified, 0))
 
     def mark_verified(self, piece: int, verified: Bitfield) -> None:
         """``piece`` was added to ``verified``."""

@@ -47,6 +47,7 @@ class ContentStore:
         self.final_path = find_lookalike(final_path) or final_path
         self.selected = select(info, None)  # indexes of files
         self.wanted = wanted_pieces(info, self.selected)
+        self.trusted = Bitfield(info.geometry.piece_count)  # after ``open_part``: verified by an earlier run
         self._open_files = open_files
         self._record = ResumeRecord(self.final_path.with_name(info.name + RESUME_SUFFIX), info)
         self._finishing = threading.Lock()  # held while the part file is renamed
@@ -122,13 +123,13 @@ class ContentStore:
         state = read_record(self._record.path, self.info)
         return Bitfield(self._verified.size) if state is None else state.trusted(self.info, stored)
 
-    def keep_record(self, stored: Iterable[Stored]) -> None:
+    def keep_record(self, stored: Iterable[Stored] | None = None) -> None:
         """Record the verified pieces of the unfinished content from now on.
 
-        ``stored``: as it was before the pieces were checked.
+        ``stored``: as it was before the pieces were checked; default: as it is now.
         """
         part = self._unfinished()
-        self._record.begin_record(stored, self._verified)
+        self._record.begin_record(part.stored() if stored is None else stored, self._verified)
         part.log_writes(self._record)
 
     # ---- unfinished
@@ -147,7 +148,7 @@ class ContentStore:
     def open_part(self) -> PartFile | PartFolder:
         """Open NAME.part, created if missing, with no piece verified. FileFault.
 
-        Raises as ``PartFile.open`` or ``PartFolder.open``.
+        ``trusted`` has the pieces that need not be hashed before they are set as verified.
         """
         self.close()
         folder = self.final_path.parent
@@ -155,7 +156,10 @@ class ContentStore:
         if self.info.is_single_file:
             part = PartFile.open(folder, self.info)
         else:
-            part = PartFolder.open(folder, self.info, self.selected, self._open_files)
+            part = PartFolder.open(folder, self.info, self._open_files)
+        self.trusted = self.trusted_pieces(part.stored())
+        if isinstance(part, PartFolder):
+            part.select(self.selected)
         with self._lock:
             self._part = part
         self.set_verified(Bitfield(self.info.geometry.piece_count))

@@ -2,9 +2,11 @@
 
     WAITING ─▶ CHECKING ─▶ SEARCHING ⇄ FETCHING ─▶ FINISHING ─▶ COMPLETED
        │           │            │          │           │
-       └───────────┴────────────┴──────────┴───────────┴──────▶ FAILED, CANCELLED   (NAME.part is kept)
+       └───────────┴────────────┴──────────┴───────────┴──────▶ FAILED, CANCELLED,
+                                                                PAUSED   (NAME.part is kept)
 
-One thread goes through these phases. ``LiveDownload`` exists from SEARCHING on. No transport is named here.
+One thread goes through these phases. ``LiveDownload`` exists from SEARCHING on. If the user selects more
+files at the last moment, FINISHING is followed by SEARCHING. No transport is named here.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.errors import FileFault, SwarmError
+from common.bitfield import Bitfield
+from common.errors import DownloadFailed, FileFault, SwarmError
 from common.filenames import PART_SUFFIX
 from node import events
 from node.content.atomic_rename import finish_rename
@@ -46,6 +49,7 @@ class DownloadPhase(enum.Enum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
 
 
 class Download:
@@ -72,6 +76,7 @@ class Download:
         self._report = DownloadReporter(content.info, parts.emit, parts.settings.progress_interval)
         self._phase = DownloadPhase.WAITING
         self._cancelled = threading.Event()
+        self._cancelled_to = DownloadPhase.CANCELLED
         self._live: LiveDownload | None = None
         self._thread = threading.Thread(target=self._run, name=f"download {content.info.name}", daemon=True)
         self._started_at = self._fetching_since = self._fetched_at = time.monotonic()
@@ -87,11 +92,17 @@ class Download:
         """Begin, in the background."""
         self._thread.start()
 
-    def cancel(self) -> None:
-        """Stop; NAME.part is kept. Returns at once: wait for ``done``."""
+    def cancel(self, to: DownloadPhase = DownloadPhase.CANCELLED) -> None:
+        """Stop; NAME.part is kept. Returns at once: wait for ``done``. ``to``: CANCELLED or PAUSED."""
+        self._cancelled_to = to
         self._cancelled.set()
         if self._live is not None:
             self._live.stop()
+
+    def on_selection(self) -> None:
+        """The user selected other files of the content."""
+        if self._live is not None:
+            self._live.state.set_wanted(self.content.wanted)
 
     def add_peer(self, found: FoundPeer) -> None:
         """A peer that no tracker named may be fetched from. Returns at once."""
@@ -188,9 +199,13 @@ class Download:
         self.over = True
         if fault is None:
             return
+        self._phase = DownloadPhase.FAILED
+        report = self._report.failed
+        if self._cancelled.is_set():
+            self._phase, report = self._cancelled_to, self._report.cancelled
+            if self._cancelled_to is DownloadPhase.PAUSED:
+                fault = DownloadFailed(f"{self.metainfo.name}: paused; what is here of it is kept")
         self.error = fault
-        self._phase = DownloadPhase.CANCELLED if self._cancelled.is_set() else DownloadPhase.FAILED
-        report = self._report.cancelled if self._cancelled.is_set() else self._report.failed
         report(str(fault))
 
     @contextmanager
@@ -217,9 +232,17 @@ class Download:
         self._report.started(live.state.verified)
         self._phase = DownloadPhase.SEARCHING
         self._fetching_since = self._fetched_at = time.monotonic()
-        live.run(lambda: self._report.progress(self.status()))
-        self._fetched_at = time.monotonic()
-        return self.reassemble_file()
+        while True:
+            live.run(lambda: self._report.progress(self.status()))
+            self._fetched_at = time.monotonic()
+            path = self.reassemble_file()
+            if self.content.is_satisfied:
+                return path
+            live.close()
+            self.content.keep_record()
+            live = self._begin_live(self.content.have.copy())
+            self._check_cancelled()
+            self._phase = DownloadPhase.SEARCHING
 
     def _adopt_existing(self) -> Path:
         """The files are here already, and are this torrent's content; FileFault if they are others."""
@@ -248,14 +271,20 @@ class Download:
             self._settings.hash_threads,
             self._report.hashed,
             self._cancelled,
-            content.trusted_pieces(stored),
+            content.trusted,
         )
         content.set_verified(have)
         content.keep_record(stored)
-        live = self._live = LiveDownload(content, have, self._swarm, self._parts, self._report)
+        live = self._begin_live(have)
         check_room(
             folder, self.metainfo.name, live.state.wanted_size - max(live.state.verified, part.allocated)
         )
+        return live
+
+    def _begin_live(self, have: Bitfield) -> LiveDownload:
+        live = LiveDownload(self.content, have, self._swarm, self._parts, self._report)
+        self._live = live  # from now on ``on_selection`` knows it
+        live.state.set_wanted(self.content.wanted)
         return live
 
     def reassemble_file(self) -> Path:

@@ -70,3 +70,24 @@ def test_another_folder_of_that_name_is_left_alone(swarm: Any, make_folder: Any,
     assert node.end() == 1
     assert "is another folder; it is not overwritten" in node.seen("failed")[0]["reason"]
     assert (folder / "album" / "a.txt").read_bytes() == b"!" * 70_000
+
+
+def test_some_files_and_later_the_others(swarm: Any, make_folder: Any, tmp_path: Path) -> None:
+    """What is selected is complete, served, and not fetched again; nothing else is created."""
+    first, second = swarm.number(), swarm.number()
+    torrent = tmp_path / "album.torrent"
+    torrent.write_bytes(make_folder(tmp_path / "files" / f"node{first}", swarm.tracker.url))
+    original = tree(tmp_path / "files" / f"node{first}" / "album")
+    owner = swarm.node(number=first)
+    owner.type(f'torrent -setMode download "{torrent}"')
+    owner.wait_for("sharing")
+    some = swarm.node("-setMode", "download", str(torrent), "-select", "1,4", number=second)
+    assert some.end() == 0
+    assert tree(some.folder / "album") == {name: original[name] for name in ("a.txt", "z")}
+    fetched = {event["index"] for event in some.seen("piece")}
+    assert 0 < len(fetched) < 15
+    others = swarm.node("-setMode", "download", str(torrent), number=second)
+    assert others.end() == 0
+    assert tree(others.folder / "album") == original
+    assert not fetched & {event["index"] for event in others.seen("piece")}
+    assert not (others.folder / "album.part").exists() and not (others.folder / "album.side").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import FileFault, TransientFileFault
+from common.errors import CommandError, FileFault, TransientFileFault
 from common.messages import OwnedFile
 from common.metainfo import encode_metainfo
 from node import events
@@ -20,6 +21,7 @@ from node.content import shared_file
 from node.content.shared_file import OpenFiles, SharedFile
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile, create_torrent
+from node.download.coordinator import DownloadPhase
 from node.torrent import Torrent, TorrentState
 from node.torrent_table import TorrentTable
 
@@ -278,3 +280,75 @@ def test_a_download_that_ended_is_not_served_any_more(table: TorrentTable, unfin
     assert table.owned_files(()) == [] and not table.is_sharing()
     with pytest.raises(TransientFileFault):
         read(unfinished, 0, 1)
+
+
+class FakeDownload:
+    """A download that ends when it is cancelled."""
+
+    def __init__(self) -> None:
+        self.error, self.over, self.is_checking = None, False, False
+        self.cancelled_to: list[DownloadPhase] = []
+        self.selections = 0
+        self.done = threading.Event()
+
+    def cancel(self, to: DownloadPhase = DownloadPhase.CANCELLED) -> None:
+        self.cancelled_to.append(to)
+        self.over = True
+        self.done.set()
+
+    def on_selection(self) -> None:
+        self.selections += 1
+
+
+def test_a_paused_file_is_not_served_until_it_is_resumed(
+    table: TorrentTable, share: Share, withdrawn: list[OwnedFile]
+) -> None:
+    share("a.bin", BYTES)
+    torrent = only(table)
+    assert torrent.pause() and not torrent.pause()
+    assert torrent.state is TorrentState.PAUSED and states(table) == ["paused"]
+    assert not torrent.is_served and not table.is_sharing() and list(table) == []
+    assert [file.filename for file in withdrawn] == ["a.bin"]
+    announced: list[OwnedFile] = []
+    swarm: Any = SimpleNamespace(announce=announced.append)
+    parts: Any = None
+    assert torrent.resume(swarm, parts) is None
+    assert torrent.state is TorrentState.SEEDING and table.is_sharing() and len(table) == 1
+    assert [file.complete for file in announced] == [True]
+    with pytest.raises(CommandError, match="is not paused"):
+        torrent.resume(swarm, parts)
+
+
+def test_a_paused_download_ends_and_begins_again(
+    unfinished: Torrent, table: TorrentTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download: Any = FakeDownload()
+    unfinished.download = download
+    verify(unfinished, 1)
+    assert unfinished.pause()
+    assert download.cancelled_to == [DownloadPhase.PAUSED] and unfinished.state is TorrentState.PAUSED
+    assert list(table) == [] and list(table.in_swarms) == []
+    begun: list[Any] = []
+    monkeypatch.setattr(unfinished, "fetch", lambda swarm, parts: begun.append((swarm, parts)))
+    swarm: Any = "swarm"
+    parts: Any = "parts"
+    unfinished.resume(swarm, parts)
+    assert begun == [("swarm", "parts")]
+
+
+def test_a_paused_torrent_can_be_stopped(table: TorrentTable, share: Share) -> None:
+    share("a.bin", BYTES)
+    torrent = only(table)
+    torrent.pause()
+    assert torrent.stop() and not torrent.is_paused
+    assert states(table) == ["stopped: you stopped it"] and not torrent.pause()
+
+
+def test_a_selection_reaches_a_running_download(unfinished: Torrent) -> None:
+    download: Any = FakeDownload()
+    unfinished.download = download
+    assert not unfinished.select({1}) and download.selections == 1
+    download.over = True
+    assert unfinished.select(None)
+    with pytest.raises(CommandError, match="has no file 2"):
+        unfinished.select({2})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import os
 import threading
 from pathlib import Path
 from random import Random
@@ -59,6 +61,17 @@ class Case:
         """The content as the next run finds it."""
         self.content.close()
         self.content = ContentStore(self.info, self.folder, self.open_files)
+        return self.content
+
+    def kill(self) -> ContentStore:
+        """The next run after this process was killed: nothing is closed properly."""
+        record = self.content._record
+        if record._number >= 0:
+            os.close(record._number)
+            record._number = -1
+        self.content._part = None
+        self.content = ContentStore(self.info, self.folder, self.open_files)
+        gc.collect()  # closes the descriptors
         return self.content
 
     def fill(self) -> None:

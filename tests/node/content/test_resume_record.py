@@ -15,7 +15,6 @@ import pytest
 from common.bitfield import Bitfield
 from node.content import resume_record
 from node.content.resume_record import WRITE_SECONDS, Entry, ResumeRecord, Seen, read_record
-from node.content.store import ContentStore
 from tests.node.content.content_case import FOLDERS, LENGTH, Case
 
 SECOND = 10**9  # ns
@@ -32,9 +31,8 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
 def begin(case: Case) -> None:
     """Open the content as a download does."""
     part = case.content.open_part()
-    stored = part.stored()
-    case.content.set_verified(case.content.trusted_pieces(stored))
-    case.content.keep_record(stored)
+    case.content.set_verified(case.content.trusted)
+    case.content.keep_record(part.stored())
 
 
 def fetch(case: Case, *pieces: int) -> None:
@@ -44,19 +42,9 @@ def fetch(case: Case, *pieces: int) -> None:
         case.content.mark_verified(piece)
 
 
-def kill(case: Case) -> None:
-    """Let the content disappear as it does with a process that is killed: nothing is closed properly."""
-    record = case.content._record
-    os.close(record._number)
-    record._number = -1
-    case.content._part = None
-    case.content = ContentStore(case.info, case.folder, case.open_files)
-    gc.collect()
-
-
 def believed(case: Case) -> list[int]:
-    part = case.content.open_part()
-    pieces = list(case.content.trusted_pieces(part.stored()))
+    case.content.open_part()
+    pieces = list(case.content.trusted)
     case.content._part = None
     gc.collect()
     return pieces
@@ -82,18 +70,18 @@ def test_every_verified_piece_is_believed_after_a_kill(case: Case) -> None:
     begin(case)
     fetch(case, 0, 2)
     case.content.write(LENGTH, [b"half of a piece"])
-    kill(case)
+    case.kill()
     assert believed(case) == [0, 2]
     begin(case)
     fetch(case, 1)
-    kill(case)
+    case.kill()
     assert believed(case) == [0, 1, 2]
 
 
 def test_without_a_record_nothing_is_believed(case: Case) -> None:
     begin(case)
     fetch(case, 0, 1, 2)
-    kill(case)
+    case.kill()
     (case.folder / "N.resume").unlink()
     assert believed(case) == []
 
@@ -107,7 +95,7 @@ def test_a_file_that_is_not_the_same_is_hashed(case: Case, change: str) -> None:
     begin(case)
     everything = range(case.info.geometry.piece_count)
     fetch(case, *everything)
-    kill(case)
+    case.kill()
     index = largest(case)
     path = stored_path(case, index)
     status = path.stat()
@@ -154,7 +142,7 @@ def test_an_interrupted_write(case: Case, monkeypatch: pytest.MonkeyPatch) -> No
     with monkeypatch.context() as patched:
         patched.setattr(ResumeRecord, "end", lambda *arguments: None)
         case.content.write(LENGTH, [case.data[LENGTH : 2 * LENGTH]])
-    kill(case)
+    case.kill()
     assert believed(case) == [0]
     path = stored_path(case, largest(case))
     os.utime(path, ns=(0, time.time_ns() + SECOND))
@@ -189,7 +177,7 @@ def test_only_the_record_of_this_torrent_folder_and_boot_counts(
 ) -> None:
     begin(case)
     fetch(case, 0, 1)
-    kill(case)
+    case.kill()
     path, other = case.folder / "N.resume", tmp_path / "other"
     assert read_record(path, case.info) is not None
     other.mkdir()
@@ -220,7 +208,7 @@ def test_after_a_clean_end_it_counts_after_a_reboot_too(case: Case, monkeypatch:
     assert believed(case) == [0, 1]
     begin(case)
     fetch(case, 2)
-    kill(case)
+    case.kill()
     monkeypatch.setattr(resume_record, "boot_digest", lambda: b"2" * 16)
     assert believed(case) == []
 
@@ -228,7 +216,7 @@ def test_after_a_clean_end_it_counts_after_a_reboot_too(case: Case, monkeypatch:
 def test_a_damaged_record_makes_nothing_right(case: Case) -> None:
     begin(case)
     fetch(case, 0, 2)
-    kill(case)
+    case.kill()
     path = case.folder / "N.resume"
     data = path.read_bytes()
     part = case.content.open_part()

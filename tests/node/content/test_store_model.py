@@ -1,0 +1,187 @@
+"""A folder's content against a plain model: bytes, places, selection, restarts, in any order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from node.content.part_folder import PartFolder
+from tests.node.content.content_case import Case
+
+FILES: list[tuple[str | None, int]] = [
+    ("a", 20_000),
+    ("sub/b", 7),
+    ("empty", 0),
+    ("sub/c", 30_000),
+    (None, 9_145),
+    ("d", 16_384),
+    ("e/f/g", 1),
+    ("e/f/h", 40_000),
+]
+STORED = [index for index, (name, _) in enumerate(FILES) if name is not None]
+PIECES = 8
+
+
+class FolderMachine(RuleBasedStateMachine):
+    """``self.verified``: the pieces that were written right and marked; the bytes of all are known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shm = Path("/dev/shm")
+        self.folder = Path(tempfile.mkdtemp(dir=shm if shm.is_dir() else None))
+        self.case = Case(FILES, self.folder)
+        assert self.case.info.geometry.piece_count == PIECES
+        self.verified: set[int] = set()
+        self.selected = set(STORED)
+        self.done: set[int] = set()  # files that got their final names
+
+    def teardown(self) -> None:
+        self.case.content.close()
+        self.case.open_files.close()
+        shutil.rmtree(self.folder)
+
+    @initialize(numbers=st.sets(st.integers(1, len(STORED)), min_size=1))
+    def begin(self, numbers: set[int]) -> None:
+        self._select(numbers)
+        self._open()
+
+    def _select(self, numbers: set[int]) -> None:
+        self.case.content.select(numbers)
+        self.selected = {STORED[number - 1] for number in numbers}
+
+    def _open(self) -> None:
+        content = self.case.content
+        if content.is_in_place:
+            files = content.find_finished()
+            assert content.trusted_pieces(files.stored()).all()
+            content.adopt_files(files, record=True)
+            return
+        part = content.open_part()
+        assert set(content.trusted) == self.verified  # all of them are believed, and no others
+        content.set_verified(content.trusted)
+        content.keep_record(part.stored())
+
+    def _wanted(self) -> set[int]:
+        return set(self.case.content.wanted)
+
+    @precondition(lambda self: not self.case.content.is_finished)
+    @rule(data=st.data())
+    def fetch(self, data: st.DataObject) -> None:
+        missing = sorted(self._wanted() - self.verified)
+        if not missing:
+            return
+        piece = data.draw(st.sampled_from(missing))
+        start, end = self.case.info.geometry.piece_range(piece)
+        middle = data.draw(st.integers(start, end))
+        for first, last in ((middle, end), (start, middle)):
+            self.case.content.write(first, [self.case.data[first:last]])
+        self.case.content.mark_verified(piece)
+        self.verified.add(piece)
+
+    @precondition(lambda self: not self.case.content.is_finished)
+    @rule(data=st.data())
+    def write_wrong_bytes(self, data: st.DataObject) -> None:
+        missing = sorted(self._wanted() - self.verified)
+        if missing:
+            start, end = self.case.info.geometry.piece_range(data.draw(st.sampled_from(missing)))
+            self.case.content.write(start, [bytes(end - start)])
+
+    @precondition(lambda self: not self.case.content.is_finished)
+    @rule(numbers=st.sets(st.integers(1, len(STORED)), min_size=1))
+    def select(self, numbers: set[int]) -> None:
+        self._select(numbers)
+
+    @precondition(lambda self: self.case.content.has_wanted and not self.case.content.is_finished)
+    @rule()
+    def finish(self) -> None:
+        self.case.content.finish()
+        self.done |= self.selected
+        assert self.case.content.is_satisfied
+        if not self.case.content.is_finished:
+            self.case.content.keep_record()
+
+    @rule(all_again=st.booleans(), killed=st.booleans())
+    def restart(self, all_again: bool, killed: bool) -> None:
+        selected = {STORED.index(file) + 1 for file in self.selected}
+        if killed:
+            self.case.kill()
+        else:
+            self.case.again()
+        self._select(set(range(1, len(STORED) + 1)) if all_again else selected)
+        self._open()
+
+    @invariant()
+    def verified_pieces_read_right(self) -> None:
+        assert set(self.case.content.have) == self.verified
+        for piece in self.verified:
+            start, end = self.case.info.geometry.piece_range(piece)
+            assert self.case.read(start, end) == self.case.data[start:end]
+
+    @invariant()
+    def finished_files_are_right_and_nothing_else_is_there(self) -> None:
+        start, expected = 0, {}
+        for index, entry in enumerate(self.case.info.files):
+            if index in self.done:
+                expected["/".join(entry.path[1:])] = self.case.data[start : start + entry.length]
+            start += entry.length
+        folder = self.folder / "N"
+        here = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        assert here == expected
+
+    @invariant()
+    def nothing_is_left_behind(self) -> None:
+        names = set(os.listdir(self.folder))
+        assert names <= {"N", "N.part", "N.side", "N.resume"}
+        if self.case.content.is_finished:
+            assert "N.part" not in names and "N.side" not in names
+
+
+FolderMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestFolderMachine = FolderMachine.TestCase
+
+
+def test_a_file_that_is_not_selected_is_not_created(tmp_path: Path) -> None:
+    case = Case(FILES, tmp_path)
+    case.content.select({1})
+    part = case.content.open_part()
+    assert isinstance(part, PartFolder)
+    case.content.keep_record(part.stored())
+    assert list(case.content.wanted) == [0, 1]
+    for piece in (0, 1):
+        start, end = case.info.geometry.piece_range(piece)
+        case.content.write(start, [case.data[start:end]])
+        case.content.mark_verified(piece)
+    case.content.finish()
+    assert case.content.is_satisfied and not case.content.is_finished
+    assert [path.name for path in (tmp_path / "N").rglob("*")] == ["a"]
+    assert (tmp_path / "N.side").stat().st_size < 2 * 16_384 + 100
+    assert case.read(0, 2 * 16_384) == case.data[: 2 * 16_384]
+    case.content.close()
+    assert not (tmp_path / "N.part").exists()
+    case.open_files.close()
+
+
+def test_a_file_selected_at_the_last_moment_is_not_finished_with_the_others(tmp_path: Path) -> None:
+    case = Case(FILES, tmp_path)
+    case.content.select({1})
+    case.content.open_part()
+    for piece in (0, 1):
+        start, end = case.info.geometry.piece_range(piece)
+        case.content.write(start, [case.data[start:end]])
+        case.content.mark_verified(piece)
+    case.content.select({1, 4})
+    case.content.finish()
+    assert not case.content.is_satisfied
+    assert [path.name for path in (tmp_path / "N").rglob("*")] == ["a"]
+    case.content.close()
+    case.open_files.close()
