@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fuzz.announces import TARGETS as ANNOUNCES
 from fuzz.content import TARGETS as CONTENT
 from fuzz.fetching import TARGET as FETCHING
 from fuzz.machines import TARGETS as MACHINES
@@ -18,7 +19,7 @@ from fuzz.records import TARGETS as RECORDS
 from fuzz.target import Target
 from fuzz.torrents import TARGETS as TORRENTS
 
-_ALL = (*PARSERS, *TORRENTS, *RECORDS, FETCHING, *MACHINES, *CONTENT, *PEER_WIRE)
+_ALL = (*PARSERS, *TORRENTS, *RECORDS, FETCHING, *MACHINES, *CONTENT, *PEER_WIRE, *ANNOUNCES)
 TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
 CORPUS = Path(__file__).resolve().parent / "corpus"
 MAX_POOL = 2000  # inputs of a target that are mutated further
