@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from urllib.parse import quote_from_bytes
 
 from common.errors import MessageError
@@ -49,8 +48,7 @@ def run_packets(data: bytes) -> str:
     script, now = Script(data), 0.0
     storage = MemoryStorage(rules, clock=lambda: now)
     service = TrackerService(storage, rules, clock=lambda: now)
-    packets = Counter[str]()
-    responder = UdpResponder(service, ConnectionIds(b"k" * 32), RateLimits(Limits()), packets)
+    responder = UdpResponder(service.announces, ConnectionIds(b"k" * 32), RateLimits(Limits()))
     while not script.ended:
         host, step, length = HOSTS[script.pick(len(HOSTS))], script.byte(), script.number(2)
         packet = script.take(length % 1700)
@@ -67,7 +65,7 @@ def run_packets(data: bytes) -> str:
             decode_answer(answer)
         service.sweep()
     assert storage.counts().peers <= 8 * len(HOSTS), "more peers than the limit"
-    return " ".join(sorted(packets))
+    return " ".join(sorted(service.announces.udp_packets))
 
 
 def script_of(*packets: bytes) -> bytes:

@@ -93,7 +93,7 @@ def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
         cleanup.callback(web.stop)
         if udp_sock is not None:
             limits = RateLimits(settings.web.limits)
-            udp = UdpServer(service, udp_sock, limits, service.udp_packets, failed)
+            udp = UdpServer(service.announces, udp_sock, limits, failed)
             udp.start()
             cleanup.callback(udp.stop)
         log(f"tracker started at {web.url}{'' if udp_sock is None else ', and over UDP'}")

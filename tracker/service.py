@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,28 +25,22 @@ from common.messages import (
     RegisterAnswer,
     Update,
 )
-from common.udp_tracker import AnnounceEvent
 from tracker import rules
+from tracker.announce_service import AnnounceService
 from tracker.auth import ANONYMOUS, Credentials, SwarmKey, digest, new_secret
 from tracker.errors import where
 from tracker.heartbeat import RequestRate, interval_factor
 from tracker.model import (
-    Announcement,
     Caller,
-    CompactAnswer,
     Counts,
     Keys,
-    PeerAnswer,
     Receipt,
     Rules,
     SwarmCounts,
     SwarmView,
     file_key,
 )
-from tracker.peer_swarms import endpoint_addr
 from tracker.storage.base import Storage
-
-AnnounceAgain = Callable[[bytes, bytes, bool, int], CompactAnswer | None]
 
 INTERVAL_SECONDS = 1.0  # between two computations of the heartbeat interval
 
@@ -74,8 +67,8 @@ class TrackerService:
         self._other_requests = RequestRate()  # that are not heartbeats
         self._interval = rules.interval
         self._look_again = clock()
-        self.udp_packets: Counter[str] = Counter()
-        """By the kind of their answer. The thread of the UDP side counts; the metrics read."""
+        self.announces = AnnounceService(storage, self._swarm_key, rules.announce_interval, self._count)
+        """The requests of standard peers."""
 
     def open(self) -> Sequence[str]:
         """Take over the records of an earlier run; warnings for people, a line each."""
@@ -150,42 +143,6 @@ class TrackerService:
             log(f"EXIT node {request.node_id}")
         return {"status": "Node removed"}
 
-    @property
-    def wants_key(self) -> bool:
-        """True if there is a swarm key."""
-        return self._swarm_key.wanted
-
-    @property
-    def announce_interval(self) -> float:
-        """Seconds between announces of a standard peer."""
-        return self._rules.announce_interval
-
-    def announce(self, call: Announcement, by: Credentials = ANONYMOUS) -> PeerAnswer:
-        """An announce of a standard peer: it comes, stays or leaves, and is given other peers."""
-        self._begin(by)
-        found = self._storage.announce(call)
-        if call.event is not AnnounceEvent.NONE:
-            log(
-                f"ANNOUNCE {call.event.name.lower()}: peer {where(endpoint_addr(call.endpoint))} "
-                f"of {call.key[:20].hex()}, seeds: {found.complete}, leechers: {found.incomplete}"
-            )
-        return found
-
-    @property
-    def announce_again(self) -> AnnounceAgain:
-        """``Storage.announce_again``. It checks no swarm key, and is not counted: see ``note_requests``."""
-        return self._storage.announce_again
-
-    def note_requests(self, count: int) -> None:
-        """Count requests that came by ``announce_again``."""
-        with self._lock:
-            self._other_requests.note(self._clock(), count)
-
-    def scrape(self, info_hashes: Sequence[bytes], by: Credentials = ANONYMOUS) -> Sequence[SwarmCounts]:
-        """How many peers of each torrent can be reached over TCP."""
-        self._begin(by)
-        return self._storage.scrape(info_hashes)
-
     def sweep(self) -> float:
         """Remove the nodes past their deadline; seconds until the next deadline."""
         expiry = self._storage.expire()
@@ -252,8 +209,11 @@ class TrackerService:
     def _begin(self, by: Credentials) -> None:
         """The start of each request that is not a heartbeat."""
         self.check_key(by)
+        self._count(1)
+
+    def _count(self, requests: int) -> None:
         with self._lock:
-            self._other_requests.note(self._clock())
+            self._other_requests.note(self._clock(), requests)
 
     def _heartbeat_interval(self) -> float:
         """Seconds until a node's next heartbeat. The deadlines are stretched by the same factor."""

@@ -12,8 +12,8 @@ from collections import Counter
 
 from common.udp_tracker import Action
 from tracker.announce_query import DEFAULT_WANTED, MAX_WANTED
+from tracker.announce_service import AnnounceAgain
 from tracker.rate_limits import RateLimits
-from tracker.service import AnnounceAgain
 
 ANNOUNCE_SIZE = 98  # bytes of an announce without options
 GRANT = 64  # announces that skip the checks

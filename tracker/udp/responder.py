@@ -14,20 +14,17 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections import Counter
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol
 
 from common.addresses import unicast_host
 from common.errors import RateLimited, SwarmError, TrackerPacketError
 from common.text import sanitize
 from common.udp_tracker import MAX_SCRAPE, PROTOCOL_ID, Action, AnnounceEvent, decode_request
 from tracker.announce_query import swarm_key_of, wanted_peers
+from tracker.announce_service import AnnounceService
 from tracker.auth import ANONYMOUS, Credentials
-from tracker.model import Announcement, PeerAnswer, SwarmCounts
+from tracker.model import Announcement
 from tracker.rate_limits import RateLimits, client_prefix
-from tracker.service import AnnounceAgain
 from tracker.udp.connection_ids import ConnectionIds
 from tracker.udp.repeats import ANNOUNCE_SIZE, Repeats
 
@@ -48,44 +45,16 @@ _NOTHING_LEFT = bytes(8)
 _EVENTS = {event.to_bytes(4, "big"): event for event in AnnounceEvent}
 
 
-class PeerService(Protocol):
-    """The tracker, as a UDP client sees it."""
-
-    @property
-    def announce_interval(self) -> float:
-        """Seconds between announces."""
-
-    @property
-    def wants_key(self) -> bool:
-        """True if a swarm key is needed."""
-
-    def announce(self, call: Announcement, by: Credentials = ANONYMOUS) -> PeerAnswer:
-        """A peer comes, stays or leaves."""
-
-    @property
-    def announce_again(self) -> AnnounceAgain:
-        """The short way of an announce that repeats; see ``Storage.announce_again``."""
-
-    def note_requests(self, count: int) -> None:
-        """So many announces will come by ``announce_again``."""
-
-    def scrape(self, info_hashes: Sequence[bytes], by: Credentials = ANONYMOUS) -> Sequence[SwarmCounts]:
-        """The counts of torrents."""
-
-
 class UdpResponder:
     """Answers datagrams. Not thread-safe."""
 
-    def __init__(
-        self, service: PeerService, ids: ConnectionIds, limits: RateLimits, answered: Counter[str]
-    ) -> None:
-        """``answered``: counts packets by the kind of their answer."""
+    def __init__(self, service: AnnounceService, ids: ConnectionIds, limits: RateLimits) -> None:
         self._service = service
-        self._interval = round(service.announce_interval)
+        self._interval = round(service.interval)
         self._ids = ids
         self._limits = limits
-        self._answered = answered
-        self._repeats = Repeats(service.announce_again, self._interval, limits, answered)
+        self._answered = service.udp_packets
+        self._repeats = Repeats(service.again, self._interval, limits, self._answered)
 
     def answer(self, data: bytes, host: str, now: float) -> bytes | None:
         """The answer to ``data`` from ``host``; None if it gets none."""
@@ -143,7 +112,7 @@ class UdpResponder:
         found = self._service.announce(call, by)
         self._answered["announce"] += 1
         if not self._service.wants_key:
-            self._service.note_requests(self._repeats.grant(data[:12], host, packed, home, now))
+            self._service.count(self._repeats.grant(data[:12], host, packed, home, now))
         head = _ANNOUNCED.pack(_ANNOUNCE, transaction, self._interval, found.incomplete, found.complete)
         return head + (found.ipv4 if len(packed) == 4 else found.ipv6)
 

@@ -7,14 +7,14 @@ import secrets
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from common.addresses import Addr
 from common.errors import LocalFault
+from tracker.announce_service import AnnounceService
 from tracker.rate_limits import RateLimits
 from tracker.udp.connection_ids import ConnectionIds
-from tracker.udp.responder import PeerService, UdpResponder
+from tracker.udp.responder import UdpResponder
 
 MAX_DATAGRAM = 1536  # bytes; a scrape of 74 info hashes has 1,496
 RECEIVE_BUFFER = 4 << 20  # bytes, where the system allows: many clients announce at once after a start
@@ -43,18 +43,15 @@ class UdpServer:
 
     def __init__(
         self,
-        service: PeerService,
+        service: AnnounceService,
         sock: socket.socket,
         limits: RateLimits,
-        answered: Counter[str] | None = None,
         failed: Callable[[Exception], None] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``answered``: counts packets. ``failed`` is called once, from the thread, if it ends because of an
-        unexpected error.
-        """
+        """``failed`` is called once, from the thread, if it ends because of an unexpected error."""
         ids = ConnectionIds(secrets.token_bytes(32))
-        self._responder = UdpResponder(service, ids, limits, Counter() if answered is None else answered)
+        self._responder = UdpResponder(service, ids, limits)
         self._sock = sock
         host, port = sock.getsockname()[:2]
         self.addr: Addr = (host, port)

@@ -17,9 +17,9 @@ from common.addresses import unicast_host
 from common.compact_peers import encode_peer
 from common.errors import MessageError, SwarmError
 from tracker.announce_query import AnnounceQuery, derived_key, parse_announce, parse_scrape
+from tracker.announce_service import AnnounceService
 from tracker.auth import Credentials
 from tracker.model import Announcement, PeerAnswer
-from tracker.service import TrackerService
 from tracker.web.middleware import ADDRESS, REMOTE, failure
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ CONTENT_TYPE = "text/plain; charset=iso-8859-1"  # as trackers do: bencoding is 
 IGNORED_IP = b"ip is ignored: this tracker names the address that your request comes from"
 
 
-def add_announce(app: Flask, service: TrackerService) -> None:
+def add_announce(app: Flask, service: AnnounceService) -> None:
     """Add both paths to ``app``."""
 
     @app.get("/announce")
@@ -51,7 +51,7 @@ def _answered(answer: Callable[[WSGIEnvironment], Fields]) -> Response:
     return Response(body, content_type=CONTENT_TYPE)
 
 
-def _announce(service: TrackerService, environ: WSGIEnvironment) -> Fields:
+def _announce(service: AnnounceService, environ: WSGIEnvironment) -> Fields:
     query = parse_announce(environ["QUERY_STRING"])
     host = _client_host(environ)
     key = derived_key(host.encode()) if query.key is None else query.key
@@ -65,7 +65,7 @@ def _announce(service: TrackerService, environ: WSGIEnvironment) -> Fields:
         not query.compact,
     )
     found = service.announce(call, _credentials(environ, query.swarm_key))
-    interval = round(service.announce_interval)
+    interval = round(service.interval)
     fields: Fields = {
         b"complete": found.complete,
         b"incomplete": found.incomplete,
@@ -94,7 +94,7 @@ def _listed(query: AnnounceQuery, found: PeerAnswer) -> Fields:
     return {b"peers": listed}
 
 
-def _scrape(service: TrackerService, environ: WSGIEnvironment) -> Fields:
+def _scrape(service: AnnounceService, environ: WSGIEnvironment) -> Fields:
     query = parse_scrape(environ["QUERY_STRING"])
     found = service.scrape(query.info_hashes, _credentials(environ, query.swarm_key))
     files: Fields = {

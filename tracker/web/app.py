@@ -47,12 +47,12 @@ def create_app(
     """A WSGI application that serves ``service``."""
     settings = settings or WebSettings()
     limiter = RateLimiter(RateLimits(settings.limits))
-    metrics = Metrics(service.counts, udp_packets=service.udp_packets)
+    metrics = Metrics(service.counts, udp_packets=service.announces.udp_packets)
     app = Flask("tracker", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     add_api(app, service, limiter, settings.max_request_bytes)
-    add_announce(app, service)
+    add_announce(app, service.announces)
     app.register_blueprint(create_pages(service, metrics))
     _answer_errors_in_json(app)
     app.wsgi_app = Middleware(  # type: ignore[method-assign]  # the way that Flask documents

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -44,12 +43,9 @@ class Scene:
         the_rules = Rules(**rules)
         storage = MemoryStorage(the_rules, clock=lambda: self.now)
         self.service = TrackerService(storage, the_rules, swarm_key=SwarmKey(key), clock=lambda: self.now)
-        self.packets = Counter[str]()
+        self.packets = self.service.announces.udp_packets
         self.responder = UdpResponder(
-            self.service,
-            ConnectionIds(b"s" * 32),
-            RateLimits(limits or Limits(1e6, 1e6)),
-            self.packets,
+            self.service.announces, ConnectionIds(b"s" * 32), RateLimits(limits or Limits(1e6, 1e6))
         )
 
     def raw(self, data: bytes, host: str = A) -> bytes | None:
@@ -160,7 +156,7 @@ def test_port_zero_and_unknown_events_are_errors(scene: Scene) -> None:
     odd = bytearray(request(scene.connect()))
     odd[80:84] = b"\0\0\0\x09"
     assert isinstance(scene.ask(bytes(odd)), ErrorAnswer)
-    assert scene.service.scrape([HASH])[0].incomplete == 0
+    assert scene.service.announces.scrape([HASH])[0].incomplete == 0
 
 
 def test_a_scrape_is_of_one_to_74_torrents(scene: Scene) -> None:
@@ -215,7 +211,7 @@ def test_announces_that_repeat_are_answered_alike(scene: Scene) -> None:
         {"left": 0}, {"port": 9}, {"event": AnnounceEvent.STOPPED}, {"key": 77}, {"num_want": 2},
     ):  # fmt: skip
         scene.ask(request(given, 1, **{"left": 1, **changed}))  # type: ignore[arg-type]
-        (counts,) = scene.service.scrape([HASH])
+        (counts,) = scene.service.announces.scrape([HASH])
         if "left" in changed:
             assert counts.complete == 5
     assert (counts.complete, counts.incomplete) == (4, 5), "the one with another key is another peer"
@@ -244,6 +240,6 @@ def test_a_repeated_announce_is_a_sign_of_life(scene: Scene) -> None:
             scene.announce(connection_id=given)
         sweep_after(Rules().announce_interval)
     assert scene.packets["announce"] == 8
-    assert scene.service.scrape([HASH])[0].incomplete == 1
+    assert scene.service.announces.scrape([HASH])[0].incomplete == 1
     sweep_after(Rules().announce_interval + ANNOUNCE_GRACE)
-    assert scene.service.scrape([HASH])[0].incomplete == 0
+    assert scene.service.announces.scrape([HASH])[0].incomplete == 0

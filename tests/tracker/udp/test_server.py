@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def server() -> Iterator[UdpServer]:
     service = TrackerService(MemoryStorage(Rules()), Rules())
-    server = UdpServer(service, udp_socket("127.0.0.1", 0), RateLimits(Limits()))
+    server = UdpServer(service.announces, udp_socket("127.0.0.1", 0), RateLimits(Limits()))
     server.start()
     yield server
     server.stop()
