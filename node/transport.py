@@ -111,14 +111,13 @@ class DownloadSession(Protocol):
     def watch(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` from now on whenever there may be a range to request, or the connection should end.
 
-        It is called from any thread, also under locks of the download. So it must return at once, and call
-        nothing of the session.
+        From any thread, also under locks of the download: it returns at once, and calls no session.
         """
 
     def pause(self) -> float:
         """Nothing is outstanding, and ``next_range`` returned None: the bytes so far are written.
 
-        Returns the seconds after which time alone may have brought work; infinite: wait for ``wake``.
+        Returns the seconds after which time alone may bring work; infinite: wait for ``wake``.
         """
 
 
@@ -135,8 +134,7 @@ class PeerConnection(Protocol):
         """Another peer delivered these ranges first. May be called from any thread."""
 
 
-SentBlock: TypeAlias = tuple[bytes, int, int]
-"""A block to send: its header, then the content's bytes from an offset on, and how many."""
+SentBlock: TypeAlias = tuple[bytes, int, int]  # its header, then the content: offset and bytes
 
 
 class StreamSocket(Protocol):
@@ -180,10 +178,9 @@ class ServedTorrent(Protocol):
         """
 
     def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int | None:
-        """Send each block, first its header and then its content; returns how many bytes the socket took.
+        """Send each block, header and content, as ``send_to``; returns how many bytes the socket took.
 
-        As ``send_to``, for many blocks in one call: one check of the content serves them all. None, with
-        nothing sent, if this content cannot be sent in this way: the caller reads it.
+        None, with nothing sent, if this content cannot be sent in this way: the caller reads it.
         """
 
 
@@ -209,10 +206,7 @@ class TransportObserver(Protocol):
         """It is back, and peers are served again."""
 
     def on_peer(self, info_hash: bytes, found: FoundPeer) -> None:
-        """A peer connected to us, or another peer named it: a download of this torrent may use it.
-
-        ``Transport.connect`` uses the open connection.
-        """
+        """A peer connected to us: a download may use it. ``Transport.connect`` takes its connection."""
 
     def on_failed(self, fault: LocalFault) -> None:
         """A thread of the transport ended unexpectedly: nothing is served from now on."""

@@ -88,6 +88,9 @@ class PeerTable:
                 return f"not needed: {self._max_peers} peers are connected (MAX_PEERS)"
             thread.info_hash = info_hash
             self._by_id[info_hash, peer_id] = thread
+            if present is not None:  # downloads find the newer connection at the same addresses
+                moved = {key: thread for key, value in self._by_addr.items() if value is present}
+                self._by_addr.update(moved)
         if present is not None:
             present.close("closed: the peer's other connection is kept")
         return ""
@@ -101,9 +104,10 @@ class PeerTable:
         """The peer listens at ``port``: it is found, and dialled, there."""
         peer = Peer(thread.peer.host, port, "tcp")
         with self._lock:
-            if thread.accepted is not None and (thread.info_hash, peer) not in self._by_addr:
-                thread.peer = peer
-                self._by_addr[thread.info_hash, peer] = thread
+            if thread.accepted is None or self._by_addr.get((thread.info_hash, peer), thread) is not thread:
+                return
+            thread.peer = peer
+            self._by_addr[thread.info_hash, peer] = thread
 
     def set_reported(self, thread: PeerThread) -> None:
         """Downloads know the peer by ``thread.peer`` from now on."""
