@@ -222,7 +222,7 @@ def ignored_events(given: Options, at_prompt: bool) -> tuple[type[Event], ...]:
         if given.command.verb == "download":
             ignored.append(events.Sharing)
     if not given.verbose:
-        ignored.append(events.Piece)
+        ignored += [events.Piece, events.PeerChanged]
         bars = given.command is not None and is_terminal(sys.stdout)
         if at_prompt or not (bars or given.progress):
             ignored += [events.Progress, events.Hashing]

@@ -285,6 +285,25 @@ class OwnerLost(Event):
 
 
 @dataclass(frozen=True)
+class PeerChanged(Event):
+    """A known peer of a download is new, or is used in another way than before, or for another reason."""
+
+    filename: str
+    info_hash: str
+    node_id: int | None
+    addr: tuple[str, int]
+    transport: str
+    state: str  # as in SourceProgress
+    reason: str  # why the peer is not used
+    received: int  # bytes
+
+    @property
+    def name(self) -> str:
+        """The name in ``--json``."""
+        return "peer"
+
+
+@dataclass(frozen=True)
 class Waiting(Event):
     """A download waits ``seconds`` for an owner, or for room on the disk."""
 

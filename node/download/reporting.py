@@ -26,6 +26,7 @@ class DownloadReporter:
         self._found: events.OwnersFound | None = None  # the last one
         self._lost: dict[Peer, str] = {}  # reasons why peers were lost, as reported
         self._waiting_for = ""  # the reported reason, until data comes
+        self._peers: dict[tuple[str, tuple[str, int]], tuple[str, str]] = {}  # state and reason, as reported
 
     def hashed(self, done: int, size: int) -> None:
         """``done`` of ``size`` bytes that were here are checked; reported a few times a second."""
@@ -99,6 +100,21 @@ class DownloadReporter:
                 row.sources,
             )
         )
+        self.peers(row.sources)
+
+    def peers(self, sources: Sequence[events.SourceProgress]) -> None:
+        """The known peers: those that are news, or that are used in another way, are reported."""
+        for source in sources:
+            peer, use = (source.transport, source.addr), (source.state, source.reason)
+            if self._peers.get(peer) == use:
+                continue
+            self._peers[peer] = use
+            self._emit(
+                events.PeerChanged(
+                    *(self._name, self._info_hash, source.node_id, source.addr, source.transport),
+                    *(source.state, source.reason, source.received),
+                )
+            )
 
     def completed(
         self, path: Path, seconds: float, transfer_seconds: float, sources: tuple[events.SourceProgress, ...]

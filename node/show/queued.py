@@ -20,7 +20,7 @@ FLUSH_TIMEOUT = 0.3  # seconds
 CLOSE_TIMEOUT = 1.0  # seconds that a stopped program waits for its output
 POLL = 0.1  # seconds
 
-FREQUENT = (events.Progress, events.Hashing, events.Piece, events.OwnersFound)
+FREQUENT = (events.Progress, events.Hashing, events.Piece, events.OwnersFound, events.PeerChanged)
 
 
 class QueuedScreen:

@@ -89,6 +89,13 @@ def peer_name(node_id: int | None, addr: Sequence[object]) -> str:
     return address(addr) if node_id is None else f"node {node_id}"
 
 
+def peer_use(event: events.PeerChanged) -> str:
+    """``node 3 (127.0.0.1:4000, udp) is idle: not needed``."""
+    where = f"{address(event.addr)}, {event.transport}"
+    who = f"peer ({where})" if event.node_id is None else f"node {event.node_id} ({where})"
+    return f"{who} is {event.state}{': ' + event.reason if event.reason else ''}"
+
+
 def address(addr: Sequence[object]) -> str:
     """``127.0.0.1:4000``."""
     return ":".join(str(part) for part in addr)
@@ -175,6 +182,8 @@ def _of_a_download(event: Event) -> str:
             fate = "banned" if event.banned else "lost"
             who = "peer" if event.node_id is None else f"node {event.node_id}"
             return f"{event.filename}: {who} ({address(event.addr)}) {fate}: {event.reason}"
+        case events.PeerChanged():
+            return f"{event.filename}: {peer_use(event)}"
         case events.Waiting():
             return f"{event.filename}: {event.reason} (next try in {units.duration(event.seconds)})"
         case events.Completed():

@@ -24,6 +24,14 @@ SENTENCES: list[tuple[Event, str]] = [
     (events.Started(7, ADDR), f"node 7 (pid {os.getpid()}) listens on udp 127.0.0.1:4002"),
     (events.Listening("tcp", ADDR), "node listens on tcp 127.0.0.1:4002"),
     (events.Stopped(7), "node 7 left the torrent"),
+    (
+        events.PeerChanged("a.bin", "ab" * 20, 3, ADDR, "udp", "idle", "not needed", 0),
+        "a.bin: node 3 (127.0.0.1:4002, udp) is idle: not needed",
+    ),
+    (
+        events.PeerChanged("a.bin", "ab" * 20, None, ADDR, "tcp", "active", "", 0),
+        "a.bin: peer (127.0.0.1:4002, tcp) is active",
+    ),
     (events.Metadata("a.bin", "ab" * 20, 0, 0, 0, "no peers yet"), "a.bin: no peers yet"),
     (
         events.TrackerLost("http://h:1", "tracker http://h:1 does not answer (timeout)"),
