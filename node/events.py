@@ -218,6 +218,16 @@ class SharingStopped(Event):
 
 
 @dataclass(frozen=True)
+class Selected(Event):
+    """The user chose which files of a torrent are fetched."""
+
+    filename: str
+    info_hash: str
+    files: int  # how many
+    size: int  # bytes of their pieces
+
+
+@dataclass(frozen=True)
 class DownloadStarted(Event):
     """A download begins, with ``verified`` bytes of an earlier one."""
 

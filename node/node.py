@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from common.errors import CommandError, FileFault, LocalFault
@@ -169,6 +169,35 @@ class Node:
         if not any(stopped):
             raise CommandError(f"{sanitize(base)} is neither shared nor being downloaded; try: files")
 
+    def pause(self, name: str) -> None:
+        """Fetch and serve nothing of a torrent for now. CommandError."""
+        self._entered()
+        torrent = self._torrents.named(name)
+        was_served = torrent.content.is_satisfied
+        if not torrent.pause():
+            raise CommandError(
+                f"{torrent.info.name} is neither shared nor being downloaded; try: files, status"
+            )
+        if was_served:  # else its download reports it
+            info = torrent.info
+            self._emit(events.SharingStopped(info.name, info.info_hash_hex, "you paused it"))
+
+    def resume(self, name: str) -> None:
+        """Go on with a paused torrent. CommandError."""
+        parts, torrent = self._entered(), self._torrents.named(name)
+        if torrent.resume(self._downloads.swarm_of(torrent.info, ()), parts) is None:
+            self._emit(torrent.sharing())
+
+    def select(self, name: str, numbers: Collection[int] | None) -> None:
+        """Fetch these files of a torrent, numbered from 1; None: all. CommandError, DiskFull, FileFault."""
+        parts, torrent = self._entered(), self._torrents.named(name)
+        info, content = torrent.info, torrent.content
+        is_over = torrent.select(numbers)
+        count = len(info.stored_files) if numbers is None else len(numbers)
+        self._emit(events.Selected(info.name, info.info_hash_hex, count, content.wanted_size))
+        if is_over:
+            torrent.fetch(self._downloads.swarm_of(info, ()), parts)
+
     def status(self) -> tuple[events.DownloadStatus, ...]:
         """Rows of -status: the downloads of this run."""
         waiting = tuple(fetch.status() for fetch in self._downloads.waiting())
@@ -268,11 +297,7 @@ class Node:
             raise FileFault(f"{sanitize(path)} holds a node's secrets; it is not shared")
         torrent = self._maker.make(path)
         self._torrents.add(torrent)
-        self._emit(
-            events.Sharing(
-                torrent.info.name, torrent.info.info_hash_hex, torrent.info.size, str(torrent.file.path)
-            )
-        )
+        self._emit(torrent.sharing())
         self._trackers.own.announce(torrent.owned())
         return torrent.row(parts.uploaded(torrent.info.info_hash))
 

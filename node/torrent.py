@@ -241,6 +241,10 @@ class Torrent:
             self._first_left = left
         return TransferTotals(uploaded, max(0, self._first_left - left), left)
 
+    def sharing(self) -> events.Sharing:
+        """The event that the complete content is served."""
+        return events.Sharing(self.info.name, self.info.info_hash_hex, self.info.size, str(self.file.path))
+
     def row(self, uploaded: int) -> events.FileStatus:
         """A row of ``-files``. ``uploaded``: bytes sent to peers."""
         return events.FileStatus(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import threading
 
@@ -10,6 +11,7 @@ from common.filenames import TORRENT_SUFFIX
 from common.text import sanitize
 from node.commands import NOTES, USAGES, Command, parse_command
 from node.node import Node
+from node.option_values import file_numbers
 from node.show.screen import Screen
 
 UNFINISHED = ("metadata", "waiting", "checking", "searching", "fetching", "finishing")
@@ -65,12 +67,24 @@ class Executor:
                 self._screen.answer("pieces", pieces=[self._node.pieces(command.file)])
             case "list":
                 self._screen.answer("list", torrents=self._node.listed_torrents())
-            case "pause" | "resume" | "select":
-                raise CommandError(f"{command.verb} is not built yet")
+            case "pause":
+                self._node.pause(command.file)
+            case "resume":
+                self._node.resume(command.file)
+            case "select":
+                self._node.select(command.file, selection(command.argument))
             case "help":
                 self._screen.answer("help", commands=USAGES)
                 self._screen.say(NOTES)
         return command.verb != "exit"
+
+
+def selection(text: str) -> frozenset[int] | None:
+    """The numbers in ``1,3-5``; None for ``all``. CommandError."""
+    try:
+        return None if text == "all" else file_numbers(text)
+    except argparse.ArgumentTypeError as error:
+        raise CommandError(str(error)) from None
 
 
 def expanded(file: str) -> str:

@@ -24,6 +24,7 @@ SHOWN = (
     events.AddressLost,
     events.AddressRestored,
     events.Metadata,
+    events.Selected,
     events.DownloadStarted,
     events.OwnerLost,
     events.Waiting,
@@ -165,6 +166,9 @@ def _of_a_download(event: Event) -> str:
     match event:
         case events.Metadata():
             return f"{event.filename}: {event.reason}"
+        case events.Selected():
+            count = f"{event.files} file{'' if event.files == 1 else 's'}"
+            return f"{event.filename}: {count} selected ({units.size(event.size)})"
         case events.DownloadStarted():
             here = f"; {units.size(event.verified)} are here already" if event.verified else ""
             return f"downloading {event.filename} ({units.size(event.size)}){here}"

@@ -201,3 +201,30 @@ def test_selected_files_only(serve: Start, start_node: Start, tmp_path: Path) ->
     assert node.end() == 1 and "4" in node.errors[-1]
     assert start_node(str(torrent), "-d", "there", "--peer", addr).end() == 0  # the rest
     assert (tmp_path / "there" / "course" / "a.bin").read_bytes() == (folder / "a.bin").read_bytes()
+
+
+def test_a_download_and_a_share_are_paused_and_resumed(swarm: Any, slow: dict[str, str]) -> None:
+    path = swarm.file("long.bin", 3 * MIB)
+    owner, torrent = swarm.share(path)
+    node = swarm.node("-down", "1MB", **slow)
+    node.type(f'torrent -setMode download "{torrent}"')
+    node.wait_for("piece")
+    node.type("torrent -pause long.bin")
+    assert "paused" in node.wait_for("cancelled")["reason"]
+    (row,) = node.ask("status")["downloads"]
+    assert row["state"] == "paused"
+    node.type("torrent -resume long.bin")
+    node.wait_for("download_started", 2)
+    node.type("torrent -pieces long.bin")
+    (pieces,) = node.wait_for("pieces")["pieces"]
+    assert set(pieces["states"]) <= set("vfmx") and len(pieces["states"]) > 1
+    node.wait_for("completed")
+    owner.type("torrent -pause long.bin")
+    assert owner.wait_for("sharing_stopped")["reason"] == "you paused it"
+    assert owner.ask("files")["files"][0]["state"] == "paused"
+    owner.type("torrent -resume long.bin")
+    owner.wait_for("sharing", 2)
+    node.type("torrent -pause nothing", "torrent -resume long.bin", "torrent -select long.bin 2")
+    node.wait_for_error("this node has no torrent nothing")
+    node.wait_for_error("long.bin is not paused")
+    node.wait_for_error("2")

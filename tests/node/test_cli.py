@@ -174,17 +174,18 @@ def test_events_that_would_not_be_shown_are_not_queued(monkeypatch: pytest.Monke
         return set(cli.ignored_events(parse_options(["-node_id", "7", *words.split()]), at_prompt))
 
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    moving: set[type[events.Event]] = {events.Progress, events.Hashing, events.Piece}
+    often: set[type[events.Event]] = {events.Piece, events.PeerChanged}
+    moving = {events.Progress, events.Hashing, *often}
     assert ignored("--json") == set()
     assert ignored("--json -setMode download x") == set()
     assert ignored("") == ignored("", True) == moving
     assert ignored("--verbose") == set()
-    assert ignored("--progress") == {events.Piece}
+    assert ignored("--progress") == often
     assert ignored("-setMode download x") == moving | {events.Failed, events.FilesNotShared, events.Sharing}
     assert ignored("-setMode send x") == moving | {events.Failed, events.FilesNotShared}
     monkeypatch.setattr(sys, "stdout", FakeTerminal())
     assert ignored("-setMode download x") == {
-        events.Piece,
+        *often,
         events.Failed,
         events.FilesNotShared,
         events.Sharing,

@@ -32,6 +32,7 @@ SENTENCES: list[tuple[Event, str]] = [
         events.PeerChanged("a.bin", "ab" * 20, None, ADDR, "tcp", "active", "", 0),
         "a.bin: peer (127.0.0.1:4002, tcp) is active",
     ),
+    (events.Selected("a", "ab" * 20, 1, 5000), "a: 1 file selected (5.0 kB)"),
     (events.Metadata("a.bin", "ab" * 20, 0, 0, 0, "no peers yet"), "a.bin: no peers yet"),
     (
         events.TrackerLost("http://h:1", "tracker http://h:1 does not answer (timeout)"),
