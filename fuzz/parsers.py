@@ -13,7 +13,7 @@ from common.bitfield import Bitfield
 from common.errors import BencodeError, CommandError, MalformedInput, MessageError, MetainfoError, WireError
 from common.filenames import check_name
 from common.messages import Exit, Mode, Need, NeedAnswer, Own, Register, RegisterAnswer, Update
-from common.metainfo import decode_metainfo, encode_metainfo
+from common.metainfo import decode_info, decode_metainfo, encode_metainfo
 from common.text import sanitize
 from common.validation import decode_object
 from fuzz.target import Target, outcome
@@ -154,6 +154,8 @@ def run_metainfo(data: bytes) -> str:
         assert not any(part in ("", ".", "..") or "/" in part or "\\" in part for part in entry.path)
     assert bencode.encode(bencode.decode(metainfo.raw_info)) == metainfo.raw_info, "info is not canonical"
     assert len(metainfo.pieces) == 20 * metainfo.geometry.piece_count
+    metadata = decode_info(metainfo.raw_info, metainfo.tiers)
+    assert (metadata.files, metadata.info_hash) == (metainfo.files, metainfo.info_hash)
     assert metainfo.size == sum(entry.length for entry in metainfo.files) >= 0
     return f"taken, {len(metainfo.files)} files"
 

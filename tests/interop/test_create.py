@@ -15,7 +15,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from common.errors import MetainfoError
+from common.magnet import Magnet, format_magnet, parse_magnet
 from common.metainfo import decode_metainfo
+from common.text import sanitize
 from common.torrent_encoding import TorrentNotes
 from node.content.new_torrent import NewTorrent
 from node.content.verifying import verify_path
@@ -169,3 +172,47 @@ def test_show_says_what_libtorrent_says(
     assert sorted(found.values()) == sorted(stored.values()) == sorted(corpus.values())
     verified = verify_path(info, folder, 2)
     assert verified.right == theirs.num_pieces()
+
+
+@pytest.mark.parametrize("size", [1, PIECE, 5 * PIECE + 1])
+def test_a_hybrid_of_libtorrent_is_used_as_version_1_and_version_2_is_refused(
+    libtorrent: Any, tmp_path: Path, size: int
+) -> None:
+    lt = libtorrent
+    folder = tmp_path / "course"
+    (folder / "b").mkdir(parents=True)
+    for file, length in (("a", size), ("b/c", 100), ("b/empty", 0)):
+        (folder / file).write_bytes(Random(file).randbytes(length))
+    made = {}
+    for name, flags in (("hybrid", 0), ("second", lt.create_torrent.v2_only)):
+        storage = lt.file_storage()
+        lt.add_files(storage, str(folder))
+        creator = lt.create_torrent(storage, PIECE, flags)
+        lt.set_piece_hashes(creator, str(tmp_path))
+        made[name] = lt.bencode(creator.generate())
+    info = decode_metainfo(made["hybrid"])
+    assert info.info_hash_hex == str(lt.torrent_info(lt.bdecode(made["hybrid"])).info_hashes().v1)
+    assert {"/".join(entry.path[1:]): entry.length for entry in info.stored_files} == {
+        "a": size,
+        "b/c": 100,
+        "b/empty": 0,
+    }
+    assert verify_path(info, folder, 2).right == info.geometry.piece_count
+    with pytest.raises(MetainfoError, match=r"version 2 only \(BEP 52\) is not supported"):
+        decode_metainfo(made["second"])
+
+
+@FEW
+@given(
+    st.binary(min_size=20, max_size=20).filter(any),  # libtorrent takes zeros for no hash
+    st.text(st.characters(codec="utf-8"), max_size=30),
+    st.lists(st.sampled_from(["http://a/announce?x=1&y=2", "udp://b:1", "https://c/ü"]), unique=True),
+)
+def test_libtorrent_reads_our_magnet_links_and_we_read_its(
+    libtorrent: Any, info_hash: bytes, name: str, trackers: list[str]
+) -> None:
+    written = Magnet(info_hash, sanitize(name).strip(), tuple(trackers))
+    theirs = libtorrent.parse_magnet_uri(format_magnet(written))
+    assert theirs.info_hashes.v1.to_bytes() == info_hash
+    assert (theirs.name, tuple(theirs.trackers)) == (written.name, written.trackers)
+    assert parse_magnet(libtorrent.make_magnet_uri(theirs)) == written
