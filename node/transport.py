@@ -75,6 +75,9 @@ class DownloadSession(Protocol):
     def on_unblocked(self) -> None:
         """The peer sends again."""
 
+    def on_status(self, text: str) -> None:
+        """Why the peer sends nothing at present, in words; "": it sends."""
+
     def next_range(self, max_length: int) -> RequestedRange | None:
         """A range to request now, of about ``max_length`` bytes at most; None: nothing for this peer now.
 
@@ -101,10 +104,7 @@ class DownloadSession(Protocol):
         """These requests will not be answered by this connection."""
 
     def wait_for_work(self, timeout: float | None) -> bool:
-        """Block until there may be a range to request, at most ``timeout`` seconds.
-
-        False once there will be none any more.
-        """
+        """Block until there may be a range to request, or ``timeout`` seconds. False: never again."""
 
     # ---- instead of ``wait_for_work``, for a connection whose thread has other things to do
 

@@ -48,6 +48,7 @@ class Candidate:
     partial: bool = False  # held only a part when it was named or chosen: another limit applies
     pieces_held: int | None = None  # as announced; None: all, or unknown
     queue_position: int = 0  # from 1; 0: not queued
+    status: str = ""  # why a connected peer sends nothing
     twin: Candidate | None = None  # the same node, over another transport
     twin_first: bool = False  # that transport is preferred
 
@@ -218,6 +219,7 @@ class KnownPeers:
             chosen = sorted(fit, key=lambda candidate: not candidate.suspect)[:amount]
         for candidate in chosen:
             candidate.active = candidate.was_tried = True
+            candidate.status = ""
         return chosen
 
     def seconds_to_retry(self, now: float) -> float:
@@ -283,7 +285,7 @@ class KnownPeers:
 
 def _unused_standard_peer(candidate: Candidate) -> str:
     if candidate.active:
-        return "it choked us" if candidate.queue_position else ""
+        return candidate.status or ("it is being connected to" if candidate.queue_position else "")
     if candidate.is_spare:
         return "not needed: the same node is used over another transport"
     if candidate.reason or candidate.suspect:

@@ -101,6 +101,10 @@ class Source(ABC):
         self.candidate.queue_position = 0
         self._state.join(self.peer)
 
+    def on_status(self, text: str) -> None:
+        """Why the peer sends nothing at present, for -peers."""
+        self.candidate.status = text
+
     def next_range(self, max_length: int) -> RequestedRange | None:
         """A range to request now. Several large ones are taken from the state at a time."""
         if self._taken is None:

@@ -31,6 +31,7 @@ class Fetching:
         self.pieces_known = False
         self._rejects = 0  # in a row
         self._compared: Bitfield | None = None  # our pieces when the interest was decided last
+        self._status = ""  # as the session knows it
 
     # ---- the session
 
@@ -42,7 +43,9 @@ class Fetching:
         session.on_blocked(None)
         if self.pieces_known and not self._wire.download.peer_choking:
             self._on_unchoked(session)
-        self._compared = None
+        self._compared, self._status = None, ""
+        self.update_interest()
+        self._tell_status()
 
     def detach(self) -> None:
         """The session wants nothing more: its requests are withdrawn and returned."""
@@ -108,6 +111,7 @@ class Fetching:
             return
         self._compared = have
         wire.download.set_interested(self._is_interesting(have))
+        self._tell_status()
 
     def _is_interesting(self, have: Bitfield) -> bool:
         held = self._wire.download.held.snapshot()
@@ -115,6 +119,23 @@ class Fetching:
             return not have.all()
         theirs, ours = held.to_bytes(), have.to_bytes()
         return bool(int.from_bytes(theirs, "big") & ~int.from_bytes(ours, "big"))
+
+    def _tell_status(self) -> None:
+        """Tell the session why nothing comes at present, if that changed."""
+        status = self._why_silent()
+        if status != self._status and self.session is not None:
+            self._status = status
+            self.session.on_status(status)
+
+    def _why_silent(self) -> str:
+        if not self.pieces_known:
+            return "it is being connected to" if self._wire.peer is None else "it does not say what it has"
+        download = self._wire.download
+        if not download.interested:
+            return "it has nothing that we need"
+        if download.peer_choking:
+            return "it choked us"
+        return "it snubs us: it sends nothing although we asked" if download.snubbed else ""
 
     # ---- events
 
@@ -125,6 +146,8 @@ class Fetching:
             self._rejects = 0
             if session is not None:
                 session.on_data(event.offset, event.data)
+                if self._status:
+                    self._tell_status()
         elif isinstance(event, ev.PiecesKnown):
             self.pieces_known, self._compared = True, None
             if session is not None:
@@ -149,6 +172,7 @@ class Fetching:
             self._on_rejected(event.ranges, session)
         elif isinstance(event, ev.RequestsReturned):
             session.on_returned(event.ranges)
+        self._tell_status()
 
     def _on_unchoked(self, session: DownloadSession) -> None:
         session.on_unblocked()

@@ -184,6 +184,7 @@ class TcpTransport:
         """Something happened that concerns more than fetching. PeerFault ends the connection."""
         if isinstance(event, ev.PeerIdentified):
             loop.sender.torrent = self._torrents.get(event.info_hash)
+            self._rounds.poke()
             log(f"tcp {thread.peer}: connected{', encrypted' if event.encrypted else ''}")
         elif isinstance(event, ev.ClientIdentified):
             thread.client = event.handshake.client

@@ -63,6 +63,7 @@ class Session:
         self.data = bytearray(info.size)
         self.pieces: Bitfield | None = None
         self.blocked: list[bool] = []
+        self.statuses: list[str] = []
         self.stop = threading.Event()
         self.received = threading.Event()
         self.rejected: list[Range] = []
@@ -89,6 +90,9 @@ class Session:
 
     def on_unblocked(self) -> None:
         self.blocked.append(False)
+
+    def on_status(self, text: str) -> None:
+        self.statuses.append(text)
 
     def next_range(self, max_length: int) -> RequestedRange | None:
         for piece in range(self._geometry.piece_count):

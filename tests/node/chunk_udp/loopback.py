@@ -64,6 +64,8 @@ class Download:
     def on_checksums(self, present: bool) -> None:
         self.checksums.append(present)
 
+    def on_status(self, text: str) -> None: ...
+
     def next_range(self, max_length: int) -> RequestedRange | None:
         span = self.todo.take_first(max_length)
         return RequestedRange(*span) if span else None

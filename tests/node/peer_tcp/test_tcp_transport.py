@@ -231,3 +231,18 @@ def test_uploads_of_ended_connections_stay_in_the_sums(end: Make) -> None:
     (row,) = seed.transport.uploads()
     assert (row.peer, row.uploaded) == (leecher.peer, len(CONTENT))
     assert transport.MAX_ENDED > 0
+
+
+def test_a_session_learns_in_words_why_nothing_comes(end: Make) -> None:
+    leecher, seed = end(), end(complete=True)
+    for piece in range(1, seed.torrent.have.size):
+        seed.torrent.have.clear(piece)
+    session = Session(leecher.torrent.info)
+    thread = threading.Thread(target=lambda: leecher.fetch(seed.peer, session))
+    thread.start()
+    assert session.received.wait(PATIENCE)
+    leecher.torrent.have = seed.torrent.have.copy()  # what the seed has is verified here
+    until(lambda: session.statuses[-1:] == ["it has nothing that we need"])
+    session.end()
+    thread.join(PATIENCE)
+    assert session.statuses[-3:] == ["it choked us", "", "it has nothing that we need"]
