@@ -93,17 +93,15 @@ class FinishedFiles:
 
         None if the first one is padding, or lies in several files.
         """
-        run: list[SentBlock] = []
-        chosen = None
-        for header, offset, length in blocks:
-            (file, start, end), *more = self._layout.split(offset, offset + length)
-            if more or self.identities[file] is None or chosen not in (None, file):
-                break
-            chosen = file
-            run.append((header, start, end - start))
-        if chosen is None:
+        file, first, last = self._layout.file_at(blocks[0][1])
+        if self.identities[file] is None:
             return None
-        return self._with_file(chosen, lambda opened: opened.send_blocks(sock, run))
+        run: list[SentBlock] = []
+        for header, offset, length in blocks:
+            if offset < first or offset + length > last:
+                break
+            run.append((header, offset - first, length))
+        return self._with_file(file, lambda opened: opened.send_blocks(sock, run)) if run else None
 
     def stored(self) -> list[Stored]:
         """Where each range of the content is, for the record."""

@@ -34,6 +34,16 @@ class Layout:
         """Bytes of all files together."""
         return self._ends[-1] if self._ends else 0
 
+    def file_at(self, offset: int) -> FileRange:
+        """The whole file that holds the byte at ``offset``; IndexError outside the content.
+
+        ``start`` and ``end`` are the file's bytes in the content.
+        """
+        if not 0 <= offset < self.size:
+            raise IndexError(f"byte {offset} of {self.size}")
+        file = bisect_right(self._ends, offset)
+        return FileRange(file, self._ends[file] - self._lengths[file], self._ends[file])
+
     def split(self, start: int, end: int) -> Iterator[FileRange]:
         """The file ranges that make up ``[start, end)``, in order; ValueError outside the content."""
         if not 0 <= start <= end <= self.size:

@@ -37,3 +37,14 @@ def test_file_ranges_name_the_bytes_of_the_content(lengths: list[int], data: st.
     assert [(r.file, at) for r in ranges for at in range(r.start, r.end)] == content[start:end]
     assert all(r.start < r.end for r in ranges)
     assert [r.file for r in ranges] == sorted({r.file for r in ranges})  # one range for each file
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=8).filter(any))
+def test_the_file_at_an_offset_is_the_one_that_split_names(lengths: list[int]) -> None:
+    layout = Layout(lengths)
+    for offset in range(layout.size):
+        (there,) = layout.split(offset, offset + 1)
+        file, first, last = layout.file_at(offset)
+        assert (file, offset - first) == (there.file, there.start) and last - first == lengths[file]
+    with pytest.raises(IndexError):
+        layout.file_at(layout.size)
