@@ -2,7 +2,9 @@
 
 A message waits for one batch of blocks at most. Behind this sender is the system's send buffer; its unsent
 bytes are bounded (``TCP_NOTSENT_LOWAT``), so a cancel or a choke comes in time, and a request of ours is not
-delayed by the bytes that we upload.
+delayed by the bytes that we upload. The bound follows the connection's rate: a slow one would hold a message
+back for seconds behind what a fast one needs, so that it does not run dry while this thread waits for a
+processor.
 
 A batch of blocks goes from the page cache to the socket by ``sendfile``, behind their headers. Where that is
 not possible, the blocks are read into a buffer: without ``sendfile``, while the content is unfinished, or if
@@ -23,7 +25,11 @@ from node.transport import ServedTorrent
 
 HEADER_SIZE = PIECE_HEADER.size  # bytes
 BATCH = 256 << 10  # bytes of content at a time
-UNSENT_LIMIT = 256 << 10  # bytes that wait in the system's send buffer, of one connection
+FIRST_UNSENT = 256 << 10  # bytes that may wait unsent in the system's send buffer, at first
+LEAST_UNSENT = 32 << 10  # bytes; the same for a slow connection
+MOST_UNSENT = 1 << 20  # bytes; the same for a fast one
+UNSENT_SECONDS = 0.25  # of the connection's own rate that may wait unsent
+TUNE_INTERVAL = 0.5  # seconds between two looks at that rate
 READ_RETRY = 0.05  # seconds before content is read again that could not be read
 READ_PATIENCE = 5.0  # seconds of failed reads after which the connection ends
 
@@ -32,9 +38,13 @@ def prepare(sock: socket.socket) -> None:
     """Set the options of a connected socket."""
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _limit_unsent(sock, FIRST_UNSENT)
+
+
+def _limit_unsent(sock: socket.socket, size: int) -> None:
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
 
 class BlockSender:
@@ -53,6 +63,9 @@ class BlockSender:
         self._blocks: deque[OutgoingBlock] = deque()  # taken from the wire; of the first a part may be sent
         self._buffer = memoryview(b"")
         self._unreadable_since: float | None = None
+        self._tuned_at = float("-inf")  # when the rate was looked at, and ``uploaded`` then
+        self._tuned_uploaded = 0
+        self._unsent_limit = FIRST_UNSENT
 
     @property
     def waiting(self) -> int:
@@ -62,6 +75,8 @@ class BlockSender:
     def send(self, now: float) -> None:
         """Send as much as the socket and the upload limit take. OSError of the socket; PeerFault."""
         self.is_full, self.wait = False, 0.0
+        if now - self._tuned_at >= TUNE_INTERVAL:
+            self._tune(now)
         while not self.is_full:
             if self._bytes:
                 self._send_bytes()
@@ -83,6 +98,16 @@ class BlockSender:
         if not self._blocks:
             return False
         return self._wire.encrypts_payload or len(self._blocks[0].header) < HEADER_SIZE
+
+    def _tune(self, now: float) -> None:
+        """Let as much wait unsent as the connection sends in UNSENT_SECONDS."""
+        seconds, self._tuned_at = now - self._tuned_at, now
+        sent, self._tuned_uploaded = self.uploaded - self._tuned_uploaded, self.uploaded
+        if sent and seconds < 2 * TUNE_INTERVAL:  # else it paused: that says nothing about its rate
+            wanted = min(MOST_UNSENT, max(LEAST_UNSENT, int(sent / seconds * UNSENT_SECONDS)))
+            if not self._unsent_limit <= 2 * wanted <= 4 * self._unsent_limit:
+                self._unsent_limit = wanted
+                _limit_unsent(self._sock, wanted)
 
     def _send_bytes(self) -> None:
         try:
