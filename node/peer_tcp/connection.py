@@ -315,9 +315,9 @@ class PeerWire:
             raise PeerFault(f"sent {kind.__name__} without the fast extension (BEP 6)")
         if kind in _FIRST_MESSAGES:
             if self.state is not WireState.BITFIELD:
-                if not isinstance(message, m.PieceSet):
+                if isinstance(message, m.HaveNone):
                     raise PeerFault(f"sent {kind.__name__} after other messages")
-                self.download.on_late_pieces(message, now)  # of aria2, in place of many haves
+                self.download.on_late_pieces(message, now)  # type: ignore[arg-type]  # aria2's haves
                 return
             self._on_pieces(message, now)  # type: ignore[arg-type]
             return

@@ -106,9 +106,9 @@ class DownloadSide:
         if self._piece_length:
             self._context.events.append(ev.PiecesKnown(self.held.snapshot()))
 
-    def on_late_pieces(self, message: m.PieceSet, now: float) -> None:
-        """A bitfield after other messages: the peer holds these pieces, too."""
-        new = self.held.add_bits(message.bits)
+    def on_late_pieces(self, message: m.PieceSet | m.HaveAll, now: float) -> None:
+        """A bitfield after other messages: the peer holds these pieces, too. All: it is complete now."""
+        new = self.held.add_bits(message.bits) if isinstance(message, m.PieceSet) else self.held.add_all()
         if not new:
             self._context.count_idle(now)
         if self._piece_length:

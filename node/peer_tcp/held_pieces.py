@@ -53,6 +53,12 @@ class HeldPieces:
         pieces = _bits_of(bits) if self._count is None else list(_checked(bits, self._count))
         return [piece for piece in pieces if self.add(piece)]
 
+    def add_all(self) -> list[int]:
+        """The peer is complete now. Returns the pieces that were not known, if their number is."""
+        new = [] if self._all else list(self._pieces.missing())
+        self._all = True
+        return new
+
     def add(self, index: int) -> bool:
         """The peer holds one piece more. False if that was known."""
         if not 0 <= index < (MAX_PIECES if self._count is None else self._count):

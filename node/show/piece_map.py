@@ -51,7 +51,7 @@ def _cell(states: str) -> str:
 
 def _summary(row: PiecesStatus) -> str:
     found, count = Counter(row.states), len(row.states)
-    parts = [f"{found['v']} of {count} pieces of {units.size(row.piece_length)} verified"]
+    parts = [f"{found['v']} of {count} pieces of {units.binary_size(row.piece_length)} verified"]
     parts += [f"{found['f']} being fetched"] if found["f"] else []
     parts += [f"{found['x']} without a copy"] if found["x"] else []
     parts += [f"{found['u']} not selected"] if found["u"] else []

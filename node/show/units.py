@@ -19,6 +19,14 @@ def size(amount: float) -> str:
     return f"{amount:.0f} B" if step == 0 else f"{amount:.1f} {_STEPS[step]}"
 
 
+def binary_size(amount: int) -> str:
+    """``1 MiB``, ``16 KiB``; bytes if it is no whole number of KiB. For lengths of pieces."""
+    for unit, factor in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if amount and amount % factor == 0:
+            return f"{amount // factor} {unit}"
+    return f"{amount} B"
+
+
 def part(amount: float, whole: float) -> str:
     """``39.8 of 100.0 MB``; both units if they differ."""
     shown, unit = size(amount).split()

@@ -21,7 +21,7 @@ from node.content.torrent_file import CREATED_BY, parse_torrent_file, write_torr
 from node.show import units
 from node.show.output import PlainOutput
 from node.tools.progress import ProgressLine
-from node.tools.summary import as_object, binary_size, counted, json_line
+from node.tools.summary import as_object, counted, json_line
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _print(output: Path, info: Metainfo, out: PlainOutput, as_json: bool) -> Non
         return
     out.line(sanitize(output))
     out.line(f"info hash {info.info_hash_hex}")
-    pieces = f"{counted(info.geometry.piece_count, 'piece')} of {binary_size(info.piece_length)}"
+    pieces = f"{counted(info.geometry.piece_count, 'piece')} of {units.binary_size(info.piece_length)}"
     out.line(f"{units.size(info.size)} in {counted(len(info.files), 'file')}, {pieces}")
     for warning in info.warnings:
         out.line(f"warning: {warning}")

@@ -41,7 +41,7 @@ def as_lines(file: str, info: Metainfo) -> list[str]:
         f"  name          {info.name}",
         f"  info hash     {info.info_hash_hex}",
         f"  size          {units.size(info.size)} in {counted(len(files), 'file')}",
-        f"  pieces        {info.geometry.piece_count} of {binary_size(info.piece_length)}",
+        f"  pieces        {info.geometry.piece_count} of {units.binary_size(info.piece_length)}",
         *(f"  tracker       {' or '.join(tier)}" for tier in info.tiers),
     ]
     if info.private:
@@ -80,14 +80,6 @@ def magnet_of(info: Metainfo) -> str:
 def counted(count: int, noun: str) -> str:
     """``1 file``, ``2 files``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def binary_size(amount: int) -> str:
-    """``1 MiB``, ``16 KiB``; bytes if it is no whole number of KiB."""
-    for unit, factor in (("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if amount and amount % factor == 0:
-            return f"{amount // factor} {unit}"
-    return f"{amount} B"
 
 
 def _date(seconds: int) -> str:

@@ -155,7 +155,7 @@ def test_unknown_ids_are_skipped_but_not_without_end() -> None:
         (raw(5, ALL_BITS + b"\0"), "bitfield of 2 bytes, where 5 pieces take 1"),
         (raw(5, b""), "bitfield of 0 bytes"),
         (raw(5, b"\xff"), "spare bits"),
-        (encode(m.HaveNone()) + encode(m.HaveAll()), "HaveAll after other messages"),
+        (encode(m.HaveAll()) + encode(m.HaveNone()), "HaveNone after other messages"),
         (encode(m.HaveNone()) + raw(5, b"\xff"), "spare bits"),
         (encode(m.Have(COUNT)), "a have of piece 5"),
         (encode(m.Have(0xFFFFFFFF)), "a have of piece"),
@@ -353,3 +353,12 @@ def test_a_keep_alive_every_two_minutes_keeps_the_connection() -> None:
         now += 119.0
         assert wire.receive(encode(m.KeepAlive()), now) == []
         assert fault_in(wire.on_timer(now)) == ""
+
+
+def test_a_peer_that_became_complete_may_say_so_at_once() -> None:
+    """aria2 sends HaveAll in place of its last haves."""
+    wire = opened()
+    wire.receive(encode(m.Have(1)), 0.0)
+    events = wire.receive(encode(m.HaveAll()), 0.0)
+    assert [event.piece for event in events if isinstance(event, ev.PieceGained)] == [0, 2, 3, 4]
+    assert wire.download.held.complete and wire.receive(encode(m.HaveAll()), 0.0) == []

@@ -20,7 +20,7 @@ def row(states: str, copies: tuple[int, ...] = (), available: float | None = Non
 def test_a_small_torrent_has_a_character_a_piece() -> None:
     lines = map_lines(row("vvvfmxu", (1, 2, 4), 0.86), 60)
     assert lines[0] == (
-        "film.mkv: 3 of 7 pieces of 1.0 MB verified, 1 being fetched, 1 without a copy, 1 not selected"
+        "film.mkv: 3 of 7 pieces of 1 MiB verified, 1 being fetched, 1 without a copy, 1 not selected"
     )
     assert lines[1] == "0 ███▒·!-"
     assert lines[-4:] == [

@@ -59,3 +59,11 @@ def test_only_all_of_it_is_one_hundred_percent(whole: int, data: st.DataObject) 
 )
 def test_a_part_of_a_whole(amount: float, whole: float, text: str) -> None:
     assert units.part(amount, whole) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(32_768, "32 KiB"), (1 << 20, "1 MiB"), (3 << 19, "1536 KiB"), (1000, "1000 B"), (0, "0 B")],
+)
+def test_piece_lengths(amount: int, text: str) -> None:
+    assert units.binary_size(amount) == text
