@@ -42,7 +42,10 @@ class SpannedDictionary(NamedTuple):
 
 def encode(value: Value) -> bytes:
     """The encoding of ``value``. TypeError unless it is int, bytes, list, or dict with bytes keys."""
-    return b"".join(_encoded(value, MAX_DEPTH))
+    encoded = bytearray()  # ``join`` would first make a list of a million parts
+    for part in _encoded(value, MAX_DEPTH):
+        encoded += part
+    return bytes(encoded)
 
 
 def decode(data: bytes) -> Value:
