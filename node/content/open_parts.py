@@ -20,6 +20,7 @@ from common.errors import FileFault
 from common.text import sanitize
 from common.torrent_files import FileEntry
 from node.content.folder_tree import FolderTree, tree_fault
+from node.content.os_errors import NO_ROOM, write_fault
 from node.content.positional_file import PositionalFile
 from node.content.resume_record import WriteLog, logged_write
 from node.content.sending import send_from, send_zeros
@@ -163,7 +164,7 @@ class OpenParts:
             except OSError as error:
                 if error.errno == errno.EBADF and opened.closed and not self._closed:
                     continue  # it was closed to open another file
-                raise tree_fault(self.path(file), error, create) from None
+                raise self._fault(file, error, create) from None
 
     def _get(self, file: int, create: bool) -> PositionalFile | None:
         with self._lock:
@@ -190,10 +191,10 @@ class OpenParts:
             if before is not None:
                 raise FileFault(f"{sanitize(self.path(file))} was deleted while it was downloaded") from None
             if create:
-                raise tree_fault(self.path(file), error, True) from None
+                raise self._fault(file, error, True) from None
             return None
         except OSError as error:
-            raise tree_fault(self.path(file), error, create) from None
+            raise self._fault(file, error, create) from None
         self._inodes[file] = (status.st_dev, status.st_ino)
         return opened
 
@@ -209,6 +210,11 @@ class OpenParts:
             raise FileFault(f"{path} became shorter or longer while it was downloaded")
         if status.st_size not in (0, length):
             raise FileFault(f"{path} has {status.st_size} bytes, not {length}: move it away")
+
+    def _fault(self, file: int, error: OSError, writing: bool) -> FileFault:
+        if writing and error.errno in NO_ROOM:
+            return write_fault(self._tree.path, error)
+        return tree_fault(self.path(file), error, writing)
 
     def _shorter(self, file: int, offset: int) -> FileFault:
         path = sanitize(self.path(file))

@@ -33,6 +33,7 @@ class Scale:
     rate: int  # bytes a second that an owner sends
     gone: float  # seconds for which something is away
     kills: int  # of a downloader, at even shares of its file
+    moments: int  # random ones, at which a downloader is killed
     nodes: int  # in the churn, at a time
     churn: float  # seconds of it
     events: int  # of it, at least
@@ -44,8 +45,12 @@ class Scale:
         return {"UPLOAD_LIMIT": f"{self.rate // 1000}kB"}
 
 
-SHORT = Scale(size=4 * MB, rate=2 * MB, gone=2.5, kills=3, nodes=4, churn=1, events=9, measured=False)
-FULL = Scale(size=24 * MB, rate=2 * MB, gone=30, kills=9, nodes=NODES, churn=300, events=300, measured=True)
+SHORT = Scale(
+    size=4 * MB, rate=2 * MB, gone=2.5, kills=3, moments=3, nodes=4, churn=1, events=9, measured=False
+)
+FULL = Scale(
+    size=24 * MB, rate=2 * MB, gone=30, kills=9, moments=50, nodes=NODES, churn=300, events=300, measured=True
+)
 _BEGAN = time.monotonic()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -22,7 +23,8 @@ import errno, os
 def _unless_full(write):
     def call(*args, **kwargs):
         if os.path.exists(os.environ["DISK_IS_FULL_WHILE"]):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            number = int(os.environ.get("DISK_ERROR", errno.ENOSPC))
+            raise OSError(number, os.strerror(number))
         return write(*args, **kwargs)
     return call
 for _name in ("pwrite", "pwritev"):
@@ -152,3 +154,25 @@ def test_a_signal_ends_the_wait_for_room(swarm: Any, scale: Any, pretended: Disk
     fetcher.wait_for("waiting")
     assert fetcher.stop() == 1
     assert fetcher.errors[-1] == "interrupted; x.bin.part is kept"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ENODEV])
+def test_it_fails_or_is_unplugged(
+    swarm: Any, scale: Any, pretended: Disk, in_the_middle: Any, number: int
+) -> None:
+    """One line, and all that is verified stays: the next download does not fetch it again."""
+    path = swarm.file("x.bin", scale.size)
+    _, torrent = swarm.share(path, **scale.limit)
+    words = ["-setMode", "download", str(torrent), "-d", str(pretended.folder)]
+    fetcher = swarm.node(*words, PROGRESS_INTERVAL="0.05", DISK_ERROR=str(number), **pretended.environment)
+    in_the_middle(fetcher)
+    pretended.fill()
+    assert fetcher.end() == 1
+    part = pretended.folder / "x.bin.part"
+    assert fetcher.errors[-1:] == [f"{part} cannot be written: {os.strerror(number)}"]
+    pretended.free()
+    again = swarm.node(*words)
+    assert again.end() == 0
+    fetched = {event["index"] for event in fetcher.seen("piece")}
+    assert fetched and not fetched & {event["index"] for event in again.seen("piece")}
+    assert (pretended.folder / "x.bin").read_bytes() == path.read_bytes()
