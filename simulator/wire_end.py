@@ -73,8 +73,7 @@ class WireEnd:
             except PeerFault as fault:
                 self.close(fault)
                 return
-            if type(event) is not ev.BlockData:
-                self._on_event(self, event)
+            self._on_event(self, event)
 
     def close(self, fault: PeerFault) -> None:
         """The connection is over, at both ends."""

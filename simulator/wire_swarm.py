@@ -154,6 +154,7 @@ class WireMember(SimulatedNode):
         self._poked = self._announcing = False
         self._new: list[int] = []  # pieces to announce
         self._sent = 0  # payload bytes
+        self.arrivals: list[tuple[float, int]] = []  # when payload bytes arrived, and how many
 
     # ---- taking part
 
@@ -233,7 +234,9 @@ class WireMember(SimulatedNode):
     # ---- serving
 
     def _on_event(self, end: WireEnd, event: ev.WireEvent) -> None:
-        if isinstance(event, (ev.PiecesKnown, ev.PieceGained)):
+        if isinstance(event, ev.BlockData):
+            self.arrivals.append((self.clock.now, len(event.data)))
+        elif isinstance(event, (ev.PiecesKnown, ev.PieceGained)):
             end.fetching.update_interest()
         elif isinstance(event, (ev.PeerInterested, ev.PeerNotInterested, ev.WireFailed)) and not self._poked:
             self._poked = True

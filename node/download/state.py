@@ -29,6 +29,7 @@ from node.transport import RequestedRange
 
 RATE_SECONDS = 1.0  # seconds over which a rate is smoothed
 STOP_PATIENCE = 0.2  # max seconds that a command waits for the lock, which a user's piece order may hold
+ENDGAME_CHECK = 0.05  # seconds; the same once every missing byte is requested
 WORK_CHECK = 0.2  # seconds after which an idle source looks again for work that time alone may bring
 
 
@@ -75,6 +76,7 @@ class DownloadState:
         self._meters: dict[Peer, Meter] = {}
         self._ticked = clock()
         self._fault: SwarmError | None = None
+        self.is_endgame = False  # every missing byte is requested: data is counted at once
         self._copies = PieceCopies(have.size)
         self._copies_lock = threading.Lock()  # guards _copies; never held while another lock is waited for
         self._wakes: dict[Peer, Callable[[], None]] = {}  # of sources whose threads do not wait here
@@ -292,7 +294,9 @@ class DownloadState:
     def take(self, source: Peer, limit: int) -> RequestedRange | None:
         """A range for ``source`` to request now, of about ``limit`` bytes at most; None: nothing for it."""
         with self._lock:
-            return self._scheduler.take(source, limit, self._clock())
+            taken = self._scheduler.take(source, limit, self._clock())
+            self.is_endgame = self._scheduler.is_endgame
+            return taken
 
     def rare_only(self, source: Peer, start: int) -> bool:
         """True if ``source`` may reject the piece around ``start`` because it sent it to another node."""
@@ -359,7 +363,9 @@ class DownloadState:
     def work_check(self) -> float:
         """Seconds after which an idle source may find work although nothing else happens; infinite: none."""
         with self._lock:
-            return WORK_CHECK if self._scheduler.time_may_help() else float("inf")
+            if not self._scheduler.time_may_help():
+                return float("inf")
+            return ENDGAME_CHECK if self._scheduler.is_endgame else WORK_CHECK
 
     # ---- for the threads that hash
 

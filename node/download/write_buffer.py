@@ -32,7 +32,7 @@ MAX_RUN_BYTES = 1 << 20  # bytes of a run; larger pieces are hashed from the fil
 LARGE_BUFFERS = 24  # of a download; a source that finds none of them free gathers smaller runs
 SMALL_RUN_BYTES = 1 << 17  # bytes of a smaller run
 SPARE_BUFFERS = 4  # beyond one for each source: runs that are being written and hashed
-MAX_RUN_AGE = 0.2  # seconds that a byte may wait to be written and counted
+MAX_RUN_AGE = 0.2  # seconds that a byte may wait to be written and counted; in the endgame none waits
 
 
 class BufferPool:
@@ -144,6 +144,7 @@ class WriteBuffer:
     ) -> None:
         self._source = source
         self._to = destination
+        self._state = destination.state
         self._clock = clock
         self.used = False  # True once anything came
         self.checked = True  # True while checksums protect the bytes that come
@@ -159,7 +160,7 @@ class WriteBuffer:
         if offset == self._end and end < self._limit and self._buffer is not None:  # nearly always
             self._buffer[offset - self._start : end - self._start] = payload
             self._end = end
-            if self._clock() - self._since > MAX_RUN_AGE:
+            if self._state.is_endgame or self._clock() - self._since > MAX_RUN_AGE:
                 self._flush_run()
         else:
             self._add_across_runs(offset, payload)
@@ -178,7 +179,7 @@ class WriteBuffer:
             self._buffer[at : at + len(payload)] = payload
             offset = self._end = offset + len(payload)
             payload = rest
-            if offset == self._limit or self._clock() - self._since > MAX_RUN_AGE:
+            if offset == self._limit or self._state.is_endgame or self._clock() - self._since > MAX_RUN_AGE:
                 self._flush_run()
 
     def _begin_run(self, offset: int) -> bool:

@@ -135,6 +135,11 @@ class AdaptivePicker:
         """True if ``take`` would find something."""
         return self._picker.has_work(source)
 
+    @property
+    def is_empty(self) -> bool:
+        """True if every byte was taken."""
+        return self._picker.is_empty
+
     def claim(self, start: int, end: int) -> list[Span]:
         """Take out every byte of ``[start, end)`` that is left, whichever source it was meant for."""
         return self._picker.claim(start, end)

@@ -51,6 +51,11 @@ class Picker(Protocol):
         """True if ``take`` would find something."""
         ...
 
+    @property
+    def is_empty(self) -> bool:
+        """True if every byte was taken."""
+        ...
+
     def claim(self, start: int, end: int) -> list[Span]:
         """Take out every byte of ``[start, end)`` that is left, whichever source it was meant for."""
         ...

@@ -92,6 +92,11 @@ class EqualChunks:
             self._size = max(self._size, span[1])
             self._free.add(*span)
 
+    @property
+    def is_empty(self) -> bool:
+        """True if every byte was taken."""
+        return not self._free and not any(self._chunks.values())
+
     def claim(self, start: int, end: int) -> list[Span]:
         """Take out every byte of ``[start, end)`` that is left, whichever source it was meant for."""
         spans = self._free.cut(start, end)

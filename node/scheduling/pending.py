@@ -42,11 +42,15 @@ class PendingRequests:
     def __init__(self, size: int) -> None:
         self._pending: dict[Peer, RangeSet] = {}
         self._requests: dict[Peer, deque[tuple[float, int, int]]] = {}  # time, start, end; oldest first
-        self._twice = RangeSet()  # bytes in two accounts
+        self._twice = RangeSet()  # bytes in two accounts, or more
+        self._shared = RangeSet()  # those that two sources owe that are not stalled
+        self._safe = RangeSet()  # those that hardly arrive twice, as far as can be seen
+        self._progress_at: dict[Peer, float] = {}  # when data last came from a source, or was first requested
+        self._stalled: set[Peer] = set()  # sources that were silent, until they deliver again
         self._revoked: dict[Peer, RangeSet] = {}  # bytes that may arrive, but are not expected
         self._look_again: dict[Peer, float] = {}  # when ``overdue`` may find something new for a source
         self._response: dict[Peer, float] = {}  # seconds from request to arrival, smoothed
-        self._budget = max(int(size * ENDGAME_FRACTION), MIN_ENDGAME_BYTES)
+        self.budget = max(int(size * ENDGAME_FRACTION), MIN_ENDGAME_BYTES)  # bytes that may arrive twice
         self.wasted = 0  # bytes that arrived from two sources
 
     def request(self, source: Peer, start: int, end: int, now: float) -> None:
@@ -55,13 +59,21 @@ class PendingRequests:
         if pending is None:
             pending = self._pending[source] = RangeSet()
             self._requests[source] = deque()
+        if not pending:
+            self._progress_at[source] = now
         pending.add(start, end)
         self._requests[source].append((now, start, end))
 
-    def request_again(self, source: Peer, start: int, end: int, now: float) -> None:
-        """``source`` is asked for ``[start, end)`` in addition to the source that owes it."""
+    def request_again(self, source: Peer, start: int, end: int, now: float, is_safe: bool = False) -> None:
+        """``source`` is asked for ``[start, end)`` in addition to the source that owes it.
+
+        ``is_safe``: it will hardly arrive twice, so the budget need not cover it.
+        """
         self._twice.add(start, end)
+        if is_safe:
+            self._safe.add(start, end)
         self.request(source, start, end, now)
+        self._count_shares(start, end)
 
     def of(self, source: Peer) -> int:
         """Bytes that ``source`` owes."""
@@ -99,11 +111,18 @@ class PendingRequests:
         self.wasted += max(0, dropped)
         cancels = [cancel for span in taken for cancel in self._cancel(span)] if self._twice else ()
         if taken:
+            self._progress_at[source] = now
+            if source in self._stalled:
+                self._stalled.discard(source)
+                self._count_shares_of(source)
             self._measure_response(source, now)
         return Accepted(taken, cancels)
 
     def _cancel(self, span: Span) -> list[tuple[Peer, Span]]:
         """Strike out what other sources owe of ``span``."""
+        if self._safe:
+            self._safe.cut(*span)
+        self._shared.cut(*span)
         return [
             (other, gone)
             for both in self._twice.cut(*span)
@@ -132,11 +151,42 @@ class PendingRequests:
         for span in spans:
             for start, end in pending.cut(*span):
                 rest = RangeSet([(start, end)])
-                for both in self._twice.cut(start, end):
-                    rest.cut(*both)
+                if self._twice.overlap(start, end):
+                    for both in self._still_owed(start, end):
+                        rest.cut(*both)
                 free.extend(rest)
         self._settled(source)
         return free
+
+    def _still_owed(self, start: int, end: int) -> RangeSet:
+        """The bytes of ``[start, end)`` that some source owes. Counts again which are owed by two."""
+        once = RangeSet()
+        self._twice.cut(start, end)
+        for pending in self._pending.values():
+            for span in pending.overlap(start, end):
+                for both in once.overlap(*span):
+                    self._twice.add(*both)
+                once.add(*span)
+        for span in self._safe.cut(start, end):
+            for both in self._twice.overlap(*span):
+                self._safe.add(*both)
+        self._count_shares(start, end)
+        return once
+
+    def _count_shares(self, start: int, end: int) -> None:
+        """Count again which bytes of ``[start, end)`` two sources owe that are not stalled."""
+        once = RangeSet()
+        self._shared.cut(start, end)
+        for source, pending in self._pending.items():
+            for span in pending.overlap(start, end) if source not in self._stalled else ():
+                for both in once.overlap(*span):
+                    self._shared.add(*both)
+                once.add(*span)
+
+    def _count_shares_of(self, source: Peer) -> None:
+        for span in list(self._pending[source]):
+            if self._twice.overlap(*span):
+                self._count_shares(*span)
 
     def revoke(self, source: Peer, start: int, end: int) -> list[Span]:
         """``source`` is not to deliver ``[start, end)`` any more: the bytes of it that no source owes now.
@@ -148,6 +198,62 @@ class PendingRequests:
         for span in pending.overlap(start, end):
             revoked.add(*span)
         return self.give_back(source, [(start, end)])
+
+    # ---- the queues of the sources
+
+    def debtors(self) -> list[Peer]:
+        """The sources that owe something."""
+        return [source for source, pending in self._pending.items() if pending]
+
+    @property
+    def owes_over_tcp(self) -> bool:
+        """True if a peer of the peer wire owes something."""
+        return any(source.transport != "udp" for source, pending in self._pending.items() if pending)
+
+    def progress_at(self, source: Peer) -> float:
+        """When data last came from ``source``, or when it began to owe some."""
+        return self._progress_at[source]
+
+    def mark_stalled(self, source: Peer) -> None:
+        """``source`` was silent."""
+        if source not in self._stalled:
+            self._stalled.add(source)
+            self._count_shares_of(source)
+
+    def is_stalled(self, source: Peer) -> bool:
+        """True if ``source`` was silent and has delivered nothing since."""
+        return source in self._stalled
+
+    def requests_of(self, source: Peer) -> list[Span]:
+        """The requests to ``source`` of which it owes some bytes, the oldest first."""
+        pending = self._pending[source]
+        return [span for _, *ends in self._requests[source] for span in pending.overlap(*ends)]
+
+    def alone(self, source: Peer, start: int, end: int) -> list[Span]:
+        """The bytes of ``[start, end)`` that ``source`` owes and no other source but stalled ones."""
+        rest = RangeSet(self._pending[source].overlap(start, end))
+        if source not in self._stalled:
+            for both in self._shared.overlap(start, end):
+                rest.cut(*both)
+        elif self._twice.overlap(start, end):
+            for other, pending in self._pending.items():
+                if other != source and other not in self._stalled:
+                    for both in pending.overlap(start, end):
+                        rest.cut(*both)
+        return list(rest)
+
+    def owed_alone(self, source: Peer) -> int:
+        """Bytes that ``source`` owes and no other source but stalled ones."""
+        return sum(e - s for span in self._pending[source] for s, e in self.alone(source, *span))
+
+    def queue_of(self, source: Peer) -> list[Span]:
+        """All bytes that ``source`` owes, adjacent ones merged."""
+        return list(self._pending[source])
+
+    @property
+    def budget_left(self) -> int:
+        """Bytes that may still be requested from two sources."""
+        return max(0, self.budget - self.wasted - self._twice.total + self._safe.total)
 
     # ---- endgame
 
@@ -163,7 +269,7 @@ class PendingRequests:
 
         The caller reports the range that it took with ``request_again``.
         """
-        left = self._budget - self.wasted - self._twice.total
+        left = self.budget_left
         if left <= 0 or now < self._look_again.get(thief, now):
             return
         self._look_again[thief] = now + LOOK_INTERVAL
@@ -176,9 +282,12 @@ class PendingRequests:
                 yield s, min(e, s + limit, s + left)
 
     def _requests_before(self, latest: float, thief: Peer) -> list[tuple[Peer, int, int]]:
-        """Requests to all sources but ``thief`` until ``latest``, the oldest first."""
+        """Requests to all sources but ``thief`` until ``latest``, the oldest first.
+
+        Not those to peers of the peer wire, which ``Endgame`` looks after.
+        """
         requests = []
         for source, queue in self._requests.items():
-            if source != thief:
+            if source != thief and source.transport == "udp":
                 requests += [(at, source, s, e) for at, s, e in takewhile(lambda r: r[0] <= latest, queue)]
         return [(source, start, end) for _, source, start, end in sorted(requests)]

@@ -128,6 +128,11 @@ class RarestFirst:
         for start, end in spans:
             self._free.add(start, end)
 
+    @property
+    def is_empty(self) -> bool:
+        """True if every byte was taken."""
+        return not self._free.pieces and not any(self._chunks.values())
+
     def claim(self, start: int, end: int) -> list[Span]:
         """Take out every byte of ``[start, end)`` that is left, whichever source it was meant for."""
         spans = self._free.cut(start, end)

@@ -6,6 +6,7 @@ puts a lock around it for a download's threads.
     AdaptivePicker    bytes that were not requested yet, divided among the sources
     Parole            limits each source to the pieces that it is trusted with
     PendingRequests   requests in progress; overdue ones go to a second source
+    Endgame           requests that wait at a slow peer of the peer wire go to a faster one
     PieceProgress     bytes that arrived, by piece and source
     WantedPieces      the pieces of the files that the user selected
     SmartBan          the sources of wrong bytes in pieces that several sources delivered
@@ -24,6 +25,7 @@ from common.geometry import Geometry
 from node.peer import Peer
 from node.scheduling.adaptive import AdaptivePicker
 from node.scheduling.base import PieceOrder, RateOf, Span
+from node.scheduling.endgame import BLOCK, Endgame, Takeover
 from node.scheduling.parole import Parole
 from node.scheduling.pending import NOTHING_ACCEPTED, Accepted, PendingRequests
 from node.scheduling.piece_progress import Contribution, PieceProgress
@@ -69,6 +71,7 @@ class Scheduler:
         self._progress = PieceProgress(geometry, have)
         self._smart_ban = SmartBan()
         self._pending = PendingRequests(geometry.size)
+        self._endgame = Endgame(self._pending, rate_of)
         self._wanted = WantedPieces(geometry, have, wanted)
         self._picker = AdaptivePicker(geometry, self._wanted.missing(), rate_of, own, order, own_tcp)
         self._parole = Parole(
@@ -78,6 +81,7 @@ class Scheduler:
         self._closed: set[Peer] = set()  # sources that were released or dismissed
         self._dismissed: set[Peer] = set()
         self._requested_at = self._accepted_at = now
+        self.is_endgame = False  # every missing byte is requested, some from peers of the peer wire
         self.over = self.complete
 
     # ---- the whole
@@ -226,17 +230,21 @@ class Scheduler:
             limit = self._room(source, limit)
             if limit <= 0:
                 return None
+        if self._pending.is_stalled(source):
+            if self._pending.of(source):
+                return None
+            limit = min(limit, BLOCK)
         span = self._parole.take(source, limit, now)
         if span is not None:
             self._pending.request(source, *span, now)
             return RequestedRange(*span, by_piece and self.rare_only(source, span[0]))
-        span = self._overdue(source, limit, now)
-        if span is None:
+        late = self._overdue(source, limit, now)
+        if late is None:
             return None
-        self._pending.request_again(source, *span, now)
-        self._picker.require(span[0])
-        self._parole.requested_again(source, span[0] // self._geometry.piece_length)
-        return RequestedRange(*span)
+        self._pending.request_again(source, late.start, late.end, now, late.is_safe)
+        self._picker.require(late.start)
+        self._parole.requested_again(source, late.start // self._geometry.piece_length)
+        return RequestedRange(late.start, late.end)
 
     def has_work(self, source: Peer, now: float) -> bool:
         """True if ``take`` would find something."""
@@ -267,14 +275,28 @@ class Scheduler:
         horizon = max(MIN_HORIZON_BYTES, int(self._rate_of(source) * HORIZON_SECONDS))
         return min(limit, horizon - self._pending.of(source))
 
-    def _overdue(self, source: Peer, limit: int, now: float) -> Span | None:
-        """Bytes that another source owes for long, if ``source`` holds them."""
+    def _overdue(self, source: Peer, limit: int, now: float) -> Takeover | None:
+        """Bytes that another source owes and that ``source`` holds: it owes them for long, or it is slow."""
         length = self._geometry.piece_length
         for start, end in self._pending.overdue(source, limit, now):
-            piece = start // length
-            if self._picker.holds(source, piece) and self._parole.may_request_again(source, piece):
-                return start, min(end, (start // length + 1) * length)
+            if self._may_take_over(source, start // length):
+                return Takeover(start, min(end, (start // length + 1) * length), is_safe=False)
+        picker = self._picker
+        self.is_endgame = self._pending.owes_over_tcp and picker.is_empty
+        if self._pending.owes_over_tcp:
+            for takeover in self._endgame.takeovers(source, picker.sources, limit, picker.is_empty, now):
+                start, end = takeover.start, takeover.end
+                piece = (end - 1 if takeover.is_tail else start) // length
+                if self._may_take_over(source, piece):
+                    if takeover.is_tail:  # whole blocks, as far as possible
+                        first = piece * length
+                        whole = start - (start - first) % BLOCK if start > first else first
+                        start = max(whole, takeover.earliest)
+                    return takeover._replace(start=start, end=min(end, (piece + 1) * length))
         return None
+
+    def _may_take_over(self, source: Peer, piece: int) -> bool:
+        return self._picker.holds(source, piece) and self._parole.may_request_again(source, piece)
 
     # ---- what became of requests
 
