@@ -13,10 +13,10 @@ from common.metainfo import Metainfo
 from node import events
 from node.discovery.announce_url import AnnounceUrl, parse_announce_url
 from node.discovery.announcer import TrackerAnnouncer
-from node.discovery.base import TcpListener, TransferTotals
+from node.discovery.base import OnFound, TcpListener, TransferTotals
 from node.discovery.classroom import TrackerClient
 from node.discovery.credentials import SecretStore
-from node.discovery.standard import OnFound, StandardAnnouncer, StandardTrackers
+from node.discovery.standard import StandardAnnouncer, StandardTrackers
 from node.discovery.tracker_kinds import TrackerKinds
 from node.discovery.tracker_url import classroom_urls, tracker_url
 from node.settings import NodeSettings
@@ -199,8 +199,9 @@ class Trackers:
             tcp.port if tcp is not None else None,
         )
         on_kind = None if tcp is None else lambda is_classroom: self._on_kind(urls, is_classroom)
+        on_found = None if tcp is None else self._on_found
         return TrackerAnnouncer(
-            client, self._addr, lambda: self._owned(urls), settings.heartbeat, self._emit, on_kind
+            client, self._addr, lambda: self._owned(urls), settings.heartbeat, self._emit, on_kind, on_found
         )
 
     def _on_kind(self, urls: Sequence[str], is_classroom: bool) -> None:

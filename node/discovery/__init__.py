@@ -2,6 +2,8 @@
 
 base         PeerSource and Announcer: the two interfaces
 announcer    keeps a classroom tracker informed, on its own thread
+announced_files, meeting
+             what a tracker was told; whose leechers a seed asks for (pure)
 outbox       messages that wait for a tracker (pure)
 classroom    the classroom tracker's five requests
 http_client  POST requests with bounded answers

@@ -15,11 +15,13 @@ from typing import TypeVar
 
 from common.errors import NoClassroomTracker, TrackerBusy, TrackerRefused, TrackerUnavailable
 from common.logs import log
-from common.messages import OwnedFile, RegisterAnswer
+from common.messages import OwnedFile
 from node import events
-from node.discovery.base import Credit
-from node.discovery.classroom import CONFLICT, FORBIDDEN, TrackerClient
-from node.discovery.outbox import FileKey, Outbox, file_key
+from node.discovery.announced_files import AnnouncedFiles
+from node.discovery.base import Credit, OnFound
+from node.discovery.classroom import CONFLICT, FORBIDDEN, TrackerClient, is_named_without_credit
+from node.discovery.meeting import MeetingPlan
+from node.discovery.outbox import Outbox
 from node.discovery.schedule import HeartbeatSchedule
 
 T = TypeVar("T")
@@ -40,9 +42,11 @@ class TrackerAnnouncer:
         heartbeat: float,
         emit: events.EventSink,
         on_kind: Callable[[bool], None] | None = None,
+        on_found: OnFound | None = None,
     ) -> None:
         """``on_kind`` is called with True if the tracker answers as a classroom tracker does, with False if a
-        server of another kind does. Without it, a server of another kind is a fault.
+        server of another kind does. Without it, a server of another kind is a fault. ``on_found`` is called
+        with the standard leechers of a file that is served; without it they are not asked for.
         """
         self.client = client
         self._addr = addr
@@ -50,6 +54,7 @@ class TrackerAnnouncer:
         self._heartbeat = heartbeat
         self._emit = emit
         self._on_kind = on_kind
+        self._on_found = on_found
         self._changed = threading.Condition()  # guards what follows
         self._outbox = Outbox()
         self._sending = False
@@ -59,13 +64,11 @@ class TrackerAnnouncer:
         self._joined = False  # entered by a torrent, not by the user
         self._away = False  # this node cannot be reached: EXIT instead of heartbeats
         self._exit_due = False
-        self._announced: set[FileKey] = set()  # sent with OWN since the last EXIT
-        self._withdrawn: dict[FileKey, OwnedFile] = {}  # announced, and not served any more
+        self._announced = AnnouncedFiles()
+        self._meeting = MeetingPlan()
         self._failure: TrackerRefused | TrackerUnavailable | None = None  # of the last REGISTER or message
         self._answered_at: float | None = None  # monotonic seconds
         self._schedule = HeartbeatSchedule(heartbeat, random.Random())
-        self._connections = 0  # of the client, at the last REGISTER
-        self._files_known: int | None = None  # as the tracker answered to the last OWN, if it said so
         self._busy_answers = 0  # in a row: messages that the tracker did not take now
         self._busy_reason = ""  # of the last of them
         self._messages_due = 0.0  # when messages are sent again, monotonic seconds
@@ -139,8 +142,7 @@ class TrackerAnnouncer:
         """
         with self._changed:
             self._outbox.remove_file(file)
-            if file_key(file) in self._announced:
-                self._withdrawn[file_key(file)] = file
+            if self._announced.withdraw(file):
                 self._changed.notify_all()
 
     def credit(self, credit: Credit) -> None:
@@ -208,6 +210,7 @@ class TrackerAnnouncer:
                 self._register()
             if not self._stopped and time.monotonic() >= self._messages_due:
                 self._send_messages()
+                self._meet_leechers()
 
     def _enter_on_thread(self) -> None:
         try:
@@ -245,8 +248,10 @@ class TrackerAnnouncer:
         if self._away:
             return None
         due = self._schedule.due
-        if self._failure is None and (self._outbox or self._withdrawn):
+        if self._failure is None and (self._outbox or self._announced.has_withdrawn):
             due = min(due, self._messages_due)
+        if self._failure is None:
+            due = min(due, max(self._messages_due, self._meeting.next_due(time.monotonic())))
         return due - time.monotonic()
 
     def _register(self) -> bool:
@@ -262,24 +267,10 @@ class TrackerAnnouncer:
         if self._on_kind is not None:
             self._on_kind(True)
         owned = self._owned()
-        if self._may_have_lost_files(answer, len(owned)):
-            with self._changed:
+        with self._changed:
+            if self._announced.may_be_lost(answer, len(owned), self.client.connections):
                 self._outbox.add_files(owned)
         return answer.known
-
-    def _may_have_lost_files(self, answer: RegisterAnswer, owned: int) -> bool:
-        """True if the tracker may lack files that were announced to it.
-
-        It may also count files that are not served any more. So its count is compared with its answer to the
-        last OWN. A tracker that restarted with other records may have the same count by chance. Its
-        connections are new then. OWN of files that it knows changes nothing.
-        """
-        before, self._connections = self._connections, self.client.connections
-        if not answer.known or self._connections != before:
-            return True
-        if self._files_known is None:
-            return answer.files < owned
-        return answer.files != self._files_known
 
     def _interval(self, asked: float) -> float:
         """A tracker that knows claims extends its deadline with the interval; another tracker may not."""
@@ -287,7 +278,7 @@ class TrackerAnnouncer:
 
     def _send_messages(self) -> None:
         try:
-            if self._withdrawn and self._failure is None:
+            if self._announced.has_withdrawn and self._failure is None:
                 self._take_files_back()
             self._send_files_and_credits()
         except TrackerBusy as error:  # the tracker lives: heartbeats go on, and the messages wait
@@ -297,34 +288,24 @@ class TrackerAnnouncer:
 
     def _take_files_back(self) -> None:
         """EXIT and REGISTER, if the tracker names this node for a withdrawn file. OWN follows at once."""
+        served = self._owned()
         with self._changed:
-            withdrawn, self._withdrawn = self._withdrawn, {}
-        for file in self._owned():  # stopped, and shared again
-            withdrawn.pop(file_key(file), None)
+            withdrawn = self._announced.take_withdrawn(served)
         try:
-            if any(self._is_named_without_credit(file) for file in withdrawn.values()):
+            if any(is_named_without_credit(self.client, file) for file in withdrawn):
                 self.client.exit()
-                self._announced.clear()
-                self._files_known = 0
+                with self._changed:
+                    self._announced.left()
                 self._register()
         except TrackerUnavailable:
             with self._changed:
-                self._withdrawn = {**withdrawn, **self._withdrawn}
+                self._announced.put_back(withdrawn)
             raise
-
-    def _is_named_without_credit(self, file: OwnedFile) -> bool:
-        owners = self.client.need(file.filename, file.info_hash)
-        return any(
-            owner.node_id == self.client.node_id
-            and owner.info_hash in (None, file.info_hash)
-            and not owner.uploads
-            for owner in owners
-        )
 
     def _send_files_and_credits(self) -> None:
         with self._changed:
             files, credits = self._outbox.take()
-            self._announced.update(map(file_key, files))
+            self._announced.sent(files)
             self._sending = True
         try:
             if files:
@@ -342,11 +323,28 @@ class TrackerAnnouncer:
 
     def _send_files(self, files: list[OwnedFile]) -> None:
         try:
-            self._files_known = self._with_secret(lambda: self.client.own(files))
+            self._announced.counted(self._with_secret(lambda: self.client.own(files)))
+            if self._on_found is not None:
+                self._meeting.announced(files, time.monotonic())
         except TrackerRefused as error:
             if error.status in (CONFLICT, FORBIDDEN):
                 raise
             self._emit(events.NotAnnounced(self.client.url, str(error), is_retried=False))
+
+    def _meet_leechers(self) -> None:
+        """Ask for the standard peers of a file that is served."""
+        if self._on_found is None or self._meeting.next_due(now := time.monotonic()) > now:
+            return
+        file = self._meeting.take(self._owned(), now)
+        if file is None or file.info_hash is None:
+            return
+        try:
+            leechers = self.client.leechers(file)
+        except TrackerBusy as error:
+            log(f"{error} (the leechers of {file.filename!r} are asked for later)")
+            return
+        if leechers:
+            self._on_found(bytes.fromhex(file.info_hash), leechers)
 
     def _send_credit(self, credit: Credit) -> None:
         def send() -> None:

@@ -10,6 +10,9 @@ from common.messages import OwnedFile
 from common.metainfo import Metainfo
 from node.peer import FoundPeer
 
+OnFound = Callable[[bytes, Sequence[FoundPeer]], None]
+"""Called with the info hash of a torrent that is served, and peers that may be leechers of it."""
+
 
 class PeerSource(Protocol):
     """Finds peers of a torrent. May be used from several threads."""

@@ -168,6 +168,11 @@ class TrackerClient:
         with self._garbled_if_malformed():
             return NeedAnswer.from_json(fields)
 
+    def leechers(self, file: OwnedFile) -> list[FoundPeer]:
+        """NEED: the standard peers of the file that miss a part of it."""
+        peers = self.need_peers(file.filename, file.info_hash).peers
+        return [FoundPeer(Peer(*peer.addr, TCP), False) for peer in peers if not peer.complete]
+
     def find(self, info: Metainfo, found: Callable[[Sequence[FoundPeer]], None]) -> None:
         """NEED as a PeerSource. An owner that speaks both transports is two peers of one node_id."""
         answer = self.need_peers(info.name, info.info_hash_hex)
@@ -321,6 +326,14 @@ class TrackerClient:
             yield
         except MessageError as error:
             raise garbled(self.name, str(error)) from None
+
+
+def is_named_without_credit(client: TrackerClient, file: OwnedFile) -> bool:
+    """NEED: True if the client's node is named for the file, and has no upload credit."""
+    return any(
+        owner.node_id == client.node_id and owner.info_hash in (None, file.info_hash) and not owner.uploads
+        for owner in client.need(file.filename, file.info_hash)
+    )
 
 
 def _is_of_another_kind(status: int, fields: object) -> bool:

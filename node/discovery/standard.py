@@ -22,7 +22,7 @@ from node import events
 from node.discovery.announce import AnnounceParams, AnnounceResult
 from node.discovery.announce_plan import AnnounceJob, AnnouncePlan, TierTracker
 from node.discovery.announce_url import AnnounceUrl
-from node.discovery.base import Credit, TcpListener, TransferTotals
+from node.discovery.base import Credit, OnFound, TcpListener, TransferTotals
 from node.discovery.http_tracker import HttpTrackerClient
 from node.discovery.udp_tracker import UdpTrackerClient
 from node.peer import FoundPeer, Peer
@@ -32,8 +32,6 @@ STOP_LIMIT = 10.0  # max seconds for the "stopped" of a torrent while the node g
 MAX_BUSY = 64  # announces under way at a time, each on a thread of its own
 STOP_GRACE = 0.4  # part of the time to leave that a "stopped" waits for an announce under way
 MAX_STOPPED = 200  # "stopped" messages that are sent in parallel at the end
-
-OnFound = Callable[[bytes, Sequence[FoundPeer]], None]  # info hash, peers
 
 
 class StandardTrackers:

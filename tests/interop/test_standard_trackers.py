@@ -299,3 +299,25 @@ def test_a_classroom_node_and_libtorrent_are_one_swarm(
         assert download.error is None
         assert content.is_in(copied)
         session.pause()
+
+
+def test_a_classroom_seed_calls_a_leecher_that_waits(
+    libtorrent: Any, start_tracker: Any, content: Content
+) -> None:
+    host = next(HOSTS)
+    url = start_tracker(TRACKER_ADDR=f"{host}:0").url
+    info = content.torrent_at(f"{url}/announce")
+    theirs, ours = content.copy("theirs"), content.copy("ours")
+    session, handle = their_peer(libtorrent, content.torrent, theirs)
+    addr = host, int(url.rpartition(":")[2])
+    until(lambda: counts(addr, info)[b"incomplete"] == 1, "their leecher at the tracker")
+    (ours / "x.bin").write_bytes(content.path.read_bytes())
+    node = Node(NodeSettings(1, ours, (url,), OUR_HOST, search_limit=PATIENCE), lambda event: None)
+    node.enter_torrent()
+    try:
+        node.set_send_mode("x.bin")
+        until(lambda: handle.status().is_seeding, "their download")
+    finally:
+        node.exit_torrent()
+    session.pause()
+    assert content.is_in(theirs)

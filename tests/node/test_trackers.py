@@ -74,7 +74,7 @@ class TrackerScene:
         self.made.append(
             Trackers(
                 settings,
-                lambda urls: [],
+                lambda urls: [COMPLETE],
                 self.emitted.put,
                 lambda info_hash: TransferTotals(0, 0, 0),
                 lambda info_hash, peers: self.met.put(peers),
@@ -216,7 +216,8 @@ def test_register_and_need_carry_the_tcp_port(scene: TrackerScene) -> None:
     found: list[FoundPeer] = []
     tracker.client.find(info_of([own]), found.extend)
     assert bodies[0]["tcp_port"] == 7001
-    assert bodies[-1]["transports"] == ["udp", "tcp"]
+    (need,) = [body for body in bodies if body["mode"] == 2][:1]
+    assert need["transports"] == ["udp", "tcp"]
     assert [(each.peer, each.peer.node_id, each.complete) for each in found] == [
         (Peer("127.0.0.1", 5, "udp"), 2, True),
         (Peer("127.0.0.1", 6, "tcp"), 2, True),
@@ -225,7 +226,9 @@ def test_register_and_need_carry_the_tcp_port(scene: TrackerScene) -> None:
     ]
     tracker.announce(COMPLETE)
     assert tracker.flush(PATIENCE)
-    assert bodies[-1]["tcp_port"] == 7001
+    owns = [body for body in bodies if body["mode"] == 1]
+    assert owns[-1]["tcp_port"] == 7001
+    assert scene.met.get(timeout=PATIENCE) == [FoundPeer(Peer("127.0.0.9", 8, "tcp"), complete=False)]
 
 
 def test_a_private_torrent_is_announced_to_its_own_trackers_only(scene: TrackerScene) -> None:
