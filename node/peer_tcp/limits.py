@@ -19,7 +19,7 @@ REQUESTS_ASSUMED = 250  # blocks that a peer accepts if it announces no ``reqq``
 REQUESTS_AT_FIRST = 64  # blocks requested at a time from a new peer
 REQUESTS_AT_MOST = 256  # blocks requested at a time from one peer; more gains nothing over loopback
 REQUESTS_AT_LEAST = 2  # blocks requested at a time from a slow peer: one arrives while one is asked for
-REQUEST_SECONDS = 3.0  # seconds of its own rate that a peer may have in requests
+REQUEST_SECONDS = 1.0  # seconds of its own rate that a peer may have in requests, and two round trips
 
 # Messages that change nothing: a repeated have, choke or interest, a cancel, a request while choked or beyond
 # REQUESTS_ACCEPTED, an extended message. They spend from a token bucket; an empty one closes the connection.

@@ -28,6 +28,9 @@ from node.peer_tcp.limits import (
 from node.peer_tcp.messages import Cancel, encode, encode_requests
 from node.transport import Range
 
+LONGEST_ROUND_TRIP = (
+    2.0  # seconds; a peer that takes longer for its first block is slow, its path is not long
+)
 _RATE_SECONDS = 1.0  # seconds over which a rate is measured
 
 
@@ -42,8 +45,10 @@ class BlockClaim(enum.Enum):
 class RequestWindow:
     """How many blocks may be pending: REQUESTS_AT_FIRST, then one more for each block that comes.
 
-    A peer that sends slowly gets at most REQUEST_SECONDS of its own rate, so that it does not hold blocks
-    that faster peers could send. After a timeout it gets REQUESTS_AT_LEAST, until a block comes.
+    A peer that sends slowly gets at most REQUEST_SECONDS and two round trips of its own rate, so that it does
+    not hold blocks that faster peers could send. If the path is long instead, the rate is a window a round
+    trip; two round trips of it are twice the window, so it grows. After a timeout the peer gets
+    REQUESTS_AT_LEAST, until a block comes.
     """
 
     def __init__(self, now: float) -> None:
@@ -52,6 +57,8 @@ class RequestWindow:
         self._since = now
         self._received = 0  # bytes since then
         self._by_rate = REQUESTS_AT_MOST  # blocks that its rate allows
+        self._round_trip = 0.0  # seconds; the last one that no queue of ours made longer
+        self._is_timed = False  # the next block was requested at ``_since``, with none before it
 
     @property
     def blocks(self) -> int:
@@ -62,19 +69,24 @@ class RequestWindow:
         self.limit = min(REQUESTS_AT_MOST, reqq)
 
     def on_idle(self, now: float) -> None:
-        """Nothing is pending: the time from here on says nothing about the peer's rate."""
-        self._since, self._received = now, 0
+        """Nothing is pending, and something is requested now."""
+        self._since, self._received, self._is_timed = now, 0, True
 
     def on_block(self, length: int, now: float) -> None:
         """A whole block arrived."""
         if self._blocks < self.limit:
             self._blocks += 1
+        if self._is_timed:  # the rate is measured from here on: the wait for this block was the path's
+            self._round_trip, self._is_timed = min(now - self._since, LONGEST_ROUND_TRIP), False
+            self._since = now
+            return
         self._received += length
         elapsed = now - self._since
         if elapsed >= _RATE_SECONDS:
-            blocks = int(self._received / elapsed * REQUEST_SECONDS / BLOCK)
+            seconds = REQUEST_SECONDS + 2 * self._round_trip
+            blocks = int(self._received / elapsed * seconds / BLOCK)
             self._by_rate = max(REQUESTS_AT_LEAST, blocks)
-            self.on_idle(now)
+            self._since, self._received = now, 0
 
     def on_timeout(self) -> None:
         """The peer did not answer in time."""

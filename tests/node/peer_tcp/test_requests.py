@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from common.geometry import Geometry
 from node.peer_tcp import events as ev
 from node.peer_tcp import messages as m
@@ -54,12 +56,25 @@ def test_the_window_grows_with_each_block_up_to_its_limit() -> None:
 
 def test_a_slow_peer_has_a_small_window() -> None:
     requests, now = OutgoingRequests(LARGE, 0.0), 0.0
-    for at in range(20):
-        requests.request(at * BLOCK, (at + 1) * BLOCK, now)
+    requests.request(0, BLOCK, 0.0)
+    for at in range(100):
         requests.request((at + 1) * BLOCK, (at + 2) * BLOCK, now)
-        now += 1.0  # 16 KiB a second
+        now += 0.1  # 160 KiB a second
         requests.on_block(at * BLOCK, BLOCK, now)
-    assert 2 <= requests.window.blocks <= 3
+    assert 10 <= requests.window.blocks <= 12
+
+
+@pytest.mark.parametrize("round_trip", [0.1, 1.0, 2.0])
+def test_the_window_grows_over_a_long_path(round_trip: float) -> None:
+    requests, now, offset = OutgoingRequests(LARGE, 0.0), 0.0, 0
+    requests.window.on_limit(1000)
+    for _ in range(8):  # all that the window allows arrives a round trip later
+        asked = range(offset, offset + requests.room(), BLOCK)
+        requests.request(asked.start, asked.stop, now)
+        offset, now = asked.stop, now + round_trip
+        for at in asked:
+            requests.on_block(at, BLOCK, now)
+    assert requests.window.blocks == REQUESTS_AT_MOST
 
 
 def test_reqq_of_the_peer_is_honoured() -> None:
