@@ -82,6 +82,8 @@ class ChokeRounds:
             if torrent.have is not self._seen.get(info_hash):
                 self._seen[info_hash] = torrent.have
                 for thread in threads:
+                    if torrent.have.all() and thread.is_seed:
+                        thread.close("closed: it has everything, as we do")
                     thread.wake()
         if now - self._measured_at >= RATE_LOOK:
             self._measure(now)

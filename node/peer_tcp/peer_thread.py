@@ -146,6 +146,12 @@ class PeerThread:
         """Bytes of content sent so far."""
         return 0 if self.loop is None else self.loop.sender.uploaded
 
+    @property
+    def is_seed(self) -> bool:
+        """True if the peer has every piece."""
+        loop = self.loop
+        return loop is not None and loop.fetching.pieces_known and loop.wire.download.held.complete
+
     # ---- the thread
 
     def _run(self) -> None:
