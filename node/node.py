@@ -257,8 +257,7 @@ class Node:
     def on_address_restored(self, host: str) -> None:
         """The announced address is back, and so is the node."""
         self._emit(events.AddressRestored(host))
-        for announcer in self._trackers:
-            announcer.return_now()
+        self._trackers.return_now()
 
     def on_peer(self, info_hash: bytes, found: FoundPeer) -> None:
         """A peer that no tracker named: the torrent's download may use it."""

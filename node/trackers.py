@@ -16,7 +16,8 @@ from node.discovery.announcer import TrackerAnnouncer
 from node.discovery.base import OnFound, TcpListener, TransferTotals
 from node.discovery.classroom import TrackerClient
 from node.discovery.credentials import SecretStore
-from node.discovery.standard import StandardAnnouncer, StandardTrackers
+from node.discovery.standard import StandardTrackers
+from node.discovery.standard_announcer import StandardAnnouncer
 from node.discovery.tracker_kinds import TrackerKinds
 from node.discovery.tracker_url import classroom_urls, tracker_url
 from node.settings import NodeSettings
@@ -126,6 +127,13 @@ class Trackers:
             standard = self._standard.find(bytes.fromhex(file.info_hash))
             if standard is not None:
                 standard.withdraw(file)
+
+    def return_now(self) -> None:
+        """The address of this node is back: enter all trackers again."""
+        for announcer in self.all():
+            announcer.return_now()
+        if self._standard is not None:
+            self._standard.retry_now()
 
     def leave(self) -> None:
         """Send what waits, then EXIT and "stopped", to every tracker that answers. End the threads."""

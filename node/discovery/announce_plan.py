@@ -128,6 +128,15 @@ class AnnouncePlan:
                 tracker.entered = False
         return jobs
 
+    def retry(self, now: float) -> None:
+        """Ask the trackers that did not answer again now: the fault was on this side."""
+        for tier in self.tiers:
+            silent = [each for each in tier.trackers if each.failures and not each.refuses]
+            for tracker in silent:
+                tracker.failures, tracker.retry_at = 0, -math.inf
+            if silent and tier.busy is None:
+                tier.due = min(tier.due, now)
+
     def hold(self, is_held: Callable[[AnnounceUrl], bool], now: float) -> None:
         """Decide anew which trackers are left out. A tier whose tracker is let in is due at once."""
         for tier in self.tiers:

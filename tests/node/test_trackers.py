@@ -20,7 +20,7 @@ from common.metainfo import FileEntry, Metainfo
 from node import events
 from node.discovery.base import TcpListener, TransferTotals
 from node.discovery.classroom import TrackerClient
-from node.discovery.standard import StandardAnnouncer
+from node.discovery.standard_announcer import StandardAnnouncer
 from node.peer import FoundPeer, Peer
 from node.settings import NodeSettings
 from node.trackers import Trackers

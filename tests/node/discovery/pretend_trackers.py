@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 
@@ -29,10 +30,13 @@ def response(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
 class HttpServer:
     """Answers each connection as ``talk`` does, on a thread of its own, then closes it."""
 
-    def __init__(self, talk: Talk | bytes, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, talk: Talk | bytes, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self._sock = socket.create_server((host, 0))
         self.port = self._sock.getsockname()[1]
-        self.url = f"http://{host}:{self.port}/announce"
+        self._tls = tls
+        self.url = f"{'https' if tls else 'http'}://{host}:{self.port}/announce"
         self.requests: list[bytes] = []
         self.clients: list[str] = []
         self.closing = threading.Event()
@@ -44,6 +48,11 @@ class HttpServer:
     def _serve(self) -> None:
         while True:
             sock, addr = self._sock.accept()
+            if self._tls is not None and not self.closing.is_set():
+                try:
+                    sock = self._tls.wrap_socket(sock, server_side=True)
+                except OSError:
+                    continue  # the client trusts another certificate
             self._client = sock
             with sock:
                 if self.closing.is_set():

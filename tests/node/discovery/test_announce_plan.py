@@ -203,6 +203,15 @@ def test_more_peers_are_no_reason_to_ask_a_failed_tracker_earlier() -> None:
     assert only(plan.jobs(2015.0)).timeout == 30.0
 
 
+def test_trackers_that_were_out_of_reach_are_asked_at_once_when_this_machine_is_back() -> None:
+    plan = plan_of(["ua"], ["b"])
+    udp, http = plan.jobs(0.0)
+    plan.failed(udp, "network unreachable", 0.0)
+    plan.failed(http, "unregistered", 0.0, refuses=True)
+    plan.retry(1.0)
+    assert names(plan.jobs(1.0)) == ["ua"]
+
+
 def test_a_tracker_that_is_held_is_asked_when_it_is_let_in() -> None:
     plan = plan_of(["a"], ["b"])
     plan.hold(lambda url: url.host == "a", 0.0)

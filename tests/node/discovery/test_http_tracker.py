@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import socket
+import ssl
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -32,8 +36,8 @@ Serve = Callable[..., HttpServer]
 def serve() -> Iterator[Serve]:
     servers: list[HttpServer] = []
 
-    def make(talk: Talk | bytes, host: str = "127.0.0.1") -> HttpServer:
-        servers.append(HttpServer(talk, host))
+    def make(talk: Talk | bytes, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> HttpServer:
+        servers.append(HttpServer(talk, host, tls))
         return servers[-1]
 
     yield make
@@ -225,3 +229,34 @@ def test_every_fault_names_the_tracker(serve: Serve) -> None:
         server = serve(talk)
         with pytest.raises(RemoteFault, match=server.url):
             announce(server.url, params=replace(PARAMS, event=AnnounceEvent.NONE))
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, and its key."""
+    program = shutil.which("openssl")
+    if not program:
+        pytest.skip("openssl is not installed")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=tracker"
+    words += f" -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}"
+    subprocess.run([program, *words.split()], check=True, capture_output=True)
+    return certificate, key
+
+
+def test_https_with_a_certificate_that_is_trusted_and_with_one_that_is_not(
+    serve: Serve, certificate: tuple[Path, Path]
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    server = serve(response(BODY), tls=context)
+    url = parse_announce_url(server.url)
+    assert url.scheme == "https"
+    trusting = HttpTrackerClient("127.0.0.3", verify=str(certificate[0]))
+    assert trusting.announce(url, PARAMS).peers == PEERS
+    assert server.clients == ["127.0.0.3"]
+    with pytest.raises(TrackerUnavailable, match="its certificate is not valid"):
+        HttpTrackerClient().announce(url, PARAMS)
+    plain = serve(b"")
+    with pytest.raises(TrackerUnavailable, match="does not answer"):
+        HttpTrackerClient().announce(parse_announce_url(plain.url.replace("http:", "https:")), PARAMS)

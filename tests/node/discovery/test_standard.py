@@ -21,7 +21,8 @@ from common.udp_tracker import AnnounceEvent, ConnectRequest, TrackerRequest
 from node import events
 from node.discovery.announce_url import parse_announce_url
 from node.discovery.base import TcpListener, TransferTotals
-from node.discovery.standard import StandardAnnouncer, StandardTrackers
+from node.discovery.standard import StandardTrackers
+from node.discovery.standard_announcer import StandardAnnouncer
 from node.peer import FoundPeer, Peer
 from tests.node.discovery.pretend_trackers import PEERS, HttpServer, Talk, UdpServer, response, usual
 
