@@ -14,6 +14,7 @@ from itertools import islice
 from common.addresses import Addr
 from common.compact_peers import ENTRY_SIZE, encode_peer
 from common.messages import OwnedFile
+from common.udp_tracker import AnnounceEvent
 from tracker.compact_list import CompactList, PeerName
 from tracker.model import Announcement, NodeRecord, PeerAnswer, PeerRecord, SwarmCounts
 
@@ -52,7 +53,8 @@ class PeerSwarm:
     def answer(self, call: Announcement, rng: random.Random) -> PeerAnswer:
         """Up to ``call.wanted`` peers of each address family, at random, without the one that asks.
 
-        A seed is given leechers only.
+        A seed is given leechers only; but all peers when it starts. A client with a magnet link does not
+        know yet how much is left, and some (aria2) say 0.
         """
         names = list[PeerName]()
         ipv4, ipv6 = (_choose(peers, call, rng.random(), names) for peers in (self.ipv4, self.ipv6))
@@ -67,10 +69,11 @@ class PeerSwarm:
 
 def _choose(peers: CompactList, call: Announcement, chance: float, names: list[PeerName]) -> bytes:
     """Some endpoints of a list; ``names`` gets their peers if the call asks for them."""
-    start, count = peers.window(call.wanted, call.key, chance, call.complete)
+    leechers_only = call.complete and call.event is not AnnounceEvent.STARTED
+    start, count = peers.window(call.wanted, call.key, chance, leechers_only)
     if call.with_ids:
-        names += peers.names(start, count, call.complete)
-    return bytes(peers.endpoints(start, count, call.complete))
+        names += peers.names(start, count, leechers_only)
+    return bytes(peers.endpoints(start, count, leechers_only))
 
 
 class PeerSwarms:

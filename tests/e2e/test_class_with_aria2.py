@@ -102,6 +102,20 @@ def test_aria2_fetches_a_folder_from_us(
     assert node.stop() == 0
 
 
+def test_aria2_fetches_a_magnet_link_from_us(
+    aria2: Aria2, course: Path, make_torrent: Any, start_node: Start, tmp_path: Path
+) -> None:
+    """It announces that nothing is left, because it does not know yet; our tracker names us all the same."""
+    torrent = make_torrent(course)
+    node = start_node(str(torrent), "-s", str(course), "-host", "127.0.0.62")
+    node.wait_for_line("sharing")
+    link = start_node("magnet", str(torrent))
+    assert link.end() == 0
+    assert aria2.fetch("127.0.0.63", link.lines[0], tmp_path / "theirs") == 0
+    assert is_copy(course, tmp_path / "theirs" / "course")
+    assert node.stop() == 0
+
+
 def test_we_fetch_a_folder_from_aria2_and_pass_it_on(
     aria2: Aria2, course: Path, make_torrent: Any, start_node: Start, tmp_path: Path
 ) -> None:

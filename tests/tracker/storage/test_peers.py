@@ -99,16 +99,17 @@ class Agreeing(RuleBasedStateMachine):
         peer = self.peers.setdefault(name, Known({}, complete, 0.0))
         peer.addrs[6 if ":" in host else 4] = addr
         peer.complete, peer.heard = complete, self.place.clock.now
+        leechers_only = complete and event is not AnnounceEvent.STARTED
         expected = [
             addr
             for other, known in self.peers.items()
-            if other != name and other[:20] == info_hash and not (complete and known.complete)
+            if other != name and other[:20] == info_hash and not (leechers_only and known.complete)
             for addr in known.addrs.values()
         ]
         expected += [
             ("127.0.0.1", node.tcp_port)
             for node in self.nodes.values()
-            if node.tcp_port and info_hash in node.files and not (complete and node.files[info_hash])
+            if node.tcp_port and info_hash in node.files and not (leechers_only and node.files[info_hash])
         ]
         assert sorted(addrs(answer)) == sorted(expected)
         assert len(answer.names) == len(expected)
