@@ -24,7 +24,8 @@ from node.rate_limit import RateLimit
 from node.transport import ServedTorrent
 
 HEADER_SIZE = PIECE_HEADER.size  # bytes
-BATCH = 256 << 10  # bytes of content at a time
+BATCH = 1 << 20  # bytes of content at a time, sent from the page cache
+READ_BATCH = 256 << 10  # bytes of content at a time, read into memory
 FIRST_UNSENT = 256 << 10  # bytes that may wait unsent in the system's send buffer, at first
 LEAST_UNSENT = 32 << 10  # bytes; the same for a slow connection
 MOST_UNSENT = 1 << 20  # bytes; the same for a fast one
@@ -129,10 +130,10 @@ class BlockSender:
             return False
         try:
             if self._wire.encrypts_payload:
-                self._encrypt_blocks(torrent, allowed, now)
+                self._encrypt_blocks(torrent, min(allowed, READ_BATCH), now)
             else:
                 self._take_blocks(allowed, now)
-                self._on_sent(self._send_plain(torrent, allowed), now)
+                self._send_plain(torrent, allowed, now)
         except TransientFileFault as fault:
             return self._read_later(fault, now)
         except FileFault as fault:
@@ -142,21 +143,32 @@ class BlockSender:
 
     def _take_blocks(self, allowed: int, now: float) -> None:
         """Take blocks from the wire until they make a batch."""
-        wanted = allowed - sum(block.length for block in self._blocks)
+        wanted = allowed - sum([block.length for block in self._blocks])
         if wanted > 0:
             self._blocks.extend(self._wire.next_blocks(wanted, now))
 
-    def _send_plain(self, torrent: ServedTorrent, allowed: int) -> int:
-        """Send the blocks, or as much of them as is allowed; returns how many bytes the socket took."""
+    def _send_plain(self, torrent: ServedTorrent, allowed: int, now: float) -> None:
+        """Send the blocks, or as much of them as is allowed and as the socket takes."""
         blocks = self._cut_blocks(allowed)
         try:
             sent = torrent.send_blocks(self._sock, blocks)
             if sent is None:
+                blocks = self._cut_blocks(min(allowed, READ_BATCH))
                 sent = self._read_and_send(torrent, blocks)
         except BlockingIOError:
             sent = 0
-        self.is_full = sent < sum(len(header) + length for header, _, length in blocks)
-        return sent
+        content = sum([block.length for block in blocks])
+        wanted = content + sum([len(block.header) for block in blocks])
+        self.is_full = sent < wanted
+        if self._flow is not None:
+            self._flow.spend(sent, now)
+        last = self._blocks[len(blocks) - 1]
+        if not self.is_full and blocks[-1].length == last.length:  # nearly always: whole blocks
+            self.uploaded += content
+            for _ in blocks:
+                self._blocks.popleft()
+        else:
+            self._on_sent(sent)
 
     def _cut_blocks(self, allowed: int) -> list[OutgoingBlock]:
         """The blocks, of the last one only as much as is allowed."""
@@ -187,10 +199,8 @@ class BlockSender:
                 read = at
         return self._sock.sendmsg(parts)
 
-    def _on_sent(self, sent: int, now: float) -> None:
-        """The socket took ``sent`` bytes of the blocks."""
-        if self._flow is not None:
-            self._flow.spend(sent, now)
+    def _on_sent(self, sent: int) -> None:
+        """The socket took ``sent`` bytes of the blocks, headers included."""
         while sent:
             header, _, length = self._blocks[0]
             of_header = min(sent, len(header))
