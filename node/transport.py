@@ -56,11 +56,14 @@ class DownloadSession(Protocol):
         """True once the connection should end in mid-transfer."""
 
     @property
+    def banned(self) -> bool:
+        """True once the peer is known to have sent wrong bytes."""
+
+    @property
     def trusted(self) -> bool:
         """True once a piece from this peer was verified and nothing speaks against the peer.
 
-        Until then a transport protects payloads with checksums wherever it can, so that a wrong piece
-        proves that the peer sent it.
+        Until then payloads have checksums where that is possible: a wrong piece proves the peer's fault.
         """
 
     def on_bitfield(self, pieces: Bitfield | None) -> None:
@@ -79,10 +82,7 @@ class DownloadSession(Protocol):
         """Why the peer sends nothing at present, in words; "": it sends."""
 
     def next_range(self, max_length: int) -> RequestedRange | None:
-        """A range to request now, of about ``max_length`` bytes at most; None: nothing for this peer now.
-
-        A range may be a few bytes longer where that completes a piece.
-        """
+        """A range to request now, of about ``max_length`` bytes at most; None: nothing for this peer now."""
 
     def on_data(self, offset: int, data: bytes | memoryview) -> None:
         """Requested bytes arrived. A memoryview is valid during the call only."""

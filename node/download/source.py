@@ -72,6 +72,11 @@ class Source(ABC):
         return self._state.is_closed(self.peer)
 
     @property
+    def banned(self) -> bool:
+        """True once the peer is known to have sent wrong bytes."""
+        return self.candidate.banned
+
+    @property
     def trusted(self) -> bool:
         """True once a piece from this peer was verified, while it is no suspect."""
         return not self.candidate.suspect and self._state.trusts(self.peer)

@@ -30,6 +30,10 @@ HAVE_INTERVAL = 0.05  # seconds between two looks at our own pieces
 LONGEST_WAIT = 60.0  # seconds
 
 
+class BannedPeer(PeerFault):
+    """The peer sent wrong bytes: it is not wanted any more, nor served."""
+
+
 class PeerLoop:
     """For the connection's thread only. ``run`` ends with PeerFault, or OSError of the socket.
 
@@ -113,6 +117,8 @@ class PeerLoop:
         if session.closing:
             self.fetching.detach()
             self._before_step(self)  # which reports the end of the session, before this thread waits
+            if session.banned:
+                raise BannedPeer("banned: it sent wrong bytes")
         elif self.fetching.request(now):
             self._ask_at = now + session.pause()
 

@@ -14,6 +14,7 @@ from node.peer_tcp.handshake import keeps_newer
 from node.peer_tcp.peer_thread import PeerThread
 
 MAX_CONNECTIONS = 400  # of a node, in all states
+MAX_BANNED = 1000  # peer ids and addresses; the latest
 MAX_OPENING = 64  # accepted connections before the end of their handshakes
 SIMULTANEOUS = 5.0  # seconds between two connections of peers that dialled each other at the same moment
 
@@ -28,6 +29,7 @@ class PeerTable:
         self._threads: dict[PeerThread, None] = {}
         self._by_id: dict[tuple[bytes, bytes], PeerThread] = {}  # info hash and peer id
         self._by_addr: dict[tuple[bytes, Peer], PeerThread] = {}
+        self._banned: dict[tuple[bytes, object], None] = {}  # info hash, and peer id or address
 
     def all(self) -> list[PeerThread]:
         """Every connection, in any state."""
@@ -78,6 +80,8 @@ class PeerTable:
     def identify(self, thread: PeerThread, info_hash: bytes, peer_id: bytes) -> str:
         """The handshake is done. Returns why the connection is not wanted; "": it is."""
         with self._lock:
+            if (info_hash, peer_id) in self._banned or (info_hash, thread.peer) in self._banned:
+                return "is banned: it sent wrong bytes"
             present = self._by_id.get((info_hash, peer_id))
             if present is not None and not self._replaces(thread, present, peer_id):
                 if thread.accepted is None:  # the download that dialled finds the other one next time
@@ -117,9 +121,18 @@ class PeerTable:
 
     # ---- going
 
+    def _ban(self, thread: PeerThread) -> None:
+        """Refuse the peer from now on, by its peer id and address."""
+        ids = [key for key, value in self._by_id.items() if value is thread]
+        self._banned.update(dict.fromkeys([*ids, (thread.info_hash, thread.peer)]))
+        while len(self._banned) > MAX_BANNED:
+            del self._banned[next(iter(self._banned))]
+
     def remove(self, thread: PeerThread) -> None:
         """The connection is over."""
         with self._lock:
+            if thread.is_banned:
+                self._ban(thread)
             self._threads.pop(thread, None)
             self._by_id = {key: value for key, value in self._by_id.items() if value is not thread}
             self._by_addr = {key: value for key, value in self._by_addr.items() if value is not thread}

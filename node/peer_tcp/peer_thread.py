@@ -21,7 +21,7 @@ from node.peer import Peer
 from node.peer_tcp import events as ev
 from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.dialler import Way
-from node.peer_tcp.peer_loop import PeerLoop
+from node.peer_tcp.peer_loop import BannedPeer, PeerLoop
 from node.peer_tcp.waiting import WakeUp
 from node.rate_limit import TransferLimits
 from node.transport import DownloadSession, Range
@@ -145,6 +145,11 @@ class PeerThread:
     def uploaded(self) -> int:
         """Bytes of content sent so far."""
         return 0 if self.loop is None else self.loop.sender.uploaded
+
+    @property
+    def is_banned(self) -> bool:
+        """True if the connection ended because the peer sent wrong bytes."""
+        return isinstance(self._why, BannedPeer)
 
     @property
     def is_seed(self) -> bool:

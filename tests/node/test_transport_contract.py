@@ -54,6 +54,7 @@ class Session:
     """A DownloadSession that wants the pieces ``wanted``, and fails if a range does not come back once."""
 
     trusted = True
+    banned = False
 
     def __init__(self, info: Metainfo, wanted: Sequence[int] | None = None) -> None:
         self._geometry = info.geometry

@@ -34,6 +34,7 @@ class Download:
     """A DownloadSession that wants all of ``[start, end)`` from one owner, and notes what comes."""
 
     trusted = True
+    banned = False
 
     def __init__(self, end: int = len(CONTENT), start: int = 0) -> None:
         self.todo = RangeSet([(start, end)])

@@ -246,3 +246,21 @@ def test_a_session_learns_in_words_why_nothing_comes(end: Make) -> None:
     session.end()
     thread.join(PATIENCE)
     assert session.statuses[-3:] == ["it choked us", "", "it has nothing that we need"]
+
+
+def test_a_banned_peer_is_let_go_and_refused(end: Make) -> None:
+    leecher, seed = end(), end(complete=True)
+    session = Session(leecher.torrent.info)
+    take = session.on_data
+
+    def on_data(offset: int, data: bytes | memoryview) -> None:
+        take(offset, data)
+        session.banned = True
+        session.end()
+
+    session.on_data = on_data  # type: ignore[method-assign]
+    leecher.fetch(seed.peer, session)
+    assert not session.owed
+    until(lambda: leecher.transport._table.all() == seed.transport._table.all() == [])
+    with pytest.raises(PeerFault, match="is banned|before its handshake"):
+        leecher.fetch(seed.peer)
