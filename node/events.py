@@ -246,6 +246,8 @@ class OwnersFound(Event):
     info_hash: str
     owners: tuple[int | None, ...]
     chosen: tuple[int | None, ...]
+    peers: tuple[str, ...] = ()  # the same as ``owners``: the node_id, or the address
+    asked: tuple[str, ...] = ()  # the same as ``chosen``
 
 
 @dataclass(frozen=True)
@@ -270,6 +272,7 @@ class Piece(Event):
     info_hash: str
     index: int
     sources: tuple[int | None, ...]  # node ids of the sources that delivered it
+    peers: tuple[str, ...] = ()  # the same sources: the node_id, or the address
 
 
 @dataclass(frozen=True)
@@ -280,6 +283,7 @@ class PieceFailed(Event):
     info_hash: str
     index: int
     sources: tuple[int | None, ...]
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,14 @@ class DownloadReporter:
 
     def owners_found(self, known: Iterable[Candidate], chosen: Iterable[Candidate]) -> None:
         """Owners are known, and some of them are connected to. A retry of the same ones is no news."""
-        known_ids = tuple(candidate.peer.node_id for candidate in known)
-        chosen_ids = tuple(candidate.peer.node_id for candidate in chosen)
-        found = events.OwnersFound(self._name, self._info_hash, known_ids, chosen_ids)
+        owners, sources = ([candidate.peer for candidate in some] for some in (known, chosen))
+        found = events.OwnersFound(
+            *(self._name, self._info_hash),
+            owners=tuple(peer.node_id for peer in owners),
+            chosen=tuple(peer.node_id for peer in sources),
+            peers=tuple(map(_short, owners)),
+            asked=tuple(map(_short, sources)),
+        )
         if found != self._found:
             self._found = found
             self._emit(found)
@@ -81,7 +86,9 @@ class DownloadReporter:
     def piece(self, index: int, right: bool, sources: Iterable[Peer]) -> None:
         """A piece was hashed."""
         kind = events.Piece if right else events.PieceFailed
-        self._emit(kind(self._name, self._info_hash, index, tuple(peer.node_id for peer in sources)))
+        peers = list(sources)
+        ids = tuple(peer.node_id for peer in peers)
+        self._emit(kind(self._name, self._info_hash, index, ids, tuple(map(_short, peers))))
 
     def progress(self, row: events.DownloadStatus) -> None:
         """How far the download is."""
@@ -151,6 +158,11 @@ class DownloadReporter:
     def cancelled(self, reason: str) -> None:
         """The user ended the download."""
         self._emit(events.Cancelled(self._name, self._info_hash, reason))
+
+
+def _short(peer: Peer) -> str:
+    """The node_id of a node of the classroom; the address of another peer."""
+    return str(peer) if peer.node_id is None else str(peer.node_id)
 
 
 def source_rows(

@@ -33,6 +33,8 @@ SHOWN = (
 )
 """Events that are shown without --verbose (Sharing only of whole files)."""
 
+MAX_NAMED = 8  # peers that one line names
+
 WARNINGS = (
     events.TrackerLost,
     events.NotAnnounced,
@@ -81,7 +83,7 @@ def shares(sources: Sequence[SourceProgress]) -> str:
     total = sum(s.received for s in used)
     if not used:
         return "nothing had to be fetched"
-    named = ", ".join(f"{peer_name(s.node_id, s.addr)} ({s.received / total:.0%})" for s in used)
+    named = _listed([f"{peer_name(s.node_id, s.addr)} ({s.received / total:.0%})" for s in used])
     return f"from {len(used)} owner{'s' if len(used) > 1 else ''}: {named}"
 
 
@@ -173,15 +175,17 @@ def _of_a_download(event: Event) -> str:
             here = f"; {units.size(event.verified)} are here already" if event.verified else ""
             return f"downloading {event.filename} ({units.size(event.size)}){here}"
         case events.OwnersFound():
-            return f"{event.filename}: owners {_ids(event.owners)}; asking {_ids(event.chosen)}"
+            known, asked = _named(event.peers, event.owners), _named(event.asked, event.chosen)
+            return f"{event.filename}: owners {known}; asking {asked}"
         case events.Progress():
             return progress(event)
         case events.Piece():
-            return f"{event.filename}: piece {event.index} verified, from {_ids(event.sources)}"
-        case events.PieceFailed():
             return (
-                f"{event.filename}: piece {event.index} does not match its hash, from {_ids(event.sources)}"
+                f"{event.filename}: piece {event.index} verified, from {_named(event.peers, event.sources)}"
             )
+        case events.PieceFailed():
+            senders = _named(event.peers, event.sources)
+            return f"{event.filename}: piece {event.index} does not match its hash, from {senders}"
         case events.OwnerLost():
             fate = "banned" if event.banned else "lost"
             who = "peer" if event.node_id is None else f"node {event.node_id}"
@@ -212,11 +216,18 @@ def progress(event: events.Progress) -> str:
 
 def active_owners(sources: Sequence[SourceProgress]) -> str:
     """``2, 3``: the numbers of the owners that send."""
-    return _ids([s.node_id for s in sources if s.state == "active"])
+    active = [source for source in sources if source.state == "active"]
+    return _listed([address(s.addr) if s.node_id is None else str(s.node_id) for s in active])
 
 
-def _ids(ids: Sequence[int | None]) -> str:
-    return ", ".join("?" if i is None else str(i) for i in ids) or "none"
+def _named(peers: Sequence[str], ids: Sequence[int | None]) -> str:
+    return _listed(peers or ["?" if i is None else str(i) for i in ids])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a, b``; the first MAX_NAMED of many, and how many more there are."""
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "") or "none"
 
 
 def uploads(rows: Sequence[PeerStatus]) -> str:
