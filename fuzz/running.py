@@ -18,8 +18,19 @@ from fuzz.peer_wire import TARGETS as PEER_WIRE
 from fuzz.records import TARGETS as RECORDS
 from fuzz.target import Target
 from fuzz.torrents import TARGETS as TORRENTS
+from fuzz.tracker_clients import TARGETS as TRACKER_CLIENTS
 
-_ALL = (*PARSERS, *TORRENTS, *RECORDS, FETCHING, *MACHINES, *CONTENT, *PEER_WIRE, *ANNOUNCES)
+_ALL = (
+    *PARSERS,
+    *TORRENTS,
+    *TRACKER_CLIENTS,
+    *RECORDS,
+    FETCHING,
+    *MACHINES,
+    *CONTENT,
+    *PEER_WIRE,
+    *ANNOUNCES,
+)
 TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
 CORPUS = Path(__file__).resolve().parent / "corpus"
 MAX_POOL = 2000  # inputs of a target that are mutated further
