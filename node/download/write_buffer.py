@@ -1,12 +1,12 @@
 """Where one source's bytes go: gathered in memory into a run, then written and hashed in one go.
 
 A datagram is small. To write each one by itself, and to read a piece again to hash it, would cost more than
-everything else. So bytes that arrive in order are gathered in a buffer of bounded size. Then a hashing
-thread, or the source's own thread, writes the run, has it counted, and hashes the pieces that it completes,
-from memory if the whole piece is in the run.
+everything else. So the bytes of a part of the content are gathered in a buffer of bounded size, in any order.
+Then a hashing thread, or the source's own thread, writes the run, has it counted, and hashes the pieces that
+it completes, from memory if the whole piece is in the run.
 
-A run ends where its buffer ends, where bytes arrive out of order, when it is ``MAX_RUN_AGE`` old, and when
-its source pauses. Bytes are counted only once they are in the file.
+A run ends when it is full or ``MAX_RUN_AGE`` old, when a third one would be open, and when its source pauses.
+Bytes are counted only once they are in the file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Protocol
 
 from common.errors import SwarmError
 from common.metainfo import Metainfo
+from common.ranges import RangeSet
 from node.content.hashing import Job, Verdict
 from node.content.piece_hashing import hash_range
 from node.content.positional_file import Buffer
@@ -31,7 +32,7 @@ from node.scheduling.base import Span
 MAX_RUN_BYTES = 1 << 20  # bytes of a run; larger pieces are hashed from the file
 LARGE_BUFFERS = 24  # of a download; a source that finds none of them free gathers smaller runs
 SMALL_RUN_BYTES = 1 << 17  # bytes of a smaller run
-SPARE_BUFFERS = 4  # beyond one for each source: runs that are being written and hashed
+SPARE_BUFFERS = 4  # beyond two for each source: runs that are being written and hashed
 MAX_RUN_AGE = 0.2  # seconds that a byte may wait to be written and counted; in the endgame none waits
 
 
@@ -60,6 +61,11 @@ class BufferPool:
                 if stopping():
                     return None
                 self._changed.wait(MAX_RUN_AGE)
+
+    def take_free(self) -> memoryview | None:
+        """A buffer, if one is free at this moment."""
+        with self._changed:
+            return self._take_free() if len(self._full) < self._most_full else None
 
     def _take_free(self) -> memoryview | None:
         if self._free:
@@ -92,7 +98,7 @@ def pool_for(metainfo: Metainfo, sources: int) -> BufferPool:
 
     Beyond LARGE_BUFFERS they are small: with 50 peers large ones would make most of the process's memory.
     """
-    count = sources + SPARE_BUFFERS
+    count = 2 * sources + SPARE_BUFFERS
     large = min(count, LARGE_BUFFERS)
     return BufferPool(buffer_length(metainfo), large, SPARE_BUFFERS, count - large)
 
@@ -136,8 +142,26 @@ class Destination:
     cancel: Callable[[Sequence[tuple[Peer, Span]]], None]  # requests that another source made superfluous
 
 
+class _Run:
+    """A buffer for the bytes ``[base, limit)`` of the content, and which of them are in it."""
+
+    __slots__ = ("buffer", "base", "limit", "first", "spans", "received", "since")
+
+    def __init__(self, buffer: memoryview, base: int, limit: int, since: float) -> None:
+        self.buffer = buffer
+        self.base, self.limit = base, limit
+        self.first = limit  # the lowest offset that came
+        self.spans: list[Span] = []  # in the order in which they came; the present one is not among them
+        self.received = 0  # bytes of ``spans``
+        self.since = since
+
+
 class WriteBuffer:
-    """The bytes of ``source``. For its thread only, except for the jobs that hashing threads run."""
+    """The bytes of ``source``. For its thread only, except for the jobs that hashing threads run.
+
+    Two runs are open at a time: a peer that reads its disk in parallel mixes the end of one piece with the
+    beginning of the next. Bytes of the present run that come in order take the short way through ``add``.
+    """
 
     def __init__(
         self, source: Peer, destination: Destination, clock: Callable[[], float] = time.monotonic
@@ -148,75 +172,130 @@ class WriteBuffer:
         self._clock = clock
         self.used = False  # True once anything came
         self.checked = True  # True while checksums protect the bytes that come
-        self._buffer: memoryview | None = None  # of the present run
+        self._run: _Run | None = None  # the present one
+        self._older: _Run | None = None
         self._kept: memoryview | None = None  # for the next run
-        self._start = self._end = 0  # the run so far: bytes [start, end) of the content
-        self._limit = 0  # where its buffer ends
-        self._since = 0.0
+        self._base = self._limit = 0  # of the present run
+        self._start = self._end = 0  # the bytes in order that came last: ``[start, end)`` of the content
+        self._since = 0.0  # when the oldest run began
 
     def add(self, offset: int, payload: bytes | memoryview) -> None:
         """Take bytes of the content. The view is not used any more when this returns."""
         end = offset + len(payload)
-        if offset == self._end and end < self._limit and self._buffer is not None:  # nearly always
-            self._buffer[offset - self._start : end - self._start] = payload
+        run = self._run
+        if offset == self._end and end < self._limit and run is not None:  # nearly always
+            run.buffer[offset - self._base : end - self._base] = payload
             self._end = end
             if self._state.is_endgame or self._clock() - self._since > MAX_RUN_AGE:
-                self._flush_run()
+                self._flush_runs()
         else:
             self._add_across_runs(offset, payload)
 
     def _add_across_runs(self, offset: int, payload: bytes | memoryview) -> None:
         while payload:
-            if offset != self._end or self._buffer is None:
-                self._flush_run()
-                if not self._begin_run(offset):  # the source must end: other sources fetch these bytes
+            if offset != self._end or self._run is None or offset == self._limit:
+                self._end_span()
+                if not self._choose_run(offset):  # the source must end: other sources fetch these bytes
                     self._to.state.give_back(self._source, [(offset, offset + len(payload))])
                     return
-            assert self._buffer is not None
-            at, rest = offset - self._start, payload[self._limit - offset :]
-            if rest:
-                payload = payload[: self._limit - offset]
-            self._buffer[at : at + len(payload)] = payload
-            offset = self._end = offset + len(payload)
-            payload = rest
-            if offset == self._limit or self._state.is_endgame or self._clock() - self._since > MAX_RUN_AGE:
-                self._flush_run()
+                self._start = self._end = offset
+            run = self._run
+            assert run is not None
+            part = payload[: run.limit - offset]
+            run.buffer[offset - run.base : offset - run.base + len(part)] = part
+            offset = self._end = offset + len(part)
+            payload = payload[len(part) :]
+            self._flush_if_full()
+        if self._state.is_endgame or self._clock() - self._since > MAX_RUN_AGE:
+            self._flush_runs()
+
+    def _end_span(self) -> None:
+        """The next bytes do not follow the last ones."""
+        run = self._run
+        if run is not None and self._start < self._end:
+            run.spans.append((self._start, self._end))
+            run.received += self._end - self._start
+            run.first = min(run.first, self._start)
+            self._start = self._end
+
+    def _flush_if_full(self) -> None:
+        """Flush the present run once it has all bytes from its first one to its limit."""
+        run = self._run
+        assert run is not None
+        first = min(run.first, self._start)
+        if run.received + self._end - self._start >= run.limit - first:
+            self._end_span()
+            self._run, self._older = self._older, None
+            self._enter(self._run)
+            self._flush_run(run)
+
+    def _choose_run(self, offset: int) -> bool:
+        """Make the run of ``offset`` the present one. False if there is no buffer for it."""
+        for run in (self._run, self._older):
+            if run is not None and run.base <= offset < run.limit:
+                if run is self._older:
+                    self._older = self._run
+                self._enter(run)
+                return True
+        if self._older is not None:
+            run, self._older = self._older, None
+            self._flush_run(run)
+        return self._begin_run(offset)
 
     def _begin_run(self, offset: int) -> bool:
         self.used = True
         state, source, buffers = self._to.state, self._source, self._to.buffers
-        self._buffer, self._kept = self._kept or buffers.take(lambda: state.is_closed(source)), None
-        length = 1 if self._buffer is None else len(self._buffer)
-        self._start = self._end = offset
+        buffer, self._kept = self._kept or buffers.take_free(), None
+        if buffer is None:  # not while this thread keeps a buffer from other threads
+            self._flush_runs()
+            buffer, self._kept = self._kept or buffers.take(lambda: state.is_closed(source)), None
+        if buffer is None:
+            return False
+        length = len(buffer)
         if state.picks_by_piece:  # other nodes wait for each piece, so it does not wait for the next one
             length = min(length, self._to.metainfo.piece_length)
-        self._limit = (offset // length + 1) * length
-        self._since = self._clock()
-        return self._buffer is not None
+        base = offset // length * length
+        self._older = self._run
+        self._enter(_Run(buffer, base, base + length, self._clock()))
+        return True
+
+    def _enter(self, run: _Run | None) -> None:
+        """``run`` is the present one."""
+        self._run = run
+        self._base, self._limit = (0, 0) if run is None else (run.base, run.limit)
+        self._start = self._end = self._base
+        runs = (each.since for each in (run, self._older) if each is not None)
+        self._since = min(runs, default=0.0)
 
     def flush(self) -> None:
-        """Have the run written, counted and hashed; keep no buffer."""
-        self._flush_run()
+        """Have the runs written, counted and hashed; keep no buffer."""
+        self._flush_runs()
         if self._kept is not None:
             self._to.buffers.put(self._kept)
             self._kept = None
 
-    def _flush_run(self) -> None:
-        """End the run. If this thread writes it, the next run uses the same buffer."""
-        buffer, self._buffer = self._buffer, None
-        if buffer is None:
-            return
-        start, end, checked = self._start, self._end, self.checked  # the job may run during the next run
-        size = max(end - start, self._to.metainfo.piece_length)  # a whole piece may have to be hashed
+    def _flush_runs(self) -> None:
+        self._end_span()
+        runs, self._older = (self._older, self._run), None
+        self._enter(None)
+        for run in runs:
+            if run is not None:
+                self._flush_run(run)
+
+    def _flush_run(self, run: _Run) -> None:
+        """Have a run written that is not open any more. If this thread writes it, its buffer is kept."""
+        buffer, checked = run.buffer, self.checked
+        spans = list(RangeSet(run.spans))
+        size = max(run.received, self._to.metainfo.piece_length)  # a whole piece may have to be hashed
         inline = self._to.jobs.runs_inline(size, self._to.state.busy_sources)
-        if inline:
-            self._kept = buffer
-        else:
+        if not inline:
             self._to.buffers.mark_full(buffer)
 
         def job(scratch: memoryview) -> None:
             try:
-                self._write_run(start, end, checked, buffer[: end - start], scratch)
+                for start, end in spans:
+                    part = buffer[start - run.base : end - run.base]
+                    self._write_run(start, end, checked, part, scratch)
             except SwarmError as fault:
                 self._to.state.stop(fault)
             except Exception as error:  # a fault of this program must not leave threads waiting
@@ -225,7 +304,10 @@ class WriteBuffer:
                 if not inline:
                     self._to.buffers.put(buffer)
 
-        if not self._to.jobs.run(job, inline) and not inline:
+        done = self._to.jobs.run(job, inline)
+        if inline and self._kept is None:
+            self._kept = buffer
+        elif inline or not done:
             self._to.buffers.put(buffer)
 
     def _write_run(self, start: int, end: int, checked: bool, run: memoryview, scratch: memoryview) -> None:
