@@ -90,10 +90,7 @@ def _decoded(data: bytes, step: int) -> tuple[list[m.WireMessage], str]:
     decoder, messages, error = MessageDecoder(), list[m.WireMessage](), ""
     try:
         for at in range(0, len(data), step):
-            for message in decoder.messages(data[at : at + step]):
-                if isinstance(message, m.RequestRun):
-                    messages += [m.BlockRequest(*request) for request in message.requests]
-                    continue
+            for message in m.one_by_one(decoder.messages(data[at : at + step])):
                 if isinstance(message, m.Block):
                     whole = message._replace(data=bytes(message.data))
                     if message.at:

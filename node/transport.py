@@ -87,6 +87,9 @@ class DownloadSession(Protocol):
     def on_data(self, offset: int, data: bytes | memoryview) -> None:
         """Requested bytes arrived. A memoryview is valid during the call only."""
 
+    def on_blocks(self, blocks: Sequence[tuple[int, bytes | memoryview]]) -> None:
+        """Requested bytes arrived: as ``on_data``, for each (offset, data) in turn."""
+
     def on_checksums(self, present: bool) -> None:
         """From now on payloads are, or are not, protected by a checksum. Until the first call they are.
 

@@ -20,12 +20,13 @@ from faults.link import Link
 from node.chunk_udp.congestion.manager import CongestionManager
 from node.content.hashing import BUFFER_LENGTH
 from node.content.positional_file import Buffer
+from node.download.buffer_pool import BufferPool, buffer_length
 from node.download.known_peers import Candidate, KnownPeers
 from node.download.piece_results import PieceResults
 from node.download.source import Source
 from node.download.source_pool import SourceLimits, SourcePool
 from node.download.state import DownloadState
-from node.download.write_buffer import BufferPool, Destination, WriteBuffer, buffer_length
+from node.download.write_buffer import Destination, WriteBuffer
 from node.peer import Peer
 from node.rate_limit import limit_of
 from simulator.clock import Clock

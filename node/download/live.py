@@ -14,6 +14,7 @@ from common.bitfield import Bitfield
 from common.errors import DownloadFailed, FileFault, PluginError, SwarmError
 from node import events
 from node.content.store import ContentStore
+from node.download.buffer_pool import pool_for
 from node.download.disk_full import RetryWhenFull
 from node.download.known_peers import Candidate, KnownPeers, OwnerRanking
 from node.download.peer_search import PeerSearch
@@ -26,7 +27,7 @@ from node.download.source_pool import SourceLimits, SourcePool
 from node.download.state import DownloadState
 from node.download.swarm import NodeParts, SwarmTrackers, owned_file
 from node.download.unexpected import unexpected_fault
-from node.download.write_buffer import Destination, WriteBuffer, pool_for
+from node.download.write_buffer import Destination, WriteBuffer
 from node.peer import FoundPeer, Peer
 
 JOIN_LIMIT = 5.0  # seconds to wait for a source's thread to end

@@ -133,6 +133,10 @@ class Source(ABC):
         """Requested bytes arrived."""
         self._buffer.add(offset, data)
 
+    def on_blocks(self, blocks: Sequence[tuple[int, bytes | memoryview]]) -> None:
+        """Requested bytes arrived, in several places."""
+        self._buffer.add_all(blocks)
+
     def on_checksums(self, present: bool) -> None:
         """Checksums protect data from now on, or not. Without them it proves nothing against the peer."""
         self._buffer.flush()

@@ -242,12 +242,9 @@ class PeerWire:
             self._on_handshake(self._opening.peer, now)
         else:
             view = self._opening.decrypt(view)
-        decoder, block, is_open, on_block = self._decoder, m.Block, WireState.OPEN, self.download.on_block
+        decoder = self._decoder
         for message in decoder.messages(view):
-            if type(message) is block and self.state is is_open:  # nearly always, in a download
-                on_block(message, now)
-            else:
-                self._on_message(message, now)
+            self._on_message(message, now)
         if not decoder.in_message:
             self._message_since = None
         elif not decoder.carried:
@@ -299,6 +296,7 @@ class PeerWire:
             m.Unchoke: download.on_unchoke,
             m.Have: download.on_have,
             m.Block: download.on_block,
+            m.BlockRun: download.on_block_run,
             m.RejectRequest: download.on_reject,
             m.AllowedFast: download.on_allowed_fast,
             m.SuggestPiece: download.on_suggest,

@@ -98,17 +98,22 @@ class MessageDecoder:
         block, piece_header = m.Block, m.PIECE_HEADER.unpack_from
         while size - at >= 4:
             # A run of blocks: all but a few messages of a download.
+            blocks: list[m.Block] = []
             while size - at >= _PIECE_HEADER_SIZE:
                 length, number, piece, begin = piece_header(view, at)
                 if number != _PIECE or not _MIN_PIECE <= length <= _MAX_PIECE:
                     break
                 start, at = at + _PIECE_HEADER_SIZE, at + 4 + length
                 if at > size:
+                    if blocks:
+                        yield m.BlockRun(blocks)
                     self._block, self._left = (piece, begin, length - 9), length - 9
                     if start < size:
                         yield self._next_part(view[start:])
                     return size
-                yield block(piece, begin, length - 9, 0, view[start:at])
+                blocks.append(block(piece, begin, length - 9, 0, view[start:at]))
+            if blocks:
+                yield m.BlockRun(blocks)
             # A run of requests: all but a few messages that a seed receives.
             if size - at >= _REQUEST_SIZE and view[at + 4] == _REQUEST:
                 run = _requests_in(view[at : size - (size - at) % _REQUEST_SIZE])

@@ -18,7 +18,7 @@ from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.limits import BLOCK
 from node.transport import DownloadSession, Range, Reject
 
-REQUEST_BATCH = 16  # blocks: fewer are not requested while others are outstanding
+BATCHES = 4  # in a full pipeline; each batch of requests is one send, and wakes the peer once
 MAX_REJECTS = 256  # rejected requests in a row, after which the connection ends
 
 
@@ -85,7 +85,8 @@ class Fetching:
             return False
         outstanding = len(download.requests)
         room = download.room()
-        if room < REQUEST_BATCH * BLOCK and outstanding >= REQUEST_BATCH:
+        batch = download.requests.window.blocks // BATCHES
+        if room < batch * BLOCK and outstanding >= batch:
             return False
         while room >= BLOCK:
             wanted = session.next_range(room)
@@ -139,16 +140,18 @@ class Fetching:
 
     # ---- events
 
+    def on_blocks(self, blocks: Sequence[ev.BlockData]) -> None:
+        """Requested bytes arrived."""
+        self._rejects = 0
+        if self.session is not None:
+            self.session.on_blocks(blocks)
+            if self._status:
+                self._tell_status()
+
     def on_event(self, event: ev.WireEvent) -> None:
         """Take an event that concerns fetching; others are ignored. PeerFault if the peer is useless."""
         session = self.session
-        if isinstance(event, ev.BlockData):
-            self._rejects = 0
-            if session is not None:
-                session.on_data(event.offset, event.data)
-                if self._status:
-                    self._tell_status()
-        elif isinstance(event, ev.PiecesKnown):
+        if isinstance(event, ev.PiecesKnown):
             self.pieces_known, self._compared = True, None
             if session is not None:
                 session.on_bitfield(event.pieces)

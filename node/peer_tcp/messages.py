@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -120,6 +120,12 @@ class Block(NamedTuple):
     data: memoryview | bytes
 
 
+class BlockRun(NamedTuple):
+    """Several whole blocks that came one after the other: nearly everything in a download."""
+
+    blocks: list[Block]
+
+
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """Withdraw a request. The block may arrive nevertheless."""
@@ -195,6 +201,7 @@ WireMessage: TypeAlias = (
     | BlockRequest
     | RequestRun
     | Block
+    | BlockRun
     | Cancel
     | Port
     | SuggestPiece
@@ -224,6 +231,17 @@ RANGE_IDS: dict[type, int] = {
     Cancel: MessageId.CANCEL,
     RejectRequest: MessageId.REJECT_REQUEST,
 }
+
+
+def one_by_one(messages: Iterable[WireMessage]) -> Iterator[WireMessage]:
+    """``messages`` with each run as its single messages."""
+    for message in messages:
+        if isinstance(message, RequestRun):
+            yield from (BlockRequest(*request) for request in message.requests)
+        elif isinstance(message, BlockRun):
+            yield from message.blocks
+        else:
+            yield message
 
 
 def encode(message: WireMessage) -> bytes:

@@ -72,15 +72,14 @@ class RequestWindow:
         """Nothing is pending, and something is requested now."""
         self._since, self._received, self._is_timed = now, 0, True
 
-    def on_block(self, length: int, now: float) -> None:
-        """A whole block arrived."""
-        if self._blocks < self.limit:
-            self._blocks += 1
+    def on_blocks(self, count: int, size: int, now: float) -> None:
+        """``count`` whole blocks arrived, ``size`` bytes together."""
+        self._blocks = min(self._blocks + count, max(self._blocks, self.limit))
         if self._is_timed:  # the rate is measured from here on: the wait for this block was the path's
             self._round_trip, self._is_timed = min(now - self._since, LONGEST_ROUND_TRIP), False
             self._since = now
             return
-        self._received += length
+        self._received += size
         elapsed = now - self._since
         if elapsed >= _RATE_SECONDS:
             seconds = REQUEST_SECONDS + 2 * self._round_trip
@@ -159,12 +158,22 @@ class OutgoingRequests:
 
     # ---- what arrives
 
+    @property
+    def pending(self) -> dict[int, int]:
+        """The lengths of the pending blocks, by offset. Delete those that arrived, and call ``on_blocks``."""
+        return self._pending
+
+    def on_blocks(self, count: int, size: int, now: float) -> None:
+        """``count`` pending blocks arrived, ``size`` bytes together."""
+        self.progress_at = now
+        self.window.on_blocks(count, size, now)
+
     def on_block(self, offset: int, length: int, now: float) -> BlockClaim:
         """The block ``[offset, offset + length)`` begins to arrive."""
         self.progress_at = now
         if self._pending.get(offset) == length:
             del self._pending[offset]
-            self.window.on_block(length, now)
+            self.window.on_blocks(1, length, now)
             return BlockClaim.PENDING
         if self._late.get(offset) == length:
             del self._late[offset]

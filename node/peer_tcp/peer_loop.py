@@ -151,14 +151,21 @@ class PeerLoop:
             self._buffer = memoryview(bytearray(2 * size))
 
     def _take(self, events: list[ev.WireEvent]) -> None:
-        fetching = self.fetching
+        fetching, block_data, blocks = self.fetching, ev.BlockData, list[ev.BlockData]()
         for event in events:
+            if type(event) is block_data:  # nearly all are
+                blocks.append(event)
+                continue
+            if blocks:
+                fetching.on_blocks(blocks)
+                blocks = []
             fetching.on_event(event)
-            if type(event) is not ev.BlockData:  # nearly all are
-                if isinstance(event, ev.WireFailed):
-                    self._say_goodbye()
-                    raise event.fault
-                self._on_event(self, event)
+            if isinstance(event, ev.WireFailed):
+                self._say_goodbye()
+                raise event.fault
+            self._on_event(self, event)
+        if blocks:
+            fetching.on_blocks(blocks)
 
     def _say_goodbye(self) -> None:
         """Send the messages that wait, as far as the socket takes them."""

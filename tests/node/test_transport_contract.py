@@ -106,6 +106,10 @@ class Session:
                     return RequestedRange(start, end)
         return None
 
+    def on_blocks(self, blocks: Sequence[tuple[int, bytes | memoryview]]) -> None:
+        for offset, data in blocks:
+            self.on_data(offset, data)
+
     def on_data(self, offset: int, data: bytes | memoryview) -> None:
         span = (offset, offset + len(data))
         assert self.owed.cut(*span) == [span], "it was requested, and came once"

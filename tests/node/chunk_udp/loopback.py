@@ -71,6 +71,9 @@ class Download:
         span = self.todo.take_first(max_length)
         return RequestedRange(*span) if span else None
 
+    def on_blocks(self, blocks: Sequence[tuple[int, bytes | memoryview]]) -> None:
+        raise AssertionError("this transport passes on bytes as they come")
+
     def on_data(self, offset: int, data: bytes | memoryview) -> None:
         end = offset + len(data)
         assert self.missing.cut(offset, end) == [(offset, end)]  # asked for, and never here before

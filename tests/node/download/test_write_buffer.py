@@ -6,7 +6,7 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,9 @@ from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from common.ranges import RangeSet
 from node.content.hashing import HashPool, Verdict
 from node.content.part_file import PartFile
+from node.download.buffer_pool import MAX_RUN_BYTES, BufferPool, pool_for
 from node.download.state import DownloadState
-from node.download.write_buffer import MAX_RUN_BYTES, BufferPool, Destination, WriteBuffer, pool_for
+from node.download.write_buffer import Destination, WriteBuffer
 from node.peer import Peer
 
 A = Peer("127.0.0.1", 1, node_id=1)
@@ -145,6 +146,38 @@ def test_all_bytes_are_written_in_any_order_from_any_source(make_site, seed: int
     site.wait(lambda: len(site.verdicts) == count)
     assert set(site.verdicts.values()) == {True}
     assert site.content() == CONTENT
+
+
+@pytest.mark.parametrize("at_once", [False, True])  # by add, or by add_all as the peer wire does
+def test_mixed_blocks_of_two_pieces_are_written_and_hashed_once(
+    make_site, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    """libtorrent reads its disk in parallel: its blocks come so."""
+    site = make_site(CONTENT, MAX_RUN_BYTES)
+    take_everything(site, A)
+    written: list[tuple[int, int]] = []
+    real_write = site.part.write
+
+    def write(offset: int, buffers: Sequence[memoryview]) -> None:
+        written.append((offset, sum(map(len, buffers))))
+        real_write(offset, buffers)
+
+    monkeypatch.setattr(site.part, "write", write)
+    monkeypatch.setattr(site.part, "read_into", None)  # no piece is read again to be hashed
+    blocks = list(range(0, 2 * MAX_RUN_BYTES, 16384))
+    for first in range(len(blocks) - 8):  # each is up to eight places from its own
+        other = first + random.Random(first).randrange(8)
+        blocks[first], blocks[other] = blocks[other], blocks[first]
+    buffer = site.buffer(A)
+    monkeypatch.setattr(buffer, "_clock", lambda: 0.0)  # no run grows old
+    if at_once:
+        buffer.add_all([(at, CONTENT[at : at + 16384]) for at in blocks])
+    else:
+        for at in blocks:
+            buffer.add(at, CONTENT[at : at + 16384])
+    site.wait(lambda: len(site.verdicts) == 2)
+    assert set(site.verdicts.values()) == {True}
+    assert sorted(written) == [(0, MAX_RUN_BYTES), (MAX_RUN_BYTES, MAX_RUN_BYTES)]
 
 
 def test_inline_runs_share_one_buffer_and_a_pause_returns_it(make_site) -> None:

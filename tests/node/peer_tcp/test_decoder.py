@@ -30,10 +30,8 @@ def decoded(data: bytes, cuts: list[int]) -> list[m.WireMessage]:
     """The messages in ``data``, which comes cut at these places; the parts of a block are joined."""
     decoder, messages, places = MessageDecoder(), list[m.WireMessage](), sorted({0, *cuts, len(data)})
     for start, end in zip(places, places[1:], strict=False):
-        for message in decoder.messages(data[start:end]):
-            if isinstance(message, m.RequestRun):
-                messages += [m.BlockRequest(*request) for request in message.requests]
-            elif not isinstance(message, m.Block):
+        for message in m.one_by_one(decoder.messages(data[start:end])):
+            if not isinstance(message, m.Block):
                 messages.append(message)
             elif message.at == 0:
                 messages.append(message._replace(data=bytes(message.data)))
@@ -67,7 +65,7 @@ def test_a_block_behind_a_run_of_requests() -> None:
 
 def test_a_block_is_not_copied() -> None:
     data = bytearray(encode(m.Block(1, 0, 4, 0, b"abcd")))
-    (block,) = MessageDecoder().messages(memoryview(data))
+    (block,) = m.one_by_one(MessageDecoder().messages(memoryview(data)))
     assert isinstance(block, m.Block)
     data[-1:] = b"X"
     assert bytes(block.data) == b"abcX"

@@ -48,10 +48,7 @@ class RawPeer:
     def next(self) -> m.WireMessage:
         """The next message; EOFError once the connection is closed."""
         while not self._messages:
-            for message in self._decoder.messages(self._receive(1 << 16)):
-                if isinstance(message, m.RequestRun):
-                    self._messages += [m.BlockRequest(*request) for request in message.requests]
-                    continue
+            for message in m.one_by_one(self._decoder.messages(self._receive(1 << 16))):
                 if isinstance(message, m.Block):
                     message = message._replace(data=bytes(message.data))
                 self._messages.append(message)
