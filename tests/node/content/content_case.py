@@ -63,9 +63,14 @@ class Case:
         self.content = ContentStore(self.info, self.folder, self.open_files)
         return self.content
 
-    def kill(self) -> ContentStore:
-        """The next run after this process was killed: nothing is closed properly."""
-        record = self.content._record
+    def kill(self, settled: bool = True) -> ContentStore:
+        """The next run after this process was killed: nothing is closed properly.
+
+        ``settled``: nothing was written in the last moment before.
+        """
+        record, part = self.content._record, self.content._part
+        if settled and part is not None:
+            record.settle(part.look, closing=True)
         if record._number >= 0:
             os.close(record._number)
             record._number = -1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import shutil
@@ -14,10 +13,12 @@ import pytest
 
 from common.bitfield import Bitfield
 from node.content import resume_record
-from node.content.resume_record import WRITE_SECONDS, Entry, ResumeRecord, Seen, read_record
+from node.content.resume_format import WRITE_SECONDS, Entry, Seen
+from node.content.resume_record import PROMISE_SECONDS, ResumeRecord, read_record
 from tests.node.content.content_case import FOLDERS, LENGTH, Case
 
 SECOND = 10**9  # ns
+PROMISE = int(PROMISE_SECONDS * SECOND)
 
 
 @pytest.fixture(params=["one file", "a folder", "padding"])
@@ -149,9 +150,13 @@ def test_an_interrupted_write(case: Case, monkeypatch: pytest.MonkeyPatch) -> No
     assert not set(believed(case)) & pieces_of(case, largest(case))
 
 
-def test_several_writers_of_one_file(tmp_path: Path) -> None:
+def test_writes_that_follow_each_other_closely_are_recorded_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case = Case(None, tmp_path)
     record = ResumeRecord(tmp_path / "r", case.info)
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now)
     record.begin_record([], Bitfield(4))
 
     def entry() -> Entry:
@@ -159,17 +164,63 @@ def test_several_writers_of_one_file(tmp_path: Path) -> None:
         assert state is not None
         return state.entries[0]
 
+    assert record.begin(0, 7)  # the first one: its time will be known
+    assert entry().writing == now
+    assert record.begin(0, 7) is False  # another thread, at the same time
+    promised = entry().writing
+    assert promised == now + PROMISE
+    record.end(0, 0)
+    record.end(0, now)
+    assert entry().writing == promised  # only ``settle`` ends the promise
+    now += PROMISE // 2
+    assert not record.begin(0, 7) and entry().writing == promised
+    record.end(0, 0)
+    record.settle(lambda file: Seen(7, 5, now))
+    assert entry().writing == promised  # a write may begin that is covered by it
+    now += PROMISE
+    record.settle(lambda file: Seen(7, 5, now - 5))
+    assert entry() == Entry(7, now - 5, 0)
+    now += 10 * PROMISE
+    assert record.begin(0, 7)
+    record.end(0, now)
+    assert entry() == Entry(7, now, 0)
     record.begin(0, 7)
-    record.begin(0, 7)
-    record.end(0, 200)
-    assert entry().writing
-    record.end(0, 150)  # it looked earlier, and took longer to say so
-    assert entry() == Entry(7, 200, 0) or entry().modified >= 200
-    assert not entry().writing
-    record.begin(0, 7)
-    record.end(0, 0)  # the write failed: its time is not known
-    assert entry().writing
+    record.settle(lambda file: Seen(7, 5, 1))
+    assert entry().writing  # it is written at this moment
     record.close()
+
+
+def test_pieces_of_the_last_moment_are_written_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case(None, tmp_path)
+    record = ResumeRecord(tmp_path / "r", case.info)
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    record.begin_record([], Bitfield(4))
+
+    def recorded() -> list[int]:
+        state = read_record(tmp_path / "r", case.info)
+        assert state is not None
+        return list(state.verified)
+
+    record.mark_verified(0)
+    record.mark_verified(2)
+    assert recorded() == [0]
+    now += PROMISE
+    record.mark_verified(3)
+    assert recorded() == [0, 2, 3]
+    record.mark_verified(1)
+    record.settle(lambda file: None)
+    assert recorded() == [0, 1, 2, 3]
+    record.close()
+
+
+def test_a_kill_in_the_middle_of_writing_believes_no_piece_too_many(case: Case) -> None:
+    begin(case)
+    fetch(case, 0, 1, 2)
+    case.kill(settled=False)
+    assert set(believed(case)) <= {0, 1, 2}
 
 
 def test_only_the_record_of_this_torrent_folder_and_boot_counts(
@@ -242,13 +293,13 @@ def test_a_record_that_cannot_be_written_is_given_up(case: Case, monkeypatch: py
     begin(case)
     fetch(case, 0)
 
-    def fail(number: int, data: bytes) -> int:
-        raise OSError(errno.ENOSPC, "no room")
-
+    read_only = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(read_only, case.content._record._number)
+    os.close(read_only)
+    later = time.time_ns() + 2 * PROMISE  # so that the next write is recorded by itself
     with monkeypatch.context() as patched:
-        patched.setattr(os, "write", fail)
-        fetch(case, 1)
-    fetch(case, 2)
+        patched.setattr(time, "time_ns", lambda: later)
+        fetch(case, 1, 2)
     assert list(case.content.have) == [0, 1, 2]
     case.content._part = None
     case.again()
