@@ -26,7 +26,7 @@ from common.short_answers import ExitAnswer, OwnAnswer, UpdateAnswer
 
 Schema = dict[str, Any]
 
-VERSION = "1.0.0"  # of the API: the last number for words, the middle one for additions
+VERSION = "1.1.0"  # of the API: the last number for words, the middle one for additions
 JSON = "application/json"
 HASH = "0123456789abcdef0123456789abcdef01234567"
 
