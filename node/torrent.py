@@ -21,6 +21,7 @@ from node.content.torrent_file import TorrentFile
 from node.discovery.base import TransferTotals
 from node.download import Download, NodeParts
 from node.download.coordinator import DownloadPhase
+from node.download.piece_copies import piece_states
 from node.download.swarm import SwarmTrackers, owned_file
 from node.transport import SentBlock, StreamSocket
 
@@ -127,12 +128,8 @@ class Torrent:
         """The answer to -pieces."""
         if self.download is not None and not self.content.is_finished:
             return self.download.pieces()
-        return events.PiecesStatus(
-            self.info.name,
-            self.info.info_hash_hex,
-            self.info.piece_length,
-            "".join("v" if piece in self.have else "m" for piece in range(self.info.geometry.piece_count)),
-        )
+        info, states = self.info, piece_states(self.have, wanted=self.content.wanted)
+        return events.PiecesStatus(info.name, info.info_hash_hex, info.piece_length, states)
 
     @property
     def is_downloading(self) -> bool:
@@ -247,12 +244,7 @@ class Torrent:
 
     def row(self, uploaded: int) -> events.FileStatus:
         """A row of ``-files``. ``uploaded``: bytes sent to peers."""
-        return events.FileStatus(
-            filename=self.info.name,
-            info_hash=self.info.info_hash_hex,
-            size=self.info.size,
-            complete=self.content.is_finished,
-            path=str(self.content.path),
-            uploaded=uploaded,
-            state="paused" if self.is_paused else f"stopped: {self._fault}" if self._fault else "sharing",
-        )
+        info, content, fault = self.info, self.content, self._fault
+        state = "paused" if self.is_paused else f"stopped: {fault}" if fault else "sharing"
+        named = (info.name, info.info_hash_hex, info.size, content.is_finished, str(content.path))
+        return events.FileStatus(*named, uploaded, state)

@@ -147,7 +147,7 @@ class Download:
             self.metainfo.name,
             self.metainfo.info_hash_hex,
             self.metainfo.piece_length,
-            piece_states(self.content.have, fetched, copies.missing if copies is not None else 0),
+            piece_states(self.content.have, fetched, copies.missing if copies else 0, self.content.wanted),
             copies.by_count if copies is not None else (),
             copies.availability if copies is not None else None,
         )

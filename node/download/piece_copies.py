@@ -69,7 +69,9 @@ class PieceCopies:
         return int.from_bytes(data, "big") >> (8 * len(data) - self._count)
 
 
-def piece_states(have: Bitfield, fetched: Iterable[int], missing: int, wanted: Bitfield | None = None) -> str:
+def piece_states(
+    have: Bitfield, fetched: Iterable[int] = (), missing: int = 0, wanted: Bitfield | None = None
+) -> str:
     """A letter for each piece, as in ``PiecesStatus``. ``missing``: the set of pieces without a copy."""
     states = bytearray(b"m" * have.size)
     for letter, pieces in (
