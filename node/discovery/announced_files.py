@@ -48,6 +48,11 @@ class AnnouncedFiles:
         """These could not be taken back yet."""
         self._withdrawn = {**{file_key(file): file for file in withdrawn}, **self._withdrawn}
 
+    def taken_back(self, files: Iterable[OwnedFile], count: int) -> None:
+        """The tracker does not name this node for ``files`` any more; it knows ``count`` others."""
+        self._sent.difference_update(map(file_key, files))
+        self._count = count
+
     def left(self) -> None:
         """EXIT was sent: the tracker knows no file."""
         self._sent.clear()

@@ -136,9 +136,8 @@ class TrackerAnnouncer:
     def withdraw(self, file: OwnedFile) -> None:
         """This node does not serve ``file`` any more.
 
-        The protocol has no request to take an OWN back. EXIT, REGISTER and OWN of the other files do it, but
-        EXIT also deletes the node's upload credit. So a node with credit stays, and the tracker goes on
-        naming it; peers that ask learn at once that the file is not shared.
+        An older tracker can only forget all files, and the node's upload credit with them. So a node with
+        credit stays there, and is still named; peers that ask learn at once that the file is not shared.
         """
         with self._changed:
             self._outbox.remove_file(file)
@@ -287,12 +286,16 @@ class TrackerAnnouncer:
             self._busy_answers = 0
 
     def _take_files_back(self) -> None:
-        """EXIT and REGISTER, if the tracker names this node for a withdrawn file. OWN follows at once."""
+        """OWN with ``withdraw``. At an older tracker that names this node: EXIT, REGISTER, and OWN."""
         served = self._owned()
         with self._changed:
             withdrawn = self._announced.take_withdrawn(served)
         try:
-            if any(is_named_without_credit(self.client, file) for file in withdrawn):
+            known = self._with_secret(lambda: self.client.withdraw(withdrawn)) if withdrawn else None
+            if known is not None:
+                with self._changed:
+                    self._announced.taken_back(withdrawn, known)
+            elif any(is_named_without_credit(self.client, file) for file in withdrawn):
                 self.client.exit()
                 with self._changed:
                     self._announced.left()

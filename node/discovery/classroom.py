@@ -10,8 +10,9 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -50,6 +51,8 @@ MAX_REASON = 200  # characters of a tracker's error message that are shown
 DEFAULT_RETRY_AFTER = 5.0  # seconds to wait for a busy tracker that sends no Retry-After
 CONFLICT, FORBIDDEN = 409, 403  # HTTP: the node_id is live elsewhere; a secret is missing or wrong
 TOO_MANY, NOT_NOW, NO_ROOM = 429, 503, 507  # HTTP: the tracker is busy
+WITHDRAWN = "File owner removed"  # the answer's status to OWN with ``withdraw``
+BAD_REQUEST = 400  # HTTP: a field is wrong, or not known
 NOT_FOUND, NOT_ALLOWED = 404, 405  # HTTP: the server does not know the request
 
 Message = Register | Own | Need | Update | Exit
@@ -153,6 +156,28 @@ class TrackerClient:
             known = self._request(Mode.OWN, own).get("files")
         return known if type(known) is int else None
 
+    def withdraw(self, files: Sequence[OwnedFile]) -> int | None:
+        """OWN with ``withdraw``: this node does not serve ``files`` any more. Only after ``register``.
+
+        Returns how many files of this node the tracker knows now. None if the tracker does not know the
+        field: the course report's answers as to any OWN.
+        """
+        if self._addr is None:
+            raise ValueError("withdraw() before register()")
+        known: object = None
+        for start in range(0, len(files), MAX_FILES):
+            own = Own(self.node_id, self._addr, tuple(files[start : start + MAX_FILES]), self._tcp_port)
+            try:
+                fields = self._request(Mode.OWN, own, {"withdraw": True})
+            except TrackerRefused as error:
+                if error.status != BAD_REQUEST:
+                    raise
+                return None
+            if fields.get("status") != WITHDRAWN:
+                return None
+            known = fields.get("files")
+        return known if type(known) is int else 0
+
     def need(self, filename: str | None = None, info_hash: str | None = None) -> list[OwnerEntry]:
         """NEED: owners of a file by info hash, or else by name, best first. This node may be among them."""
         return list(self.need_peers(filename, info_hash).owners)
@@ -218,10 +243,12 @@ class TrackerClient:
 
     # ---- sending
 
-    def _request(self, mode: Mode, message: Message) -> dict[str, Any]:
+    def _request(
+        self, mode: Mode, message: Message, more: Mapping[str, object] = MappingProxyType({})
+    ) -> dict[str, Any]:
         """The answer's fields, from the first address that answers."""
         self._check_busy(mode)
-        body = json.dumps({"mode": mode.value, **message.to_json()}).encode()
+        body = json.dumps({"mode": mode.value, **message.to_json(), **more}).encode()
         again = mode is not Mode.UPDATE or self._knows_receipts
         failures: list[TrackerUnavailable] = []
         with self._lock:

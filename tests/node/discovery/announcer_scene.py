@@ -24,6 +24,7 @@ class PretendTracker:
     knows_claims = False
     connections = 1
     files_after_own: int | None = None
+    files_after_withdraw: int | None = None  # None: a tracker that cannot take files back
     node_id = 7
 
     def __init__(self) -> None:
@@ -57,6 +58,11 @@ class PretendTracker:
     def own(self, files: list[OwnedFile]) -> int | None:
         self._hear("own", files)
         return self.files_after_own
+
+    def withdraw(self, files: list[OwnedFile]) -> int | None:
+        if self.files_after_withdraw is not None:
+            self._hear("withdraw", files)
+        return self.files_after_withdraw
 
     def need(self, filename: str, info_hash: str | None) -> list[OwnerEntry]:
         self._hear("need", filename)

@@ -183,3 +183,8 @@ def test_a_file_that_was_never_announced_is_not_taken_back(scene: AnnouncerScene
     scene.announcer.credit(CREDIT)
     scene.hears("update")
     assert not any(what == "need" for what, _ in scene.tracker.said.queue)
+
+
+def test_a_tracker_that_takes_files_back_keeps_the_node(scene: AnnouncerScene) -> None:
+    scene.tracker.files_after_withdraw = 1
+    assert withdraw(scene, [OTHER]) == ["withdraw", "update"]

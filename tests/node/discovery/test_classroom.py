@@ -342,3 +342,21 @@ def test_any_text_is_a_tracker_url_or_a_message_error(url: str) -> None:
 def test_it_is_a_discovery() -> None:
     discovery: PeerSource = TrackerClient("http://127.0.0.1:1", 1)
     assert discovery
+
+
+def test_files_are_taken_back_from_trackers_that_can(play_tracker: Any) -> None:
+    played_tracker = play_tracker()
+    client = TrackerClient(played_tracker.url, 1)
+    client.register(A)
+    file = OwnedFile("x", HASH, 3)
+    assert client.withdraw([file]) is None  # it answers as to any OWN
+    played_tracker.refuse(400, "withdraw is not known")
+    assert client.withdraw([file]) is None
+    played_tracker.answer = lambda mode, fields: (200, {"status": "File owner removed", "files": 2}, {})
+    assert client.withdraw([file]) == 2
+    _, fields, _ = played_tracker.heard[-1]
+    assert fields["mode"] == 1 and fields["withdraw"] is True and fields["filename"] == "x"
+    played_tracker.refuse(403, "no")
+    with pytest.raises(TrackerRefused):
+        client.withdraw([file])
+    client.close()
