@@ -5,7 +5,7 @@ block is never copied: it is yielded as views of the bytes that were read. All o
 that is cut waits in a buffer for its rest.
 
 Almost all bytes of a download are blocks, and almost all messages of an upload are requests. So runs of
-these two are decoded in small loops of their own, at the top of ``_whole_messages``.
+these two are decoded in small loops of their own, ``_blocks_in`` and ``_requests_in``.
 """
 
 from __future__ import annotations
@@ -95,29 +95,13 @@ class MessageDecoder:
     def _whole_messages(self, view: memoryview, at: int) -> Generator[m.WireMessage, None, int]:
         """Yield what is whole, and the first part of a block that is not. Returns the offset after it."""
         size = len(view)
-        block, piece_header = m.Block, m.PIECE_HEADER.unpack_from
         while size - at >= 4:
-            # A run of blocks: all but a few messages of a download.
-            blocks: list[m.Block] = []
-            while size - at >= _PIECE_HEADER_SIZE:
-                length, number, piece, begin = piece_header(view, at)
-                if number != _PIECE or not _MIN_PIECE <= length <= _MAX_PIECE:
-                    break
-                start, at = at + _PIECE_HEADER_SIZE, at + 4 + length
-                if at > size:
-                    if blocks:
-                        yield m.BlockRun(blocks)
-                    self._block, self._left = (piece, begin, length - 9), length - 9
-                    if start < size:
-                        yield self._next_part(view[start:])
-                    return size
-                blocks.append(block(piece, begin, length - 9, 0, view[start:at]))
+            blocks, at = _blocks_in(view, at)  # all but a few messages of a download
             if blocks:
                 yield m.BlockRun(blocks)
-            # A run of requests: all but a few messages that a seed receives.
             if size - at >= _REQUEST_SIZE and view[at + 4] == _REQUEST:
                 run = _requests_in(view[at : size - (size - at) % _REQUEST_SIZE])
-                if run:
+                if run:  # all but a few messages that a seed receives
                     at += len(run) * _REQUEST_SIZE
                     yield m.RequestRun(run)
             if view[at : at + 4] == _NO_LENGTH:
@@ -128,13 +112,22 @@ class MessageDecoder:
                 break
             length, number = _HEADER.unpack_from(view, at)
             _check_length(length, number)
-            if number == _PIECE and size - at >= _PIECE_HEADER_SIZE:
-                continue  # a run of blocks begins
             if at + 4 + length > size:
+                if number == _PIECE and size - at >= _PIECE_HEADER_SIZE:
+                    yield from self._begin_block(view[at:])
+                    return size
                 break
-            yield _decode(number, bytes(view[at + 5 : at + 4 + length]))
-            at += 4 + length
+            if number != _PIECE:  # else a run of blocks begins
+                yield _decode(number, bytes(view[at + 5 : at + 4 + length]))
+                at += 4 + length
         return at
+
+    def _begin_block(self, view: memoryview) -> Iterator[m.Block]:
+        """A block that is not whole begins here. Yield what is here of it, if anything."""
+        length, _, piece, begin = m.PIECE_HEADER.unpack_from(view)
+        self._block, self._left = (piece, begin, length - 9), length - 9
+        if len(view) > _PIECE_HEADER_SIZE:
+            yield self._next_part(view[_PIECE_HEADER_SIZE:])
 
     def _next_part(self, part: memoryview) -> m.Block:
         piece, begin, length = self._block
@@ -178,6 +171,20 @@ def _check_length(length: int, number: int) -> None:
     if not low <= length <= high:
         name = f"message {MessageId(number)}" if number in _LENGTHS else f"message with id {number}"
         raise PeerWireError(f"a {name} of {length} bytes, where it has {low} to {high}")
+
+
+def _blocks_in(view: memoryview, at: int) -> tuple[list[m.Block], int]:
+    """The whole blocks from offset ``at`` on, and the offset after them."""
+    size, block, piece_header = len(view), m.Block, m.PIECE_HEADER.unpack_from
+    blocks: list[m.Block] = []
+    while size - at >= _PIECE_HEADER_SIZE:
+        length, number, piece, begin = piece_header(view, at)
+        end = at + 4 + length
+        if number != _PIECE or end > size or not _MIN_PIECE <= length <= _MAX_PIECE:
+            break
+        blocks.append(block(piece, begin, length - 9, 0, view[at + _PIECE_HEADER_SIZE : end]))
+        at = end
+    return blocks, at
 
 
 def _requests_in(view: memoryview) -> list[tuple[int, int, int]]:

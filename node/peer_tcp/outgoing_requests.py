@@ -28,9 +28,7 @@ from node.peer_tcp.limits import (
 from node.peer_tcp.messages import Cancel, encode, encode_requests
 from node.transport import Range
 
-LONGEST_ROUND_TRIP = (
-    2.0  # seconds; a peer that takes longer for its first block is slow, its path is not long
-)
+LONGEST_ROUND_TRIP = 2.0  # seconds; a peer whose first block takes longer is slow, its path is not long
 _RATE_SECONDS = 1.0  # seconds over which a rate is measured
 
 

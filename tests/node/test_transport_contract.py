@@ -156,7 +156,8 @@ class Ends:
 
     @property
     def peer(self) -> Peer:
-        return Peer(*self.owner.addr, self.owner.name)  # type: ignore[attr-defined]
+        host, port = self.owner.addr  # type: ignore[attr-defined]
+        return Peer(host, port, self.owner.name)
 
     def fetch(self, session: Session) -> None:
         self.fetcher.connect(self.peer, self.served.info, session).run()
