@@ -117,6 +117,7 @@ class OwnOneFile(OwnedFile, frozen=True, kw_only=True):
     node_id: NodeId
     addr: Address
     tcp_port: TcpPort | None = None
+    withdraw: Flag = False
     files: None = None  # else the message is an Own, and the fields of the one file are ignored
 
 
@@ -130,6 +131,7 @@ class Own(Struct, frozen=True):
         Meta(min_length=1, max_length=MAX_FILES, description=f"a list of 1 to {MAX_FILES} files"),
     ]
     tcp_port: TcpPort | None = None  # as in REGISTER
+    withdraw: Flag = False  # the node serves these files no longer
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Own:
@@ -137,14 +139,16 @@ class Own(Struct, frozen=True):
         if fields.get("files") is None:
             one = _with_canonical_addr(checked(OwnOneFile, fields))
             file = OwnedFile(one.filename, one.info_hash, one.size, one.complete)
-            return cls(one.node_id, one.addr, (_canonical_file(file),), one.tcp_port)
+            return cls(one.node_id, one.addr, (_canonical_file(file),), one.tcp_port, one.withdraw)
         own = _with_canonical_addr(checked(cls, {**fields, "files": _present_in_all(fields["files"])}))
         files = tuple(_canonical_file(file, f"files[{i}].") for i, file in enumerate(own.files))
-        return cls(own.node_id, own.addr, files, own.tcp_port)
+        return cls(own.node_id, own.addr, files, own.tcp_port, own.withdraw)
 
     def to_json(self) -> dict[str, Any]:
         """The report's form for one file, ``files`` for any other number."""
         start = {"node_id": self.node_id, "addr": list(self.addr), **_tcp_port(self.tcp_port)}
+        if self.withdraw:
+            start["withdraw"] = True
         if len(self.files) == 1:
             return {**start, **self.files[0].to_json()}
         return {**start, "files": [file.to_json() for file in self.files]}
@@ -277,16 +281,8 @@ class PeerEntry(Struct, frozen=True, order=True, gc=False):
 
     def to_json(self) -> list[Any]:
         """In the form of an owner, so that one list has both."""
-        return [
-            {
-                "node_id": None,
-                "addr": list(self.addr),
-                "transport": TCP,
-                "complete": self.complete,
-                "peer_id": self.peer_id,
-            },
-            0,
-        ]
+        about = {"transport": TCP, "complete": self.complete, "peer_id": self.peer_id}
+        return [{"node_id": None, "addr": list(self.addr), **about}, 0]
 
 
 class OwnerList(tuple[OwnerEntry, ...]):

@@ -241,6 +241,13 @@ class FilesOwned(NamedTuple):
     files: tuple[OwnedFile, ...]
 
 
+class FilesDropped(NamedTuple):
+    """Files, by their keys, that a node owns no longer. Its other files stay."""
+
+    node_id: int
+    keys: tuple[str, ...]
+
+
 class NodeLeft(NamedTuple):
     """A node is gone, with its files and totals."""
 
@@ -277,7 +284,8 @@ class PeerLeft(NamedTuple):
     key: bytes
 
 
-Write = NodeRecord | FilesOwned | ReporterTotal | NodeLeft | PeerRecord | PeerLeft
+NodeWrite = NodeRecord | FilesOwned | FilesDropped | ReporterTotal | NodeLeft
+Write = NodeWrite | PeerRecord | PeerLeft
 """A change to the records. It is absolute (the new state, not a difference), so applying it twice does no
 harm."""
 

@@ -27,6 +27,7 @@ from tracker.model import (
     Counts,
     Credited,
     Decision,
+    FilesDropped,
     FilesOwned,
     NodeLeft,
     NodeRecord,
@@ -109,6 +110,20 @@ def own(view: View, caller: Caller, files: Iterable[OwnedFile]) -> Decision[Anno
     if news:
         writes.append(FilesOwned(caller.node_id, news))
     return Decision(Announced(node is not None, total, news, now.secret is not None), writes, heard=True)
+
+
+def withdraw(view: View, caller: Caller, keys: Iterable[str]) -> Decision[int]:
+    """OWN with ``withdraw``: the node owns these files no longer; how many it still owns.
+
+    It stays in, and keeps its credit. Files that it does not own, and a node that is not in, change nothing.
+    """
+    node = view.node(caller.node_id)
+    if node is None:
+        return Decision(0)
+    check_speaker(view, node, caller, None)
+    dropped = tuple(key for key in dict.fromkeys(keys) if view.file(caller.node_id, key) is not None)
+    left = view.file_count(caller.node_id) - len(dropped)
+    return Decision(left, (FilesDropped(caller.node_id, dropped),) if dropped else (), heard=True)
 
 
 def update(view: View, caller: Caller, receipt: Receipt) -> Decision[Credited]:

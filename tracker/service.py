@@ -102,6 +102,10 @@ class TrackerService:
         self._begin(by)
         caller = _caller(request.node_id, request.addr, by, request.tcp_port)
         keys = Keys(caller, files=[file_key(file.filename, file.info_hash) for file in request.files])
+        if request.withdraw:
+            left = self._storage.transact(keys, lambda view: rules.withdraw(view, caller, keys.files))
+            log(f"OWN node {request.node_id} withdraws {_named(request.files)}")
+            return {"status": "File owner removed", "files": left}
         decided = self._storage.transact(keys, lambda view: rules.own(view, caller, request.files))
         if decided.news:
             news = decided.news

@@ -144,6 +144,11 @@ class Swarms:
         self._by_size.clear()
         self._by_size.update(swarm for swarm in self.by_key.values() if swarm.size >= LISTED)
 
+    def drop(self, node: RegisteredNode, keys: Iterable[str]) -> None:
+        """Remove a node from the swarms of some of its files."""
+        for key in keys:
+            self._remove(key, node.files.pop(key))
+
     def forget(self, node: RegisteredNode) -> None:
         """Remove a node from the swarms of all its files."""
         for key, owned in node.files.items():

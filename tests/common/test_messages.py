@@ -61,7 +61,9 @@ need_answers = st.builds(
 )
 messages = st.one_of(
     st.builds(Register, node_ids, addrs, st.booleans(), tcp_ports),
-    st.builds(Own, node_ids, addrs, st.lists(files, min_size=1, max_size=5).map(tuple), tcp_ports),
+    st.builds(
+        Own, node_ids, addrs, st.lists(files, min_size=1, max_size=5).map(tuple), tcp_ports, st.booleans()
+    ),
     needs,
     st.builds(Update, node_ids, names, st.none() | node_ids, hashes, sizes, st.none() | addrs),
     st.builds(Exit, node_ids, st.none() | addrs),

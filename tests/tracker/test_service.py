@@ -307,3 +307,18 @@ def test_thirty_two_threads_lose_no_upload(tracker: Tracker) -> None:
         thread.join()
     assert tracker.owners() == [(1, 1600)]
     assert tracker.kept.state()[0][1].uploads == 1600  # type: ignore[attr-defined]
+
+
+def test_a_file_is_withdrawn_and_the_node_keeps_its_credit(tracker: Tracker) -> None:
+    tracker.service.add_file_owner(Own(1, A, (OwnedFile("f", HASH, 9), OwnedFile("g"))))
+    tracker.service.update_db(Update(1, "g"))
+    answer = tracker.service.add_file_owner(Own(1, A, (OwnedFile("f", HASH),), withdraw=True))
+    assert answer == {"status": "File owner removed", "files": 1}
+    assert (tracker.owners("f"), tracker.owners("g")) == ([], [(1, 1)])
+    again = tracker.service.add_file_owner(Own(1, A, (OwnedFile("f", HASH),), withdraw=True))
+    assert again["files"] == 1
+    with pytest.raises(NodeConflict):
+        tracker.service.add_file_owner(Own(1, B, (OwnedFile("g"),), withdraw=True))
+    assert tracker.service.add_file_owner(Own(9, B, (OwnedFile("g"),), withdraw=True))["files"] == 0
+    tracker.restart()
+    assert (tracker.owners("f"), tracker.owners("g")) == ([], [(1, 1)])

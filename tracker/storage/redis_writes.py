@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from common.messages import OwnedFile
 from tracker.model import (
     ExpiredNode,
+    FilesDropped,
     FilesOwned,
     NodeLeft,
     NodeRecord,
@@ -52,6 +53,9 @@ class Writer:
                 nodes[write.node_id] = write
             elif isinstance(write, FilesOwned):
                 commands += self._own(view, nodes[write.node_id], write)
+            elif isinstance(write, FilesDropped):
+                files = [view.file(write.node_id, key) for key in write.keys]
+                commands += self._drop(nodes[write.node_id], [file for file in files if file is not None])
             elif isinstance(write, ReporterTotal):
                 commands.append(self._put_total(write))
         return commands, True
@@ -149,11 +153,17 @@ class Writer:
                 commands.append(("HINCRBY", names.meta, "claimed", -1))
             if node.home is not None:
                 commands.append(("ZINCRBY", names.homes, -1, node.home))
+        return [*commands, *self._drop(node, files)], is_whole
+
+    def _drop(self, node: NodeRecord | None, files: Sequence[OwnedFile]) -> list[Command]:
+        """The commands that list the node as an owner of these files no longer."""
+        assert node is not None
+        names, commands = self._names, list[Command]()
         for file in files:
-            commands += [*names.disown(node_id, file), *self._on_tcp("SREM", node, file)]
+            commands += [*names.disown(node.node_id, file), *self._on_tcp("SREM", node, file)]
         if files:
             commands.append(("HINCRBY", names.meta, "owned", -len(files)))
-        return [*commands, *names.drop_zeros()], is_whole
+        return [*commands, *names.drop_zeros()]
 
     # ---- ranks
 

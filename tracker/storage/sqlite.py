@@ -25,9 +25,11 @@ import msgspec
 from common.errors import StorageFault, StorageFull, StorageReadOnly
 from common.messages import OwnedFile
 from tracker.model import (
+    FilesDropped,
     FilesOwned,
     NodeLeft,
     NodeRecord,
+    NodeWrite,
     Owners,
     PeerLeft,
     PeerRecord,
@@ -72,6 +74,10 @@ def _delete(table: str, column: str) -> str:
 _PUT_NODES, _PUT_OWNED, _PUT_TOTALS = _put("nodes", 13), _put("owned", 5), _put("totals", 4)
 _PUT_PEERS = _put("peers", 5)
 _DELETES = (_delete("nodes", "node_id"), _delete("owned", "node_id"), _delete("totals", "owner"))
+_DELETE_OWNED = (
+    "DELETE FROM owned WHERE (node_id, file) IN "
+    "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
+)
 _DELETE_PEERS = _delete("peers", "key")
 _to_json = msgspec.json.Encoder().encode
 
@@ -84,7 +90,7 @@ class _NodeWrites:
 
     left: bool = False  # first, all earlier rows of the node are deleted
     node: Row | None = None
-    owned: dict[str, Row] = field(default_factory=dict)
+    owned: dict[str, Row | None] = field(default_factory=dict)  # None: owned no longer
     totals: dict[int, Row] = field(default_factory=dict)
 
 
@@ -279,11 +285,14 @@ def _statements(transactions: Iterable[Sequence[Write]]) -> list[tuple[str, tupl
     statements: list[tuple[str, tuple[str, ...]]] = []
     if left := [node_id for node_id, node in nodes.items() if node.left]:
         statements += [(delete, (_text(left),)) for delete in _DELETES]
+    dropped = [(n, key) for n, node in nodes.items() for key, row in node.owned.items() if row is None]
+    if dropped:
+        statements.append((_DELETE_OWNED, (_text(dropped),)))
     if gone := [key.hex() for key, peer in peers.items() if isinstance(peer, PeerLeft)]:
         statements.append((_DELETE_PEERS, (_text(gone),)))
     for put, rows in (
         (_PUT_NODES, [node.node for node in nodes.values() if node.node]),
-        (_PUT_OWNED, [row for node in nodes.values() for row in node.owned.values()]),
+        (_PUT_OWNED, [row for node in nodes.values() for row in node.owned.values() if row]),
         (_PUT_TOTALS, [row for node in nodes.values() for row in node.totals.values()]),
         (_PUT_PEERS, [_peer_row(peer) for peer in peers.values() if isinstance(peer, PeerRecord)]),
     ):
@@ -292,7 +301,7 @@ def _statements(transactions: Iterable[Sequence[Write]]) -> list[tuple[str, tupl
     return statements
 
 
-def _note(nodes: dict[int, _NodeWrites], write: NodeRecord | FilesOwned | ReporterTotal | NodeLeft) -> None:
+def _note(nodes: dict[int, _NodeWrites], write: NodeWrite) -> None:
     node_id = write.owner if isinstance(write, ReporterTotal) else write.node_id
     node = nodes.get(node_id)
     if node is None or isinstance(write, NodeLeft):
@@ -303,6 +312,8 @@ def _note(nodes: dict[int, _NodeWrites], write: NodeRecord | FilesOwned | Report
         for file in write.files:
             about = _about(file)
             node.owned[about[0]] = (node_id, *about)
+    elif isinstance(write, FilesDropped):
+        node.owned |= dict.fromkeys(write.keys)
     elif isinstance(write, ReporterTotal):
         node.totals[write.reporter] = write
 

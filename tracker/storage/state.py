@@ -19,6 +19,7 @@ from tracker.heartbeat import interval_factor
 from tracker.model import (
     Caller,
     Counts,
+    FilesDropped,
     FilesOwned,
     Found,
     NodeLeft,
@@ -111,6 +112,8 @@ class State:
                 self._swarms.add(self._nodes[write.node_id], write)
             elif isinstance(write, ReporterTotal):
                 self._totals.setdefault(write.owner, {})[write.reporter] = write
+            elif isinstance(write, FilesDropped):
+                self._swarms.drop(self._nodes[write.node_id], write.keys)
             elif isinstance(write, NodeLeft):
                 self._remove(write.node_id)
             else:

@@ -41,7 +41,8 @@ DESCRIPTIONS = {
     Mode.REGISTER: "Also the heartbeat: call again after `interval` seconds. `known: false` asks for the "
     "node's files again. With `claim`, or a secret of the node's own choice in `Authorization: Bearer`, the "
     "node_id belongs to that secret until the node exits or falls silent.",
-    Mode.OWN: "One file in the fields beside node_id, or many in `files`. All of them are taken, or none.",
+    Mode.OWN: "One file in the fields beside node_id, or many in `files`. All of them are taken, or none. "
+    "With `withdraw`, the node owns these files no longer.",
     Mode.NEED: "By info_hash alone if there is one, else by filename. "
     "The list is empty if no node has the file.",
     Mode.UPDATE: "Of node_id itself, as in the course report; or, with `owner`, a receipt: node_id "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from common.messages import OwnedFile
 from tracker.model import (
+    FilesDropped,
     FilesOwned,
     NodeLeft,
     NodeRecord,
@@ -46,6 +47,9 @@ class Notebook(NoDurability):
         elif isinstance(write, FilesOwned):
             for file in write.files:
                 self.owned[write.node_id, file_key(file.filename, file.info_hash)] = file
+        elif isinstance(write, FilesDropped):
+            for key in write.keys:
+                self.owned.pop((write.node_id, key), None)
         elif isinstance(write, ReporterTotal):
             self.totals[write.owner, write.reporter] = write
         elif isinstance(write, PeerRecord):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from common.messages import OwnedFile, PeerEntry
 from tracker import rules
@@ -39,6 +40,11 @@ class Tracker:
     def own(self, caller: Caller, files: Sequence[OwnedFile]) -> Announced:
         keys = Keys(caller, files=[file_key(file.filename, file.info_hash) for file in files])
         return self.storage.transact(keys, lambda view: rules.own(view, caller, files))
+
+    def withdraw(self, caller: Caller, files: Sequence[OwnedFile]) -> int:
+        keys = [file_key(file.filename, file.info_hash) for file in files]
+        decide = partial(rules.withdraw, caller=caller, keys=keys)
+        return self.storage.transact(Keys(caller, files=keys), decide)
 
     def need(self, caller: Caller, filename: str | None, info_hash: str | None, limit: int) -> Found:
         return self.storage.search(caller, filename, info_hash, limit)

@@ -113,6 +113,20 @@ class Against(RuleBasedStateMachine):
         decided = self.place.storage.own(Caller(node_id, addr, proof), owned)
         assert (list(decided.news), decided.files) == (news, len(node.files))
 
+    @rule(node_id=node_ids, addr=addrs, proof=proofs, owned=st.lists(files, min_size=1, max_size=4))
+    def withdraw(self, node_id: int, addr: Addr, proof: str | None, owned: list[OwnedFile]) -> None:
+        if error := self.refusal(node_id, addr, proof):
+            with pytest.raises(error):
+                self.place.storage.withdraw(Caller(node_id, addr, proof), owned)
+            return
+        left = self.place.storage.withdraw(Caller(node_id, addr, proof), owned)
+        node = self.nodes.get(node_id)
+        if node is not None:
+            node.heard = self.now
+            for file in owned:
+                node.files.pop(file_key(file.filename, file.info_hash), None)
+        assert left == (len(node.files) if node else 0)
+
     @rule(node_id=node_ids, proof=proofs, owner=st.none() | node_ids, file=files, amount=st.integers(0, 10),
           number=st.none() | st.integers(1, 40))  # fmt: skip
     def update(
