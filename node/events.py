@@ -94,6 +94,7 @@ class Started(Event):
 
     node_id: int | None  # None: a standard peer
     addr: tuple[str, int]
+    transport: str = "udp"  # of this address
     pid: int = field(default_factory=os.getpid)  # of the process
 
 

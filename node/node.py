@@ -82,7 +82,7 @@ class Node:
         self._transports = transports
         transports.start(self._torrents, self)
         threading.Thread(target=self._check_files_periodically, name="file-check", daemon=True).start()
-        self._emit(events.Started(settings.node_id, self.addr))
+        self._emit(events.Started(settings.node_id, self.addr, "tcp" if transports.udp is None else "udp"))
         if transports.tcp is not None:
             self._emit(events.Listening("tcp", transports.tcp.addr))
         if settings.node_id is not None:

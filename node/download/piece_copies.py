@@ -30,16 +30,17 @@ class PieceCopies:
 
     def __init__(self, piece_count: int) -> None:
         self._count = piece_count
-        self._held: dict[Peer, int] = {}
+        self._held: dict[Peer, int | None] = {}  # None: everything
 
     def on_bitfield(self, peer: Peer, held: Bitfield | None) -> None:
         """``peer`` holds these pieces; None: all."""
-        self._held[peer] = self._all if held is None else self._set_of(held)
+        self._held[peer] = None if held is None else self._set_of(held)
 
     def on_have(self, peer: Peer, piece: int) -> None:
         """``peer`` holds one piece more."""
-        if peer in self._held:
-            self._held[peer] |= 1 << (self._count - 1 - piece)
+        held = self._held.get(peer)
+        if held is not None:
+            self._held[peer] = held | 1 << (self._count - 1 - piece)
 
     def leave(self, peer: Peer) -> None:
         """``peer`` is no source any more."""
@@ -47,9 +48,11 @@ class PieceCopies:
 
     def of(self, have: Bitfield) -> Copies:
         """The copies of each piece; ``have``: this node's own pieces."""
-        at_least = [self._all] + [0] * COUNTED_COPIES
-        for held in (self._set_of(have), *self._held.values()):
-            for count in range(COUNTED_COPIES, 0, -1):
+        partial = [self._set_of(have), *(held for held in self._held.values() if held is not None)]
+        seeds = min(len(self._held) + 1 - len(partial), COUNTED_COPIES)  # peers that have everything
+        at_least = [self._all] * (seeds + 1) + [0] * (COUNTED_COPIES - seeds)
+        for held in partial:
+            for count in range(COUNTED_COPIES, seeds, -1):
                 at_least[count] |= at_least[count - 1] & held
         numbers = [*(pieces.bit_count() for pieces in at_least), 0]
         by_count = tuple(before - more for before, more in zip(numbers, numbers[1:], strict=False))

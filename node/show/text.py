@@ -121,6 +121,8 @@ def _of_the_node(event: Event) -> str:
             return f"standard peer (pid {event.pid})"
         case events.Stopped(node_id=None):
             return "the peer left the swarm"
+        case events.Started(transport="tcp"):
+            return f"node {event.node_id} (pid {event.pid})"
         case events.Started():
             return f"node {event.node_id} (pid {event.pid}) listens on udp {address(event.addr)}"
         case events.Listening():

@@ -228,3 +228,14 @@ def test_a_download_and_a_share_are_paused_and_resumed(swarm: Any, slow: dict[st
     node.wait_for_error("this node has no torrent nothing")
     node.wait_for_error("long.bin is not paused")
     node.wait_for_error("2")
+
+
+def test_a_node_may_use_tcp_alone(swarm: Any) -> None:
+    """It finds the owner through the class's tracker, and fetches over the owner's TCP port."""
+    path = swarm.file("tcp only.bin", MIB)
+    _, torrent = swarm.share(path)
+    node = swarm.node("--transports", "tcp", str(torrent))
+    assert node.end() == 0, node.told()
+    (completed,) = node.seen("completed")
+    assert {source["transport"] for source in completed["sources"] if source["received"]} == {"tcp"}
+    assert node.seen("started", transport="tcp") and node.seen("listening")

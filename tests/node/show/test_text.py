@@ -23,6 +23,9 @@ SOURCES = (
 SENTENCES: list[tuple[Event, str]] = [
     (events.Started(7, ADDR), f"node 7 (pid {os.getpid()}) listens on udp 127.0.0.1:4002"),
     (events.Listening("tcp", ADDR), "node listens on tcp 127.0.0.1:4002"),
+    (events.Started(7, ADDR, "tcp"), f"node 7 (pid {os.getpid()})"),
+    (events.Started(None, ADDR, "tcp"), f"standard peer (pid {os.getpid()})"),
+    (events.Stopped(None), "the peer left the swarm"),
     (events.Stopped(7), "node 7 left the torrent"),
     (
         events.PeerChanged("a.bin", "ab" * 20, 3, ADDR, "udp", "idle", "not needed", 0),
