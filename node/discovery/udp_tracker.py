@@ -60,6 +60,35 @@ class _Ask:
         return self.exchange.answer is not None
 
 
+class _Loop:
+    """What the thread waits for: sockets, and a wake-up."""
+
+    def __init__(self) -> None:
+        self.selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
+        self.selector.register(self._woken, selectors.EVENT_READ)
+
+    def wait(self, timeout: float) -> list[_Channel]:
+        """The channels with a datagram, after at most ``timeout`` seconds."""
+        ready = [key.data for key, _ in self.selector.select(timeout)]
+        if None in ready:
+            with contextlib.suppress(OSError):
+                self._woken.recv(4096)
+        return [channel for channel in ready if channel is not None]
+
+    def wake(self) -> None:
+        """End ``wait``; from any thread."""
+        with contextlib.suppress(OSError):  # full: it ends anyway
+            self._waker.send(b"\0")
+
+    def close(self) -> None:
+        self.selector.close()
+        self._woken.close()
+        self._waker.close()
+
+
 class UdpTrackerClient:
     """Sends announces over UDP. Thread-safe.
 
@@ -71,11 +100,7 @@ class UdpTrackerClient:
         self._changed = threading.Condition()  # guards what follows
         self._channels: dict[Addr, _Channel] = {}
         self._resolved: dict[tuple[str, int], tuple[float, list[Addr]]] = {}
-        self._selector = selectors.DefaultSelector()
-        self._alarm, self._alarm_button = socket.socketpair()
-        self._alarm.setblocking(False)
-        self._alarm_button.setblocking(False)
-        self._selector.register(self._alarm, selectors.EVENT_READ)
+        self._loop: _Loop | None = None  # once a tracker is asked
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -106,15 +131,14 @@ class UdpTrackerClient:
                 return
             self._closed = True
             self._changed.notify_all()
-            thread = self._thread
+            thread, loop = self._thread, self._loop
             self._wake()
         if thread is not None:
             thread.join()
         for channel in self._channels.values():
             channel.sock.close()
-        self._selector.close()
-        self._alarm.close()
-        self._alarm_button.close()
+        if loop is not None:
+            loop.close()
 
     # ---- beginning
 
@@ -170,10 +194,13 @@ class UdpTrackerClient:
             sock.close()
             raise
         channel = self._channels[addr] = _Channel(sock, UdpLink(random.SystemRandom()), version)
-        self._selector.register(sock, selectors.EVENT_READ, (addr, channel))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="udp-trackers", daemon=True)
+        if self._loop is None:
+            self._loop = _Loop()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._loop,), name="udp-trackers", daemon=True
+            )
             self._thread.start()
+        self._loop.selector.register(sock, selectors.EVENT_READ, channel)
         return channel
 
     @staticmethod
@@ -182,19 +209,15 @@ class UdpTrackerClient:
 
     # ---- on the thread
 
-    def _run(self) -> None:
+    def _run(self, loop: _Loop) -> None:
         while True:
             with self._changed:
                 if self._closed:
                     return
                 wait = max(0.0, self._next_tick() - time.monotonic())
-            for key, _ in self._selector.select(min(wait, IDLE_LIMIT)):
-                if key.data is None:
-                    with contextlib.suppress(OSError):
-                        self._alarm.recv(4096)
-                else:
-                    self._receive(key.data[1])
-            self._tick()
+            for channel in loop.wait(min(wait, IDLE_LIMIT)):
+                self._receive(channel)
+            self._tick(loop)
 
     def _next_tick(self) -> float:
         return min((channel.link.next_tick() for channel in self._channels.values()), default=float("inf"))
@@ -212,7 +235,7 @@ class UdpTrackerClient:
             self._send(channel, datagrams)
             self._end(channel, ended)
 
-    def _tick(self) -> None:
+    def _tick(self, loop: _Loop) -> None:
         with self._changed:
             now = time.monotonic()
             for addr, channel in list(self._channels.items()):
@@ -220,7 +243,7 @@ class UdpTrackerClient:
                 self._send(channel, datagrams)
                 self._end(channel, ended)
                 if channel.link.is_idle and now > channel.used_at + IDLE_LIMIT:
-                    self._selector.unregister(channel.sock)
+                    loop.selector.unregister(channel.sock)
                     channel.sock.close()
                     del self._channels[addr]
 
@@ -246,8 +269,8 @@ class UdpTrackerClient:
             self._changed.notify_all()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it wakes anyway
-            self._alarm_button.send(b"\0")
+        if self._loop is not None:
+            self._loop.wake()
 
 
 def listening_versions(host: str) -> frozenset[int]:
