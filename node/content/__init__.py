@@ -1,9 +1,19 @@
 """A torrent's bytes on disk.
 
 base             Content: the interface to them
-store            ContentStore: one content, from the part file to the finished file
-part_file        NAME.part, which a download fills
+store            ContentStore: one content, from the part to the finished files
+part_file        NAME.part, the file that a download fills
+part_folder      NAME.part, the folder that a download of several files fills
+open_parts       the unfinished files of a folder, a few of them open at a time
+folder_tree      the files below a folder, opened without following links
+side_file        NAME.side: boundary pieces of files that are not selected
+selection        the selected files, and their pieces (pure)
+folder_finish    the complete files of a folder get their names
+finished_files   the finished content, in one file or many
 shared_file      a complete file that must stay unchanged
+resume_record    NAME.resume: what is verified, for the next run
+resume_format    its bytes, and what of it is believed (pure)
+boot             the identity of the system's present boot
 layout           ranges of the content in one file or many (pure)
 hashing          the hashing threads of downloads; verifying what is on disk
 piece_hashing    SHA-1 of many pieces on all processors
