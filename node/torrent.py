@@ -151,12 +151,11 @@ class Torrent:
     def select(self, numbers: Collection[int] | None) -> bool:
         """Fetch these files, numbered from 1; None: all. True if ``fetch`` has to be called for them.
 
-        A running download goes on with them. CommandError if there is no such file; DiskFull, FileFault.
+        A running download goes on with them. CommandError, DiskFull, FileFault.
         """
         self.content.select(numbers)
-        download = self.download
-        if download is not None and not download.over:
-            download.on_selection()
+        if self.download is not None and not self.download.over:
+            self.download.on_selection()
             return False
         return not self.content.is_satisfied and not self.is_paused
 
@@ -173,10 +172,7 @@ class Torrent:
         return True
 
     def resume(self, swarm: SwarmTrackers, parts: NodeParts) -> Download | None:
-        """Go on after ``pause``: the download that begins; None if the files are served again.
-
-        CommandError if it was not paused, or has not ended yet.
-        """
+        """Go on after ``pause``: the new download; None if the files are served again. CommandError."""
         if not self.is_paused:
             raise CommandError(f"{self.info.name} is not paused")
         if not self.content.is_satisfied:
@@ -196,12 +192,12 @@ class Torrent:
         if self.download is not None and not self.download.over and not self.content.is_satisfied:
             self.download.cancel()
             return True
-        if self.content.is_satisfied and self.is_served:
-            self.is_stopped = True
-            self.stop_serving("you stopped it")
-            self._withdraw(self.owned())
-            return True
-        return False
+        if not self.content.is_satisfied or not self.is_served:
+            return False
+        self.is_stopped = True
+        self.stop_serving("you stopped it")
+        self._withdraw(self.owned())
+        return True
 
     def check_file(self) -> None:
         """Stop serving the finished file if it changed or is gone."""
@@ -228,14 +224,8 @@ class Torrent:
 
         Bytes that were here at the first call are not counted as downloaded: it comes after they are checked.
         """
-        geometry, have = self.info.geometry, self.have
-        here = have.count * geometry.piece_length
-        last = geometry.piece_count - 1
-        if last in have:
-            here -= geometry.piece_length - geometry.piece_length_of(last)
-        left = 0 if self.content.is_finished else max(0, self.info.size - here)
-        if self._first_left is None:
-            self._first_left = left
+        left = self.info.size - self.content.verified_size
+        self._first_left = left if self._first_left is None else self._first_left
         return TransferTotals(uploaded, max(0, self._first_left - left), left)
 
     def sharing(self) -> events.Sharing:

@@ -86,6 +86,14 @@ class ContentStore:
         return geometry.size if self.wanted.all() else sum(map(geometry.piece_length_of, self.wanted))
 
     @property
+    def verified_size(self) -> int:
+        """Bytes of all verified pieces."""
+        have, geometry = self.have, self.info.geometry
+        last = geometry.piece_count - 1
+        missing_of_last = geometry.piece_length - geometry.piece_length_of(last) if last in have else 0
+        return have.count * geometry.piece_length - missing_of_last
+
+    @property
     def has_wanted(self) -> bool:
         """True if every wanted piece is verified."""
         have = self.have

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-# Pieces that may be open when a run is killed: runs that are being written, and requests on the way. They stay
-# doubtful, run after run, until they are fetched.
+# Pieces that may be open when a run is killed: runs that are being written, and requests on the way. They
+# stay doubtful, run after run, until they are fetched.
 MOST_OPEN = 32
 LAST_MOMENT = 32  # pieces that may be verified in the moment before a kill, before they are recorded
 _CHECKED = re.compile(r"(\d+) pieces were verified before, (\d+) pieces were hashed")
