@@ -38,11 +38,10 @@ from node.peer_tcp.events import DhtPort, PeerIdentified, WireEvent, WireFailed
 from node.peer_tcp.extension_side import ExtensionSide
 from node.peer_tcp.handshake import Handshake
 from node.peer_tcp.limits import KEEP_ALIVE_AFTER, MESSAGE_TIMEOUT
-from node.peer_tcp.metadata import MAX_METADATA
 from node.peer_tcp.opening import Opening
 from node.peer_tcp.states import STATES, WireState
 from node.peer_tcp.upload_side import UploadSide
-from node.transport import Range
+from node.transport import MAX_METADATA_BYTES, Range
 
 _FIRST_MESSAGES = (m.PieceSet, m.HaveAll, m.HaveNone)
 _BEFORE_FIRST = (m.KeepAlive, m.Extended, m.Port, m.Unknown, m.AllowedFast, m.SuggestPiece)
@@ -210,7 +209,7 @@ class PeerWire:
 
     # ---- a magnet link
 
-    def fetch_metadata(self, now: float, max_size: int = MAX_METADATA) -> list[WireEvent]:
+    def fetch_metadata(self, now: float, max_size: int = MAX_METADATA_BYTES) -> list[WireEvent]:
         """Ask the peer for all of its metadata (BEP 9). Call it after PeerIdentified.
 
         Ends with the event MetadataComplete or MetadataFailed, or with WireFailed if the metadata is wrong.

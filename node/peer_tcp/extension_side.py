@@ -23,7 +23,6 @@ from node.peer_tcp.extension import (
 )
 from node.peer_tcp.limits import METADATA_QUEUE, REQUESTS_ACCEPTED
 from node.peer_tcp.metadata import (
-    MAX_METADATA,
     METADATA_TIMEOUT,
     MetadataFetch,
     MetadataKind,
@@ -32,6 +31,7 @@ from node.peer_tcp.metadata import (
     encode_metadata,
     metadata_piece,
 )
+from node.transport import MAX_METADATA_BYTES
 
 
 class ExtensionSide:
@@ -66,7 +66,7 @@ class ExtensionSide:
         """The metadata of a magnet link is known."""
         self._torrent = torrent
 
-    def fetch_metadata(self, now: float, max_size: int = MAX_METADATA) -> None:
+    def fetch_metadata(self, now: float, max_size: int = MAX_METADATA_BYTES) -> None:
         """Ask the peer for all of its metadata, as soon as it says that it has it."""
         self._max_metadata, self._progress_at = max_size, now
         if not self._context.extended:

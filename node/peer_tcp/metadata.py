@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from common import bencode
 from common.errors import BencodeError, PeerFault, PeerWireError
+from node.transport import MAX_METADATA_BYTES
 
 METADATA_PIECE = 16 << 10  # bytes
-MAX_METADATA = 16 << 20  # bytes; a torrent of 800,000 pieces
 METADATA_REQUESTS = 8  # pieces requested at a time
 METADATA_TIMEOUT = 20.0  # seconds without a piece
 
@@ -65,7 +65,7 @@ def decode_metadata(payload: bytes) -> MetadataMessage | None:
         raise PeerWireError("a metadata message without its type or piece")
     if kind not in tuple(MetadataKind):
         return None
-    if not 0 <= piece < MAX_METADATA // METADATA_PIECE:
+    if not 0 <= piece < MAX_METADATA_BYTES // METADATA_PIECE:
         raise PeerWireError(f"a metadata message about piece {piece}")
     kind = MetadataKind(kind)
     return MetadataMessage(kind, piece, payload[end:] if kind is MetadataKind.DATA else b"", total)
@@ -82,7 +82,7 @@ def metadata_piece(raw_info: bytes, piece: int) -> MetadataMessage:
 class MetadataFetch:
     """The metadata of one peer, of ``size`` bytes. PeerFault at the first thing that is wrong with it."""
 
-    def __init__(self, info_hash: bytes, size: int, max_size: int = MAX_METADATA) -> None:
+    def __init__(self, info_hash: bytes, size: int, max_size: int = MAX_METADATA_BYTES) -> None:
         if not 0 < size <= max_size:
             raise PeerFault(f"has metadata of {size} bytes, where at most {max_size} are accepted")
         self.size = size

@@ -18,7 +18,6 @@ from node.peer_tcp.config import WireTorrent
 from node.peer_tcp.extension import ExtendedHandshake, decode_extended_handshake, encode_extended_handshake
 from node.peer_tcp.limits import METADATA_QUEUE
 from node.peer_tcp.metadata import (
-    MAX_METADATA,
     METADATA_PIECE,
     METADATA_TIMEOUT,
     MetadataFetch,
@@ -27,6 +26,7 @@ from node.peer_tcp.metadata import (
     decode_metadata,
     encode_metadata,
 )
+from node.transport import MAX_METADATA_BYTES
 from tests.node.peer_tcp.pair import GEOMETRY, ID_A, ID_B, Pair, config_of, connected_pair, kinds
 
 LARGE_INFO = bytes(range(251)) * 2000  # 502,000 bytes: 31 pieces, the last one short
@@ -105,7 +105,7 @@ def test_metadata_requests_beyond_the_queue_are_rejected() -> None:
 
 @pytest.mark.parametrize(
     ("size", "reason"),
-    [(0, "0 bytes"), (MAX_METADATA + 1, "at most")],
+    [(0, "0 bytes"), (MAX_METADATA_BYTES + 1, "at most")],
 )
 def test_impossible_sizes(size: int, reason: str) -> None:
     with pytest.raises(PeerFault, match=reason):
