@@ -16,6 +16,7 @@ from node.peer_tcp.peer_thread import PeerThread
 MAX_CONNECTIONS = 400  # of a node, in all states
 MAX_BANNED = 1000  # peer ids and addresses; the latest
 MAX_OPENING = 64  # accepted connections before the end of their handshakes
+MAX_OPENING_OF_HOST = 32  # of these from one host, so that it cannot keep other peers out
 SIMULTANEOUS = 5.0  # seconds between two connections of peers that dialled each other at the same moment
 
 
@@ -55,9 +56,12 @@ class PeerTable:
     def add_accepted(self, thread: PeerThread) -> str:
         """Add an accepted connection. Returns why it is refused; "": it is not."""
         with self._lock:
-            opening = sum(each.accepted is not None and not each.info_hash for each in self._threads)
-            if len(self._threads) >= MAX_CONNECTIONS or opening >= MAX_OPENING:
+            opening = [each for each in self._threads if each.accepted is not None and not each.info_hash]
+            from_host = sum(each.peer.host == thread.peer.host for each in opening)
+            if len(self._threads) >= MAX_CONNECTIONS or len(opening) >= MAX_OPENING:
                 return "this node has enough connections"
+            if from_host >= MAX_OPENING_OF_HOST:
+                return "its host has enough connections without a handshake"
             self._threads[thread] = None
             return ""
 

@@ -196,6 +196,19 @@ def test_accepted_connections_without_a_handshake_are_limited(
     assert leecher.fetch(seed.peer).data == CONTENT
 
 
+def test_one_host_cannot_keep_other_peers_out(end: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_table, "MAX_OPENING_OF_HOST", 3)
+    seed, leecher = end(complete=True), end()
+    address, here = seed.transport.addr, ("127.0.5.77", 0)
+    sockets = [socket.create_connection(address, PATIENCE, source_address=here) for _ in range(4)]
+    try:
+        assert sockets[3].recv(1) == b"", "closed"
+        assert leecher.fetch(seed.peer).data == CONTENT
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
 def test_the_first_wrong_byte_closes_the_connection(end: Make) -> None:
     seed = end(complete=True, encryption=Encryption.OFF)
     with socket.create_connection(seed.transport.addr, PATIENCE) as sock:
