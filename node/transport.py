@@ -25,6 +25,7 @@ from common.metainfo import Metainfo
 from node.peer import FoundPeer, Peer
 
 Range = tuple[int, int]
+ProgressSink: TypeAlias = Callable[[int, int], None]  # bytes so far, bytes in all
 
 MAX_METADATA_BYTES = 1 << 24  # bytes of an info dictionary that is fetched from peers
 
@@ -99,8 +100,7 @@ class DownloadSession(Protocol):
     def on_rejected(self, ranges: Sequence[Range], reason: Reject) -> None:
         """The peer refused these requests.
 
-        If that contradicts what the peer announced, the connection fails right after; else ``on_bitfield``
-        has come before, without the pieces that the peer does not hold.
+        ``on_bitfield`` has come before, without the pieces that it does not hold; else the connection fails.
         """
 
     def on_returned(self, ranges: Sequence[Range]) -> None:
@@ -112,7 +112,7 @@ class DownloadSession(Protocol):
     # ---- instead of ``wait_for_work``, for a connection whose thread has other things to do
 
     def watch(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` from now on whenever there may be a range to request, or the connection should end.
+        """Call ``wake`` whenever there may be a range to request, or the connection should end.
 
         From any thread, also under locks of the download: it returns at once, and calls no session.
         """
@@ -231,11 +231,7 @@ class Transport(Protocol):
         """A connection that fetches from ``peer``. PeerFault if this machine has no socket for it."""
 
     def fetch_metadata(
-        self,
-        peer: Peer,
-        info_hash: bytes,
-        on_progress: Callable[[int, int], None],
-        closing: Callable[[], bool],
+        self, peer: Peer, info_hash: bytes, on_progress: ProgressSink, closing: Callable[[], bool]
     ) -> bytes:
         """The raw info dictionary of a torrent (BEP 9), whole, from ``peer``; its SHA-1 is ``info_hash``.
 
