@@ -26,6 +26,9 @@ class PeerView(Protocol):
     def peer(self, key: bytes) -> PeerRecord | None:
         """The standard peer, if it is in."""
 
+    def peer_at(self, info_hash: bytes, endpoint: bytes) -> PeerRecord | None:
+        """The standard peer of this torrent that listens there."""
+
     def peer_count(self) -> int:
         """How many standard peers are in, over all swarms."""
 
@@ -37,7 +40,7 @@ class PeerView(Protocol):
 class PeerDecision:
     """The outcome of an announce."""
 
-    write: PeerRecord | PeerLeft | None = None  # None: only its deadline is new
+    writes: tuple[PeerRecord | PeerLeft, ...] = ()  # none: only its deadline is new
     is_in: bool = True  # it is in from now on
     finished: bool = False  # a download is complete, and counts
 
@@ -46,20 +49,31 @@ UNCHANGED, STAYS_OUT = PeerDecision(), PeerDecision(is_in=False)
 
 
 def announce(view: PeerView, call: Announcement) -> PeerDecision:
-    """An announce. TrackerFull or RateLimited if there is no room for a new peer."""
+    """An announce. TrackerFull or RateLimited if there is no room for a new peer.
+
+    A new peer takes the place of one at the same endpoint, for example of itself before it was killed: its
+    address is proved, and a port has one listener.
+    """
     peer = view.peer(call.key)
     if call.event is AnnounceEvent.STOPPED:
-        return STAYS_OUT if peer is None else PeerDecision(PeerLeft(call.key), is_in=False)
+        return STAYS_OUT if peer is None else PeerDecision((PeerLeft(call.key),), is_in=False)
     is_ipv4 = len(call.endpoint) == IPV4_SIZE
+    if peer is not None and (peer.ipv4 if is_ipv4 else peer.ipv6) == call.endpoint:
+        if peer.complete is call.complete:
+            return UNCHANGED
+        other = None
+    else:
+        other = view.peer_at(call.key[:20], call.endpoint)
     if peer is None:
-        _check_room(view, call)
-        both = (call.endpoint, b"") if is_ipv4 else (b"", call.endpoint)
-        return PeerDecision(PeerRecord(call.key, *both, call.complete, call.home))
-    if (peer.ipv4 if is_ipv4 else peer.ipv6) == call.endpoint and peer.complete is call.complete:
-        return UNCHANGED
+        if other is None:
+            _check_room(view, call)
+        peer = PeerRecord(call.key, b"", b"", False, call.home)
+        finished = False
+    else:
+        finished = call.event is AnnounceEvent.COMPLETED and call.complete and not peer.complete
     ipv4, ipv6 = (call.endpoint, peer.ipv6) if is_ipv4 else (peer.ipv4, call.endpoint)
-    finished = call.event is AnnounceEvent.COMPLETED and call.complete and not peer.complete
-    return PeerDecision(PeerRecord(call.key, ipv4, ipv6, call.complete, peer.home), finished=finished)
+    record = PeerRecord(call.key, ipv4, ipv6, call.complete, peer.home)
+    return PeerDecision((record,) if other is None else (record, PeerLeft(other.key)), finished=finished)
 
 
 def _check_room(view: PeerView, call: Announcement) -> None:

@@ -24,12 +24,13 @@ IPV4_SIZE, IPV6_SIZE = ENTRY_SIZE[4], ENTRY_SIZE[6]  # bytes of an endpoint
 class PeerSwarm:
     """The peers of one info hash."""
 
-    __slots__ = ("seeds", "leechers", "downloaded", "standard", "ipv4", "ipv6")
+    __slots__ = ("seeds", "leechers", "downloaded", "standard", "places", "ipv4", "ipv6")
 
     def __init__(self) -> None:
         self.seeds = self.leechers = 0  # a peer with two addresses counts once
         self.downloaded = 0  # downloads that standard peers completed, since the swarm came up
         self.standard: dict[bytes, None] = {}  # the standard peers, the newest last
+        self.places: dict[bytes, bytes] = {}  # the standard peer at each endpoint
         self.ipv4, self.ipv6 = CompactList(IPV4_SIZE), CompactList(IPV6_SIZE)
 
     def add(self, name: PeerName, ipv4: bytes, ipv6: bytes, complete: bool) -> None:
@@ -45,6 +46,16 @@ class PeerSwarm:
         self._count(complete, -1)
         self.ipv4.remove(name)
         self.ipv6.remove(name)
+
+    def settle(self, record: PeerRecord) -> None:
+        """Note where a standard peer listens."""
+        self.places |= {endpoint: record.key for endpoint in (record.ipv4, record.ipv6) if endpoint}
+
+    def unsettle(self, record: PeerRecord) -> None:
+        """The reverse. A place that another peer has taken meanwhile stays that peer's."""
+        for endpoint in (record.ipv4, record.ipv6):
+            if self.places.get(endpoint) == record.key:
+                del self.places[endpoint]
 
     def counts(self) -> SwarmCounts:
         """For a scrape."""
@@ -91,6 +102,11 @@ class PeerSwarms:
         swarm = self._swarms.get(info_hash)
         return islice(reversed(swarm.standard), limit) if swarm else iter(())
 
+    def peer_at(self, info_hash: bytes, endpoint: bytes) -> bytes | None:
+        """The key of the standard peer that listens there."""
+        swarm = self._swarms.get(info_hash)
+        return None if swarm is None else swarm.places.get(endpoint)
+
     # ---- standard peers
 
     def add_peer(self, record: PeerRecord) -> PeerSwarm:
@@ -98,17 +114,22 @@ class PeerSwarms:
         swarm = self._made(record.info_hash)
         swarm.add(record.key, record.ipv4, record.ipv6, record.complete)
         swarm.standard[record.key] = None
+        swarm.settle(record)
         return swarm
 
     def replace_peer(self, before: PeerRecord, record: PeerRecord) -> None:
         """A standard peer has changed."""
         swarm = self._swarms[record.info_hash]
+        swarm.unsettle(before)
+        swarm.settle(record)
         swarm.remove(record.key, before.complete)
         swarm.add(record.key, record.ipv4, record.ipv6, record.complete)
 
     def remove_peer(self, record: PeerRecord) -> None:
         """A standard peer is gone."""
-        del self._swarms[record.info_hash].standard[record.key]
+        swarm = self._swarms[record.info_hash]
+        del swarm.standard[record.key]
+        swarm.unsettle(record)
         self._remove(record.key, record.info_hash, record.complete)
 
     # ---- classroom nodes

@@ -166,8 +166,8 @@ class MemoryStorage:
         """See ``Storage``. It does not wait for the disk."""
         with self._locked_now as state:
             decision = peer_rules.announce(state, call)
-            if decision.write is not None:
-                self._append(decision.write)
+            if decision.writes:
+                self._append(*decision.writes)
             return state.peers.carry_out(call, decision, state.now)
 
     def announce_again(

@@ -50,17 +50,22 @@ class PeerState:
         peer = self._peers.get(key)
         return None if peer is None else peer.record
 
+    def at(self, info_hash: bytes, endpoint: bytes) -> PeerRecord | None:
+        """The peer of a torrent that listens there."""
+        key = self._swarms.peer_at(info_hash, endpoint)
+        return None if key is None else self._peers[key].record
+
     def carry_out(self, call: Announcement, decision: PeerDecision, now: float) -> PeerAnswer:
         """Apply the decision about an announce; the answer."""
-        if decision.write is not None:
-            self.apply(decision.write, now)
+        for write in decision.writes:
+            self.apply(write, now)
         swarm = self._swarms.get(call.key[:20])
         if swarm is None:
             return PeerAnswer()
         if not decision.is_in:
             return PeerAnswer(swarm.seeds, swarm.leechers)
         swarm.downloaded += decision.finished
-        if decision.write is None:
+        if not decision.writes:
             self._peers[call.key].deadline = now + self._silence
             self._peers.move_to_end(call.key)
         return swarm.answer(call, self._rng)

@@ -3,6 +3,7 @@
     peer-deadlines           sorted set: key of a peer (hex) -> deadline (seconds since 1970)
     peer:KEY                 text: "w" (complete) or "p", its IPv4 endpoint, IPv6 endpoint and client address
     seeds:HASH leechers:HASH sets of contacts, see ``Contact``: peers, and nodes that listen on TCP
+    places:HASH              hash: endpoint (hex) -> key of the peer that listens there
     downloaded:HASH          downloads that ended with "completed"; it is forgotten after DOWNLOADED_SECONDS
 
 An announce is optimistic as every transaction here: WATCH the peer, decide, write inside MULTI and EXEC.
@@ -71,11 +72,15 @@ class RedisPeerView:
 
     rules: Rules
     known: PeerRecord | None
+    other: PeerRecord | None  # at the same endpoint
     count: int
     at_home: int
 
     def peer(self, key: bytes) -> PeerRecord | None:
         return self.known
+
+    def peer_at(self, info_hash: bytes, endpoint: bytes) -> PeerRecord | None:
+        return self.other
 
     def peer_count(self) -> int:
         return self.count
@@ -109,20 +114,25 @@ class RedisPeers:
     def _attempt(self, session: Session, call: Announcement, now: float) -> peer_rules.PeerDecision | None:
         """Try the transaction once. None: try again."""
         names, home = self._names, call.home or ""
-        text, count, at_home = session.run(
-            ("WATCH", self._record(call.key)),
+        places = names.of("places", call.key[:20].hex())
+        text, place, count, at_home = session.run(
+            ("WATCH", self._record(call.key), places),
             ("GET", self._record(call.key)),
+            ("HGET", places, call.endpoint.hex()),
             ("ZCARD", self.deadlines),
             ("ZSCORE", names.homes, home),
         )[1:]
         known = None if text is None else _read(call.key, text)
-        view = RedisPeerView(self._rules, known, count, int(float(at_home or 0)))
+        other = self._other(session, place) if place and place != call.key.hex() else None
+        view = RedisPeerView(self._rules, known, other, count, int(float(at_home or 0)))
         try:
             decision = peer_rules.announce(view, call)
         except BaseException:
             session.try_run(("UNWATCH",))
             raise
-        commands = self._commands(known, decision.write)
+        commands: list[Command] = []
+        for write in reversed(decision.writes):  # the peer that is replaced gives up its place first
+            commands += self._commands(known if write.key == call.key else other, write)
         if decision.is_in:
             deadline = repr(now + self._rules.announce_silence)
             commands.append(("ZADD", self.deadlines, "GT", deadline, call.key.hex()))
@@ -134,15 +144,22 @@ class RedisPeers:
             return decision
         return decision if session.commit(*commands) else None
 
-    def _commands(self, before: PeerRecord | None, write: PeerRecord | PeerLeft | None) -> list[Command]:
-        if write is None:
-            return []
+    def _other(self, session: Session, digits: str) -> PeerRecord | None:
+        """The record of another peer, watched."""
+        key = bytes.fromhex(digits)
+        _, text = session.run(("WATCH", self._record(key)), ("GET", self._record(key)))
+        return None if text is None else _read(key, text)
+
+    def _commands(self, before: PeerRecord | None, write: PeerRecord | PeerLeft) -> list[Command]:
         commands: list[Command] = []
+        places = self._names.of("places", write.key[:20].hex())
         if before is not None:
             commands.append(("SREM", *_member(self._names, before)))
+            commands.append(("HDEL", places, *_endpoints(before)))
         if isinstance(write, PeerRecord):
             commands.append(("SET", self._record(write.key), _text(write)))
             commands.append(("SADD", *_member(self._names, write)))
+            commands += [("HSET", places, endpoint, write.key.hex()) for endpoint in _endpoints(write)]
             if before is None and write.home is not None:
                 commands.append(("ZINCRBY", self._names.homes, 1, write.home))
             return commands
@@ -234,6 +251,10 @@ class RedisPeers:
 def _member(names: RedisKeys, record: PeerRecord) -> tuple[str, str]:
     found = Contact(record.key.hex(), record.ipv4.hex(), record.ipv6.hex())
     return names.of(_side(record.complete), record.info_hash.hex()), found.text()
+
+
+def _endpoints(record: PeerRecord) -> list[str]:
+    return [endpoint.hex() for endpoint in (record.ipv4, record.ipv6) if endpoint]
 
 
 def _text(record: PeerRecord) -> str:

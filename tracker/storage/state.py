@@ -97,6 +97,10 @@ class State:
         """The standard peer, if it is in."""
         return self.peers.get(key)
 
+    def peer_at(self, info_hash: bytes, endpoint: bytes) -> PeerRecord | None:
+        """The standard peer of this torrent that listens there."""
+        return self.peers.at(info_hash, endpoint)
+
     def peer_count(self) -> int:
         """How many standard peers are in."""
         return len(self.peers)

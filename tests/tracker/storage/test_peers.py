@@ -88,7 +88,7 @@ class Agreeing(RuleBasedStateMachine):
     def announce(
         self, number: int, info_hash: bytes, host: str, complete: bool, event: AnnounceEvent
     ) -> None:
-        addr, name = (host, 7000 + number), key(info_hash, number)
+        addr, name = (host, 7000 + number % 2), key(info_hash, number)  # two peers may say the same
         answer = self.place.storage.announce(
             Announcement(name, encode_peer(addr), complete, event, 50, "10.0.0.9", True)
         )
@@ -96,6 +96,9 @@ class Agreeing(RuleBasedStateMachine):
             self.peers.pop(name, None)
             assert (answer.ipv4, answer.ipv6) == (b"", b"")
             return
+        for other, known in list(self.peers.items()):
+            if other != name and other[:20] == info_hash and addr in known.addrs.values():
+                del self.peers[other]
         peer = self.peers.setdefault(name, Known({}, complete, 0.0))
         peer.addrs[6 if ":" in host else 4] = addr
         peer.complete, peer.heard = complete, self.place.clock.now
@@ -244,3 +247,13 @@ def test_a_tracker_full_of_peers_takes_no_new_one(storage: Tracker, monkeypatch:
     assert storage.announce(call(2, complete=True)).incomplete == 1
     storage.announce(call(1, event=STOPPED))
     storage.announce(call(3))
+
+
+def test_a_peer_that_was_killed_and_starts_again_is_one_peer(storage: Tracker) -> None:
+    first, again = call(1, event=STARTED), call(2, complete=True, event=STARTED)
+    storage.announce(first)
+    storage.announce(again._replace(endpoint=first.endpoint))
+    assert storage.scrape(HASHES[0])[0] == (1, 0, 0)
+    assert addrs(storage.announce(call(3))) == decode_peers(first.endpoint)
+    storage.announce(first._replace(event=STOPPED))  # late, of the one that was killed
+    assert storage.scrape(HASHES[0])[0].complete == 1

@@ -214,7 +214,7 @@ def test_announces_that_repeat_are_answered_alike(scene: Scene) -> None:
         (counts,) = scene.service.announces.scrape([HASH])
         if "left" in changed:
             assert counts.complete == 5
-    assert (counts.complete, counts.incomplete) == (4, 5), "the one with another key is another peer"
+    assert (counts.complete, counts.incomplete) == (4, 4), "the one with another key took its place"
 
 
 def test_a_grant_ends_with_its_time_its_number_and_its_id(scene: Scene) -> None:

@@ -170,9 +170,9 @@ def test_missing_fields_are_named(client: FlaskClient) -> None:
 def test_ten_thousand_announces_make_no_longer_list() -> None:
     client = make(nodes_per_address=10_000)
     for number in range(1, 1001):
-        announce(client, number, port=6881)
-    assert len(announce(client, 5, numwant=10_000, port=6881)[b"peers"]) == 6 * announce_query.MAX_WANTED
-    assert len(announce(client, 5, port=6881)[b"peers"]) == 6 * announce_query.DEFAULT_WANTED
+        announce(client, number)
+    assert len(announce(client, 5, numwant=10_000)[b"peers"]) == 6 * announce_query.MAX_WANTED
+    assert len(announce(client, 5)[b"peers"]) == 6 * announce_query.DEFAULT_WANTED
 
 
 def test_limits_of_an_address_hold_here_as_well() -> None:
