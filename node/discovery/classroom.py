@@ -10,9 +10,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -166,9 +165,11 @@ class TrackerClient:
             raise ValueError("withdraw() before register()")
         known: object = None
         for start in range(0, len(files), MAX_FILES):
-            own = Own(self.node_id, self._addr, tuple(files[start : start + MAX_FILES]), self._tcp_port)
+            some = tuple(files[start : start + MAX_FILES])
             try:
-                fields = self._request(Mode.OWN, own, {"withdraw": True})
+                fields = self._request(
+                    Mode.OWN, Own(self.node_id, self._addr, some, self._tcp_port, withdraw=True)
+                )
             except TrackerRefused as error:
                 if error.status != BAD_REQUEST:
                     raise
@@ -243,12 +244,10 @@ class TrackerClient:
 
     # ---- sending
 
-    def _request(
-        self, mode: Mode, message: Message, more: Mapping[str, object] = MappingProxyType({})
-    ) -> dict[str, Any]:
+    def _request(self, mode: Mode, message: Message) -> dict[str, Any]:
         """The answer's fields, from the first address that answers."""
         self._check_busy(mode)
-        body = json.dumps({"mode": mode.value, **message.to_json(), **more}).encode()
+        body = json.dumps({"mode": mode.value, **message.to_json()}).encode()
         again = mode is not Mode.UPDATE or self._knows_receipts
         failures: list[TrackerUnavailable] = []
         with self._lock:

@@ -360,3 +360,18 @@ def test_files_are_taken_back_from_trackers_that_can(play_tracker: Any) -> None:
     with pytest.raises(TrackerRefused):
         client.withdraw([file])
     client.close()
+
+
+def test_a_file_that_is_taken_back_leaves_the_others_and_the_credit(
+    tracker_process: Any, make_client: Callable[..., TrackerClient]
+) -> None:
+    owner, other = make_client(tracker_process.url, 1), make_client(tracker_process.url, 2)
+    owner.register(A)
+    other.register(B)
+    files = [OwnedFile("x", HASH, 3), OwnedFile("y", "cd" * 20, 4)]
+    owner.own(files)
+    assert other.update("x", 1, HASH, 3)
+    assert owner.withdraw(files[:1]) == 1
+    assert other.need("x", HASH) == []
+    (left,) = other.need("y", "cd" * 20)
+    assert (left.node_id, left.uploads) == (1, 1)
