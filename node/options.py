@@ -130,8 +130,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = "\n".join([*(f"{each.command:<40}{each.meaning}" for each in USAGES), NOTES])
     parser = argparse.ArgumentParser(
         prog="TorrentClient.py",
-        description="Shares files and fetches files. With -node_id: a node of a classroom, which asks for "
-        "commands without -setMode. Without: a standard peer, which fetches or serves one torrent.",
+        description="Shares files and fetches files. With -node_id: a node of a classroom, which asks\n"
+        "for commands without -setMode. Without: a standard peer, which fetches or serves one\n"
+        "torrent. For torrent files: TorrentClient.py create, show, verify or magnet, with --help.",
         epilog=f"commands:\n{indent(commands, '  ')}\n\n"
         "exit codes: 0 all went well, 1 it failed (with a reason), 2 wrong usage",
         formatter_class=argparse.RawDescriptionHelpFormatter,
