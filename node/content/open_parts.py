@@ -21,7 +21,7 @@ from common.text import sanitize
 from common.torrent_files import FileEntry
 from node.content.folder_tree import FolderTree, tree_fault
 from node.content.os_errors import NO_ROOM, write_fault
-from node.content.positional_file import PositionalFile
+from node.content.positional_file import PositionalFile, whole_blocks
 from node.content.resume_record import WriteLog, logged_write
 from node.content.sending import send_from, send_zeros
 from node.content.shared_file import identity_of
@@ -95,10 +95,16 @@ class OpenParts:
         self._written.add(file)
         self._call(file, True, lambda opened: None)
 
-    def is_hole(self, file: int, start: int, end: int) -> bool:
-        """True if no byte of ``[start, end)`` was ever written, as far as the file system knows."""
+    def is_hole(self, file: int, start: int, end: int) -> bool | None:
+        """True if no byte of ``[start, end)`` was ever written, as far as the file system knows.
+
+        None if it cannot know, because every block of the range holds other bytes, too.
+        """
         if file not in self._open and self.status(file) is None:
             return True
+        start, end = whole_blocks(start, end, self._entries[file].length)
+        if start >= end:
+            return None
         data_at = self._call(file, False, lambda opened: opened.next_data(start), lambda: end)
         return data_at is None or data_at >= end
 

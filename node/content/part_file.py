@@ -15,7 +15,7 @@ from common.metainfo import Metainfo
 from common.text import sanitize
 from node.content.atomic_rename import rename_exclusive
 from node.content.os_errors import check_plain, file_fault, write_fault
-from node.content.positional_file import Buffer, PositionalFile, read_exactly
+from node.content.positional_file import Buffer, PositionalFile, read_exactly, whole_blocks
 from node.content.resume_format import Seen, Stored
 from node.content.resume_record import WriteLog, logged_write
 from node.content.sending import send_from
@@ -107,12 +107,16 @@ class PartFile:
         return min(self._size, getattr(status, "st_blocks", self._size) * _ST_BLOCKS_UNIT)
 
     def is_hole(self, start: int, end: int) -> bool:
-        """True if no byte of ``[start, end)`` was ever written, as far as the file system knows."""
+        """True if no byte of ``[start, end)`` was ever written, as far as the file system knows.
+
+        The blocks at both ends, which hold other bytes, too, are not looked at.
+        """
+        first, last = whole_blocks(start, end, self._size)
         try:
-            data_at = self._file.next_data(start)
+            data_at = self._file.next_data(first)
         except OSError as error:
             raise file_fault(self.path, error) from None
-        return start < end and (data_at is None or data_at >= end)
+        return first < last and (data_at is None or data_at >= last)
 
     def stored(self) -> list[Stored]:
         """Where the content is at present, for the record."""

@@ -138,7 +138,8 @@ class PartFolder:
 
     def is_hole(self, start: int, end: int) -> bool:
         """True if no byte of ``[start, end)`` was ever written, as far as the file systems know."""
-        return start < end and all(self._is_hole(part, start) for part in self._layout.split(start, end))
+        holes = [self._is_hole(part, start) for part in self._layout.split(start, end)]
+        return True in holes and False not in holes
 
     @property
     def allocated(self) -> int:
@@ -356,13 +357,14 @@ class PartFolder:
         if copied:
             self.parts.log_status(file)
 
-    def _is_hole(self, part: FileRange, offset: int) -> bool:
+    def _is_hole(self, part: FileRange, offset: int) -> bool | None:
+        """As ``is_hole`` of one file; None if that cannot be known."""
         place = self.places[part.file]
         if place is Place.PART:
             return self.parts.is_hole(part.file, part.start, part.end)
         if place is Place.SIDE:
             return offset // self.info.piece_length not in self.side
-        return place is Place.PADDING
+        return None if place is Place.PADDING else False
 
     def _starts_in_content(self, start: int, end: int) -> dict[int, int]:
         """The offset in the content at which the range of each file begins."""

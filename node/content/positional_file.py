@@ -25,6 +25,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 HAS_POSITIONAL = hasattr(os, "preadv") and hasattr(os, "pwritev")
 _MORE = getattr(socket, "MSG_MORE", 0)  # the bytes of the block follow: one packet for both
+BLOCK = 4096  # bytes of a block in most file systems
 MAX_BUFFERS = 1024  # of one gathered write: IOV_MAX of Linux and macOS
 
 
@@ -176,6 +177,15 @@ class Descriptor:
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self.number)
+
+
+def whole_blocks(start: int, end: int, length: int) -> tuple[int, int]:
+    """The part of ``[start, end)``, of a file of ``length`` bytes, that shares no block with other bytes.
+
+    May be empty. A block of a file system has data as soon as one of its bytes was written.
+    """
+    last = end if end == length else end // BLOCK * BLOCK
+    return -(-start // BLOCK) * BLOCK, last
 
 
 def read_exactly(file: PositionalFile, path: Path, offset: int, buffer: memoryview) -> int:

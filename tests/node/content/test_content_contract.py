@@ -182,3 +182,18 @@ def test_open_descriptors_are_bounded(tmp_path: Path) -> None:
     assert len(os.listdir("/dev/fd")) <= before + 70
     assert tree(tmp_path) == expected(case.info, case.data)
     case.open_files.close()
+
+
+def test_a_piece_whose_neighbours_share_its_blocks_is_a_hole(tmp_path: Path) -> None:
+    """Pieces of a folder begin anywhere in a file. A neighbour's bytes in the same block are not its own."""
+    if not hasattr(os, "SEEK_DATA"):
+        pytest.skip("this system does not tell holes")
+    case = Case([("a", 5_000), ("b", 80_000), ("c", 10)], tmp_path)
+    part = case.content.open_part()
+    for piece in (0, 2):
+        start, end = case.info.geometry.piece_range(piece)
+        case.content.write(start, [case.data[start:end]])
+    holes = [part.is_hole(*case.info.geometry.piece_range(piece)) for piece in range(6)]
+    assert holes == [False, True, False, True, True, True]
+    case.content.close()
+    case.open_files.close()
