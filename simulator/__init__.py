@@ -9,6 +9,7 @@
     outcome         the invariants that every such run must keep
     wire_end        one end of a connection of the peer wire
     wire_swarm      seeds, leechers and cheats that trade over the peer wire
+    wire_outcome    many such swarms, and the invariants that hold in each
     flash_crowd     many such nodes and one seed that start together and serve each other
     soak            many runs, with a summary; the same over real sockets
 

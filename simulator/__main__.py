@@ -16,6 +16,7 @@ from simulator.flash_crowd import MAX_NODES, FlashCrowd, FlashCrowdPlan
 from simulator.outcome import InvariantViolated, run
 from simulator.scenario import Scenario
 from simulator.soak import MIN_FACTOR, soak
+from simulator.wire_outcome import soak_swarms
 from simulator.wire_swarm import MAX_PEERS, WireSwarm, flash_swarm
 
 
@@ -34,6 +35,7 @@ def main() -> int:
         help="how long 64 MiB take to so many nodes that start together, each with an upload limit of 4 MB/s",
     )
     parser.add_argument("--swarm", type=int, metavar="NODES", help="the same over the peer wire, at most 50")
+    parser.add_argument("--swarms", type=int, default=0, help="swarms of the peer wire (default 0)")
     options = parser.parse_args()
     if options.swarm is not None:
         if not 1 <= options.swarm <= MAX_PEERS:
@@ -53,6 +55,8 @@ def main() -> int:
             file=sys.stderr,
         )
     broken = sockets.soak(options.first, options.sockets) if options.sockets else 0
+    if options.swarms:
+        broken += len(soak_swarms(options.first, options.swarms, options.workers).broken)
     return 1 if summary.broken or slow or broken else 0
 
 

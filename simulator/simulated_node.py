@@ -41,8 +41,10 @@ PARTIAL_OWNERS = 4
 class VirtualState(DownloadState):
     """The download's state where no thread waits: ``on_wake`` is called instead."""
 
-    def __init__(self, info: Metainfo, own: Peer, clock: Clock, on_wake: Callable[[], None]) -> None:
-        super().__init__(info.geometry, Bitfield(info.geometry.piece_count), own, clock.read)
+    def __init__(
+        self, info: Metainfo, have: Bitfield | None, own: Peer, clock: Clock, on_wake: Callable[[], None]
+    ) -> None:
+        super().__init__(info.geometry, have or Bitfield(info.geometry.piece_count), own, clock.read)
         self._on_wake = on_wake
 
     def wake(self) -> None:
@@ -102,8 +104,8 @@ def number_of(peer: Peer) -> int:
 class SimulatedNode:
     """One node that fetches ``metainfo`` under ``scenario``. Subclasses define the peers that it can reach.
 
-    ``partial``: the partial owners that it uses at a time; ``standard``: the standard peers. ``lines``
-    collects a description of all events if it is a list.
+    ``partial``: the partial owners that it uses at a time; ``standard``: the standard peers. ``have``:
+    the pieces that it has at first. ``lines`` collects a description of all events if it is a list.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class SimulatedNode:
         partial: int = PARTIAL_OWNERS,
         lines: list[str] | None = None,
         standard: int = 0,
+        have: Bitfield | None = None,
     ) -> None:
         self.scenario, self.clock, self.metainfo = scenario, clock, metainfo
         self._lines, self._trace = lines, hashlib.sha1(usedforsecurity=False)
@@ -123,7 +126,7 @@ class SimulatedNode:
         seed = scenario.seed + (own.node_id or 0)
         self._chance = random.Random(seed + 1)
         self.content = MemoryContent(metainfo.size)
-        self.state = VirtualState(metainfo, own, clock, self._on_wake)
+        self.state = VirtualState(metainfo, have, own, clock, self._on_wake)
         self.known = KnownPeers(own, (own.transport,))
         lock = threading.Lock()
         limits = SourceLimits(scenario.most_owners, partial, standard)

@@ -75,6 +75,10 @@ class WireEnd:
                 return
             self._on_event(self, event)
 
+    def soon(self, action: Callable[[], None]) -> None:
+        """Call ``action`` after the present event."""
+        self._clock.at(self._clock.now, action)
+
     def close(self, fault: PeerFault) -> None:
         """The connection is over, at both ends."""
         if self.closed:
@@ -160,8 +164,12 @@ class WireSource(VirtualSource):
 
     def cancel(self, ranges: Sequence[Range]) -> None:
         """Other sources delivered these ranges first."""
-        self._end.fetching.cancel(ranges)
-        self._end.settle()
+
+        def do() -> None:
+            self._end.fetching.cancel(ranges)
+            self._end.settle()
+
+        self._end.soon(do)
 
     def settle(self) -> None:
         """Look for work."""

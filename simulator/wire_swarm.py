@@ -140,14 +140,28 @@ class WireMember(SimulatedNode):
     def __init__(self, swarm: WireSwarm, number: int, plan: MemberPlan) -> None:
         self.swarm, self.number, self.plan = swarm, number, plan
         self.name = Peer(f"192.0.2.{number + 1}", 6881, "tcp", number + 1)
-        super().__init__(swarm.scenario, swarm.clock, swarm.metainfo, self.name, 0, standard=MAX_PEERS)
-        geometry = swarm.metainfo.geometry
-        self._have = Bitfield(geometry.piece_count)
-        if not plan.conduct.fetches:
-            self._have = Bitfield.full(geometry.piece_count)
+        geometry, dice = swarm.metainfo.geometry, random.Random(swarm.plan.seed * 1000 + number)
+        have = Bitfield(geometry.piece_count)
+        for piece in range(geometry.piece_count):
+            if not plan.conduct.fetches or dice.random() < plan.have:
+                have.set(piece)
+        super().__init__(
+            swarm.scenario,
+            swarm.clock,
+            swarm.metainfo,
+            self.name,
+            0,
+            standard=MAX_PEERS,
+            have=Bitfield.from_bytes(have.to_bytes(), have.size) if plan.conduct.fetches else None,
+        )
+        self._have = have
+        for piece in range(geometry.piece_count) if plan.have else ():
+            start, end = geometry.piece_range(piece)
+            if piece in have:
+                self.content.data[start:end] = swarm.content[start:end]
         self._torrent = WireTorrent(swarm.metainfo.info_hash, geometry, lambda: self._have)
         seed = swarm.plan.seed * 1000 + number
-        self._dice = random.Random(seed)
+        self._dice = dice
         self._limit = RateLimit(plan.upload)
         self._choker: Choker[Peer] = Choker(random.Random(seed + 500), plan.upload)
         self.ends: dict[Peer, WireEnd] = {}

@@ -115,6 +115,8 @@ class Source(ABC):
         if self._taken is None:
             large = max_length >= LARGE_REQUEST
             taken = self._state.take(self.peer, REQUESTS_AT_A_TIME * max_length if large else max_length)
+            if stolen := self._state.take_stolen():
+                self._buffer.cancel(stolen)
             if taken is None:
                 return None
             self.idle_since = float("inf")

@@ -298,6 +298,14 @@ class DownloadState:
             self.is_endgame = self._scheduler.is_endgame
             return taken
 
+    def take_stolen(self) -> Sequence[tuple[Peer, Span]]:
+        """Requests that ``take`` took over from other sources, which are to be cancelled there."""
+        if not self._scheduler.stolen:
+            return ()
+        with self._lock:
+            stolen, self._scheduler.stolen = self._scheduler.stolen, []
+            return stolen
+
     def rare_only(self, source: Peer, start: int) -> bool:
         """True if ``source`` may reject the piece around ``start`` because it sent it to another node."""
         if not self._scheduler.picks_by_piece:

@@ -202,6 +202,10 @@ class WriteBuffer:
         runs = (each.since for each in (run, self._older) if each is not None)
         self._since = min(runs, default=0.0)
 
+    def cancel(self, requests: Sequence[tuple[Peer, Span]]) -> None:
+        """These requests to other sources are superfluous."""
+        self._to.cancel(requests)
+
     def flush(self) -> None:
         """Have the runs written, counted and hashed; keep no buffer."""
         self._flush_runs()

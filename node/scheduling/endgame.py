@@ -7,8 +7,8 @@ that delivers a byte wins, and the other one gets a cancel for it. In this order
 
 1. Requests to a source that has been *silent* for ``SILENT_SECONDS``, the oldest first. Such a source is
    stalled: until it delivers again, it gets one block at a time and is no thief.
-2. The *tail* of the queue that takes longest. The source works on its head meanwhile, so hardly a byte comes
-   twice. The thief takes as much as lets both end together (work stealing: Blumofe and Leiserson, 1999).
+2. The *tail* of the queue that takes longest. The source gets a cancel at once, and works on its head. The
+   thief takes as much as lets both end together (work stealing: Blumofe and Leiserson, 1999).
 3. At the very end, when every byte is requested: the *head* of a queue, from the source whose last data
    came longest ago. These bytes may be on their way, so ``PendingRequests`` bounds them by its budget.
 
@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from node.peer import Peer
 from node.scheduling.base import RateOf
-from node.scheduling.pending import PendingRequests
+from node.scheduling.pending import ENDGAME_FRACTION, PendingRequests
 
 BLOCK = 1 << 14  # bytes of one request on the peer wire
 SILENT_SECONDS = 2.0  # without data from a source that owes some
@@ -42,17 +42,19 @@ class Takeover(NamedTuple):
 
     start: int
     end: int
-    is_tail: bool = False  # its last bytes matter most, and it may begin earlier
-    earliest: int = 0  # where a tail may begin
     is_safe: bool = True  # the other source will hardly deliver them: they do not count for the budget
+    earliest: int = 0  # where a tail may begin
+    tail_of: Peer | None = None  # of its queue these are the last bytes: its last ones matter most
 
 
 class Endgame:
     """Looks for bytes that one source owes and another one should deliver. Times are monotonic seconds."""
 
-    def __init__(self, pending: PendingRequests, rate_of: RateOf) -> None:
+    def __init__(self, pending: PendingRequests, rate_of: RateOf, size: int) -> None:
+        """``size``: bytes of the content."""
         self._pending = pending
         self._rate_of = rate_of
+        self._budget = max(int(size * ENDGAME_FRACTION), 2 * BLOCK)  # bytes that may arrive twice
         self._look_again: dict[Peer, float] = {}
 
     def takeovers(
@@ -77,7 +79,7 @@ class Endgame:
         min_gain = MIN_LAST_GAIN if is_last else MIN_GAIN
         for takeover in itertools.chain(
             self._from_stalled([s for s in debtors if pending.is_stalled(s)], thief, sources, limit, now),
-            self._tails(active, thief, limit, min_gain) if 2 * pending.wasted < pending.budget else (),
+            self._tails(active, thief, limit, min_gain) if 2 * pending.wasted < self._budget else (),
             self._heads(active, limit) if is_last else (),
         ):
             self._look_again[thief] = now
@@ -103,7 +105,7 @@ class Endgame:
         limit = min(limit, max(share, BLOCK))
         for victim in stalled:
             is_safe = now - pending.progress_at(victim) > SILENT_SECONDS
-            most = limit if is_safe else min(limit, pending.budget_left)
+            most = limit if is_safe else min(limit, self._budget - pending.at_risk)
             for span in pending.queue_of(victim) if most > 0 else ():
                 for start, end in pending.alone(victim, *span):
                     yield Takeover(start, min(end, start + most), is_safe=is_safe)
@@ -128,10 +130,10 @@ class Endgame:
                 alone = pending.alone(victim, start, end)
                 if alone:
                     start, end = alone[-1]
-                    yield Takeover(max(start, end - min(limit, share)), end, True, start)
+                    yield Takeover(max(start, end - min(limit, share)), end, True, start, victim)
 
     def _heads(self, victims: list[Peer], limit: int) -> Iterator[Takeover]:
-        left = self._pending.budget_left - self._pending.budget // 2  # the rest is for stalled sources
+        left = self._budget // 2 - self._pending.at_risk  # the rest is for stalled sources
         for victim in victims:
             for start, end in self._pending.requests_of(victim):
                 for first, last in self._pending.alone(victim, start, end):

@@ -251,9 +251,14 @@ class PendingRequests:
         return list(self._pending[source])
 
     @property
+    def at_risk(self) -> int:
+        """Bytes that arrived from two sources, or well may."""
+        return self.wasted + self._twice.total - self._safe.total
+
+    @property
     def budget_left(self) -> int:
         """Bytes that may still be requested from two sources."""
-        return max(0, self.budget - self.wasted - self._twice.total + self._safe.total)
+        return max(0, self.budget - self.at_risk)
 
     # ---- endgame
 

@@ -71,7 +71,7 @@ class Scheduler:
         self._progress = PieceProgress(geometry, have)
         self._smart_ban = SmartBan()
         self._pending = PendingRequests(geometry.size)
-        self._endgame = Endgame(self._pending, rate_of)
+        self._endgame = Endgame(self._pending, rate_of, geometry.size)
         self._wanted = WantedPieces(geometry, have, wanted)
         self._picker = AdaptivePicker(geometry, self._wanted.missing(), rate_of, own, order, own_tcp)
         self._parole = Parole(
@@ -81,6 +81,7 @@ class Scheduler:
         self._closed: set[Peer] = set()  # sources that were released or dismissed
         self._dismissed: set[Peer] = set()
         self._requested_at = self._accepted_at = now
+        self.stolen: list[tuple[Peer, Span]] = []  # requests to cancel, because another source took them over
         self.is_endgame = False  # every missing byte is requested, some from peers of the peer wire
         self.over = self.complete
 
@@ -242,6 +243,8 @@ class Scheduler:
         if late is None:
             return None
         self._pending.request_again(source, late.start, late.end, now, late.is_safe)
+        if late.tail_of is not None:
+            self.stolen.append((late.tail_of, (late.start, late.end)))
         self._picker.require(late.start)
         self._parole.requested_again(source, late.start // self._geometry.piece_length)
         return RequestedRange(late.start, late.end)
@@ -286,9 +289,9 @@ class Scheduler:
         if self._pending.owes_over_tcp:
             for takeover in self._endgame.takeovers(source, picker.sources, limit, picker.is_empty, now):
                 start, end = takeover.start, takeover.end
-                piece = (end - 1 if takeover.is_tail else start) // length
+                piece = (end - 1 if takeover.tail_of else start) // length
                 if self._may_take_over(source, piece):
-                    if takeover.is_tail:  # whole blocks, as far as possible
+                    if takeover.tail_of:  # whole blocks, as far as possible
                         first = piece * length
                         whole = start - (start - first) % BLOCK if start > first else first
                         start = max(whole, takeover.earliest)

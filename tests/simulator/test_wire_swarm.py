@@ -7,6 +7,7 @@ from itertools import accumulate
 import pytest
 
 from simulator.bounds import distribution_time
+from simulator.wire_outcome import WireSummary, run_swarm, swarm_plan
 from simulator.wire_swarm import Conduct, MemberPlan, WireSwarm, WireSwarmPlan, flash_swarm
 
 
@@ -48,3 +49,31 @@ def last_hundredth(swarm: WireSwarm) -> float:
     sums = list(accumulate(size for _, size in arrivals))
     at = next(at for (at, _), total in zip(arrivals, sums, strict=True) if total >= 0.99 * swarm.plan.size)
     return swarm.clock.now - at
+
+
+SEEDS = range(24)  # ``make soak`` runs 1,000
+
+
+def test_swarms_with_cheats_keep_all_invariants() -> None:
+    """Liars, stallers, free-riders: no run hangs, all get the content, and no honest peer is banned."""
+    summary = WireSummary()
+    for seed in SEEDS:
+        summary.add(run_swarm(seed))
+    assert summary.wasted <= 0.02 * summary.fetched
+    assert summary.banned > 0 and summary.free_riders
+    assert {m.conduct for seed in SEEDS for m in swarm_plan(seed).members} == set(Conduct)
+
+
+def test_free_riders_finish_later_than_sharers_when_upload_is_scarce() -> None:
+    upload = 60_000  # of each; sharers begin with other pieces, so they have much to trade
+    members = (
+        *8 * (MemberPlan(Conduct.SHARES, upload, have=0.3),),
+        MemberPlan(Conduct.SEEDS, upload),
+        *3 * (MemberPlan(Conduct.FREE_RIDES, upload, have=0.3),),
+    )
+    for seed in range(2):
+        swarm = ran(WireSwarmPlan(seed, 12 << 20, 1 << 16, members))
+        sharers = sorted(swarm.ended[number] for number in range(8))
+        riders = sorted(swarm.ended[number] for number in range(9, 12))
+        assert riders[0] > sharers[4], "the first free-rider after the median sharer"
+        assert sum(riders) / 3 > 1.05 * sum(sharers) / 8

@@ -34,7 +34,7 @@ class Queues:
     def __init__(self, **rates: float) -> None:
         self.pending = PendingRequests(SIZE)
         self.rates = {peer: rates.get(name, 1e6) for name, peer in zip("ABCD", (A, B, C, D), strict=True)}
-        self.endgame = Endgame(self.pending, lambda peer: self.rates.get(peer, 1e6))
+        self.endgame = Endgame(self.pending, lambda peer: self.rates.get(peer, 1e6), SIZE)
         self.now = 0.0
 
     def owes(self, source: Peer, first: int, count: int) -> None:
