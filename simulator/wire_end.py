@@ -64,7 +64,15 @@ class WireEnd:
             self.settle()
 
     def _take(self, events: Sequence[ev.WireEvent]) -> None:
+        blocks: list[ev.BlockData] = []
         for event in events:
+            if isinstance(event, ev.BlockData):
+                blocks.append(event)
+                self._on_event(self, event)
+                continue
+            if blocks:
+                self.fetching.on_blocks(blocks)
+                blocks = []
             if isinstance(event, ev.WireFailed):
                 self.close(event.fault)
                 return
@@ -74,6 +82,8 @@ class WireEnd:
                 self.close(fault)
                 return
             self._on_event(self, event)
+        if blocks:
+            self.fetching.on_blocks(blocks)
 
     def soon(self, action: Callable[[], None]) -> None:
         """Call ``action`` after the present event."""

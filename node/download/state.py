@@ -64,10 +64,7 @@ class DownloadState:
         wanted: Bitfield | None = None,
         own_tcp: Peer | None = None,
     ) -> None:
-        """``have``: the pieces that are verified already; ``wanted``: None for all.
-
-        ``own``: this node; ``own_tcp``: its name over TCP.
-        """
+        """``have``: the verified pieces; ``wanted``: None for all; ``own``, ``own_tcp``: this node."""
         self._clock = clock
         self._lock = threading.RLock()  # to enter it costs less than to enter the condition
         self.changed = threading.Condition(self._lock)
@@ -371,9 +368,8 @@ class DownloadState:
     def work_check(self) -> float:
         """Seconds after which an idle source may find work although nothing else happens; infinite: none."""
         with self._lock:
-            if not self._scheduler.time_may_help():
-                return float("inf")
-            return ENDGAME_CHECK if self._scheduler.is_endgame else WORK_CHECK
+            check = ENDGAME_CHECK if self.is_endgame else WORK_CHECK
+            return check if self._scheduler.time_may_help() else float("inf")
 
     # ---- for the threads that hash
 
