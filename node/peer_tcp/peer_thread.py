@@ -48,16 +48,28 @@ class Fetch:
     def __init__(self, thread: PeerThread, session: DownloadSession) -> None:
         self.session = session
         self._thread = thread
-        self._done = threading.Event()
+        self._news = threading.Event()  # it ended, or the session may be over before it began
+        self._has_ended = False
         self._fault: BaseException | None = None
 
     def run(self) -> None:
         """Fetch until the session wants nothing more. PeerFault if the connection ends before."""
-        self.session.watch(self._thread.wake)
+        self.session.watch(self._wake)
         self._thread.attach(self)
-        self._done.wait()
+        while True:
+            if self.session.closing:  # before the peer answered: a dial may take seconds
+                self._thread.leave_unopened(self)
+            if self._has_ended:
+                break
+            self._news.wait()
+            self._news.clear()
         if self._fault is not None:
             raise self._fault
+
+    def _wake(self) -> None:
+        self._thread.wake()
+        if not self._thread.is_open:
+            self._news.set()
 
     def cancel(self, ranges: Sequence[Range]) -> None:
         """Another peer delivered these ranges first. May be called from any thread."""
@@ -70,8 +82,8 @@ class Fetch:
 
     def end(self, fault: BaseException | None = None) -> None:
         """The session is detached; ``fault``: why it was before it wanted to."""
-        self._fault = fault
-        self._done.set()
+        self._fault, self._has_ended = fault, True
+        self._news.set()
 
 
 class PeerThread:
@@ -86,6 +98,7 @@ class PeerThread:
         self.accepted = sock
         self.since = time.monotonic()
         self.loop: PeerLoop | None = None  # once the socket is connected
+        self.is_open = False  # the loop runs, and looks after the session
         self.has_ended = False
         self.fetch: Fetch | None = None  # the session that is attached, or is to be
         self.is_unchoked = False  # by the choker
@@ -140,6 +153,14 @@ class PeerThread:
                 self._wake.set()
                 return
         fetch.end(fault)
+
+    def leave_unopened(self, fetch: Fetch) -> None:
+        """End ``fetch`` if the connection is not open yet. An open one does that itself."""
+        with self._lock:
+            if self.fetch is not fetch or self.is_open:
+                return
+            self.fetch = None
+        fetch.end()
 
     @property
     def uploaded(self) -> int:
@@ -207,8 +228,11 @@ class PeerThread:
                 lambda loop, event: owner.on_event(self, loop, event),
                 self._before_step,
             )
-            self.loop = loop
-            loop.run()
+            self.loop, self.is_open = loop, True
+            try:
+                loop.run()
+            finally:
+                self.is_open = False
 
     def _before_step(self, loop: PeerLoop) -> None:
         while self._posted:

@@ -277,3 +277,24 @@ def test_a_banned_peer_is_let_go_and_refused(end: Make) -> None:
     until(lambda: leecher.transport._table.all() == seed.transport._table.all() == [])
     with pytest.raises(PeerFault, match="is banned|before its handshake"):
         leecher.fetch(seed.peer)
+
+
+def test_a_session_may_end_while_its_peer_is_dialled(end: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    leecher, seed = end(), end(complete=True)
+    dialled, answers = threading.Event(), threading.Event()
+
+    def dial(peer: Peer, host: str) -> socket.socket:
+        dialled.set()
+        answers.wait(PATIENCE)
+        raise PeerFault("does not answer")
+
+    monkeypatch.setattr(transport, "dial", dial)
+    session = Session(leecher.torrent.info)
+    thread = threading.Thread(target=lambda: leecher.fetch(seed.peer, session))
+    thread.start()
+    assert dialled.wait(PATIENCE)
+    session.end()
+    thread.join(PATIENCE)
+    assert not thread.is_alive() and not answers.is_set()
+    answers.set()
+    until(lambda: leecher.transport._table.all() == [])
