@@ -231,7 +231,7 @@ def test_libtorrent_finds_our_seed(
     session, handle = their_peer(libtorrent, content.torrent, folder)
     until(lambda: handle.status().is_seeding, "their download")
     session.pause()
-    assert content.is_in(folder)
+    until(lambda: content.is_in(folder), "their file on disk")  # it is written a little later
 
 
 @pytest.mark.parametrize(("name", "scheme"), CASES)
@@ -264,7 +264,7 @@ def test_a_seed_calls_a_leecher_that_waits(
     node(content.copy("ours"), OUR_HOST).serve(str(content.torrent), content.path)
     until(lambda: handle.status().is_seeding, "their download")
     session.pause()
-    assert content.is_in(folder)
+    until(lambda: content.is_in(folder), "their file on disk")  # it is written a little later
 
 
 def test_a_classroom_node_and_libtorrent_are_one_swarm(
@@ -290,7 +290,7 @@ def test_a_classroom_node_and_libtorrent_are_one_swarm(
         theirs = content.copy("theirs")
         session, handle = their_peer(libtorrent, torrent, theirs)
         until(lambda: handle.status().is_seeding, "their download")
-        assert content.is_in(theirs)
+        until(lambda: content.is_in(theirs), "their file on disk")
         until(lambda: counts(addr, content.torrent_at(""))[b"complete"] == 2, "both at the tracker")
         owner.exit_torrent()
         fetcher, copied = classroom_node(2, OTHER_HOST)
@@ -320,4 +320,4 @@ def test_a_classroom_seed_calls_a_leecher_that_waits(
     finally:
         node.exit_torrent()
     session.pause()
-    assert content.is_in(theirs)
+    until(lambda: content.is_in(theirs), "their file on disk")  # it is written a little later
