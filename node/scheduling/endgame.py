@@ -77,13 +77,15 @@ class Endgame:
             return
         active = [source for source in debtors if source != thief and not pending.is_stalled(source)]
         min_gain = MIN_LAST_GAIN if is_last else MIN_GAIN
-        for takeover in itertools.chain(
+        yield from itertools.chain(
             self._from_stalled([s for s in debtors if pending.is_stalled(s)], thief, sources, limit, now),
             self._tails(active, thief, limit, min_gain) if 2 * pending.wasted < self._budget else (),
             self._heads(active, limit) if is_last else (),
-        ):
-            self._look_again[thief] = now
-            yield takeover
+        )
+
+    def found(self, thief: Peer) -> None:
+        """One of the ranges suits ``thief``: it may look again at once."""
+        self._look_again.pop(thief, None)
 
     def _from_stalled(
         self, stalled: list[Peer], thief: Peer, sources: Collection[Peer], limit: int, now: float

@@ -295,6 +295,7 @@ class Scheduler:
                         first = piece * length
                         whole = start - (start - first) % BLOCK if start > first else first
                         start = max(whole, takeover.earliest)
+                    self._endgame.found(source)
                     return takeover._replace(start=start, end=min(end, (piece + 1) * length))
         return None
 

@@ -47,6 +47,7 @@ class Queues:
         sources = [peer for name, peer in zip("ABCD", (A, B, C, D), strict=True) if name in alive]
         for takeover in self.endgame.takeovers(thief, sources, QUEUE * BLOCK, last, self.now):
             start, end, is_safe = takeover.start, takeover.end, takeover.is_safe
+            self.endgame.found(thief)
             self.pending.request_again(thief, start, end, self.now, is_safe)
             return start // BLOCK, -(-end // BLOCK)
         return None
