@@ -12,7 +12,6 @@ of that secret are accepted, from any address.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from common.messages import OwnedFile
 from tracker import credit, errors
@@ -24,7 +23,6 @@ from tracker.model import (
     MAX_UNCLAIMED,
     Announced,
     Caller,
-    Counts,
     Credited,
     Decision,
     FilesDropped,
@@ -33,47 +31,12 @@ from tracker.model import (
     NodeRecord,
     Receipt,
     Registered,
-    ReporterTotal,
-    Rules,
     Write,
     file_key,
 )
+from tracker.view import View
 
 SUSPENDED = 1.0  # seconds; deadlines found this late mean that the tracker itself was stopped
-
-
-class View(Protocol):
-    """The records that a request names, as of ``now``. No node in it is past its deadline."""
-
-    @property
-    def now(self) -> float:
-        """Seconds."""
-
-    @property
-    def silence(self) -> float:
-        """Seconds without a heartbeat until a node is removed."""
-
-    @property
-    def rules(self) -> Rules:
-        """The settings."""
-
-    def node(self, node_id: int) -> NodeRecord | None:
-        """The node, if it is in."""
-
-    def file(self, node_id: int, key: str) -> OwnedFile | None:
-        """How the node describes the file; None if it does not own it."""
-
-    def file_count(self, node_id: int) -> int:
-        """How many files the node owns."""
-
-    def total(self, owner: int, reporter: int) -> ReporterTotal | None:
-        """The sum of the reporter's receipts for the owner."""
-
-    def counts(self) -> Counts:
-        """How much the tracker knows."""
-
-    def nodes_from(self, home: str) -> int:
-        """How many nodes and standard peers this client address brought in."""
 
 
 # ---- the five requests; NEED is ``Storage.search``

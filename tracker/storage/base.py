@@ -31,7 +31,7 @@ from tracker.model import (
     SwarmView,
     Write,
 )
-from tracker.rules import View
+from tracker.view import View
 
 T = TypeVar("T")
 

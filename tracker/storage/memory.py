@@ -43,9 +43,10 @@ from tracker.model import (
 )
 from tracker.owners import Ownership
 from tracker.ranking import decayed
-from tracker.rules import View, is_expired, was_suspended
+from tracker.rules import is_expired, was_suspended
 from tracker.storage.base import Durability, Records, RecordSource, T
 from tracker.storage.state import State
+from tracker.view import View
 
 EXPIRE_NODES = 12  # nodes that are removed while the lock is held
 EXPIRE_FILES = 500  # files of removed nodes, after which no further node is removed meanwhile

@@ -37,7 +37,7 @@ from tracker.model import (
     SwarmView,
 )
 from tracker.ranking import STRATEGIES, TIES
-from tracker.rules import View, is_expired, speaks_for, was_suspended
+from tracker.rules import is_expired, speaks_for, was_suspended
 from tracker.storage.base import T
 from tracker.storage.redis_client import Command, RedisClient, Session, checked
 from tracker.storage.redis_keys import RedisKeys
@@ -53,6 +53,7 @@ from tracker.storage.redis_view import (
 )
 from tracker.storage.redis_warnings import warnings_about
 from tracker.storage.redis_writes import Writer
+from tracker.view import View
 
 FORMAT = "2"  # version of the keys and their content
 MAX_SPEAKERS = 100_000  # nodes with a remembered heartbeat

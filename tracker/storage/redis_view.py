@@ -17,7 +17,7 @@ Reads = dict[str, Command]
 
 @dataclass(frozen=True)
 class RedisView:
-    """Implements rules.View."""
+    """Implements tracker.view.View."""
 
     now: float
     silence: float

@@ -40,7 +40,7 @@ from tracker.swarms import Swarms
 
 
 class State:
-    """Implements ``rules.View``, for a transaction that has set ``now``."""
+    """Implements ``tracker.view.View``, for a transaction that has set ``now``."""
 
     def __init__(self, rules: Rules, rng: random.Random | None = None) -> None:
         rng = rng or random.Random()
@@ -59,7 +59,7 @@ class State:
         self._last_deadline = 0.0
         self._grace_until = 0.0  # all deadlines are at least this
 
-    # ---- rules.View
+    # ---- View
 
     def node(self, node_id: int) -> NodeRecord | None:
         """The node, if it is in."""
