@@ -201,7 +201,8 @@ class Node:
     def status(self) -> tuple[events.DownloadStatus, ...]:
         """Rows of -status: the downloads of this run."""
         waiting = tuple(fetch.status() for fetch in self._downloads.waiting())
-        return tuple(download.status() for download in self._downloads.running()) + waiting
+        rows = (torrent.status() for torrent in self._torrents.all())
+        return tuple(row for row in rows if row is not None) + waiting
 
     def files(self) -> tuple[events.FileStatus, ...]:
         """Rows of -files: the shared files, and the files that changed while they were shared."""

@@ -27,7 +27,7 @@ class DownloadStatus:
     filename: str
     info_hash: str
     state: str  # "waiting" (for its turn, or for room), "checking", "searching", "fetching", "finishing",
-    # "completed", "failed", "cancelled"
+    # "completed", "failed", "cancelled", "paused"
     size: int
     verified: int
     received: int

@@ -10,6 +10,7 @@ import enum
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from common.bitfield import Bitfield
 from common.errors import CommandError, FileFault, TransientFileFault
@@ -131,6 +132,13 @@ class Torrent:
         info, states = self.info, piece_states(self.have, wanted=self.content.wanted)
         return events.PiecesStatus(info.name, info.info_hash_hex, info.piece_length, states)
 
+    def status(self) -> events.DownloadStatus | None:
+        """The row of -status of the last download; None: there was none in this run."""
+        if self.download is None:
+            return None
+        row = self.download.status()
+        return replace(row, state="paused") if self.is_paused and row.state == "completed" else row
+
     @property
     def is_downloading(self) -> bool:
         """True until the last download has let go of the content."""
@@ -160,9 +168,14 @@ class Torrent:
         return not self.content.is_satisfied and not self.is_paused
 
     def pause(self) -> bool:
-        """Fetch nothing, serve nothing, and withdraw it from the trackers. False if it does neither now."""
+        """Fetch nothing, serve nothing, and withdraw it from the trackers. False if it does neither now.
+
+        CommandError if it is paused already.
+        """
+        if self.is_paused:
+            raise CommandError(f"{self.info.name} is paused already")
         is_downloading = self.is_downloading and not self.content.is_satisfied
-        if self.is_paused or not (is_downloading or (self.has_pieces and self.is_served)):
+        if not (is_downloading or (self.has_pieces and self.is_served)):
             return False
         self.is_paused = True
         if is_downloading and self.download is not None:

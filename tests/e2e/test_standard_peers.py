@@ -222,12 +222,17 @@ def test_a_download_and_a_share_are_paused_and_resumed(swarm: Any, slow: dict[st
     owner.type("torrent -pause long.bin")
     assert owner.wait_for("sharing_stopped")["reason"] == "you paused it"
     assert owner.ask("files")["files"][0]["state"] == "paused"
+    owner.type("torrent -pause long.bin")
+    owner.wait_for_error("long.bin is paused already")
     owner.type("torrent -resume long.bin")
     owner.wait_for("sharing", 2)
     node.type("torrent -pause nothing", "torrent -resume long.bin", "torrent -select long.bin 2")
     node.wait_for_error("this node has no torrent nothing")
     node.wait_for_error("long.bin is not paused")
     node.wait_for_error("2")
+    node.type("torrent -pause long.bin")
+    node.wait_for("sharing_stopped")
+    assert [row["state"] for row in node.ask("status")["downloads"]] == ["paused"]
 
 
 def test_a_node_may_use_tcp_alone(swarm: Any) -> None:

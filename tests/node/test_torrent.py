@@ -7,6 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -305,7 +306,9 @@ def test_a_paused_file_is_not_served_until_it_is_resumed(
 ) -> None:
     share("a.bin", BYTES)
     torrent = only(table)
-    assert torrent.pause() and not torrent.pause()
+    assert torrent.pause()
+    with pytest.raises(CommandError, match=r"^a\.bin is paused already$"):
+        torrent.pause()
     assert torrent.state is TorrentState.PAUSED and states(table) == ["paused"]
     assert not torrent.is_served and not table.is_sharing() and list(table) == []
     assert [file.filename for file in withdrawn] == ["a.bin"]
@@ -334,6 +337,27 @@ def test_a_paused_download_ends_and_begins_again(
     parts: Any = "parts"
     unfinished.resume(swarm, parts)
     assert begun == [("swarm", "parts")]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of -status, as far as the torrent looks at it."""
+
+    state: str
+
+
+def test_the_row_of_a_completed_download_says_that_it_is_paused(table: TorrentTable, share: Share) -> None:
+    share("a.bin", BYTES)
+    torrent = only(table)
+    assert torrent.status() is None
+    download: Any = FakeDownload()
+    download.over, download.status = True, lambda: Row("completed")
+    torrent.download = download
+    row: Any = torrent.status()
+    assert row.state == "completed"
+    torrent.pause()
+    row = torrent.status()
+    assert row.state == "paused"
 
 
 def test_a_paused_torrent_can_be_stopped(table: TorrentTable, share: Share) -> None:
