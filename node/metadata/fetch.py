@@ -25,6 +25,7 @@ from node.peer import FoundPeer
 
 SEARCH_SECONDS = 3.0  # seconds between two searches for peers
 POLL = 0.25  # seconds between two looks
+QUIET_SECONDS = 0.5  # seconds for the first answers; "no peers yet" is reported after them
 
 
 class MagnetDownload:
@@ -51,6 +52,7 @@ class MagnetDownload:
         self._peers = MetadataPeers()
         self._metadata: bytes | None = None
         self._no_peers = ""  # why no peer is known
+        self._started_at = time.monotonic()
         self._cancelled = False
         self._shown = ""
         self._search = PeerSearch(sources, self.known, self._on_found)
@@ -130,10 +132,12 @@ class MagnetDownload:
                 if best is not None and best.received > received:
                     received, progress_at = best.received, now
                 awaited = self._peers.awaited(self._no_peers)
+                is_too_early = self._is_too_early(now)
                 if self._cancelled or now - progress_at > limit:
                     raise self._given_up(awaited, limit)
                 chosen = self._peers.choose(now)
-            self._report(awaited)
+            if not is_too_early:
+                self._report(awaited)
             for each in chosen:
                 threading.Thread(
                     target=self._ask, args=(each,), name=f"metadata {each.peer}", daemon=True
@@ -141,6 +145,10 @@ class MagnetDownload:
             with self._changed:
                 if self._metadata is None and not self._cancelled:
                     self._changed.wait(POLL)
+
+    def _is_too_early(self, now: float) -> bool:
+        """True while no peer is known because the first answers are not here."""
+        return not self._peers.count and not self._no_peers and now < self._started_at + QUIET_SECONDS
 
     def _given_up(self, awaited: str, limit: float) -> DownloadFailed:
         if self._cancelled:
@@ -153,7 +161,7 @@ class MagnetDownload:
             self._shown = awaited
             with self._changed:
                 best = self._peers.best
-                count = len(list(self._peers))
+                count = self._peers.count
                 received, size = (best.received, best.size) if best is not None else (0, 0)
             name, info_hash = self.known.name, self.known.info_hash_hex
             self._parts.emit(events.Metadata(name, info_hash, count, received, size, awaited))

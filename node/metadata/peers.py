@@ -66,9 +66,14 @@ class MetadataPeers:
         sending = [each for each in self if each.asked and each.size]
         return max(sending, key=lambda each: each.received / each.size, default=None)
 
+    @property
+    def count(self) -> int:
+        """How many peers are known. A node with two addresses is one peer."""
+        return len({each.peer if each.peer.node_id is None else each.peer.node_id for each in self})
+
     def awaited(self, no_peers: str = "") -> str:
         """What is awaited, in words. ``no_peers``: why no peer is known, if that has a reason."""
-        count = len(self._peers)
+        count = self.count
         if (best := self.best) is not None:
             return f"{best.received * 100 // best.size}% of the metadata"
         if not count:
@@ -76,8 +81,8 @@ class MetadataPeers:
         if any(not each.failures for each in self):
             return f"asking {_peers(count)} for the metadata"
         if count == 1:
-            (only,) = self
-            return f"1 peer, which does not have the metadata ({only.peer}: {only.reason})"
+            first = next(iter(self))
+            return f"1 peer, which does not have the metadata ({first.peer}: {first.reason})"
         return f"{_peers(count)}, {'neither has' if count == 2 else 'none has'} the metadata"
 
 

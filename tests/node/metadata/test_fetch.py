@@ -54,7 +54,9 @@ def fails(on_progress: Any, closing: Callable[[], bool]) -> bytes:
 class Fetched:
     """A MagnetDownload, and what it said and began."""
 
-    def __init__(self, answers: dict[int, Answer], folder: Path, search_limit: float) -> None:
+    def __init__(
+        self, answers: dict[int, Answer], folder: Path, search_limit: float, sources: Sequence[Any]
+    ) -> None:
         self.said: list[events.Event] = []
         self.begun: list[bytes] = []
         self.download = Mock(done=threading.Event(), error=None)
@@ -65,7 +67,7 @@ class Fetched:
         self.pool = HashPool(1)
         transports: dict[str, Any] = {"tcp": self.transport}
         parts = NodeParts(settings, own, self.pool, transports, self.said.append)
-        sources = [NamedPeers([("127.0.0.1", port) for port in answers])]
+        sources = sources or [NamedPeers([("127.0.0.1", port) for port in answers])]
         self.fetch = MagnetDownload(MAGNET, sources, parts, self.begin)
 
     def begin(self, data: bytes) -> Any:
@@ -82,8 +84,8 @@ class Fetched:
 def fetched(tmp_path: Path) -> Iterator[Callable[..., Fetched]]:
     made: list[Fetched] = []
 
-    def make(answers: dict[int, Answer], search_limit: float = 60.0) -> Fetched:
-        made.append(Fetched(answers, tmp_path, search_limit))
+    def make(answers: dict[int, Answer], search_limit: float = 60.0, sources: Sequence[Any] = ()) -> Fetched:
+        made.append(Fetched(answers, tmp_path, search_limit, sources))
         return made[-1]
 
     yield make
@@ -115,6 +117,47 @@ def test_peers_that_have_none_are_asked_again_until_the_limit(fetched: Callable[
 
 def test_without_a_peer_the_reason_says_so(fetched: Callable[..., Fetched]) -> None:
     assert str(fetched({}, search_limit=0.3).run().error) == "a: no metadata for 0.3 s (no peers yet)"
+
+
+class HeldSource:
+    """A tracker that answers once ``go_on`` is set."""
+
+    name = "held"
+
+    def __init__(self, peers: list[FoundPeer]) -> None:
+        self.peers = peers
+        self.go_on = threading.Event()
+
+    def find(self, info: Any, found: Callable[[Sequence[FoundPeer]], None]) -> None:
+        assert self.go_on.wait(PATIENCE)
+        found(self.peers)
+
+
+def said_of(played: Fetched) -> list[str]:
+    return [event.reason for event in played.said if isinstance(event, events.Metadata)]
+
+
+def test_no_peers_is_not_said_before_the_first_answers(
+    fetched: Callable[..., Fetched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.metadata.fetch.QUIET_SECONDS", PATIENCE)
+    source = HeldSource([FoundPeer(Peer("127.0.0.1", 1, "tcp"))])
+    played = fetched({1: gives(RAW)}, sources=[source])
+    played.fetch.start()
+    threading.Timer(0.6, source.go_on.set).start()  # more than two looks later
+    assert played.fetch.done.wait(PATIENCE)
+    assert said_of(played)[:1] == ["asking 1 peer for the metadata"]
+
+
+def test_no_peers_is_said_if_the_first_answers_are_late(
+    fetched: Callable[..., Fetched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.metadata.fetch.QUIET_SECONDS", 0.1)
+    source = HeldSource([])
+    played = fetched({}, sources=[source], search_limit=1.0)
+    assert played.run().error is not None
+    assert said_of(played) == ["no peers yet"]
+    source.go_on.set()
 
 
 def test_progress_is_shown_while_it_comes(fetched: Callable[..., Fetched]) -> None:

@@ -57,6 +57,23 @@ def test_what_is_awaited_is_said_in_words() -> None:
     assert peers.awaited() == "3 peers, none has the metadata"
 
 
+def test_two_addresses_of_one_node_are_counted_once() -> None:
+    peers = MetadataPeers()
+    peers.add(Peer("127.0.0.1", 9 + node, way, node) for node in (1, 2) for way in ("udp", "tcp"))
+    assert len(list(peers)) == 4 and peers.count == 2
+    assert peers.awaited() == "asking 2 peers for the metadata"
+    peers.add(PEERS[:1])
+    assert peers.count == 3
+
+
+def test_one_node_without_the_metadata_is_one_peer() -> None:
+    peers = MetadataPeers()
+    peers.add(Peer("127.0.0.1", 9, way, 1) for way in ("udp", "tcp"))
+    for each in peers.choose(0.0):
+        peers.failed(each, "choked", 0.0)
+    assert peers.awaited() == "1 peer, which does not have the metadata (node 1: choked)"
+
+
 def test_a_torrent_is_made_of_the_metadata_and_the_trackers_of_the_link() -> None:
     original = decode_metainfo(
         encode_metainfo(
