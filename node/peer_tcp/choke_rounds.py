@@ -22,6 +22,7 @@ from node.transport import ServedTorrent
 HAVE_LOOK = 0.1  # seconds between two looks at the pieces of an unfinished torrent
 RATE_LOOK = 1.0  # seconds between two measurements of upload rates
 RATE_WEIGHT = 0.5  # of the last measurement
+LEAST_RATE = 100.0  # bytes a second; a smaller upload rate is the rest of an old one, and becomes 0
 
 
 class ChokeRounds:
@@ -110,7 +111,8 @@ class ChokeRounds:
         for thread in self._table.all():
             sent[thread] = thread.uploaded
             latest = (thread.uploaded - self._sent.get(thread, 0)) / seconds
-            thread.rate += RATE_WEIGHT * (latest - thread.rate)
+            rate = thread.rate + RATE_WEIGHT * (latest - thread.rate)
+            thread.rate = rate if rate >= LEAST_RATE else 0.0
         self._sent = sent
 
 

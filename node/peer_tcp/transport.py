@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from common.errors import LocalFault, PeerFault
 from common.logs import log
@@ -218,7 +219,7 @@ class TcpTransport:
             self._table.remove(thread)
             self._uploaded[thread.info_hash] += uploaded
             if uploaded:
-                self._ended.append(_row(thread))
+                self._ended.append(replace(_row(thread), rate=0.0))
         log(f"tcp {thread.peer}: {thread.why}")
         self._rounds.poke()
 

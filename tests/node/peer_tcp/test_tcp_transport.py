@@ -13,6 +13,7 @@ from common.errors import PeerFault
 from common.peer_id import new_peer_id
 from node.peer import FoundPeer, Peer
 from node.peer_tcp import peer_table, transport
+from node.peer_tcp.choke_rounds import ChokeRounds
 from node.peer_tcp.config import Encryption
 from node.peer_tcp.transport import TcpTransport
 from node.transport import ServedTorrent
@@ -244,6 +245,30 @@ def test_uploads_of_ended_connections_stay_in_the_sums(end: Make) -> None:
     (row,) = seed.transport.uploads()
     assert (row.peer, row.uploaded) == (leecher.peer, len(CONTENT))
     assert transport.MAX_ENDED > 0
+
+
+def test_an_ended_connection_has_no_upload_rate(end: Make) -> None:
+    leecher, seed = end(), end(complete=True)
+    leecher.fetch(seed.peer, Session(leecher.torrent.info, wanted=[0, 1]))
+    (thread,) = seed.transport._table.all()
+    thread.rate = 3e6  # as measured while the pieces were sent
+    leecher.transport.stop()
+    until(lambda: seed.transport._table.all() == [])
+    assert [row.rate for row in seed.transport.uploads()] == [0.0]
+
+
+def test_the_upload_rate_of_an_idle_connection_becomes_zero(end: Make) -> None:
+    leecher, seed = end(), end(complete=True)
+    leecher.fetch(seed.peer, Session(leecher.torrent.info, wanted=[0, 1]))
+    (thread,) = seed.transport._table.all()
+    rounds = ChokeRounds(seed.transport._table, seed.torrents, None)
+    seed.transport._rounds.stop()  # only the looks below measure
+    thread.rate, rates = 3e6, []
+    for now in range(1_000_000, 1_000_120):
+        rounds.look(now, was_poked=False)
+        rates.append(thread.rate)
+    assert rates == sorted(rates, reverse=True) and rates[3] > 0.0
+    assert rates[-1] == 0.0
 
 
 def test_a_session_learns_in_words_why_nothing_comes(end: Make) -> None:
