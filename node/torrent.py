@@ -168,10 +168,7 @@ class Torrent:
         return not self.content.is_satisfied and not self.is_paused
 
     def pause(self) -> bool:
-        """Fetch nothing, serve nothing, and withdraw it from the trackers. False if it does neither now.
-
-        CommandError if it is paused already.
-        """
+        """Fetch, serve and announce nothing. False if it does neither; CommandError if paused already."""
         if self.is_paused:
             raise CommandError(f"{self.info.name} is paused already")
         is_downloading = self.is_downloading and not self.content.is_satisfied
