@@ -29,7 +29,7 @@ from node.content.torrent_file import TorrentFile
 from node.download.checking import check_existing, check_part, check_room
 from node.download.live import LiveDownload, stopped
 from node.download.piece_copies import piece_states
-from node.download.reporting import DownloadReporter
+from node.download.reporting import DownloadReporter, paused_rows
 from node.download.swarm import NodeParts, SwarmTrackers, owned_file
 from node.download.unexpected import unexpected_fault
 from node.peer import FoundPeer
@@ -116,6 +116,8 @@ class Download:
             size = live.state.wanted_size
         here = size if self.content.is_satisfied else 0
         sources = live.source_rows() if live is not None else ()
+        if self._cancelled.is_set() and self._cancelled_to is DownloadPhase.PAUSED:
+            sources = paused_rows(sources)
         received = live.state.received if live is not None else here
         rate = sum(source.rate for source in sources)
         no_room = live.disk_full_reason if live is not None and not self.over else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from common.metainfo import Metainfo
@@ -174,6 +175,14 @@ def source_rows(
     """
     shown = (candidate for candidate in candidates if candidate.was_tried or not candidate.is_spare)
     return tuple(_source_row(candidate, state, limit, completed) for candidate in shown)
+
+
+def paused_rows(rows: Sequence[events.SourceProgress]) -> tuple[events.SourceProgress, ...]:
+    """The rows of a download that the user paused: no peer is used, and only a banned one is to blame."""
+    return tuple(
+        row if row.state == "banned" else replace(row, state="idle", reason="you paused it", rate=0.0)
+        for row in rows
+    )
 
 
 def _source_row(

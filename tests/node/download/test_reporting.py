@@ -9,7 +9,7 @@ import pytest
 from common.metainfo import decode_metainfo, encode_metainfo
 from node import events
 from node.download.known_peers import Candidate, KnownPeers
-from node.download.reporting import DownloadReporter
+from node.download.reporting import DownloadReporter, paused_rows
 from node.peer import Peer
 
 INFO = decode_metainfo(encode_metainfo("x.bin", 1, 1, bytes(20), ""))
@@ -65,3 +65,21 @@ def test_a_retry_of_the_same_owners_is_no_news(reporter, told) -> None:
 def test_a_download_that_the_user_ends_is_cancelled_and_not_failed(reporter, told) -> None:
     reporter.cancelled("x.bin: stopped; what is here of it is kept")
     assert told[0].name == "cancelled" and isinstance(told[0], events.Failed)
+
+
+def test_a_piece_names_a_standard_peer_by_its_address(reporter, told) -> None:
+    peers = [Peer("127.0.0.1", 9, node_id=2), Peer("127.0.0.1", 6881, "tcp")]
+    reporter.piece(0, True, peers)
+    reporter.piece(1, False, peers)
+    assert [event.sources for event in told] == [(2, None)] * 2
+    assert [event.peers for event in told] == [("2", "127.0.0.1:6881")] * 2
+
+
+def test_rows_of_a_paused_download_say_that_the_user_paused_it() -> None:
+    def row(state: str, reason: str) -> events.SourceProgress:
+        return events.SourceProgress(None, ("127.0.0.1", 9), 5, 7.0, state, reason)
+
+    rows = paused_rows([row("lost", "closed: the torrent is not shared here any more"), row("active", "")])
+    assert [(each.state, each.reason, each.rate) for each in rows] == [("idle", "you paused it", 0.0)] * 2
+    banned = row("banned", "sent wrong bytes")
+    assert paused_rows([banned]) == (banned,)

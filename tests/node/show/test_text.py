@@ -86,6 +86,10 @@ SENTENCES: list[tuple[Event, str]] = [
     ),
     (events.Progress("a", HASH, 2000, 2000, 2000, 0.0, None, SOURCES), "a: 100.0%, finishing"),
     (events.Piece("a", HASH, 3, (2, 4)), "a: piece 3 verified, from 2, 4"),
+    (
+        events.Piece("a", HASH, 3, (2, None), ("2", "10.0.0.3:6881")),
+        "a: piece 3 verified, from 2, 10.0.0.3:6881",
+    ),
     (events.PieceFailed("a", HASH, 3, (2,)), "a: piece 3 does not match its hash, from 2"),
     (events.OwnerLost("a", HASH, 2, ADDR, "silent"), "a: node 2 (127.0.0.1:4002) lost: silent"),
     (events.OwnerLost("a", HASH, 2, ADDR, "lied", True), "a: node 2 (127.0.0.1:4002) banned: lied"),
