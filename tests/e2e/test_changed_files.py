@@ -95,7 +95,11 @@ def test_a_file_that_changes_during_the_download(
     fetcher.thaw()
     assert fetcher.end() == 0
     lost = {(event["node_id"], event["reason"]) for event in fetcher.seen("owner_lost")}
-    assert lost == {(changing.number, "its copy has changed")}  # at times asked again, as others who fail
+    assert (changing.number, "its copy has changed") in lost
+    over_tcp = (
+        "closed the connection before its handshake"  # it is asked again there, and has no such torrent
+    )
+    assert lost <= {(changing.number, "its copy has changed"), (changing.number, over_tcp)}
     assert (fetcher.folder / "x.bin").read_bytes() == content
     assert not fetcher.seen("piece_failed")  # not one wrong byte was sent
     assert str(copy) in changing.wait_for("sharing_stopped")["reason"]

@@ -17,7 +17,7 @@ def test_input_that_ends_at_once(swarm: Any) -> None:
     node = swarm.node()
     node.end_input()
     assert node.end() == 0
-    assert [event["event"] for event in node.events] == ["started", "stopped"]
+    assert [event["event"] for event in node.events] == ["started", "listening", "stopped"]
 
 
 def test_at_the_end_of_input_downloads_finish_and_are_served(swarm: Any, slow: dict[str, str]) -> None:

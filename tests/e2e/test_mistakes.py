@@ -65,7 +65,7 @@ def test_files_that_cannot_be_shared(swarm: Any, tmp_path: Path) -> None:
     (tmp_path / "NUL").write_bytes(b"x")
     wrong = {
         "torrent -setMode send nothing.bin": ["nothing.bin", "no such file"],
-        "torrent -setMode send folder": ["folder", "a file is wanted"],
+        "torrent -setMode send folder": ["folder", "has no files"],
         "torrent -setMode send folder/nothing": ["folder/nothing", "no such file"],
         "torrent -setMode send pipe": ["pipe", "no plain file"],
         "torrent -setMode send link": ["link", "a link that leads to no file"],

@@ -37,7 +37,8 @@ SMALL = {
     "NODE_FILES_DIR": "files",
 }
 # What a node that has done its work may have more than one that has only just begun to share.
-MORE_THREADS, MORE_SOCKETS, MORE_FILES = 2, 4, 8
+MORE_SOCKETS, MORE_FILES = 4, 12  # a TCP connection has a socket, a descriptor to be woken by, and a thread
+MORE_THREADS = 2 + MORE_SOCKETS
 MORE_MEMORY = 8 << 20  # bytes that the first owners may have grown by in the last two thirds
 
 
