@@ -52,7 +52,7 @@ USAGES = (
     CommandHelp("torrent -status", "downloads, and the upload rate"),
     CommandHelp("torrent -files", "files that this node shares"),
     CommandHelp("torrent -peers", "other nodes and peers, and the trackers"),
-    CommandHelp("torrent -list", "torrents that the tracker knows"),
+    CommandHelp("torrent -list", "torrents that classroom nodes share"),
     CommandHelp("torrent -pieces NAME", "a map of the pieces of a download, and how rare they are"),
     CommandHelp("torrent -select NAME 1,3-5", "fetch these files of a torrent only, or: all"),
     CommandHelp("torrent -pause NAME", "fetch and serve nothing of a torrent for now"),

@@ -62,8 +62,9 @@ class ListedTorrent:
     filename: str
     info_hash: str  # "" if no owner stated it
     size: int | None  # bytes; None: no owner stated it
-    owners: int
-    complete: int  # owners that have the whole content
+    owners: int  # classroom nodes that have it, or a part
+    complete: int  # owners and standard peers that have the whole content
+    peers: int = 0  # standard peers
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,8 @@ class SwarmCounts(NamedTuple):
     complete: int = 0
     downloaded: int = 0  # downloads that ended with "completed"
     incomplete: int = 0
+    standard_seeds: int = 0  # of ``complete``: those that are standard peers
+    standard_leechers: int = 0  # of ``incomplete``
 
 
 class PeerAnswer(NamedTuple):

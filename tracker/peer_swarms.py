@@ -24,18 +24,19 @@ IPV4_SIZE, IPV6_SIZE = ENTRY_SIZE[4], ENTRY_SIZE[6]  # bytes of an endpoint
 class PeerSwarm:
     """The peers of one info hash."""
 
-    __slots__ = ("seeds", "leechers", "downloaded", "standard", "places", "ipv4", "ipv6")
+    __slots__ = ("seeds", "leechers", "downloaded", "standard", "standard_seeds", "places", "ipv4", "ipv6")
 
     def __init__(self) -> None:
         self.seeds = self.leechers = 0  # a peer with two addresses counts once
         self.downloaded = 0  # downloads that standard peers completed, since the swarm came up
         self.standard: dict[bytes, None] = {}  # the standard peers, the newest last
+        self.standard_seeds = 0
         self.places: dict[bytes, bytes] = {}  # the standard peer at each endpoint
         self.ipv4, self.ipv6 = CompactList(IPV4_SIZE), CompactList(IPV6_SIZE)
 
     def add(self, name: PeerName, ipv4: bytes, ipv6: bytes, complete: bool) -> None:
         """Add a peer with its endpoints; b"" for none."""
-        self._count(complete, 1)
+        self._count(name, complete, 1)
         if ipv4:
             self.ipv4.add(name, ipv4, complete)
         if ipv6:
@@ -43,7 +44,7 @@ class PeerSwarm:
 
     def remove(self, name: PeerName, complete: bool) -> None:
         """Remove a peer."""
-        self._count(complete, -1)
+        self._count(name, complete, -1)
         self.ipv4.remove(name)
         self.ipv6.remove(name)
 
@@ -59,7 +60,8 @@ class PeerSwarm:
 
     def counts(self) -> SwarmCounts:
         """For a scrape."""
-        return SwarmCounts(self.seeds, self.downloaded, self.leechers)
+        standard_leechers = len(self.standard) - self.standard_seeds
+        return SwarmCounts(self.seeds, self.downloaded, self.leechers, self.standard_seeds, standard_leechers)
 
     def answer(self, call: Announcement, rng: random.Random) -> PeerAnswer:
         """Up to ``call.wanted`` peers of each address family, at random, without the one that asks.
@@ -71,9 +73,10 @@ class PeerSwarm:
         ipv4, ipv6 = (_choose(peers, call, rng.random(), names) for peers in (self.ipv4, self.ipv6))
         return PeerAnswer(self.seeds, self.leechers, ipv4, ipv6, names)
 
-    def _count(self, complete: bool, change: int) -> None:
+    def _count(self, name: PeerName, complete: bool, change: int) -> None:
         if complete:
             self.seeds += change
+            self.standard_seeds += change * isinstance(name, bytes)
         else:
             self.leechers += change
 

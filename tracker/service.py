@@ -197,6 +197,8 @@ class TrackerService:
                     "owners": swarm.whole + swarm.partial,
                     "complete": swarm.whole,
                     "partial": swarm.partial,
+                    "peers": on_tcp.standard_seeds + on_tcp.standard_leechers,
+                    "complete_peers": on_tcp.standard_seeds,
                     "tcp_peers": on_tcp.complete + on_tcp.incomplete,
                 }
             )

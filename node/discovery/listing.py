@@ -57,7 +57,8 @@ def _row(fields: dict[str, Any]) -> ListedTorrent:
         info_hash or "",
         None if size is None else _count(size),
         _count(fields["owners"]),
-        _count(fields["complete"]),
+        _count(fields["complete"]) + _count(fields.get("complete_peers", 0)),
+        _count(fields.get("peers", 0)),
     )
 
 

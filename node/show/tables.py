@@ -163,6 +163,7 @@ TORRENTS = (
     Column("name", lambda row: row.filename, cut=True),
     Column("size", lambda row: "-" if row.size is None else units.size(row.size), right=True),
     Column("owners", lambda row: row.owners, right=True),
+    Column("peers", lambda row: row.peers, right=True, leaves=1),
     Column("complete", lambda row: row.complete, right=True, leaves=1),
     Column("info hash", lambda row: row.info_hash or "-", leaves=2, below=True),
 )

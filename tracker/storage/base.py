@@ -85,7 +85,10 @@ class Storage(Protocol):
         """
 
     def scrape(self, info_hashes: Sequence[bytes]) -> Sequence[SwarmCounts]:
-        """How many peers of each torrent can be reached over TCP, classroom nodes included."""
+        """How many peers of each torrent can be reached over TCP, classroom nodes included.
+
+        The standard peers are also counted alone.
+        """
 
     def standard_peers(self, info_hash: bytes, limit: int) -> Sequence[PeerEntry]:
         """Up to ``limit`` standard peers of a torrent, for NEED."""

@@ -3,6 +3,8 @@
     peer-deadlines           sorted set: key of a peer (hex) -> deadline (seconds since 1970)
     peer:KEY                 text: "w" (complete) or "p", its IPv4 endpoint, IPv6 endpoint and client address
     seeds:HASH leechers:HASH sets of contacts, see ``Contact``: peers, and nodes that listen on TCP
+    standard-seeds:HASH standard-leechers:HASH
+                             sets of keys (hex): the standard peers alone, to count them
     places:HASH              hash: endpoint (hex) -> key of the peer that listens there
     downloaded:HASH          downloads that ended with "completed"; it is forgotten after DOWNLOADED_SECONDS
 
@@ -154,11 +156,11 @@ class RedisPeers:
         commands: list[Command] = []
         places = self._names.of("places", write.key[:20].hex())
         if before is not None:
-            commands.append(("SREM", *_member(self._names, before)))
+            commands += [("SREM", *member) for member in _members(self._names, before)]
             commands.append(("HDEL", places, *_endpoints(before)))
         if isinstance(write, PeerRecord):
             commands.append(("SET", self._record(write.key), _text(write)))
-            commands.append(("SADD", *_member(self._names, write)))
+            commands += [("SADD", *member) for member in _members(self._names, write)]
             commands += [("HSET", places, endpoint, write.key.hex()) for endpoint in _endpoints(write)]
             if before is None and write.home is not None:
                 commands.append(("ZINCRBY", self._names.homes, 1, write.home))
@@ -198,11 +200,14 @@ class RedisPeers:
         """The counts of these swarms."""
         commands: list[Command] = []
         for digits in map(bytes.hex, info_hashes):
-            commands += [("SCARD", self._names.of(side, digits)) for side in ("seeds", "leechers")]
+            commands.append(("SCARD", self._names.of("seeds", digits)))
             commands.append(("GET", self._names.of("downloaded", digits)))
+            others = ("leechers", "standard-seeds", "standard-leechers")
+            commands += [("SCARD", self._names.of(side, digits)) for side in others]
         found = session.run(*commands) if commands else []
-        triples = zip(found[::3], found[1::3], found[2::3], strict=True)
-        return [SwarmCounts(seeds, int(finished or 0), leechers) for seeds, leechers, finished in triples]
+        width = len(SwarmCounts._fields)
+        rows = [found[start : start + width] for start in range(0, len(found), width)]
+        return [SwarmCounts(seeds, int(finished or 0), *others) for seeds, finished, *others in rows]
 
     def newest(self, session: Session, info_hash: bytes, limit: int) -> list[PeerEntry]:
         """Some standard peers of a swarm."""
@@ -248,9 +253,11 @@ class RedisPeers:
         return self._names.of("peer", key.hex())
 
 
-def _member(names: RedisKeys, record: PeerRecord) -> tuple[str, str]:
-    found = Contact(record.key.hex(), record.ipv4.hex(), record.ipv6.hex())
-    return names.of(_side(record.complete), record.info_hash.hex()), found.text()
+def _members(names: RedisKeys, record: PeerRecord) -> list[tuple[str, str]]:
+    """The sets that list a standard peer, each with its member."""
+    key, side, info_hash = record.key.hex(), _side(record.complete), record.info_hash.hex()
+    text = Contact(key, record.ipv4.hex(), record.ipv6.hex()).text()
+    return [(names.of(side, info_hash), text), (names.of(f"standard-{side}", info_hash), key)]
 
 
 def _endpoints(record: PeerRecord) -> list[str]:

@@ -305,11 +305,16 @@ def _torrents() -> Schema:
     torrent = record(
         {
             "name": TEXT, "info_hash": text_or_null, "size": number_or_null,
-            "owners": COUNT, "complete": COUNT, "partial": COUNT, "tcp_peers": COUNT,
+            "owners": COUNT, "complete": COUNT, "partial": COUNT,
+            "peers": COUNT, "complete_peers": COUNT, "tcp_peers": COUNT,
         }
     )  # fmt: skip
     schema = record({"torrents": {"type": "array", "items": torrent}, "total": COUNT})
-    page = _get("torrents", "the files that nodes own, about those with the most owners first", schema)
+    note = (
+        "`owners` (`complete` and `partial`) are classroom nodes, `peers` are standard peers, of which "
+        "`complete_peers` are seeds. `tcp_peers` are the peers and the owners that listen on TCP."
+    )
+    page = _get("torrents", "the files that nodes own, about those with the most owners first", schema, note)
     page["get"]["parameters"] = [
         _parameter("limit", {"type": "integer", "minimum": 0, "maximum": 200}, "max torrents in the answer")
     ]

@@ -56,8 +56,12 @@ def tracker() -> Iterator[Tracker]:
 
 
 def test_rows_are_read_and_made_harmless(tracker: Tracker) -> None:
-    assert tracker.ask("key") == [ListedTorrent("film\ufffd.mkv", HASH, 5, 3, 2)]
+    assert tracker.ask("key") == [
+        ListedTorrent("film\ufffd.mkv", HASH, 5, 3, 2)
+    ]  # an earlier tracker counts no standard peers
     assert tracker.asked == [("/torrents?limit=200", "key")]
+    tracker.body = {"torrents": [{**ROW, "peers": 4, "complete_peers": 1}]}
+    assert tracker.ask() == [ListedTorrent("film\ufffd.mkv", HASH, 5, 3, 3, 4)]
     tracker.body = {"torrents": [{**ROW, "size": None, "info_hash": None}]}
     (row,) = tracker.ask()
     assert row.size is None and row.info_hash == ""
@@ -76,6 +80,8 @@ def test_rows_are_read_and_made_harmless(tracker: Tracker) -> None:
         {"torrents": [{**ROW, "size": -1}]},
         {"torrents": [{**ROW, "owners": "3"}]},
         {"torrents": [{**ROW, "complete": True}]},
+        {"torrents": [{**ROW, "peers": None}]},
+        {"torrents": [{**ROW, "complete_peers": -1}]},
     ],
 )
 def test_what_is_no_list_is_garbled(tracker: Tracker, body: object) -> None:

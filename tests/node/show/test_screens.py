@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from node import events
-from node.events import DownloadStatus, FileStatus, PeerStatus, SourceProgress, TrackerStatus
+from node.events import DownloadStatus, FileStatus, ListedTorrent, PeerStatus, SourceProgress, TrackerStatus
 from node.show.output import PlainOutput
 from node.show.screen import JsonScreen, TextScreen
 from node.show.tables import table
@@ -34,6 +34,7 @@ PEERS = (
     PeerStatus(2, ("127.0.0.1", 4002), "movie.mkv", "from", 600_000, 2e6, "active", ""),
     PeerStatus(None, ("127.0.0.1", 4003), "movie.mkv", "to", 10, 0.0, "idle", "evil\x1b[31m"),
 )
+TORRENTS = (ListedTorrent("movie.mkv", HASH, 10**9, owners=1, complete=2, peers=3),)
 TRACKERS = (
     TrackerStatus("http://h:2", ("http://h:1", "http://h:2"), True),
     TrackerStatus("http://evil\x1b:1", ("http://evil\x1b:1",), False, "does not answer"),
@@ -58,6 +59,18 @@ def test_tables_of_any_width() -> None:
         "node  address         over  file       direction    amount      rate  state   why",
         "   2  127.0.0.1:4002  udp   movie.mkv  we fetch   600.0 kB  2.0 MB/s  active  -",
         "   -  127.0.0.1:4003  udp   movie.mkv  we serve       10 B     0 B/s  idle    evil�[31m",
+    ]
+
+
+def test_the_list_of_torrents_counts_standard_peers() -> None:
+    assert shown("torrents", TORRENTS) == [
+        "name         size  owners  peers  complete  info hash",
+        f"movie.mkv  1.0 GB       1      3         2  {HASH}",
+    ]
+    assert shown("torrents", TORRENTS, 60) == [
+        "name         size  owners  peers  complete",
+        "movie.mkv  1.0 GB       1      3         2",
+        f"    info hash: {HASH}",
     ]
 
 

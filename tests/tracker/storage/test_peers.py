@@ -155,6 +155,8 @@ class Agreeing(RuleBasedStateMachine):
             sides = [peer.complete for peer in peers.values()] + [node.files[info_hash] for node in nodes]
             (counts,) = self.place.storage.scrape(info_hash)
             assert (counts.complete, counts.incomplete) == (sides.count(True), sides.count(False))
+            seeds = sum(peer.complete for peer in peers.values())
+            assert (counts.standard_seeds, counts.standard_leechers) == (seeds, len(peers) - seeds)
             assert sorted(self.place.storage.standard_peers(info_hash)) == sorted(
                 PeerEntry(peer.addrs.get(4) or peer.addrs[6], peer.complete, name[20:40].hex())
                 for name, peer in peers.items()
@@ -183,9 +185,9 @@ def test_a_download_counts_once_and_only_if_it_was_seen_to_begin(storage: Tracke
     storage.announce(call(1, event=STARTED))
     storage.announce(call(1, complete=True, event=COMPLETED))
     storage.announce(call(1, complete=True, event=COMPLETED))
-    assert counts() == (1, 1, 0)
+    assert counts() == SwarmCounts(1, 1, 0, standard_seeds=1)
     storage.announce(call(2, complete=True, event=COMPLETED))
-    assert counts() == (2, 1, 0)
+    assert counts() == SwarmCounts(2, 1, 0, standard_seeds=2)
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -253,7 +255,7 @@ def test_a_peer_that_was_killed_and_starts_again_is_one_peer(storage: Tracker) -
     first, again = call(1, event=STARTED), call(2, complete=True, event=STARTED)
     storage.announce(first)
     storage.announce(again._replace(endpoint=first.endpoint))
-    assert storage.scrape(HASHES[0])[0] == (1, 0, 0)
+    assert storage.scrape(HASHES[0])[0] == SwarmCounts(1, 0, 0, standard_seeds=1)
     assert addrs(storage.announce(call(3))) == decode_peers(first.endpoint)
     storage.announce(first._replace(event=STOPPED))  # late, of the one that was killed
     assert storage.scrape(HASHES[0])[0].complete == 1

@@ -196,19 +196,21 @@ def test_a_private_class_gives_addresses_to_its_members_only() -> None:
     assert get(client, f"/announce?{query(2)}", **{"X-Swarm-Key": "join me&"})[b"incomplete"] == 2
 
 
-def test_torrents_lists_what_nodes_own(client: FlaskClient) -> None:
+def test_torrents_lists_what_nodes_own_with_its_standard_peers(client: FlaskClient) -> None:
     for node in (1, 2):
         body = {"node_id": node, "addr": ["127.0.0.1", 4000 + node], "filename": "f", "size": 9}
         client.post("/own", json={**body, "info_hash": HASH.hex(), "complete": node == 1})
     client.post("/own", json={"node_id": 1, "addr": ["127.0.0.1", 4001], "filename": "plain"})
     announce(client, 1)
+    announce(client, 2, left=0)
+    announce(client, 3, info_hash=bytes(20))  # no node has said how that torrent is called
     answer = client.get("/torrents").get_json()
     assert answer["total"] == 2
     assert answer["torrents"] == [
         {"name": "f", "info_hash": HASH.hex(), "size": 9, "owners": 2, "complete": 1, "partial": 1,
-         "tcp_peers": 1},
+         "peers": 2, "complete_peers": 1, "tcp_peers": 2},
         {"name": "plain", "info_hash": None, "size": None, "owners": 1, "complete": 1, "partial": 0,
-         "tcp_peers": 0},
+         "peers": 0, "complete_peers": 0, "tcp_peers": 0},
     ]  # fmt: skip
     assert len(client.get("/torrents?limit=1").get_json()["torrents"]) == 1
     assert client.get("/torrents?limit=5000").status_code == 400
