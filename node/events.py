@@ -207,6 +207,7 @@ class Sharing(Event):
     size: int
     torrent: str  # path of the .torrent
     complete: bool = True
+    is_selection: bool = False  # some files are not selected; ``size`` is that of the others
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ class Selected(Event):
     filename: str
     info_hash: str
     files: int  # how many
-    size: int  # bytes of their pieces
+    size: int  # bytes of these files
 
 
 @dataclass(frozen=True)
@@ -340,6 +341,7 @@ class Completed(Event):
     transfer_seconds: float  # from the first request to the last verified piece
     rate: float  # bytes a second over transfer_seconds; 0: nothing was fetched
     sources: tuple[SourceProgress, ...]
+    is_selection: bool = False  # some files are not selected; ``size`` is that of the others
 
 
 @dataclass(frozen=True)

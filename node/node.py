@@ -148,7 +148,7 @@ class Node:
         content.adopt_files(files)
         torrent = Torrent(content, file, self._emit, self._trackers.withdraw)
         self._torrents.add(torrent)
-        report.sharing(file.path)
+        report.sharing(file.path, content.selected_size)
         self._downloads.swarm_of(file.info, ()).announce(torrent.owned())
         self._transports.call([Peer(*addr, "tcp") for addr in self._settings.peers], file.info.info_hash)
         return torrent.row(parts.uploaded(file.info.info_hash))
@@ -194,7 +194,7 @@ class Node:
         info, content = torrent.info, torrent.content
         is_over = torrent.select(numbers)
         count = len(info.stored_files) if numbers is None else len(numbers)
-        self._emit(events.Selected(info.name, info.info_hash_hex, count, content.wanted_size))
+        self._emit(events.Selected(info.name, info.info_hash_hex, count, content.selected_size))
         if is_over:
             torrent.fetch(self._downloads.swarm_of(info, ()), parts)
 

@@ -28,9 +28,9 @@ class DownloadStatus:
     info_hash: str
     state: str  # "waiting" (for its turn, or for room), "checking", "searching", "fetching", "finishing",
     # "completed", "failed", "cancelled", "paused"
-    size: int
-    verified: int
-    received: int
+    size: int  # bytes of the selected files
+    verified: int  # bytes of these files
+    received: int  # bytes of these files, verified or not
     rate: float
     eta: float | None
     reason: str

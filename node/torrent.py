@@ -134,10 +134,9 @@ class Torrent:
 
     def status(self) -> events.DownloadStatus | None:
         """The row of -status of the last download; None: there was none in this run."""
-        if self.download is None:
-            return None
-        row = self.download.status()
-        return replace(row, state="paused") if self.is_paused and row.state == "completed" else row
+        row = self.download.status() if self.download is not None else None
+        is_done = row is not None and row.state == "completed"
+        return replace(row, state="paused") if row is not None and is_done and self.is_paused else row
 
     @property
     def is_downloading(self) -> bool:
@@ -239,8 +238,9 @@ class Torrent:
         return TransferTotals(uploaded, max(0, self._first_left - left), left)
 
     def sharing(self) -> events.Sharing:
-        """The event that the complete content is served."""
-        return events.Sharing(self.info.name, self.info.info_hash_hex, self.info.size, str(self.file.path))
+        """The event that the selected files are served."""
+        info, size, path = self.info, self.content.selected_size, str(self.file.path)
+        return events.Sharing(info.name, info.info_hash_hex, size, path, is_selection=size < info.size)
 
     def row(self, uploaded: int) -> events.FileStatus:
         """A row of ``-files``. ``uploaded``: bytes sent to peers."""

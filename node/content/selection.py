@@ -26,6 +26,27 @@ def select(info: Metainfo, numbers: Collection[int] | None) -> frozenset[int]:
     return frozenset(files[number - 1] for number in numbers)
 
 
+def size_of(info: Metainfo, selected: Collection[int]) -> int:
+    """Bytes of the selected files; of the whole content, with padding, if all are selected."""
+    if len(selected) == len(selectable(info)):
+        return info.size
+    return sum(info.files[index].length for index in selected)
+
+
+def verified_size_of(info: Metainfo, selected: Collection[int], have: Bitfield) -> int:
+    """Bytes of the selected files in verified pieces."""
+    total = start = 0
+    for index, entry in enumerate(info.files):
+        end = start + entry.length
+        if index in selected:
+            for piece in info.geometry.pieces_touched(start, end):
+                if piece in have:
+                    first, last = info.geometry.piece_range(piece)
+                    total += min(last, end) - max(first, start)
+        start = end
+    return total
+
+
 def wanted_pieces(info: Metainfo, selected: Collection[int]) -> Bitfield:
     """The pieces with at least one byte of a selected file."""
     wanted = Bitfield(info.geometry.piece_count)

@@ -32,7 +32,7 @@ from node.content.part_folder import PartFolder, Place
 from node.content.positional_file import Buffer
 from node.content.resume_format import Stored
 from node.content.resume_record import ResumeRecord, read_record
-from node.content.selection import select, wanted_pieces
+from node.content.selection import select, size_of, verified_size_of, wanted_pieces
 from node.content.shared_file import OpenFiles, SharedFile
 from node.transport import SentBlock, StreamSocket
 
@@ -84,6 +84,18 @@ class ContentStore:
         """Bytes of all wanted pieces."""
         geometry = self.info.geometry
         return geometry.size if self.wanted.all() else sum(map(geometry.piece_length_of, self.wanted))
+
+    @property
+    def selected_size(self) -> int:
+        """Bytes of the selected files: the size that a user reads."""
+        return size_of(self.info, self.selected)
+
+    @property
+    def selected_verified(self) -> int:
+        """Bytes of the selected files that are verified."""
+        if self.selected_size == self.info.size:
+            return self.verified_size
+        return verified_size_of(self.info, self.selected, self.have)
 
     @property
     def verified_size(self) -> int:

@@ -78,6 +78,7 @@ class Download:
         self._cancelled = threading.Event()
         self._cancelled_to = DownloadPhase.CANCELLED
         self._live: LiveDownload | None = None
+        self._ended_with: tuple[int, int] | None = None  # bytes verified and received, after a fault
         self._thread = threading.Thread(target=self._run, name=f"download {content.info.name}", daemon=True)
         self._started_at = self._fetching_since = self._fetched_at = time.monotonic()
 
@@ -111,14 +112,11 @@ class Download:
 
     def status(self) -> events.DownloadStatus:
         """A row of -status."""
-        live, size = self._live, self.content.wanted_size
-        if live is not None:
-            size = live.state.wanted_size
-        here = size if self.content.is_satisfied else 0
+        live = self._live
         sources = live.source_rows() if live is not None else ()
         if self._cancelled.is_set() and self._cancelled_to is DownloadPhase.PAUSED:
             sources = paused_rows(sources)
-        received = live.state.received if live is not None else here
+        verified, received = self._amounts()
         rate = sum(source.rate for source in sources)
         no_room = live.disk_full_reason if live is not None and not self.over else ""
         phase = self._phase
@@ -128,17 +126,38 @@ class Download:
             filename=self.metainfo.name,
             info_hash=self.metainfo.info_hash_hex,
             state=DownloadPhase.WAITING.value if no_room else phase.value,
-            size=size,
-            verified=live.state.verified if live is not None else here,
+            size=self.content.selected_size,
+            verified=verified,
             received=received,
             rate=rate,
-            eta=(size - received) / rate if rate > 0 else None,
+            eta=self._missing() / rate if rate > 0 else None,
             reason=str(self.error) if self.error else no_room,
             sources=sources,
             availability=live.copies().availability
             if live is not None and phase is DownloadPhase.FETCHING
             else None,
         )
+
+    def _amounts(self) -> tuple[int, int]:
+        """Bytes of the selected files: verified, and received, verified or not.
+
+        Received bytes of a boundary piece count as those of a selected file until the piece is verified.
+        """
+        content, live = self.content, self._live
+        size = content.selected_size
+        if self._ended_with is not None:
+            return min(size, self._ended_with[0]), min(size, self._ended_with[1])
+        if live is None or content.is_satisfied:
+            here = size if content.is_satisfied else 0
+            return here, here
+        if size == self.size:
+            return live.state.verified, live.state.received
+        verified = content.selected_verified
+        return verified, min(size, verified + live.state.received - live.state.verified)
+
+    def _missing(self) -> int:
+        """Bytes that are still to come, with those of boundary pieces."""
+        return self._live.state.wanted_size - self._live.state.received if self._live is not None else 0
 
     def pieces(self) -> events.PiecesStatus:
         """The answer to -pieces."""
@@ -177,7 +196,8 @@ class Download:
             self._phase = DownloadPhase.COMPLETED
             seconds = time.monotonic() - self._started_at
             fetching = self._fetched_at - self._fetching_since
-            self._report.completed(path, seconds, fetching, self.status().sources)
+            size = self.content.selected_size
+            self._report.completed(path, size, seconds, fetching, self.status().sources)
             self._announce_complete()
         except SwarmError as error:
             fault = error
@@ -192,6 +212,8 @@ class Download:
 
     def _end(self, fault: SwarmError | None) -> None:
         """Let go of the content, withdraw what failed, and report last: then the user may start again."""
+        if fault is not None:
+            self._ended_with = self._amounts()  # while the content is open
         if self._live is not None:
             self._live.close()
         if not self.content.is_satisfied:
@@ -231,7 +253,7 @@ class Download:
             return self._adopt_existing()
         live = self._check_part()
         self._check_cancelled()  # after ``_live`` is set: from now on ``cancel`` stops it
-        self._report.started(live.state.verified)
+        self._report.started(self.content.selected_size, self.content.selected_verified)
         self._phase = DownloadPhase.SEARCHING
         self._fetching_since = self._fetched_at = time.monotonic()
         while True:
@@ -310,7 +332,7 @@ class Download:
         except FileFault as fault:
             self._report.not_offered(str(fault))
             return
-        self._report.sharing(self._file.path)
+        self._report.sharing(self._file.path, self.content.selected_size)
         self._swarm.announce(owned_file(self.metainfo, self.content.is_finished))
         if self._live is not None:
             self._swarm.credit(self.metainfo, self._live.credits())

@@ -36,14 +36,10 @@ class DownloadReporter:
             self._hashed_at = now
             self._emit(events.Hashing(self._name, done, size))
 
-    def started(self, verified: int) -> None:
-        """The download begins, or goes on with ``verified`` bytes."""
+    def started(self, size: int, verified: int) -> None:
+        """The download of ``size`` selected bytes begins, or goes on with ``verified`` bytes of them."""
         metainfo = self._metainfo
-        self._emit(
-            events.DownloadStarted(
-                self._name, self._info_hash, metainfo.size, verified, metainfo.piece_length
-            )
-        )
+        self._emit(events.DownloadStarted(self._name, self._info_hash, size, verified, metainfo.piece_length))
 
     def owners_found(self, known: Iterable[Candidate], chosen: Iterable[Candidate]) -> None:
         """Owners are known, and some of them are connected to. A retry of the same ones is no news."""
@@ -125,9 +121,14 @@ class DownloadReporter:
             )
 
     def completed(
-        self, path: Path, seconds: float, transfer_seconds: float, sources: tuple[events.SourceProgress, ...]
+        self,
+        path: Path,
+        size: int,
+        seconds: float,
+        transfer_seconds: float,
+        sources: tuple[events.SourceProgress, ...],
     ) -> None:
-        """The file is in place. Fetching took ``transfer_seconds`` of ``seconds``."""
+        """The ``size`` selected bytes are in place. Fetching took ``transfer_seconds`` of ``seconds``."""
         fetched = sum(source.received for source in sources)
         rate = fetched / transfer_seconds if transfer_seconds > 0 else 0.0
         self._emit(
@@ -135,18 +136,19 @@ class DownloadReporter:
                 self._name,
                 self._info_hash,
                 str(path),
-                self._metainfo.size,
+                size,
                 seconds,
                 transfer_seconds,
                 rate,
                 sources,
+                is_selection=size < self._metainfo.size,
             )
         )
 
-    def sharing(self, torrent: Path) -> None:
-        """The file is complete, and peers may fetch it with ``torrent``."""
-        metainfo = self._metainfo
-        self._emit(events.Sharing(self._name, self._info_hash, metainfo.size, str(torrent)))
+    def sharing(self, torrent: Path, size: int) -> None:
+        """The ``size`` selected bytes are complete, and peers may fetch them with ``torrent``."""
+        is_selection = size < self._metainfo.size
+        self._emit(events.Sharing(self._name, self._info_hash, size, str(torrent), is_selection=is_selection))
 
     def not_offered(self, reason: str) -> None:
         """The file is complete, and is not served."""

@@ -34,6 +34,7 @@ SHOWN = (
 """Events that are shown without --verbose (Sharing only of whole files)."""
 
 MAX_NAMED = 8  # peers that one line names
+_REST = "the rest is not selected"
 
 WARNINGS = (
     events.TrackerLost,
@@ -74,7 +75,8 @@ def completed(event: events.Completed) -> str:
     text = f"downloaded {event.filename}: {amount} in {units.duration(event.seconds)}"
     if event.rate > 0:
         text += f", {units.rate(event.rate)}"
-    return f"{text}, {shares(event.sources)}; saved as {event.path}"
+    rest = f"; {_REST}" if event.is_selection else ""
+    return f"{text}, {shares(event.sources)}; saved as {event.path}{rest}"
 
 
 def shares(sources: Sequence[SourceProgress]) -> str:
@@ -134,8 +136,9 @@ def _of_the_node(event: Event) -> str:
         case events.Hashing():
             return f"hashing {event.filename}: {units.percent(event.done, event.size)}"
         case events.Sharing():
+            rest = f"; {_REST}" if event.is_selection else ""
             what = "sharing" if event.complete else "sharing the verified pieces of"
-            return f"{what} {event.filename} ({units.size(event.size)}); others need {event.torrent}"
+            return f"{what} {event.filename} ({units.size(event.size)}{rest}); others need {event.torrent}"
         case events.SharingStopped():
             return f"no longer sharing {event.filename}: {event.reason}"
         case events.FilesNotShared():

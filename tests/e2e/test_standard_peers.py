@@ -197,6 +197,12 @@ def test_selected_files_only(serve: Start, start_node: Start, tmp_path: Path) ->
     assert sorted(path.name for path in (tmp_path / "there" / "course").iterdir()) == ["b.bin", "c.bin"]
     for name in ("b.bin", "c.bin"):
         assert (tmp_path / "there" / "course" / name).read_bytes() == (folder / name).read_bytes()
+    small = start_node(str(torrent), "-d", "small", "--peer", addr, "--select", "2", "--json")
+    assert small.end() == 0
+    for name in ("download_started", "completed", "sharing"):
+        assert [event["size"] for event in small.seen(name)] == [200_000], (name, small.told())
+    assert small.seen("progress")[-1]["verified"] == small.seen("progress")[-1]["size"] == 200_000
+    assert small.seen("completed")[0]["is_selection"]
     node = start_node(str(torrent), "-d", "other", "--peer", addr, "--select", "4")
     assert node.end() == 1 and "4" in node.errors[-1]
     assert start_node(str(torrent), "-d", "there", "--peer", addr).end() == 0  # the rest

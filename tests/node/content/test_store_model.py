@@ -11,8 +11,9 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from common.bitfield import Bitfield
 from node.content.part_folder import PartFolder
-from tests.node.content.content_case import Case
+from tests.node.content.content_case import FOLDERS, LENGTH, Case
 
 FILES: list[tuple[str | None, int]] = [
     ("a", 20_000),
@@ -173,6 +174,22 @@ def test_a_file_that_is_not_selected_is_not_created(tmp_path: Path) -> None:
     case.content.close()
     assert not (tmp_path / "N.part").exists()
     case.open_files.close()
+
+
+def test_sizes_are_those_of_the_selected_files(tmp_path: Path) -> None:
+    case = Case(FOLDERS["a folder"], tmp_path)
+    content, have = case.content, Bitfield(case.info.geometry.piece_count)
+    assert content.selected_size == case.info.size
+    content.select({2, 3})
+    assert (content.selected_size, content.selected_verified) == (9_001, 0)
+    have.set(0)
+    have.set(2)  # the bytes from 32_768 to 49_152
+    content.set_verified(have)
+    assert content.selected_verified == 9_001
+    content.select({1})
+    assert (content.selected_size, content.selected_verified) == (40_000, LENGTH + 40_000 - 2 * LENGTH)
+    content.select(None)
+    assert content.selected_verified == content.verified_size
 
 
 def test_a_file_selected_at_the_last_moment_is_not_finished_with_the_others(tmp_path: Path) -> None:

@@ -100,6 +100,15 @@ SENTENCES: list[tuple[Event, str]] = [
         "downloaded a: 2.0 kB in 0.50 s, 5.0 kB/s, from 2 owners: node 3 (70%), node 2 (30%); saved as n/a",
     ),
     (
+        events.Sharing("a", HASH, 2, "n/a.torrent", is_selection=True),
+        "sharing a (2 B; the rest is not selected); others need n/a.torrent",
+    ),
+    (
+        events.Completed("a", HASH, "n/a", 2, 0.5, 0.4, 5e3, SOURCES, is_selection=True),
+        "downloaded a: 2 B in 0.50 s, 5.0 kB/s, from 2 owners: node 3 (70%), node 2 (30%); saved as n/a; "
+        "the rest is not selected",
+    ),
+    (
         events.Completed("a", HASH, "n/a", 0, 0.01, 0.0, 0.0, ()),
         "downloaded a: 0 B in 0.01 s, nothing had to be fetched; saved as n/a",
     ),
