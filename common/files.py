@@ -133,6 +133,12 @@ if sys.platform == "win32":
             return False
         return True
 
+    def unlock(descriptor: int) -> None:
+        """End the lock of ``descriptor``."""
+        os.lseek(descriptor, _LOCKED_OFFSET, os.SEEK_SET)
+        with contextlib.suppress(OSError):
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
 else:
 
     def try_lock(descriptor: int) -> bool:
@@ -148,6 +154,11 @@ else:
                 return False
             _unsupported("lock files", error)
         return True
+
+    def unlock(descriptor: int) -> None:
+        """End the lock of ``descriptor``, also if a copy of it is still open, as in a child process."""
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _unsupported(feature: str, error: OSError) -> bool:

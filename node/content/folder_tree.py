@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from common.errors import FileFault
-from common.files import UNSUPPORTED, sync_file
+from common.files import UNSUPPORTED, sync_file, unlock
 from common.text import sanitize
 from node.content.os_errors import file_fault, write_fault
 from node.content.positional_file import Descriptor
@@ -121,8 +121,13 @@ class FolderTree:
                 sync_file(self._folder(folder, False).number)
 
     def close(self) -> None:
-        """Close the folder once no call uses it any more. A second call does nothing."""
-        self._root = None
+        """Close the folder once no call uses it any more. A second call does nothing.
+
+        A lock on it ends at once: the traceback of an exception may keep the folder open for long.
+        """
+        root, self._root = self._root, None
+        if root is not None and root.number >= 0:
+            unlock(root.number)
 
     def _folder(self, names: Names, create: bool) -> Descriptor:
         """The folder ``names``, created if that is wanted."""

@@ -89,9 +89,13 @@ class PartFolder:
             tree = FolderTree(path)
         except OSError as error:
             raise tree_fault(path, error, writing=True) from None
-        if tree.root.number >= 0 and not try_lock(tree.root.number):
-            raise FileFault(f"{sanitize(path)} is in use by another download")
-        return cls(info, tree, open_files)
+        try:
+            if tree.root.number >= 0 and not try_lock(tree.root.number):
+                raise FileFault(f"{sanitize(path)} is in use by another download")
+            return cls(info, tree, open_files)
+        except FileFault:
+            tree.close()
+            raise
 
     # ---- bytes
 

@@ -186,9 +186,13 @@ class ContentStore:
             part = PartFile.open(folder, self.info)
         else:
             part = PartFolder.open(folder, self.info, self._open_files)
-        self.trusted = self.trusted_pieces(part.stored())
-        if isinstance(part, PartFolder):
-            part.select(self.selected)
+        try:
+            self.trusted = self.trusted_pieces(part.stored())
+            if isinstance(part, PartFolder):
+                part.select(self.selected)
+        except FileFault:
+            part.close()
+            raise
         with self._lock:
             self._part = part
         self.set_verified(Bitfield(self.info.geometry.piece_count))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import threading
@@ -12,6 +11,7 @@ from random import Random
 from common import bencode
 from common.bitfield import Bitfield
 from common.metainfo import Metainfo, decode_metainfo
+from node.content.part_folder import PartFolder
 from node.content.shared_file import OpenFiles
 from node.content.store import ContentStore
 from node.download.checking import check_part
@@ -74,9 +74,15 @@ class Case:
         if record._number >= 0:
             os.close(record._number)
             record._number = -1
+        if isinstance(part, PartFolder):  # the system closes all descriptors, and so ends the lock
+            for opened in (part.side._file, *part.parts._open.values()):
+                if opened is not None:
+                    opened.close()
+            part.tree.close()
+        elif part is not None:
+            part._file.close()
         self.content._part = None
         self.content = ContentStore(self.info, self.folder, self.open_files)
-        gc.collect()  # closes the descriptors
         return self.content
 
     def fill(self) -> None:

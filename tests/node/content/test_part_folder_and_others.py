@@ -13,6 +13,7 @@ import pytest
 
 from common.errors import DiskFull, FileFault
 from node.content.finished_files import FinishedFiles
+from node.content.part_folder import PartFolder
 from tests.node.content.content_case import LENGTH, Case, expected, tree
 
 FILES: list[tuple[str | None, int]] = [("a", 40_000), ("sub/b", 20_000), ("sub/deep/c", 9_000), ("z", 3)]
@@ -263,3 +264,34 @@ def test_a_folder_that_was_deleted_in_the_middle(case: Case) -> None:
         case.content.mark_verified(piece)
     with pytest.raises(FileFault, match="was deleted while it was downloaded"):
         case.content.finish()
+
+
+def test_a_fault_that_somebody_keeps_does_not_keep_the_lock(case: Case) -> None:
+    part = case.folder / "N.part"
+    case.content.open_part()
+    (part / "a").symlink_to("elsewhere")
+    with pytest.raises(FileFault, match="a link or a file is in the way") as kept:
+        case.content.write(0, [case.data[:LENGTH]])
+    case.content.close()
+    (part / "a").unlink()
+    case.content.open_part()
+    assert kept.value.__traceback__ is not None
+
+
+def test_a_part_that_could_not_be_opened_is_not_locked(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = case.folder / "N" / "a"
+    wrong.parent.mkdir()
+    wrong.write_bytes(b"of another length")
+    with pytest.raises(FileFault, match="another file") as kept:
+        case.content.open_part()
+    wrong.unlink()
+
+    def fail(part: PartFolder, selected: object) -> None:
+        raise DiskFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartFolder, "select", fail)
+        with pytest.raises(DiskFull) as also_kept:
+            case.content.open_part()
+    case.content.open_part()
+    assert kept.value.__traceback__ is not None and also_kept.value.__traceback__ is not None
