@@ -21,12 +21,16 @@ SIMULTANEOUS = 5.0  # seconds between two connections of peers that dialled each
 
 
 class PeerTable:
-    """Thread-safe. ``max_peers``: connections of one torrent."""
+    """Thread-safe. ``max_peers``: connections of one torrent.
+
+    Whoever adds a connection starts it at once: others that find it here may wait for its end.
+    """
 
     def __init__(self, own_id: bytes, max_peers: int) -> None:
         self._own_id = own_id
         self._max_peers = max_peers
         self._lock = threading.Lock()
+        self._is_closed = False
         self._threads: dict[PeerThread, None] = {}
         self._by_id: dict[tuple[bytes, bytes], PeerThread] = {}  # info hash and peer id
         self._by_addr: dict[tuple[bytes, Peer], PeerThread] = {}
@@ -56,6 +60,8 @@ class PeerTable:
     def add_accepted(self, thread: PeerThread) -> str:
         """Add an accepted connection. Returns why it is refused; "": it is not."""
         with self._lock:
+            if self._is_closed:
+                return "this node stops"
             opening = [each for each in self._threads if each.accepted is not None and not each.info_hash]
             from_host = sum(each.peer.host == thread.peer.host for each in opening)
             if len(self._threads) >= MAX_CONNECTIONS or len(opening) >= MAX_OPENING:
@@ -68,13 +74,13 @@ class PeerTable:
     def add_dialled(self, thread: PeerThread, info_hash: bytes) -> PeerThread | None:
         """Add a connection that is to be dialled, unless there is one: returns the one to use.
 
-        None: there are too many.
+        None: there are too many, or the table is closed.
         """
         with self._lock:
             present = self._by_addr.get((info_hash, thread.peer))
             if present is not None:
                 return present
-            if len(self._threads) >= MAX_CONNECTIONS:
+            if self._is_closed or len(self._threads) >= MAX_CONNECTIONS:
                 return None
             thread.info_hash = info_hash
             self._threads[thread] = None
@@ -124,6 +130,12 @@ class PeerTable:
             thread.is_reported = True
 
     # ---- going
+
+    def close(self) -> list[PeerThread]:
+        """Take in no more connections. Returns all that there are."""
+        with self._lock:
+            self._is_closed = True
+            return list(self._threads)
 
     def _ban(self, thread: PeerThread) -> None:
         """Refuse the peer from now on, by its peer id and address."""

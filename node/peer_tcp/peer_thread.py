@@ -112,6 +112,7 @@ class PeerThread:
         self._posted: deque[Callable[[PeerLoop], None]] = deque()
         self._attached: Fetch | None = None  # for the connection's thread
         self._wake = WakeUp()
+        self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"peer {peer}", daemon=True)
 
     # ---- for other threads
@@ -122,7 +123,8 @@ class PeerThread:
 
     def join(self, timeout: float) -> None:
         """Wait for the end of the thread, at most ``timeout`` seconds."""
-        self._thread.join(timeout)
+        if self._is_over.wait(timeout):  # it may not be started yet, by the thread that added it
+            self._thread.join()
 
     def wake(self) -> None:
         """Make the thread look for requests, new pieces, and whether its session is over."""
@@ -199,6 +201,7 @@ class PeerThread:
         if fetch is not None:
             fetch.end(fault)
         self._wake.close()
+        self._is_over.set()
 
     @property
     def why(self) -> str:

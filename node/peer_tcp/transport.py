@@ -133,7 +133,7 @@ class TcpTransport:
         self._stopped.set()
         self._rounds.stop()
         self._listener.close()
-        threads = self._table.all()
+        threads = self._table.close()
         for thread in threads:
             thread.close("closed: this node stops")
         until = time.monotonic() + JOIN_LIMIT
@@ -148,7 +148,7 @@ class TcpTransport:
             return thread
         made = PeerThread(self, peer, WAYS[self._encryption])
         chosen = self._table.add_dialled(made, info_hash)
-        if chosen is None or self._stopped.is_set():
+        if chosen is None:
             raise PeerFault("not needed: this node has enough connections")
         if chosen is made:
             made.start()
@@ -156,8 +156,7 @@ class TcpTransport:
 
     def _accept(self, sock: socket.socket, addr: tuple[str, int]) -> None:
         thread = PeerThread(self, Peer(*addr, "tcp"), sock=sock)
-        refusal = self._table.add_accepted(thread)
-        if refusal or self._stopped.is_set():
+        if self._table.add_accepted(thread):  # refused
             sock.close()
         else:
             thread.start()

@@ -259,4 +259,6 @@ def test_https_with_a_certificate_that_is_trusted_and_with_one_that_is_not(
         HttpTrackerClient().announce(url, PARAMS)
     plain = serve(b"")
     with pytest.raises(TrackerUnavailable, match="does not answer"):
-        HttpTrackerClient().announce(parse_announce_url(plain.url.replace("http:", "https:")), PARAMS)
+        HttpTrackerClient(timeout=0.5).announce(
+            parse_announce_url(plain.url.replace("http:", "https:")), PARAMS
+        )

@@ -31,7 +31,6 @@ OWN = TcpListener(b"-CS0100-abcdefghijkl", "127.0.0.1", 7001)
 HASH = b"H" * 20
 INFO = Metainfo("x", (FileEntry(("x",), 10),), 16384, b"p" * 20, HASH, "", b"")
 PARTIAL, COMPLETE = OwnedFile("x", HASH.hex(), 10, False), OwnedFile("x", HASH.hex(), 10, True)
-SILENT: Talk = lambda sock, _: sock.recv(1) and None  # noqa: E731
 
 
 def body(peers: Sequence[Addr] = PEERS, interval: int = 900, minimum: int = 60) -> bytes:
@@ -202,7 +201,8 @@ def test_without_any_answer_a_search_says_why(swarm: Swarm) -> None:
 
 
 def test_stopped_waits_for_a_started_under_way_and_the_end_for_neither(swarm: Swarm) -> None:
-    hanging, udp = swarm.http(SILENT), swarm.udp()
+    over = threading.Event()
+    hanging, udp = swarm.http(lambda *_: over.wait(PATIENCE) and None), swarm.udp()
     announcer = swarm.announcer([hanging], [udp])
     announcer.announce(PARTIAL)
     until(lambda: bool(hanging.requests and udp.announces()))
@@ -210,6 +210,7 @@ def test_stopped_waits_for_a_started_under_way_and_the_end_for_neither(swarm: Sw
     swarm.trackers.leave(1.0)
     assert time.monotonic() - began < 5.0
     assert sent_events(udp) == ["started", "stopped"]
+    over.set()  # so that nothing waits for the tracker any more
 
 
 def test_stopped_over_udp_survives_a_lost_packet(swarm: Swarm) -> None:

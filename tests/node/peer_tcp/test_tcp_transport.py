@@ -15,6 +15,7 @@ from node.peer import FoundPeer, Peer
 from node.peer_tcp import peer_table, transport
 from node.peer_tcp.choke_rounds import ChokeRounds
 from node.peer_tcp.config import Encryption
+from node.peer_tcp.peer_thread import PeerThread
 from node.peer_tcp.transport import TcpTransport
 from node.transport import ServedTorrent
 from simulator.served import MemoryTorrent
@@ -323,3 +324,49 @@ def test_a_session_may_end_while_its_peer_is_dialled(end: Make, monkeypatch: pyt
     assert not thread.is_alive() and not answers.is_set()
     answers.set()
     until(lambda: leecher.transport._table.all() == [])
+
+
+@pytest.mark.parametrize("is_accepted", [False, True])
+def test_a_node_may_stop_while_a_connection_starts(
+    end: Make, monkeypatch: pytest.MonkeyPatch, is_accepted: bool
+) -> None:
+    seed = end(complete=True)
+    starts, go, start = threading.Event(), threading.Event(), PeerThread.start
+    faults: list[RuntimeError] = []
+
+    def slow(thread: PeerThread) -> None:
+        starts.set()
+        assert go.wait(PATIENCE)
+        start(thread)
+
+    def stop() -> None:
+        try:
+            seed.transport.stop()
+        except RuntimeError as fault:  # it cannot join a thread that is not started
+            faults.append(fault)
+
+    monkeypatch.setattr(PeerThread, "start", slow)
+    with socket.create_server(("127.0.5.9", 0)) as server, socket.socket() as dialling:
+        leecher = FoundPeer(Peer("127.0.5.9", server.getsockname()[1], "tcp"), complete=False)
+        meeting = threading.Thread(target=lambda: seed.transport.meet(INFO_HASH, [leecher]))
+        if is_accepted:
+            dialling.connect(seed.transport.addr)
+        else:
+            meeting.start()
+        assert starts.wait(PATIENCE)
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+        stopping.join(0.1)  # it waits for the start; a fault would have come by now
+        go.set()
+        stopping.join(PATIENCE)
+        assert faults == []
+        until(lambda: seed.transport._table.all() == [])
+
+
+def test_a_node_that_has_stopped_dials_nobody(end: Make) -> None:
+    leecher, seed = end(), end(complete=True)
+    leecher.transport.stop()
+    for _ in range(2):  # nor does the first attempt leave anything that the second one finds
+        with pytest.raises(PeerFault, match="not needed"):
+            leecher.fetch(seed.peer)
+    assert leecher.transport._table.all() == []
