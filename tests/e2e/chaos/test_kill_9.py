@@ -14,18 +14,22 @@ import pytest
 # stay doubtful, run after run, until they are fetched.
 MOST_OPEN = 32
 LAST_MOMENT = 32  # pieces that may be verified in the moment before a kill, before they are recorded
+FAST = 8  # times as many of both where the download is not limited: 20 ms are 200 pieces then
 _CHECKED = re.compile(r"(\d+) pieces were verified before, (\d+) pieces were hashed")
 
 
 class Victim:
     """Runs of one download in one folder. Each is killed, and is followed by the next."""
 
-    def __init__(self, swarm: Any, torrent: Path, folder: Path, chance: random.Random) -> None:
+    def __init__(
+        self, swarm: Any, torrent: Path, folder: Path, chance: random.Random, factor: int = 1
+    ) -> None:
         self._swarm, self._torrent, self._chance = swarm, torrent, chance
         self.folder = folder
         self.verified: set[int] = set()  # pieces that some run reported as verified
         self.believed = self.hashed = 0  # pieces, at the start of the last run
         self.kills = 0
+        self._factor = factor  # for MOST_OPEN and LAST_MOMENT
 
     def run_and_kill(self, longest: float) -> bool:
         """One more run, killed up to ``longest`` seconds after its first piece. False if it was complete."""
@@ -52,8 +56,9 @@ class Victim:
         self.believed, self.hashed = (int(counts[1]), int(counts[2])) if counts else (0, 0)
         fetched = {event["index"] for event in node.seen("piece")}
         assert not fetched & self.verified, "a verified piece was fetched again"
-        assert self.believed >= len(self.verified) - LAST_MOMENT, "verified pieces were hashed again"
-        doubtful = MOST_OPEN * self.kills
+        recorded = len(self.verified) - LAST_MOMENT * self._factor
+        assert self.believed >= recorded, "verified pieces were hashed again"
+        doubtful = MOST_OPEN * self.kills * self._factor
         assert self.hashed <= doubtful, f"{self.hashed} pieces were hashed, {self.believed} were not"
         self.verified |= fetched
 
@@ -67,7 +72,8 @@ def test_at_random_moments(
     _, torrent = swarm.share(path, **({} if kind == "unlimited" else scale.limit))
     kills = hashed = believed = 0
     while kills < scale.moments:
-        victim = Victim(swarm, torrent, tmp_path / f"victim{kills}", chance)
+        factor = FAST if kind == "unlimited" else 1
+        victim = Victim(swarm, torrent, tmp_path / f"victim{kills}", chance, factor)
         while kills < scale.moments and victim.run_and_kill(0.05 if kind == "unlimited" else 0.4):
             kills += 1
             hashed, believed = hashed + victim.hashed, believed + victim.believed

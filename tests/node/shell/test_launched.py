@@ -294,7 +294,7 @@ def test_a_non_blocking_output_loses_nothing(launch: Launch, objects: Objects) -
         process.stdin.write(b"download good.torrent\n" * 2000 + b"exit\n")
         process.stdin.close()
         waiting = array.array("i", [0])
-        while waiting[0] < 60_000:  # the pipe is full
+        while waiting[0] < 60_000 and process.poll() is None:  # the pipe is full, or the program failed
             fcntl.ioctl(process.stdout, termios.FIONREAD, waiting)
         seen = objects(process.stdout.read().decode())
         assert process.wait(30) == 0
