@@ -179,18 +179,18 @@ class KnownPeers:
 
     def first_untried(self, now: float) -> Peer | None:
         """The partial peer of the lowest weight that was never tried and can be."""
-        fresh = (
-            c.peer for c in self._known.values() if c.partial and not c.was_tried and self._usable(c, now)
-        )
+        fresh = (c.peer for c in self._known.values() if not c.was_tried and self._is_usable_partial(c, now))
         return min(fresh, key=self.weight, default=None)
 
     def has_usable_partial(self, now: float) -> bool:
         """True if there is a partial peer that could be tried and is not active."""
-        return any(candidate.partial and self._usable(candidate, now) for candidate in self._known.values())
+        return any(self._is_usable_partial(candidate, now) for candidate in self._known.values())
 
     @staticmethod
-    def _usable(candidate: Candidate, now: float) -> bool:
-        return not (candidate.active or candidate.banned or candidate.suspect or candidate.retry_at > now)
+    def _is_usable_partial(candidate: Candidate, now: float) -> bool:
+        if candidate.active or candidate.kind is not PeerKind.PARTIAL or candidate.is_spare:
+            return False
+        return not (candidate.banned or candidate.suspect or candidate.retry_at > now)
 
     def choose(
         self, amount: int, now: float, no_progress: bool = False, kind: PeerKind = PeerKind.COMPLETE

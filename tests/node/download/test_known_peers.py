@@ -246,6 +246,16 @@ def test_two_addresses_of_a_node_are_one_peer() -> None:
     assert "the same node" in KnownPeers.unused_reason(spare, 3)
 
 
+def test_no_partial_owner_makes_room_for_a_peer_that_would_not_be_chosen() -> None:
+    """Neither for the other address of a node that is used, nor for a standard peer: these have own places."""
+    known = KnownPeers(OWN, ("udp", "tcp"))
+    partial = [FoundPeer(peer(2), complete=False), FoundPeer(tcp_peer(7002, 2), complete=False)]
+    known.update([*partial, FoundPeer(tcp_peer(7003), complete=False)])
+    assert known.first_untried(0.0) == peer(2) and known.has_usable_partial(0.0)
+    assert ids(known.choose(9, 0.0, kind=PeerKind.PARTIAL)) == [2]
+    assert known.first_untried(0.0) is None and not known.has_usable_partial(0.0)
+
+
 def test_a_node_that_fails_over_one_transport_is_tried_over_the_other_and_never_over_both() -> None:
     known = KnownPeers(OWN, ("udp", "tcp"))
     known.update([FoundPeer(peer(2)), FoundPeer(tcp_peer(7002, 2))])
