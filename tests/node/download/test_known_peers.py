@@ -247,7 +247,7 @@ def test_two_addresses_of_a_node_are_one_peer() -> None:
 
 
 def test_no_partial_owner_makes_room_for_a_peer_that_would_not_be_chosen() -> None:
-    """Neither for the other address of a node that is used, nor for a standard peer: these have own places."""
+    """Neither another address of a node that is used, nor a standard peer, which has its own place."""
     known = KnownPeers(OWN, ("udp", "tcp"))
     partial = [FoundPeer(peer(2), complete=False), FoundPeer(tcp_peer(7002, 2), complete=False)]
     known.update([*partial, FoundPeer(tcp_peer(7003), complete=False)])
