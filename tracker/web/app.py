@@ -29,9 +29,11 @@ from tracker.settings import WebSettings
 from tracker.web.access_log import AccessLog
 from tracker.web.announce import add_announce
 from tracker.web.api import add_api
+from tracker.web.dashboard import create_dashboard
 from tracker.web.metrics import Metrics
 from tracker.web.middleware import Middleware, RateLimiter, retry_after
-from tracker.web.pages import create_pages
+from tracker.web.page_files import PageFiles
+from tracker.web.pages import create_pages, overview
 
 STATUSES = {
     TrackerFull: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -54,6 +56,7 @@ def create_app(
     add_api(app, service, limiter, settings.max_request_bytes)
     add_announce(app, service.announces)
     app.register_blueprint(create_pages(service, metrics))
+    app.register_blueprint(create_dashboard(PageFiles(), lambda: overview(service)))
     _answer_errors_in_json(app)
     app.wsgi_app = Middleware(  # type: ignore[method-assign]  # the way that Flask documents
         app.wsgi_app,

@@ -31,7 +31,16 @@ ADDRESS = "tracker.address"  # in the environment: the client's address, as text
 BENCODED_PATHS = ("/announce", "/scrape")  # their errors are bencoded, with status 200
 PAGE_KINDS = {  # of pages, by their paths; no POST does anything there
     path: path.strip("/") or "index"
-    for path in ("/", "/stats", "/metrics", "/health", "/openapi.json", "/torrents", *BENCODED_PATHS)
+    for path in (
+        "/",
+        "/nodes",
+        "/stats",
+        "/metrics",
+        "/health",
+        "/openapi.json",
+        "/torrents",
+        *BENCODED_PATHS,
+    )
 }
 UNLIMITED_PATHS = ("/health",)  # answered even when the address is over its limit
 

@@ -254,7 +254,10 @@ def _pages() -> Schema:
     listing = {"type": "array", "items": {"type": "object"}}
     moments = {"type": "array", "items": {"type": "object"}}
     return {
-        "/": _get("index", "this program, and some of the nodes", record({**counts, "some_nodes": listing})),
+        "/": _dashboard(),
+        "/nodes": _get(
+            "nodes", "this program, and some of the nodes", record({**counts, "some_nodes": listing})
+        ),
         "/stats": _get(
             "stats",
             "counts, the largest swarms, requests, the last hour by minutes and the last day by hours",
@@ -285,6 +288,19 @@ def _get(name: str, summary: str, schema: Schema | None, more: str = "", kind: s
             },
         }
     }
+
+
+def _dashboard() -> Schema:
+    page = _get(
+        "index",
+        "the dashboard, for browsers",
+        None,
+        "Needs no swarm key: the page asks for it. With `Accept: application/json`, the answer of /nodes.",
+        "text/html",
+    )
+    page["get"]["security"] = [{}]
+    page["get"]["responses"]["304"] = {"description": "unchanged"}
+    return page
 
 
 def _health() -> Schema:

@@ -1,4 +1,4 @@
-"""The pages: /, /stats, /torrents, /metrics, /health and /openapi.json."""
+"""The pages for programs: /nodes, /stats, /torrents, /metrics, /health and /openapi.json."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from tracker.web.metrics import CONTENT_TYPE, Metrics
 from tracker.web.middleware import UNLIMITED_PATHS
 from tracker.web.openapi import document
 
-MAX_LISTED_NODES = 100  # at /
+MAX_LISTED_NODES = 100  # at /nodes
 MAX_LISTED_TORRENTS, DEFAULT_LISTED_TORRENTS = 200, 100  # at /torrents
 MAX_LISTED_SWARMS = 50  # at /stats, those with the most owners
 JSON = "application/json"
-ABOUT = "A classroom swarm's tracker: nodes POST to /tracker; see /stats, and /openapi.json for the API"
+ABOUT = (
+    "A classroom swarm's tracker: nodes POST to /tracker; see / in a browser, /stats, and /openapi.json for "
+    "the API"
+)
 
 
 def create_pages(service: TrackerService, metrics: Metrics) -> Blueprint:
@@ -34,19 +37,34 @@ def create_pages(service: TrackerService, metrics: Metrics) -> Blueprint:
     def check_swarm_key() -> None:
         """All but /health want the key, in the header or, for browsers, as ``?swarm_key=``."""
         if request.path not in UNLIMITED_PATHS:
-            service.check_key(credentials(request.environ, request.args))
+            check_viewer(service)
 
     def add(path: str, view: Callable[[], Response]) -> None:
-        pages.add_url_rule(path, path.strip("/").removesuffix(".json") or "index", view, methods=["GET"])
+        pages.add_url_rule(path, path.strip("/").removesuffix(".json"), view, methods=["GET"])
 
     stats, text = _once_a_second(lambda: _dumped(_stats(service, metrics))), _once_a_second(metrics.render)
-    add("/", lambda: _json({"about": ABOUT, **service.overview(MAX_LISTED_NODES)}))
+    add("/nodes", lambda: _overview(service))
     add("/stats", lambda: _conditional(stats(), JSON))
     add("/torrents", lambda: _json(service.torrents(_listed_torrents())))
     add("/metrics", lambda: _conditional(text(), CONTENT_TYPE))
     add("/openapi.json", lambda: Response(_openapi(), mimetype=JSON))
     add("/health", lambda: _health(service.health()))
     return pages
+
+
+def check_viewer(service: TrackerService) -> None:
+    """Forbidden unless the request has the swarm key, in the header or as ``?swarm_key=``."""
+    service.check_key(credentials(request.environ, request.args))
+
+
+def overview(service: TrackerService) -> Response:
+    """The answer of ``/nodes`` for a request that is not checked yet."""
+    check_viewer(service)
+    return _overview(service)
+
+
+def _overview(service: TrackerService) -> Response:
+    return _json({"about": ABOUT, **service.overview(MAX_LISTED_NODES)})
 
 
 def _listed_torrents() -> int:

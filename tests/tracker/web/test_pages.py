@@ -96,10 +96,10 @@ def test_health_says_what_is_wrong(
     assert answer.get_json() == {"status": "failing", "reason": "the disk is full"}
 
 
-def test_all_pages_but_health_want_the_swarm_key() -> None:
+def test_all_pages_for_programs_but_health_want_the_swarm_key() -> None:
     service = TrackerService(MemoryStorage(Rules()), Rules(), swarm_key=SwarmKey(SECRET))
     client = create_app(service).test_client()
-    for path in ("/", "/stats", "/metrics", "/openapi.json"):
+    for path in ("/nodes", "/stats", "/metrics", "/openapi.json"):
         for answer in (client.get(path), client.get(path, headers={"X-Swarm-Key": "wrong"})):
             assert (answer.status_code, answer.get_json()["field"]) == (403, "swarm_key")
         assert client.get(path, headers={"X-Swarm-Key": SECRET}).status_code == 200

@@ -92,7 +92,8 @@ def test_bad_input_is_answered_400_with_the_field_and_changes_nothing(
     status, answer = post(client, **fields)
     assert (status, answer["field"]) == (400, field)
     assert answer["error"] and "\n" not in answer["error"]
-    assert client.get("/").get_json()["nodes"] == client.get("/").get_json()["files"] == 0
+    counts = client.get("/nodes").get_json()
+    assert counts["nodes"] == counts["files"] == 0
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_node_id_in_use_elsewhere_is_answered_409(client: FlaskClient) -> None
         status, answer = post(client, node_id=1, addr=["localhost", 4002], **fields)
         assert (status, answer["field"]) == (409, "node_id")
         assert "127.0.0.1:4001" in answer["error"]
-    assert client.get("/").get_json()["files"] == 0
+    assert client.get("/nodes").get_json()["files"] == 0
 
 
 def test_a_node_that_belongs_to_a_secret_is_answered_403_and_for_how_long(client: FlaskClient) -> None:
@@ -176,13 +177,14 @@ def test_a_bug_of_ours_shows_no_stack_trace(client: FlaskClient, monkeypatch: py
     assert post(client, mode=0, node_id=1, addr=ADDR) == (500, {"error": "internal server error"})
 
 
-def test_a_browser_is_told_what_this_is(client: FlaskClient) -> None:
+def test_a_program_is_told_what_this_is(client: FlaskClient) -> None:
     post(client, mode=1, node_id=1, addr=ADDR, filename="f")
-    answer = client.get("/").get_json()
+    answer = client.get("/nodes").get_json()
     assert (answer["nodes"], answer["files"]) == (1, 1)
     assert answer["some_nodes"] == [
         {"node_id": 1, "addr": ["127.0.0.1", 4001], "uploads": 0, "files": 1, "claimed": False}
     ]
+    assert client.get("/", headers={"Accept": JSON}).get_json() == answer
 
 
 values = st.recursive(

@@ -1,0 +1,55 @@
+"""The dashboard: ``GET /`` and its files at ``/static/``. They are the same for everybody and need no key.
+
+The page asks for the swarm key and sends it with each ``GET /swarm``. It loads nothing from elsewhere, and
+runs no script that is not one of these files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, abort, request
+
+from tracker.web.page_files import INDEX, PageFile, PageFiles
+
+STATIC = "/static/"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+)
+"""The Content-Security-Policy of the page and its files."""
+
+
+def create_dashboard(files: PageFiles, overview: Callable[[], Response]) -> Blueprint:
+    """The blueprint. ``overview`` answers a program that asks for JSON at ``/``, as it always did."""
+    dashboard = Blueprint("dashboard", __name__)
+
+    @dashboard.get("/")
+    def index() -> Response:
+        if _wants_json():
+            answer = overview()
+            answer.vary.add("Accept")
+            return answer
+        return _sent(files.find(INDEX))
+
+    @dashboard.get(f"{STATIC}<path:name>")
+    def static(name: str) -> Response:
+        return _sent(files.find(name))
+
+    return dashboard
+
+
+def _wants_json() -> bool:
+    accepted = request.accept_mimetypes
+    return accepted.best_match(["text/html", "application/json"], "text/html") == "application/json"
+
+
+def _sent(file: PageFile | None) -> Response:
+    """The file, or 304 for a browser that has it; a missing file is answered 404."""
+    if file is None:
+        abort(404)
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY, "Vary": "Accept"}
+    response = Response(file.body, content_type=file.content_type, headers=headers)
+    response.set_etag(file.tag)
+    response.make_conditional(request.environ)
+    return response
