@@ -26,6 +26,7 @@ from common.udp_tracker import ConnectRequest
 from node.content.torrent_file import create_torrent
 from node.node import Node
 from node.settings import NodeSettings, PeerWireSettings
+from tests.interop.copies import is_same
 
 pytestmark = [
     pytest.mark.interop,
@@ -71,7 +72,7 @@ class Content:
         return self.folder / name
 
     def is_in(self, folder: Path) -> bool:
-        return (folder / "x.bin").read_bytes() == self.path.read_bytes()
+        return is_same(folder / "x.bin", self.path)
 
 
 @pytest.fixture
