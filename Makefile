@@ -64,6 +64,7 @@ test: $(VENV)/dev.stamp
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@if command -v tsc > /dev/null; then echo tsc -p tsconfig.json; tsc -p tsconfig.json; fi
 
 # `mypy .` would skip the launcher tracker.py behind the package of the same name.
 types: $(VENV)/dev.stamp

@@ -1,0 +1,85 @@
+/** The page: one model, its views, and one loop that draws what changed. */
+
+import { Model } from "./model.js";
+import { makeControls } from "./controls.js";
+import { makeKeys } from "./keys.js";
+import { makeMessages } from "./messages.js";
+import { makeNodePanel } from "./node_panel.js";
+import { makeNotices } from "./notices.js";
+import { makePieces } from "./pieces.js";
+import { makeRates } from "./rates.js";
+import { makeStory } from "./story.js";
+import { makeSwarm } from "./swarm.js";
+import { makeTop } from "./top.js";
+import { startReading } from "./log.js";
+import { onSystemChange, restoreTheme } from "./colours.js";
+
+/** @typedef {import("./model.js").View} View */
+
+const MAKERS = /** @type {const} */ ([
+  [".top", makeTop],
+  ["#notice", makeNotices],
+  ["#swarm", makeSwarm],
+  ["#pieces", makePieces],
+  ["#node", makeNodePanel],
+  ["#story", makeStory],
+  ["#messages", makeMessages],
+  ["#rates", makeRates],
+  [".dock", makeControls],
+  ["#keys", makeKeys],
+]);
+
+/** @param {string} selector */
+function element(selector) {
+  const found = document.querySelector(selector);
+  if (!(found instanceof HTMLElement)) throw new Error(`the page has no ${selector}`);
+  return found;
+}
+
+/** @param {Model} model */
+function makeViews(model) {
+  return MAKERS.map(([selector, make]) => make(element(selector), model));
+}
+
+/**
+ * Draw all views in one animation frame after a change, and while something moves.
+ * @param {Model} model
+ * @param {View[]} views
+ */
+function drawOnChange(model, views) {
+  let waiting = false;
+  let last = 0;
+  /** @param {number} now */
+  function frame(now) {
+    waiting = false;
+    model.advance(now - last);
+    last = now;
+    let moves = model.player.playing;
+    for (const view of views) moves = view.draw(now) === true || moves;
+    model.changed.clear();
+    if (moves) request();
+  }
+  function request() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame((now) => {
+      // The first frame after a rest: no time has passed for the player.
+      if (!model.player.playing) last = now;
+      frame(now);
+    });
+  }
+  model.onChange(request);
+}
+
+function start() {
+  restoreTheme();
+  const model = new Model();
+  const views = makeViews(model);
+  drawOnChange(model, views);
+  new ResizeObserver(() => model.mark("size")).observe(document.body);
+  onSystemChange(() => model.mark("theme"));
+  model.mark("log", "state", "time", "selection", "filters", "source", "size", "theme");
+  startReading(model);
+}
+
+start();

@@ -1,0 +1,91 @@
+/**
+ * The events so far, in the order of the log, with an index by time.
+ *
+ * @typedef {object} SwarmEvent
+ * @property {number} time  ms of the log's clock
+ * @property {number | null} node  the node that reports it; null: the tracker
+ * @property {number} seq  its number among the events of its node, from 1
+ * @property {string} name  like "piece:verified"
+ * @property {Record<string, any>} data
+ *
+ * @typedef {object} LogHeader
+ * @property {string} [log]  "swarm/1"
+ * @property {string} [run]
+ * @property {string} [begun]  ISO wall time of 0
+ * @property {string} [clock]
+ * @property {string} [software]
+ * @property {string} [source]  like "tracker 127.0.0.1:12345"
+ */
+
+/** Events that only measure. Story, steps and the count of events pass over them. */
+export const MEASUREMENTS = new Set(["link:bytes", "congestion:sample", "clock", "keyframe"]);
+
+export class EventLog {
+  constructor() {
+    /** @type {LogHeader} */
+    this.header = {};
+    /** @type {SwarmEvent[]} without the keyframes of a log that has no hole */
+    this.events = [];
+    /** @type {number[]} the largest time of all events up to this one: never falls */
+    this.clock = [];
+    /** @type {number[]} positions of the events that are no measurements */
+    this.happenings = [];
+    /** Grows with every change. A log of another run is another object. */
+    this.version = 0;
+  }
+
+  get length() {
+    return this.events.length;
+  }
+
+  /** Time of the last event, in ms. */
+  get end() {
+    return this.clock.length ? this.clock[this.clock.length - 1] : 0;
+  }
+
+  /** Time of the first event, in ms. */
+  get begin() {
+    return this.clock.length ? this.clock[0] : 0;
+  }
+
+  /** @param {SwarmEvent} event */
+  add(event) {
+    const position = this.events.length;
+    this.events.push(event);
+    this.clock.push(position ? Math.max(this.clock[position - 1], event.time) : event.time);
+    if (!MEASUREMENTS.has(event.name)) this.happenings.push(position);
+    this.version += 1;
+  }
+
+  /**
+   * Number of events with a time of at most `time`: the position of a playhead at that time.
+   * @param {number} time
+   */
+  positionAt(time) {
+    return countUpTo(this.clock, time);
+  }
+
+  /**
+   * Number of happenings before a position: n of "event n of m".
+   * @param {number} position
+   */
+  happeningsBefore(position) {
+    return countUpTo(this.happenings, position - 1);
+  }
+}
+
+/**
+ * Number of values that are at most `limit` in a list that never falls.
+ * @param {number[]} sorted
+ * @param {number} limit
+ */
+export function countUpTo(sorted, limit) {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,222 @@
+/**
+ * What the page shows, for all views: the log, the playhead, the selection, and what changed since the last
+ * frame. Views read it and call its methods. They never change its fields.
+ *
+ * @typedef {import("./event_log.js").SwarmEvent} SwarmEvent
+ * @typedef {import("./event_log.js").LogHeader} LogHeader
+ * @typedef {import("./filters.js").Filters} Filters
+ * @typedef {import("./state.js").SwarmState} SwarmState
+ * @typedef {import("./state.js").Name} Name  a node_id (number), or "HOST:PORT" of a standard peer
+ *
+ * @typedef {object} Selection
+ * @property {Name | null} node
+ * @property {number | null} piece
+ * @property {string | null} torrent  its first 12 hex digits; null: the first torrent that is known
+ * @property {number | null} event  position in the log of the chosen event
+ *
+ * @typedef {object} Source
+ * @property {"tracker" | "recording" | "none"} kind
+ * @property {string} name  "127.0.0.1:12345", or the name of the file
+ * @property {number} now  ms: the log's clock at the last answer (a recording: its end)
+ * @property {number | null} silentSince  ms of the log's clock: the tracker has not answered since
+ * @property {boolean} keyWanted  the swarm has a key, and the page does not have it
+ * @property {{done: number, total: number} | null} loading  events
+ * @property {string} fault  a sentence about a file that cannot be read, or ""
+ * @property {boolean} newRun  the tracker was started again, and the run before is at hand
+ *
+ * @typedef {"state" | "time" | "selection" | "filters" | "log" | "source" | "size" | "theme"} Change
+ *   "log": events were added, or another log is shown. "state": other events are applied than before.
+ *
+ * @typedef {object} View
+ * @property {(now: number) => boolean | void} draw  draw what `model.changed` names; `now`: ms of the page's
+ *   clock. True: draw again in the next frame (something moves).
+ */
+
+import { EventLog } from "./event_log.js";
+import { Player } from "./player.js";
+
+const OUTLINE_MS = 600;
+
+export class Model {
+  constructor() {
+    this.log = new EventLog();
+    this.player = new Player(this.log);
+    /** @type {Selection} */
+    this.selected = { node: null, piece: null, torrent: null, event: null };
+    /** @type {Source} */
+    this.source = {
+      kind: "none", name: "", now: 0, silentSince: null, keyWanted: false, loading: null, fault: "", newRun: false,
+    };
+    /** What changed since the last frame. @type {Set<Change>} */
+    this.changed = new Set();
+    /** The event that a step forward applied, to be outlined until a page time in ms. */
+    this.outline = { event: /** @type {SwarmEvent | null} */ (null), until: 0 };
+    /** @type {Player | null} of the run before this one */
+    this.before = null;
+    /** @type {Set<(change: Change) => void>} */
+    this.listeners = new Set();
+  }
+
+  /** The state at the playhead. @returns {SwarmState} */
+  get state() {
+    return this.player.state;
+  }
+
+  /** ms of the log's clock at the playhead. */
+  get time() {
+    return this.player.time;
+  }
+
+  /** The playhead follows the end of a log that grows. */
+  get live() {
+    return this.player.live;
+  }
+
+  /** @returns {Filters} */
+  get filters() {
+    return this.player.filters;
+  }
+
+  /** The torrent shown: the selected one, else the first that is known. null: none. @returns {string | null} */
+  get torrent() {
+    if (this.selected.torrent !== null) return this.selected.torrent;
+    for (const torrent in this.state.torrents) return torrent;
+    return null;
+  }
+
+  /**
+   * Be called at each change, once a change. @returns {() => void} ends it
+   * @param {(change: Change) => void} listener
+   */
+  onChange(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** @param {Change[]} changes */
+  mark(...changes) {
+    for (const change of changes) {
+      this.changed.add(change);
+      for (const listener of this.listeners) listener(change);
+    }
+  }
+
+  // ---- selection and filters
+
+  /** Select; null clears. @param {Partial<Selection>} change */
+  select(change) {
+    this.selected = { ...this.selected, ...change };
+    this.mark("selection");
+  }
+
+  /** @param {Partial<Filters>} change */
+  setFilters(change) {
+    this.player.setFilters(change);
+    this.mark("filters");
+  }
+
+  // ---- the playhead
+
+  /** To a position in the log, paused. @param {number} position */
+  goTo(position) {
+    this.pause();
+    this.player.goTo(position);
+    this.mark("state", "time");
+  }
+
+  /** To a time in ms, paused. @param {number} time */
+  seek(time) {
+    this.pause();
+    this.player.seek(time);
+    this.mark("state", "time");
+  }
+
+  /**
+   * One event that the filters let pass. @returns {boolean} false: there is none
+   * @param {1 | -1} direction
+   * @param {number} now  ms of the page's clock
+   */
+  step(direction, now) {
+    this.pause();
+    const moved = this.player.step(direction);
+    const event = moved && direction > 0 ? this.log.events[this.player.position - 1] : null;
+    this.outline = { event, until: now + OUTLINE_MS };
+    this.mark("state", "time");
+    return moved;
+  }
+
+  /** Stay at the end, or go there. */
+  follow() {
+    this.player.playing = false;
+    this.player.live = this.source.kind === "tracker";
+    this.player.goTo(this.log.length);
+    this.mark("state", "time");
+  }
+
+  pause() {
+    this.player.live = false;
+    this.player.playing = false;
+    this.mark("time");
+  }
+
+  /** Play from here; at the end of a recording from the start. Or pause. */
+  toggle() {
+    if (this.player.live || this.player.playing) return this.pause();
+    if (this.player.atEnd) this.player.goTo(0);
+    this.player.playing = true;
+    this.player.owed = 0;
+    this.mark("state", "time");
+  }
+
+  /** @param {"time" | "event"} pace */
+  setPace(pace) {
+    this.player.pace = pace;
+    this.mark("time");
+  }
+
+  /** @param {1 | -1} direction */
+  changeSpeed(direction) {
+    this.player.changeSpeed(direction);
+    this.mark("time");
+  }
+
+  /** Let time pass while playing. @param {number} elapsed  ms of wall time */
+  advance(elapsed) {
+    if (!this.player.playing) return;
+    if (this.player.advance(elapsed)) this.mark("state", "time");
+    if (!this.player.playing && this.source.kind === "tracker") this.player.live = this.player.atEnd;
+    if (!this.player.playing) this.mark("time");
+  }
+
+  // ---- the log
+
+  /** @param {SwarmEvent[]} events */
+  add(events) {
+    for (const event of events) this.log.add(event);
+    if (events.length) this.mark("log");
+    if (!this.player.live) return;
+    this.player.goTo(this.log.length);
+    if (events.length) this.mark("state", "time");
+  }
+
+  /** Show another run from now on. @param {EventLog} log */
+  show(log) {
+    this.setPlayer(new Player(log));
+  }
+
+  /** @param {Player} player */
+  setPlayer(player) {
+    player.setFilters(this.player.filters);
+    this.player = player;
+    this.log = player.log;
+    this.selected = { ...this.selected, event: null };
+    this.outline = { event: null, until: 0 };
+    this.mark("log", "state", "time", "selection");
+  }
+
+  /** @param {Partial<Source>} change */
+  setSource(change) {
+    this.source = { ...this.source, ...change };
+    this.mark("source");
+  }
+}

@@ -1,0 +1,11 @@
+/** @typedef {import("./model.js").Model} Model */
+/** @typedef {import("./model.js").View} View */
+
+/**
+ * @param {HTMLElement} root
+ * @param {Model} model
+ * @returns {View}
+ */
+export function makeNodePanel(root, model) {
+  return { draw() {} };
+}
