@@ -16,8 +16,9 @@ set of verified pieces, so it is hashed anyway.
 
 Each call of the system costs a thread its turn at the interpreter. So while writes to a file follow each
 other closely, one entry covers all writes of the next ``PROMISE_SECONDS``, and ``settle`` records the exact
-time once they have ended. Verified pieces are written with the same economy: of those of the last moment
-before a kill, some may be hashed again.
+time once they have ended. A piece that is verified is only noted, without a call of the system: ``settle``
+writes the notes a few times a second, and ``begin`` does once there are MOST_UNWRITTEN. So of the pieces of
+the last moment before a kill, some may be hashed again.
 
 The record is a small file that is overwritten in place, a few bytes at a time, and never while nothing
 happens. It is not synced. The system has these bytes as soon as the call returns, so they survive the end of
@@ -60,7 +61,8 @@ from node.content.resume_format import (
     record_size,
 )
 
-PROMISE_SECONDS = 0.02  # writes within that time of each other are recorded together
+PROMISE_SECONDS = 0.03  # writes within that time of each other are recorded together
+MOST_UNWRITTEN = 32  # verified pieces that are not in the file yet; more are written before the next write
 
 _PROMISE = int(PROMISE_SECONDS * 1e9)  # ns
 _LONG_SPAN = 4096  # groups of pieces; a longer span is not written in one go
@@ -126,8 +128,7 @@ class ResumeRecord:
         self._begun: dict[int, int] = {}  # writes so far, by file
         self._unsettled: set[int] = set()  # files whose entry says that we may write
         self._bits = bytearray()  # the verified pieces, as they are written
-        self._unwritten: list[int] = []  # groups of 8 pieces that changed since
-        self._bits_at = 0  # ns of Unix time when they were written last
+        self._unwritten: list[int] = []  # groups of 8 pieces that changed since, one for each piece
 
     def begin_record(self, stored: Iterable[Stored], verified: Bitfield, clean: bool = False) -> None:
         """Replace the record: ``stored`` as it was before ``verified`` was found out."""
@@ -165,6 +166,8 @@ class ResumeRecord:
             self._begun[file] = self._begun.get(file, 0) + 1
             if self._number < 0:
                 return False
+            if len(self._unwritten) >= MOST_UNWRITTEN:
+                self._write_bits()
             now, before = time.time_ns(), self._entries.get(file, Entry())
             if now < before.writing:
                 return False
@@ -172,7 +175,6 @@ class ResumeRecord:
             modified = before.modified or now - _PROMISE
             self._unsettled.add(file)
             self._set(file, Entry(inode, modified, now + _PROMISE if is_busy else now))
-            self._write_bits(now)
             return not is_busy
 
     def end(self, file: int, modified: int) -> None:
@@ -193,7 +195,7 @@ class ResumeRecord:
         """
         now = time.time_ns()
         with self._lock:
-            self._write_bits(now, at_once=True)
+            self._write_bits()
             idle = [
                 (file, self._begun.get(file, 0))
                 for file in self._unsettled
@@ -217,7 +219,7 @@ class ResumeRecord:
             self._set(file, Entry(inode, modified, 0))
 
     def mark_verified(self, piece: int) -> None:
-        """``piece`` is verified."""
+        """``piece`` is verified. Returns at once: it is written later."""
         with self._lock:
             if self._number < 0:
                 return
@@ -225,11 +227,10 @@ class ResumeRecord:
             self._bits[2 * group] |= mask
             self._bits[2 * group + 1] &= ~mask
             self._unwritten.append(group)
-            self._write_bits(time.time_ns())
 
-    def _write_bits(self, now: int, at_once: bool = False) -> None:
-        """Write the verified pieces that are not written yet, unless that was done a moment ago."""
-        if not self._unwritten or (now - self._bits_at < _PROMISE and not at_once):
+    def _write_bits(self) -> None:
+        """Write the verified pieces that are not written yet."""
+        if not self._unwritten:
             return
         first, last = min(self._unwritten), max(self._unwritten) + 1
         spans = [(first, last)]
@@ -237,7 +238,7 @@ class ResumeRecord:
             spans = [(group, group + 1) for group in sorted(set(self._unwritten))]
         for start, end in spans:
             self._write(pieces_at(self._info) + 2 * start, bytes(self._bits[2 * start : 2 * end]))
-        self._unwritten, self._bits_at = [], now
+        self._unwritten = []
 
     def close(self, clean: bool = False) -> None:
         """Write no more. ``clean``: the files were synced since the last write."""

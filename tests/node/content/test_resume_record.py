@@ -190,13 +190,12 @@ def test_writes_that_follow_each_other_closely_are_recorded_together(
     record.close()
 
 
-def test_pieces_of_the_last_moment_are_written_with_the_next(
+def test_verified_pieces_are_written_when_there_are_many_and_when_settled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = Case(None, tmp_path)
     record = ResumeRecord(tmp_path / "r", case.info)
-    now = time.time_ns()
-    monkeypatch.setattr(time, "time_ns", lambda: now)
+    monkeypatch.setattr(resume_record, "MOST_UNWRITTEN", 2)
     record.begin_record([], Bitfield(4))
 
     def recorded() -> list[int]:
@@ -205,14 +204,15 @@ def test_pieces_of_the_last_moment_are_written_with_the_next(
         return list(state.verified)
 
     record.mark_verified(0)
+    record.begin(0, 7)
+    assert recorded() == []
     record.mark_verified(2)
-    assert recorded() == [0]
-    now += PROMISE
-    record.mark_verified(3)
-    assert recorded() == [0, 2, 3]
+    assert recorded() == []  # without a call of the system
+    record.begin(0, 7)
+    assert recorded() == [0, 2]
     record.mark_verified(1)
     record.settle(lambda file: None)
-    assert recorded() == [0, 1, 2, 3]
+    assert recorded() == [0, 1, 2]
     record.close()
 
 
