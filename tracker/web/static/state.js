@@ -1,83 +1,29 @@
 /**
  * The state of a swarm after any part of its log: the same reducer as common/swarm_state.py, and a test compares
- * the two. Only events that `checkedEvent` let pass are applied.
+ * the two. Only events that `checkedEvent` gave are applied.
  *
  * @typedef {import("./event_log.js").SwarmEvent} SwarmEvent
- * @typedef {number | string} Name  a node_id, or "HOST:PORT" of a standard peer
- *
- * @typedef {object} Torrent
- * @property {string} info_hash
- * @property {string} name
- * @property {number | null} size  bytes
- * @property {number | null} piece_length
- * @property {number | null} pieces
- *
- * @typedef {object} Row  one torrent at one node
- * @property {string | null} state  checking, searching, downloading, seeding, paused, failed, stopped
- * @property {string} reason
- * @property {boolean | null} complete  as the tracker knows it
- * @property {Uint8Array} pieces  a letter's code a piece: MISSING, REQUESTED, RECEIVED, VERIFIED, BAD
- * @property {Record<string, Name[]>} asked  requested piece: the peers asked for it
- * @property {Name[]} queue  for the node's slots, in order
- * @property {Name[]} served  the holders of its slots
- * @property {number | null} slots
- * @property {{peer: Name, uploads: number, reason: string}[]} answer  the tracker's last answer to NEED
- * @property {number} down  bytes
- * @property {number} up
- * @property {{time: number, span_ms: number} | null} moved  its last link:bytes
- * @property {number} version  another number after each change of `pieces` or `asked` (not in asJson)
- *
- * @typedef {object} NodeState
- * @property {"here" | "silent" | "left"} state
- * @property {number} since  ms, of that state
- * @property {boolean} reports  an event of its own was seen
- * @property {number} silent_ms
- * @property {boolean} removed
- * @property {string | null} addr
- * @property {string | null} tcp_addr
- * @property {number | null} up_limit  bytes a second
- * @property {number | null} down_limit
- * @property {number | null} slots
- * @property {string[]} transports
- * @property {string} program
- * @property {string} faults
- * @property {number | null} uploads
- * @property {{offset_ms: number, bound_ms: number} | null} clock
- * @property {Gap | null} gap
- * @property {{time: number, reason: string, dump: number, total: number} | null} dumped
- * @property {Record<string, Row>} torrents
- *
- * @typedef {{time: number, events: number, span_ms: number}} Gap
- * @typedef {{time: number, bytes: number, span_ms: number}} Moved
- *
- * @typedef {object} Link  of one torrent; key "FROM>TO": bytes go from FROM to TO
- * @property {number} received  bytes, as TO reports
- * @property {Moved | null} in  the last link:bytes of TO that names the link
- * @property {string | null} state  TO's view of FROM: active, queued, choked, idle, unused, lost, suspect, banned
- * @property {number} place
- * @property {string} reason
- * @property {string} transport
- * @property {boolean | null} complete
- * @property {number | null} held
- * @property {number | null} window
- * @property {number | null} rtt_ms
- * @property {number} outstanding
- * @property {{time: number, reason: string} | null} reduced
- * @property {number} lost  datagrams
- * @property {number} repaired
- * @property {number} sent  bytes, as FROM reports
- * @property {Moved | null} out
- * @property {"granted" | "withdrawn" | null} slot
- * @property {string} slot_reason
- *
- * @typedef {object} SwarmJson
- * @property {number} time
- * @property {{epoch: string, addr: string | null, time: number} | null} tracker
- * @property {Gap | null} gap
- * @property {Record<string, Torrent>} torrents
- * @property {Record<string, NodeState>} nodes
- * @property {Record<string, Record<string, Link>>} links
+ * @typedef {import("./state_entries.js").Name} Name
+ * @typedef {import("./state_entries.js").Torrent} Torrent
+ * @typedef {import("./state_entries.js").Row} Row
+ * @typedef {import("./state_entries.js").NodeState} NodeState
+ * @typedef {import("./state_entries.js").Gap} Gap
+ * @typedef {import("./state_entries.js").Moved} Moved
+ * @typedef {import("./state_entries.js").Link} Link
+ * @typedef {import("./state_entries.js").SwarmJson} SwarmJson
  */
+
+import { cleaned, ShapeError } from "./shapes.js";
+import {
+  NEW_FETCHING,
+  NEW_SERVING,
+  NEW_TOTALS,
+  newNode,
+  newRow,
+  newVersion,
+  setState,
+} from "./state_entries.js";
+import { LIMITS, SWARM } from "./vocabulary.js";
 
 const codeOf = (/** @type {string} */ letter) => letter.charCodeAt(0);
 export const MISSING = codeOf(".");
@@ -85,6 +31,14 @@ export const REQUESTED = codeOf("r");
 export const RECEIVED = codeOf("c");
 export const VERIFIED = codeOf("v");
 export const BAD = codeOf("x");
+/** @type {Record<string, number>} */
+const LETTER_AFTER = {
+  "piece:requested": REQUESTED,
+  "piece:received": RECEIVED,
+  "piece:verified": VERIFIED,
+  "piece:failed": BAD,
+  "piece:missing": MISSING,
+};
 
 export class SwarmState {
   constructor() {
@@ -92,7 +46,7 @@ export class SwarmState {
     this.time = 0;
     /** @type {SwarmJson["tracker"]} */
     this.tracker = null;
-    /** @type {Gap | null} */
+    /** The last gap of the log itself. @type {Gap | null} */
     this.gap = null;
     /** @type {Record<string, Torrent>} by the first 12 digits of the info hash */
     this.torrents = {};
@@ -100,18 +54,340 @@ export class SwarmState {
     this.nodes = {};
     /** @type {Record<string, Record<string, Link>>} by "FROM>TO", then by torrent */
     this.links = {};
+    this.cells = 0; // pieces of all rows
+    this.counts = { nodes: 0, torrents: 0, links: 0 };
   }
 
-  /** @param {SwarmEvent} event @returns {boolean} false: it is ignored */
+  /**
+   * Take one event that `checkedEvent` gave. @returns {boolean} false: it is ignored
+   * @param {SwarmEvent} event
+   */
   apply(event) {
+    if (event.name === "keyframe") {
+      if (!this.takeKeyframe(event.data)) return false;
+    } else {
+      const handle = HANDLERS[event.name];
+      if (!handle || !this.knows(event) || !this.makeNodes(event)) return false;
+      handle(this, event, event.data);
+      if (event.node !== null) this.hear(event);
+    }
     this.time = Math.max(this.time, event.time);
     return true;
   }
 
-  /** @returns {SwarmState} */
+  /** @param {any} json */
+  takeKeyframe(json) {
+    try {
+      Object.assign(this, SwarmState.fromJson(json));
+      return true;
+    } catch (error) {
+      if (error instanceof ShapeError) return false;
+      throw error;
+    }
+  }
+
+  /** Do its torrent and its piece exist? @param {SwarmEvent} event */
+  knows({ name, data }) {
+    if (name === "torrent:known" || !("torrent" in data)) return true;
+    const torrent = this.torrents[data.torrent];
+    return torrent !== undefined && (!("piece" in data) || data.piece < (torrent.pieces ?? 0));
+  }
+
+  /** Have an entry for the event's nodes; false if there is no room. @param {SwarmEvent} event */
+  makeNodes({ node, time, data }) {
+    const known = [node, data.node ?? null].filter((id) => id !== null && !(id in this.nodes));
+    const added = new Set(known);
+    if (this.counts.nodes + added.size > LIMITS.MAX_NODES) return false;
+    for (const id of added) this.nodes[/** @type {number} */ (id)] = newNode(time);
+    this.counts.nodes += added.size;
+    return true;
+  }
+
+  /** The node itself reported the event. @param {SwarmEvent} event */
+  hear(event) {
+    const node = this.nodes[/** @type {number} */ (event.node)];
+    node.reports = true;
+    if (node.state === "silent") setState(node, "here", event.time);
+  }
+
+  /** @param {number} id @param {string} torrent @returns {Row} */
+  row(id, torrent) {
+    const rows = this.nodes[id].torrents;
+    if (!(torrent in rows)) {
+      rows[torrent] = newRow();
+      this.extend(rows[torrent], this.torrents[torrent].pieces ?? 0);
+    }
+    return rows[torrent];
+  }
+
+  /** @param {Row} row @param {number} pieces */
+  extend(row, pieces) {
+    if (this.cells + pieces > LIMITS.MAX_CELLS) return;
+    row.pieces = new Uint8Array(pieces).fill(MISSING);
+    row.version = newVersion();
+    this.cells += pieces;
+  }
+
+  /**
+   * The link from `giver` to `taker`. If there is no room, a new one that is forgotten.
+   * @param {Name} giver
+   * @param {Name} taker
+   * @param {string} torrent
+   * @returns {Link}
+   */
+  link(giver, taker, torrent) {
+    const key = `${giver}>${taker}`;
+    let torrents = this.links[key];
+    if (torrents === undefined) {
+      torrents = {};
+      if (this.counts.links < LIMITS.MAX_LINKS) {
+        this.links[key] = torrents;
+        this.counts.links += 1;
+      }
+    }
+    if (!(torrent in torrents)) torrents[torrent] = { ...NEW_TOTALS, ...NEW_FETCHING, ...NEW_SERVING };
+    return torrents[torrent];
+  }
+
+  /** The node's own views of its links are over. Totals stay. @param {number} id */
+  forgetRun(id) {
+    for (const [key, torrents] of Object.entries(this.links)) {
+      const [giver, taker] = key.split(">");
+      for (const link of Object.values(torrents)) {
+        if (taker === String(id)) Object.assign(link, NEW_FETCHING);
+        if (giver === String(id)) Object.assign(link, NEW_SERVING);
+      }
+    }
+  }
+
+  /** A copy that shares nothing that changes. @returns {SwarmState} */
   clone() {
     const copy = new SwarmState();
-    copy.time = this.time;
+    Object.assign(copy, this);
+    copy.counts = { ...this.counts };
+    copy.torrents = mapped(this.torrents, (torrent) => ({ ...torrent }));
+    copy.links = mapped(this.links, (torrents) => mapped(torrents, (link) => ({ ...link })));
+    copy.nodes = mapped(this.nodes, (node) => ({
+      ...node,
+      torrents: mapped(node.torrents, (row) => ({ ...row, pieces: row.pieces.slice(), asked: { ...row.asked } })),
+    }));
     return copy;
   }
+
+  /** The state as a value for JSON. @returns {SwarmJson} */
+  asJson() {
+    const nodes = mapped(this.nodes, (node) => ({
+      ...node,
+      torrents: mapped(node.torrents, ({ version, ...row }) => ({ ...row, pieces: LETTERS.decode(row.pieces) })),
+    }));
+    const { time, tracker, gap, torrents, links } = this;
+    return /** @type {any} */ ({ time, tracker, gap, torrents, nodes, links });
+  }
+
+  /** The state in `json`. Throws ShapeError if `asJson` does not write such a value. @param {any} json */
+  static fromJson(json) {
+    const state = Object.assign(new SwarmState(), cleaned(SWARM, json));
+    for (const [id, node] of Object.entries(state.nodes)) {
+      if (Number(id) > 2 ** 31 - 1) throw new ShapeError("a node_id is too large");
+      for (const [torrent, row] of Object.entries(node.torrents)) {
+        row.pieces = Uint8Array.from(/** @type {any} */ (row.pieces), codeOf);
+        row.version = newVersion();
+        const known = state.torrents[torrent];
+        if (known === undefined || ![0, known.pieces].includes(row.pieces.length)) {
+          throw new ShapeError("a row has another number of pieces");
+        }
+        state.cells += row.pieces.length;
+      }
+    }
+    if (state.cells > LIMITS.MAX_CELLS) throw new ShapeError("too many pieces");
+    const size = (/** @type {object} */ map) => Object.keys(map).length;
+    state.counts = { nodes: size(state.nodes), torrents: size(state.torrents), links: size(state.links) };
+    return state;
+  }
 }
+
+const LETTERS = new TextDecoder("latin1");
+
+/**
+ * @template T, U
+ * @param {Record<string, T>} map
+ * @param {(value: T) => U} change
+ * @returns {Record<string, U>}
+ */
+function mapped(map, change) {
+  /** @type {Record<string, U>} */
+  const found = {};
+  for (const key in map) found[key] = change(map[key]);
+  return found;
+}
+
+// ---- the events
+
+/** @typedef {(state: SwarmState, event: SwarmEvent & {node: any}, data: any) => void} Handler */
+
+/** @type {Handler} */
+function onStarted(state, { node: id, time }, data) {
+  const node = state.nodes[id];
+  state.forgetRun(id);
+  for (const row of Object.values(node.torrents)) state.cells -= row.pieces.length;
+  Object.assign(node, data, { faults: "", clock: null, torrents: {} });
+  setState(node, "here", time);
+}
+
+/** @type {Handler} */
+function onLeft(state, event, data) {
+  const id = data.node ?? event.node;
+  state.forgetRun(id);
+  setState(state.nodes[id], "left", event.time);
+}
+
+/** @type {Handler} */
+function onSilent(state, { time }, { node: id, silent_ms, removed }) {
+  const node = state.nodes[id];
+  setState(node, "silent", time);
+  Object.assign(node, { silent_ms, removed });
+}
+
+/** @type {Handler} */
+function onRegister(state, { time }, { node: id, addr }) {
+  const node = state.nodes[id];
+  node.addr = addr;
+  setState(node, "here", time);
+}
+
+/** @type {Handler} */
+function onGap(state, { node: id, time }, { events, span_ms }) {
+  const gap = { time, events, span_ms };
+  if (id === null) state.gap = gap;
+  else state.nodes[id].gap = gap;
+}
+
+/** The first event names the torrent; later ones fill in what was not known. @type {Handler} */
+function onKnown(state, event, data) {
+  const { torrent, ...found } = data;
+  if (found.pieces !== null && found.pieces > LIMITS.MAX_PIECES) found.pieces = null;
+  const known = state.torrents[torrent];
+  if (known === undefined) {
+    if (state.counts.torrents >= LIMITS.MAX_TORRENTS) return;
+    state.torrents[torrent] = found;
+    state.counts.torrents += 1;
+    return;
+  }
+  const hadPieces = known.pieces !== null;
+  known.size ??= found.size;
+  known.piece_length ??= found.piece_length;
+  known.pieces ??= found.pieces;
+  if (hadPieces || known.pieces === null) return;
+  for (const node of Object.values(state.nodes)) {
+    if (torrent in node.torrents) state.extend(node.torrents[torrent], known.pieces);
+  }
+}
+
+/** @type {Handler} */
+function onHeld(state, { node }, { torrent, ranges, span }) {
+  const row = state.row(node, torrent);
+  const first = span ? span[0] : 0;
+  const end = Math.min(span ? span[1] : row.pieces.length, row.pieces.length);
+  if (first < end) row.pieces.fill(MISSING, first, end);
+  for (const piece of Object.keys(row.asked)) {
+    if (first <= Number(piece) && Number(piece) < end) delete row.asked[piece];
+  }
+  for (const [start, stop] of ranges) {
+    const from = Math.max(start, first);
+    const to = Math.min(stop, end);
+    if (from < to) row.pieces.fill(VERIFIED, from, to);
+  }
+  row.version = newVersion();
+}
+
+/** @type {Handler} */
+function onPiece(state, { node, name }, { torrent, piece, peers }) {
+  const row = state.row(node, torrent);
+  if (piece >= row.pieces.length) return; // no room for the letters of this row
+  row.version = newVersion();
+  const before = row.pieces[piece];
+  const after = LETTER_AFTER[name];
+  if (after === REQUESTED && before !== VERIFIED) {
+    row.pieces[piece] = after;
+    if (piece in row.asked || Object.keys(row.asked).length < LIMITS.MAX_ASKED) row.asked[piece] = peers;
+    return;
+  }
+  if (after === VERIFIED || after === BAD || (after === RECEIVED && before !== VERIFIED)) row.pieces[piece] = after;
+  else if (after === MISSING && (before === REQUESTED || before === RECEIVED)) row.pieces[piece] = after;
+  delete row.asked[piece];
+}
+
+/** @type {Handler} */
+function onFetching(state, { node }, { peer, torrent, ...rest }) {
+  Object.assign(state.link(peer, node, torrent), rest);
+}
+
+/** @type {Handler} */
+function onSlot(state, { node, name }, { peer, torrent, reason = "" }) {
+  const slot = name === "slot:granted" ? "granted" : "withdrawn";
+  Object.assign(state.link(node, peer, torrent), { slot, slot_reason: reason });
+}
+
+/** @type {Handler} */
+function onBytes(state, { node, time }, data) {
+  const { torrent, down, up, span_ms } = data;
+  Object.assign(state.row(node, torrent), { down, up, moved: { time, span_ms } });
+  for (const [peer, bytes] of data.in) {
+    const link = state.link(peer, node, torrent);
+    link.received = Math.min(link.received + bytes, Number.MAX_SAFE_INTEGER);
+    link.in = { time, bytes, span_ms };
+  }
+  for (const [peer, bytes] of data.out) {
+    const link = state.link(node, peer, torrent);
+    link.sent = Math.min(link.sent + bytes, Number.MAX_SAFE_INTEGER);
+    link.out = { time, bytes, span_ms };
+  }
+}
+
+/** @type {Handler} */
+function onReduced(state, { node, time }, { peer, torrent, window, reason }) {
+  Object.assign(state.link(peer, node, torrent), { window, reduced: { time, reason } });
+}
+
+/** @type {Handler} */
+function onDatagram(state, { node, name }, { peer, torrent, others }) {
+  const link = state.link(peer, node, torrent);
+  const count = name === "datagram:lost" ? "lost" : "repaired";
+  link[count] = Math.min(link[count] + 1 + others, Number.MAX_SAFE_INTEGER);
+}
+
+/** @type {Record<string, Handler>} */
+const HANDLERS = {
+  "node:started": onStarted,
+  "node:left": onLeft,
+  "node:silent": onSilent,
+  "node:faults": (state, { node }, { spec }) => (state.nodes[node].faults = spec),
+  "tracker:started": (state, { time }, data) => (state.tracker = { ...data, time }),
+  "tracker:register": onRegister,
+  "tracker:own": (state, _, { node, torrent, complete }) => (state.row(node, torrent).complete = complete),
+  "tracker:need": (state, _, { node, torrent, answer }) => (state.row(node, torrent).answer = answer),
+  "tracker:update": (state, _, { node, uploads }) => (state.nodes[node].uploads = uploads),
+  "tracker:exit": onLeft,
+  "torrent:known": onKnown,
+  "torrent:state": (state, event, data) =>
+    Object.assign(state.row(event.node, data.torrent), { state: data.state, reason: data.reason }),
+  "piece:held": onHeld,
+  "piece:requested": onPiece,
+  "piece:received": onPiece,
+  "piece:verified": onPiece,
+  "piece:failed": onPiece,
+  "piece:missing": onPiece,
+  "peer:state": onFetching,
+  "slot:granted": onSlot,
+  "slot:queue": (state, { node }, { torrent, ...rest }) => Object.assign(state.row(node, torrent), rest),
+  "slot:withdrawn": onSlot,
+  "link:bytes": onBytes,
+  "congestion:sample": onFetching,
+  "congestion:reduced": onReduced,
+  "datagram:lost": onDatagram,
+  "datagram:repaired": onDatagram,
+  "messages:dumped": (state, { node, time }, { reason, dump, total }) =>
+    (state.nodes[node].dumped = { time, reason, dump, total }),
+  gap: onGap,
+  clock: (state, _, { node, offset_ms, bound_ms }) => (state.nodes[node].clock = { offset_ms, bound_ms }),
+};
