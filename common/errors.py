@@ -24,7 +24,9 @@ survive it.
         │   ├── WireError              a datagram of another protocol
         │   ├── TrackerPacketError     a packet or list of peers of a BitTorrent tracker does not parse
         │   ├── PeerWireError          bytes that do not follow the BitTorrent peer wire
-        │   └── MessageError           a field of a tracker request is missing or wrong
+        │   ├── MessageError           a field of a tracker request is missing or wrong
+        │   ├── EventError             an event does not follow the log's vocabulary
+        │   └── RecordingError         a file is no recording, or ends in the middle of a line
         ├── NodeConflict               a node_id is live at another address
         ├── Forbidden                  a secret is missing or wrong
         ├── RateLimited                too many requests
@@ -127,6 +129,14 @@ class MessageError(MalformedInput):
     def __init__(self, text: str, field: str) -> None:
         super().__init__(text)
         self.field = field
+
+
+class EventError(MalformedInput):
+    """An event of the swarm's log does not follow the vocabulary (common/events.py)."""
+
+
+class RecordingError(MalformedInput):
+    """A file is no recording of a swarm, or is cut."""
 
 
 class TrackerUnavailable(RemoteFault):

@@ -1,0 +1,277 @@
+"""The state of a swarm after a log: what each event changes, and what is ignored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import swarm_state
+from common.errors import EventError
+from common.events import SwarmEvent, check_event, decode_event, encode_event
+from common.shapes import MAX_WHOLE
+from common.swarm_state import SwarmState
+from common.vocabulary import VOCABULARY
+
+TORRENT, OTHER = "0123456789ab", "ba9876543210"
+STANDARD = "192.0.2.9:6881"
+
+
+class Log:
+    """A state, and a way to write events into it."""
+
+    def __init__(self) -> None:
+        self.state = SwarmState()
+        self.now = 0.0
+        self.seq = 0
+
+    def write(self, node: int | None, what: str, /, **data: Any) -> bool:
+        self.now += 1.0
+        self.seq += 1
+        return self.state.apply(check_event(SwarmEvent(self.now, node, self.seq, what, data)))
+
+    def row(self, node: int = 7) -> dict[str, Any]:
+        found: dict[str, Any] = self.state.as_json()["nodes"][str(node)]["torrents"][TORRENT]
+        return found
+
+    def link(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.state.as_json()["links"][name][TORRENT]
+        return found
+
+
+@pytest.fixture
+def log() -> Log:
+    log = Log()
+    known(log, 7)
+    return log
+
+
+def known(log: Log, node: int | None, torrent: str = TORRENT, pieces: int | None = 8) -> None:
+    log.write(
+        node,
+        "torrent:known",
+        torrent=torrent,
+        info_hash=torrent + "0" * 28,
+        name="x.bin",
+        size=None if pieces is None else pieces * 10,
+        piece_length=10,
+        pieces=pieces,
+    )
+
+
+def started(log: Log, node: int = 7) -> None:
+    log.write(node, "node:started", addr=None, tcp_addr=None, up_limit=None, down_limit=None, slots=1,
+              transports=["udp"], program="x")  # fmt: skip
+
+
+def test_a_piece_goes_through_its_letters(log: Log) -> None:
+    letters = []
+    for what, data in [
+        ("piece:requested", {"peers": [1, STANDARD]}),
+        ("piece:received", {}),
+        ("piece:failed", {"peers": [1]}),
+        ("piece:missing", {}),  # of a request that was given up: the piece stays bad
+        ("piece:requested", {"peers": [1]}),
+        ("piece:missing", {}),
+        ("piece:requested", {"peers": [1]}),
+        ("piece:verified", {"peers": [1]}),
+        ("piece:requested", {"peers": [1]}),  # late: it stays verified
+        ("piece:received", {}),
+        ("piece:missing", {}),
+    ]:
+        log.write(7, what, torrent=TORRENT, piece=3, **data)
+        letters.append(log.row()["pieces"][3] + ("*" if log.row()["asked"] else ""))
+    assert " ".join(letters) == "r* c x x r* . r* v v v v"
+
+
+def test_the_held_pieces_replace_the_row_or_a_span_of_it(log: Log) -> None:
+    log.write(7, "piece:requested", torrent=TORRENT, piece=1, peers=[2])
+    log.write(7, "piece:requested", torrent=TORRENT, piece=6, peers=[2])
+    log.write(7, "piece:held", torrent=TORRENT, ranges=[[0, 1], [3, 5]], span=[0, 5])
+    assert (log.row()["pieces"], log.row()["asked"]) == ("v..vv.r.", {"6": [2]})
+    log.write(7, "piece:held", torrent=TORRENT, ranges=[[7, 99]])
+    assert (log.row()["pieces"], log.row()["asked"]) == (".......v", {})
+
+
+def test_bytes_are_added_up_by_both_ends(log: Log) -> None:
+    data = {"in": [[1, 30], [STANDARD, 5]], "out": [[2, 7]]}
+    for _ in range(2):
+        log.write(7, "link:bytes", torrent=TORRENT, down=35, up=7, span_ms=500, **data)
+    log.write(
+        2,
+        "link:bytes",
+        torrent=TORRENT,
+        down=MAX_WHOLE,
+        up=0,
+        span_ms=1,
+        **{"in": [[7, MAX_WHOLE]], "out": []},
+    )
+    log.write(
+        2, "link:bytes", torrent=TORRENT, down=MAX_WHOLE, up=0, span_ms=1, **{"in": [[7, 1]], "out": []}
+    )
+    assert log.link("1>7")["received"] == 60 and log.link(f"{STANDARD}>7")["received"] == 10
+    assert log.link("7>2")["sent"] == 14 and log.link("7>2")["received"] == MAX_WHOLE
+    assert log.link("7>2")["out"] == {"time": 3.0, "bytes": 7, "span_ms": 500}
+    assert (log.row()["down"], log.row()["moved"]) == (35, {"time": 3.0, "span_ms": 500})
+
+
+def test_a_new_run_of_a_node_forgets_its_views_and_keeps_the_totals(log: Log) -> None:
+    log.write(7, "peer:state", torrent=TORRENT, peer=1, transport="udp", state="queued", place=2,
+              reason="wait", complete=True, held=None)  # fmt: skip
+    log.write(7, "slot:granted", torrent=TORRENT, peer=2)
+    log.write(7, "link:bytes", torrent=TORRENT, down=5, up=6, span_ms=1, **{"in": [[1, 5]], "out": [[2, 6]]})
+    log.write(2, "peer:state", torrent=TORRENT, peer=7, transport="udp", state="active", place=0, reason="",
+              complete=True, held=None)  # fmt: skip
+    started(log)
+    assert log.state.as_json()["nodes"]["7"]["torrents"] == {}
+    assert (log.link("1>7")["state"], log.link("1>7")["received"]) == (None, 5)
+    assert (log.link("7>2")["slot"], log.link("7>2")["sent"], log.link("7>2")["state"]) == (None, 6, "active")
+
+
+def test_silence_ends_with_any_event_of_the_node(log: Log) -> None:
+    for end in (
+        lambda: log.write(7, "torrent:state", torrent=TORRENT, state="seeding", reason=""),
+        lambda: log.write(None, "tracker:register", node=7, addr="192.0.2.1:5"),
+        lambda: started(log),
+    ):
+        log.write(None, "node:silent", node=7, silent_ms=2000, removed=True)
+        node = log.state.nodes[7]
+        assert (node["state"], node["silent_ms"], node["removed"]) == ("silent", 2000, True)
+        end()
+        assert (node["state"], node["silent_ms"], node["removed"]) == ("here", 0, False)
+    log.write(None, "tracker:exit", node=7)
+    log.write(7, "torrent:state", torrent=TORRENT, state="stopped", reason="")  # a late report
+    assert (node["state"], node["reports"]) == ("left", True)
+
+
+def test_the_pieces_of_a_torrent_may_become_known_later(log: Log) -> None:
+    known(log, None, OTHER, pieces=None)
+    log.write(7, "torrent:state", torrent=OTHER, state="searching", reason="")
+    assert not log.write(7, "piece:received", torrent=OTHER, piece=0)
+    known(log, 7, OTHER, pieces=3)
+    known(log, 7, OTHER, pieces=5)  # another node cannot change it
+    assert log.state.as_json()["nodes"]["7"]["torrents"][OTHER]["pieces"] == "..."
+
+
+def test_an_event_about_unknown_things_changes_nothing(log: Log) -> None:
+    before = log.state.as_json()
+    assert not log.write(8, "torrent:state", torrent=OTHER, state="seeding", reason="")
+    assert not log.write(8, "piece:received", torrent=TORRENT, piece=8)
+    for name, data in [
+        ("piece:lost", {}),
+        ("piece:received", {"torrent": TORRENT, "piece": "1"}),
+        ("keyframe", {}),
+    ]:
+        assert not log.state.apply(SwarmEvent(9.0, 8, 1, name, data))
+    assert log.state.as_json() == before
+
+
+def test_entries_beyond_the_limits_are_not_made(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swarm_state, "MAX_NODES", 2)
+    monkeypatch.setattr(swarm_state, "MAX_CELLS", 10)
+    monkeypatch.setattr(swarm_state, "MAX_LINKS", 1)
+    monkeypatch.setattr(swarm_state, "MAX_ASKED", 1)
+    for node in (7, 8, 9):
+        log.write(node, "slot:granted", torrent=TORRENT, peer=1)
+        for piece in (0, 1):
+            log.write(node, "piece:requested", torrent=TORRENT, piece=piece, peers=[1])
+    assert list(log.state.nodes) == [7, 8] and list(log.state.links) == ["7>1"]
+    assert (log.row(7)["pieces"], log.row(7)["asked"]) == ("rr......", {"0": [1]})
+    assert (log.row(8)["pieces"], log.row(8)["asked"]) == ("", {})
+
+
+# ---- any log
+
+SMALL = st.integers(0, 3)
+PEERS = SMALL | st.just(STANDARD)
+ODD = st.none() | st.floats(-1, 2) | st.text(max_size=2) | st.just([[1]]) | st.just({})
+
+
+def values(shape: Any) -> st.SearchStrategy[Any]:
+    """Values of ``shape``, and now and then others."""
+    plain: dict[str, st.SearchStrategy[Any]] = {
+        **dict.fromkeys(("node", "count", "ms"), SMALL),
+        **{"peer": PEERS, "torrent": st.sampled_from([TORRENT, OTHER]), "flag": st.booleans()},
+        **{"info_hash": st.just("a" * 40), "address": st.just(STANDARD), "number": st.floats(-5, 5)},
+    }
+    if isinstance(shape, str):
+        return plain.get(shape, st.text("xyz", max_size=2))
+    kind, *parts = shape
+    if kind == "list":
+        return st.lists(values(parts[0]), max_size=3)
+    if kind == "tuple":
+        return st.tuples(*map(values, parts)).map(list)
+    if kind == "null":
+        return st.none() | values(parts[0])
+    if kind == "one":
+        return st.sampled_from(parts)
+    if kind == "map":
+        return st.just({})
+    fields = {name.rstrip("?"): values(part) for name, part in parts[0].items() if not name.endswith("?")}
+    more = {name.rstrip("?"): values(part) for name, part in parts[0].items() if name.endswith("?")}
+    return st.fixed_dictionaries(fields, optional=more)
+
+
+def events() -> st.SearchStrategy[SwarmEvent]:
+    kinds = [kind for kind in VOCABULARY if kind.name != "keyframe"]
+    return st.sampled_from(kinds).flatmap(
+        lambda kind: st.builds(
+            SwarmEvent,
+            st.integers(0, 99) | st.floats(0, 99).map(lambda ms: round(ms, 3)),
+            SMALL if kind.writer == "node" else st.none() | SMALL,
+            SMALL.map(lambda at: at + 1),
+            st.just(kind.name),
+            values(kind.shape) | st.fixed_dictionaries({f.name: values(f.shape) | ODD for f in kind.fields}),
+        )
+    )
+
+
+LOGS = st.lists(events(), max_size=40).map(
+    lambda found: [SwarmEvent(0, 1, 1, "torrent:known", KNOWN), *found]
+)
+KNOWN = {"torrent": TORRENT, "info_hash": "a" * 40, "name": "x", "size": 40, "piece_length": 10, "pieces": 4}
+
+
+@given(LOGS, st.data())
+def test_a_state_is_the_same_from_any_keyframe(log: list[SwarmEvent], data: st.DataObject) -> None:
+    whole, cut = SwarmState(), data.draw(st.integers(0, len(log)))
+    for event in log[:cut]:
+        whole.apply(decode_event(encode_event(event)))
+    later = SwarmState()
+    later.apply(SwarmEvent(whole.time, None, 1, "keyframe", json.loads(json.dumps(whole.as_json()))))
+    for event in log[cut:]:
+        assert whole.apply(event) == later.apply(event)
+    assert whole.as_json() == later.as_json()
+    assert list(paths(whole.as_json())) == sorted(paths(later.as_json()))
+
+
+def paths(value: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path to each key."""
+    for key, part in value.items() if isinstance(value, dict) else ():
+        yield (*at, key)
+        yield from paths(part, (*at, key))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda state: state.pop("time"),
+        lambda state: state["nodes"]["1"]["torrents"][TORRENT].update(pieces="v"),
+        lambda state: state["nodes"].update({"01": state["nodes"]["1"]}),
+        lambda state: state["nodes"].update({"9999999999": state["nodes"]["1"]}),
+        lambda state: state["torrents"].clear(),
+        lambda state: state.update(links={"no link": {}}),
+    ],
+)
+def test_a_spoiled_state_is_refused(spoil: Any) -> None:
+    state = SwarmState()
+    for name, data in [("torrent:known", KNOWN), ("piece:received", {"torrent": TORRENT, "piece": 1})]:
+        assert state.apply(SwarmEvent(1.0, 1, 1, name, data))
+    found = state.as_json()
+    spoil(found)
+    with pytest.raises(EventError, match="^no state of a swarm: "):
+        SwarmState.from_json(found)
