@@ -1,0 +1,109 @@
+"""The stages of lab 3."""
+
+from __future__ import annotations
+
+from random import Random
+
+from labs.grader.lab import Question
+from labs.grader.run import Run
+from labs.grader.stage import stage
+from labs.harness.exchange import SEGMENT, Exchange, Plan
+
+
+@stage(
+    "stop and wait: one request, one answer, the next request",
+    2,
+    "docs/protocol.md#request; Kurose and Ross, 3.4.1",
+)
+def s1(run: Run) -> None:
+    exchange = Exchange(run, run.part("Sender", 1), Plan(segments=8, delay=run.rng.randint(20, 80) / 1000))
+    exchange.on_request = lambda number, now: run.expect(
+        len(exchange.outstanding) == 1,
+        f"no second request before DATA {min(exchange.outstanding)} has come",
+        f"REQUEST {number} with {len(exchange.outstanding)} requests outstanding",
+        at=now,
+        likely="may_send() does not count what it allowed (wrong/uncounted.py)",
+    )
+    exchange.run()
+
+
+@stage("a lost answer is requested again, once", 2, "docs/transport.md#loss; RFC 9002, 6.2")
+def s2(run: Run) -> None:
+    lost = run.rng.randint(2, 7)
+    exchange = Exchange(run, run.part("Sender", 1), Plan(segments=8, delay=0.03, drop=frozenset({lost})))
+    seconds = exchange.run()
+    again = [number for _, number in exchange.repeated]
+    likely = "the timeout is shorter than a round trip (wrong/impatient.py)"
+    run.expect(again == [lost], f"only REQUEST {lost} twice", f"repeated: {again}", at=seconds, likely=likely)
+    run.expect(
+        seconds < 5,
+        "the file within 5 s",
+        f"{seconds:.1f} s",
+        at=seconds,
+        likely="the timeout is many round trips long (wrong/patient.py)",
+    )
+
+
+@stage(
+    "a window: as many outstanding as allowed, and no more",
+    2,
+    "docs/transport.md#congestion-control; Kurose and Ross, 3.4.3",
+)
+def s3(run: Run) -> None:
+    window = run.rng.randint(4, 12)
+    exchange = Exchange(run, run.part("Sender", window), Plan(segments=60, delay=0.05))
+    exchange.on_request = lambda number, now: run.expect(
+        len(exchange.outstanding) <= window,
+        f"at most {window} requests outstanding",
+        f"{len(exchange.outstanding)} with REQUEST {number}",
+        at=now,
+        likely="off by one (wrong/one_more.py)",
+    )
+    seconds, least = exchange.run(), -(-60 // window) * 0.1
+    run.expect(
+        seconds <= least + 0.001,
+        f"60 segments in {least:.2f} s: a window of {window} each round trip",
+        f"{seconds:.2f} s, at most {exchange.most} outstanding",
+        at=seconds,
+        likely="the window is not used in full, or waits for its last answer (wrong/batches.py)",
+    )
+
+
+@stage("the window stays full while one answer is lost", 2, "docs/transport.md#loss; Kurose and Ross, 3.4.4")
+def s4(run: Run) -> None:
+    window, lost = 5, run.rng.randint(6, 20)
+    exchange = Exchange(run, run.part("Sender", window), Plan(40, drop=frozenset({lost}), rate=60 * SEGMENT))
+    seconds = exchange.run()
+    run.expect(
+        exchange.most == window,
+        f"{window} outstanding, also around the loss",
+        f"at most {exchange.most}",
+        at=seconds,
+    )
+    run.expect(
+        len(exchange.repeated) == 1,
+        f"one repeated request, {lost}",
+        f"{len(exchange.repeated)} repeated",
+        at=seconds,
+        likely="every outstanding request counts as lost (go-back-N; wrong/go_back.py)",
+    )
+
+
+def predict(rng: Random) -> list[Question]:
+    """Three numbers to work out before the first run."""
+    delay, window, rate = rng.randint(20, 90), rng.randint(3, 12), rng.choice([100, 200, 400])
+    trip = 2 * delay / 1000
+    return [
+        Question(
+            f"Each way takes {delay} ms. Segments a second with stop-and-wait?",
+            1 / trip,
+            "1/s",
+        ),
+        Question(f"And a window of {window}?", window / trip, "1/s"),
+        Question(
+            f"The link carries {rate} segments a second. The window that fills it?",
+            rate * trip,
+            "segments",
+            0.15,
+        ),
+    ]

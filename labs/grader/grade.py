@@ -1,0 +1,74 @@
+"""The stages of a lab in their order, and what became of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from labs.grader.lab import Lab
+from labs.grader.parameters import draw
+from labs.grader.result import FAILED, NOT_RUN, PASSED, LabResult, StageResult
+from labs.grader.run import Run
+from labs.grader.stage import Stage, StageFailed, StudentFault
+from labs.grader.story import ROWS, story
+from labs.grader.student import Student
+
+VERSION = "1"  # of the checks: another one may give another trace
+
+
+def grade(lab: Lab, mine: Path, seed: int, student: str, only: str | None = None) -> Iterator[LabResult]:
+    """The result so far: first with no stage finished, then after each stage. ``only``: a stage's key."""
+    stages = [stage for stage in lab.stages if only in (None, stage.key)]
+    results = [StageResult(stage.key, stage.title, stage.points) for stage in stages]
+    file_hash = hashlib.sha256(mine.read_bytes()).hexdigest() if mine.is_file() else ""
+    versions = {"labs": VERSION, "python": platform.python_version(), "system": platform.system()}
+    result = LabResult(lab.name, lab.title, student, f"{seed:016x}", file_hash, versions, tuple(results))
+    yield result
+    needs = ""
+    for number, stage in enumerate(stages):
+        if needs:
+            results[number] = dataclasses.replace(results[number], status=NOT_RUN, summary=f"needs {needs}")
+        else:
+            results[number], run, printed = run_stage(lab, stage, mine, seed)
+            result = dataclasses.replace(result, printed=printed)
+            needs = stage.key if results[number].status == FAILED else ""
+        result = dataclasses.replace(result, stages=tuple(results))
+        yield result
+
+
+def run_stage(
+    lab: Lab, stage: Stage, mine: Path, seed: int, watch: Callable[[Student], None] | None = None
+) -> tuple[StageResult, Run, str]:
+    """Run one stage in a new process: its result, its run with the trace, and what the file printed."""
+    began = time.perf_counter()
+    done = StageResult(stage.key, stage.title, stage.points)
+    with Student(mine) as student:
+        run = Run(student, draw(seed, stage.key))
+        if watch is not None:
+            watch(student)
+        try:
+            student.load()
+            stage.check(run)
+            done = dataclasses.replace(done, status=PASSED, points=stage.points)
+        except StageFailed as failed:
+            rows = run.trace.around(failed.at, ROWS)
+            lines = story(lab.name, stage, failed, rows, f"{seed:016x}")
+            summary = failed.line if isinstance(failed, StudentFault) else str(failed)
+            done = dataclasses.replace(done, status=FAILED, summary=summary, story=lines)
+        printed = student.printed()
+        seconds = time.perf_counter() - began
+        return (
+            dataclasses.replace(done, seconds=seconds, trace_hash=run.trace.hash, calls=student.calls),
+            run,
+            printed,
+        )
+
+
+def course_and_salt() -> tuple[str, str]:
+    """COURSE and TERM_SALT of the environment. A new salt each term makes old solutions worthless."""
+    return os.environ.get("COURSE", "networks"), os.environ.get("TERM_SALT", "")

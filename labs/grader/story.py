@@ -1,0 +1,49 @@
+"""A failure as text: what happened, what was expected, the rule, how to see it. Pure.
+
+The form is that of Stanford's minnow: the steps so far, the expectation, what was found instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from labs.grader.stage import Stage, StageFailed, StudentFault
+from labs.grader.trace import Row
+
+ROWS = 12  # of the trace that are shown
+MAX_COLUMN = 64  # characters of what happened
+
+
+def story(lab: str, stage: Stage, failed: StageFailed, rows: Sequence[Row], seed: str) -> tuple[str, ...]:
+    """The lines of the failure of ``stage``. ``rows``: the last ones of its trace up to the failure."""
+    return tuple(_lines(lab, stage, failed, rows[-ROWS:], seed))
+
+
+def heading(lab: str, key: str, title: str, outcome: str, width: int = 100) -> str:
+    """One stage in one line: its title on the left, its outcome on the right."""
+    left = f"{lab}  {key} «{title}»"
+    return f"{left:<{max(width - len(outcome), len(left) + 1)}}{outcome}"
+
+
+def _lines(lab: str, stage: Stage, failed: StageFailed, rows: Sequence[Row], seed: str) -> Iterator[str]:
+    if rows:
+        width = min(MAX_COLUMN, max(len("what happened"), *(len(row.text) for row in rows)))
+        yield f"  {'virtual time':<13}  {'what happened':<{width}}  your part"
+        for row in rows:
+            yield f"  {row.time:>9.3f} s    {row.text:<{width}}  {row.call}".rstrip()
+        yield ""
+    if isinstance(failed, StudentFault):
+        yield f"  ***** {failed.line} *****"
+    else:
+        yield f"  expected: {failed.expected}"
+        yield f"  got:      {failed.got}"
+    where = f"{failed.at:.3f} s" if failed.at is not None else f"call {failed.call}"
+    yield f"  where:    {where}"
+    yield f"  rule:     {stage.rule}"
+    if failed.likely:
+        yield f"  likely:   {failed.likely}"
+    number = lab[:2]
+    yield f"  see it:   python -m labs show {number} {stage.key}"
+    if failed.call:
+        yield f"  the call: python -m labs call {number} {stage.key} {failed.call}"
+    yield f"  again:    python -m labs grade {number} {stage.key} --seed {seed}"

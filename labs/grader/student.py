@@ -1,0 +1,271 @@
+"""A student's file in a child process, as the grader sees it.
+
+Each call has limits: ``CALL_SECONDS`` of the processor (a busy machine is not the student's fault), and
+``CALL_CLOCK`` of the clock for one that sleeps. The whole stage has limits of time and memory. A call that
+breaks one ends the process. Whatever happens becomes a StudentFault of one line, with the file's line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common.text import sanitize
+from labs.grader.processor import processor_seconds
+from labs.grader.stage import StudentFault
+from labs.grader.values import BadValue, Reference, decode, encode
+
+CHILD = Path(__file__).with_name("child.py")
+CALL_SECONDS = 1.0  # of the processor, for one call
+CALL_CLOCK = 10.0  # seconds of the clock, for one call that uses no processor
+STAGE_SECONDS = 60  # of the processor, for all calls of a stage
+MEMORY = 512 << 20  # bytes
+LOOK = 0.1  # seconds between two looks at a call that has not returned
+MAX_LINE = 4 << 20  # bytes of an answer
+MAX_PRINTED = 2000  # characters of what the file printed that are shown
+SHOWN = 60  # characters of an argument in a message
+Line = tuple[str, tuple[Any, ...]]
+
+
+class Student:
+    """Makes and calls objects of the student's file. A context manager; the process ends with it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.calls = 0  # so far
+        self.last = ""  # the last call and its result
+        self._watched: tuple[int, Callable[[str], None]] | None = None
+        self._names: list[str] = []
+
+    def __enter__(self) -> Student:
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._printed = tempfile.TemporaryFile()
+        environment = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT") if key in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", str(CHILD), str(self.path), str(MEMORY), str(STAGE_SECONDS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._printed,
+            cwd=self._folder.name,
+            env={**environment, "PYTHONHASHSEED": "0"},
+            start_new_session=True,
+        )
+        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._printed.close()
+        self._folder.cleanup()
+
+    def load(self) -> None:
+        """Run the file. StudentFault if it cannot be run."""
+        if not self.path.is_file():
+            raise StudentFault(f"{self.path.name} is missing", 0)
+        self._names = self._ask({"do": "load"}, "import")
+
+    def make(self, name: str, *arguments: Any) -> Part:
+        """An object of the class ``name``."""
+        self._need(name)
+        request = {"do": "make", "name": name, "arguments": encode(list(arguments))}
+        return Part(self, self._ask(request, f"{name}({_shown(arguments)})"), name)
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """The result of the function ``name``."""
+        self._need(name)
+        return self.call_on(None, "", name, arguments)
+
+    def value(self, name: str) -> Any:
+        """The value of a name of the file."""
+        self._need(name)
+        return self._decoded(self._ask({"do": "value", "name": name}, name), (), name)
+
+    def call_on(self, number: int | None, owner: str, name: str, arguments: tuple[Any, ...]) -> Any:
+        """The result of a method, or the value of an attribute; ``number`` None: of a function."""
+        request = {"do": "call", "object": number, "name": name, "arguments": encode(list(arguments))}
+        text = f"{name}({_shown(arguments)})"
+        show = self._watched[1] if self._watched is not None and self._watched[0] == self.calls + 1 else None
+        if show is not None:
+            show(f"call {self.calls + 1}: {owner}{'.' if owner else ''}{name}")
+            for number, value in enumerate(arguments, 1):
+                show(f"  argument {number}: {sanitize(repr(value))}")
+        try:
+            result = self._decoded(self._ask(request, text), arguments, text)
+        except StudentFault as fault:
+            if show is not None:
+                show(f"  {fault.line}")
+            raise
+        if show is not None:
+            show(f"  returned: {sanitize(repr(result))}")
+        self.last = f"{text} = {_short(result)}"
+        return result
+
+    def watch_call(self, number: int, show: Callable[[str], None]) -> None:
+        """``show`` call ``number`` with all of its arguments, and then its result."""
+        self._watched = number, show
+
+    def printed(self) -> str:
+        """What the file printed, without stack traces; at most MAX_PRINTED characters."""
+        self._printed.seek(0)
+        return self._printed.read(MAX_PRINTED).decode("utf-8", "replace")
+
+    # ---- one request
+
+    def _ask(self, request: dict[str, Any], text: str) -> Any:
+        if request["do"] in ("call", "make"):
+            self.calls += 1
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise self._fault(f"{text}: the process has ended") from None
+        line = self._wait(text)
+        if not line:
+            raise self._fault(
+                f"{text} ended the process (exit code {self._exit_code()}); nothing counts after it"
+            )
+        try:
+            answer = json.loads(line)
+            if "ok" in answer:
+                return answer["ok"]
+            kind, words, number = str(answer["error"]), str(answer["text"]), answer["line"]
+        except (ValueError, KeyError, TypeError):
+            raise self._fault(f"{text} wrote to the grader's pipe") from None
+        raise self._fault(f"{text} raised {kind}{': ' if words else ''}{words}", number)
+
+    def _wait(self, text: str) -> bytes:
+        """The answer's line; b"" if the process has ended."""
+        deadline = time.monotonic() + CALL_CLOCK
+        with contextlib.suppress(queue.Empty):
+            return self._lines.get(timeout=LOOK)  # nearly every call
+        began = processor_seconds(self._process.pid)
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._lines.get(timeout=LOOK)
+            used = processor_seconds(self._process.pid)
+            spent = None if used is None or began is None else used - began
+            if spent is not None and spent > CALL_SECONDS:
+                raise self._stuck(text, f"ran for {CALL_SECONDS:g} s of the processor")
+            if time.monotonic() > deadline:
+                raise self._stuck(text, f"did not return for {CALL_CLOCK:g} s")
+
+    def _stuck(self, text: str, how: str) -> StudentFault:
+        number = None
+        if hasattr(signal, "SIGUSR1"):
+            with contextlib.suppress(OSError):
+                self._process.send_signal(signal.SIGUSR1)
+            time.sleep(LOOK)  # for the trace to be written
+            self._printed.seek(0)
+            found = re.findall(r'File "([^"]+)", line (\d+)', self._printed.read().decode("utf-8", "replace"))
+            number = next((int(line) for file, line in found if Path(file) == self.path), None)
+        self._end()
+        return self._fault(f"{text} {how} and was stopped", number)
+
+    def _fault(self, words: str, number: object = None) -> StudentFault:
+        where = f"{self.path.name}:{number}: " if isinstance(number, int) else f"{self.path.name}: "
+        return StudentFault(sanitize(where + words)[:400], self.calls)
+
+    def _decoded(self, result: Any, arguments: tuple[Any, ...], text: str) -> Any:
+        try:
+            return _resolved(decode(result), _objects(arguments))
+        except BadValue as error:
+            raise self._fault(f"{text} returned {error}") from None
+
+    def _need(self, name: str) -> None:
+        if name not in self._names:
+            raise StudentFault(f"{self.path.name} has no {name}", self.calls)
+
+    # ---- the process
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with contextlib.suppress(OSError, ValueError):
+            while line := self._process.stdout.readline(MAX_LINE):
+                self._lines.put(line)
+        self._lines.put(b"")
+
+    def _exit_code(self) -> int | str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(1.0)
+            return "SIGXCPU, too much processor time" if code == -24 else code
+        return "unknown"
+
+    def _end(self) -> None:
+        """End the process, and all that it started."""
+        with contextlib.suppress(OSError, AttributeError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5.0)
+
+
+class Part:
+    """One object of the student's file: ``part.rank(owners)`` calls its method."""
+
+    def __init__(self, student: Student, number: int, name: str) -> None:
+        self._student = student
+        self._number = number
+        self._name = name
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            return self._student.call_on(self._number, self._name, name, arguments)
+
+        return call
+
+
+def _objects(arguments: tuple[Any, ...]) -> list[Any]:
+    """The dataclasses among the arguments, in the order in which the child meets them."""
+    found: list[Any] = []
+    for value in arguments:
+        if isinstance(value, (list, tuple)):
+            found += _objects(tuple(value))
+        elif isinstance(value, dict):
+            found += _objects(tuple(value.values()))
+        elif hasattr(value, "__dataclass_fields__") and type(value).__name__ != "Rng":
+            found.append(value)
+    return found
+
+
+def _resolved(value: Any, objects: list[Any]) -> Any:
+    """``value`` with the argument that each Reference stands for."""
+    if isinstance(value, Reference):
+        if not 0 <= value.number < len(objects):
+            raise BadValue("an object of another call")
+        return objects[value.number]
+    if isinstance(value, (list, tuple)):
+        return type(value)(_resolved(item, objects) for item in value)
+    if isinstance(value, set):
+        return {_resolved(item, objects) for item in value}
+    if isinstance(value, dict):
+        return {key: _resolved(item, objects) for key, item in value.items()}
+    return value
+
+
+def _shown(arguments: tuple[Any, ...]) -> str:
+    return ", ".join(_short(value) for value in arguments)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = sanitize("rng" if type(value).__name__ == "Rng" else repr(value))
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
