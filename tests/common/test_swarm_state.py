@@ -230,10 +230,10 @@ def events() -> st.SearchStrategy[SwarmEvent]:
     )
 
 
+KNOWN = {"torrent": TORRENT, "info_hash": "a" * 40, "name": "x", "size": 40, "piece_length": 10, "pieces": 4}
 LOGS = st.lists(events(), max_size=40).map(
     lambda found: [SwarmEvent(0, 1, 1, "torrent:known", KNOWN), *found]
 )
-KNOWN = {"torrent": TORRENT, "info_hash": "a" * 40, "name": "x", "size": 40, "piece_length": 10, "pieces": 4}
 
 
 @given(LOGS, st.data())
