@@ -24,14 +24,21 @@ class Command:
     """
 
     verb: str
-    file: str = ""  # WITH_FILE: a path, or a name in the node's folder; WITH_NAME: a torrent of this node
+    # WITH_FILE: a path, or a name in the node's folder; WITH_NAME: a torrent of this node; dump: a peer
+    file: str = ""
     argument: str = ""  # select: numbers of files; serve: the path of the content
 
 
 WITH_FILE = ("send", "download", "stop")
 WITH_NAME = ("pause", "resume", "pieces", "select")
-ALONE = ("exit", "status", "files", "peers", "list", "help")
-_WANTED = {"send": "FILE", "download": "FILE.torrent", "stop": "FILE", "select": "NAME 1,3-5"}
+ALONE = ("exit", "status", "files", "peers", "list", "dump", "help")
+_WANTED = {
+    "send": "FILE",
+    "download": "FILE.torrent",
+    "stop": "FILE",
+    "select": "NAME 1,3-5",
+    "dump": "NODE",
+}
 _BEFORE = {"command": "", "option": "torrent ", "mode": "torrent -setMode "}  # words, by kind
 _SYNONYMS = {"quit": "exit", "?": "help"}
 
@@ -54,6 +61,7 @@ USAGES = (
     CommandHelp("torrent -peers", "other nodes and peers, and the trackers"),
     CommandHelp("torrent -list", "torrents that classroom nodes share"),
     CommandHelp("torrent -pieces NAME", "a map of the pieces of a download, and how rare they are"),
+    CommandHelp("torrent -dump [NODE]", "the last messages, of all peers or with NODE, as a diagram"),
     CommandHelp("torrent -select NAME 1,3-5", "fetch these files of a torrent only, or: all"),
     CommandHelp("torrent -pause NAME", "fetch and serve nothing of a torrent for now"),
     CommandHelp("torrent -resume NAME", "go on with it"),
@@ -62,6 +70,7 @@ USAGES = (
 NOTES = """\
 FILE is a path or a name in the node's folder; quote names with spaces. download takes a magnet link, too,
 and a name or an info hash that torrent -list shows. NAME is a torrent's name, or begins its info hash.
+NODE is a number, or HOST:PORT of a standard peer.
 Short forms: send FILE, download FILE.torrent, stop FILE, pause NAME, exit, status, list, ..."""
 
 
@@ -163,6 +172,8 @@ def _command(kind: str, word: str, rest: list[str]) -> Command:
         return Command(verb, _one_name(_BEFORE[kind] + verb, rest, "file" if verb in WITH_FILE else "name"))
     if verb not in ALONE:
         raise CommandError(f"unknown {kind} {_shown(word)}; {_hint(kind, verb)}")
+    if verb == "dump" and rest:
+        return Command(verb, _one_name(_BEFORE[kind] + verb, rest, "peer"))
     if rest:
         raise CommandError(f"{_BEFORE[kind]}{verb} takes nothing more, but {_shown(rest[0])} follows")
     return Command(verb)

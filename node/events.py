@@ -25,6 +25,9 @@ from node.rows import (
     ListedTorrent as ListedTorrent,
 )
 from node.rows import (
+    MessagesStatus as MessagesStatus,
+)
+from node.rows import (
     PeerStatus as PeerStatus,
 )
 from node.rows import (

@@ -24,6 +24,8 @@ from node.folder import NodeFolder
 from node.metadata import MagnetDownload
 from node.peer import FoundPeer, Peer
 from node.peer_rows import upload_rows
+from node.recorder import FlightRecorder
+from node.recorder.watched import watched
 from node.settings import NodeSettings
 from node.torrent import Torrent, TorrentState
 from node.torrent_maker import TorrentMaker
@@ -42,7 +44,8 @@ class Node:
     def __init__(self, settings: NodeSettings, emit: events.EventSink) -> None:
         self._settings = settings
         self._folder = NodeFolder(settings.folder)
-        self._emit = emit
+        self.recorder = FlightRecorder()
+        self._emit = emit = watched(emit, self.recorder)
         self._torrents = TorrentTable()
         self._trackers = Trackers(settings, self._torrents.owned_files, emit, self._totals, self.meet)
         self._open_files = OpenFiles()
@@ -67,7 +70,7 @@ class Node:
         """
         settings = self._settings
         self._folder.create()
-        transports = NodeTransports(settings)
+        transports = NodeTransports(settings, self.recorder)
         self.addr = transports.addr
         try:
             tcp = transports.tcp
@@ -230,6 +233,16 @@ class Node:
     def pieces(self, name: str) -> events.PiecesStatus:
         """The answer to -pieces. CommandError if there is no such torrent."""
         return self._torrents.named(name).pieces()
+
+    def dump(self, peer: str = "") -> events.MessagesStatus:
+        """The answer to -dump: the last messages with ``peer``, a number or HOST:PORT. "": with all.
+
+        CommandError if none with this peer is recorded.
+        """
+        messages = self.recorder.recent_messages(int(peer) if peer.isdecimal() else peer or None)
+        if peer and not messages:
+            raise CommandError(f"no messages with {sanitize(peer)} are recorded; try: dump")
+        return events.MessagesStatus(tuple(messages))
 
     def trackers(self) -> tuple[events.TrackerStatus, ...]:
         """The trackers of this node, its own first."""

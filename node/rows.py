@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,13 @@ class PeerStatus:
     held: int | None = None  # pieces that it holds; None: not known
     transport: str = "udp"
     client: str = ""  # the program of a standard peer, as it says
+
+
+@dataclass(frozen=True)
+class MessagesStatus:
+    """The answer to ``torrent -dump``: rows as ``node.recorder.rows`` describes them, oldest first."""
+
+    messages: tuple[Any, ...]
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,18 @@ from node.peer_tcp.config import Encryption
 from node.peer_tcp.transport import TcpTransport
 from node.rate_limit import TransferLimits, limit_of
 from node.settings import NodeSettings
+from node.tap import NO_TAP, Tap
 from node.torrent_table import TorrentTable
 from node.transport import Transport, TransportObserver
 
 
 class NodeTransports:
-    """Opens the sockets; LocalFault if one of them cannot be had. ``by_name`` has the preferred one first."""
+    """Opens the sockets; LocalFault if one of them cannot be had. ``by_name`` has the preferred one first.
 
-    def __init__(self, settings: NodeSettings) -> None:
+    ``tap`` sees all messages.
+    """
+
+    def __init__(self, settings: NodeSettings, tap: Tap = NO_TAP) -> None:
         transfer = settings.transfer
         limits = TransferLimits(limit_of(transfer.upload_limit), limit_of(transfer.download_limit))
         self.udp: UdpTransport | None = None
@@ -29,9 +33,9 @@ class NodeTransports:
                 sock = listening_socket(
                     settings.classroom_id, settings.host, settings.port_range, transfer.socket_buffer_size
                 )
-                self.udp = UdpTransport(transfer, sock, settings.classroom_id, limits)
+                self.udp = UdpTransport(transfer, sock, settings.classroom_id, limits, tap)
             if "tcp" in settings.transports:
-                self.tcp = open_tcp(settings, limits)
+                self.tcp = open_tcp(settings, limits, tap)
         except BaseException:
             self.stop()
             raise
@@ -66,8 +70,8 @@ class NodeTransports:
                 transport.stop()
 
 
-def open_tcp(settings: NodeSettings, limits: TransferLimits) -> TcpTransport:
+def open_tcp(settings: NodeSettings, limits: TransferLimits, tap: Tap = NO_TAP) -> TcpTransport:
     """The peer wire's transport with these settings."""
     wire = settings.peer_wire
     encryption = Encryption(wire.encryption)
-    return TcpTransport(new_peer_id(), settings.host, wire.port, encryption, wire.max_peers, limits)
+    return TcpTransport(new_peer_id(), settings.host, wire.port, encryption, wire.max_peers, limits, tap)

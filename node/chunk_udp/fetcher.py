@@ -26,6 +26,7 @@ from node.chunk_udp.events import ConnectionConfig
 from node.chunk_udp.session_driver import SessionDriver
 from node.rate_limit import RateLimit
 from node.settings import TransferSettings
+from node.tap import NO_TAP, Tap
 from node.transport import DownloadSession, Range
 
 RECEIVES_PER_STEP = 8  # datagrams handled before the next look at requests and timers
@@ -35,7 +36,7 @@ class Fetcher:
     """Fetches from the peer at ``addr`` for ``session``. A ``PeerConnection``.
 
     ``host`` is the address of this machine to fetch from; "": any. ``node_id`` is sent to the peer.
-    ``manager`` and ``limit`` are shared by all connections of the node.
+    ``manager``, ``limit`` and ``tap`` are shared by all connections of the node.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Fetcher:
         limit: RateLimit | None = None,
         host: str = "",
         node_id: int | None = None,
+        tap: Tap = NO_TAP,
     ) -> None:
         self._session = session
+        self._tap, self._peer = tap, addr
         try:
             self._sock = sockets.udp_socket(source_host(host, addr[0]), 0, settings.socket_buffer_size)
         except OSError as error:
@@ -79,6 +82,7 @@ class Fetcher:
             self._sock.connect(addr)  # from now on the system drops datagrams of other senders
         except OSError as error:
             raise PeerFault(f"cannot be reached: {error.strerror}") from None
+        self._here: Address = self._sock.getsockname()[:2]
         self._sock.setblocking(False)
         segment = sockets.path_segment_size(
             self._sock,
@@ -87,7 +91,7 @@ class Fetcher:
             min(settings.loopback_segment_size, settings.max_datagram - wire.HEADER_SIZE),
             settings.datagram_limit,
         )
-        self._gro = sockets.enable_gro(self._sock, segment)
+        self._gro = not self._tap.single and sockets.enable_gro(self._sock, segment)
         loopback = sockets.is_loopback(addr[0])
         largest = min(segment, max_datagram - wire.HEADER_SIZE)
         return ConnectionConfig(
@@ -151,11 +155,16 @@ class Fetcher:
         return True
 
     def _send(self, datagrams: Sequence[bytes]) -> None:
+        tap = self._tap
         for datagram in datagrams:
+            if tap.single and not tap.passes(datagram, True, self._peer):
+                continue
             try:
                 self._sock.send(datagram)
             except OSError as error:
                 self._on_socket_error(error)
+            else:
+                tap.sent((datagram,), 0, self._here, self._peer)
 
     def _receive(self, now: float) -> bool:
         """Hand over the datagrams of one receive call. False if there were none."""
@@ -168,6 +177,9 @@ class Fetcher:
             self._on_socket_error(error)
             return False
         received = self._buffer[:size]
+        if self._tap.single and not self._tap.passes(received, False, self._peer):
+            return True
+        self._tap.received(received, step, self._here, self._peer)
         for at in range(0, size, step or 1):
             self._driver.datagram_received(received[at : at + step], now)
         return True

@@ -30,6 +30,7 @@ from node.chunk_udp.upload_log import UploadLog
 from node.chunk_udp.upload_queue import UploadQueue
 from node.rate_limit import RateLimit, limit_of
 from node.settings import TransferSettings
+from node.tap import NO_TAP, Tap
 from node.transport import ServedTorrent
 
 STOP_CHECK = 0.5  # seconds after which the loop looks whether it should end, if nothing wakes it
@@ -42,7 +43,7 @@ class Owner:
     """Serves ``torrents`` (by info hash; the caller adds and removes) over ``sock`` until ``stop``.
 
     ``secret`` is the key of its tokens. ``limit`` bounds its datagrams, without IP and UDP headers (default:
-    that of ``settings``).
+    that of ``settings``). ``tap`` sees all datagrams; after a flood only those that get an answer.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Owner:
         secret: bytes,
         settings: TransferSettings = DEFAULTS,
         limit: RateLimit | None = None,
+        tap: Tap = NO_TAP,
     ) -> None:
         self._sock = sock
+        self._tap, self._here = tap, sock.getsockname()[:2]
         self._torrents = torrents
         self._validator = AddressValidator(secret)
         self.slots = Slots(settings.upload_slots)
@@ -61,10 +64,10 @@ class Owner:
         self._queue = UploadQueue(limit or limit_of(settings.upload_limit), time.monotonic())
         self._filter = FloodFilter(self._validator)
         self._responder = Responder(
-            self._validator, torrents, self.slots, self._queue, self.uploads.introduce, self._filter
+            self._validator, torrents, self.slots, self._queue, self._introduced, self._filter
         )
         self._stopped = threading.Event()
-        self._sender = SegmentSender(sock, self.counts)
+        self._sender = SegmentSender(sock, self.counts, tap)
         self._chunk = memoryview(bytearray(wire.MAX_REQUEST))
         self._timeout = -1.0  # of the socket's calls; not set yet
         self._unreadable_since: dict[bytes, float] = {}  # info hash -> the first of its failed reads in a row
@@ -96,6 +99,10 @@ class Owner:
 
     def _attach(self, keys: TagKeys, fraction: float) -> None:
         bpf_filter.attach(self._sock, keys, fraction, secrets.randbits(32))
+
+    def _introduced(self, addr: Address, node_id: int) -> None:
+        self.uploads.introduce(addr, node_id)
+        self._tap.introduce(addr, node_id)
 
     def _wait(self, selector: selectors.BaseSelector) -> None:
         """Wait for a datagram, or until a queued request may be sent."""
@@ -131,12 +138,23 @@ class Owner:
                 if self._sock.fileno() < 0:
                     return
                 continue
-            self.handle_requests(view[:size], addr[:2])
+            self._take(view[:size], addr[:2])
             if timeout and (self._queue.queue or self._stopped.is_set()):
                 return
 
-    def handle_requests(self, datagram: memoryview, addr: Address) -> None:
-        """Answer one datagram, or queue its request, or stay silent."""
+    def _take(self, datagram: memoryview, addr: Address) -> None:
+        """Show the tap a datagram and handle it, unless the tap drops it."""
+        tap = self._tap
+        if tap.single and not tap.passes(datagram, False, addr):
+            return
+        if not self._filter.unvalidated.flooded:
+            tap.received(datagram, len(datagram), self._here, addr)
+            self.handle_requests(datagram, addr)
+        elif self.handle_requests(datagram, addr):  # a flood would push all else out of the recorder
+            tap.received(datagram, len(datagram), self._here, addr)
+
+    def handle_requests(self, datagram: memoryview, addr: Address) -> bool:
+        """Answer one datagram, or queue its request; False: stay silent."""
         now = time.monotonic()
         response = self._responder.handle_requests(datagram, addr, now)
         for notice, displaced in self._responder.take_notices():
@@ -147,6 +165,7 @@ class Owner:
             self.tell_file_size(response, addr)
         elif response is not None:
             self._answer(response, addr)
+        return response is not None
 
     def _take_on(self, request: wire.Request, addr: Address, now: float) -> None:
         """Send the range at once if that delays no other fetcher, else queue the request."""

@@ -9,17 +9,22 @@ from collections import Counter, OrderedDict
 from node.chunk_udp import sockets, wire
 from node.chunk_udp.address_validation import Address
 from node.chunk_udp.drr_queue import SendBatch
+from node.tap import NO_TAP, Tap
 
 MAX_PATHS = 1024  # path limits that are remembered
 
 
 class SegmentSender:
-    """Sends over ``sock``, whose calls block for half a second at most. ``counts`` gets the failures."""
+    """Sends over ``sock``, whose calls block for half a second at most. ``counts`` gets the failures.
 
-    def __init__(self, sock: socket.socket, counts: Counter[str]) -> None:
+    ``tap`` sees all datagrams that were sent.
+    """
+
+    def __init__(self, sock: socket.socket, counts: Counter[str], tap: Tap = NO_TAP) -> None:
         self._sock = sock
+        self._tap, self._here = tap, sock.getsockname()[:2]
         self._counts = counts
-        self._gso = sockets.supports_gso(sock)
+        self._gso = sockets.supports_gso(sock) and not tap.single
         self._headers = memoryview(bytearray(wire.HEADER_SIZE * wire.MAX_SEGMENTS_PER_REQUEST))
         self._limits: OrderedDict[str, int] = OrderedDict()  # host -> bytes of file in a segment
         self.blocked = False  # the send buffer is full; the caller that waits for room clears this
@@ -73,6 +78,8 @@ class SegmentSender:
         ``probing``: the request asked for one segment, perhaps to probe the path. Silence is the answer to a
         probe that is too large; it does not make the segments of other requests smaller.
         """
+        if self._tap.single and not self._tap.passes(b"".join(buffers), True, addr):
+            return True  # lost on its way, as far as the caller can see
         try:
             sockets.send_parts(self._sock, buffers, addr, segment)
         except (BlockingIOError, TimeoutError):
@@ -87,6 +94,7 @@ class SegmentSender:
             elif segment and error.errno in (errno.EIO, errno.EINVAL, errno.EOPNOTSUPP):
                 self._gso = False  # this network device cannot split: from now on each segment is a call
             return False
+        self._tap.sent(buffers, segment, self._here, addr)
         return True
 
     def _remember(self, host: str) -> None:

@@ -23,6 +23,7 @@ from node.chunk_udp.owner import Owner
 from node.peer import Peer
 from node.rate_limit import TransferLimits, limit_of
 from node.settings import TransferSettings
+from node.tap import NO_TAP, Tap
 from node.transport import DownloadSession, PeerConnection, ServedTorrent, TransportObserver, UploadStatus
 
 SECRET_SIZE = 32  # bytes of the key of an owner's tokens
@@ -35,7 +36,7 @@ class UdpTransport:
 
     ``sock`` is the bound socket to serve on; it is closed by ``stop``. Without a socket the transport only
     fetches. ``node_id`` is sent to the owners that are fetched from, for their ``-peers``. ``limits``: of the
-    node (default: those of ``settings``).
+    node (default: those of ``settings``). ``tap`` sees all datagrams.
     """
 
     name = "udp"
@@ -46,12 +47,14 @@ class UdpTransport:
         sock: socket.socket | None = None,
         node_id: int | None = None,
         limits: TransferLimits | None = None,
+        tap: Tap = NO_TAP,
     ) -> None:
         self._settings = settings
         self._sock = sock
         self._node_id = node_id
         self._host: str = "" if sock is None else sock.getsockname()[0]
         self._manager = CongestionManager()
+        self._tap = tap
         self._limits = limits or TransferLimits(
             limit_of(settings.upload_limit), limit_of(settings.download_limit)
         )
@@ -72,13 +75,15 @@ class UdpTransport:
         if self._sock is None:
             raise LocalFault("this transport has no socket to serve on")
         key = secrets.token_bytes(SECRET_SIZE)
-        self._owner = Owner(self._sock, torrents, key, self._settings, self._limits.upload)
+        self._owner = Owner(self._sock, torrents, key, self._settings, self._limits.upload, self._tap)
         watch = AddressWatch(self._host, observer, self._stopped)
         self._start_thread("listener", self._owner.listen, observer)
         self._start_thread("address", watch.run, observer)
 
     def connect(self, peer: Peer, info: Metainfo, session: DownloadSession) -> PeerConnection:
         """A connection that fetches from ``peer``. PeerFault if this machine has no socket for it."""
+        if peer.node_id is not None:
+            self._tap.introduce(peer.addr, peer.node_id)
         return Fetcher(
             peer.addr,
             info,
@@ -88,6 +93,7 @@ class UdpTransport:
             self._limits.download,
             self._host,
             self._node_id,
+            self._tap,
         )
 
     def fetch_metadata(
@@ -98,7 +104,7 @@ class UdpTransport:
         closing: Callable[[], bool],
     ) -> bytes:
         """The raw info dictionary of a torrent, from ``peer``. See ``Transport.fetch_metadata``."""
-        return fetch_metadata(peer.addr, info_hash, self._host, on_progress, closing)
+        return fetch_metadata(peer.addr, info_hash, self._host, on_progress, closing, self._tap)
 
     def uploads(self) -> Sequence[UploadStatus]:
         """Every peer served so far, the latest last; then the queue, in order."""

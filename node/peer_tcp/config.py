@@ -10,6 +10,7 @@ from typing import Protocol
 
 from common.bitfield import Bitfield
 from common.geometry import Geometry
+from node.tap import NO_STREAM_TAP, StreamTap
 
 
 class Encryption(enum.Enum):
@@ -45,7 +46,7 @@ class WireHost(Protocol):
 
 @dataclass(frozen=True)
 class WireConfig:
-    """The same for all connections of a node, except for ``peer_host``."""
+    """The same for all connections of a node, except for ``peer_host`` and ``tap``."""
 
     peer_id: bytes  # 20 bytes
     host: WireHost
@@ -54,3 +55,4 @@ class WireConfig:
     listen_port: int | None = None  # TCP
     peer_host: str = ""  # the peer's numeric address; "": unknown
     random_bytes: Callable[[int], bytes] = os.urandom
+    tap: StreamTap = NO_STREAM_TAP  # sees all messages

@@ -78,6 +78,7 @@ class PeerWire:
         """
         self.config = config
         self.dialled = info_hash is not None
+        self._tap = config.tap
         self.torrent: WireTorrent | None = None
         self.peer: Handshake | None = None  # the peer's handshake
         self.received = 0  # bytes in all
@@ -130,7 +131,9 @@ class PeerWire:
         if self.peer is not None:
             self.extension.prepare()
         if self._context.unsent:
-            parts.append(self._opening.encrypt(b"".join(self._context.unsent)))
+            messages = b"".join(self._context.unsent)
+            self._tap.wrote(messages)
+            parts.append(self._opening.encrypt(messages))
             self._context.unsent.clear()
         if parts:
             self._sent_at = now
@@ -149,29 +152,32 @@ class PeerWire:
     def next_blocks(self, size: int, now: float) -> list[OutgoingBlock]:
         """The next blocks to send: at least one, until they have ``size`` bytes together. [] if none waits.
 
-        If the payload is encrypted it is one block: its content is encrypted before the next header.
+        If ``encrypts_payload`` it is one block: its content is encrypted before the next header.
         """
         if self.peer is None or self.torrent is None or self.torrent.geometry is None:
             return []
-        encrypted, piece_length = self._opening.encrypted, self.torrent.geometry.piece_length
+        singly, piece_length = self.encrypts_payload, self.torrent.geometry.piece_length
         pack = m.PIECE_HEADER.pack
         blocks = []
-        for piece, begin, length in self.upload.requests.take(1 if encrypted else size):
+        for piece, begin, length in self.upload.requests.take(1 if singly else size):
             header = pack(9 + length, m.MessageId.PIECE, piece, begin)
-            if encrypted:
-                header = self._opening.encrypt(header)
             blocks.append(OutgoingBlock(header, piece * piece_length + begin, length))
         if blocks:
             self._sent_at = now
+            self._tap.wrote(b"".join([block.header for block in blocks]))
+        if self._opening.encrypted:
+            return [block._replace(header=self._opening.encrypt(block.header)) for block in blocks]
         return blocks
 
     @property
     def encrypts_payload(self) -> bool:
         """True if the bytes of a block must pass through ``encrypt``; else ``sendfile`` may send them."""
-        return self._opening.encrypted
+        return self._opening.encrypted or self._tap.single
 
     def encrypt(self, payload: bytes | memoryview) -> bytes:
         """The bytes of a block as they are sent. Called once for each byte, in order."""
+        if self._tap.single:
+            self._tap.payload_wrote(payload)
         return self._opening.encrypt(payload)
 
     # ---- time
@@ -241,9 +247,13 @@ class PeerWire:
             self._on_handshake(self._opening.peer, now)
         else:
             view = self._opening.decrypt(view)
-        decoder = self._decoder
-        for message in decoder.messages(view):
-            self._on_message(message, now)
+            if self._tap.single:
+                self._tap.read(view)
+        decoder, tap = self._decoder, self._tap
+        messages = decoder.messages(view)
+        for message in m.singly(messages) if tap.single else messages:
+            if tap.took(message):
+                self._on_message(message, now)
         if not decoder.in_message:
             self._message_since = None
         elif not decoder.carried:
@@ -251,6 +261,7 @@ class PeerWire:
 
     def _on_handshake(self, peer: Handshake, now: float) -> None:
         config = self.config
+        self._tap.took(peer)
         if peer.peer_id == config.peer_id:
             raise PeerFault("is this node itself")
         torrent = config.host.find(peer.info_hash)

@@ -244,6 +244,17 @@ def one_by_one(messages: Iterable[WireMessage]) -> Iterator[WireMessage]:
             yield message
 
 
+def singly(messages: Iterable[WireMessage]) -> Iterator[WireMessage]:
+    """``messages`` with each run as runs of one message."""
+    for message in messages:
+        if isinstance(message, RequestRun):
+            yield from (RequestRun([request]) for request in message.requests)
+        elif isinstance(message, BlockRun):
+            yield from (BlockRun([block]) for block in message.blocks)
+        else:
+            yield message
+
+
 def encode(message: WireMessage) -> bytes:
     """The bytes of ``message``; of a Block the whole one, with ``at`` 0."""
     kind = type(message)

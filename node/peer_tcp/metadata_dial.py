@@ -10,6 +10,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from common.bitfield import Bitfield
 from common.errors import PeerFault
@@ -18,6 +19,7 @@ from node.peer_tcp import events as ev
 from node.peer_tcp.config import Encryption, WireConfig, WireTorrent
 from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.dialler import WAYS, Way, dial
+from node.tap import NO_TAP, Tap
 from node.transport import MAX_METADATA_BYTES
 
 READ_BYTES = 1 << 16  # bytes of one read
@@ -43,7 +45,7 @@ class _OneTorrent:
 class MetadataDial:
     """``run`` returns the metadata of ``info_hash`` from ``peer``. See ``Transport.fetch_metadata``.
 
-    ``peer_id``: this node's. ``host``: the address to dial from.
+    ``peer_id``: this node's. ``host``: the address to dial from. ``tap`` sees all messages.
     """
 
     def __init__(
@@ -54,28 +56,35 @@ class MetadataDial:
         encryption: Encryption,
         on_progress: Callable[[int, int], None],
         closing: Callable[[], bool],
+        tap: Tap = NO_TAP,
     ) -> None:
         self._peer = peer
         self._info_hash = info_hash
         self._config = WireConfig(peer_id, _OneTorrent(info_hash), encryption, peer_host=peer.host)
         self._on_progress = on_progress
         self._closing = closing
+        self._tap = tap
         self._metadata: bytes | None = None
 
     def run(self, host: str) -> bytes:
         """Dial in each way that the policy allows, until the peer answers a handshake. PeerFault."""
         fault = PeerFault("cannot be dialled")
         for way in WAYS[self._config.encryption]:
-            now = time.monotonic()
-            wire = PeerWire(self._config, now, self._info_hash, way is Way.ENCRYPTED)
+            wire: PeerWire | None = None
             try:
                 with dial(self._peer, host) as sock:
-                    return self._converse(wire, sock)
+                    stream = self._tap.stream(sock.getsockname()[:2], self._peer.addr, True)
+                    config = replace(self._config, tap=stream)
+                    wire = PeerWire(config, time.monotonic(), self._info_hash, way is Way.ENCRYPTED)
+                    try:
+                        return self._converse(wire, sock)
+                    finally:
+                        stream.closed()
             except OSError as error:
                 fault = PeerFault(f"closed the connection ({error.strerror or error})")
             except PeerFault as error:
                 fault = error
-            if wire.peer is not None:
+            if wire is not None and wire.peer is not None:
                 break
         raise fault
 

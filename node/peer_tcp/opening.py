@@ -61,6 +61,8 @@ class Opening:
             data = self.decrypt(data)
         if self.negotiates or not data:
             return data[:0]
+        if self._config.tap.single:
+            self._config.tap.read(data)
         taken = self._decoder.feed(data)
         if self._decoder.info_hash is not None:
             self._check_info_hash(self._decoder.info_hash)
@@ -85,7 +87,7 @@ class Opening:
         return memoryview(decrypted + data[size:])
 
     def _dial(self, info_hash: bytes, encrypted: bool) -> None:
-        own = encode_handshake(Handshake(info_hash, self._config.peer_id))
+        own = self._own_handshake(info_hash)
         if not encrypted:
             self.unsent.append(own)
             return
@@ -93,6 +95,11 @@ class Opening:
         self._negotiation = MseInitiator(info_hash, own, provide, self._config.random_bytes)
         self.unsent += self._negotiation.unsent
         self._negotiation.unsent.clear()
+
+    def _own_handshake(self, info_hash: bytes) -> bytes:
+        own = encode_handshake(Handshake(info_hash, self._config.peer_id))
+        self._config.tap.wrote(own)
+        return own
 
     def _tell_kind(self, data: memoryview) -> memoryview:
         """Decide by the first bytes. Returns all bytes so far once they are decided upon."""
@@ -134,6 +141,6 @@ class Opening:
             if self._config.host.find(info_hash) is None:
                 raise PeerFault(f"asks for a torrent that is not shared here ({info_hash.hex()})")
             self._info_hash = info_hash
-            self.unsent.append(self.encrypt(encode_handshake(Handshake(info_hash, self._config.peer_id))))
+            self.unsent.append(self.encrypt(self._own_handshake(info_hash)))
         elif info_hash != self._info_hash:
             raise PeerFault(f"has another torrent ({info_hash.hex()})")

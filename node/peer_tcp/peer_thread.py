@@ -24,6 +24,7 @@ from node.peer_tcp.dialler import Way
 from node.peer_tcp.peer_loop import BannedPeer, PeerLoop
 from node.peer_tcp.waiting import WakeUp
 from node.rate_limit import TransferLimits
+from node.tap import NO_STREAM_TAP, StreamTap
 from node.transport import DownloadSession, Range
 
 
@@ -105,6 +106,7 @@ class PeerThread:
         self.is_reported = False  # as a candidate for downloads
         self.client = ""  # as the peer calls itself
         self.rate = 0.0  # bytes of content sent a second, over the last seconds
+        self.tap: StreamTap = NO_STREAM_TAP  # of its socket, once that is connected
         self._why: BaseException | None = None  # why it ended
         self._owner = owner
         self._ways = ways

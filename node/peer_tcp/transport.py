@@ -33,6 +33,7 @@ from node.peer_tcp.peer_loop import PeerLoop
 from node.peer_tcp.peer_table import PeerTable
 from node.peer_tcp.peer_thread import Fetch, PeerThread
 from node.rate_limit import TransferLimits
+from node.tap import NO_TAP, Tap
 from node.transport import DownloadSession, PeerConnection, ServedTorrent, TransportObserver, UploadStatus
 
 MAX_HALF_OPEN = 32  # connections that are dialled at a time
@@ -44,7 +45,7 @@ class TcpTransport:
     """Serves and fetches over TCP. A ``Transport``.
 
     ``host``: the address to listen on and dial from; ``port``: 0 for any. ``peer_id``: 20 bytes.
-    ``max_peers``: connections of one torrent.
+    ``max_peers``: connections of one torrent. ``tap`` sees all messages.
     """
 
     name = "tcp"
@@ -57,8 +58,10 @@ class TcpTransport:
         encryption: Encryption = Encryption.PREFER,
         max_peers: int = 50,
         limits: TransferLimits | None = None,
+        tap: Tap = NO_TAP,
     ) -> None:
         self.limits = limits or TransferLimits()
+        self._tap = tap
         self.peer_id = peer_id
         self._host = host
         self._encryption = encryption
@@ -90,6 +93,8 @@ class TcpTransport:
 
     def connect(self, peer: Peer, info: Metainfo, session: DownloadSession) -> PeerConnection:
         """A connection that fetches from ``peer``: the one that is open, or a new one. PeerFault."""
+        if peer.node_id is not None:
+            self._tap.introduce(peer.addr, peer.node_id)
         return Fetch(self._connection(peer, info.info_hash), session)
 
     def meet(self, info_hash: bytes, peers: Iterable[FoundPeer]) -> None:
@@ -113,7 +118,7 @@ class TcpTransport:
         closing: Callable[[], bool],
     ) -> bytes:
         """The raw info dictionary of a torrent from ``peer`` (BEP 9). PeerFault."""
-        fetch = MetadataDial(peer, info_hash, self.peer_id, self._encryption, on_progress, closing)
+        fetch = MetadataDial(peer, info_hash, self.peer_id, self._encryption, on_progress, closing, self._tap)
         return fetch.run(self._host)
 
     def uploads(self) -> Sequence[UploadStatus]:
@@ -163,20 +168,25 @@ class TcpTransport:
 
     def open(self, thread: PeerThread, way: Way | None) -> tuple[socket.socket, PeerWire]:
         """Dial the thread's peer; None: take over its accepted socket. PeerFault."""
+        if way is None:
+            assert thread.accepted is not None
+            sock = thread.accepted
+        else:
+            with self._half_open:
+                sock = dial(thread.peer, self._host)
+        thread.tap.closed()  # of an earlier dial
+        thread.tap = self._tap.stream(sock.getsockname()[:2], thread.peer.addr, way is not None)
         config = WireConfig(
             self.peer_id,
             _HostOf(self, thread),
             self._encryption,
             listen_port=self.addr[1],
             peer_host=thread.peer.host,
+            tap=thread.tap,
         )
         if way is None:
-            assert thread.accepted is not None
-            return thread.accepted, PeerWire(config, time.monotonic())
-        with self._half_open:
-            sock = dial(thread.peer, self._host)
-        encrypted = way is Way.ENCRYPTED
-        return sock, PeerWire(config, time.monotonic(), thread.info_hash, encrypted)
+            return sock, PeerWire(config, time.monotonic())
+        return sock, PeerWire(config, time.monotonic(), thread.info_hash, way is Way.ENCRYPTED)
 
     # ---- what happens to them; on their threads
 
@@ -213,6 +223,7 @@ class TcpTransport:
 
     def on_end(self, thread: PeerThread) -> None:
         """The connection is over."""
+        thread.tap.closed()
         uploaded = thread.uploaded
         with self._lock:
             self._table.remove(thread)

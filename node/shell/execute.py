@@ -65,6 +65,8 @@ class Executor:
                 self._screen.answer("peers", peers=self._node.peers(), trackers=self._node.trackers())
             case "pieces":
                 self._screen.answer("pieces", pieces=[self._node.pieces(command.file)])
+            case "dump":
+                self._screen.answer("dump", dumps=[self._node.dump(command.file)])
             case "list":
                 self._screen.answer("list", torrents=self._node.listed_torrents())
             case "pause":

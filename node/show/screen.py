@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from common.text import sanitize
 from node import events
 from node.events import Event, as_fields
+from node.recorder.diagram import diagram
 from node.show import text
 from node.show.piece_map import map_lines
 from node.show.tables import TABLES, table
@@ -106,6 +107,9 @@ class TextScreen:
                 self._out.line(line, "bold" if at == 0 and rows[kind] else "")
         for row in rows.get("pieces", ()):
             for line in map_lines(row, self._out.width):
+                self._out.line(line)
+        for dump in rows.get("dumps", ()):
+            for line in diagram(dump.messages, self._out.width) or ["no messages"]:
                 self._out.line(line)
         if "uploads" in rows:
             self._out.line(text.uploads(rows["uploads"]) or "no uploads")

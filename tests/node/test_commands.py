@@ -103,7 +103,7 @@ def test_elsewhere_a_backslash_quotes_spaces_and_quotes_and_is_itself_otherwise(
         ("zzz", "unknown command 'zzz'; try: help"),
         (
             "torrent",
-            "torrent wants one of -setMode, -status, -files, -peers, -list, -pause, -resume, -pieces,"
+            "torrent wants one of -setMode, -status, -files, -peers, -list, -dump, -pause, -resume, -pieces,"
             " -select; try: help",
         ),
         ("torrent -stauts", "unknown option '-stauts'; did you mean 'status'?"),
@@ -124,6 +124,7 @@ def test_elsewhere_a_backslash_quotes_spaces_and_quotes_and_is_itself_otherwise(
         ("torrent -setmod send x", "unknown option '-setmod'; did you mean '-setMode'?"),
         ("torrent -setMode exit now", "torrent -setMode exit takes nothing more, but 'now' follows"),
         ("torrent -status all", "torrent status takes nothing more, but 'all' follows"),
+        ("dump 1 2", 'dump takes one peer; quote names with spaces: dump "1 2"'),
         ("help me", "help takes nothing more, but 'me' follows"),
         ('torrent -setMode send "a', "a quote is opened and not closed"),
         ("torrent -setMode send don't", "a quote is opened and not closed"),

@@ -1,0 +1,12 @@
+"""The flight recorder: the last messages of a node, of both transports, to be read afterwards.
+
+    flight_recorder   keeps them in a ring; a ``Tap``
+    datagram_rows     describes the classroom's datagrams from their first bytes
+    stream_rows       describes messages of the peer wire
+    losses            marks the messages that were lost, and those that made up for them
+    diagram           draws a message sequence diagram for a terminal
+
+Recording is always on. So it keeps a few bytes of each message, and describes nothing before it is asked.
+"""
+
+from node.recorder.flight_recorder import FlightRecorder as FlightRecorder

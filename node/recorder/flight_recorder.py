@@ -1,0 +1,170 @@
+"""The ring of the last messages, and the questions that it answers.
+
+An entry is one system call, not one message: a batch of segments costs little more than one of them. It is a
+tuple (time, describe, direction, peer, ...), where ``describe`` makes messages of the rest. The payload of
+DATA and of blocks is not kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from common.addresses import join_host_port
+from node.chunk_udp import wire
+from node.peer_tcp import messages as m
+from node.recorder import datagram_rows, stream_rows
+from node.recorder.losses import marked
+from node.recorder.rows import HERE, IN, OUT, MessageRow
+from node.tap import Address, Buffer, StreamTap, Tap
+
+RECORDED = 2000  # system calls that a node remembers: at least as many messages
+LOOKED_AT = 600  # of these, in which the story of one repaired loss is looked for
+MAX_NAMES = 4096  # addresses whose node number is remembered
+HEAD = wire.REQUEST_SIZE  # bytes that are kept of a datagram: all fields of all messages
+MAX_RUN = 256  # messages that are kept of one run on the peer wire
+MAX_WRITTEN = 17 * MAX_RUN  # bytes that are kept of messages that left together: as many requests
+MAX_AROUND = 12  # rows about one repaired loss
+_LEFT_OUT = ("transfer", "torrent", "segment_size", "checked")  # of these
+
+_Entry = tuple[Any, ...]
+
+
+class FlightRecorder(Tap):
+    """Remembers the last RECORDED batches of messages. May be used from any thread.
+
+    Rows are dictionaries for JSON; ``node.recorder.rows`` describes them. A peer is a node number, or
+    "HOST:PORT".
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, recorded: int = RECORDED) -> None:
+        """``clock``: monotonic seconds."""
+        self._clock = clock
+        self._ring: deque[_Entry] = deque(maxlen=recorded)
+        self._names: dict[Address, int] = {}
+
+    # ---- what happens
+
+    def sent(self, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
+        """As ``Tap.sent``: a whole message, or header and payload of each DATA."""
+        if here == peer:  # an owner wakes its own thread
+            return
+        heads = b"".join(parts[::2]) if len(parts) > 1 else bytes(parts[0][:HEAD])
+        size = sum(map(len, parts))
+        self._ring.append((self._clock(), datagram_rows.described, OUT, peer, heads, size, step or size))
+
+    def received(self, batch: memoryview, step: int, here: Address, peer: Address) -> None:
+        """As ``Tap.received``."""
+        if here == peer:
+            return
+        size = len(batch)
+        if size > step:
+            heads = b"".join([batch[at : at + wire.HEADER_SIZE] for at in range(0, size, step)])
+        elif size > HEAD and batch[2] == wire.DATA:
+            heads = bytes(batch[: wire.HEADER_SIZE])
+        else:
+            heads = bytes(batch[:HEAD])
+        self._ring.append((self._clock(), datagram_rows.described, IN, peer, heads, size, step))
+
+    def introduce(self, peer: Address, node_id: int) -> None:
+        """As ``Tap.introduce``."""
+        if len(self._names) >= MAX_NAMES:
+            self._names = {}
+        self._names[peer] = node_id
+
+    def stream(self, here: Address, peer: Address, dialled: bool) -> StreamTap:
+        """As ``Tap.stream``."""
+        return _RecordedStream(self._ring, self._clock, peer)
+
+    def note(self, what: str, **fields: Any) -> None:
+        """This node did something, as ``verified`` with ``piece`` and ``torrent``."""
+        self._ring.append((self._clock(), _noted, HERE, None, what, fields))
+
+    # ---- questions
+
+    def recent_messages(self, peer: int | str | None = None, limit: int = 200) -> list[MessageRow]:
+        """The last messages, at most ``limit`` rows, oldest first. ``peer``: only with this one."""
+        return self._rows(list(self._ring), peer)[-limit:]
+
+    def messages_around(
+        self, peer: int | str, offset: int, length: int, limit: int = MAX_AROUND, piece: int | None = None
+    ) -> list[MessageRow]:
+        """The story of the bytes ``[offset, offset + length)`` from ``peer``: lost, requested again, here.
+
+        At most ``limit`` rows: those about these bytes or this ``piece`` first, then the nearest others.
+        Their fields are fewer than elsewhere, so that a report has room for them.
+        """
+        rows = self._rows(list(self._ring)[-LOOKED_AT:], peer)
+        about = [at for at, row in enumerate(rows) if _is_about(row, offset, offset + length, piece)]
+        chosen, about = set(about[-limit:]), [at for at in about if rows[at]["direction"] != HERE]
+        for distance in range(1, limit):
+            near = {at + step for at in about for step in (-distance, distance)} & set(range(len(rows)))
+            chosen |= set(sorted(near - chosen)[: max(0, limit - len(chosen))])
+        return [_shortened(rows[at]) for at in sorted(chosen)]
+
+    def _rows(self, entries: Iterable[_Entry], peer: int | str | None) -> list[MessageRow]:
+        names, rows = self._names, list[MessageRow]()
+        for seconds, describe, direction, addr, *rest in entries:
+            name = None if addr is None else names.get(addr, None)
+            shown = join_host_port(*addr) if addr is not None and name is None else name
+            if peer is not None and addr is not None and peer not in (shown, join_host_port(*addr)):
+                continue
+            for message, fields in describe(*rest):
+                rows.append(
+                    {
+                        "time": round(seconds * 1000, 3),
+                        "direction": direction,
+                        "peer": shown,
+                        "message": message,
+                        "fields": fields,
+                    }
+                )
+        return marked(rows)
+
+
+class _RecordedStream(StreamTap):
+    def __init__(self, ring: deque[_Entry], clock: Callable[[], float], peer: Address) -> None:
+        self._ring = ring
+        self._clock = clock
+        self._peer = peer
+
+    def wrote(self, data: bytes) -> None:
+        kept = data if len(data) <= MAX_WRITTEN else data[:MAX_WRITTEN]
+        self._ring.append((self._clock(), stream_rows.written, OUT, self._peer, kept, len(data)))
+
+    def took(self, message: object) -> bool:
+        kept: object
+        count = 1
+        if isinstance(message, m.BlockRun):
+            kept, count = [block[:3] for block in message.blocks[:MAX_RUN]], len(message.blocks)
+        elif isinstance(message, m.Block):
+            if message.at + len(message.data) < message.length:
+                return True  # the block is not whole yet
+            kept = [message[:3]]
+        elif isinstance(message, m.RequestRun):
+            kept, count = message.requests[:MAX_RUN], len(message.requests)
+        else:
+            kept = stream_rows.without_payload(message)
+        self._ring.append((self._clock(), stream_rows.taken, IN, self._peer, type(message), kept, count))
+        return True
+
+
+def _noted(what: str, fields: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+    return [(what, fields)]
+
+
+def _shortened(row: MessageRow) -> MessageRow:
+    fields = {name: value for name, value in row["fields"].items() if name not in _LEFT_OUT}
+    return {**row, "fields": fields}
+
+
+def _is_about(row: MessageRow, start: int, end: int, piece: int | None) -> bool:
+    """True if ``row`` is a message about bytes of ``[start, end)``, or says what became of ``piece``."""
+    fields = row["fields"]
+    if row["direction"] == HERE:
+        return piece is not None and fields.get("piece") == piece
+    if row["message"] not in ("REQUEST", "DATA"):
+        return False
+    return bool(fields["offset"] < end and start < fields["offset"] + fields["length"])

@@ -1,0 +1,132 @@
+"""Taps: how the messages of both transports are observed, or dropped on purpose.
+
+A transport hands its tap every datagram, and every message of the peer wire. The flight recorder and the
+capture for Wireshark are taps. So is a fault that drops exactly one message.
+
+    chunk_udp   one ``Tap`` for all sockets: ``sent`` and ``received`` once for each system call
+    peer_tcp    ``Tap.stream`` makes a ``StreamTap`` for each connection: bytes without encryption
+
+A tap with ``single`` gets each message by itself, with its payload, before the transport acts on it, and may
+drop it (``passes``). Transports then make one system call for each datagram and read blocks into memory. So
+it costs time. Any other tap sees batches, and payloads only as long as the call lasts.
+
+The methods are called on the threads of the transports. They return quickly and do not raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Address = tuple[str, int]  # host and port
+Buffer = bytes | memoryview
+
+
+class StreamTap:
+    """Sees one connection of the peer wire. This base class does nothing."""
+
+    single = False  # True: it wants each message by itself, and all bytes
+
+    def wrote(self, data: bytes) -> None:
+        """Whole messages leave, or a handshake, or headers of blocks: as they are before encryption."""
+
+    def took(self, message: object) -> bool:
+        """A message arrived: of ``peer_tcp.messages``, or a ``Handshake``. False: ignore it.
+
+        Without ``single`` the answer does not count, and runs of messages come in one call.
+        """
+        return True
+
+    def payload_wrote(self, data: Buffer) -> None:
+        """With ``single``: content of a block leaves, after its header."""
+
+    def read(self, data: Buffer) -> None:
+        """With ``single``: these bytes arrived, decrypted. ``took`` follows for each message in them."""
+
+    def closed(self) -> None:
+        """The connection is over."""
+
+
+class Tap:
+    """Sees all messages of a node. This base class does nothing."""
+
+    single = False  # True: it wants each datagram by itself, and may drop it
+
+    def passes(self, datagram: Buffer, outgoing: bool, peer: Address) -> bool:
+        """With ``single``: False drops this datagram, before it is sent or after it was received."""
+        return True
+
+    def sent(self, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
+        """One call sent ``parts`` joined: datagrams of ``step`` bytes, the last one shorter; 0: one datagram.
+
+        ``parts`` begin with a header, and of several datagrams each is two parts: header and payload.
+        """
+
+    def received(self, batch: memoryview, step: int, here: Address, peer: Address) -> None:
+        """One call received ``batch``: datagrams of ``step`` bytes, the last one perhaps shorter."""
+
+    def introduce(self, peer: Address, node_id: int) -> None:
+        """The node at ``peer`` has this number, as a tracker or the node itself says."""
+
+    def stream(self, here: Address, peer: Address, dialled: bool) -> StreamTap:
+        """A tap for one TCP connection, which begins now. ``here``: this node's end."""
+        return NO_STREAM_TAP
+
+
+NO_TAP = Tap()
+NO_STREAM_TAP = StreamTap()
+
+
+class SeveralTaps(Tap):
+    """Hands everything to each of ``taps``, in order. A message passes if it passes all of them."""
+
+    def __init__(self, taps: Sequence[Tap]) -> None:
+        self._taps = tuple(taps)
+        self.single = any(tap.single for tap in taps)
+
+    def passes(self, datagram: Buffer, outgoing: bool, peer: Address) -> bool:
+        """False if one of the taps drops the datagram."""
+        return all([tap.passes(datagram, outgoing, peer) for tap in self._taps])
+
+    def sent(self, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
+        """As ``Tap.sent``."""
+        for tap in self._taps:
+            tap.sent(parts, step, here, peer)
+
+    def received(self, batch: memoryview, step: int, here: Address, peer: Address) -> None:
+        """As ``Tap.received``."""
+        for tap in self._taps:
+            tap.received(batch, step, here, peer)
+
+    def introduce(self, peer: Address, node_id: int) -> None:
+        """As ``Tap.introduce``."""
+        for tap in self._taps:
+            tap.introduce(peer, node_id)
+
+    def stream(self, here: Address, peer: Address, dialled: bool) -> StreamTap:
+        """As ``Tap.stream``."""
+        return _SeveralStreamTaps([tap.stream(here, peer, dialled) for tap in self._taps])
+
+
+class _SeveralStreamTaps(StreamTap):
+    def __init__(self, taps: Sequence[StreamTap]) -> None:
+        self._taps = tuple(taps)
+        self.single = any(tap.single for tap in taps)
+
+    def wrote(self, data: bytes) -> None:
+        for tap in self._taps:
+            tap.wrote(data)
+
+    def took(self, message: object) -> bool:
+        return all([tap.took(message) for tap in self._taps])
+
+    def payload_wrote(self, data: Buffer) -> None:
+        for tap in self._taps:
+            tap.payload_wrote(data)
+
+    def read(self, data: Buffer) -> None:
+        for tap in self._taps:
+            tap.read(data)
+
+    def closed(self) -> None:
+        for tap in self._taps:
+            tap.closed()
