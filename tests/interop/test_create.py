@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,8 +21,9 @@ from common.torrent_encoding import TorrentNotes
 from node.content.new_torrent import NewTorrent
 from node.content.verifying import verify_path
 from node.tools.summary import as_object
+from tests.interop.others import INTEROP
 
-pytestmark = [pytest.mark.interop, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = INTEROP
 
 PIECE = 16 << 10
 LEAST_OF_MKTORRENT = 15  # mktorrent's -l: pieces of 2**15 bytes
@@ -44,22 +43,6 @@ corpora = st.dictionaries(
     min_size=1,
     max_size=8,
 )
-
-
-@pytest.fixture(scope="module")
-def libtorrent() -> ModuleType:
-    module: ModuleType = pytest.importorskip(
-        "libtorrent", reason="libtorrent is not installed (make interop)"
-    )
-    return module
-
-
-@pytest.fixture(scope="module")
-def mktorrent() -> str:
-    found = shutil.which("mktorrent")
-    if not found:
-        pytest.skip("mktorrent is not installed (your package manager has it)")
-    return found
 
 
 def fill(folder: Path, corpus: dict[str, int]) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,39 +16,17 @@ import requests
 from common import bencode
 from node.content.torrent_file import create_torrent
 from tests.interop.copies import wait_for_copy
+from tests.interop.others import INTEROP, QUIET
 
-pytestmark = [
-    pytest.mark.interop,
-    # libtorrent 2.1 prefers names that 2.0 does not have; those that both have are used here.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = INTEROP
 
 SIZE = 3_000_000
 PATIENCE = 60.0
-QUIET = (
-    "enable_dht", "enable_lsd", "enable_upnp", "enable_natpmp", "enable_outgoing_utp", "enable_incoming_utp",
-)  # fmt: skip
 ARIA2 = (
     "--no-conf", "-q", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
     "--file-allocation=none", "--dht-entry-point=127.0.0.1:9",
 )  # fmt: skip
 """It asks UDP trackers only through its DHT socket. So DHT is on, with an entry point that is not there."""
-
-
-@pytest.fixture
-def libtorrent() -> ModuleType:
-    module: ModuleType = pytest.importorskip(
-        "libtorrent", reason="libtorrent is not installed (make interop)"
-    )
-    return module
-
-
-@pytest.fixture
-def aria2() -> str:
-    found = shutil.which("aria2c")
-    if not found:
-        pytest.skip("aria2c is not installed (your package manager has it)")
-    return found
 
 
 class Torrent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,24 +17,25 @@ from node.content.torrent_file import create_torrent
 from node.node import Node
 from node.settings import NodeSettings, PeerWireSettings
 from tests.interop.copies import is_same
+from tests.interop.others import INTEROP, encryption, their_peer
 from tests.node.peer_tcp.waiting import until
 
-pytestmark = [
-    pytest.mark.interop,
-    # libtorrent 2.1 prefers names that 2.0 does not have; those that both have are used here.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = INTEROP
 
 SIZE = 5_000_001
 ANNOUNCE = "http://127.0.0.1:1/announce"  # nothing listens there
 PATIENCE = 60.0  # seconds
 POLICIES = [  # ours, and libtorrent's
-    ("prefer", ""),
+    ("prefer", "enabled"),
     ("off", "disabled"),
     ("require", "forced"),
     ("prefer", "forced"),
     ("prefer", "disabled"),
 ]
+ARIA2 = (
+    "--no-conf", "-q", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false",
+    "--enable-peer-exchange=false", "--file-allocation=none",
+)  # fmt: skip
 OUR_HOST, THEIR_HOST = "127.0.0.2", "127.0.0.3"
 
 
@@ -94,93 +93,37 @@ def ours(place: Place) -> Iterator[OurPeer]:
         yield make
 
 
-@pytest.fixture
-def libtorrent() -> ModuleType:
-    module: ModuleType = pytest.importorskip(
-        "libtorrent", reason="libtorrent is not installed (make interop)"
-    )
-    return module
-
-
-@pytest.fixture
-def aria2() -> list[str]:
-    found = shutil.which("aria2c")
-    if not found:
-        pytest.skip("aria2c is not installed (your package manager has it)")
-    quiet = ["--no-conf", "-q", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false"]
-    return [found, *quiet, "--enable-peer-exchange=false", "--file-allocation=none"]
-
-
-def their_peer(lt: Any, torrent: Path, folder: Path, encrypted: str = "") -> tuple[Any, Any]:
-    """A libtorrent session and its torrent. ``encrypted``: "" as usual, "forced", or "disabled"."""
-    settings = {
-        "listen_interfaces": f"{THEIR_HOST}:0",
-        "enable_dht": False,
-        "enable_lsd": False,
-        "enable_upnp": False,
-        "enable_natpmp": False,
-        "enable_outgoing_utp": False,
-        "enable_incoming_utp": False,
-        "allow_multiple_connections_per_ip": True,
-    }
-    if encrypted:
-        policy = getattr(lt.enc_policy, encrypted)
-        settings.update(in_enc_policy=int(policy), out_enc_policy=int(policy))
-    session = lt.session(settings)
-    parameters = lt.add_torrent_params()
-    parameters.ti = lt.torrent_info(str(torrent))
-    parameters.save_path = str(folder)
-    parameters.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
-    return session, session.add_torrent(parameters)
-
-
 def seeds(handle: Any) -> bool:
     return bool(handle.status().is_seeding)
 
 
-@pytest.mark.parametrize(
-    ("encryption", "encrypted"),
-    [
-        ("prefer", ""),
-        ("off", "disabled"),
-        ("require", "forced"),
-        ("prefer", "forced"),
-        ("prefer", "disabled"),
-    ],
-)
+@pytest.mark.parametrize(("policy", "theirs"), POLICIES)
 def test_libtorrent_fetches_from_us(
-    libtorrent: Any, ours: OurPeer, place: Place, encryption: str, encrypted: str
+    libtorrent: Any, ours: OurPeer, place: Place, policy: str, theirs: str
 ) -> None:
-    node, addr = ours(place.copy("ours"), encryption)
+    node, addr = ours(place.copy("ours"), policy)
     node.serve(str(place.torrent), place.content)
-    theirs = place.copy("theirs")
-    session, handle = their_peer(libtorrent, place.torrent, theirs, encrypted)
+    copy = place.copy("theirs")
+    policies = encryption(libtorrent, theirs)
+    session, handle = their_peer(libtorrent, place.torrent, copy, THEIR_HOST, **policies)
     until(lambda: handle.status().state != libtorrent.torrent_status.checking_files, PATIENCE)
     handle.connect_peer(addr)
     until(lambda: seeds(handle), PATIENCE)
     session.pause()
-    until(lambda: place.is_copied(theirs), PATIENCE)  # libtorrent writes behind
+    until(lambda: place.is_copied(copy), PATIENCE)  # libtorrent writes behind
     (row,) = node.files()
     assert row.uploaded >= SIZE
 
 
-@pytest.mark.parametrize(
-    ("encryption", "encrypted"),
-    [
-        ("prefer", ""),
-        ("off", "disabled"),
-        ("require", "forced"),
-        ("prefer", "forced"),
-        ("prefer", "disabled"),
-    ],
-)
+@pytest.mark.parametrize(("policy", "theirs"), POLICIES)
 def test_we_fetch_from_libtorrent(
-    libtorrent: Any, ours: OurPeer, place: Place, encryption: str, encrypted: str
+    libtorrent: Any, ours: OurPeer, place: Place, policy: str, theirs: str
 ) -> None:
-    session, handle = their_peer(libtorrent, place.torrent, place.content.parent, encrypted)
+    policies = encryption(libtorrent, theirs)
+    session, handle = their_peer(libtorrent, place.torrent, place.content.parent, THEIR_HOST, **policies)
     until(lambda: seeds(handle), PATIENCE)
     copy = place.copy("ours")
-    node, _ = ours(copy, encryption, (THEIR_HOST, session.listen_port()))
+    node, _ = ours(copy, policy, (THEIR_HOST, session.listen_port()))
     download = node.set_download_mode(str(place.torrent))
     assert download.done.wait(PATIENCE) and download.error is None
     assert place.is_copied(copy)
@@ -188,7 +131,7 @@ def test_we_fetch_from_libtorrent(
 
 def test_a_seed_of_ours_dials_a_leecher(libtorrent: Any, ours: OurPeer, place: Place) -> None:
     theirs = place.copy("theirs")
-    session, handle = their_peer(libtorrent, place.torrent, theirs)
+    session, handle = their_peer(libtorrent, place.torrent, theirs, THEIR_HOST)
     until(lambda: bool(session.listen_port()), PATIENCE)
     node, _ = ours(place.copy("ours"), "prefer", (THEIR_HOST, session.listen_port()))
     node.serve(str(place.torrent), place.content)
@@ -198,7 +141,7 @@ def test_a_seed_of_ours_dials_a_leecher(libtorrent: Any, ours: OurPeer, place: P
 
 def test_a_leecher_that_connects_to_us_is_fetched_from(libtorrent: Any, ours: OurPeer, place: Place) -> None:
     """No tracker names it: the connection that it opened is used."""
-    session, handle = their_peer(libtorrent, place.torrent, place.content.parent)
+    session, handle = their_peer(libtorrent, place.torrent, place.content.parent, THEIR_HOST)
     until(lambda: seeds(handle), PATIENCE)
     copy = place.copy("ours")
     node, addr = ours(copy, "prefer")
@@ -210,11 +153,11 @@ def test_a_leecher_that_connects_to_us_is_fetched_from(libtorrent: Any, ours: Ou
 
 
 @pytest.mark.parametrize("options", [[], ["--bt-require-crypto=true"], ["--bt-force-encryption=true"]])
-def test_aria2_fetches_from_us(aria2: list[str], ours: OurPeer, place: Place, options: list[str]) -> None:
+def test_aria2_fetches_from_us(aria2: str, ours: OurPeer, place: Place, options: list[str]) -> None:
     """aria2 takes peers from trackers only: here our seed calls it."""
     copy, port = place.copy("theirs"), free_port()
-    words = [*aria2, f"--dir={copy}", "--seed-time=0", f"--listen-port={port}", *options, str(place.torrent)]
-    with subprocess.Popen(words) as process:
+    words = [aria2, *ARIA2, f"--dir={copy}", "--seed-time=0", f"--listen-port={port}", *options]
+    with subprocess.Popen([*words, str(place.torrent)]) as process:
         try:
             until(lambda: accepts("127.0.0.1", port), PATIENCE)
             node, _ = ours(place.copy("ours"), "prefer", ("127.0.0.1", port))
@@ -226,9 +169,16 @@ def test_aria2_fetches_from_us(aria2: list[str], ours: OurPeer, place: Place, op
 
 
 @pytest.mark.parametrize("options", [[], ["--bt-require-crypto=true"], ["--bt-force-encryption=true"]])
-def test_we_fetch_from_aria2(aria2: list[str], ours: OurPeer, place: Place, options: list[str]) -> None:
+def test_we_fetch_from_aria2(aria2: str, ours: OurPeer, place: Place, options: list[str]) -> None:
     port = free_port()
-    words = [*aria2, f"--dir={place.content.parent}", "--seed-ratio=0.0", "-V", f"--listen-port={port}"]
+    words = [
+        aria2,
+        *ARIA2,
+        f"--dir={place.content.parent}",
+        "--seed-ratio=0.0",
+        "-V",
+        f"--listen-port={port}",
+    ]
     with subprocess.Popen([*words, *options, str(place.torrent)]) as process:
         try:
             until(lambda: accepts("127.0.0.1", port), PATIENCE)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,24 +14,13 @@ import pytest
 from common.magnet import Magnet, format_magnet
 from node.content.torrent_file import create_torrent
 from tests.interop.copies import wait_for_copy
+from tests.interop.others import INTEROP, encryption, session
 
-pytestmark = [
-    pytest.mark.interop,
-    # libtorrent 2.1 prefers names that 2.0 does not have; those that both have are used here.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = INTEROP
 
 SIZE = (3 << 20) + 7
 PATIENCE = 60.0
 Start = Callable[..., Any]
-
-
-@pytest.fixture
-def libtorrent() -> ModuleType:
-    module: ModuleType = pytest.importorskip(
-        "libtorrent", reason="libtorrent is not installed (make interop)"
-    )
-    return module
 
 
 class Client:
@@ -40,23 +28,7 @@ class Client:
 
     def __init__(self, libtorrent: Any, host: str, **settings: Any) -> None:
         self.libtorrent = libtorrent
-        quiet = (
-            "enable_dht",
-            "enable_lsd",
-            "enable_upnp",
-            "enable_natpmp",
-            "enable_outgoing_utp",
-            "enable_incoming_utp",
-        )
-        self.session = libtorrent.session(
-            {
-                **dict.fromkeys(quiet, False),
-                "listen_interfaces": f"{host}:0",
-                "outgoing_interfaces": host,
-                "allow_multiple_connections_per_ip": True,
-                **settings,
-            }
-        )
+        self.session = session(libtorrent, host, **settings)
         self.host = host
 
     def add(self, torrent: Path, folder: Path) -> Any:
@@ -97,13 +69,6 @@ def shared(tmp_path: Path) -> tuple[Path, Path]:
     path.write_bytes(Random(11).randbytes(SIZE))
     create_torrent(path, tmp_path / "film.torrent", "http://127.0.0.1:9/announce")
     return path, tmp_path / "film.torrent"
-
-
-def encryption(libtorrent: Any, policy: str) -> dict[str, Any]:
-    """Settings of a client that requires, or refuses, the encrypted handshake."""
-    kind = libtorrent.enc_policy
-    chosen = {"forced": kind.pe_forced, "enabled": kind.pe_enabled, "disabled": kind.pe_disabled}[policy]
-    return {"out_enc_policy": int(chosen), "in_enc_policy": int(chosen)}
 
 
 @pytest.mark.parametrize("policy", ["enabled", "forced", "disabled"])

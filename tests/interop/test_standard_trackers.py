@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
@@ -27,12 +26,9 @@ from node.content.torrent_file import create_torrent
 from node.node import Node
 from node.settings import NodeSettings, PeerWireSettings
 from tests.interop.copies import is_same
+from tests.interop.others import INTEROP, their_peer
 
-pytestmark = [
-    pytest.mark.interop,
-    # libtorrent 2.1 prefers names that 2.0 does not have; those that both have are used here.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = INTEROP
 
 SIZE = 3_000_001
 PATIENCE = 60.0  # seconds
@@ -78,14 +74,6 @@ class Content:
 @pytest.fixture
 def content(tmp_path: Path) -> Content:
     return Content(tmp_path)
-
-
-@pytest.fixture
-def libtorrent() -> ModuleType:
-    module: ModuleType = pytest.importorskip(
-        "libtorrent", reason="libtorrent is not installed (make interop)"
-    )
-    return module
 
 
 def free_port(host: str) -> int:
@@ -164,26 +152,6 @@ def node() -> Iterator[OurNode]:
         yield make
 
 
-def their_peer(lt: Any, torrent: Path, folder: Path) -> tuple[Any, Any]:
-    settings = {
-        "listen_interfaces": f"{THEIR_HOST}:0",
-        "outgoing_interfaces": THEIR_HOST,
-        "enable_dht": False,
-        "enable_lsd": False,
-        "enable_upnp": False,
-        "enable_natpmp": False,
-        "enable_outgoing_utp": False,
-        "enable_incoming_utp": False,
-        "allow_multiple_connections_per_ip": True,
-    }
-    session = lt.session(settings)
-    parameters = lt.add_torrent_params()
-    parameters.ti = lt.torrent_info(str(torrent))
-    parameters.save_path = str(folder)
-    parameters.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
-    return session, session.add_torrent(parameters)
-
-
 def counts(addr: Addr, info: Metainfo) -> dict[bytes, Any]:
     """What the tracker's scrape says of the torrent."""
     query = quote(info.info_hash, safe="")
@@ -229,7 +197,7 @@ def test_libtorrent_finds_our_seed(
     node(content.copy("ours"), OUR_HOST).serve(str(content.torrent), content.path)
     until(lambda: counts(addr, info)[b"complete"] == 1, "our seed at the tracker")
     folder = content.copy("theirs")
-    session, handle = their_peer(libtorrent, content.torrent, folder)
+    session, handle = their_peer(libtorrent, content.torrent, folder, THEIR_HOST)
     until(lambda: handle.status().is_seeding, "their download")
     session.pause()
     until(lambda: content.is_in(folder), "their file on disk")  # it is written a little later
@@ -241,7 +209,7 @@ def test_we_find_libtorrents_seed(
 ) -> None:
     addr = tracker(name)
     info = content.torrent_at(announce_url(addr, scheme))
-    session, handle = their_peer(libtorrent, content.torrent, content.path.parent)
+    session, handle = their_peer(libtorrent, content.torrent, content.path.parent, THEIR_HOST)
     until(lambda: handle.status().is_seeding, "their check")
     handle.force_reannounce()
     until(lambda: counts(addr, info)[b"complete"] == 1, "their seed at the tracker")
@@ -260,7 +228,7 @@ def test_a_seed_calls_a_leecher_that_waits(
     addr = tracker("ours")
     info = content.torrent_at(announce_url(addr, "udp"))
     folder = content.copy("theirs")
-    session, handle = their_peer(libtorrent, content.torrent, folder)
+    session, handle = their_peer(libtorrent, content.torrent, folder, THEIR_HOST)
     until(lambda: counts(addr, info)[b"incomplete"] == 1, "their leecher at the tracker")
     node(content.copy("ours"), OUR_HOST).serve(str(content.torrent), content.path)
     until(lambda: handle.status().is_seeding, "their download")
@@ -289,7 +257,7 @@ def test_a_classroom_node_and_libtorrent_are_one_swarm(
         owner.set_send_mode("x.bin")
         torrent = folder / "x.bin.torrent"
         theirs = content.copy("theirs")
-        session, handle = their_peer(libtorrent, torrent, theirs)
+        session, handle = their_peer(libtorrent, torrent, theirs, THEIR_HOST)
         until(lambda: handle.status().is_seeding, "their download")
         until(lambda: content.is_in(theirs), "their file on disk")
         until(lambda: counts(addr, content.torrent_at(""))[b"complete"] == 2, "both at the tracker")
@@ -309,7 +277,7 @@ def test_a_classroom_seed_calls_a_leecher_that_waits(
     url = start_tracker(TRACKER_ADDR=f"{host}:0").url
     info = content.torrent_at(f"{url}/announce")
     theirs, ours = content.copy("theirs"), content.copy("ours")
-    session, handle = their_peer(libtorrent, content.torrent, theirs)
+    session, handle = their_peer(libtorrent, content.torrent, theirs, THEIR_HOST)
     addr = host, int(url.rpartition(":")[2])
     until(lambda: counts(addr, info)[b"incomplete"] == 1, "their leecher at the tracker")
     (ours / "x.bin").write_bytes(content.path.read_bytes())

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from node.content.torrent_file import create_torrent, parse_torrent_file
+from tests.interop.others import INTEROP
 
-pytestmark = [
-    pytest.mark.interop,
-    # libtorrent 2.1 prefers names that 2.0 does not have; those that both have are used here.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = INTEROP
 
 ANNOUNCE = "http://127.0.0.1:12345/announce"
 SIZES = [1, 32 << 10, (32 << 10) + 1, 3_000_000]
-
-
-@pytest.fixture
-def libtorrent() -> ModuleType:
-    module: ModuleType = pytest.importorskip(
-        "libtorrent", reason="libtorrent is not installed (make interop)"
-    )
-    return module
-
-
-@pytest.fixture
-def aria2() -> str:
-    found = shutil.which("aria2c")
-    if not found:
-        pytest.skip("aria2c is not installed (your package manager has it)")
-    return found
 
 
 def file_of(folder: Path, size: int) -> Path:
