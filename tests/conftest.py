@@ -23,6 +23,10 @@ from hypothesis import settings
 
 from tests.tuned_node import TUNABLE
 
+# Tests start hundreds of Python processes. Each would compile every module again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # The same examples in every run, and no time limit for each: the machine may be busy.
 settings.register_profile("swarm", deadline=None, derandomize=True)
 settings.load_profile("swarm")

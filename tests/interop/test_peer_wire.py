@@ -18,7 +18,7 @@ from node.node import Node
 from node.settings import NodeSettings, PeerWireSettings
 from tests.interop.copies import is_same
 from tests.interop.others import INTEROP, encryption, their_peer
-from tests.node.peer_tcp.waiting import until
+from tests.waiting import until
 
 pytestmark = INTEROP
 

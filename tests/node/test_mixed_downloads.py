@@ -27,8 +27,8 @@ from node.rate_limit import RateLimit, TransferLimits
 from node.settings import NodeSettings, TransferSettings
 from node.transport import Transport
 from simulator.served import MemoryTorrent
-from tests.node.peer_tcp.waiting import until
 from tests.node.test_transport_contract import Observer
+from tests.waiting import until
 
 PIECE = 1 << 17
 CONTENT = random.Random(7).randbytes(40 * PIECE + 99)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from node.peer import FoundPeer, Peer
 from node.settings import NodeSettings
 from node.trackers import Trackers
 from tests.node.discovery.pretend_trackers import PEERS, HttpServer, UdpServer, response, usual
+from tests.waiting import until
 
 PATIENCE = 20.0  # seconds
 ADDR = ("127.0.0.1", 4001)
@@ -106,13 +106,6 @@ def info_of(*tiers: list[HttpServer | UdpServer | str], private: bool = False) -
 
 def gets(server: HttpServer) -> list[bytes]:
     return [request for request in server.requests if request.startswith(b"GET")]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def announce(trackers: Trackers, info: Metainfo) -> None:

@@ -22,7 +22,7 @@ from node.peer_tcp.transport import TcpTransport
 from node.settings import TransferSettings
 from node.transport import Range, Reject, RequestedRange, Transport
 from simulator.served import MemoryTorrent
-from tests.node.peer_tcp.waiting import until
+from tests.waiting import until
 
 INFO_HASH = b"i" * 20
 PIECE = 1 << 16

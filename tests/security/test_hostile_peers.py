@@ -16,8 +16,8 @@ from node.peer_tcp.handshake import PROTOCOL, Handshake, encode_handshake
 from node.peer_tcp.mse import KEY_SIZE
 from node.peer_tcp.peer_table import MAX_OPENING
 from simulator.served import MemoryTorrent
-from tests.node.peer_tcp.waiting import until
 from tests.node.test_transport_contract import CONTENT, INFO_HASH, PIECE, Ends, Session, make_tcp
+from tests.waiting import until
 
 STRANGERS = 8  # at a time, of each kind
 

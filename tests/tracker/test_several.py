@@ -18,6 +18,7 @@ import requests
 from bench.tracker.several import kill_one_of_two, on_redis
 from faults import redis_server
 from faults.redis_server import RedisServer
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0  # seconds
@@ -126,12 +127,12 @@ def test_gunicorn_runs_as_many_as_wanted(server: RedisServer, tmp_path: Path) ->
         try:
             lines = iter(process.stderr or ())
             workers = [int(line.split()[-1]) for line in lines_with("Booting worker", lines, 2)]
-            wait_for(lambda: {f"tracker-{pid}" for pid in workers} <= names(server))
+            until(lambda: {f"tracker-{pid}" for pid in workers} <= names(server))
             assert b"200 OK" in ask(tmp_path / "socket", "/health")
             os.kill(workers[0], signal.SIGKILL)
             assert b'"nodes":0' in ask(tmp_path / "socket", "/").replace(b" ", b"")
             (another,) = (int(line.split()[-1]) for line in lines_with("Booting worker", lines, 1))
-            wait_for(lambda: f"tracker-{another}" in names(server))
+            until(lambda: f"tracker-{another}" in names(server))
         finally:
             process.terminate()
             assert process.wait(PATIENCE) == 0
@@ -168,10 +169,3 @@ def lines_with(text: str, lines: Iterator[str], count: int) -> list[str]:
 
 def names(server: RedisServer) -> set[str]:
     return {client["name"] for client in server.client.client_list()}
-
-
-def wait_for(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -11,8 +11,9 @@ from random import Random
 from common import bencode
 from common.bitfield import Bitfield
 from common.metainfo import Metainfo, decode_metainfo
+from node.content.part_file import PartFile
 from node.content.part_folder import PartFolder
-from node.content.shared_file import OpenFiles
+from node.content.shared_file import OpenFiles, SharedFile
 from node.content.store import ContentStore
 from node.download.checking import check_part
 
@@ -46,6 +47,21 @@ def make_info(files: list[tuple[str | None, int]] | None, name: str = "N") -> tu
     hashes = b"".join(hashlib.sha1(data[at : at + LENGTH]).digest() for at in range(0, len(data), LENGTH))
     info = kind | {b"name": name.encode(), b"piece length": LENGTH, b"pieces": hashes}
     return decode_metainfo(bencode.encode({b"info": info})), data
+
+
+def read(file: PartFile | SharedFile, start: int, end: int) -> bytes:
+    buffer = bytearray(end - start)
+    assert file.read_into(start, memoryview(buffer)) == end - start
+    return bytes(buffer)
+
+
+def write_files(folder: Path, sizes: dict[str, int]) -> Path:
+    """A folder with files of these sizes; returns it."""
+    for name, size in sizes.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Random(name).randbytes(size))
+    return folder
 
 
 class Case:

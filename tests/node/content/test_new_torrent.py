@@ -6,7 +6,6 @@ import hashlib
 import os
 import threading
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -18,6 +17,7 @@ from node.content.local_files import LocalFile, LocalFiles
 from node.content.new_torrent import NewTorrent
 from node.content.shared_file import OpenFiles, SharedFile
 from node.content.torrent_file import create_torrent
+from tests.node.content.content_case import write_files
 
 PIECE = 16 << 10
 SIZES = {"a": PIECE - 1, "b/empty": 0, "b/one": 1, "b/two": 3 * PIECE + 5, "c": 2 * PIECE}
@@ -25,11 +25,7 @@ SIZES = {"a": PIECE - 1, "b/empty": 0, "b/one": 1, "b/two": 3 * PIECE + 5, "c": 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, size in SIZES.items():
-        path = tmp_path / "course" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(Random(name).randbytes(size))
-    return tmp_path / "course"
+    return write_files(tmp_path / "course", SIZES)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -15,18 +15,12 @@ from common.errors import FileFault
 from common.metainfo import Metainfo
 from node.content import positional_file
 from node.content.part_file import PartFile
-from node.content.shared_file import SharedFile
+from tests.node.content.content_case import read
 
 SIZE = 100_000
 
 MakeMetainfo = Callable[..., Metainfo]
 Raising = Callable[[int], Callable[..., Any]]
-
-
-def read(file: PartFile | SharedFile, start: int, end: int) -> bytes:
-    buffer = bytearray(end - start)
-    assert file.read_into(start, memoryview(buffer)) == end - start
-    return bytes(buffer)
 
 
 def test_a_new_part_is_as_large_as_the_content_and_zero(part: PartFile, tmp_path: Path) -> None:

@@ -16,19 +16,13 @@ import pytest
 from common.errors import DiskFull, FileFault
 from common.metainfo import Metainfo
 from node.content.part_file import PartFile
-from node.content.shared_file import SharedFile
+from tests.node.content.content_case import read
 
 SIZE = 100_000
 ROOT = Path(__file__).parents[3]
 
 MakeMetainfo = Callable[..., Metainfo]
 Raising = Callable[[int], Callable[..., Any]]
-
-
-def read(file: PartFile | SharedFile, start: int, end: int) -> bytes:
-    buffer = bytearray(end - start)
-    assert file.read_into(start, memoryview(buffer)) == end - start
-    return bytes(buffer)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)])

@@ -13,16 +13,11 @@ import pytest
 from common.errors import FileFault
 from node.content.part_file import PartFile
 from node.content.shared_file import SharedFile
+from tests.node.content.content_case import read
 
 SIZE = 100_000
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX file systems only")
-
-
-def read(file: PartFile | SharedFile, start: int, end: int) -> bytes:
-    buffer = bytearray(end - start)
-    assert file.read_into(start, memoryview(buffer)) == end - start
-    return bytes(buffer)
 
 
 @pytest.fixture

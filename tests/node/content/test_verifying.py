@@ -18,6 +18,7 @@ from common.metainfo import Metainfo, decode_metainfo
 from common.torrent_encoding import TorrentNotes, encode_folder
 from node.content.new_torrent import NewTorrent
 from node.content.verifying import VerifiedPieces, verify_path
+from tests.node.content.content_case import write_files
 
 PIECE = 16 << 10
 SIZES = {"a": PIECE, "b/empty": 0, "b/one": 1, "b/two": 3 * PIECE, "c": 2 * PIECE}  # pieces 0, 1-4, 4-6
@@ -25,11 +26,7 @@ SIZES = {"a": PIECE, "b/empty": 0, "b/one": 1, "b/two": 3 * PIECE, "c": 2 * PIEC
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, size in SIZES.items():
-        path = tmp_path / "course" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(Random(name).randbytes(size))
-    return tmp_path / "course"
+    return write_files(tmp_path / "course", SIZES)
 
 
 def torrent_of(path: Path) -> Metainfo:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from common.errors import TrackerBusy, TrackerRefused
-from common.messages import OwnedFile, OwnerEntry, RegisterAnswer
+from common.messages import OwnerEntry, RegisterAnswer
 from node import events
 from tests.node.discovery.announcer_scene import CREDIT, FILE, LIMIT, AnnouncerScene
 
@@ -16,21 +16,6 @@ from tests.node.discovery.announcer_scene import CREDIT, FILE, LIMIT, AnnouncerS
 def states(scene: AnnouncerScene) -> tuple[str, bool]:
     status = scene.announcer.status()
     return status.state, status.silent_for is not None
-
-
-def withdraw(scene: AnnouncerScene, others: list[OwnedFile]) -> list[str]:
-    """Announce ``others`` and FILE, withdraw FILE; what the tracker hears then, up to an UPDATE."""
-    scene.tracker.known, scene.tracker.knows_claims = False, True  # so no heartbeat for 1,000 s
-    scene.owned = [*others, FILE]
-    scene.start()
-    assert scene.hears("own") == scene.owned
-    scene.owned = others
-    scene.announcer.withdraw(FILE)
-    heard = [scene.tracker.said.get(timeout=LIMIT)[0]]
-    scene.announcer.credit(CREDIT)
-    while heard[-1] != "update":
-        heard.append(scene.tracker.said.get(timeout=LIMIT)[0])
-    return heard
 
 
 def test_it_registers_at_once_and_again_and_again(scene: AnnouncerScene) -> None:

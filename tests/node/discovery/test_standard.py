@@ -25,6 +25,7 @@ from node.discovery.standard import StandardTrackers
 from node.discovery.standard_announcer import StandardAnnouncer
 from node.peer import FoundPeer, Peer
 from tests.node.discovery.pretend_trackers import PEERS, HttpServer, Talk, UdpServer, response, usual
+from tests.waiting import until
 
 PATIENCE = 20.0  # seconds
 OWN = TcpListener(b"-CS0100-abcdefghijkl", "127.0.0.1", 7001)
@@ -86,13 +87,6 @@ def sent_events(server: HttpServer | UdpServer) -> list[str]:
     if isinstance(server, UdpServer):
         return [request.event.name.lower() for request in server.announces()]
     return [fields_of(request).get("event", "none") for request in server.requests]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_download_announces_and_finds_the_peers_of_all_tiers(swarm: Swarm) -> None:

@@ -19,8 +19,8 @@ from node.peer_tcp.peer_thread import PeerThread
 from node.peer_tcp.transport import TcpTransport
 from node.transport import ServedTorrent
 from simulator.served import MemoryTorrent
-from tests.node.peer_tcp.waiting import until
 from tests.node.test_transport_contract import CONTENT, INFO_HASH, PATIENCE, PIECE, Observer, Session
+from tests.waiting import until
 
 Make = Callable[..., "End"]
 

@@ -15,6 +15,7 @@ from common.errors import SettingError, StorageFault, StorageFull, StorageReadOn
 from common.messages import OwnedFile
 from faults.redis_server import RedisServer
 from tests.tracker.storage.requests import Tracker
+from tests.waiting import until
 from tracker.model import Caller, Counts, Receipt, Registered, Rules
 from tracker.storage import redis_client
 from tracker.storage.redis import RedisStorage
@@ -42,14 +43,6 @@ def make() -> Iterator[Make]:
     yield make_one
     for store in made:
         store.close()
-
-
-def until(done: Callable[[], bool], limit: float = 20.0) -> None:
-    """Wait for what comes by itself."""
-    deadline = time.monotonic() + limit
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_what_was_answered_survives_kill_9_of_redis_that_appends_always(own_redis, make) -> None:

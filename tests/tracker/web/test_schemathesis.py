@@ -14,6 +14,11 @@ if sys.version_info < (3, 11):
 schemathesis = pytest.importorskip("schemathesis", reason="a development requirement")
 
 from hypothesis import HealthCheck, settings  # noqa: E402
+from schemathesis.generation.hypothesis.builder import (  # noqa: E402
+    HypothesisTestConfig,
+    HypothesisTestMode,
+    create_test,
+)
 from schemathesis.specs.openapi.checks import (  # noqa: E402
     negative_data_rejection,
     positive_data_acceptance,
@@ -25,6 +30,7 @@ from tracker.web.openapi import document  # noqa: E402
 EXAMPLES = 12  # for each operation, beside those that schemathesis makes up of each field's limits
 
 schema = schemathesis.openapi.from_dict(document())
+OPERATIONS = [(path, method) for path, methods in document()["paths"].items() for method in methods]
 
 
 def values(body: object) -> Iterator[object]:
@@ -47,13 +53,20 @@ def is_beyond_a_schema(body: object, answer: dict[str, Any]) -> bool:
     )
 
 
-@schema.parametrize()
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_api_is_as_described(case: Any, unlimited_tracker: Any) -> None:
-    response = case.call(base_url=unlimited_tracker.url)
-    excluded = []
-    if case.path in ("/announce", "/scrape"):  # an error is a bencoded text with status 200
-        excluded = [negative_data_rejection]
-    if response.status_code == 400 and is_beyond_a_schema(case.body, json.loads(response.content)):
-        excluded = [positive_data_acceptance]
-    case.validate_response(response, excluded_checks=excluded)
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_the_api_is_as_described(unlimited_tracker: Any, path: str, method: str) -> None:
+    """The cases are made here: ``schema.parametrize`` would make all of them in each worker."""
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    def call(case: Any) -> None:
+        response = case.call(base_url=unlimited_tracker.url)
+        excluded = []
+        if path in ("/announce", "/scrape"):  # an error is a bencoded text with status 200
+            excluded = [negative_data_rejection]
+        if response.status_code == 400 and is_beyond_a_schema(case.body, json.loads(response.content)):
+            excluded = [positive_data_acceptance]
+        case.validate_response(response, excluded_checks=excluded)
+
+    modes = [HypothesisTestMode.EXAMPLES, HypothesisTestMode.FUZZING, HypothesisTestMode.COVERAGE]
+    config = HypothesisTestConfig(project=schema.config, modes=modes, seed=1)
+    create_test(operation=schema[path][method.upper()], test_func=call, config=config)()
