@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.node.peer_tcp.waiting import until
+from tests.waiting import until
 
 PATIENCE = 60.0  # seconds
 
