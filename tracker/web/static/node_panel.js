@@ -1,5 +1,20 @@
-/** @typedef {import("./model.js").Model} Model */
-/** @typedef {import("./model.js").View} View */
+/**
+ * The selected node: its figures, why it has its rank, and a row for each peer that says why it is not used.
+ *
+ * @typedef {import("./model.js").Model} Model
+ * @typedef {import("./model.js").View} View
+ * @typedef {import("./picture.js").Picture} Picture
+ * @typedef {import("./picture.js").PictureNode} PictureNode
+ * @typedef {import("./peer_rows.js").PeerRow} PeerRow
+ * @typedef {import("./state.js").Name} Name
+ */
+
+import { element, glyph, part, setText } from "./dom.js";
+import { grouped, megabytes, plural, secondsText } from "./figures.js";
+import { picturesOf } from "./picture.js";
+import { peerRows, rankOf } from "./peer_rows.js";
+
+const PAUSE_MS = 250; // between two versions of the panel while the swarm moves
 
 /**
  * @param {HTMLElement} root
@@ -7,5 +22,150 @@
  * @returns {View}
  */
 export function makeNodePanel(root, model) {
-  return { draw() {} };
+  const view = new NodePanel(root, model);
+  return { draw: (now) => view.draw(now) };
+}
+
+class NodePanel {
+  /** @param {HTMLElement} root @param {Model} model */
+  constructor(root, model) {
+    this.root = root;
+    this.model = model;
+    this.pictures = picturesOf(model);
+    this.body = part(root, "body");
+    this.title = /** @type {HTMLElement} */ (root.querySelector("h2"));
+    this.figures = element("dl", { class: "figures" });
+    this.why = element("p", { class: "why" });
+    this.rows = element("tbody");
+    const names = ["peer", "rate, or why it is not used"].map((text) => element("th", { scope: "col", text }));
+    this.body.append(this.figures, this.why, element("table", { class: "peers" },
+      element("caption", { class: "unseen", text: "Peers that this node may fetch from" }),
+      element("thead", { class: "unseen" }, element("tr", {}, ...names)), this.rows));
+    /** @type {Name | null} the peer whose reason is shown in full; null: the first that waits */
+    this.asked = null;
+    /** @type {Name | null} */
+    this.shownNode = null;
+    this.shown = "";
+    this.drawn = -Infinity; // ms of the page's clock
+  }
+
+  /** @param {number} now @returns {boolean} the panel is to be drawn again */
+  draw(now) {
+    const { changed } = this.model;
+    const other = changed.has("selection") || changed.has("size") || this.model.selected.node !== this.shownNode;
+    if (changed.size > 0 && !other && !changed.has("state") && !changed.has("time") && !changed.has("log")) return false;
+    const moves = this.model.live || this.model.player.playing;
+    if (moves && !other && now - this.drawn < PAUSE_MS) return true;
+    this.drawn = now;
+    const picture = this.pictures.now;
+    const node = this.model.selected.node === null ? undefined : picture.byName.get(this.model.selected.node);
+    if (this.model.selected.node !== this.shownNode) this.asked = null;
+    this.shownNode = this.model.selected.node;
+    this.root.classList.toggle("chosen", node !== undefined);
+    if (node === undefined) this.showNone(picture);
+    else this.show(node, picture);
+    return false;
+  }
+
+  /** @param {Picture} picture */
+  showNone(picture) {
+    const { node } = this.model.selected;
+    const words = part(this.root, "words");
+    const gone = node !== null && picture.nodes.length > 0;
+    const text = gone ? `${typeof node === "number" ? `Node ${node}` : "This peer"} is not here at this time.` : "Select a node to see its rates, its rank and its peers.";
+    setText(this.title, "Node");
+    setText(part(this.root, "summary"), "");
+    this.body.hidden = true;
+    words.hidden = picture.nodes.length === 0;
+    if (words.textContent !== text) words.replaceChildren(element("p", { class: "dim", text }));
+    this.shown = "";
+  }
+
+  /** @param {PictureNode} node @param {Picture} picture */
+  show(node, picture) {
+    part(this.root, "words").hidden = true;
+    this.body.hidden = false;
+    setText(this.title, node.name.replace(/^./, (letter) => letter.toUpperCase()));
+    setText(part(this.root, "summary"), summaryOf(node));
+    this.showFigures(node, picture);
+    const rows = peerRows(node, picture);
+    const asked = rows.some((row) => row.peers.includes(this.asked ?? "")) ? this.asked : (rows.find((row) => row.kind === "queued")?.peers[0] ?? null);
+    const key = JSON.stringify([node.id, asked, rows]);
+    if (key === this.shown) return;
+    this.shown = key;
+    const focused = this.rows.contains(document.activeElement) ? document.activeElement?.getAttribute("data-peer") : null;
+    this.rows.replaceChildren(...rows.map((row) => this.rowOf(row, rows, asked)));
+    if (focused) /** @type {HTMLElement | null} */ (this.rows.querySelector(`[data-peer="${CSS.escape(focused)}"]`))?.focus();
+  }
+
+  /** @param {PictureNode} node @param {Picture} picture */
+  showFigures(node, picture) {
+    const limited = (/** @type {string} */ name, /** @type {number | null | undefined} */ limit) => (limit ? `${name}, limit ${megabytes(limit)}` : name);
+    const rank = rankOf(node, picture);
+    const figures = [
+      [limited("down", node.state?.down_limit), megabytes(node.down), "MB/s"],
+      [limited("up", node.state?.up_limit), megabytes(node.up), "MB/s"],
+      ["pieces", grouped(node.verified), `of ${grouped(picture.pieces)}`],
+      ["rank", rank.place ? String(rank.place) : "-", rank.place ? `of ${rank.of}` : ""],
+    ];
+    const text = JSON.stringify(figures);
+    if (this.figures.dataset.shown !== text) {
+      this.figures.dataset.shown = text;
+      this.figures.replaceChildren(...figures.map(([name, value, unit]) => element("div", {},
+        element("dt", { text: name }), element("dd", {}, `${value} `, element("small", { text: unit })))));
+    }
+    setText(this.why, [rank.why, stateText(node)].filter(Boolean).join(" "));
+  }
+
+  /** @param {PeerRow} row @param {PeerRow[]} rows @param {Name | null} asked */
+  rowOf(row, rows, asked) {
+    const name = element("th", { scope: "row" }, this.nameOf(row));
+    if (row.kind === "served") {
+      const bar = element("span", { class: "bar" });
+      const most = Math.max(...rows.map((each) => each.rate));
+      bar.style.width = `calc(var(--peer-bar) * ${(row.rate / most).toFixed(4)})`;
+      return element("tr", { class: "served" }, name, element("td", {}, bar, `${megabytes(row.rate)} MB/s`));
+    }
+    const open = asked !== null && row.peers.includes(asked);
+    const what = element("td", {}, glyph(row.sign), open ? element("b", { text: row.text }) : row.text);
+    if (open && row.detail) what.append(element("p", { text: row.detail }));
+    const made = element("tr", { class: open ? "asked" : null }, name, what);
+    made.addEventListener("click", () => this.open(row));
+    return made;
+  }
+
+  /** @param {PeerRow} row */
+  nameOf(row) {
+    if (!row.detail) return row.name;
+    const button = element("button", { type: "button", text: row.name, "data-peer": String(row.peers[0]) });
+    return button;
+  }
+
+  /** @param {PeerRow} row */
+  open(row) {
+    this.asked = row.peers[0];
+    this.shown = "";
+    this.model.mark("selection");
+  }
+}
+
+/** @param {PictureNode} node */
+function summaryOf(node) {
+  const role = node.place === "standard" ? "standard peer" : node.complete ? "seed" : node.row ? "leecher" : "without this file";
+  const address = node.state === null ? String(node.id) : (node.state.addr ?? "");
+  const since = node.status === "here" ? "" : `${node.status === "silent" ? "silent for" : "gone for"} ${secondsText(node.quiet)}`;
+  const reports = node.state && !node.state.reports ? "does not report" : "";
+  return [role, address, since, reports].filter(Boolean).join(", ");
+}
+
+/** What the node says about its download, and faults on purpose. @param {PictureNode} node */
+function stateText(node) {
+  const row = node.row;
+  const parts = [];
+  if (row?.state === "failed" || row?.state === "paused" || row?.state === "stopped") {
+    parts.push(`The download is ${row.state}${row.reason ? `: ${row.reason}` : ""}.`.replace("..", "."));
+  }
+  if (node.bad) parts.push(`${plural(node.bad, "piece")} had a wrong hash.`);
+  if (node.state?.faults) parts.push(`Faults on purpose: ${node.state.faults}.`);
+  return parts.join(" ");
 }

@@ -1,5 +1,25 @@
-/** @typedef {import("./model.js").Model} Model */
-/** @typedef {import("./model.js").View} View */
+/**
+ * The matrix of nodes and pieces, with the copies of each piece below.
+ *
+ * @typedef {import("./model.js").Model} Model
+ * @typedef {import("./model.js").View} View
+ * @typedef {import("./colours.js").Palette} Palette
+ * @typedef {import("./picture.js").Picture} Picture
+ * @typedef {import("./picture.js").PictureNode} PictureNode
+ * @typedef {import("./pieces_plan.js").PiecesPlan} PiecesPlan
+ * @typedef {import("./state.js").Name} Name
+ */
+
+import { placeOf, setFont, sized, used } from "./canvas.js";
+import { palette as currentPalette, reducedMotion, theme } from "./colours.js";
+import { canvasIn, element, part, setText } from "./dom.js";
+import { picturesOf, same } from "./picture.js";
+import { columnOf, Copies, firstPiece, writeRow } from "./pieces_cells.js";
+import { cellColours, paintAxis, paintBad, paintCopies, paintNames, rarestText } from "./pieces_paint.js";
+import { middleOf, planPieces, topOf } from "./pieces_plan.js";
+import { cellText, pieceTable } from "./pieces_words.js";
+
+const TWIN_MS = 2000; // between two versions of a table that does not have the focus
 
 /**
  * @param {HTMLElement} root
@@ -7,5 +27,282 @@
  * @returns {View}
  */
 export function makePieces(root, model) {
-  return { draw() {} };
+  const view = new PiecesView(root, model);
+  return { draw: (now) => view.draw(now) };
+}
+
+class PiecesView {
+  /** @param {HTMLElement} root @param {Model} model */
+  constructor(root, model) {
+    this.root = root;
+    this.model = model;
+    this.pictures = picturesOf(model);
+    this.canvas = canvasIn(root);
+    this.box = part(root, "picture");
+    this.cells = document.createElement("canvas");
+    /** @type {{node: PictureNode, letters: Uint8Array, look: string}[]} what `cells` shows */
+    this.drawn = [];
+    this.planKey = "";
+    /** @type {PiecesPlan | null} */
+    this.plan = null;
+    this.copies = new Copies(0);
+    /** @type {PictureNode[]} */
+    this.nodes = [];
+    /** @type {{row: number, column: number} | null} */
+    this.hover = null;
+    /** @type {{row: number, column: number} | null} */
+    this.cursor = null;
+    this.twin = part(root, "twin");
+    this.twinFilled = -Infinity; // ms of the page's clock
+    this.listen();
+  }
+
+  listen() {
+    const { canvas } = this;
+    canvas.addEventListener("pointermove", (event) => this.point(this.at(event)));
+    canvas.addEventListener("pointerleave", () => this.point(null));
+    canvas.addEventListener("click", (event) => this.choose(this.at(event)));
+    canvas.addEventListener("keydown", (event) => this.key(event));
+    for (const name of ["focus", "blur"]) canvas.addEventListener(name, () => this.model.mark("selection"));
+  }
+
+  /** The cell under the pointer. Row -1: a name above all; the row after the last: the copies. @param {MouseEvent} event */
+  at(event) {
+    const { plan } = this;
+    if (plan === null) return null;
+    const { x, y } = placeOf(event, this.canvas);
+    const column = Math.floor(((x - plan.left) * plan.ratio) / plan.grid.cell);
+    const row = Math.min(plan.rows, Math.floor((y - plan.top) / plan.pitch));
+    if (row < 0 || column >= plan.grid.columns) return null;
+    return { row, column: column < 0 ? -1 : column };
+  }
+
+  /** @param {{row: number, column: number} | null} cell */
+  point(cell) {
+    this.hover = cell;
+    this.say();
+  }
+
+  /** @param {{row: number, column: number} | null} cell */
+  choose(cell) {
+    if (cell === null || this.plan === null) return;
+    const node = this.nodes[cell.row]?.id;
+    const piece = cell.column < 0 ? undefined : firstPiece(cell.column, this.plan.grid);
+    this.model.select({ ...(node === undefined ? {} : { node }), ...(piece === undefined ? {} : { piece }) });
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const { plan } = this;
+    if (plan === null || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+    const steps = /** @type {Record<string, [number, number]>} */ ({
+      ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0],
+    });
+    if (event.key in steps) {
+      const [rows, columns] = steps[event.key];
+      const from = this.cursor ?? this.selectedCell(plan);
+      const within = (/** @type {number} */ value, /** @type {number} */ count) => Math.max(0, Math.min(count - 1, value));
+      this.cursor = {
+        row: within(from.row + (this.cursor ? rows : 0), plan.rows),
+        column: within(from.column + (this.cursor ? columns : 0), plan.grid.columns),
+      };
+      this.model.mark("selection");
+      used(event);
+    } else if (event.key === "Enter" && this.cursor) {
+      this.choose(this.cursor);
+      used(event);
+    }
+  }
+
+  /** @param {PiecesPlan} plan */
+  selectedCell(plan) {
+    const { node, piece } = this.model.selected;
+    return {
+      row: Math.max(0, this.nodes.findIndex((each) => each.id === node)),
+      column: piece === null ? 0 : columnOf(Math.min(piece, plan.grid.pieces - 1), plan.grid),
+    };
+  }
+
+  /** @param {number} now */
+  draw(now) {
+    const { changed } = this.model;
+    const concerns = ["state", "time", "selection", "log", "size", "theme"];
+    if (changed.size > 0 && !concerns.some((name) => changed.has(/** @type {any} */ (name)))) return false;
+    const picture = this.pictures.now;
+    this.nodes = picture.nodes.filter((node) => node.place === "standard" || (node.row !== null && node.row.pieces.length > 0));
+    const empty = picture.pieces === 0 || this.nodes.length === 0;
+    this.box.hidden = empty;
+    if (empty) this.plan = null;
+    else this.paint(picture, now);
+    this.say();
+    if (changed.has("state") || changed.has("selection")) this.fillTwin(picture);
+    return this.outlined(now);
+  }
+
+  /** A step's outline is still to be taken away. @param {number} now */
+  outlined(now) {
+    const { outline } = this.model;
+    return outline.event !== null && now < outline.until && !reducedMotion();
+  }
+
+  /** @param {Picture} picture @param {number} now */
+  paint(picture, now) {
+    const palette = currentPalette();
+    const plan = this.planFor(picture, palette);
+    const sheet = sized(this.canvas, this.canvas.clientWidth, this.canvas.clientHeight);
+    if (this.updateCells(plan, palette)) {
+      this.copies.count(this.nodes.filter((node) => node.status === "here" && node.row !== null).map((node) => /** @type {any} */ (node.row).pieces));
+    }
+    const { ink } = sheet;
+    const chosen = this.nodes.findIndex((node) => node.id === this.model.selected.node);
+    ink.imageSmoothingEnabled = false;
+    ink.drawImage(this.cells, plan.left, plan.top, this.cells.width / plan.ratio, this.cells.height / plan.ratio);
+    paintCopies(sheet, this.copies, plan, palette);
+    paintNames(ink, this.nodes, chosen, plan, palette);
+    this.paintCopiesText(ink, plan, palette);
+    this.paintSelection(ink, plan, palette);
+    this.nodes.forEach((node, row) => paintBad(ink, node, row, plan, palette));
+    paintAxis(sheet, this.copies, rarestText(this.copies, this.nodes), this.model.selected.piece, plan, palette);
+    this.paintOutline(ink, plan, palette, now);
+  }
+
+  /** @param {Picture} picture @param {Palette} palette @returns {PiecesPlan} */
+  planFor(picture, palette) {
+    const { clientWidth } = this.box;
+    const grows = getComputedStyle(this.box).minHeight === "0px";
+    if (!grows) this.box.style.height = "";
+    const height = grows ? 0 : this.box.clientHeight;
+    const ratio = Math.min(4, window.devicePixelRatio || 1);
+    const key = [clientWidth, height, ratio, palette.label, picture.pieces, picture.torrent, this.nodes.length].join(" ");
+    if (this.plan === null || key !== this.planKey) {
+      this.planKey = key;
+      this.plan = planPieces(this.nodes.length, picture.pieces, clientWidth, height, ratio, palette);
+      this.drawn = [];
+      this.copies = new Copies(picture.pieces);
+      this.cells.width = this.plan.grid.columns * this.plan.grid.cell;
+      this.cells.height = Math.ceil(this.plan.rows * this.plan.pitch * ratio);
+    }
+    if (grows || this.plan.height > height) this.box.style.height = `${Math.ceil(this.plan.height)}px`;
+    return this.plan;
+  }
+
+  /** Paint the rows that changed. @param {PiecesPlan} plan @param {Palette} palette @returns {boolean} there are some */
+  updateCells(plan, palette) {
+    const ink = this.cells.getContext("2d");
+    if (ink === null) return false;
+    let any = this.drawn.length !== this.nodes.length;
+    this.nodes.forEach((node, row) => {
+      const chosen = node.id === this.model.selected.node;
+      const look = `${theme()} ${node.id} ${node.status} ${chosen}`;
+      const letters = node.row === null ? NO_LETTERS : node.row.pieces;
+      const kept = this.drawn[row];
+      if (kept !== undefined && kept.look === look && same(kept.letters, letters)) return;
+      any = true;
+      this.drawn[row] = { node, letters: letters.slice(), look };
+      this.paintRow(ink, node, row, plan, palette, chosen);
+    });
+    this.drawn.length = this.nodes.length;
+    return any;
+  }
+
+  /** @param {CanvasRenderingContext2D} ink @param {PictureNode} node @param {number} row @param {PiecesPlan} plan @param {Palette} palette @param {boolean} chosen */
+  paintRow(ink, node, row, plan, palette, chosen) {
+    const { grid } = plan;
+    const top = Math.round(row * plan.pitch * plan.ratio);
+    const image = new ImageData(grid.columns * grid.cell, grid.bar);
+    const pixels = new Uint32Array(image.data.buffer);
+    const colours = cellColours(palette, chosen, node.status !== "here");
+    if (node.row === null) pixels.fill(colours.missing);
+    else writeRow(pixels, node.row.pieces, grid, colours);
+    ink.clearRect(0, top, image.width, Math.ceil(plan.pitch * plan.ratio));
+    ink.putImageData(image, 0, top);
+    if (node.row === null) hatch(ink, top, image.width, grid.bar, palette.data, plan.ratio);
+  }
+
+  /** @param {CanvasRenderingContext2D} ink @param {PiecesPlan} plan @param {Palette} palette */
+  paintCopiesText(ink, plan, palette) {
+    if (!plan.counts) return;
+    const base = plan.copiesTop + plan.copies / 2 + palette.label * 0.36;
+    setFont(ink, palette.label);
+    ink.fillStyle = palette.ink2;
+    ink.textAlign = "right";
+    ink.fillText("copies", plan.left - (palette.label >= 16 ? 16 : 12), base);
+    ink.textAlign = "left";
+    const { least, most } = this.copies;
+    ink.fillText(least === most ? String(most) : `${least} to ${most}`, plan.counts, base);
+  }
+
+  /** The hairline of the selected piece. @param {CanvasRenderingContext2D} ink @param {PiecesPlan} plan @param {Palette} palette */
+  paintSelection(ink, plan, palette) {
+    const { piece } = this.model.selected;
+    if (piece === null || piece >= plan.grid.pieces) return;
+    const width = palette.label >= 16 ? 2 : 1;
+    ink.fillStyle = palette.accent;
+    ink.fillRect(Math.round(middleOf(plan, columnOf(piece, plan.grid)) - width / 2), 0, width, plan.copiesTop + plan.copies);
+  }
+
+  /** The keyboard's cell, and the cell that a step changed. @param {CanvasRenderingContext2D} ink @param {PiecesPlan} plan @param {Palette} palette @param {number} now */
+  paintOutline(ink, plan, palette, now) {
+    const { event } = this.model.outline;
+    if (event !== null && typeof event.data.piece === "number" && (this.outlined(now) || reducedMotion())) {
+      const row = this.nodes.findIndex((node) => node.id === event.node);
+      if (row >= 0) frame(ink, plan, row, columnOf(event.data.piece, plan.grid), palette.ink);
+    }
+    if (this.cursor && document.activeElement === this.canvas) frame(ink, plan, this.cursor.row, this.cursor.column, palette.accent);
+  }
+
+  // ---- in words
+
+  say() {
+    const where = part(this.root, "summary");
+    const cell = this.hover ?? (document.activeElement === this.canvas ? this.cursor : null);
+    const named = cell && this.plan ? cellText(cell, this.plan.grid, this.nodes, this.copies) : "";
+    setText(where, named || this.total());
+  }
+
+  total() {
+    const nodes = this.nodes.filter((node) => node.status !== "gone" && node.row !== null);
+    const pieces = this.plan?.grid.pieces ?? 0;
+    if (nodes.length === 0 || pieces === 0) return "none yet";
+    const verified = nodes.reduce((sum, node) => sum + node.verified, 0);
+    const share = (verified / (nodes.length * pieces)) * 100;
+    return `${share === 100 ? "100" : Math.min(99.9, share).toFixed(1)} % of all copies verified`;
+  }
+
+  /** @param {Picture} picture */
+  fillTwin(picture) {
+    const now = performance.now();
+    if (now - this.twinFilled < TWIN_MS && document.activeElement !== this.twin) return;
+    this.twinFilled = now;
+    const node = picture.byName.get(this.model.selected.node ?? "") ?? this.nodes[0];
+    this.twin.replaceChildren(node ? pieceTable(node, this.copies) : element("p", { text: "No pieces yet." }));
+  }
+}
+
+const NO_LETTERS = new Uint8Array(0);
+
+/** Pieces that are not known one by one. @param {CanvasRenderingContext2D} ink @param {number} top @param {number} width @param {number} height @param {string} colour @param {number} ratio */
+function hatch(ink, top, width, height, colour, ratio) {
+  ink.save();
+  ink.beginPath();
+  ink.rect(0, top, width, height);
+  ink.clip();
+  ink.strokeStyle = colour;
+  ink.globalAlpha = 0.5;
+  ink.lineWidth = ratio;
+  ink.beginPath();
+  for (let x = -height; x < width; x += 6 * ratio) {
+    ink.moveTo(x, top + height);
+    ink.lineTo(x + height, top);
+  }
+  ink.stroke();
+  ink.restore();
+}
+
+/** @param {CanvasRenderingContext2D} ink @param {PiecesPlan} plan @param {number} row @param {number} column @param {string} colour */
+function frame(ink, plan, row, column, colour) {
+  const wide = Math.max(8, plan.grid.cell / plan.ratio + 4);
+  ink.strokeStyle = colour;
+  ink.lineWidth = 2;
+  ink.strokeRect(middleOf(plan, column) - wide / 2, topOf(plan, row) - 2, wide, plan.bar + 4);
 }

@@ -1,5 +1,28 @@
-/** @typedef {import("./model.js").Model} Model */
-/** @typedef {import("./model.js").View} View */
+/**
+ * The time bar: rates, bounds, faults and gaps on one axis, with the playhead.
+ *
+ * @typedef {import("./model.js").Model} Model
+ * @typedef {import("./model.js").View} View
+ * @typedef {import("./canvas.js").Sheet} Sheet
+ * @typedef {import("./colours.js").Palette} Palette
+ * @typedef {import("./rates_paint.js").Chart} Chart
+ * @typedef {import("./rate_series.js").Bounds} Bounds
+ * @typedef {import("./picture.js").Picture} Picture
+ */
+
+import { placeOf, setFont, sheetOf, sized } from "./canvas.js";
+import { palette as currentPalette, theme } from "./colours.js";
+import { canvasIn, element, part } from "./dom.js";
+import { clockText, exactText, megabytes } from "./figures.js";
+import { picturesOf } from "./picture.js";
+import { boundsOf, RateSeries } from "./rate_series.js";
+import {
+  chartOf, line, nameGaps, paintAxes, paintBounds, paintBoundTexts, paintCapacity, paintGaps, paintMarks, paintRates, TopTexts,
+} from "./rates_paint.js";
+
+const AHEAD = 1.8; // a bound within so many times the length of the log is on the axis
+const TWIN_MS = 2000; // between two versions of a table that does not have the focus
+const TWIN_ROWS = 60;
 
 /**
  * @param {HTMLElement} root
@@ -7,5 +30,199 @@
  * @returns {View}
  */
 export function makeRates(root, model) {
-  return { draw() {} };
+  const view = new RatesView(root, model);
+  return { draw: () => view.draw() };
+}
+
+class RatesView {
+  /** @param {HTMLElement} root @param {Model} model */
+  constructor(root, model) {
+    this.root = root;
+    this.model = model;
+    this.pictures = picturesOf(model);
+    this.canvas = canvasIn(root);
+    this.header = /** @type {HTMLElement} */ (root.querySelector("header"));
+    this.series = new RateSeries(null, null);
+    this.below = document.createElement("canvas"); // axes
+    this.lines = document.createElement("canvas");
+    this.above = document.createElement("canvas"); // gaps, marks and texts
+    /** @type {Chart | null} */
+    this.chart = null;
+    this.key = "";
+    this.keyTexts = "";
+    this.twin = part(root, "twin");
+    this.twinFilled = -Infinity; // ms of the page's clock
+    this.listen();
+  }
+
+  listen() {
+    const { canvas } = this;
+    const seek = (/** @type {PointerEvent} */ event) => {
+      if (!this.chart) return;
+      const { left, right, from, to } = this.chart;
+      this.model.seek(from + ((placeOf(event, canvas).x - left) / (right - left)) * (to - from));
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      canvas.setPointerCapture(event.pointerId);
+      seek(event);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (canvas.hasPointerCapture(event.pointerId)) seek(event);
+    });
+  }
+
+  draw() {
+    const { changed, log } = this.model;
+    const picture = this.pictures.now;
+    const fresh = this.series.observe(log, this.model.torrent);
+    if (changed.size > 0 && !fresh && !["state", "time", "selection", "size", "theme", "source"].some((name) => changed.has(/** @type {any} */ (name)))) return false;
+    const palette = currentPalette();
+    const sheet = sheetOf(this.canvas);
+    if (sheet.width < 40) return false;
+    this.fillKey(picture);
+    const chart = this.base(sheet, picture, palette);
+    this.compose(sheet, chart, palette);
+    this.describe();
+    this.fillTwin();
+    return false;
+  }
+
+  /** The parts that do not move with the playhead. @param {Sheet} sheet @param {Picture} picture @param {Palette} palette @returns {Chart} */
+  base(sheet, picture, palette) {
+    const { selected, torrent, log, source } = this.model;
+    const bounds = this.bounds(picture);
+    const key = [sheet.width, sheet.height, sheet.ratio, theme(), palette.label, selected.node, torrent, log.version, source.kind, JSON.stringify(bounds), this.header.offsetWidth].join(" ");
+    if (this.chart !== null && key === this.key) return this.chart;
+    this.key = key;
+    const begin = torrent === null ? 0 : (this.pictures.roster.begins.get(torrent) ?? 0);
+    const from = this.series.begin > 60_000 ? this.series.begin - 5000 : 0;
+    const end = Math.max(log.end, from + 5000);
+    let to = end;
+    if (bounds) for (const time of [bounds.seed, bounds.all]) if (begin + time - from < (end - from) * AHEAD) to = Math.max(to, begin + time + (end - from) * 0.05);
+    const chart = chartOf(sheet.width, sheet.height, from, to, (this.series.most || 1e6) * 1.04, palette.label);
+    this.chart = chart;
+    const layer = (/** @type {HTMLCanvasElement} */ canvas) => sized(canvas, sheet.width, sheet.height);
+    paintAxes(layer(this.below), chart, palette);
+    const lines = layer(this.lines);
+    paintRates(lines, chart, this.series, log.end, typeof selected.node === "number" ? selected.node : null, palette);
+    this.paintAbove(layer(this.above), chart, bounds, begin, palette);
+    return chart;
+  }
+
+  /** @param {Sheet} sheet @param {Chart} chart @param {Bounds | null} bounds @param {number} begin @param {Palette} palette */
+  paintAbove(sheet, chart, bounds, begin, palette) {
+    const { ink, height } = sheet;
+    const overlaps = getComputedStyle(part(this.root, "picture")).marginTop !== "0px";
+    const texts = new TopTexts(ink, chart, palette, overlaps ? this.header.offsetWidth + 8 : 0);
+    paintGaps(sheet, chart, this.series, palette);
+    paintCapacity(sheet, chart, this.series, palette);
+    if (bounds) paintBounds(sheet, chart, bounds, begin, texts, palette);
+    nameGaps(chart, this.series, texts, palette);
+    paintMarks(sheet, chart, this.series, palette);
+    if (bounds) paintBoundTexts(sheet, chart, bounds, begin, palette);
+    const end = chart.x(this.model.log.end);
+    if (this.model.log.length === 0) return;
+    ink.strokeStyle = palette.ink2;
+    ink.lineWidth = 1.2 * palette.strokes;
+    line(ink, end, chart.top, end, chart.base);
+    const text = this.model.source.kind === "tracker" ? "live" : "end";
+    setFont(ink, palette.label);
+    const width = ink.measureText(text).width + palette.label;
+    const nearest = Math.round((this.model.log.end - chart.from) / chart.tick) * chart.tick + chart.from;
+    const clash = Math.abs(chart.x(nearest) - end) < width / 2 + palette.label * 1.3;
+    if (clash) return;
+    ink.textAlign = "center";
+    ink.fillStyle = palette.ink2;
+    ink.fillText(text, end, height - palette.label * 0.35);
+  }
+
+  /** @param {Sheet} sheet @param {Chart} chart @param {Palette} palette */
+  compose({ ink, width, height }, chart, palette) {
+    const x = Math.max(chart.left, Math.min(chart.right, chart.x(this.model.time)));
+    const put = (/** @type {HTMLCanvasElement} */ layer) => ink.drawImage(layer, 0, 0, width, height);
+    put(this.below);
+    for (const [from, to, share] of [[0, x, 1], [x, width, 0.4]]) {
+      ink.save();
+      ink.beginPath();
+      ink.rect(from, 0, to - from, height);
+      ink.clip();
+      ink.globalAlpha = share;
+      put(this.lines);
+      ink.restore();
+    }
+    put(this.above);
+    const half = palette.label * 0.42;
+    const top = chart.top - palette.label * 0.75;
+    ink.strokeStyle = ink.fillStyle = palette.accent;
+    ink.lineWidth = 2 * palette.strokes;
+    line(ink, x, top + half, x, chart.base + 2);
+    ink.beginPath();
+    ink.moveTo(x - half, top);
+    ink.lineTo(x + half, top);
+    ink.lineTo(x + half, top + half);
+    ink.lineTo(x, top + 2 * half);
+    ink.lineTo(x - half, top + half);
+    ink.fill();
+  }
+
+  /** The least times, if the limits of all nodes are known. @param {Picture} picture @returns {Bounds | null} */
+  bounds(picture) {
+    const { torrent, state } = this.model;
+    if (torrent === null || picture.known === null) return null;
+    /** @type {(number | null)[]} */
+    const seeds = [];
+    /** @type {(number | null)[]} */
+    const leechers = [];
+    for (const [id, node] of Object.entries(state.nodes)) {
+      if (node.torrents[torrent] === undefined) continue;
+      if (this.pictures.roster.fetched(torrent, Number(id))) leechers.push(node.up_limit);
+      else if (picture.byName.get(Number(id))?.complete) seeds.push(node.up_limit);
+    }
+    const sum = (/** @type {(number | null)[]} */ limits) => limits.reduce((all, each) => (all === null || each === null ? null : all + each), 0);
+    return boundsOf(picture.known.size ?? 0, leechers.length, sum(seeds), sum(leechers));
+  }
+
+  // ---- in words
+
+  /** @param {Picture} picture */
+  fillKey(picture) {
+    const { node } = this.model.selected;
+    const chosen = node === null ? undefined : picture.byName.get(node);
+    const texts = [megabytes(picture.rate), chosen?.name ?? "", chosen ? megabytes(chosen.down) : ""];
+    const key = texts.join(" ");
+    if (key === this.keyTexts) return;
+    this.keyTexts = key;
+    const item = (/** @type {string | null} */ shape, /** @type {string} */ name, /** @type {string} */ rate) =>
+      element("span", { class: shape }, element("i"), `${name} `, element("b", { text: rate }));
+    part(this.root, "key").replaceChildren(
+      item(null, "together", texts[0]), chosen ? item("chosen", texts[1], texts[2]) : "", element("span", { text: "MB/s" }),
+    );
+  }
+
+  describe() {
+    const { canvas, model } = this;
+    canvas.setAttribute("aria-valuemin", String(Math.round(model.log.begin)));
+    canvas.setAttribute("aria-valuemax", String(Math.round(model.log.end)));
+    canvas.setAttribute("aria-valuenow", String(Math.round(model.time)));
+    canvas.setAttribute("aria-valuetext", `${exactText(model.time)} of ${exactText(model.log.end)}`);
+  }
+
+  fillTwin() {
+    const now = performance.now();
+    if (now - this.twinFilled < TWIN_MS && document.activeElement !== this.twin) return;
+    this.twinFilled = now;
+    const { series } = this;
+    const { node } = this.model.selected;
+    const own = typeof node === "number" ? series.nodes.get(node) : undefined;
+    const every = Math.max(1, Math.ceil(series.together.length / TWIN_ROWS));
+    const rows = [];
+    for (let at = 0; at < series.together.length; at += every) {
+      const cells = [megabytes(series.rate(series.together, at)), own ? megabytes(series.rate(own, at)) : "-"];
+      rows.push(element("tr", {}, element("th", { scope: "row", text: clockText(at * series.bin) }), ...cells.map((text) => element("td", { text }))));
+    }
+    const names = ["time", "together, MB/s", own ? `node ${node}, MB/s` : "selected node, MB/s"];
+    this.twin.replaceChildren(element("table", {}, element("caption", { text: "Rates" }),
+      element("thead", {}, element("tr", {}, ...names.map((text) => element("th", { scope: "col", text })))), element("tbody", {}, ...rows)));
+  }
 }

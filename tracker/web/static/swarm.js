@@ -1,5 +1,34 @@
-/** @typedef {import("./model.js").Model} Model */
-/** @typedef {import("./model.js").View} View */
+/**
+ * The swarm's picture: nodes at fixed places, and links as wide as their rate.
+ *
+ * @typedef {import("./model.js").Model} Model
+ * @typedef {import("./model.js").View} View
+ * @typedef {import("./canvas.js").Sheet} Sheet
+ * @typedef {import("./colours.js").Palette} Palette
+ * @typedef {import("./picture.js").Picture} Picture
+ * @typedef {import("./picture.js").PictureLink} PictureLink
+ * @typedef {import("./picture.js").PictureNode} PictureNode
+ * @typedef {import("./places.js").Plan} Plan
+ * @typedef {import("./places.js").Curve} Curve
+ * @typedef {import("./swarm_paint.js").LinkLook} LinkLook
+ * @typedef {import("./state.js").Name} Name
+ */
+
+import { placeOf, setFont, sheetOf, used } from "./canvas.js";
+import { palette as currentPalette, reducedMotion } from "./colours.js";
+import { canvasIn, element, part, setText } from "./dom.js";
+import { megabytes, percent, plural, secondsText } from "./figures.js";
+import { curveOf, planOf, trimmed } from "./places.js";
+import { picturesOf } from "./picture.js";
+import { labelOf, paintActive, paintBadge, paintLabel, paintNode, paintWaiting } from "./swarm_paint.js";
+import { Tweens } from "./tweens.js";
+
+const MAX_LINKED = 200; // nodes; beyond them only the links of the selected node are drawn
+const PX_PER_MEGABYTE = 6;
+const PX_PER_MEGABYTE_SELECTED = 8.5;
+const WIDEST = 12; // px
+const RUN = 0.018; // px a ms that dashes run
+const TWIN_MS = 2000; // between two versions of a table that does not have the focus
 
 /**
  * @param {HTMLElement} root
@@ -7,5 +36,340 @@
  * @returns {View}
  */
 export function makeSwarm(root, model) {
-  return { draw() {} };
+  const view = new SwarmView(root, model);
+  return { draw: (now) => view.draw(now) };
+}
+
+class SwarmView {
+  /** @param {HTMLElement} root @param {Model} model */
+  constructor(root, model) {
+    this.root = root;
+    this.model = model;
+    this.pictures = picturesOf(model);
+    this.canvas = canvasIn(root);
+    this.tweens = new Tweens();
+    /** @type {Plan | null} */
+    this.plan = null;
+    this.planKey = "";
+    /** @type {Map<string, Curve | null>} */
+    this.curves = new Map();
+    /** @type {Name | null} the node that the keyboard stands on */
+    this.cursor = null;
+    this.drawnTime = 0;
+    this.twin = part(root, "twin");
+    this.twinFilled = -Infinity; // ms of the page's clock
+    this.listen();
+  }
+
+  listen() {
+    const { canvas } = this;
+    canvas.addEventListener("pointerdown", (event) => this.choose(this.at(event)));
+    canvas.addEventListener("pointermove", (event) => canvas.classList.toggle("over", this.at(event) !== null));
+    canvas.addEventListener("keydown", (event) => this.key(event));
+    const again = () => this.model.mark("selection");
+    canvas.addEventListener("focus", again);
+    canvas.addEventListener("blur", again);
+  }
+
+  /** @param {Name | null} name */
+  choose(name) {
+    if (name === null) return;
+    this.cursor = name;
+    this.model.select({ node: this.model.selected.node === name ? null : name });
+  }
+
+  /** The node under the pointer. @param {MouseEvent} event @returns {Name | null} */
+  at(event) {
+    const { x, y } = placeOf(event, this.canvas);
+    let nearest = null;
+    let least = Math.max(14, (this.plan?.radius ?? 0) + 8);
+    for (const [name, place] of this.plan?.places ?? []) {
+      const distance = Math.hypot(place.x - x, place.y - y);
+      if (distance < least) [nearest, least] = [name, distance];
+    }
+    return nearest;
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const steps = /** @type {Record<string, [number, number]>} */ ({
+      ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
+    });
+    if (event.key in steps && !event.shiftKey) {
+      this.cursor = this.beside(...steps[event.key]);
+      this.model.mark("selection");
+      used(event);
+    } else if (event.key === "Enter" && this.cursor !== null) {
+      this.choose(this.cursor);
+      used(event);
+    }
+  }
+
+  /** The nearest node in a direction from the cursor. @param {number} dx @param {number} dy @returns {Name | null} */
+  beside(dx, dy) {
+    const places = this.plan?.places ?? new Map();
+    const from = places.get(this.cursor ?? this.model.selected.node ?? "");
+    if (from === undefined) return [...places.keys()][0] ?? null;
+    let found = this.cursor ?? this.model.selected.node;
+    let least = Infinity;
+    for (const [name, place] of places) {
+      const [x, y] = [place.x - from.x, place.y - from.y];
+      const along = x * dx + y * dy;
+      const aside = Math.abs(x * dy) + Math.abs(y * dx);
+      if (along > 1 && along + 2 * aside < least) [found, least] = [name, along + 2 * aside];
+    }
+    return found;
+  }
+
+  /** @param {number} now */
+  draw(now) {
+    const { changed } = this.model;
+    const still = changed.size > 0 && !["state", "time", "selection", "log", "size", "theme"].some((name) => changed.has(/** @type {any} */ (name)));
+    if (still && !this.tweens.moving) return false;
+    const picture = this.pictures.now;
+    this.say(picture);
+    const moving = this.paint(picture, now);
+    if (changed.has("state") || changed.has("selection")) this.fillTwin(picture);
+    return moving;
+  }
+
+  // ---- the picture
+
+  /** @param {Picture} picture @param {number} now @returns {boolean} it moves */
+  paint(picture, now) {
+    const sheet = sheetOf(this.canvas);
+    if (sheet.width < 40) return false;
+    const palette = currentPalette();
+    const plan = this.planFor(picture, sheet, palette);
+    const selected = this.model.selected.node;
+    const scale = scaleOf(picture, selected);
+    const back = this.model.time < this.drawnTime;
+    this.drawnTime = this.model.time;
+    this.tweens.begin(now, back || reducedMotion());
+    const runs = selected !== null && (this.model.live || this.model.player.playing) && !reducedMotion();
+    const run = runs ? (now * RUN) % 1000 : 0;
+    const waits = this.paintLinks(sheet.ink, picture, plan, { palette, scale, run });
+    this.paintNodes(sheet, picture, plan, palette, now);
+    if (picture.links.length) paintScale(sheet, scale, palette);
+    return this.tweens.end() || (waits && runs);
+  }
+
+  /** @param {Picture} picture @param {Sheet} sheet @param {Palette} palette @returns {Plan} */
+  planFor(picture, sheet, palette) {
+    const key = `${sheet.width} ${sheet.height} ${palette.label} ${picture.nodes.map((node) => node.id + node.place[1])}`;
+    if (this.plan === null || key !== this.planKey) {
+      this.planKey = key;
+      this.plan = planOf(picture.nodes, sheet.width, sheet.height, palette.label);
+      this.curves.clear();
+    }
+    return this.plan;
+  }
+
+  /** @param {Plan} plan @param {PictureLink} link @returns {Curve | null} */
+  curve(plan, link) {
+    let curve = this.curves.get(link.key);
+    if (curve === undefined) {
+      curve = curveOf(plan, link.from, link.to);
+      if (curve !== null) curve = trimmed(curve, plan.radius + 2.5, plan.radius + 3.5);
+      this.curves.set(link.key, curve);
+    }
+    return curve;
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} ink
+   * @param {Picture} picture
+   * @param {Plan} plan
+   * @param {{palette: Palette, scale: number, run: number}} how
+   * @returns {boolean} dashes of the selected node's links are drawn
+   */
+  paintLinks(ink, picture, plan, how) {
+    const selected = this.model.selected.node;
+    const of = (/** @type {PictureLink} */ link) => link.from === selected || link.to === selected;
+    const all = picture.nodes.length <= MAX_LINKED;
+    const drawn = picture.links.filter((link) => link.kind !== "none" && (all || of(link)));
+    drawn.sort((one, other) => Number(of(one)) - Number(of(other)) || Number(one.from === selected) - Number(other.from === selected));
+    const badges = selected === null && drawn.filter((link) => link.kind === "queued").length <= 12;
+    let waits = false;
+    /** @type {[Curve, PictureLink, string][]} */
+    const places = [];
+    for (const link of drawn) {
+      const curve = this.curve(plan, link);
+      if (curve === null) continue;
+      const look = this.look(link, how);
+      if (link.kind === "active") paintActive(ink, curve, look, how.palette.strokes);
+      else {
+        waits = waits || link.to === selected;
+        paintWaiting(ink, curve, link, look, how.palette.strokes);
+        if (link.kind === "queued" && link.place && (badges || link.to === selected)) places.push([curve, link, look.colour]);
+      }
+    }
+    for (const [curve, link, colour] of places) paintBadge(ink, curve, link.place, colour, how.palette);
+    return waits;
+  }
+
+  /**
+   * @param {PictureLink} link
+   * @param {{palette: Palette, scale: number, run: number}} how
+   * @returns {LinkLook}
+   */
+  look(link, { palette, scale, run }) {
+    const selected = this.model.selected.node;
+    const mine = selected !== null && (link.from === selected || link.to === selected);
+    const outwards = selected !== null && link.from === selected;
+    const rests = selected !== null && !mine;
+    if (link.kind !== "active") {
+      const [colour, width] = mine && !outwards ? [palette.accent, 1.8] : [palette.ink3, 1.4];
+      return {
+        colour, width: width * palette.strokes, opacity: rests ? palette.dim : outwards ? 0.7 : 1, badge: mine,
+        run: mine && !outwards ? run : 0,
+      };
+    }
+    const wide = ((mine ? PX_PER_MEGABYTE_SELECTED : PX_PER_MEGABYTE) * link.rate * scale) / 1e6;
+    const width = Math.max(1.2, Math.min(WIDEST, this.tweens.value(link.key, wide))) * palette.strokes;
+    if (!mine) return { colour: palette.data, opacity: rests ? palette.dim : 1, width, badge: false, run: 0 };
+    return { colour: palette.accent, opacity: outwards ? 0.45 : 1, width, badge: true, run: 0 };
+  }
+
+  /** @param {Sheet} sheet @param {Picture} picture @param {Plan} plan @param {Palette} palette @param {number} now */
+  paintNodes(sheet, picture, plan, palette, now) {
+    const selected = this.model.selected.node;
+    const { ink } = sheet;
+    const short = sheet.width < 380;
+    const every = Math.ceil((picture.nodes.length * palette.label * 1.5) / (2.2 * (sheet.width + sheet.height)));
+    picture.nodes.forEach((node, at) => {
+      const place = plan.places.get(node.id);
+      if (place === undefined) return;
+      const chosen = node.id === selected;
+      paintNode(ink, node, place, plan.radius, chosen, palette);
+      this.paintRings(ink, node, place, plan.radius, palette, now);
+      const small = plan.radius < palette.label * 0.62;
+      const text = small ? (chosen ? `${node.label}, ${labelOf(node, short)}` : node.label) : labelOf(node, short);
+      if (text === "" || (small && !chosen && at % every !== 0)) return;
+      const distance = plan.radius * (chosen ? 1.5 : 1.12) + palette.label * 0.42;
+      paintLabel(ink, text, place, distance, chosen ? palette.accent : palette.ink3, chosen, palette, sheet.width);
+    });
+  }
+
+  /** The keyboard's place, and what a step changed. @param {CanvasRenderingContext2D} ink @param {PictureNode} node @param {{x: number, y: number}} place @param {number} radius @param {Palette} palette @param {number} now */
+  paintRings(ink, node, place, radius, palette, now) {
+    const { outline } = this.model;
+    const stepped = outline.event !== null && outline.event.node === node.id && (now < outline.until || reducedMotion());
+    const focused = this.cursor === node.id && document.activeElement === this.canvas;
+    if (!stepped && !focused) return;
+    ink.beginPath();
+    ink.arc(place.x, place.y, radius * 1.5 + 4, 0, 2 * Math.PI);
+    ink.lineWidth = 2 * palette.strokes;
+    ink.strokeStyle = focused ? palette.accent : palette.ink;
+    ink.stroke();
+  }
+
+  // ---- in words
+
+  /** @param {Picture} picture */
+  say(picture) {
+    const present = picture.nodes.filter((node) => node.status === "here");
+    const count = (/** @type {(node: PictureNode) => boolean} */ which) => present.filter(which).length;
+    const seeds = count((node) => node.complete && node.place !== "standard");
+    const leechers = count((node) => !node.complete && node.place !== "standard");
+    const standard = count((node) => node.place === "standard");
+    const parts = [plural(leechers, "leecher"), plural(seeds, "seed"), plural(standard, "standard peer")];
+    const none = [leechers, seeds, standard];
+    setText(part(this.root, "summary"), parts.filter((_, at) => none[at] > 0).join(", "));
+    const total = part(this.root, "total");
+    const text = megabytes(picture.rate);
+    if (total.textContent !== `${text} MB/s`) total.replaceChildren(element("b", { text }), " MB/s");
+    this.sayEmpty(picture);
+  }
+
+  /** @param {Picture} picture */
+  sayEmpty(picture) {
+    const words = part(this.root, "words");
+    const key = this.model.source.loading ? "loading" : picture.nodes.length === 0 ? "node" : picture.torrent === null ? `file${picture.nodes.length}` : "";
+    if (words.dataset.key === key) return;
+    words.dataset.key = key;
+    words.hidden = key === "" || key === "loading";
+    part(this.root, "picture").hidden = picture.nodes.length === 0;
+    if (key === "node") {
+      words.replaceChildren(
+        element("p", { text: "No node is here yet." }),
+        element("p", {}, "Start one: ", element("code", { text: "python TorrentClient.py -node_id 1" })),
+      );
+    } else if (key.startsWith("file")) {
+      const count = picture.nodes.length;
+      words.replaceChildren(
+        element("p", { text: `${plural(count, "node")} ${count === 1 ? "is" : "are"} here. Nothing is shared yet.` }),
+        element("p", {}, `At the prompt of ${picture.nodes[0].name}: `, element("code", { text: "torrent -setMode send FILE" })),
+      );
+    }
+  }
+
+  /** @param {Picture} picture */
+  fillTwin(picture) {
+    const now = performance.now();
+    if (now - this.twinFilled < TWIN_MS && document.activeElement !== this.twin) return;
+    this.twinFilled = now;
+    this.twin.replaceChildren(twinOf(picture));
+  }
+}
+
+/**
+ * Halved until no link is wider than `WIDEST`; doubled while the widest is thin.
+ * @param {Picture} picture
+ * @param {Name | null} selected
+ */
+function scaleOf(picture, selected) {
+  let most = 0;
+  for (const link of picture.links) {
+    const mine = link.from === selected || link.to === selected;
+    most = Math.max(most, (link.rate / 1e6) * (mine ? PX_PER_MEGABYTE_SELECTED : PX_PER_MEGABYTE));
+  }
+  if (most === 0) return 1;
+  let scale = 1;
+  while (most * scale > WIDEST) scale /= 2;
+  while (most * scale < WIDEST / 8) scale *= 2;
+  return scale;
+}
+
+/** How wide which rate is. @param {Sheet} sheet @param {number} scale @param {Palette} palette */
+function paintScale(sheet, scale, palette) {
+  const { ink, height } = sheet;
+  const width = 3;
+  const text = `${megabytes((width / PX_PER_MEGABYTE / scale) * 1e6)} MB/s`;
+  const y = height - palette.label * 0.5;
+  ink.lineWidth = width * palette.strokes;
+  ink.strokeStyle = palette.data;
+  ink.beginPath();
+  ink.moveTo(0, y);
+  ink.lineTo(palette.label * 1.4, y);
+  ink.stroke();
+  setFont(ink, palette.label);
+  ink.textAlign = "left";
+  ink.fillStyle = palette.ink3;
+  ink.fillText(text, palette.label * 1.9, y + palette.label * 0.36);
+}
+
+/** @param {Picture} picture */
+function twinOf(picture) {
+  const cells = (/** @type {"th" | "td"} */ tag, /** @type {string[]} */ texts) => texts.map((text) => element(tag, { text }));
+  const rows = picture.nodes.map((node) => {
+    const mine = picture.links.filter((link) => link.to === node.id && link.kind !== "none");
+    const fetches = mine.filter((link) => link.kind === "active").map((link) => `${nameFrom(picture, link)} ${megabytes(link.rate)} MB/s`);
+    const waits = mine.filter((link) => link.kind === "queued").map((link) => `${nameFrom(picture, link)}, place ${link.place}`);
+    const choked = mine.filter((link) => link.kind === "choked").map((link) => nameFrom(picture, link));
+    const status = node.status === "here" ? (node.complete ? "seed" : "leecher") : `${node.status} ${secondsText(node.quiet)}`;
+    return element("tr", {}, element("th", { scope: "row", text: node.name }), ...cells("td", [
+      node.place === "standard" ? "standard peer" : status, percent(node.share), fetches.join(", ") || "-", waits.join(", ") || "-",
+      choked.join(", ") || "-",
+    ]));
+  });
+  return element("table", {}, element("caption", { text: "The swarm" }),
+    element("thead", {}, element("tr", {}, ...cells("th", ["node", "is", "verified", "fetches from", "waits at", "choked by"]))),
+    element("tbody", {}, ...rows));
+}
+
+/** @param {Picture} picture @param {PictureLink} link */
+function nameFrom(picture, link) {
+  return picture.byName.get(link.from)?.name ?? String(link.from);
 }

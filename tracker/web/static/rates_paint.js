@@ -1,0 +1,301 @@
+/**
+ * The chart of rates: axis, lines, bounds, marks, gaps.
+ *
+ * @typedef {import("./canvas.js").Sheet} Sheet
+ * @typedef {import("./colours.js").Palette} Palette
+ * @typedef {import("./rate_series.js").RateSeries} RateSeries
+ * @typedef {import("./rate_series.js").Bounds} Bounds
+ * @typedef {import("./rate_series.js").Mark} Mark
+ *
+ * @typedef {object} Chart
+ * @property {number} left  px
+ * @property {number} right
+ * @property {number} top
+ * @property {number} base
+ * @property {number} from  ms
+ * @property {number} to
+ * @property {number} most  bytes a second at `top`
+ * @property {number} tick  ms between numbers of the axis
+ * @property {(time: number) => number} x
+ * @property {(rate: number) => number} y
+ */
+
+import { cross, diamond, setFont } from "./canvas.js";
+import { clockText, megabytes, secondsText, tenthsText } from "./figures.js";
+import { clustered } from "./rate_series.js";
+
+const TICKS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400];
+
+/**
+ * @param {number} width
+ * @param {number} height
+ * @param {number} from  ms
+ * @param {number} to
+ * @param {number} most
+ * @param {number} label
+ * @returns {Chart}
+ */
+export function chartOf(width, height, from, to, most, label) {
+  const left = label * 2.6;
+  const right = width - 4;
+  const fits = Math.max(2, Math.floor((right - left) / (label * 6.5)));
+  const tick = (TICKS.find((each) => (to - from) / 1000 / each <= fits) ?? 86400) * 1000;
+  const start = Math.floor(from / tick) * tick;
+  const end = Math.max(start + tick, Math.ceil(to / tick) * tick);
+  const [top, base] = [label * 1.62, height - label * 2.55];
+  return {
+    left, right, top, base, from: start, to: end, most, tick,
+    x: (time) => left + ((time - start) / (end - start)) * (right - left),
+    y: (rate) => base - (Math.min(rate, most * 1.02) / most) * (base - top),
+  };
+}
+
+/** A round number of bytes a second, so that 2 or 3 lines fit. @param {number} most */
+export function stepOfRates(most) {
+  for (let unit = 10 ** Math.floor(Math.log10(most / 5)); ; unit *= 10) {
+    for (const step of [unit, unit * 2, unit * 5]) if (most / step < 3) return step;
+  }
+}
+
+/** Lines and numbers of the axes. @param {Sheet} sheet @param {Chart} chart @param {Palette} palette */
+export function paintAxes({ ink, height }, chart, palette) {
+  const step = stepOfRates(chart.most);
+  setFont(ink, palette.label);
+  ink.lineWidth = 1;
+  ink.textAlign = "right";
+  for (let rate = 0; rate <= chart.most; rate += step) {
+    const y = Math.round(chart.y(rate)) + 0.5;
+    ink.globalAlpha = rate ? 0.7 : 1;
+    ink.strokeStyle = palette.line;
+    line(ink, chart.left, y, chart.right, y);
+    ink.globalAlpha = 1;
+    ink.fillStyle = palette.ink3;
+    ink.fillText(rate ? String(Number((rate / 1e6).toPrecision(3))) : "0", chart.left - palette.label * 0.5, y + palette.label * 0.34);
+  }
+  for (let time = chart.from; time <= chart.to; time += chart.tick) {
+    ink.textAlign = time === chart.from ? "left" : time === chart.to ? "right" : "center";
+    ink.fillText(clockText(time), chart.x(time), height - palette.label * 0.35);
+  }
+}
+
+/** @param {CanvasRenderingContext2D} ink @param {number} x0 @param {number} y0 @param {number} x1 @param {number} y1 */
+export function line(ink, x0, y0, x1, y1) {
+  ink.beginPath();
+  ink.moveTo(x0, y0);
+  ink.lineTo(x1, y1);
+  ink.stroke();
+}
+
+/**
+ * The rates; their lines are interrupted in gaps.
+ * @param {Sheet} sheet
+ * @param {Chart} chart
+ * @param {RateSeries} series
+ * @param {number} end  ms of the log
+ * @param {number | null} node  selected
+ * @param {Palette} palette
+ */
+export function paintRates({ ink }, chart, series, end, node, palette) {
+  const together = pointsOf(chart, series, series.together, end);
+  ink.lineJoin = "round";
+  for (const run of together) {
+    ink.beginPath();
+    ink.moveTo(run[0][0], chart.base);
+    for (const [x, y] of run) ink.lineTo(x, y);
+    ink.lineTo(run[run.length - 1][0], chart.base);
+    ink.fillStyle = palette.track;
+    ink.fill();
+  }
+  trace(ink, together, palette.ink2, 1.6 * palette.strokes);
+  const own = node === null ? undefined : series.nodes.get(node);
+  if (own) trace(ink, pointsOf(chart, series, own, end), palette.accent, 2 * palette.strokes);
+}
+
+/** @param {CanvasRenderingContext2D} ink @param {[number, number][][]} runs @param {string} colour @param {number} width */
+function trace(ink, runs, colour, width) {
+  ink.strokeStyle = colour;
+  ink.lineWidth = width;
+  ink.beginPath();
+  for (const run of runs) run.forEach(([x, y], at) => (at ? ink.lineTo(x, y) : ink.moveTo(x, y)));
+  ink.stroke();
+}
+
+/**
+ * Runs of points: one for each part of the log between two gaps.
+ * @param {Chart} chart
+ * @param {RateSeries} series
+ * @param {number[]} bins
+ * @param {number} end
+ * @returns {[number, number][][]}
+ */
+function pointsOf(chart, series, bins, end) {
+  /** @type {[number, number][][]} */
+  const runs = [];
+  /** @type {[number, number][]} */
+  let run = [];
+  const first = Math.max(0, Math.floor(chart.from / series.bin));
+  const last = Math.ceil(end / series.bin) - 1;
+  for (let at = first; at <= last; at += 1) {
+    const time = Math.min(end, (at + 0.5) * series.bin);
+    if (series.gaps.some((gap) => gap.to - gap.from > series.bin && time > gap.from && time < gap.to)) {
+      if (run.length) runs.push(run);
+      run = [];
+    } else run.push([chart.x(time), chart.y(series.rate(bins, at))]);
+  }
+  if (run.length) runs.push(run);
+  return runs;
+}
+
+/** What all uploads could give, in steps. @param {Sheet} sheet @param {Chart} chart @param {RateSeries} series @param {Palette} palette */
+export function paintCapacity({ ink }, chart, series, palette) {
+  ink.strokeStyle = palette.ink3;
+  ink.lineWidth = 1.2 * palette.strokes;
+  ink.setLineDash([6, 3]);
+  ink.beginPath();
+  series.capacity.forEach(([time, rate], at) => {
+    if (rate === null || rate > chart.most * 1.02) return;
+    const next = series.capacity[at + 1];
+    const before = at ? series.capacity[at - 1][1] : null;
+    const [x, y] = [chart.x(Math.max(chart.from, time)), chart.y(rate)];
+    if (before === null) ink.moveTo(x, y);
+    else ink.lineTo(x, y);
+    ink.lineTo(next ? chart.x(Math.max(chart.from, next[0])) : chart.right, y);
+  });
+  ink.stroke();
+  ink.setLineDash([]);
+}
+
+/** Hatched parts of which nothing is known. @param {Sheet} sheet @param {Chart} chart @param {RateSeries} series @param {Palette} palette */
+export function paintGaps({ ink }, chart, series, palette) {
+  for (const gap of series.gaps) {
+    const [from, to] = [chart.x(gap.from), Math.max(chart.x(gap.to), chart.x(gap.from) + 3)];
+    const high = chart.base - chart.top;
+    ink.save();
+    ink.beginPath();
+    ink.rect(from, chart.top, to - from, high);
+    ink.clip();
+    ink.fillStyle = palette.paper;
+    ink.fill();
+    ink.strokeStyle = palette.data;
+    ink.lineWidth = 1.3 * palette.strokes;
+    ink.beginPath();
+    for (let x = from - high; x < to; x += palette.label * 0.7) {
+      ink.moveTo(x, chart.base);
+      ink.lineTo(x + high, chart.top);
+    }
+    ink.stroke();
+    ink.restore();
+  }
+}
+
+/** @param {Sheet} sheet @param {Chart} chart @param {RateSeries} series @param {Palette} palette */
+export function paintMarks({ ink }, chart, series, palette) {
+  const y = chart.base + palette.label * 0.72;
+  const arm = palette.label * 0.25;
+  for (const mark of clustered(series.marks, chart.x)) {
+    const x = chart.x(mark.time);
+    if (x < chart.left || x > chart.right) continue;
+    ink.strokeStyle = ink.fillStyle = mark.kind === "silent" ? palette.ink3 : palette.bad;
+    ink.lineWidth = 1.8 * palette.strokes;
+    ink.lineCap = "round";
+    if (mark.kind === "lost") cross(ink, x, y, arm);
+    else if (mark.kind === "bad") {
+      diamond(ink, x, y, arm * 1.5);
+      ink.fill();
+    } else {
+      ink.setLineDash([2, 2]);
+      ink.lineWidth = 1.5 * palette.strokes;
+      ink.beginPath();
+      ink.arc(x, y, arm * 1.3, 0, 2 * Math.PI);
+      ink.stroke();
+      ink.setLineDash([]);
+    }
+    ink.lineCap = "butt";
+    if (mark.count < 2) continue;
+    setFont(ink, palette.label);
+    ink.textAlign = "left";
+    ink.fillText(String(mark.count), x + arm * 1.8, y + palette.label * 0.36);
+  }
+}
+
+/** Texts above the chart that do not run into each other. */
+export class TopTexts {
+  /** @param {CanvasRenderingContext2D} ink @param {Chart} chart @param {Palette} palette @param {number} taken  px at the left that the title has */
+  constructor(ink, chart, palette, taken) {
+    this.ink = ink;
+    this.chart = chart;
+    this.palette = palette;
+    /** @type {[number, number][]} */
+    this.taken = [[-100, taken]];
+  }
+
+  /** @param {string} text @param {number} at  px @param {string} colour @returns {boolean} there was room */
+  put(text, at, colour) {
+    const { ink, palette } = this;
+    setFont(ink, palette.label);
+    const width = ink.measureText(text).width;
+    for (const shift of [0.5, 1, 0]) {
+      const x = Math.min(this.chart.right - width, at - width * shift + (shift === 1 ? 3 : shift === 0 ? -3 : 0));
+      if (this.taken.some(([from, to]) => x < to + 8 && x + width > from - 8)) continue;
+      this.taken.push([x, x + width]);
+      ink.textAlign = "left";
+      ink.fillStyle = colour;
+      ink.fillText(text, x, palette.label * 1.18);
+      return true;
+    }
+    return false;
+  }
+}
+
+/**
+ * The least times, as verticals with their times or, beyond the axis, as a text.
+ * @param {Sheet} sheet
+ * @param {Chart} chart
+ * @param {Bounds} bounds
+ * @param {number} begin  ms: the download began
+ * @param {TopTexts} texts
+ * @param {Palette} palette
+ */
+export function paintBounds({ ink }, chart, bounds, begin, texts, palette) {
+  ink.strokeStyle = palette.ink3;
+  ink.lineWidth = 1.2 * palette.strokes;
+  for (const [name, time] of /** @type {[string, number][]} */ ([["F/uₛ", bounds.seed], ["NF/(uₛ + Σuᵢ)", bounds.all]])) {
+    const x = chart.x(begin + time);
+    if (x > chart.right) {
+      texts.put(`${name} ${tenthsText(time)} ▸`, chart.right, palette.ink3);
+      continue;
+    }
+    line(ink, x, chart.top, x, chart.base);
+    texts.put(`${name} ${tenthsText(time)}`, x, palette.ink3);
+  }
+  const y = chart.y(bounds.seedRate);
+  ink.lineWidth = 1.6 * palette.strokes;
+  ink.setLineDash([1.5, 3]);
+  line(ink, chart.left, y, chart.right, y);
+  ink.setLineDash([]);
+}
+
+/** Texts at the right end of the lines of all uploads and of the seeds alone. @param {Sheet} sheet @param {Chart} chart @param {Bounds} bounds @param {number} begin @param {Palette} palette */
+export function paintBoundTexts({ ink }, chart, bounds, begin, palette) {
+  const beyond = chart.x(begin + bounds.alone) > chart.right ? " ▸" : "";
+  setFont(ink, palette.label);
+  ink.textAlign = "right";
+  ink.lineJoin = "round";
+  ink.lineWidth = 4;
+  ink.strokeStyle = palette.paper;
+  ink.fillStyle = palette.ink3;
+  const put = (/** @type {string} */ text, /** @type {number} */ y) => {
+    ink.strokeText(text, chart.right - 8, y);
+    ink.fillText(text, chart.right - 8, y);
+  };
+  const low = chart.y(bounds.seedRate);
+  put(`seed alone ${megabytes(bounds.seedRate)}: ends ${clockText(bounds.alone)}${beyond}`, Math.min(low - 4, chart.base - 4));
+  if (bounds.allRate > chart.most * 1.02) return;
+  const high = chart.y(bounds.allRate) + palette.label * 1.15;
+  if (low - high > palette.label * 1.2) put(`all uploads ${megabytes(bounds.allRate)}`, high);
+}
+
+/** @param {Chart} chart @param {RateSeries} series @param {TopTexts} texts @param {Palette} palette */
+export function nameGaps(chart, series, texts, palette) {
+  for (const gap of series.gaps) texts.put(`gap ${secondsText(gap.to - gap.from)}`, (chart.x(gap.from) + chart.x(gap.to)) / 2, palette.ink3);
+}
