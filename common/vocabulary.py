@@ -270,6 +270,7 @@ VOCABULARY = (
         EventField("offset", "count", "of the lost bytes in the content", "bytes"),
         EventField("length", "count", "of the lost bytes", "bytes"),
         EventField("reason", "text", "how the loss was noticed, in words"),
+        EventField("request", "count", "number of the REQUEST that asked for the bytes", optional=True),
         _OTHERS,
     ),
     _kind(
@@ -281,7 +282,9 @@ VOCABULARY = (
         EventField("message", "text", "the kind of datagram that was lost"),
         EventField("offset", "count", "of the bytes in the content", "bytes"),
         EventField("length", "count", "of the bytes", "bytes"),
-        EventField("by", "text", "how: asked again, another peer, late"),
+        EventField("request", "count", "number of the REQUEST that asked first", optional=True),
+        EventField("again", "count", "number of the REQUEST that brought them; absent: late", optional=True),
+        EventField("by", "text", "how: asked again; late, if the first answer came after all"),
         EventField("cost_ms", "ms", "from the first expected arrival to the real one", "ms"),
         EventField("cost_bytes", "count", "sent again, or twice", "bytes"),
         _OTHERS,

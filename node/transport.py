@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from common.bitfield import Bitfield
 from common.errors import LocalFault
 from common.metainfo import Metainfo
+from node.notes import ConnectionSample, SlotsStatus
+from node.notes import UploadStatus as UploadStatus
 from node.peer import FoundPeer, Peer
 
 Range = tuple[int, int]
@@ -136,6 +137,9 @@ class PeerConnection(Protocol):
     def cancel(self, ranges: Sequence[Range]) -> None:
         """Another peer delivered these ranges first. May be called from any thread."""
 
+    def sample(self) -> ConnectionSample | None:
+        """What limits the requests now; None before the first. May be called from any thread."""
+
 
 SentBlock: TypeAlias = tuple[bytes, int, int]  # its header, then the content: offset and bytes
 
@@ -187,18 +191,6 @@ class ServedTorrent(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class UploadStatus:
-    """A row of ``-peers`` about a peer that is being served, or was."""
-
-    peer: Peer
-    info_hash: bytes
-    uploaded: int  # bytes so far
-    rate: float  # bytes a second, over the last seconds
-    queue_position: int | None = None  # from 1; None: served
-    reason: str = ""  # why it waits
-
-
 class TransportObserver(Protocol):
     """Learns what happens to a transport as a whole. Called from the transport's threads; returns quickly."""
 
@@ -241,6 +233,9 @@ class Transport(Protocol):
 
     def uploads(self) -> Sequence[UploadStatus]:
         """Every peer served so far, the latest last; then the queue, in order."""
+
+    def slots_of(self, info_hash: bytes) -> SlotsStatus:
+        """The peers that are served this torrent now, and those that wait for it."""
 
     def uploaded(self, info_hash: bytes) -> int:
         """Bytes of this torrent sent so far."""

@@ -24,6 +24,7 @@ from node.chunk_udp.connection import FetchConnection
 from node.chunk_udp.datagram_size import largest_datagram
 from node.chunk_udp.events import ConnectionConfig
 from node.chunk_udp.session_driver import SessionDriver
+from node.notes import ConnectionSample
 from node.rate_limit import RateLimit
 from node.settings import TransferSettings
 from node.tap import NO_TAP, Tap
@@ -113,6 +114,13 @@ class Fetcher:
     def cancel(self, ranges: Sequence[Range]) -> None:
         """Another peer delivered ``ranges`` first. May be called from any thread."""
         self._driver.cancel(ranges)
+
+    def sample(self) -> ConnectionSample:
+        """What limits the requests now. May be called from any thread."""
+        tracker, rtt = self.connection.tracker, self.connection.rtt
+        return ConnectionSample(
+            tracker.window, rtt.smoothed if rtt.measured else None, tracker.in_flight.bytes
+        )
 
     def receive_chunk(self) -> None:
         """``run``, by the name that the course report gives it."""

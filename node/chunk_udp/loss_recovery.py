@@ -18,6 +18,7 @@ A path that reorders looks lossy at first. When bytes arrive that had counted as
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from common.ranges import RangeSet
 
@@ -110,12 +111,20 @@ class SentRequest:
         return self.position + offset - self.start
 
 
+class LossCause(NamedTuple):
+    """Why a range of ``request`` counts as lost. ``segments``: the packet threshold; None: by time."""
+
+    request: SentRequest
+    segments: int | None
+
+
 @dataclass(frozen=True)
 class Lost:
     """Bytes that count as lost now."""
 
     ranges: tuple[tuple[int, int], ...]
     latest_sent_at: float  # when the youngest of these requests was sent
+    causes: tuple[LossCause, ...] = field(default=(), compare=False)  # of each range
 
     @property
     def size(self) -> int:
@@ -184,15 +193,18 @@ class InFlight:
         lost_before = self._arrived_up_to - self._packet_threshold * segment_size
         delay = max(self._time_threshold * max(rtt.smoothed, rtt.latest), GRANULARITY)
         ranges: list[tuple[int, int]] = []
+        causes: list[LossCause] = []
         latest = 0.0
         arrived_up_to = self._arrived_up_to
         for request in tuple(self.requests.values()):
             if request.stream_position(request.first_missing) >= arrived_up_to:
                 break  # nothing after it arrived: the answer may still be under way
-            horizon = arrived_up_to if request.sent_at + delay <= now else lost_before
+            segments = None if request.sent_at + delay <= now else self._packet_threshold
+            horizon = arrived_up_to if segments is None else lost_before
             gone = self._remove(request, request.start, request.start + horizon - request.position)
             if gone:
                 ranges += gone
+                causes += [LossCause(request, segments)] * len(gone)
                 latest = max(latest, request.sent_at)
             first = request.first_missing
             if (
@@ -201,7 +213,7 @@ class InFlight:
                 and first < request.end
             ):
                 self.loss_time = request.sent_at + delay
-        return Lost(tuple(ranges), latest) if ranges else None
+        return Lost(tuple(ranges), latest, tuple(causes)) if ranges else None
 
     def _remove(self, request: SentRequest, start: int, end: int) -> list[tuple[int, int]]:
         """Wait no longer for ``[start, end)`` of ``request``. Returns the part that was missing."""

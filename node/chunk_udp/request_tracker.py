@@ -18,7 +18,8 @@ from node.chunk_udp.congestion.manager import FlowHandle
 from node.chunk_udp.datagram_size import largest_datagram
 from node.chunk_udp.delivery_rate import DeliveryRate
 from node.chunk_udp.events import ConnectionConfig, ConnectionStats, DataReceived
-from node.chunk_udp.loss_recovery import InFlight, RoundTripTime, SentRequest
+from node.chunk_udp.loss_log import LATE, LossLog, reason
+from node.chunk_udp.loss_recovery import InFlight, Lost, RoundTripTime, SentRequest
 from node.chunk_udp.pacing import PACING_SECONDS, Pacer
 from node.chunk_udp.path_mtu import PathMtuSearch
 from node.rate_limit import RateLimit
@@ -57,6 +58,7 @@ class RequestTracker:
         self.mtu = PathMtuSearch(config.segment_size, max(config.segment_size, config.largest_segment))
         self.paced_until: float | None = None  # when a request that fits into the window may be sent
         self.any_data = False
+        self.losses: LossLog | None = None  # notes losses for people, if these are reported
         self._flow_limit = None if download_limit is None else download_limit.flow()
         self._largest_request = float("inf") if download_limit is None else largest_datagram(download_limit)
         self._unreported = 0  # bytes that arrived in order, of a request that is not complete yet
@@ -130,7 +132,11 @@ class RequestTracker:
 
     def cancel_lost(self, start: int, end: int) -> list[tuple[int, int]]:
         """Do not request the lost bytes of ``[start, end)`` again. Returns them."""
-        return self._lost.cut(start, end)
+        cancelled = self._lost.cut(start, end)
+        if self.losses is not None:
+            for span in cancelled:
+                self.losses.forget(*span)
+        return cancelled
 
     def request(self, start: int, end: int, now: float, rare_only: bool = False) -> list[PlannedRequest]:
         """Plan the requests for bytes ``[start, end)``, a path MTU probe included where one is due."""
@@ -156,6 +162,8 @@ class RequestTracker:
         if self._flow_limit is not None:
             self._flow_limit.spend(size + -(-size // segment_size) * wire.HEADER_SIZE, now)
         self.stats.requested_bytes += size
+        if self.losses is not None and self.losses.open:
+            self.losses.requested(start, end, request.sequence, segment_size)
         return PlannedRequest(request.sequence, start, end, segment_size, rare_only)
 
     # ---- what arrives
@@ -173,6 +181,8 @@ class RequestTracker:
         self._unreported += end - start
         if request.complete:  # the controller learns from whole requests, which costs less
             self._report(request, now)
+            if self.losses is not None and self.losses.open:
+                self._note_arrived(self.losses, request, now)
         return (DataReceived(start, message.payload),)
 
     def _first_answer(self, request: SentRequest, now: float) -> None:
@@ -201,19 +211,28 @@ class RequestTracker:
                     self._first_answer(request, now)
                 self._unreported += sum(e - s for s, e in new)
                 self._report(request, now)
+        if self.losses is not None and request is not None:
+            self._note_arrived(self.losses, request, now)
         if new != [(start, end)]:
-            new = new + self._late(start, end)
+            new = new + self._late(start, end, now)
         self.stats.duplicate_bytes += end - start - sum(e - s for s, e in new)
         self.look_for_losses(now)  # even old bytes may show how far the owner has got
         return [DataReceived(s, message.payload[s - start : e - start]) for s, e in new]
 
-    def _late(self, start: int, end: int) -> list[tuple[int, int]]:
+    def _late(self, start: int, end: int, now: float) -> list[tuple[int, int]]:
         """The bytes of ``[start, end)`` that are still wanted although their own request was given up."""
+        if self.losses is not None and self.losses.open:
+            for request in self.in_flight.requests.values():
+                if request.start < end and start < request.end:
+                    self._note_arrived(self.losses, request, now)
         new = self._lost.cut(start, end) + self.in_flight.take_back(start, end)
         if new:
             self.any_data = True
             self.in_flight.on_spurious_loss()
             self.delivery.lost(-sum(e - s for s, e in new))
+            if self.losses is not None:
+                for span in new:
+                    self.losses.arrived(*span, now, LATE)
         return new
 
     # ---- what is lost
@@ -226,12 +245,46 @@ class RequestTracker:
         self.stats.lost_bytes += lost.size
         for span in lost.ranges:
             self._lost.add(*span)
+        if self.losses is not None:
+            self._note_lost(self.losses, lost, now)
         first, last = self._probe
         size = lost.size - sum(max(0, min(last, end) - max(first, start)) for start, end in lost.ranges)
         self._check_probe()
         if size:  # a lost path MTU probe is no sign of congestion (RFC 8899, section 3)
             self.delivery.lost(size)
+            window = self.controller.window
             self.controller.on_lost(size, lost.latest_sent_at, now)
+            if self.losses is not None and self.controller.window < window:
+                self.losses.reduced(int(self.controller.window), f"{size:,} bytes were lost", now)
+
+    def _note_lost(self, losses: LossLog, lost: Lost, now: float) -> None:
+        """The bytes should have arrived a round trip after their request."""
+        for cause in lost.causes:
+            self._note_arrived(losses, cause.request, now)
+        for (start, end), cause in zip(lost.ranges, lost.causes, strict=True):
+            expected_at = cause.request.sent_at + self._rtt.smoothed
+            losses.lost(start, end, cause.request.sequence, reason(cause, now), expected_at, now)
+
+    def _note_silence(self, losses: LossLog, span: tuple[int, int], now: float) -> None:
+        """The oldest bytes are requested again, although they may only be late."""
+        oldest = next(iter(self.in_flight.requests.values()))
+        self._note_arrived(losses, oldest, now)
+        silence = f"no answer for {1000 * (now - oldest.sent_at):.0f} ms"
+        losses.lost(*span, oldest.sequence, silence, oldest.sent_at + self._rtt.smoothed, now)
+
+    def _note_arrived(self, losses: LossLog, request: SentRequest, now: float) -> None:
+        """The bytes of ``request`` are here but those that are missing, or were lost since."""
+        if not losses.open:
+            return
+        here = RangeSet([(request.start, request.end)])
+        away = self._lost.overlap(request.start, request.end)
+        for other in self.in_flight.requests.values():
+            if other.start < request.end and request.start < other.end:
+                away += other.ranges if other.ranges is not None else [(other.next, other.end)]
+        for span in away:
+            here.cut(*span)
+        for span in here:
+            losses.arrived(*span, now)
 
     def request_oldest(self, now: float, times: int) -> list[PlannedRequest]:
         """Request the oldest outstanding segments again: the answers show what before them is lost."""
@@ -239,6 +292,8 @@ class RequestTracker:
         for _ in range(times):
             span = self.in_flight.oldest(self.mtu.size)
             if span is not None:
+                if self.losses is not None:
+                    self._note_silence(self.losses, span, now)
                 self.in_flight.take_back(*span)
                 self._check_probe()
                 plans.append(self._plan(*span, self.mtu.size, now))
@@ -257,6 +312,8 @@ class RequestTracker:
         """Wait no longer for ``request``. Returns its outstanding ranges."""
         if request.sequence == self.mtu.sequence:
             self.mtu.probe_cancelled()
+        if self.losses is not None:
+            self.losses.forget(request.start, request.end)
         return self.in_flight.take_back(request.start, request.end)
 
     def request_later(self, ranges: Sequence[tuple[int, int]]) -> None:
@@ -269,4 +326,6 @@ class RequestTracker:
         self.mtu.probe_cancelled()
         ranges = self.in_flight.clear() + list(self._lost)
         self._lost = RangeSet()
+        if self.losses is not None:
+            self.losses.open.clear()
         return ranges

@@ -98,6 +98,23 @@ class Slots:
         """The queue in order, with the info hash that each wants. May be called from any thread."""
         return [(addr, queued.info_hash) for addr, queued in list(self._queue.items())]
 
+    def holders(self, now: float) -> tuple[list[tuple[Address, bytes]], list[tuple[Address, bytes]]]:
+        """The holders of slots and the queue, each with its info hash, without those that are gone.
+
+        May be called from any thread.
+        """
+        served = [
+            (addr, holder.info_hash)
+            for addr, holder in list(self._holders.items())
+            if now - holder.requested_at <= SLOT_IDLE_SECONDS
+        ]
+        queue = [
+            (addr, queued.info_hash)
+            for addr, queued in list(self._queue.items())
+            if now - queued.asked_at <= QUEUE_TIMEOUT
+        ]
+        return served, queue
+
     def queue_position(self, addr: Address) -> int:
         """The position of ``addr``, from 1; 0 if it is not in the queue."""
         return self._ahead_of(addr) + 1 if addr in self._queue else 0

@@ -18,13 +18,21 @@ from common.metainfo import Metainfo
 from node.chunk_udp import sockets
 from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.fetcher import Fetcher
+from node.chunk_udp.loss_log import LossLog
 from node.chunk_udp.metadata_fetcher import fetch_metadata
 from node.chunk_udp.owner import Owner
+from node.notes import ConnectionNote, SlotsStatus
 from node.peer import Peer
 from node.rate_limit import TransferLimits, limit_of
 from node.settings import TransferSettings
 from node.tap import NO_TAP, Tap
-from node.transport import DownloadSession, PeerConnection, ServedTorrent, TransportObserver, UploadStatus
+from node.transport import (
+    DownloadSession,
+    PeerConnection,
+    ServedTorrent,
+    TransportObserver,
+    UploadStatus,
+)
 
 SECRET_SIZE = 32  # bytes of the key of an owner's tokens
 ADDRESS_CHECK = 1.0  # seconds between two looks at whether the listening address is still this machine's
@@ -59,6 +67,7 @@ class UdpTransport:
             limit_of(settings.upload_limit), limit_of(settings.download_limit)
         )
         self._owner: Owner | None = None
+        self.on_note: Callable[[ConnectionNote], None] | None = None  # set it before ``connect``
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -84,7 +93,7 @@ class UdpTransport:
         """A connection that fetches from ``peer``. PeerFault if this machine has no socket for it."""
         if peer.node_id is not None:
             self._tap.introduce(peer.addr, peer.node_id)
-        return Fetcher(
+        fetcher = Fetcher(
             peer.addr,
             info,
             session,
@@ -95,6 +104,9 @@ class UdpTransport:
             self._node_id,
             self._tap,
         )
+        if self.on_note is not None:
+            fetcher.connection.tracker.losses = LossLog(peer, info.info_hash, self.on_note)
+        return fetcher
 
     def fetch_metadata(
         self,
@@ -113,6 +125,18 @@ class UdpTransport:
             return []
         rows = owner.uploads.rows(owner.slots.queue(), time.monotonic())
         return [replace(row, reason=_reason(row, limit)) if row.queue_position else row for row in rows]
+
+    def slots_of(self, info_hash: bytes) -> SlotsStatus:
+        """The fetchers of this torrent that hold a slot, and those that wait. Slots are those of the node."""
+        owner = self._owner
+        if owner is None:
+            return SlotsStatus(self._settings.upload_slots, (), ())
+        served, queue = owner.slots.holders(time.monotonic())
+        return SlotsStatus(
+            self._settings.upload_slots,
+            tuple(owner.uploads.peer(addr) for addr, wanted in served if wanted == info_hash),
+            tuple(owner.uploads.peer(addr) for addr, wanted in queue if wanted == info_hash),
+        )
 
     def uploaded(self, info_hash: bytes) -> int:
         """Bytes of this torrent sent so far."""

@@ -64,6 +64,11 @@ class UploadLog:
             if len(self._numbers) > MAX_REMEMBERED:
                 self._numbers.popitem(last=False)
 
+    def peer(self, addr: Address) -> Peer:
+        """The fetcher at ``addr``, with its node number if it stated one."""
+        with self._lock:
+            return Peer(*addr, "udp", self._numbers.get(addr))
+
     def add(self, addr: Address, info_hash: bytes, size: int, now: float) -> None:
         """``size`` bytes were sent."""
         with self._lock:

@@ -50,6 +50,11 @@ class ChokeRounds:
         self._stopped = True
         self._poked.set()
 
+    def slots(self, info_hash: bytes) -> int | None:
+        """Slots of a torrent, the optimistic one among them; None: no peer of it has come yet."""
+        choker = self._chokers.get(info_hash)
+        return None if choker is None else choker.slots + 1
+
     def run(self) -> None:
         """Look at the connections until ``stop``."""
         while not self._stopped:

@@ -59,6 +59,11 @@ class RequestWindow:
         self._is_timed = False  # the next block was requested at ``_since``, with none before it
 
     @property
+    def round_trip(self) -> float:
+        """Seconds; the last one that no queue of ours made longer. 0: not measured yet."""
+        return self._round_trip
+
+    @property
     def blocks(self) -> int:
         return min(self._blocks, self.limit, self._by_rate)
 

@@ -17,10 +17,12 @@ from typing import Protocol
 
 from common.errors import PeerFault
 from common.logs import log
+from node.notes import ConnectionSample
 from node.peer import Peer
 from node.peer_tcp import events as ev
 from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.dialler import Way
+from node.peer_tcp.limits import BLOCK
 from node.peer_tcp.peer_loop import BannedPeer, PeerLoop
 from node.peer_tcp.waiting import WakeUp
 from node.rate_limit import TransferLimits
@@ -80,6 +82,15 @@ class Fetch:
                 loop.fetching.cancel(ranges)
 
         self._thread.post(do)
+
+    def sample(self) -> ConnectionSample | None:
+        """What limits the requests now; None before the handshake. May be called from any thread."""
+        loop = self._thread.loop
+        if loop is None or loop.wire.peer is None:
+            return None
+        requests = loop.wire.download.requests
+        window = requests.window
+        return ConnectionSample(window.blocks * BLOCK, window.round_trip or None, len(requests) * BLOCK)
 
     def end(self, fault: BaseException | None = None) -> None:
         """The session is detached; ``fault``: why it was before it wanted to."""

@@ -21,6 +21,7 @@ from dataclasses import replace
 from common.errors import LocalFault, PeerFault
 from common.logs import log
 from common.metainfo import Metainfo
+from node.notes import SlotsStatus
 from node.peer import FoundPeer, Peer
 from node.peer_tcp import events as ev
 from node.peer_tcp.choke_rounds import ChokeRounds
@@ -34,7 +35,13 @@ from node.peer_tcp.peer_table import PeerTable
 from node.peer_tcp.peer_thread import Fetch, PeerThread
 from node.rate_limit import TransferLimits
 from node.tap import NO_TAP, Tap
-from node.transport import DownloadSession, PeerConnection, ServedTorrent, TransportObserver, UploadStatus
+from node.transport import (
+    DownloadSession,
+    PeerConnection,
+    ServedTorrent,
+    TransportObserver,
+    UploadStatus,
+)
 
 MAX_HALF_OPEN = 32  # connections that are dialled at a time
 MAX_ENDED = 50  # rows of -peers about connections that are over
@@ -126,6 +133,19 @@ class TcpTransport:
         with self._lock:
             rows = list(self._ended)
         return rows + [_row(thread) for thread in self._table.all() if thread.uploaded]
+
+    def slots_of(self, info_hash: bytes) -> SlotsStatus:
+        """The interested peers that are unchoked, and those that are choked, longest connected first."""
+        wanting = [
+            thread
+            for thread in sorted(self._table.of(info_hash), key=lambda thread: thread.since)
+            if thread.loop is not None and thread.loop.wire.peer and thread.loop.wire.upload.peer_interested
+        ]
+        return SlotsStatus(
+            self._rounds.slots(info_hash),
+            tuple(thread.peer for thread in wanting if thread.is_unchoked),
+            tuple(thread.peer for thread in wanting if not thread.is_unchoked),
+        )
 
     def uploaded(self, info_hash: bytes) -> int:
         """Bytes of this torrent sent so far."""

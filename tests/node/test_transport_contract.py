@@ -17,6 +17,7 @@ from common.peer_id import new_peer_id
 from common.ranges import RangeSet
 from node.chunk_udp.sockets import udp_socket
 from node.chunk_udp.transport import UdpTransport
+from node.notes import ConnectionSample, SlotsStatus
 from node.peer import FoundPeer, Peer
 from node.peer_tcp.transport import TcpTransport
 from node.settings import TransferSettings
@@ -214,6 +215,24 @@ def test_all_of_it_arrives_and_is_counted_at_both_ends(between: Between) -> None
     assert ends.owner.uploaded(b"x" * 20) == 0
     (row,) = ends.owner.uploads()
     assert row.info_hash == INFO_HASH and row.uploaded >= len(CONTENT)
+
+
+def test_the_served_peer_is_listed_and_what_limits_its_requests(between: Between) -> None:
+    ends = between(MemoryTorrent(CONTENT, PIECE))
+    session = Session(ends.served.info)
+    connection = ends.fetcher.connect(ends.peer, ends.served.info, session)
+    seen: list[tuple[SlotsStatus, ConnectionSample | None]] = []
+    take = session.on_data
+
+    def on_data(offset: int, data: bytes | memoryview) -> None:
+        seen.append((ends.owner.slots_of(INFO_HASH), connection.sample()))
+        take(offset, data)
+
+    session.on_data = on_data  # type: ignore[method-assign]
+    connection.run()
+    assert any(len(slots.served) == 1 and not slots.queue for slots, _ in seen)
+    assert any(sample is not None and sample.window > 0 < sample.outstanding for _, sample in seen)
+    assert ends.owner.slots_of(b"x" * 20)[1:] == ((), ())
 
 
 def test_only_pieces_that_are_held_are_requested(between: Between) -> None:
