@@ -26,13 +26,15 @@ class Sender:
         self.outstanding += 1
         return True
         # blank
-        #     return False
+        # return False  # yours
         # end of answer
 
     def on_answer(self, answer: Answer, now: float) -> None:
         """DATA came. ``answer.number``, ``answer.sent_at``, ``answer.times_sent``."""
         # answer
         self.outstanding -= 1
+        # blank
+        # pass  # yours
         # end of answer
 
     def timeout(self, now: float, again: int) -> float:
@@ -40,5 +42,5 @@ class Sender:
         # answer
         return 0.5
         # blank
-        #     return 60.0
+        # return 60.0  # yours
         # end of answer

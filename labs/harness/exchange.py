@@ -53,6 +53,8 @@ class Plan:
     rate: float | None = None  # bytes a second of the link back; None: no limit
     drop: frozenset[int] = frozenset()
     drop_requests: frozenset[int] = frozenset()
+    late: frozenset[int] = frozenset()  # the n-th DATA comes ``late_by`` seconds later
+    late_by: float = 0.0
     seconds: float = 120.0  # of virtual time, after which a run counts as hanging
     jitter: float = 0.0  # seconds
     queue: int = 1 << 20  # bytes before the link back
@@ -72,6 +74,7 @@ class Exchange:
         self.arrived: dict[int, float] = {}  # segment -> when it came
         self.requests: list[tuple[float, int]] = []  # (when, segment), each
         self.repeated: list[tuple[float, int]] = []  # of these, the second and later ones
+        self.timeouts: list[float] = []  # that the Sender returned, but those of a timer that ran out before
         self.most = 0  # requests that were outstanding at once
         self.on_request: Callable[[int, float], None] = lambda number, now: None
         self._next = 1
@@ -150,8 +153,9 @@ class Exchange:
                 now, "owner", "fetcher", f"DATA {number}", text="is dropped by the script", mark="lost"
             )
             return
+        later = self.plan.late_by if self._sent_data in self.plan.late else 0.0
         for when, _ in self._back.send(bytes(SEGMENT), now):
-            self.clock.at(when, lambda: self._arrive(number))
+            self.clock.at(when + later, lambda: self._arrive(number))
 
     def _arrive(self, number: int) -> None:
         now = self.clock.now
@@ -182,6 +186,8 @@ class Exchange:
         seconds = self.sender.timeout(self.clock.now, self._again)  # type: ignore[attr-defined]
         if not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
             self.run_.nonsense(f"timeout() returned {seconds!r}; seconds are wanted")
+        if not self._again:
+            self.timeouts.append(seconds)
         mine = self._timer
         self.clock.at(self.clock.now + max(seconds, LEAST_TIMEOUT), lambda: self._fire(mine))
 
