@@ -18,7 +18,7 @@ from common.errors import PeerFault, WireError
 from common.ranges import RangeSet
 from faults.link import Link, LinkFaults
 from node.chunk_udp import wire
-from node.chunk_udp.congestion import make_controller
+from node.chunk_udp.congestion import ControllerFactory, make_controller
 from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.connection import ConnectionState, FetchConnection
 from node.chunk_udp.events import ConnectionConfig, DataReceived
@@ -46,7 +46,7 @@ class Path:
 class Flow:
     """One owner's connection, and its figures."""
 
-    controller: str
+    controller: str | ControllerFactory
     segment: int
     connection: FetchConnection = field(init=False)
     arrived: int = 0  # bytes of file
@@ -80,7 +80,9 @@ class Dumbbell:
         self.flows: list[Flow] = []
         self._made = 0  # connections so far
 
-    def add(self, path: Path, controller: str, begins_at: float = 0.0, segment: int = SEGMENT) -> Flow:
+    def add(
+        self, path: Path, controller: str | ControllerFactory, begins_at: float = 0.0, segment: int = SEGMENT
+    ) -> Flow:
         """Add an owner, reached over ``path``."""
         flow = Flow(controller, segment)
         flow.connection = self.connect(flow, begins_at)

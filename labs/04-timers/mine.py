@@ -62,7 +62,7 @@ class Sender:
         """
         # answer
         base = FIRST if self.smoothed is None else self.smoothed + max(4 * self.deviation, 0.001)
-        return base * 2**again
+        return float(base * 2**again)
         # blank
         # return FIRST  # yours
         # end of answer

@@ -1,0 +1,112 @@
+"""Flows over one shared link in virtual time: the student's Controller beside itself, ours, and TCP.
+
+The Controller has three methods:
+
+    on_received(size, now)    ``size`` requested bytes came
+    on_lost(sent_at, now)     bytes that were requested at ``sent_at`` are lost
+    window() -> bytes         how many bytes may be outstanding
+
+The connections, the loss detection and the pacing are the node's own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from faults.link import LinkFaults
+from labs.grader.run import Run
+from labs.grader.student import Part
+from node.chunk_udp.congestion import ControllerFactory
+from node.chunk_udp.congestion.base import CongestionController, RoundTripTime
+from simulator.clock import Clock
+from simulator.dumbbell import SEGMENT, Dumbbell, Supply, shared_path
+from simulator.tcp import TcpSender
+
+YOURS, TCP = "yours", "tcp"
+MAX_EVENTS = 2_000_000
+ENDLESS = 1 << 30  # bytes
+
+
+class StudentController(CongestionController):
+    """A node's congestion controller that asks the student's."""
+
+    def __init__(self, run: Run, part: Part, segment_size: int) -> None:
+        super().__init__(segment_size)
+        self._run, self._part = run, part
+        self._read_window()
+
+    def on_received(
+        self, size: int, sent_at: float, rtt: RoundTripTime, now: float, window_limited: bool
+    ) -> None:
+        """See ``CongestionController``. A window that is far from full does not grow."""
+        if window_limited:
+            self._part.on_received(size, now)
+            self._read_window()
+
+    def on_lost(self, size: int, sent_at: float, now: float) -> None:
+        """See ``CongestionController``."""
+        before = self.window
+        self._part.on_lost(sent_at, now)
+        self._read_window()
+        if self.window < before:
+            kib = f"{before / 1024:.0f} to {self.window / 1024:.0f} KiB"
+            self._run.note(now, f"a loss: the window falls from {kib}", mark="lost")
+
+    def on_persistent_congestion(self, now: float) -> None:
+        """See ``CongestionController``. For the student it is a loss."""
+        self.on_lost(0, now, now)
+
+    def _read_window(self) -> None:
+        window = self._part.window()
+        if isinstance(window, bool) or not isinstance(window, (int, float)) or not math.isfinite(window):
+            self._run.nonsense(f"window() returned {window!r}; bytes are wanted")
+        if window < self.minimum_window:
+            self._run.nonsense(
+                f"window() returned {window:.0f}; fewer than two segments ({self.minimum_window} bytes) may "
+                f"never move again"
+            )
+        self.window = min(float(window), 1 << 26)
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """A link of ``rate`` bytes a second, ``delay`` seconds each way, with a queue of one product of both."""
+
+    rate: int
+    delay: float
+    loss: float = 0.0
+
+    @property
+    def product(self) -> int:
+        """Bytes that the path holds."""
+        return int(self.rate * 2 * self.delay)
+
+    def share(self, run: Run, flows: list[tuple[str, float]], seconds: float, since: float) -> list[float]:
+        """Bytes a second of each flow (name, when it begins) from ``since`` to the end, in their order.
+
+        ``name``: "yours", "tcp", or the name of one of the node's own controllers. Each is a node of its own.
+        """
+        clock = Clock()
+        faults = LinkFaults(rate=self.rate, delay=self.delay, loss=self.loss, queue=self.product)
+        path = shared_path(faults, run.rng.getrandbits(30))
+        arrivals: list[list[tuple[float, int]]] = []
+        for name, begins in flows:
+            if name == TCP:
+                sender = TcpSender(clock, path.down, path.up)
+                sender.start(begins)
+                arrivals.append(sender.arrivals)
+                continue
+            controller: str | ControllerFactory = name
+            if name == YOURS:
+                controller = lambda size: StudentController(run, run.part("Controller", size), size)  # noqa: E731
+            flow = Dumbbell(clock, Supply(ENDLESS)).add(path, controller, begins, SEGMENT)
+            arrivals.append(flow.arrivals)
+        clock.at(seconds, lambda: None)
+        clock.run_until(lambda: clock.now >= seconds, seconds + 1, MAX_EVENTS)
+        return [sum(size for when, size in flow if when >= since) / (seconds - since) for flow in arrivals]
+
+
+def jain(rates: list[float]) -> float:
+    """Jain's index of fairness: 1 if all rates are equal, 1/n if one flow has everything."""
+    return sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates) or 1)
