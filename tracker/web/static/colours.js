@@ -98,6 +98,17 @@ export function onSystemChange(changed) {
 }
 
 /**
+ * `share` of a colour on another, as "rgb(...)": lines of it do not darken where they cross.
+ * @param {string} colour  "#rrggbb"
+ * @param {string} paper  "#rrggbb"
+ * @param {number} share  0 to 1
+ */
+export function mixed(colour, paper, share) {
+  const value = pixel(colour, paper, share);
+  return `rgb(${value & 255} ${(value >> 8) & 255} ${(value >> 16) & 255})`;
+}
+
+/**
  * A colour as one pixel of ImageData, seen as Uint32Array on a little-endian machine.
  * @param {string} colour  "#rrggbb"
  * @param {string} [paper]  what lies below, if `share` < 1

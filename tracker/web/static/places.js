@@ -41,8 +41,9 @@ export function planOf(nodes, width, height, label) {
   const [seeds, leechers, standard] = [of("seed"), of("leecher"), of("standard")];
   const crowded = leechers.length > 24;
   const room = crowded ? label * 1.6 : label * 2.6;
-  const side = label * (crowded ? 3 : 4);
-  const outside = standard.length ? label * 2 : 0;
+  const narrow = width < 400;
+  const side = label * (crowded ? 2.6 : 4.1);
+  const outside = standard.length && !narrow ? label * 2 : 0;
   const rx = Math.max(30, width / 2 - side - outside);
   const ry = Math.max(30, height / 2 - room - (standard.length > 4 ? label * 1.4 : 0));
   const middle = { x: width / 2 - outside * 0.45, y: height / 2 + (standard.length ? 1 : 0) };
@@ -52,7 +53,7 @@ export function planOf(nodes, width, height, label) {
   const places = new Map();
   ring(places, leechers, "leecher", middle, rx, ry, -Math.PI / 2);
   inside(places, seeds, middle, Math.min(rx, ry), radius);
-  outer(places, standard, middle, { rx: rx + side * 0.95 + outside, ry: ry * 1.33 }, leechers.length, { width, radius });
+  outer(places, standard, middle, { rx: rx + side * 0.95 + outside, ry: ry * (narrow ? 2 : 1.33) }, leechers.length, { width, height, radius });
   return { places, radius, labelRoom: side };
 }
 
@@ -95,17 +96,18 @@ function inside(places, seeds, middle, room, radius) {
  * @param {{x: number, y: number}} middle
  * @param {{rx: number, ry: number}} reach
  * @param {number} leechers
- * @param {{width: number, radius: number}} sheet
+ * @param {{width: number, height: number, radius: number}} sheet
  */
 function outer(places, peers, middle, reach, leechers, sheet) {
   const slot = (2 * Math.PI) / Math.max(leechers, peers.length, 6);
   peers.forEach((peer, at) => {
     const wanted = at < 4 ? CORNERS[at] : CORNERS[at % 4] + slot * Math.floor(at / 4);
     const angle = -Math.PI / 2 + (Math.round((wanted + Math.PI / 2) / slot - 0.5) + 0.5) * slot;
-    const x = middle.x + reach.rx * Math.cos(angle);
     const edge = sheet.radius * 1.4;
+    const within = (/** @type {number} */ value, /** @type {number} */ side, /** @type {number} */ room) => Math.max(room, Math.min(side - room, value));
     places.set(peer.id, {
-      x: Math.max(edge, Math.min(sheet.width - edge, x)), y: middle.y + reach.ry * Math.sin(angle), angle, kind: "standard",
+      x: within(middle.x + reach.rx * Math.cos(angle), sheet.width, edge),
+      y: within(middle.y + reach.ry * Math.sin(angle), sheet.height, edge * 1.8), angle, kind: "standard",
     });
   });
 }

@@ -17,7 +17,8 @@ import { clockText, exactText, megabytes } from "./figures.js";
 import { picturesOf } from "./picture.js";
 import { boundsOf, RateSeries } from "./rate_series.js";
 import {
-  chartOf, line, nameGaps, paintAxes, paintBounds, paintBoundTexts, paintCapacity, paintGaps, paintMarks, paintRates, TopTexts,
+  chartOf, line, nameBounds, nameGaps, paintAxes, paintBounds, paintBoundTexts, paintCapacity, paintGaps, paintMarks, paintRates,
+  TopTexts,
 } from "./rates_paint.js";
 
 const AHEAD = 1.8; // a bound within so many times the length of the log is on the axis
@@ -48,6 +49,8 @@ class RatesView {
     this.above = document.createElement("canvas"); // gaps, marks and texts
     /** @type {Chart | null} */
     this.chart = null;
+    this.named = { bounds: /** @type {Bounds | null} */ (null), begin: 0 }; // ms
+    this.title = 0; // px that the title takes above the chart
     this.key = "";
     this.keyTexts = "";
     this.twin = part(root, "twin");
@@ -102,6 +105,8 @@ class RatesView {
     if (bounds) for (const time of [bounds.seed, bounds.all]) if (begin + time - from < (end - from) * AHEAD) to = Math.max(to, begin + time + (end - from) * 0.05);
     const chart = chartOf(sheet.width, sheet.height, from, to, (this.series.most || 1e6) * 1.04, palette.label);
     this.chart = chart;
+    this.named = { bounds, begin };
+    this.title = getComputedStyle(part(this.root, "picture")).marginTop === "0px" ? 0 : this.header.offsetWidth + 8;
     const layer = (/** @type {HTMLCanvasElement} */ canvas) => sized(canvas, sheet.width, sheet.height);
     paintAxes(layer(this.below), chart, palette);
     const lines = layer(this.lines);
@@ -113,14 +118,11 @@ class RatesView {
   /** @param {Sheet} sheet @param {Chart} chart @param {Bounds | null} bounds @param {number} begin @param {Palette} palette */
   paintAbove(sheet, chart, bounds, begin, palette) {
     const { ink, height } = sheet;
-    const overlaps = getComputedStyle(part(this.root, "picture")).marginTop !== "0px";
-    const texts = new TopTexts(ink, chart, palette, overlaps ? this.header.offsetWidth + 8 : 0);
     paintGaps(sheet, chart, this.series, palette);
     paintCapacity(sheet, chart, this.series, palette);
-    if (bounds) paintBounds(sheet, chart, bounds, begin, texts, palette);
-    nameGaps(chart, this.series, texts, palette);
+    if (bounds) paintBounds(sheet, chart, bounds, begin, palette);
     paintMarks(sheet, chart, this.series, palette);
-    if (bounds) paintBoundTexts(sheet, chart, bounds, begin, palette);
+    if (bounds) paintBoundTexts(sheet, chart, bounds, begin, this.series, palette);
     const end = chart.x(this.model.log.end);
     if (this.model.log.length === 0) return;
     ink.strokeStyle = palette.ink2;
@@ -153,6 +155,10 @@ class RatesView {
     }
     put(this.above);
     const half = palette.label * 0.42;
+    const texts = new TopTexts(ink, chart, palette, [[-100, this.title], [x - half, x + half]]);
+    const { bounds, begin } = this.named;
+    if (bounds) nameBounds(chart, bounds, begin, texts, palette);
+    nameGaps(chart, this.series, texts, palette);
     const top = chart.top - palette.label * 0.75;
     ink.strokeStyle = ink.fillStyle = palette.accent;
     ink.lineWidth = 2 * palette.strokes;

@@ -220,13 +220,13 @@ export function paintMarks({ ink }, chart, series, palette) {
 
 /** Texts above the chart that do not run into each other. */
 export class TopTexts {
-  /** @param {CanvasRenderingContext2D} ink @param {Chart} chart @param {Palette} palette @param {number} taken  px at the left that the title has */
+  /** @param {CanvasRenderingContext2D} ink @param {Chart} chart @param {Palette} palette @param {[number, number][]} taken  px that the title and the playhead have */
   constructor(ink, chart, palette, taken) {
     this.ink = ink;
     this.chart = chart;
     this.palette = palette;
     /** @type {[number, number][]} */
-    this.taken = [[-100, taken]];
+    this.taken = taken;
   }
 
   /** @param {string} text @param {number} at  px @param {string} colour @returns {boolean} there was room */
@@ -235,8 +235,8 @@ export class TopTexts {
     setFont(ink, palette.label);
     const width = ink.measureText(text).width;
     for (const shift of [0.5, 1, 0]) {
-      const x = Math.min(this.chart.right - width, at - width * shift + (shift === 1 ? 3 : shift === 0 ? -3 : 0));
-      if (this.taken.some(([from, to]) => x < to + 8 && x + width > from - 8)) continue;
+      const x = Math.min(this.chart.right - width, at - width * shift + (shift === 1 ? -4 : shift === 0 ? 4 : 0));
+      if (this.taken.some(([from, to]) => x < to + 4 && x + width > from - 4)) continue;
       this.taken.push([x, x + width]);
       ink.textAlign = "left";
       ink.fillStyle = colour;
@@ -248,25 +248,19 @@ export class TopTexts {
 }
 
 /**
- * The least times, as verticals with their times or, beyond the axis, as a text.
+ * The least times as verticals, and the seeds alone as dots.
  * @param {Sheet} sheet
  * @param {Chart} chart
  * @param {Bounds} bounds
  * @param {number} begin  ms: the download began
- * @param {TopTexts} texts
  * @param {Palette} palette
  */
-export function paintBounds({ ink }, chart, bounds, begin, texts, palette) {
+export function paintBounds({ ink }, chart, bounds, begin, palette) {
   ink.strokeStyle = palette.ink3;
   ink.lineWidth = 1.2 * palette.strokes;
-  for (const [name, time] of /** @type {[string, number][]} */ ([["F/uₛ", bounds.seed], ["NF/(uₛ + Σuᵢ)", bounds.all]])) {
+  for (const time of [bounds.seed, bounds.all]) {
     const x = chart.x(begin + time);
-    if (x > chart.right) {
-      texts.put(`${name} ${tenthsText(time)} ▸`, chart.right, palette.ink3);
-      continue;
-    }
-    line(ink, x, chart.top, x, chart.base);
-    texts.put(`${name} ${tenthsText(time)}`, x, palette.ink3);
+    if (x <= chart.right) line(ink, x, chart.top, x, chart.base);
   }
   const y = chart.y(bounds.seedRate);
   ink.lineWidth = 1.6 * palette.strokes;
@@ -275,24 +269,46 @@ export function paintBounds({ ink }, chart, bounds, begin, texts, palette) {
   ink.setLineDash([]);
 }
 
-/** Texts at the right end of the lines of all uploads and of the seeds alone. @param {Sheet} sheet @param {Chart} chart @param {Bounds} bounds @param {number} begin @param {Palette} palette */
-export function paintBoundTexts({ ink }, chart, bounds, begin, palette) {
+/** Their times, above; one beyond the axis with an arrow. @param {Chart} chart @param {Bounds} bounds @param {number} begin @param {TopTexts} texts @param {Palette} palette */
+export function nameBounds(chart, bounds, begin, texts, palette) {
+  for (const [name, time] of /** @type {[string, number][]} */ ([["F/uₛ", bounds.seed], ["NF/(uₛ + Σuᵢ)", bounds.all]])) {
+    const x = chart.x(begin + time);
+    texts.put(`${name} ${tenthsText(time)}${x > chart.right ? " ▸" : ""}`, Math.min(x, chart.right), palette.ink3);
+  }
+}
+
+/**
+ * Texts at the right end of the lines of all uploads and of the seeds alone.
+ * @param {Sheet} sheet
+ * @param {Chart} chart
+ * @param {Bounds} bounds
+ * @param {number} begin
+ * @param {RateSeries} series
+ * @param {Palette} palette
+ */
+export function paintBoundTexts({ ink }, chart, bounds, begin, series, palette) {
   const beyond = chart.x(begin + bounds.alone) > chart.right ? " ▸" : "";
+  const all = chart.x(begin + bounds.all);
   setFont(ink, palette.label);
-  ink.textAlign = "right";
   ink.lineJoin = "round";
   ink.lineWidth = 4;
   ink.strokeStyle = palette.paper;
   ink.fillStyle = palette.ink3;
+  ink.textAlign = "left";
   const put = (/** @type {string} */ text, /** @type {number} */ y) => {
-    ink.strokeText(text, chart.right - 8, y);
-    ink.fillText(text, chart.right - 8, y);
+    const width = ink.measureText(text).width;
+    const after = all < chart.right && all + width + 18 < chart.right;
+    const x = after ? all + 10 : all < chart.right ? all - width - 10 : chart.right - width - 8;
+    ink.strokeText(text, x, y);
+    ink.fillText(text, x, y);
   };
   const low = chart.y(bounds.seedRate);
-  put(`seed alone ${megabytes(bounds.seedRate)}: ends ${clockText(bounds.alone)}${beyond}`, Math.min(low - 4, chart.base - 4));
-  if (bounds.allRate > chart.most * 1.02) return;
-  const high = chart.y(bounds.allRate) + palette.label * 1.15;
-  if (low - high > palette.label * 1.2) put(`all uploads ${megabytes(bounds.allRate)}`, high);
+  const above = low - chart.top > palette.label * 1.6;
+  put(`seed alone ${megabytes(bounds.seedRate)}: ends ${clockText(bounds.alone)}${beyond}`, above ? low - palette.label * 0.35 : low + palette.label * 1.15);
+  const capacity = series.capacity[series.capacity.length - 1]?.[1] ?? null;
+  if (capacity === null || capacity > chart.most * 1.02) return;
+  const high = chart.y(capacity) + palette.label * 1.15;
+  if (low - high > palette.label * 1.5) put(`all uploads ${megabytes(capacity)}`, high);
 }
 
 /** @param {Chart} chart @param {RateSeries} series @param {TopTexts} texts @param {Palette} palette */

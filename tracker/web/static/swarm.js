@@ -15,18 +15,19 @@
  */
 
 import { placeOf, setFont, sheetOf, used } from "./canvas.js";
-import { palette as currentPalette, reducedMotion } from "./colours.js";
+import { mixed, palette as currentPalette, reducedMotion } from "./colours.js";
 import { canvasIn, element, part, setText } from "./dom.js";
 import { megabytes, percent, plural, secondsText } from "./figures.js";
 import { curveOf, planOf, trimmed } from "./places.js";
 import { picturesOf } from "./picture.js";
-import { labelOf, paintActive, paintBadge, paintLabel, paintNode, paintWaiting } from "./swarm_paint.js";
+import { labelOf, Labels, paintActive, paintBadge, paintNode, paintWaiting } from "./swarm_paint.js";
 import { Tweens } from "./tweens.js";
 
 const MAX_LINKED = 200; // nodes; beyond them only the links of the selected node are drawn
 const PX_PER_MEGABYTE = 6;
 const PX_PER_MEGABYTE_SELECTED = 8.5;
 const WIDEST = 12; // px
+const ROOM = 0.35; // of width and height, for the widths of all links together
 const RUN = 0.018; // px a ms that dashes run
 const TWIN_MS = 2000; // between two versions of a table that does not have the focus
 
@@ -143,7 +144,7 @@ class SwarmView {
     const palette = currentPalette();
     const plan = this.planFor(picture, sheet, palette);
     const selected = this.model.selected.node;
-    const scale = scaleOf(picture, selected);
+    const scale = scaleOf(picture, selected, (sheet.width + sheet.height) * ROOM);
     const back = this.model.time < this.drawnTime;
     this.drawnTime = this.model.time;
     this.tweens.begin(now, back || reducedMotion());
@@ -216,40 +217,41 @@ class SwarmView {
    */
   look(link, { palette, scale, run }) {
     const selected = this.model.selected.node;
-    const mine = selected !== null && (link.from === selected || link.to === selected);
     const outwards = selected !== null && link.from === selected;
-    const rests = selected !== null && !mine;
-    if (link.kind !== "active") {
-      const [colour, width] = mine && !outwards ? [palette.accent, 1.8] : [palette.ink3, 1.4];
-      return {
-        colour, width: width * palette.strokes, opacity: rests ? palette.dim : outwards ? 0.7 : 1, badge: mine,
-        run: mine && !outwards ? run : 0,
-      };
-    }
+    const mine = outwards || (selected !== null && link.to === selected);
+    const share = selected !== null && !mine ? palette.dim : outwards ? (link.kind === "active" ? 0.45 : 0.7) : 1;
+    const strong = link.kind === "active" ? mine : mine && !outwards;
+    const full = strong ? palette.accent : link.kind === "active" ? palette.data : palette.ink3;
+    const colour = share === 1 ? full : mixed(full, palette.paper, share);
+    if (link.kind !== "active") return { colour, width: (strong ? 1.8 : 1.4) * palette.strokes, run: strong ? run : 0 };
     const wide = ((mine ? PX_PER_MEGABYTE_SELECTED : PX_PER_MEGABYTE) * link.rate * scale) / 1e6;
-    const width = Math.max(1.2, Math.min(WIDEST, this.tweens.value(link.key, wide))) * palette.strokes;
-    if (!mine) return { colour: palette.data, opacity: rests ? palette.dim : 1, width, badge: false, run: 0 };
-    return { colour: palette.accent, opacity: outwards ? 0.45 : 1, width, badge: true, run: 0 };
+    return { colour, width: Math.max(1.2, Math.min(WIDEST, this.tweens.value(link.key, wide))) * palette.strokes, run: 0 };
   }
 
   /** @param {Sheet} sheet @param {Picture} picture @param {Plan} plan @param {Palette} palette @param {number} now */
   paintNodes(sheet, picture, plan, palette, now) {
     const selected = this.model.selected.node;
-    const { ink } = sheet;
-    const short = sheet.width < 380;
-    const every = Math.ceil((picture.nodes.length * palette.label * 1.5) / (2.2 * (sheet.width + sheet.height)));
-    picture.nodes.forEach((node, at) => {
+    const labels = new Labels(sheet, palette);
+    const first = [...picture.nodes].sort((one, other) => Number(other.id === selected) - Number(one.id === selected));
+    for (const node of first) this.paintLabel(labels, node, plan, palette);
+    for (const node of picture.nodes) {
       const place = plan.places.get(node.id);
-      if (place === undefined) return;
-      const chosen = node.id === selected;
-      paintNode(ink, node, place, plan.radius, chosen, palette);
-      this.paintRings(ink, node, place, plan.radius, palette, now);
-      const small = plan.radius < palette.label * 0.62;
-      const text = small ? (chosen ? `${node.label}, ${labelOf(node, short)}` : node.label) : labelOf(node, short);
-      if (text === "" || (small && !chosen && at % every !== 0)) return;
-      const distance = plan.radius * (chosen ? 1.5 : 1.12) + palette.label * 0.42;
-      paintLabel(ink, text, place, distance, chosen ? palette.accent : palette.ink3, chosen, palette, sheet.width);
-    });
+      if (place === undefined) continue;
+      paintNode(sheet.ink, node, place, plan.radius, node.id === selected, palette);
+      this.paintRings(sheet.ink, node, place, plan.radius, palette, now);
+    }
+  }
+
+  /** @param {Labels} labels @param {PictureNode} node @param {Plan} plan @param {Palette} palette */
+  paintLabel(labels, node, plan, palette) {
+    const place = plan.places.get(node.id);
+    if (place === undefined) return;
+    const chosen = node.id === this.model.selected.node;
+    const small = plan.radius < palette.label * 0.62;
+    const text = labelOf(node, labels.sheet.width < 380);
+    const shown = small ? (chosen && text ? `${node.label}, ${text}` : node.label) : text;
+    const distance = plan.radius * (chosen ? 1.5 : 1.12) + palette.label * 0.42;
+    if (shown) labels.put(shown, place, distance, chosen ? palette.accent : palette.ink3, chosen);
   }
 
   /** The keyboard's place, and what a step changed. @param {CanvasRenderingContext2D} ink @param {PictureNode} node @param {{x: number, y: number}} place @param {number} radius @param {Palette} palette @param {number} now */
@@ -315,20 +317,24 @@ class SwarmView {
 }
 
 /**
- * Halved until no link is wider than `WIDEST`; doubled while the widest is thin.
+ * Halved until no link is wider than `WIDEST` and all together leave room; doubled while the widest is thin.
  * @param {Picture} picture
  * @param {Name | null} selected
+ * @param {number} room  px: the most that all widths may add up to
  */
-function scaleOf(picture, selected) {
+function scaleOf(picture, selected, room) {
   let most = 0;
+  let sum = 0;
   for (const link of picture.links) {
     const mine = link.from === selected || link.to === selected;
-    most = Math.max(most, (link.rate / 1e6) * (mine ? PX_PER_MEGABYTE_SELECTED : PX_PER_MEGABYTE));
+    const width = (link.rate / 1e6) * (mine ? PX_PER_MEGABYTE_SELECTED : PX_PER_MEGABYTE);
+    most = Math.max(most, width);
+    sum += width;
   }
   if (most === 0) return 1;
   let scale = 1;
-  while (most * scale > WIDEST) scale /= 2;
-  while (most * scale < WIDEST / 8) scale *= 2;
+  while (most * scale > WIDEST || sum * scale > room) scale /= 2;
+  while (most * scale < WIDEST / 8 && sum * scale < room / 4) scale *= 2;
   return scale;
 }
 

@@ -10,9 +10,7 @@
  *
  * @typedef {object} LinkLook
  * @property {string} colour
- * @property {number} opacity
  * @property {number} width  px
- * @property {boolean} badge  the place in the queue is written on it
  * @property {number} run  px that the dashes have run
  */
 
@@ -32,7 +30,6 @@ export function paintActive(ink, curve, look, scale) {
   const half = Math.max(2.8 * scale, look.width * 1.05);
   const [ux, uy] = direction(curve);
   const [bx, by] = [curve.x1 - ux * length, curve.y1 - uy * length];
-  ink.globalAlpha = look.opacity;
   ink.strokeStyle = ink.fillStyle = look.colour;
   ink.lineWidth = look.width;
   ink.lineCap = "butt";
@@ -46,7 +43,6 @@ export function paintActive(ink, curve, look, scale) {
   ink.lineTo(bx + uy * half, by - ux * half);
   ink.closePath();
   ink.fill();
-  ink.globalAlpha = 1;
 }
 
 /** The direction of travel at the end of a curve, of length 1. @param {Curve} curve */
@@ -65,7 +61,6 @@ function direction(curve) {
  * @param {number} scale
  */
 export function paintWaiting(ink, curve, link, look, scale) {
-  ink.globalAlpha = look.opacity;
   ink.strokeStyle = look.colour;
   ink.lineWidth = look.width;
   ink.setLineDash([4 * scale, 4 * scale]);
@@ -83,7 +78,6 @@ export function paintWaiting(ink, curve, link, look, scale) {
     ink.lineTo(curve.x1 + uy * 5 * scale, curve.y1 - ux * 5 * scale);
     ink.stroke();
   }
-  ink.globalAlpha = 1;
 }
 
 /**
@@ -275,37 +269,45 @@ export function labelOf(node, short) {
  * @param {Place} place
  * @param {number} distance  from the node's middle
  * @param {number} label  height of the text
- * @param {number} width  of the sheet
+ * @param {{width: number, height: number}} sheet
  */
-export function labelPlace(measured, place, distance, label, width) {
+export function labelPlace(measured, place, distance, label, sheet) {
   const [ax, ay] = [Math.cos(place.angle), Math.sin(place.angle)];
   const upright = place.kind === "standard" || Math.abs(ax) < 0.3;
-  const within = (/** @type {number} */ x) => Math.max(1, Math.min(width - measured - 1, x));
-  const x = within(place.x + ax * distance - (ax > 0 ? 0 : measured));
+  const across = (/** @type {number} */ x) => Math.max(1, Math.min(sheet.width - measured - 1, x));
+  const along = (/** @type {number} */ y) => Math.max(label, Math.min(sheet.height - label * 0.3, y));
+  const x = across(place.x + ax * distance - (ax > 0 ? 0 : measured));
   const free = ax > 0 ? x >= place.x + ax * distance - 2 : x + measured <= place.x + ax * distance + 2;
-  if (!upright && free) return { x, y: place.y + ay * distance + label * (0.36 + 0.12 * ay) };
+  if (!upright && free) return { x, y: along(place.y + ay * distance + label * (0.36 + 0.12 * ay)) };
   const shift = upright ? measured / 2 - Math.sign(ax) * (Math.abs(ax) < 0.05 ? 0 : label * 0.4) : measured / 2;
-  return { x: within(place.x - shift), y: place.y + (ay > 0.05 ? distance + label * 0.75 : -distance - label * 0.05) };
+  return { x: across(place.x - shift), y: along(place.y + (ay > 0.05 ? distance + label * 0.75 : -distance - label * 0.05)) };
 }
 
-/**
- * @param {CanvasRenderingContext2D} ink
- * @param {string} text
- * @param {Place} place
- * @param {number} distance  from the node's middle
- * @param {string} colour
- * @param {boolean} bold
- * @param {Palette} palette
- * @param {number} width  of the sheet
- */
-export function paintLabel(ink, text, place, distance, colour, bold, palette, width) {
-  setFont(ink, palette.label, bold);
-  const { x, y } = labelPlace(ink.measureText(text).width, place, distance, palette.label, width);
-  ink.textAlign = "left";
-  ink.lineJoin = "round";
-  ink.lineWidth = 4;
-  ink.strokeStyle = palette.paper;
-  ink.strokeText(text, x, y);
-  ink.fillStyle = colour;
-  ink.fillText(text, x, y);
+/** Texts beside nodes. One that would run into an earlier one is not written. */
+export class Labels {
+  /** @param {Sheet} sheet @param {Palette} palette */
+  constructor(sheet, palette) {
+    this.sheet = sheet;
+    this.palette = palette;
+    /** @type {{x: number, y: number, end: number}[]} */
+    this.taken = [];
+  }
+
+  /** @param {string} text @param {Place} place @param {number} distance  from the node's middle @param {string} colour @param {boolean} bold */
+  put(text, place, distance, colour, bold) {
+    const { ink } = this.sheet;
+    const { label, paper } = this.palette;
+    setFont(ink, label, bold);
+    const measured = ink.measureText(text).width;
+    const { x, y } = labelPlace(measured, place, distance, label, this.sheet);
+    if (this.taken.some((each) => Math.abs(each.y - y) < label * 0.95 && x < each.end + 2 && x + measured > each.x - 2)) return;
+    this.taken.push({ x, y, end: x + measured });
+    ink.textAlign = "left";
+    ink.lineJoin = "round";
+    ink.lineWidth = 4;
+    ink.strokeStyle = paper;
+    ink.strokeText(text, x, y);
+    ink.fillStyle = colour;
+    ink.fillText(text, x, y);
+  }
 }
