@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from flask import Flask
 
+from common.addresses import Addr, join_host_port
 from common.errors import SettingError, StorageFault
+from common.log_file import make_header
 from common.logs import log, log_file, send_log_to
 from common.text import sanitize
 from configs import CFG
@@ -26,6 +29,8 @@ from tracker.storage.group_commit import GroupCommit
 from tracker.storage.memory import MemoryStorage
 from tracker.web.access_log import AccessLog
 from tracker.web.app import create_app
+
+SOFTWARE = "classroom-swarm/0.1"  # in the header of the log
 
 # ---- settings
 
@@ -137,10 +142,20 @@ def start(
         print(sanitize(warning), file=sys.stderr)
         log(warning)
     cleanup.callback(service.close)
+    service.live.start()
+    cleanup.callback(service.live.stop)
     liveness = Liveness(service, failed)
     liveness.start()
     cleanup.callback(liveness.stop)
     return create_app(service, settings.web, _open_access_log(settings, cleanup))
+
+
+def begin_log(service: TrackerService, settings: TrackerSettings, address: Addr | None) -> None:
+    """Begin the live log of this process. ``address``: where it listens; None: another server decides."""
+    place = f"process {os.getpid()}" if address is None else join_host_port(*address)
+    shared = ", of several on one Redis" if settings.storage == "redis" else ""
+    header = make_header(f"tracker {place}{shared}", SOFTWARE, run=service.live.epoch)
+    service.live.begin(header, address)
 
 
 def _open_log(settings: TrackerSettings, cleanup: contextlib.ExitStack) -> None:

@@ -19,7 +19,7 @@ from types import FrameType
 from common.errors import LocalFault, SettingError, SwarmError
 from common.logs import log, send_log_to
 from configs import CFG
-from tracker.bootstrap import make_service, settings_from_configs, start
+from tracker.bootstrap import begin_log, make_service, settings_from_configs, start
 from tracker.log_queue import LogQueue
 from tracker.rate_limits import RateLimits
 from tracker.service import TrackerService
@@ -89,6 +89,7 @@ def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
             cleanup.callback(udp_sock.close)
         app = start(service, settings, cleanup, *_warnings(settings), failed=failed)
         web = WebServer(app, sock, settings.threads, failed)
+        begin_log(service, settings, web.address)
         web.start()
         cleanup.callback(web.stop)
         if udp_sock is not None:

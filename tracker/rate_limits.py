@@ -18,6 +18,8 @@ from common.token_bucket import TokenBucket
 BURST_SECONDS = 10.0  # of its rate that a key may use up at once after a silence
 MAX_ADDRESSES = 65_536  # addresses with a bucket: about 15 MB
 MAX_CALLERS = 65_536  # nodes with a bucket: about 15 MB
+MAX_REPORTING = 4096  # nodes with a bucket for their reports
+REPORT_RATE = 4.0  # reports a second of one node, in the long run
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class RateLimits:
     def __init__(self, limits: Limits) -> None:
         self._addresses = TokenBuckets(limits.address_rate, MAX_ADDRESSES)
         self._callers = TokenBuckets(limits.node_rate, MAX_CALLERS)
+        self._reporters = TokenBuckets(REPORT_RATE, MAX_REPORTING)
 
     def admit_request(self, address: str, now: float) -> None:
         """A request came from ``address``; nothing of it is read yet. RateLimited if it is one too many."""
@@ -76,6 +79,11 @@ class RateLimits:
         """
         if wait := self._callers.take(hash((address, node_id, secret)), now):
             raise RateLimited(f"too many requests of node {node_id}", wait)
+
+    def admit_report(self, address: str, node_id: int, secret: str | None, now: float) -> None:
+        """As ``admit_call``, for a report to the live log."""
+        if wait := self._reporters.take(hash((address, node_id, secret)), now):
+            raise RateLimited(f"too many reports of node {node_id}", wait)
 
     @property
     def remembered(self) -> tuple[int, int]:

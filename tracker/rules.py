@@ -118,6 +118,15 @@ def update(view: View, caller: Caller, receipt: Receipt) -> Decision[Credited]:
     return Decision(Credited(credited, now.shown, True), (now, *writes), heard=heard)
 
 
+def report(view: View, caller: Caller) -> Decision[None]:
+    """A report for the live log: MessageError unless the node is in. It changes no record."""
+    node = view.node(caller.node_id)
+    if node is None:
+        raise errors.unknown(caller.node_id, "node_id")
+    check_speaker(view, node, caller, None)
+    return Decision(None, heard=speaks_for(node, caller))
+
+
 def leave(view: View, caller: Caller) -> Decision[bool]:
     """EXIT: True if the node was in. With an address, only the node at that address leaves."""
     node = view.node(caller.node_id)

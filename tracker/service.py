@@ -30,6 +30,7 @@ from tracker.announce_service import AnnounceService
 from tracker.auth import ANONYMOUS, Credentials, SwarmKey, digest, new_secret
 from tracker.errors import where
 from tracker.heartbeat import RequestRate, interval_factor
+from tracker.log_keeper import LogKeeper
 from tracker.model import (
     Caller,
     Counts,
@@ -40,6 +41,7 @@ from tracker.model import (
     SwarmView,
     file_key,
 )
+from tracker.see.report import NodeReport, ReportAnswer
 from tracker.storage.base import Storage
 
 INTERVAL_SECONDS = 1.0  # between two computations of the heartbeat interval
@@ -56,8 +58,11 @@ class TrackerService:
         max_results: int = 50,
         swarm_key: SwarmKey | None = None,
         clock: Callable[[], float] = time.monotonic,
+        live: LogKeeper | None = None,
     ) -> None:
         """``rules``: as the storage has them; ``max_results``: max owners in an answer to NEED."""
+        self.live = live or LogKeeper(rules.ranking)
+        """The live log of this tracker."""
         self._storage = storage
         self._rules = rules
         self._max_results = max_results
@@ -94,6 +99,7 @@ class TrackerService:
         if not decided.known or decided.granted:
             with_secret = ", claimed" if decided.granted else ""
             log(f"REGISTER node {request.node_id} at {where(request.addr)}{with_secret}")
+        self.live.on_register(request.node_id, request.addr)
         given = secret if decided.granted else None
         return RegisterAnswer(interval, decided.known, decided.files, decided.claimed, given).to_json()
 
@@ -109,6 +115,8 @@ class TrackerService:
         decided = self._storage.transact(keys, lambda view: rules.own(view, caller, request.files))
         if decided.news:
             news = decided.news
+            self.live.on_register(request.node_id, request.addr)
+            self.live.on_own(request.node_id, news)
             log(f"OWN node {request.node_id} at {where(request.addr)}: {_named(news)}")
         return {"status": "File owner added", "files": decided.files}
 
@@ -126,6 +134,7 @@ class TrackerService:
         standard = f", standard peers: {len(peers)}" if peers else ""
         asked = filename or request.info_hash
         log(f"NEED node {request.node_id}: {asked!r}, other owners: {others}{standard}")
+        self.live.on_need(request.node_id, filename, request.info_hash, found.owners, peers)
         return NeedAnswer(request.node_id, filename, found.owners, tuple(peers))
 
     def update_db(self, request: Update, by: Credentials = ANONYMOUS) -> dict[str, Any]:
@@ -137,6 +146,7 @@ class TrackerService:
         decided = self._storage.transact(keys, lambda view: rules.update(view, caller, receipt))
         if decided.counted:
             log(f"UPDATE node {decided.node_id}: {request.filename!r}, uploads: {decided.uploads}")
+            self.live.on_update(decided.node_id, decided.uploads, request.node_id)
         return {"status": "Database updated", "uploads": decided.uploads, "counted": decided.counted}
 
     def remove_node(self, request: Exit, by: Credentials = ANONYMOUS) -> dict[str, Any]:
@@ -145,7 +155,20 @@ class TrackerService:
         caller = _caller(request.node_id, request.addr, by)
         if self._storage.transact(Keys(caller), lambda view: rules.leave(view, caller)):
             log(f"EXIT node {request.node_id}")
+            self.live.on_exit(request.node_id)
         return {"status": "Node removed"}
+
+    def take_report(
+        self, report: NodeReport, received_ms: float, by: Credentials = ANONYMOUS
+    ) -> ReportAnswer:
+        """A report for the live log, from a node that is in. ``received_ms``: on the log's clock.
+
+        The events are checked last, because that takes longest.
+        """
+        self._begin(by)
+        caller = _caller(report.node_id, None, by)
+        self._storage.transact(Keys(caller), lambda view: rules.report(view, caller))
+        return self.live.take_report(report.with_checked_events(), received_ms)
 
     def sweep(self) -> float:
         """Remove the nodes past their deadline; seconds until the next deadline."""
@@ -155,6 +178,7 @@ class TrackerService:
         for node in expiry.gone:
             silence = f"silent for {self._storage.silence:g} s"
             log(f"removed node {node.node_id} at {where(node.addr)}: {silence}")
+            self.live.on_removed(node.node_id, self._storage.silence)
         return expiry.wait
 
     def overview(self, limit: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from flask import Flask
 
 from common.errors import LocalFault, SettingError
 from common.logs import log
-from tracker.bootstrap import make_service, settings_from_configs, start
+from tracker.bootstrap import begin_log, make_service, settings_from_configs, start
 
 DO_NOT_RESTART = 4  # exit code by which gunicorn knows that another worker would fail as well
 
@@ -34,7 +34,10 @@ def create_app() -> Flask:
             os.register_at_fork(after_in_child=_end_forked)
         cleanup = contextlib.ExitStack()
         atexit.register(cleanup.close)
-        return start(make_service(settings), settings, cleanup, failed=_end_failed)
+        service = make_service(settings)
+        app = start(service, settings, cleanup, failed=_end_failed)
+        begin_log(service, settings, None)
+        return app
     except LocalFault as error:
         print(error, file=sys.stderr)
         raise SystemExit(DO_NOT_RESTART) from None

@@ -34,6 +34,7 @@ from tracker.web.metrics import Metrics
 from tracker.web.middleware import Middleware, RateLimiter, retry_after
 from tracker.web.page_files import PageFiles
 from tracker.web.pages import create_pages, overview
+from tracker.web.seeing import add_seeing
 
 STATUSES = {
     TrackerFull: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -55,6 +56,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     add_api(app, service, limiter, settings.max_request_bytes)
     add_announce(app, service.announces)
+    add_seeing(app, service, limiter)
     app.register_blueprint(create_pages(service, metrics))
     app.register_blueprint(create_dashboard(PageFiles(), lambda: overview(service)))
     _answer_errors_in_json(app)

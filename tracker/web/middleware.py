@@ -34,6 +34,7 @@ PAGE_KINDS = {  # of pages, by their paths; no POST does anything there
     for path in (
         "/",
         "/nodes",
+        "/swarm",
         "/stats",
         "/metrics",
         "/health",
@@ -46,7 +47,7 @@ UNLIMITED_PATHS = ("/health",)  # answered even when the address is over its lim
 
 
 class RateLimiter:
-    """The pure rate limits with a lock and a clock. Both ``admit`` methods may raise RateLimited."""
+    """The pure rate limits with a lock and a clock. The ``admit`` methods may raise RateLimited."""
 
     def __init__(self, limits: RateLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
@@ -62,6 +63,11 @@ class RateLimiter:
         """The request speaks for a node."""
         with self._lock:
             self._limits.admit_call(address, node_id, secret, self._clock())
+
+    def admit_report(self, address: str, node_id: int, secret: str | None) -> None:
+        """The request is a report of a node."""
+        with self._lock:
+            self._limits.admit_report(address, node_id, secret, self._clock())
 
 
 class Middleware:

@@ -5,8 +5,6 @@ The schemas are derived from the structs of ``common.messages``, so that a limit
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from common.messages import (
@@ -23,11 +21,27 @@ from common.messages import (
     Update,
 )
 from common.short_answers import ExitAnswer, OwnAnswer, UpdateAnswer
+from tracker.see.report import NodeReport, ReportAnswer
+from tracker.web.openapi_parts import (
+    COUNT,
+    JSON,
+    NULL,
+    POST_REFUSALS,
+    SECURITY_OF_NODES,
+    SWARM_KEY,
+    TEXT,
+    UNCHANGED,
+    Schema,
+    answer,
+    page,
+    parameter,
+    record,
+    ref,
+    refused,
+)
+from tracker.web.openapi_seeing import seeing_paths
 
-Schema = dict[str, Any]
-
-VERSION = "1.1.0"  # of the API: the last number for words, the middle one for additions
-JSON = "application/json"
+VERSION = "1.2.0"  # of the API: the last number for words, the middle one for additions
 HASH = "0123456789abcdef0123456789abcdef01234567"
 
 SUMMARIES = {
@@ -60,21 +74,6 @@ EXAMPLES: dict[Mode, Schema] = {
     Mode.EXIT: {"node_id": 1},
 }  # fmt: skip
 
-REFUSALS = {  # of every call
-    "403": "a secret or the swarm key is missing or wrong, or a web page of another origin asks",
-    "421": "the Host header names no address of this tracker",
-    "429": "too many requests or nodes of this address, or requests of this node; Retry-After has the wait",
-}
-POST_REFUSALS = {
-    **REFUSALS,
-    "400": "a field is missing or wrong; `field` names it",
-    "409": "the node_id is live at another address",
-    "413": "the body is too large",
-    "415": "the Content-Type is not application/json",
-    "503": "the tracker is full, or cannot write its records now",
-    "507": "the tracker's disk is full",
-}
-
 
 REQUESTS: dict[Mode, tuple[type[msgspec.Struct], ...]] = {
     Mode.REGISTER: (Register,),
@@ -90,17 +89,11 @@ ANSWERS: dict[Mode, type[msgspec.Struct]] = {
     Mode.UPDATE: UpdateAnswer,
     Mode.EXIT: ExitAnswer,
 }
-COUNT: Schema = {"type": "integer", "minimum": 0}
-TEXT: Schema = {"type": "string"}
-NULL: Schema = {"type": "null"}
 BARE_HOST: Schema = {
     "type": "string",
     "minLength": 1,
     "maxLength": MAX_BARE_HOST,
     "description": "a bare host, as in the course report; it is ignored",
-}
-SWARM_KEY: Schema = {
-    "description": "the swarm key, if the tracker wants one and no X-Swarm-Key header has it"
 }
 
 
@@ -120,6 +113,7 @@ def document() -> Schema:
         "tags": [
             {"name": "requests", "description": "The five requests of a node."},
             {"name": "looking", "description": "The state of the tracker, for people and programs."},
+            {"name": "seeing", "description": "The live log of the swarm."},
         ],
         "paths": _paths(),
         "components": {
@@ -141,20 +135,10 @@ def document() -> Schema:
 # ---- schemas
 
 
-def ref(name: str) -> Schema:
-    """A schema by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def record(required: Schema, **others: Schema) -> Schema:
-    """An object with these fields and any others."""
-    return {"type": "object", "properties": {**required, **others}, "required": list(required)}
-
-
 def _components() -> Schema:
-    kinds = [kind for forms in REQUESTS.values() for kind in forms]
+    kinds: list[type[msgspec.Struct]] = [*(kind for forms in REQUESTS.values() for kind in forms), NodeReport]
     _, schemas = msgspec.json.schema_components(
-        [*kinds, *ANSWERS.values()], ref_template="#/components/schemas/{name}"
+        [*kinds, *ANSWERS.values(), ReportAnswer], ref_template="#/components/schemas/{name}"
     )
     for name in ["OwnedFile", *(kind.__name__ for kind in kinds)]:
         _accept_null(schemas[name])
@@ -204,7 +188,7 @@ def _any_of(schemas: list[Schema]) -> Schema:
 
 def _paths() -> Schema:
     modes = {f"/{mode.name.lower()}": {"post": _post(mode)} for mode in Mode}
-    return {"/tracker": {"post": _any_post()}, **modes, **_pages()}
+    return {"/tracker": {"post": _any_post()}, **seeing_paths(), **modes, **_pages()}
 
 
 def _post(mode: Mode) -> Schema:
@@ -213,7 +197,7 @@ def _post(mode: Mode) -> Schema:
         "tags": ["requests"],
         "summary": f"{mode.name}: {SUMMARIES[mode]}",
         "description": DESCRIPTIONS[mode],
-        "security": [{}, {"secret": []}, {"swarmKey": []}, {"secret": [], "swarmKey": []}],
+        "security": SECURITY_OF_NODES,
         "requestBody": {
             "required": True,
             "content": {
@@ -224,8 +208,8 @@ def _post(mode: Mode) -> Schema:
             },
         },
         "responses": {
-            "200": _answer("done", ref(ANSWERS[mode].__name__)),
-            **_refusals(POST_REFUSALS),
+            "200": answer("done", ref(ANSWERS[mode].__name__)),
+            **refused(POST_REFUSALS),
         },
     }
 
@@ -245,7 +229,7 @@ def _any_post() -> Schema:
             "required": True,
             "content": {JSON: {"schema": _any_of(requests), "example": example}},
         },
-        "responses": {"200": _answer("done", _any_of(answers)), **_refusals(POST_REFUSALS)},
+        "responses": {"200": answer("done", _any_of(answers)), **refused(POST_REFUSALS)},
     }
 
 
@@ -255,65 +239,53 @@ def _pages() -> Schema:
     moments = {"type": "array", "items": {"type": "object"}}
     return {
         "/": _dashboard(),
-        "/nodes": _get(
+        "/nodes": page(
             "nodes", "this program, and some of the nodes", record({**counts, "some_nodes": listing})
         ),
-        "/stats": _get(
-            "stats",
-            "counts, the largest swarms, requests, the last hour by minutes and the last day by hours",
-            record({**counts, "swarms": listing, "minutes": moments, "hours": moments}),
-            "Rendered at most once a second; with `If-None-Match` an unchanged page is answered 304.",
-        ),
+        "/stats": _stats(record({**counts, "swarms": listing, "minutes": moments, "hours": moments})),
         "/torrents": _torrents(),
         **_announce_paths(),
         "/health": _health(),
-        "/metrics": _get("metrics", "the same for Prometheus", None, "In its text format.", "text/plain"),
-        "/openapi.json": _get("openapi", "this document", record({"openapi": TEXT})),
+        "/metrics": page("metrics", "the same for Prometheus", None, "In its text format.", "text/plain"),
+        "/openapi.json": page("openapi", "this document", record({"openapi": TEXT})),
     }
 
 
-def _get(name: str, summary: str, schema: Schema | None, more: str = "", kind: str = JSON) -> Schema:
-    content = {kind: {"schema": schema or TEXT}}
-    unchanged = {"304": {"description": "unchanged"}} if name == "stats" else {}
-    return {
-        "get": {
-            "operationId": name,
-            "tags": ["looking"],
-            "summary": summary,
-            "description": more,
-            "responses": {
-                "200": {"description": "the page", "content": content},
-                **unchanged,
-                **_refusals(REFUSALS),
-            },
-        }
-    }
+def _stats(schema: Schema) -> Schema:
+    found = page(
+        "stats",
+        "counts, the largest swarms, requests, the last hour by minutes and the last day by hours",
+        schema,
+        "Rendered at most once a second; with `If-None-Match` an unchanged page is answered 304.",
+    )
+    found["get"]["responses"]["304"] = UNCHANGED
+    return found
 
 
 def _dashboard() -> Schema:
-    page = _get(
+    found = page(
         "index",
         "the dashboard, for browsers",
         None,
         "Needs no swarm key: the page asks for it. With `Accept: application/json`, the answer of /nodes.",
         "text/html",
     )
-    page["get"]["security"] = [{}]
-    page["get"]["responses"]["304"] = {"description": "unchanged"}
-    return page
+    found["get"]["security"] = [{}]
+    found["get"]["responses"]["304"] = UNCHANGED
+    return found
 
 
 def _health() -> Schema:
     schema = record({"status": {"enum": ["ok", "failing"]}}, reason=TEXT)
-    page = _get(
+    found = page(
         "health",
         "ok, or why the tracker fails",
         schema,
         "Needs no swarm key, and is never limited.",
     )
-    page["get"]["security"] = [{}]
-    page["get"]["responses"]["503"] = _answer("the tracker fails; `reason` says why", schema)
-    return page
+    found["get"]["security"] = [{}]
+    found["get"]["responses"]["503"] = answer("the tracker fails; `reason` says why", schema)
+    return found
 
 
 def _torrents() -> Schema:
@@ -330,27 +302,27 @@ def _torrents() -> Schema:
         "`owners` (`complete` and `partial`) are classroom nodes, `peers` are standard peers, of which "
         "`complete_peers` are seeds. `tcp_peers` are the peers and the owners that listen on TCP."
     )
-    page = _get("torrents", "the files that nodes own, about those with the most owners first", schema, note)
-    page["get"]["parameters"] = [
-        _parameter("limit", {"type": "integer", "minimum": 0, "maximum": 200}, "max torrents in the answer")
+    found = page("torrents", "the files that nodes own, about those with the most owners first", schema, note)
+    found["get"]["parameters"] = [
+        parameter("limit", {"type": "integer", "minimum": 0, "maximum": 200}, "max torrents in the answer")
     ]
-    page["get"]["responses"]["400"] = _answer("limit is out of range", ref("Error"))
-    return page
+    found["get"]["responses"]["400"] = answer("limit is out of range", ref("Error"))
+    return found
 
 
 def _announce_paths() -> Schema:
     """Announce and scrape. Info hash and peer id are percent-encoded bytes, so their schema is a string."""
     number: Schema = {"type": "integer", "minimum": 0}
     announce = [
-        _parameter("info_hash", TEXT, "20 bytes", required=True),
-        _parameter("peer_id", TEXT, "20 bytes", required=True),
-        _parameter("port", {"type": "integer", "minimum": 1, "maximum": 65535}, "TCP port", required=True),
-        _parameter("left", number, "bytes that are missing; 0: a seed"),
-        _parameter("event", {"enum": ["started", "completed", "stopped"]}, "why the client announces"),
-        _parameter("numwant", {"type": "integer"}, "peers wanted; at most 200, 50 by default"),
-        _parameter("compact", {"enum": ["0", "1"]}, "0: the peers as dictionaries"),
-        _parameter("key", TEXT, "the client's own key: its announces from two addresses are one peer's"),
-        _parameter("swarm_key", TEXT, SWARM_KEY["description"]),
+        parameter("info_hash", TEXT, "20 bytes", required=True),
+        parameter("peer_id", TEXT, "20 bytes", required=True),
+        parameter("port", {"type": "integer", "minimum": 1, "maximum": 65535}, "TCP port", required=True),
+        parameter("left", number, "bytes that are missing; 0: a seed"),
+        parameter("event", {"enum": ["started", "completed", "stopped"]}, "why the client announces"),
+        parameter("numwant", {"type": "integer"}, "peers wanted; at most 200, 50 by default"),
+        parameter("compact", {"enum": ["0", "1"]}, "0: the peers as dictionaries"),
+        parameter("key", TEXT, "the client's own key: its announces from two addresses are one peer's"),
+        parameter("swarm_key", TEXT, SWARM_KEY["description"]),
     ]
     scrape = [announce[0], announce[-1]]
     paths = {}
@@ -358,20 +330,7 @@ def _announce_paths() -> Schema:
         ("announce", "a standard peer comes, stays or leaves, and is given other peers", announce),
         ("scrape", "how many peers torrents have; info_hash may be repeated", scrape),
     ):
-        page = _get(name, summary, None, "BEP 3, bencoded. An error is a `failure reason`.", "text/plain")
-        page["get"]["parameters"] = parameters
-        paths[f"/{name}"] = page
+        found = page(name, summary, None, "BEP 3, bencoded. An error is a `failure reason`.", "text/plain")
+        found["get"]["parameters"] = parameters
+        paths[f"/{name}"] = found
     return paths
-
-
-def _parameter(name: str, schema: Schema, description: str, required: bool = False) -> Schema:
-    about = {"name": name, "in": "query", "required": required, "description": description}
-    return {**about, "schema": schema}
-
-
-def _answer(description: str, schema: Schema) -> Schema:
-    return {"description": description, "content": {JSON: {"schema": schema}}}
-
-
-def _refusals(reasons: dict[str, str]) -> dict[str, Any]:
-    return {status: _answer(reason, ref("Error")) for status, reason in sorted(reasons.items())}

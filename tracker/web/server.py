@@ -24,7 +24,7 @@ from waitress.server import create_server
 from waitress.task import WSGITask
 from waitress.utilities import build_http_date
 
-from common.addresses import http_url
+from common.addresses import Addr, http_url
 from common.errors import LocalFault, SettingError
 
 BACKLOG = 1024  # connections that wait to be accepted
@@ -181,8 +181,9 @@ class WebServer:
         self._mark_idle = self._server.maintenance
         self._server.maintenance = self._close_idle
         host, port = sock.getsockname()[:2]
-        self.url = http_url(host, port)
+        self.address: Addr = (host, port)
         """With the port that the system gave."""
+        self.url = http_url(host, port)
         self._failed = failed
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 

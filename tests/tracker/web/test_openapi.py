@@ -19,7 +19,8 @@ from tracker.storage.memory import MemoryStorage
 from tracker.web.api import MESSAGES
 from tracker.web.app import create_app
 from tracker.web.dashboard import STATIC
-from tracker.web.openapi import EXAMPLES, REQUESTS, Schema, document, ref
+from tracker.web.openapi import EXAMPLES, REQUESTS, document
+from tracker.web.openapi_parts import Schema, ref
 
 jsonschema = pytest.importorskip("jsonschema_rs", reason="schemathesis brings it, on Python 3.11 and later")
 

@@ -1,0 +1,117 @@
+"""From notices of the service to the tracker's own events. Pure.
+
+A node without owners asks once a second. Its NEED is written again only if the answer changed, or after
+REPEAT_MS. A file without an info hash has no events: the log names torrents by their hash.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from common.addresses import Addr, join_host_port
+from common.swarm_shape import MAX_TORRENTS
+from tracker.see.notices import (
+    ExitNotice,
+    NeedNotice,
+    Notice,
+    OwnNotice,
+    RegisterNotice,
+    UpdateNotice,
+)
+from tracker.see.ranks import STANDARD_PEER, reasons
+
+REPEAT_MS = 10_000.0  # between two equal answers to the same NEED in the log
+MAX_REMEMBERED = 2000  # pairs of a node and a torrent
+TORRENT_DIGITS = 12  # hexadecimal digits of an info hash that name a torrent in the log
+
+EventData = tuple[str, dict[str, Any]]  # name and data of an event
+
+
+class TrackerEvents:
+    """Makes the events. Not thread-safe."""
+
+    def __init__(self, ranking: str = "uploads") -> None:
+        """``ranking``: a name in ``tracker.ranking.STRATEGIES``."""
+        self._ranking = ranking
+        self._sizes: dict[str, int | None] = {}  # of the torrents that the log knows, by info hash
+        self._needs: OrderedDict[tuple[int, str], tuple[Any, float]] = OrderedDict()  # answer; when written
+
+    def events(self, notice: Notice, now: float) -> Iterator[EventData]:
+        """The events of ``notice`` at ``now`` (ms)."""
+        if isinstance(notice, NeedNotice):
+            yield from self._need(notice, now)
+        elif isinstance(notice, OwnNotice):
+            yield from self._own(notice)
+        elif isinstance(notice, RegisterNotice):
+            yield "tracker:register", {"node": notice.node_id, "addr": address(notice.addr)}
+        elif isinstance(notice, UpdateNotice):
+            yield "tracker:update", notice._asdict() | {"node": notice.node_id}
+        elif isinstance(notice, ExitNotice):
+            yield "tracker:exit", {"node": notice.node_id}
+        else:
+            yield "node:silent", silence(notice.node_id, notice.silent_ms, removed=True)
+
+    def _own(self, notice: OwnNotice) -> Iterator[EventData]:
+        for file in notice.files:
+            if file.info_hash is not None and (
+                yield from self._known(file.info_hash, file.filename, file.size)
+            ):
+                torrent = file.info_hash[:TORRENT_DIGITS]
+                yield "tracker:own", {"node": notice.node_id, "torrent": torrent, "complete": file.complete}
+
+    def _need(self, notice: NeedNotice, now: float) -> Iterator[EventData]:
+        owners = notice.owners
+        info_hash = notice.info_hash or next((owner.info_hash for owner in owners if owner.info_hash), None)
+        if info_hash is None or self._is_repeated(notice, info_hash, now):
+            return
+        if owners:
+            size = next((owner.size for owner in owners if owner.size is not None), None)
+            yield from self._known(info_hash, notice.filename or "", size)
+        if info_hash not in self._sizes:
+            return
+        answer: list[dict[str, Any]] = [
+            {"peer": owner.node_id, "uploads": owner.uploads, "reason": reason}
+            for owner, reason in zip(owners, reasons(owners, self._ranking), strict=True)
+        ]
+        answer += [
+            {"peer": address(peer.addr), "uploads": 0, "reason": STANDARD_PEER} for peer in notice.peers
+        ]
+        yield "tracker:need", {
+            "node": notice.node_id, "torrent": info_hash[:TORRENT_DIGITS], "answer": answer,
+        }  # fmt: skip
+
+    def _is_repeated(self, notice: NeedNotice, info_hash: str, now: float) -> bool:
+        key = notice.node_id, info_hash
+        answer = [(o.node_id, o.uploads, o.complete) for o in notice.owners], [p.addr for p in notice.peers]
+        before, written = self._needs.get(key, (None, 0.0))
+        if before == answer and now - written < REPEAT_MS:
+            return True
+        self._needs[key] = answer, now
+        self._needs.move_to_end(key)
+        if len(self._needs) > MAX_REMEMBERED:
+            self._needs.popitem(last=False)
+        return False
+
+    def _known(self, info_hash: str, name: str, size: int | None) -> Generator[EventData, None, bool]:
+        """torrent:known unless the log has it. The generator returns True if the log knows the torrent."""
+        if info_hash not in self._sizes and len(self._sizes) >= MAX_TORRENTS:
+            return False
+        if info_hash not in self._sizes or (self._sizes[info_hash] is None and size is not None):
+            self._sizes[info_hash] = size
+            yield "torrent:known", {
+                "torrent": info_hash[:TORRENT_DIGITS], "info_hash": info_hash, "name": name,
+                "size": size, "piece_length": None, "pieces": None,
+            }  # fmt: skip
+        return True
+
+
+def silence(node_id: int, silent_ms: float, *, removed: bool) -> dict[str, Any]:
+    """The data of node:silent."""
+    return {"node": node_id, "silent_ms": round(silent_ms, 3), "removed": removed}
+
+
+def address(addr: Addr) -> str:
+    """An address as the log writes it."""
+    return join_host_port(*addr)
