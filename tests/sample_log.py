@@ -1,0 +1,499 @@
+"""A made-up but plausible recording in which each kind of event occurs: for tests, and to work on the page.
+
+    python tests/sample_log.py OUT.jsonl.gz [--nodes 10] [--pieces 300] [--seconds 60] [--seed 1]
+
+Node 1 is the seed; the other nodes fetch rarest first from the uploaders that have a slot for them. Times,
+sums and letters are consistent, as in a real log: only the network is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import heapq
+import random
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common.events import SwarmEvent, check_event
+from common.log_file import LogWriter, make_header
+from common.vocabulary import NODE, VOCABULARY
+
+STANDARD = "198.51.100.7:51413"  # a peer without a node_id
+PIECE_LENGTH = 65_536
+STEP = 50.0  # ms
+SLOTS = 4
+SEED = 1
+OF_NODES = frozenset(kind.name for kind in VOCABULARY if kind.writer == NODE)
+Name = Any  # int or str
+
+
+@dataclass
+class Transfer:
+    """One piece on its way from ``giver`` to ``taker``."""
+
+    giver: Name
+    taker: Name
+    piece: int
+    done: float = 0.0
+
+
+@dataclass
+class Member:
+    name: Name
+    upload: float  # bytes a ms
+    held: set[int] = field(default_factory=set)
+    served: list[Name] = field(default_factory=list)
+    queue: list[Name] = field(default_factory=list)
+    moved_in: dict[Name, int] = field(default_factory=dict)
+    moved_out: dict[Name, int] = field(default_factory=dict)
+    down: int = 0
+    up: int = 0
+    present: bool = False
+    views: dict[Name, tuple[Any, ...]] = field(default_factory=dict)  # what it last said about each peer
+    uploads: int = 0
+
+
+class SampleSwarm:
+    """Produces the events of one run, in order of their times."""
+
+    def __init__(self, nodes: int, pieces: int, seconds: float, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.pieces, self.end = pieces, seconds * 1000
+        self.info_hash = hashlib.sha1(b"sample %d" % seed).hexdigest()
+        self.torrent = self.info_hash[:12]
+        self.size = pieces * PIECE_LENGTH - 4321
+        rate = self.size * nodes / (nodes + 1) / (0.65 * self.end)  # bytes a ms
+        self.members: dict[Name, Member] = {
+            name: Member(name, rate * self.dice.uniform(0.7, 1.3))
+            for name in [*range(1, nodes + 1), STANDARD]
+        }
+        self.members[SEED].upload, self.members[STANDARD].upload = rate, rate / 3
+        self.members[SEED].held = set(range(pieces))
+        self.transfers: list[Transfer] = []
+        self.now = 0.0
+        self.heap: list[tuple[float, int, Name, str, dict[str, Any]]] = []
+        self.count = 0
+        self.seq: dict[Name, int] = {}
+        self.bad: set[tuple[Name, int]] = set()  # pieces that are not asked for again yet
+        self.dumps = 0
+        self.plans = self._plans()
+
+    # ---- writing
+
+    def write(self, node: Name, name: str, after: float = 0.0, /, **data: Any) -> None:
+        """Note an event, ``after`` ms from now. Nodes other than ours write nothing."""
+        if isinstance(node, str):
+            return
+        self.count += 1
+        heapq.heappush(self.heap, (self.now + after, self.count, node, name, data))
+
+    def about(self, node: Name, name: str, after: float = 0.0, /, **data: Any) -> None:
+        """The same for an event with a torrent."""
+        self.write(node, name, after, torrent=self.torrent, **data)
+
+    def events(self) -> Iterator[SwarmEvent]:
+        """All events of the run."""
+        self.write(None, "tracker:started", epoch="5a3c", addr="127.0.0.1:12345")
+        while self.now < self.end:
+            while self.plans and self.plans[0][0] <= self.now:
+                self.plans.pop(0)[1]()
+            self._step()
+            self.now += STEP
+            while self.heap and self.heap[0][0] < self.now:
+                time, _, node, name, data = heapq.heappop(self.heap)
+                self.seq[node] = self.seq.get(node, 0) + 1
+                yield check_event(SwarmEvent(time, node, self.seq[node], name, data))
+
+    # ---- what happens when
+
+    def _plans(self) -> list[tuple[float, Callable[[], None]]]:
+        names = list(self.members)
+        plans = [
+            (self.end * 0.004 * at, lambda name=name: self._enter(name)) for at, name in enumerate(names)
+        ]
+        plans += [(each * 10_000.0, self._clocks) for each in range(1, int(self.end // 10_000) + 1)]
+        plans += [
+            (self.end * share, plan)
+            for share, plan in [
+                (0.2, self._lose),
+                (0.21, self._lose),
+                (0.3, self._spoil),
+                (0.33, self._lose),
+                (0.45, self._silent),
+                (0.6, self._gap),
+                (0.7, self._reduce),
+                (0.92, self._leave),
+            ]
+        ]
+        return sorted(plans, key=lambda plan: plan[0])
+
+    def _enter(self, name: Name) -> None:
+        member = self.members[name]
+        member.present = True
+        if isinstance(name, str):
+            return
+        addr = f"192.0.2.{name}:{4000 + name}"
+        self.write(
+            name,
+            "node:started",
+            addr=addr,
+            tcp_addr=f"192.0.2.{name}:6881",
+            up_limit=int(member.upload * 1000),
+            down_limit=None,
+            slots=SLOTS,
+            transports=["udp", "tcp"],
+            program="classroom swarm 0.1.0",
+        )
+        self.write(None, "tracker:register", 1, node=name, addr=addr)
+        self.about(
+            name,
+            "torrent:known",
+            2,
+            info_hash=self.info_hash,
+            name="lecture.mp4",
+            size=self.size,
+            piece_length=PIECE_LENGTH,
+            pieces=self.pieces,
+        )
+        self.about(name, "piece:held", 3, ranges=[[0, self.pieces]] if name == SEED else [])
+        if name == SEED:
+            self.about(None, "tracker:own", 4, node=name, complete=True)
+            self.about(name, "torrent:state", 4, state="seeding", reason="")
+            return
+        self.about(name, "torrent:state", 4, state="searching", reason="")
+        others = sorted(
+            (m for m in self.members.values() if m.present and m.held and isinstance(m.name, int)),
+            key=lambda m: -m.uploads,
+        )
+        answer = [
+            {"peer": m.name, "uploads": m.uploads, "reason": f"{m.uploads} uploads counted"} for m in others
+        ]
+        self.about(None, "tracker:need", 6, node=name, answer=answer)
+        self.about(name, "torrent:state", 8, state="downloading", reason="")
+
+    def _clocks(self) -> None:
+        for name in self.members:
+            if isinstance(name, int):
+                bound = round(self.dice.uniform(0.2, 0.6), 3)
+                self.write(None, "clock", node=name, offset_ms=round(-1000.25 * name, 3), bound_ms=bound)
+
+    def _pick(self) -> Transfer | None:
+        running = [t for t in self.transfers if isinstance(t.taker, int) and isinstance(t.giver, int)]
+        return self.dice.choice(running) if running else None
+
+    def _lose(self) -> None:
+        """A lost datagram, asked for again; the flight recorder's rows about it."""
+        moving = self._pick()
+        if moving is None:
+            return
+        giver, taker, offset = moving.giver, moving.taker, moving.piece * PIECE_LENGTH + int(moving.done)
+        rows = [
+            ("out", "REQUEST", 60.2, {"sequence": 17}),
+            ("in", "DATA", 48.9, {"sequence": 17}),
+            ("in", "DATA", 48.1, {"sequence": 17}),
+            ("out", "REQUEST", 21.4, {"sequence": 19}),
+            ("in", "DATA", 0.9, {"sequence": 19}),
+            ("here", "verified", 0.0, {"piece": moving.piece}),
+        ]
+        messages = [
+            {
+                "ago_ms": ago,
+                "direction": direction,
+                "peer": None if direction == "here" else giver,
+                "message": message,
+                "fields": fields if direction == "here" else {**fields, "offset": offset, "length": 1400},
+            }
+            for direction, message, ago, fields in rows
+        ]
+        messages[2]["lost"], messages[3]["again"] = True, 17
+        self.dumps += 1
+        lost = {"peer": giver, "message": "DATA", "offset": offset, "length": 1400}
+        self.about(
+            taker,
+            "datagram:lost",
+            5,
+            reason="three later ones arrived",
+            others=self.dice.randrange(3),
+            **lost,
+        )
+        self.about(
+            taker,
+            "datagram:repaired",
+            27.5,
+            by="asked again",
+            cost_ms=22.5,
+            cost_bytes=1400,
+            others=0,
+            **lost,
+        )
+        self.write(
+            taker,
+            "messages:dumped",
+            28,
+            reason="datagram lost",
+            dump=self.dumps,
+            first=0,
+            total=len(rows),
+            messages=messages,
+        )
+
+    def _spoil(self) -> None:
+        """A piece with a wrong hash."""
+        moving = self._pick()
+        if moving is not None:
+            self.transfers.remove(moving)
+            self.bad.add((moving.taker, moving.piece))
+            self.plans.append((self.now + self.end / 15, self.bad.clear))
+            self.plans.sort(key=lambda plan: plan[0])
+            self.about(moving.taker, "piece:received", 1, piece=moving.piece)
+            self.about(moving.taker, "piece:failed", 9, piece=moving.piece, peers=[moving.giver])
+            self._view(moving.taker, moving.giver, "suspect", 0, f"sent wrong bytes in piece {moving.piece}")
+
+    def _silent(self) -> None:
+        """The last node falls silent for a twelfth of the run, and loses its transfers."""
+        name = max(name for name in self.members if isinstance(name, int))
+        self.members[name].present = False
+        for each in [t for t in self.transfers if name in (t.giver, t.taker)]:
+            self._give_up(each, "does not answer")
+        self.write(
+            None, "node:silent", self.end / 40, node=name, silent_ms=round(self.end / 40, 3), removed=False
+        )
+        self.plans.append((self.now + self.end / 12, lambda: self._awake(name)))
+        self.plans.sort(key=lambda plan: plan[0])
+
+    def _awake(self, name: Name) -> None:
+        self.members[name].present = True
+        self.about(name, "torrent:state", state="downloading", reason="")
+
+    def _gap(self) -> None:
+        name = self.dice.choice(
+            [n for n, m in self.members.items() if isinstance(n, int) and n != SEED and m.present]
+        )
+        self.write(name, "gap", events=214, span_ms=2100.0)
+        self.about(
+            name, "piece:held", 1, ranges=[[piece, piece + 1] for piece in sorted(self.members[name].held)]
+        )
+        for each in self.transfers:
+            if each.taker == name:
+                self.about(name, "piece:requested", 2, piece=each.piece, peers=[each.giver])
+        self.write(name, "node:faults", 3, spec="loss=5%,delay=40ms,seed=7")
+
+    def _reduce(self) -> None:
+        if (moving := self._pick()) is not None:
+            self.about(
+                moving.taker,
+                "congestion:reduced",
+                peer=moving.giver,
+                window=24_000,
+                reason="2% of a round lost",
+            )
+
+    def _leave(self) -> None:
+        name = sorted(name for name in self.members if isinstance(name, int))[-1]
+        self.members[name].present = False
+        for each in [t for t in self.transfers if name in (t.giver, t.taker)]:
+            self._give_up(each, "left")
+        self.write(name, "node:left")
+        self.write(None, "tracker:exit", 1, node=name)
+
+    # ---- moving bytes
+
+    def _step(self) -> None:
+        self._ask()
+        for giver in self.members.values():
+            mine = [each for each in self.transfers if each.giver == giver.name]
+            for each in mine:
+                self._move(each, giver.upload * STEP / len(mine))
+        if self.now % 500 < STEP:
+            for member in self.members.values():
+                self._report(member)
+
+    def _move(self, each: Transfer, amount: float) -> None:
+        giver, taker = self.members[each.giver], self.members[each.taker]
+        length = min(PIECE_LENGTH, self.size - each.piece * PIECE_LENGTH)
+        moved = (
+            int(min(amount, length - each.done)) + 1
+            if each.done + amount < length
+            else int(length - each.done)
+        )
+        each.done += moved
+        giver.up += moved
+        taker.down += moved
+        giver.moved_out[each.taker] = giver.moved_out.get(each.taker, 0) + moved
+        taker.moved_in[each.giver] = taker.moved_in.get(each.giver, 0) + moved
+        if each.done >= length:
+            self.transfers.remove(each)
+            taker.held.add(each.piece)
+            self.about(each.taker, "piece:received", STEP / 2, piece=each.piece)
+            self.about(each.taker, "piece:verified", STEP / 2 + 8, piece=each.piece, peers=[each.giver])
+            giver.uploads += 1
+            if len(taker.held) == 1 and isinstance(each.taker, int):
+                self.about(None, "tracker:own", 60, node=each.taker, complete=False)
+            if len(taker.held) == self.pieces:
+                self._complete(taker)
+
+    def _complete(self, member: Member) -> None:
+        self.about(member.name, "torrent:state", STEP, state="seeding", reason="")
+        if isinstance(member.name, int):
+            self.about(None, "tracker:own", STEP + 5, node=member.name, complete=True)
+            for other in self.members.values():
+                if isinstance(other.name, int):
+                    self.write(
+                        None,
+                        "tracker:update",
+                        STEP + 6,
+                        node=other.name,
+                        uploads=other.uploads,
+                        by=member.name,
+                    )
+
+    def _give_up(self, each: Transfer, reason: str) -> None:
+        self.transfers.remove(each)
+        self.about(each.taker, "piece:missing", piece=each.piece)
+        self._view(each.taker, each.giver, "lost", 0, reason)
+        self.about(each.giver, "slot:withdrawn", peer=each.taker, reason=reason)
+
+    def _ask(self) -> None:
+        """Each taker asks up to three uploaders; those without a slot queue it."""
+        copies = [sum(piece in m.held for m in self.members.values()) for piece in range(self.pieces)]
+        for taker in self.dice.sample(list(self.members.values()), len(self.members)):
+            if not taker.present or len(taker.held) == self.pieces:
+                continue
+            mine = [each for each in self.transfers if each.taker == taker.name]
+            asked = {each.piece for each in mine}
+            busy = {each.giver for each in mine}
+            for giver in self.members.values():
+                wanted = giver.held - taker.held - asked
+                wanted -= {piece for name, piece in self.bad if name == taker.name}
+                if len(mine) >= 3 or not giver.present or giver is taker or giver.name in busy or not wanted:
+                    continue
+                if sum(each.giver == giver.name for each in self.transfers) >= SLOTS:
+                    if taker.name not in giver.queue and len(giver.queue) < 3:
+                        giver.queue.append(taker.name)
+                    continue
+                piece = min(wanted, key=lambda at: (copies[at], zlib.crc32(f"{at} {taker.name}".encode())))
+                mine.append(Transfer(giver.name, taker.name, piece))
+                asked.add(piece)
+                self.transfers.append(mine[-1])
+                if taker.name in giver.queue:
+                    giver.queue.remove(taker.name)
+                self.about(
+                    taker.name, "piece:requested", self.dice.random() * 10, piece=piece, peers=[giver.name]
+                )
+
+    # ---- what each node says of itself
+
+    def _report(self, member: Member) -> None:
+        if isinstance(member.name, str) or not member.present:
+            return
+        moved = {
+            "in": sorted(member.moved_in.items(), key=str),
+            "out": sorted(member.moved_out.items(), key=str),
+        }
+        if moved["in"] or moved["out"]:
+            self.about(member.name, "link:bytes", **moved, down=member.down, up=member.up, span_ms=500)
+            for peer in list(member.moved_in)[:2]:
+                self.about(
+                    member.name,
+                    "congestion:sample",
+                    1,
+                    peer=peer,
+                    window=48_000 + self.dice.randrange(9) * 1000,
+                    rtt_ms=round(self.dice.uniform(1, 9), 2),
+                    outstanding=self.dice.randrange(48_000),
+                )
+        member.moved_in, member.moved_out = {}, {}
+        served = [each.taker for each in self.transfers if each.giver == member.name]
+        for peer in sorted(set(served) ^ set(member.served), key=str):
+            if peer in served:
+                self.about(member.name, "slot:granted", peer=peer)
+            else:
+                self.about(member.name, "slot:withdrawn", peer=peer, reason="wants nothing at present")
+        queue = [
+            peer
+            for peer in member.queue
+            if self.members[peer].present and len(self.members[peer].held) < self.pieces
+        ]
+        if (queue, served) != (member.views.get("queue"), member.served):
+            self.about(
+                member.name, "slot:queue", 2, queue=queue, slots=SLOTS, served=list(dict.fromkeys(served))
+            )
+        member.queue, member.served, member.views["queue"] = queue, served, list(queue)
+        for peer in self.members.values():
+            if peer is not member and peer.present and peer.held and len(member.held) < self.pieces:
+                self._look(member, peer)
+
+    def _look(self, member: Member, peer: Member) -> None:
+        if member.name in peer.queue:
+            place = peer.queue.index(member.name) + 1
+            self._view(
+                member.name,
+                peer.name,
+                "queued",
+                place,
+                f"all {SLOTS} slots are taken: place {place} in the queue",
+            )
+        elif any(each.giver == peer.name and each.taker == member.name for each in self.transfers):
+            self._view(member.name, peer.name, "active", 0, "")
+        elif not peer.held - member.held:
+            self._view(member.name, peer.name, "idle", 0, "it has no piece that is missing here")
+        else:
+            self._view(member.name, peer.name, "unused", 0, "3 other peers are asked, and that is the limit")
+
+    def _view(self, node: Name, peer: Name, state: str, place: int, reason: str) -> None:
+        other, views = self.members[peer], self.members[node].views
+        complete, held = len(other.held) == self.pieces, len(other.held)
+        if views.get(peer) != (state, place, reason):
+            views[peer] = (state, place, reason)
+            self.about(
+                node,
+                "peer:state",
+                3,
+                peer=peer,
+                transport="tcp" if isinstance(peer, str) else "udp",
+                state=state,
+                place=place,
+                reason=reason,
+                complete=complete,
+                held=held,
+            )
+
+
+def write_sample(path: Path, nodes: int = 10, pieces: int = 300, seconds: float = 60, seed: int = 1) -> int:
+    """Write the recording; returns the number of its events."""
+    header = make_header(
+        f"a made-up run of {nodes} nodes, seed {seed}",
+        "classroom swarm 0.1.0",
+        begun=0.0,
+        run=f"{seed:016x}",
+        seeds=[seed],
+    )
+    with LogWriter(path, header) as log:
+        for event in SampleSwarm(nodes, pieces, seconds, seed).events():
+            log.write(event)
+        return log.events
+
+
+def main() -> None:
+    """Write the recording that the options describe."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    for name, default in [("nodes", 10), ("pieces", 300), ("seconds", 60), ("seed", 1)]:
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    print(
+        f"{write_sample(options.out, options.nodes, options.pieces, options.seconds, options.seed):,} events"
+    )
+
+
+if __name__ == "__main__":
+    main()
