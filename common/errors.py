@@ -15,6 +15,7 @@ survive it.
     │   │   ├── StorageFull            the disk has no room for them
     │   │   ├── StorageReadOnly        the disk failed; nothing is written before a repair
     │   │   └── StorageUnreachable     the server that keeps them does not answer
+    │   ├── PageError                  the dashboard's files cannot be put into one file
     │   └── TrackerFull                the tracker reached a limit of its records
     └── RemoteFault
         ├── MalformedInput             bytes or fields do not parse
@@ -61,6 +62,10 @@ class CommandError(LocalFault):
 
 class PluginError(LocalFault):
     """A user's own class (``-use FILE.py:Class``) cannot be loaded, or failed in a call."""
+
+
+class PageError(LocalFault):
+    """A file of the dashboard is missing, or has a form that ``common.one_page`` cannot assemble."""
 
 
 class FileFault(LocalFault):

@@ -1,10 +1,14 @@
-"""``make docs``: write limits.md, settings.md, commands.md and a part of architecture.md from the code."""
+"""``make docs``: write limits.md, settings.md, commands.md and a part of architecture.md from the code.
+
+So is the dashboard's ``vocabulary.js``: the names and shapes of the log's events, for the browser.
+"""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import importlib
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -248,6 +252,32 @@ def _layers(package: str) -> str:
     return "".join(f"{package if not at else '':8} {line}\n" for at, line in enumerate(lines))
 
 
+# ---- the dashboard's copy of the log's definitions
+
+VOCABULARY_SCRIPT = "../tracker/web/static/vocabulary.js"
+_SCRIPT_NOTICE = """\
+/**
+ * The definitions of common/vocabulary.py and common/swarm_shape.py: each event's writer and the shape of its data.
+ * Written by `make docs`. Change the code that it describes instead.
+ */
+"""
+
+
+def vocabulary() -> str:
+    """The JavaScript module that has the definitions of the log as data."""
+    from common import swarm_shape
+    from common.events import ENVELOPE
+    from common.vocabulary import ANY, VOCABULARY
+
+    kinds = {kind.name: ["any" if kind.writer == ANY else kind.writer, kind.shape] for kind in VOCABULARY}
+    limits = {name: value for name, value in vars(swarm_shape).items() if name.startswith("MAX_")}
+    kinds.pop("keyframe")
+    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(kind)}" for name, kind in kinds.items())
+    values = {"ENVELOPE": ENVELOPE, "SWARM": swarm_shape.SWARM, "LIMITS": limits}
+    written = [f"export const {name} = {json.dumps(value)};\n" for name, value in values.items()]
+    return f"{_SCRIPT_NOTICE}\n{''.join(written)}\n/** @type {{Record<string, [string, any]>}} */\nexport const KINDS = {{\n{rows},\n}};\n"
+
+
 # ---- all of them
 
 
@@ -261,6 +291,7 @@ PAGES = {
     "settings.md": settings,
     "commands.md": commands,
     "architecture.md": architecture,
+    VOCABULARY_SCRIPT: vocabulary,
 }
 
 
@@ -270,7 +301,7 @@ def main() -> None:
         path, text = DOCS / name, make()
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8", newline="\n")
-            print(f"wrote docs/{name}")
+            print(f"wrote {path.resolve().relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

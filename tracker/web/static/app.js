@@ -1,6 +1,7 @@
 /** The page: one model, its views, and one loop that draws what changed. */
 
 import { Model } from "./model.js";
+import { makeAnnouncer } from "./announcer.js";
 import { makeControls } from "./controls.js";
 import { makeKeys } from "./keys.js";
 import { makeMessages } from "./messages.js";
@@ -26,7 +27,8 @@ const MAKERS = /** @type {const} */ ([
   ["#messages", makeMessages],
   ["#rates", makeRates],
   [".dock", makeControls],
-  ["#keys", makeKeys],
+  ["#help", makeKeys],
+  ["#live", makeAnnouncer],
 ]);
 
 /** @param {string} selector */

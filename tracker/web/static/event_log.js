@@ -17,6 +17,8 @@
  * @property {string} [source]  like "tracker 127.0.0.1:12345"
  */
 
+import { LogContext } from "./context.js";
+
 /** Events that only measure. Story, steps and the count of events pass over them. */
 export const MEASUREMENTS = new Set(["link:bytes", "congestion:sample", "clock", "keyframe"]);
 
@@ -32,6 +34,8 @@ export class EventLog {
     this.happenings = [];
     /** Grows with every change. A log of another run is another object. */
     this.version = 0;
+    this.context = new LogContext();
+    this.broken = true; // events are missing at the end: the next keyframe counts
   }
 
   get length() {
@@ -48,10 +52,16 @@ export class EventLog {
     return this.clock.length ? this.clock[0] : 0;
   }
 
-  /** @param {SwarmEvent} event */
+  /**
+   * Add an event. A keyframe is kept only where events are missing before it: elsewhere it says nothing new.
+   * @param {SwarmEvent} event
+   */
   add(event) {
+    if (event.name === "keyframe" && !this.broken) return;
+    this.broken = event.name === "gap" && event.node === null;
     const position = this.events.length;
     this.events.push(event);
+    this.context.take(event);
     this.clock.push(position ? Math.max(this.clock[position - 1], event.time) : event.time);
     if (!MEASUREMENTS.has(event.name)) this.happenings.push(position);
     this.version += 1;

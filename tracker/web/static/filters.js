@@ -1,15 +1,21 @@
 /**
- * Which events a step stops at and the story shows.
+ * Which events the story shows and a step stops at. Pure.
  *
  * @typedef {import("./event_log.js").SwarmEvent} SwarmEvent
- * @typedef {import("./event_log.js").EventLog} EventLog
- * @typedef {import("./state.js").Name} Name
+ * @typedef {import("./state_entries.js").Name} Name
+ * @typedef {import("./words.js").Context} Context
  *
  * @typedef {object} Filters
  * @property {Name | null} node  only events of this node
  * @property {number | null} piece  only events of this piece
- * @property {boolean} faults  only faults
+ * @property {"all" | "faults" | "waiting"} kind
+ * @property {string} text  only events whose sentence has this text, in any case
  */
+
+import { sentence } from "./words.js";
+
+/** @type {Readonly<Filters>} */
+export const NO_FILTERS = Object.freeze({ node: null, piece: null, kind: "all", text: "" });
 
 const FAULTS = new Set([
   "node:silent", "piece:failed", "piece:missing", "datagram:lost", "datagram:repaired", "congestion:reduced", "gap",
@@ -31,32 +37,32 @@ export function isWaiting(event) {
 }
 
 /**
- * Does the event concern the node: as its reporter, or as the node that the tracker reports about?
+ * Is it the node's event: it reports it, the tracker reports it of the node, or it waits for a slot there?
  * @param {SwarmEvent} event
  * @param {Name} node
  */
 export function concernsNode(event, node) {
-  return event.node === node || (event.node === null && event.data.node === node);
+  if (event.node === node || (event.node === null && event.data.node === node)) return true;
+  return (event.name === "slot:granted" || event.name === "slot:withdrawn") && event.data.peer === node;
 }
 
-/**
- * @param {SwarmEvent} event
- * @param {number} piece
- */
+/** @param {SwarmEvent} event @param {number} piece */
 export function concernsPiece(event, piece) {
   if (event.data.piece === piece) return true;
-  if (event.name !== "piece:held" || !Array.isArray(event.data.ranges)) return false;
-  return event.data.ranges.some((range) => Array.isArray(range) && range[0] <= piece && piece < range[1]);
+  if (event.name !== "piece:held") return false;
+  return event.data.ranges.some((/** @type {[number, number]} */ [from, to]) => from <= piece && piece < to);
 }
 
 /**
  * @param {SwarmEvent} event
  * @param {Filters} filters
+ * @param {Context} [context]  for its sentence
  */
-export function passes(event, filters) {
-  return (
-    (filters.node === null || concernsNode(event, filters.node)) &&
-    (filters.piece === null || concernsPiece(event, filters.piece)) &&
-    (!filters.faults || isFault(event))
-  );
+export function passes(event, filters, context) {
+  if (filters.node !== null && !concernsNode(event, filters.node)) return false;
+  if (filters.piece !== null && !concernsPiece(event, filters.piece)) return false;
+  if (filters.kind === "faults" && !isFault(event)) return false;
+  if (filters.kind === "waiting" && !isWaiting(event)) return false;
+  if (filters.text === "") return true;
+  return sentence(event, context).toLowerCase().includes(filters.text.toLowerCase());
 }

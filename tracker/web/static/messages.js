@@ -1,5 +1,25 @@
-/** @typedef {import("./model.js").Model} Model */
-/** @typedef {import("./model.js").View} View */
+/**
+ * Messages between the selected node and another, as a sequence diagram; the chosen message's fields below.
+ *
+ * @typedef {import("./model.js").Model} Model
+ * @typedef {import("./model.js").View} View
+ * @typedef {import("./exchange.js").Place} Place
+ * @typedef {import("./exchange.js").Message} Message
+ * @typedef {import("./diagram_rows.js").Row} Row
+ * @typedef {import("./diagram_rows.js").Cost} Cost
+ * @typedef {import("./state_entries.js").Name} Name
+ */
+
+import { drawDiagram, layoutOf, placeText, y } from "./diagram.js";
+import { costsOf, presentRow, rowsOf, windowOf } from "./diagram_rows.js";
+import { element, part, setText } from "./dom.js";
+import { Exchange } from "./exchange.js";
+import { grouped, secondsText } from "./figures.js";
+import { palette } from "./colours.js";
+import { fieldsLine } from "./message_fields.js";
+import { makeChoice } from "./message_choice.js";
+
+const MOST_ROWS = 160;
 
 /**
  * @param {HTMLElement} root
@@ -7,5 +27,213 @@
  * @returns {View}
  */
 export function makeMessages(root, model) {
-  return { draw() {} };
+  const choice = makeChoice(part(root, "summary"), model);
+  const panel = new MessagesPanel(root, model);
+  return {
+    draw() {
+      const { changed } = model;
+      const places = choice.places();
+      if (!changed.has("log") && !changed.has("selection") && !changed.has("state") && !changed.has("time")) {
+        if (!changed.has("size") && !changed.has("theme") && !changed.has("filters")) return;
+      }
+      choice.draw(places);
+      panel.draw(places);
+    },
+  };
+}
+
+class MessagesPanel {
+  /** @param {HTMLElement} root @param {Model} model */
+  constructor(root, model) {
+    this.model = model;
+    this.words = part(root, "words");
+    this.bound = part(root, "bound");
+    this.diagram = part(root, "diagram");
+    this.fields = part(root, "fields");
+    this.exchange = new Exchange(model.log, []);
+    /** @type {Row[]} all, and those in the page from `first` on */
+    this.rows = [];
+    this.first = 0;
+    this.end = 0;
+    /** @type {Cost[]} */
+    this.costs = [];
+    /** @type {Message | null} chosen by the user */
+    this.chosen = null;
+    this.key = "";
+    this.fieldsKey = "";
+    this.shownPresent = -2;
+    /** @type {Message[] | null} */
+    this.messages = null;
+    /** @type {ReturnType<typeof drawDiagram> | null} */
+    this.drawn = null;
+    this.layout = layoutOf([], 1, 12);
+    this.diagram.addEventListener("click", (event) => this.choose(event));
+    this.diagram.addEventListener("keydown", (event) => this.move(event));
+  }
+
+  /** @param {Place[]} places */
+  draw(places) {
+    const { model } = this;
+    if (this.exchange.log !== model.log || places.join() !== [...this.exchange.places].join()) {
+      this.exchange = new Exchange(model.log, places);
+      this.chosen = null;
+    }
+    const messages = this.exchange.all();
+    this.drawBound(places);
+    const key = [places.join(), model.filters.piece, this.diagram.clientWidth, palette().label].join(" ");
+    if (messages !== this.messages || key !== this.key) this.takeRows(messages);
+    this.messages = messages;
+    this.drawRows(places, key);
+    this.drawWords(places);
+    this.drawPresent();
+  }
+
+  /** @param {Message[]} messages */
+  takeRows(messages) {
+    const { piece } = this.model.filters;
+    const shown = piece === null ? messages : messages.filter((message) => isOfPiece(this.model, message, piece));
+    this.rows = rowsOf(shown, (from, to) => this.boundOf(from) + this.boundOf(to));
+    this.costs = costsOf(this.rows);
+    this.key = "";
+  }
+
+  /** ms by which a clock may be wrong. @param {Place} place */
+  boundOf(place) {
+    return this.model.state.nodes[place]?.clock?.bound_ms ?? 0;
+  }
+
+  /** @param {Place[]} places */
+  drawBound(places) {
+    const bound = Math.max(0, ...places.map((place) => this.boundOf(place)));
+    setText(this.bound, bound ? `± ${bound.toFixed(1)} ms` : "");
+  }
+
+  /** @param {Place[]} places @param {string} key */
+  drawRows(places, key) {
+    const present = presentRow(this.rows, this.model.time);
+    const isIn = present < 0 || (this.first <= present && present < this.end);
+    if (key === this.key && isIn) return;
+    this.key = key;
+    [this.first, this.end] = windowOf(this.rows, this.model.time, MOST_ROWS);
+    const rows = this.rows.slice(this.first, this.end).map((row) => ({ ...row, other: row.other - this.first }));
+    const costs = this.costs
+      .filter(({ from, to }) => from >= this.first && to < this.end)
+      .map((cost) => ({ ...cost, from: cost.from - this.first, to: cost.to - this.first }));
+    const width = Math.max(200, this.diagram.clientWidth - 16);
+    this.layout = layoutOf(places, width, palette().label);
+    this.drawn = drawDiagram(rows, costs, this.layout, (index) => timeText(rows, index));
+    this.diagram.replaceChildren(this.drawn.svg, listOf(rows));
+  }
+
+  /** The present row on tint, and what is said below. */
+  drawPresent() {
+    const present = presentRow(this.rows, this.model.time);
+    const index = present - this.first;
+    if (this.drawn === null) return;
+    const { svg, tint } = this.drawn;
+    tint.setAttribute("visibility", index >= 0 && index < this.end - this.first ? "visible" : "hidden");
+    tint.setAttribute("y", String(y(this.layout, index) - this.layout.pitch / 2));
+    for (const group of svg.querySelectorAll(".row")) {
+      const at = Number(group.getAttribute("data-row"));
+      group.classList.toggle("is-now", at === index);
+      group.classList.toggle("later", at > index);
+    }
+    if (this.shownPresent !== present) this.reveal(index);
+    this.shownPresent = present;
+    this.drawFields(present);
+  }
+
+  /** @param {number} index */
+  reveal(index) {
+    const middle = y(this.layout, Math.max(0, index)) - this.diagram.clientHeight * 0.7;
+    this.diagram.scrollTop = Math.max(0, middle);
+  }
+
+  /** @param {number} present */
+  drawFields(present) {
+    const message = this.chosen ?? this.rows[present]?.message ?? null;
+    const cost = this.costs.filter(({ from }) => from <= present).at(-1);
+    const isNear = cost && (this.chosen ? this.chosen === this.rows[cost.from].message : present - cost.to < 12);
+    const text = isNear ? costText(cost) : "";
+    const key = `${text} ${message?.position} ${message?.label} ${message?.left}`;
+    if (key === this.fieldsKey) return;
+    this.fieldsKey = key;
+    this.fields.replaceChildren(text ? element("p", { text }) : "", message ? fieldsLine(message, this.model) : "");
+  }
+
+  /** @param {Place[]} places */
+  drawWords(places) {
+    const node = places[0];
+    const isEmpty = this.rows.length === 0;
+    this.diagram.hidden = isEmpty;
+    this.words.hidden = !isEmpty;
+    if (!isEmpty) return;
+    this.fields.replaceChildren();
+    this.fieldsKey = "";
+    if (typeof node !== "number") {
+      this.words.replaceChildren(element("p", { text: "Select a node to see its messages." }));
+      return;
+    }
+    const code = element("code", { text: "torrent -dump" });
+    this.words.replaceChildren(
+      element("p", { text: `Node ${node} has dumped no messages.` }),
+      element("p", {}, "It keeps the last 2,000. At its prompt: ", code),
+    );
+  }
+
+  /** @param {MouseEvent} event */
+  choose({ target }) {
+    const group = target instanceof Element ? target.closest("[data-row]") : null;
+    if (group === null) return;
+    this.go(this.first + Number(group.getAttribute("data-row")));
+  }
+
+  /** Up and down go from message to message. @param {KeyboardEvent} event */
+  move(event) {
+    const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
+    if (step === 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.go(presentRow(this.rows, this.model.time) + step);
+  }
+
+  /** @param {number} index  of a row */
+  go(index) {
+    const row = this.rows[index];
+    if (row === undefined) return;
+    this.chosen = row.message;
+    this.model.seek(row.time);
+    this.model.select({ event: row.message.position });
+  }
+}
+
+/** @param {Model} model @param {Message} message @param {number} piece */
+function isOfPiece(model, { fields, name }, piece) {
+  if (fields.piece !== undefined) return fields.piece === piece;
+  const torrent = model.torrent === null ? undefined : model.state.torrents[model.torrent];
+  const size = torrent?.piece_length;
+  if (!size || fields.offset === undefined || name === "ASK" || name === "TELL") return false;
+  return fields.offset < (piece + 1) * size && fields.offset + (fields.length ?? 1) > piece * size;
+}
+
+/** Seconds with ms; the minute only where it changes. @param {Row[]} rows @param {number} index */
+function timeText(rows, index) {
+  const { time } = rows[index];
+  const seconds = (Math.floor(time) / 1000) % 60;
+  return seconds.toFixed(3).padStart(6, "0");
+}
+
+/** "The loss cost 1,400 bytes asked for again and 41 ms." @param {Cost} cost */
+function costText({ bytes, ms }) {
+  return `The loss cost ${grouped(bytes)} bytes asked for again and ${secondsText(ms)}.`;
+}
+
+/** The rows as a list for screen readers. @param {Row[]} rows */
+function listOf(rows) {
+  const items = rows.map((row, index) => {
+    const { from, to, label, lost } = row.message;
+    const way = from === to ? placeText(from) : `${placeText(from)} to ${placeText(to)}`;
+    return element("li", { text: `${timeText(rows, index)} ${label}, ${way}${lost ? ", lost" : ""}` });
+  });
+  return element("ol", { class: "unseen", "aria-label": "Messages, oldest first" }, ...items);
 }

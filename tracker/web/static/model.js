@@ -20,7 +20,8 @@
  * @property {number} now  ms: the log's clock at the last answer (a recording: its end)
  * @property {number | null} silentSince  ms of the log's clock: the tracker has not answered since
  * @property {boolean} keyWanted  the swarm has a key, and the page does not have it
- * @property {{done: number, total: number} | null} loading  events
+ * @property {{done: number, total: number | null, share: number} | null} loading  events read and to be read (null: not
+ *   known), and the share that is read
  * @property {string} fault  a sentence about a file that cannot be read, or ""
  * @property {boolean} newRun  the tracker was started again, and the run before is at hand
  *
@@ -51,8 +52,14 @@ export class Model {
     this.changed = new Set();
     /** The event that a step forward applied, to be outlined until a page time in ms. */
     this.outline = { event: /** @type {SwarmEvent | null} */ (null), until: 0 };
+    /** The player whose log receives the events of the tracker. */
+    this.receiving = this.player;
     /** @type {Player | null} of the run before this one */
     this.before = null;
+    /** @type {import("./polling.js").Poller | null} null: a recording is shown */
+    this.poller = null;
+    /** ms of the page's clock: the tracker's last answer */
+    this.heardAt = 0;
     /** @type {Set<(change: Change) => void>} */
     this.listeners = new Set();
   }
@@ -62,14 +69,19 @@ export class Model {
     return this.player.state;
   }
 
-  /** ms of the log's clock at the playhead. */
+  /** ms of the log's clock at the playhead; live: now. */
   get time() {
-    return this.player.time;
+    return this.live ? Math.max(this.player.time, this.source.now) : this.player.time;
   }
 
   /** The playhead follows the end of a log that grows. */
   get live() {
     return this.player.live;
+  }
+
+  /** Number of events that are applied. */
+  get position() {
+    return this.player.position;
   }
 
   /** @returns {Filters} */
@@ -145,10 +157,12 @@ export class Model {
     return moved;
   }
 
-  /** Stay at the end, or go there. */
+  /** To the end: of the live run, to stay there; of a recording. */
   follow() {
+    const isTracker = this.source.kind === "tracker";
+    if (isTracker && this.player !== this.receiving) this.setPlayer(this.receiving);
     this.player.playing = false;
-    this.player.live = this.source.kind === "tracker";
+    this.player.live = isTracker;
     this.player.goTo(this.log.length);
     this.mark("state", "time");
   }
@@ -180,6 +194,13 @@ export class Model {
     this.mark("time");
   }
 
+  /** Of the pace in use. @param {number} speed */
+  setSpeed(speed) {
+    if (this.player.pace === "time") this.player.timeSpeed = speed;
+    else this.player.eventSpeed = speed;
+    this.mark("time");
+  }
+
   /** Let time pass while playing. @param {number} elapsed  ms of wall time */
   advance(elapsed) {
     if (!this.player.playing) return;
@@ -190,18 +211,40 @@ export class Model {
 
   // ---- the log
 
-  /** @param {SwarmEvent[]} events */
+  /** Events from the tracker. @param {SwarmEvent[]} events */
   add(events) {
-    for (const event of events) this.log.add(event);
-    if (events.length) this.mark("log");
-    if (!this.player.live) return;
-    this.player.goTo(this.log.length);
-    if (events.length) this.mark("state", "time");
+    const { log, live } = this.receiving;
+    for (const event of events) log.add(event);
+    if (events.length === 0) return;
+    if (live) this.receiving.goTo(log.length);
+    if (this.receiving !== this.player) return;
+    this.mark("log");
+    if (live) this.mark("state", "time");
   }
 
-  /** Show another run from now on. @param {EventLog} log */
+  /** Show another log from now on, and let the tracker's events come there. @param {EventLog} log */
   show(log) {
-    this.setPlayer(new Player(log));
+    this.receiving = new Player(log);
+    this.setPlayer(this.receiving);
+  }
+
+  /** The tracker was started again: show its new run, and keep the run before. */
+  replaceRun() {
+    this.before = this.receiving;
+    this.show(new EventLog());
+    this.setSource({ newRun: true });
+  }
+
+  /** Is the run before this one shown? */
+  get showsBefore() {
+    return this.player === this.before;
+  }
+
+  /** The run before this one, or back. */
+  swapRuns() {
+    if (this.before === null) return;
+    this.setPlayer(this.showsBefore ? this.receiving : this.before);
+    this.mark("source");
   }
 
   /** @param {Player} player */
@@ -218,5 +261,6 @@ export class Model {
   setSource(change) {
     this.source = { ...this.source, ...change };
     this.mark("source");
+    if (this.live) this.mark("time");
   }
 }

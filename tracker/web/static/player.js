@@ -6,8 +6,8 @@
  */
 
 import { SwarmState } from "./state.js";
-import { countUpTo, MEASUREMENTS } from "./event_log.js";
-import { passes } from "./filters.js";
+import { countUpTo } from "./event_log.js";
+import { NO_FILTERS, passes } from "./filters.js";
 
 /**
  * @typedef {import("./event_log.js").EventLog} EventLog
@@ -73,7 +73,7 @@ export class Player {
     this.timeSpeed = 1;
     this.eventSpeed = 2;
     /** @type {Filters} */
-    this.filters = { node: null, piece: null, faults: false };
+    this.filters = NO_FILTERS;
     this.keyframes = new Keyframes();
     /** @type {number[]} positions of the happenings that pass the filters */
     this.passing = [];
@@ -136,9 +136,11 @@ export class Player {
 
   /** Positions of the happenings that pass the filters. */
   sequence() {
-    const { happenings, events, length } = this.log;
+    const { happenings, events, length, context } = this.log;
+    if (this.filters === NO_FILTERS) return happenings;
     for (let i = countUpTo(happenings, this.examined - 1); i < happenings.length; i += 1) {
-      if (passes(events[happenings[i]], this.filters)) this.passing.push(happenings[i]);
+      const event = events[happenings[i]];
+      if (passes(event, this.filters, context.of(event))) this.passing.push(happenings[i]);
     }
     this.examined = length;
     return this.passing;
@@ -146,7 +148,9 @@ export class Player {
 
   /** @param {Partial<Filters>} change */
   setFilters(change) {
-    this.filters = { ...this.filters, ...change };
+    const filters = { ...this.filters, ...change };
+    const none = filters.node === null && filters.piece === null && filters.kind === "all" && filters.text === "";
+    this.filters = none ? NO_FILTERS : filters;
     this.passing = [];
     this.examined = 0;
   }
@@ -195,9 +199,4 @@ export class Player {
 function neighbour(values, value, direction) {
   const index = values.indexOf(value) + direction;
   return values[Math.max(0, Math.min(values.length - 1, index))];
-}
-
-/** Is this event one that a step may stop at? @param {SwarmEvent} event */
-export function isHappening(event) {
-  return !MEASUREMENTS.has(event.name);
 }

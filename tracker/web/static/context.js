@@ -1,0 +1,52 @@
+/**
+ * Facts from earlier in the log that an event's sentence needs: how many wait in a queue, the place before. Pure.
+ *
+ * @typedef {import("./event_log.js").SwarmEvent} SwarmEvent
+ * @typedef {import("./words.js").Context} Context
+ */
+
+/** @type {Context} */
+const NONE = Object.freeze({});
+
+export class LogContext {
+  constructor() {
+    /** @type {Map<string, string>} torrent: its name */
+    this.files = new Map();
+    /** @type {Map<string, number>} "TORRENT UPLOADER": how many wait there */
+    this.queues = new Map();
+    /** @type {Map<string, number>} "TORRENT FETCHER UPLOADER": its place, 0: none */
+    this.places = new Map();
+    /** @type {Map<SwarmEvent, Context>} of the events that have one */
+    this.kept = new Map();
+  }
+
+  /** The next event of the log. @param {SwarmEvent} event */
+  take(event) {
+    const { name, node, data } = event;
+    if (name === "torrent:known") this.files.set(data.torrent, data.name);
+    else if (name === "slot:queue") this.queues.set(`${data.torrent} ${node}`, data.queue.length);
+    else if (name === "peer:state") this.takePeer(event);
+    else if (name === "keyframe") this.takeState(data);
+  }
+
+  /** @param {SwarmEvent} event */
+  takePeer(event) {
+    const { torrent, peer, state, place } = event.data;
+    const key = `${torrent} ${event.node} ${peer}`;
+    const before = this.places.get(key) ?? 0;
+    this.places.set(key, state === "queued" ? place : 0);
+    if (state === "queued") this.kept.set(event, { before, of: this.queues.get(`${torrent} ${peer}`) ?? 0 });
+  }
+
+  /** @param {Record<string, any>} state  of a keyframe */
+  takeState({ torrents }) {
+    for (const torrent in torrents) this.files.set(torrent, torrents[torrent].name);
+  }
+
+  /** What the sentence of an event needs. @param {SwarmEvent} event @returns {Context} */
+  of(event) {
+    const kept = this.kept.get(event) ?? NONE;
+    const file = this.files.size > 1 ? this.files.get(event.data.torrent) : undefined;
+    return file === undefined ? kept : { ...kept, file };
+  }
+}

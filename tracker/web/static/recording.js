@@ -1,0 +1,103 @@
+/**
+ * A recording: JSON Lines, as a tracker or the simulator writes them. Pure: text in, events out.
+ *
+ * @typedef {import("./event_log.js").SwarmEvent} SwarmEvent
+ * @typedef {import("./event_log.js").LogHeader} LogHeader
+ */
+
+import { checkedEvent, eventOf } from "./events.js";
+import { exactText, grouped } from "./figures.js";
+import { ShapeError } from "./shapes.js";
+
+const FORMAT = "swarm/1";
+
+/** The file is no recording. The message is a sentence for the user. */
+export class RecordingError extends Error {}
+
+export class RecordingReader {
+  constructor() {
+    /** @type {LogHeader | null} line 1 */
+    this.header = null;
+    this.lines = 0; // read in full
+    this.rest = ""; // of the last line
+    this.ignored = 0; // lines in the middle that are no events
+    this.lastIgnored = 0; // number of the last one of them
+  }
+
+  /**
+   * The events in the next part of the text. RecordingError if line 1 is no header.
+   * @param {string} text
+   * @returns {SwarmEvent[]}
+   */
+  feed(text) {
+    const lines = (this.rest + text).split("\n");
+    this.rest = lines.pop() ?? "";
+    return lines.flatMap((line) => this.take(line));
+  }
+
+  /**
+   * The events in what is left when the file has ended.
+   * @returns {{events: SwarmEvent[], cut: number}} cut: number of the line in whose middle it ends, or 0
+   */
+  finish() {
+    const last = this.rest;
+    this.rest = "";
+    if (this.header === null) return { events: this.take(last), cut: 0 };
+    if (last.trim() === "") return { events: [], cut: 0 };
+    const ignored = this.ignored;
+    const events = this.take(last);
+    return this.ignored > ignored ? { events: [], cut: this.lines } : { events, cut: 0 };
+  }
+
+  /** @param {string} line @returns {SwarmEvent[]} */
+  take(line) {
+    this.lines += 1;
+    if (this.header === null) {
+      this.header = headerOf(line);
+      return [];
+    }
+    if (line.trim() === "") return [];
+    try {
+      const event = checkedEvent(eventOf(JSON.parse(line)));
+      return event === null ? [] : [event];
+    } catch (error) {
+      if (!(error instanceof ShapeError || error instanceof SyntaxError)) throw error;
+      this.ignored += 1;
+      this.lastIgnored = this.lines;
+      return [];
+    }
+  }
+}
+
+/** @param {string} line @returns {LogHeader} */
+function headerOf(line) {
+  let header;
+  try {
+    header = JSON.parse(line);
+  } catch {
+    header = null;
+  }
+  if (typeof header !== "object" || header === null || typeof header.log !== "string") {
+    throw new RecordingError('This file is no recording: line 1 has no "log".');
+  }
+  if (header.log !== FORMAT) {
+    throw new RecordingError(`This recording has the format "${header.log.slice(0, 40)}". This page reads "${FORMAT}".`);
+  }
+  return header;
+}
+
+/**
+ * What the user must know about a recording that ends early, or ""; `end` in ms.
+ * @param {number} cut  number of the line in whose middle it ends, or 0
+ * @param {number} end
+ */
+export function cutText(cut, end) {
+  if (!cut) return "";
+  return `The recording ends in the middle of line ${grouped(cut)}. It is shown up to ${exactText(end)}.`;
+}
+
+/** A run as the lines of a recording. @param {LogHeader} header @param {SwarmEvent[]} events */
+export function* linesOf(header, events) {
+  yield `${JSON.stringify({ ...header, log: FORMAT })}\n`;
+  for (const event of events) yield `${JSON.stringify(event)}\n`;
+}
