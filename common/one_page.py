@@ -1,12 +1,12 @@
 """The dashboard and a recording in one HTML file, which opens from a disk without a server. Pure.
 
-The page is plain ES modules. Inside one file there is no address to import from, so each module becomes the value
-of a function's call, in the order of their imports:
+The page is plain ES modules. Inside one file there is no address to import from, so each module becomes the
+value of a function's call, in the order of their imports:
 
     const event_log_js = (() => { ... return { EventLog, countUpTo }; })();
 
-That works because the modules keep to one form: named imports from ``"./NAME.js"`` without ``as``, exports only in
-front of a declaration, and no cycles. A strict policy in a ``<meta>`` element lets only these scripts and styles run,
+That works because the modules keep to one form: named imports from ``"./NAME.js"``, exports only in front of
+a declaration, and no cycles. A strict policy in a ``<meta>`` element lets only these scripts and styles run,
 by their hashes.
 """
 
@@ -34,7 +34,7 @@ def assemble(files: Mapping[str, str], recording: bytes = b"") -> str:
     """The page as one HTML text.
 
     ``files``: the texts of ``tracker/web/static/`` by name. ``recording``: a log in the format of
-    ``common.log_file``, gzipped. PageError if a file is missing, or has a form that cannot be put into one page.
+    ``common.log_file``, gzipped. PageError if a file is missing, or has a form that this cannot assemble.
     """
     index = _file(files, INDEX)
     for line in (STYLE_LINE, SCRIPT_LINE):
@@ -71,10 +71,8 @@ def _modules(files: Mapping[str, str], name: str, done: list[str], open_: list[s
 
 
 def _as_constants(found: re.Match[str]) -> str:
-    names = [name.strip() for name in found[1].split(",") if name.strip()]
-    if any(" " in name for name in names):
-        raise PageError(f"an import must not rename: {found[0].strip()}")
-    return f"const {{ {', '.join(names)} }} = {found[2]}_js;\n"
+    names = ", ".join(name.strip().replace(" as ", ": ") for name in found[1].split(",") if name.strip())
+    return f"const {{ {names} }} = {found[2]}_js;\n"
 
 
 def _file(files: Mapping[str, str], name: str) -> str:

@@ -257,7 +257,8 @@ def _layers(package: str) -> str:
 VOCABULARY_SCRIPT = "../tracker/web/static/vocabulary.js"
 _SCRIPT_NOTICE = """\
 /**
- * The definitions of common/vocabulary.py and common/swarm_shape.py: each event's writer and the shape of its data.
+ * The definitions of common/vocabulary.py and common/swarm_shape.py: each event's writer and the shape of
+ * its data.
  * Written by `make docs`. Change the code that it describes instead.
  */
 """
@@ -272,10 +273,11 @@ def vocabulary() -> str:
     kinds = {kind.name: ["any" if kind.writer == ANY else kind.writer, kind.shape] for kind in VOCABULARY}
     limits = {name: value for name, value in vars(swarm_shape).items() if name.startswith("MAX_")}
     kinds.pop("keyframe")
-    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(kind)}" for name, kind in kinds.items())
+    rows = "".join(f"  {json.dumps(name)}: {json.dumps(kind)},\n" for name, kind in kinds.items())
     values = {"ENVELOPE": ENVELOPE, "SWARM": swarm_shape.SWARM, "LIMITS": limits}
-    written = [f"export const {name} = {json.dumps(value)};\n" for name, value in values.items()]
-    return f"{_SCRIPT_NOTICE}\n{''.join(written)}\n/** @type {{Record<string, [string, any]>}} */\nexport const KINDS = {{\n{rows},\n}};\n"
+    written = "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in values.items())
+    typed = "/** @type {Record<string, [string, any]>} */\n"
+    return f"{_SCRIPT_NOTICE}\n{written}\n{typed}export const KINDS = {{\n{rows}}};\n"
 
 
 # ---- all of them

@@ -3,10 +3,11 @@
  *
  * @typedef {import("./event_log.js").SwarmEvent} SwarmEvent
  * @typedef {import("./words.js").Context} Context
+ * @typedef {import("./state_entries.js").Name} Name
  */
 
-/** @type {Context} */
-const NONE = Object.freeze({});
+import { letterOf } from "./figures.js";
+import { nameText } from "./words.js";
 
 export class LogContext {
   constructor() {
@@ -18,6 +19,10 @@ export class LogContext {
     this.places = new Map();
     /** @type {Map<SwarmEvent, Context>} of the events that have one */
     this.kept = new Map();
+    /** Standard peers by address, in the order in which they came: "peer a". @type {Map<string, string>} */
+    this.names = new Map();
+    /** @type {Context} of all other events */
+    this.common = { names: this.names };
   }
 
   /** The next event of the log. @param {SwarmEvent} event */
@@ -26,26 +31,40 @@ export class LogContext {
     if (name === "torrent:known") this.files.set(data.torrent, data.name);
     else if (name === "slot:queue") this.queues.set(`${data.torrent} ${node}`, data.queue.length);
     else if (name === "peer:state") this.takePeer(event);
+    else if (name === "link:bytes") for (const [peer] of [...data.in, ...data.out]) this.meet(peer);
     else if (name === "keyframe") this.takeState(data);
+  }
+
+  /** @param {Name} name */
+  meet(name) {
+    if (typeof name === "string" && !this.names.has(name)) this.names.set(name, `peer ${letterOf(this.names.size)}`);
+  }
+
+  /** "node 3", "peer a". @param {Name | null} name */
+  nameText(name) {
+    return nameText(name, this.names);
   }
 
   /** @param {SwarmEvent} event */
   takePeer(event) {
     const { torrent, peer, state, place } = event.data;
+    this.meet(peer);
     const key = `${torrent} ${event.node} ${peer}`;
     const before = this.places.get(key) ?? 0;
     this.places.set(key, state === "queued" ? place : 0);
-    if (state === "queued") this.kept.set(event, { before, of: this.queues.get(`${torrent} ${peer}`) ?? 0 });
+    if (state !== "queued") return;
+    this.kept.set(event, { ...this.common, before, of: this.queues.get(`${torrent} ${peer}`) ?? 0 });
   }
 
   /** @param {Record<string, any>} state  of a keyframe */
-  takeState({ torrents }) {
+  takeState({ torrents, links }) {
+    for (const key in links) for (const name of key.split(">")) if (!/^\d+$/.test(name)) this.meet(name);
     for (const torrent in torrents) this.files.set(torrent, torrents[torrent].name);
   }
 
   /** What the sentence of an event needs. @param {SwarmEvent} event @returns {Context} */
   of(event) {
-    const kept = this.kept.get(event) ?? NONE;
+    const kept = this.kept.get(event) ?? this.common;
     const file = this.files.size > 1 ? this.files.get(event.data.torrent) : undefined;
     return file === undefined ? kept : { ...kept, file };
   }

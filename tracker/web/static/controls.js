@@ -11,7 +11,6 @@ import { clockText, grouped, secondsText } from "./figures.js";
 import { NO_FILTERS } from "./filters.js";
 import { EVENT_SPEEDS, TIME_SPEEDS } from "./player.js";
 import { makeScrub } from "./scrub.js";
-import { nameText } from "./words.js";
 
 /**
  * @param {HTMLElement} root
@@ -92,13 +91,13 @@ function makeChips(root, model) {
 }
 
 /** @param {Model} model @returns {{text: string, on: boolean, change: Partial<Filters>}[]} */
-function chipsOf({ filters, selected }) {
+function chipsOf({ filters, selected, log }) {
   const chips = [];
   const node = filters.node ?? selected.node;
   const piece = filters.piece ?? selected.piece;
   if (node !== null) {
     const on = filters.node !== null;
-    chips.push({ text: `only ${nameText(node)}`, on, change: { node: on ? null : node } });
+    chips.push({ text: `only ${log.context.nameText(node)}`, on, change: { node: on ? null : node } });
   }
   if (piece !== null) {
     const on = filters.piece !== null;

@@ -12,10 +12,10 @@
  * @property {number} pitch  px from row to row
  * @property {number} top  px of the first row
  * @property {Place} chosen  the lifeline in accent
+ * @property {(place: Place) => string} nameOf
  */
 
 import { drawing } from "./dom.js";
-import { nameText } from "./words.js";
 
 const HALF = 0.42; // of a row: how far an arrow with an unknown end slants
 const WHISKER = 3.2; // px, half of its height
@@ -25,20 +25,16 @@ const WHISKER = 3.2; // px, half of its height
  * @param {Place[]} places
  * @param {number} width
  * @param {number} font
+ * @param {(place: Place) => string} nameOf
  * @returns {Layout}
  */
-export function layoutOf(places, width, font) {
+export function layoutOf(places, width, font, nameOf) {
   const left = Math.min(width * 0.42, font * 12.2);
   const right = width - Math.min(width * 0.26, font * 7.6);
   const step = places.length > 1 ? (right - left) / (places.length - 1) : 0;
   const x = new Map(places.map((place, index) => [place, left + index * step]));
   const pitch = font < 16 ? 19 : 23;
-  return { x, width, font, pitch, top: font * 1.5 + pitch / 2, chosen: places[0] };
-}
-
-/** "node 3", "tracker". @param {Place} place */
-export function placeText(place) {
-  return place === "tracker" ? place : nameText(place);
+  return { x, width, font, pitch, top: pitch / 2 + 2, chosen: places[0], nameOf };
 }
 
 /**
@@ -50,6 +46,7 @@ export function placeText(place) {
 export function drawDiagram(rows, costs, layout, timeText) {
   const { width, font, pitch, top } = layout;
   const height = top + rows.length * pitch;
+  const names = drawing("svg", { class: "names", width, height: font * 1.5, "aria-hidden": "true" }, ...nameTexts(layout));
   const svg = drawing("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "presentation" });
   const tint = drawing("rect", { class: "row-now", x: -8, width: width + 16, height: pitch + 0.3, visibility: "hidden" });
   svg.append(tint, ...lifelines(layout, height));
@@ -58,7 +55,7 @@ export function drawDiagram(rows, costs, layout, timeText) {
     svg.append(drawing("path", { class: "cost", d: `M${x} ${y(layout, from)}V${y(layout, to)}` }));
   }
   rows.forEach((row, index) => svg.append(drawRow(rows, row, index, layout, timeText(index), font)));
-  return { svg, tint };
+  return { names, svg, tint };
 }
 
 /** @param {Layout} layout @param {number} index */
@@ -67,14 +64,19 @@ export function y({ top, pitch }, index) {
 }
 
 /** @param {Layout} layout @param {number} height */
-function lifelines({ x, font, chosen }, height) {
-  return [...x].flatMap(([place, at]) => {
-    const mark = place === chosen ? " chosen" : "";
-    return [
-      drawing("path", { class: `life${mark}`, d: `M${at} ${font * 1.5}V${height - 2}` }),
-      drawing("text", { class: `name${mark}`, x: at, y: font, "text-anchor": "middle", text: placeText(place) }),
-    ];
-  });
+function lifelines({ x, chosen }, height) {
+  return [...x].map(([place, at]) =>
+    drawing("path", { class: place === chosen ? "life chosen" : "life", d: `M${at} 0V${height - 2}` }),
+  );
+}
+
+/** The names above the lifelines, which stay while the rows scroll. @param {Layout} layout */
+function nameTexts({ x, font, chosen, nameOf }) {
+  return [...x].map(([place, at]) =>
+    drawing("text", {
+      class: place === chosen ? "name chosen" : "name", x: at, y: font, "text-anchor": "middle", text: nameOf(place),
+    }),
+  );
 }
 
 /**

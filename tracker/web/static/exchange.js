@@ -43,6 +43,8 @@ export class Exchange {
     this.seen = new Map();
     /** @type {Message[] | null} */
     this.sorted = null;
+    /** @type {Map<string, Name[]>} "NODE PIECE": the peers asked for it last */
+    this.asked = new Map();
   }
 
   /** All messages between the places, by time. */
@@ -58,11 +60,34 @@ export class Exchange {
       if (event.node !== null && this.places.has(event.node)) this.takeDump(event, event.node, position);
       return;
     }
+    if (event.name.startsWith("piece:")) {
+      this.takePiece(event, position);
+      return;
+    }
     const write = Object.hasOwn(FROM_EVENTS, event.name) ? FROM_EVENTS[event.name] : null;
     if (write === null) return;
     for (const found of write(event.data, event.node ?? TRACKER)) {
       if (this.places.has(found.from) && this.places.has(found.to)) this.push({ ...found, event, position });
     }
+  }
+
+  /** A piece on its way between two of the places. @param {SwarmEvent} event @param {number} position */
+  takePiece(event, position) {
+    const { name, node, data } = event;
+    if (node === null || !this.places.has(node) || data.piece === undefined) return;
+    const key = `${node} ${data.piece}`;
+    if (name === "piece:requested") this.asked.set(key, data.peers);
+    const peers = (this.asked.get(key) ?? data.peers ?? []).filter((/** @type {Name} */ peer) => this.places.has(peer));
+    if (peers.length === 0) return;
+    const piece = grouped(data.piece);
+    const add = (/** @type {Found} */ found) => this.push({ ...found, event, position });
+    if (name === "piece:requested") {
+      for (const peer of peers) add({ from: node, to: peer, name: "asks", label: `asks for ${piece}` });
+    } else if (name === "piece:received") {
+      add({ from: peers[0], to: node, name: "received", label: `${piece} is here`, large: true });
+    } else if (name === "piece:verified") add({ from: node, to: node, name: "verified", label: `${piece} verified` });
+    else if (name === "piece:failed") add({ from: node, to: node, name: "failed", label: `${piece} is wrong`, bad: true });
+    else if (name === "piece:missing") add({ from: node, to: node, name: "missing", label: `${piece} given up`, bad: true });
   }
 
   /** @param {Found & {event: SwarmEvent, position: number}} found */
@@ -179,13 +204,6 @@ const FROM_EVENTS = {
   "tracker:need": toTracker("NEED"),
   "tracker:exit": toTracker("EXIT"),
   "tracker:update": ({ node, by }) => [{ from: by, to: TRACKER, name: "UPDATE", label: `UPDATE node ${node}` }],
-  "piece:requested": ({ piece, peers }, node) =>
-    peers.map((/** @type {Name} */ peer) => ({ from: node, to: peer, name: "asks", label: `asks for ${grouped(piece)}` })),
-  "piece:received": ({ piece }, node) => [{ from: node, to: node, name: "received", label: `${grouped(piece)} is here` }],
-  "piece:verified": ({ piece }, node) => [{ from: node, to: node, name: "verified", label: `${grouped(piece)} verified` }],
-  "piece:failed": ({ piece }, node) => [
-    { from: node, to: node, name: "failed", label: `${grouped(piece)} is wrong`, bad: true },
-  ],
   "slot:granted": ({ peer }, node) => [{ from: node, to: peer, name: "slot", label: "slot granted" }],
   "slot:withdrawn": ({ peer }, node) => [{ from: node, to: peer, name: "slot", label: "slot withdrawn" }],
   "peer:state": ({ peer, state, place }, node) =>

@@ -8,12 +8,16 @@
  */
 
 import { element, setText } from "./dom.js";
-import { placeText } from "./diagram.js";
 import { TRACKER } from "./exchange.js";
 import { grouped } from "./figures.js";
 
 const ALL = "all";
 const MOST_LIFELINES = 4;
+
+/** "node 3", "peer a", "tracker". @param {Model} model @param {Place} place */
+export function placeText({ log }, place) {
+  return place === TRACKER ? place : log.context.nameText(place);
+}
 
 /** @param {HTMLElement} summary @param {Model} model */
 export function makeChoice(summary, model) {
@@ -43,14 +47,14 @@ export function makeChoice(summary, model) {
     /** @param {Place[]} places */
     draw(places) {
       select.hidden = places.length < 2;
-      setText(before, places.length ? `${placeText(places[0])}${places.length > 1 ? " and " : ""}` : "");
+      setText(before, places.length ? `${placeText(model, places[0])}${places.length > 1 ? " and " : ""}` : "");
       const { piece } = model.filters;
       setText(after, piece === null ? "" : `, piece ${grouped(piece)}`);
       if (places.length < 2) return;
       const peers = peersOf(model, places[0]);
       const values = [...peers.map(String), ALL];
       if (values.join() !== [...select.options].map(({ value }) => value).join()) {
-        const names = [...peers.map(placeText), `${peers.length} others`];
+        const names = [...peers.map((peer) => placeText(model, peer)), `${peers.length} others`];
         select.replaceChildren(...values.map((value, index) => new Option(names[index], value)));
       }
       select.value = wanted === ALL ? ALL : String(places[1]);

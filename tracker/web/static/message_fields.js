@@ -7,7 +7,7 @@
 
 import { element } from "./dom.js";
 import { grouped, listed } from "./figures.js";
-import { nameText } from "./words.js";
+import { sentence } from "./words.js";
 
 const DOCUMENT = "docs/protocol.md";
 /** Headings of the document, by the message's name. @type {Record<string, string>} */
@@ -20,23 +20,27 @@ const HIDDEN = new Set(["sequence", "torrent", "peer", "message", "node", "reaso
 
 /** @param {Message} message @param {Model} model */
 export function fieldsLine(message, model) {
-  const link = message.dumped ? linkOf(message.name, model) : null;
-  return element("p", { class: "dim" }, `${message.label}${fieldsText(message.fields)}. `, link);
+  if (!message.dumped) {
+    const event = model.log.events[message.position];
+    return element("p", { class: "dim", text: sentence(event, model.log.context.of(event)) });
+  }
+  const link = linkOf(message.name, model);
+  return element("p", { class: "dim" }, `${message.label}${fieldsText(message.fields, model)}. `, link);
 }
 
-/** ": offset 31,977,024, length 1,400". @param {Record<string, any>} fields */
-function fieldsText(fields) {
+/** ": offset 31,977,024, length 1,400". @param {Record<string, any>} fields @param {Model} model */
+function fieldsText(fields, model) {
   const parts = Object.entries(fields).filter(([name]) => !HIDDEN.has(name)).map(([name, value]) => {
     const words = name.replaceAll("_", " ");
-    return value === true ? words : `${words} ${valueText(value)}`;
+    return value === true ? words : `${words} ${valueText(value, model)}`;
   });
   return parts.length ? `: ${parts.join(", ")}` : "";
 }
 
-/** @param {any} value @returns {string} */
-function valueText(value) {
+/** @param {any} value @param {Model} model @returns {string} */
+function valueText(value, model) {
   if (typeof value === "number") return Number.isInteger(value) ? grouped(value) : String(value);
-  if (Array.isArray(value)) return listed(value.map((each) => (typeof each === "object" ? JSON.stringify(each) : nameText(each))));
+  if (Array.isArray(value)) return listed(value.map((each) => (typeof each === "object" ? JSON.stringify(each) : model.log.context.nameText(each))));
   return String(value);
 }
 

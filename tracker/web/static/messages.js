@@ -10,14 +10,14 @@
  * @typedef {import("./state_entries.js").Name} Name
  */
 
-import { drawDiagram, layoutOf, placeText, y } from "./diagram.js";
+import { drawDiagram, layoutOf, y } from "./diagram.js";
 import { costsOf, presentRow, rowsOf, windowOf } from "./diagram_rows.js";
 import { element, part, setText } from "./dom.js";
 import { Exchange } from "./exchange.js";
 import { grouped, secondsText } from "./figures.js";
 import { palette } from "./colours.js";
 import { fieldsLine } from "./message_fields.js";
-import { makeChoice } from "./message_choice.js";
+import { makeChoice, placeText } from "./message_choice.js";
 
 const MOST_ROWS = 160;
 
@@ -66,7 +66,7 @@ class MessagesPanel {
     this.messages = null;
     /** @type {ReturnType<typeof drawDiagram> | null} */
     this.drawn = null;
-    this.layout = layoutOf([], 1, 12);
+    this.layout = layoutOf([], 1, 12, String);
     this.diagram.addEventListener("click", (event) => this.choose(event));
     this.diagram.addEventListener("keydown", (event) => this.move(event));
   }
@@ -83,8 +83,8 @@ class MessagesPanel {
     const key = [places.join(), model.filters.piece, this.diagram.clientWidth, palette().label].join(" ");
     if (messages !== this.messages || key !== this.key) this.takeRows(messages);
     this.messages = messages;
-    this.drawRows(places, key);
     this.drawWords(places);
+    this.drawRows(places, key);
     this.drawPresent();
   }
 
@@ -120,9 +120,9 @@ class MessagesPanel {
       .filter(({ from, to }) => from >= this.first && to < this.end)
       .map((cost) => ({ ...cost, from: cost.from - this.first, to: cost.to - this.first }));
     const width = Math.max(200, this.diagram.clientWidth - 16);
-    this.layout = layoutOf(places, width, palette().label);
+    this.layout = layoutOf(places, width, palette().label, (place) => placeText(this.model, place));
     this.drawn = drawDiagram(rows, costs, this.layout, (index) => timeText(rows, index));
-    this.diagram.replaceChildren(this.drawn.svg, listOf(rows));
+    this.diagram.replaceChildren(this.drawn.names, this.drawn.svg, listOf(rows, this.layout.nameOf));
   }
 
   /** The present row on tint, and what is said below. */
@@ -228,11 +228,11 @@ function costText({ bytes, ms }) {
   return `The loss cost ${grouped(bytes)} bytes asked for again and ${secondsText(ms)}.`;
 }
 
-/** The rows as a list for screen readers. @param {Row[]} rows */
-function listOf(rows) {
+/** The rows as a list for screen readers. @param {Row[]} rows @param {(place: Place) => string} nameOf */
+function listOf(rows, nameOf) {
   const items = rows.map((row, index) => {
     const { from, to, label, lost } = row.message;
-    const way = from === to ? placeText(from) : `${placeText(from)} to ${placeText(to)}`;
+    const way = from === to ? nameOf(from) : `${nameOf(from)} to ${nameOf(to)}`;
     return element("li", { text: `${timeText(rows, index)} ${label}, ${way}${lost ? ", lost" : ""}` });
   });
   return element("ol", { class: "unseen", "aria-label": "Messages, oldest first" }, ...items);

@@ -4,7 +4,6 @@
  *
  * @typedef {import("./model.js").Model} Model
  * @typedef {import("./model.js").View} View
- * @typedef {import("./filters.js").Filters} Filters
  */
 
 import { element, glyph, part } from "./dom.js";
@@ -12,7 +11,7 @@ import { countUpTo } from "./event_log.js";
 import { exactText, grouped } from "./figures.js";
 import { isFault, NO_FILTERS } from "./filters.js";
 import { VirtualList } from "./virtual_list.js";
-import { glyphOf, nameText, sentence } from "./words.js";
+import { glyphOf, sentence } from "./words.js";
 
 const TYPING_MS = 150; // a text filter waits for the end of a word
 const KINDS = /** @type {const} */ (["all", "faults", "waiting"]);
@@ -103,17 +102,17 @@ function drawWords(words, list, model) {
   words.hidden = !isEmpty;
   list.hidden = isEmpty;
   if (!isEmpty) return;
-  const text = all === 0 ? "Nothing has happened yet." : `${nothingText(model.filters)} in this run.`;
+  const text = all === 0 ? "Nothing has happened yet." : `${nothingText(model)} in this run.`;
   const button = element("button", { type: "button", text: `Show all ${grouped(all)} events` });
   button.addEventListener("click", () => model.setFilters(NO_FILTERS));
   words.replaceChildren(element("p", { text }), all === 0 ? "" : element("p", {}, button));
 }
 
-/** @param {Filters} filters */
-function nothingText({ node, piece, kind, text }) {
+/** @param {Model} model */
+function nothingText({ filters: { node, piece, kind, text }, log }) {
   const what = kind === "faults" ? "No fault" : kind === "waiting" ? "No waiting" : "No event";
   const parts = [
-    node === null ? "" : ` of ${nameText(node)}`,
+    node === null ? "" : ` of ${log.context.nameText(node)}`,
     piece === null ? "" : ` of piece ${grouped(piece)}`,
     text ? ` with "${text}"` : "",
   ];

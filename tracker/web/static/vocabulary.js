@@ -1,5 +1,6 @@
 /**
- * The definitions of common/vocabulary.py and common/swarm_shape.py: each event's writer and the shape of its data.
+ * The definitions of common/vocabulary.py and common/swarm_shape.py: each event's writer and the shape of
+ * its data.
  * Written by `make docs`. Change the code that it describes instead.
  */
 

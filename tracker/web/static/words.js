@@ -9,13 +9,19 @@
  * @property {number} [of]  peer:state queued: how many wait there
  * @property {number} [before]  peer:state queued: the place before, 0: none
  * @property {string} [file]  name of the torrent, if the log has several
+ * @property {Map<string, string>} [names]  of standard peers, by address: "peer a"
  */
 
 import { exactText, grouped, listed, megabytes, plural, secondsText, sizeText } from "./figures.js";
 
-/** "node 3", or the address of a standard peer. @param {Name | null} name */
-export function nameText(name) {
-  return typeof name === "number" ? `node ${name}` : name ?? "the tracker";
+/**
+ * "node 3", "peer a".
+ * @param {Name | null} name  null: the tracker
+ * @param {Map<string, string>} [names]  of standard peers, by address; without it their address is the name
+ */
+export function nameText(name, names) {
+  if (typeof name === "number") return `node ${name}`;
+  return name === null ? "the tracker" : names?.get(name) ?? name;
 }
 
 /** "nodes 2, 6 and 9". @param {Name[]} names */
@@ -23,15 +29,26 @@ export function namesText(names) {
   if (names.length === 0) return "no node";
   const nodes = names.filter((name) => typeof name === "number");
   const others = names.filter((name) => typeof name !== "number");
-  if (nodes.length < 2) return listed(names.map(nameText));
+  if (nodes.length < 2) return listed(names.map((name) => nameText(name)));
   return listed([`nodes ${nodes.slice(0, -1).join(", ")}${others.length ? "," : " and"} ${nodes.at(-1)}`, ...others]);
 }
 
 /** One sentence. @param {SwarmEvent} event @param {Context} [context] @returns {string} */
 export function sentence(event, context = {}) {
   const write = Object.hasOwn(SENTENCES, event.name) ? SENTENCES[event.name] : null;
-  const text = write === null ? `${event.name} at ${nameText(event.node)}.` : write(event.data, event.node, context);
+  const data = context.names?.size ? withNames(event.data, context.names) : event.data;
+  const text = write === null ? `${event.name} at ${nameText(event.node)}.` : write(data, event.node, context);
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** The data of an event with names for the addresses of standard peers. @param {Record<string, any>} data @param {Map<string, string>} names */
+function withNames(data, names) {
+  const named = (/** @type {any} */ value) => names.get(value) ?? value;
+  const found = { ...data };
+  if (typeof data.peer === "string") found.peer = named(data.peer);
+  for (const field of ["peers", "queue", "served"]) if (field in data) found[field] = data[field].map(named);
+  if (data.answer) found.answer = data.answer.map((/** @type {any} */ each) => ({ ...each, peer: named(each.peer) }));
+  return found;
 }
 
 /** "; its reason", ended as a sentence. @param {string} reason */
