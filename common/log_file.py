@@ -9,6 +9,7 @@ lines can be read up to that second.
 from __future__ import annotations
 
 import datetime
+import os
 import secrets
 import time
 import zlib
@@ -75,11 +76,19 @@ class LogWriter:
     """Writes a log into the file ``path``, which it replaces. Not for several threads.
 
     ``state``: that of the log before the first event; it then begins with a keyframe. FileFault if the
-    file cannot be written.
+    file cannot be written. ``continued`` goes on with a file that is there.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], state: SwarmState | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: Mapping[str, Any],
+        state: SwarmState | None = None,
+        appends: bool = False,
+    ) -> None:
+        """``appends``: behind the lines that the file has; the header is only checked."""
         self.path = path
+        self.header: dict[str, Any] = cleaned(HEADER, header)
         self.events = 0  # without keyframes
         self._state = SwarmState() if state is None else state
         self._keyframes = 0
@@ -87,12 +96,40 @@ class LogWriter:
         self._keyframe_at = self._flushed_at = self._state.time
         self._packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP_WINDOW) if path.name.endswith(".gz") else None
         try:
-            self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  # closed by close()
+            self._file: BinaryIO = open(path, "ab" if appends else "wb")  # noqa: SIM115  # closed by close()
         except OSError as error:
             raise _fault(path, error) from None
-        self._put(msgspec.json.encode(cleaned(HEADER, header)))
+        if not appends:
+            self._put(msgspec.json.encode(self.header))
         if state is not None:
             self._write_keyframe()
+
+    @classmethod
+    def continued(cls, path: Path) -> LogWriter:
+        """A writer behind the lines of the recording ``path``; ``header`` and ``state`` are those of it.
+
+        If the recording is cut, it is first replaced by its whole lines. FileFault, RecordingError.
+        """
+        state = SwarmState()
+        with LogReader(path) as log:
+            for event in log:
+                state.apply(event)
+        if log.damage or log.is_packed is not path.name.endswith(".gz"):
+            whole = path.with_name(f".whole-{path.name}")
+            with LogReader(path) as log, cls(whole, log.header) as copy:
+                for event in log:
+                    if event.name != KEYFRAME:
+                        copy.write(event)
+            try:
+                os.replace(whole, path)
+            except OSError as error:
+                raise _fault(path, error) from None
+        return cls(path, log.header, state, appends=True)
+
+    @property
+    def state(self) -> SwarmState:
+        """After the last event that was written. Not to be changed."""
+        return self._state
 
     def write(self, event: SwarmEvent) -> None:
         """Append one event, which ``check_event`` or ``decode_event`` returned."""
@@ -161,6 +198,7 @@ class LogReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.line = 0  # number of the last line that was read
+        self.is_packed = False
         self._is_cut = False
         self.damage = ""
         try:
@@ -228,14 +266,17 @@ class LogReader:
                 yield packed
                 packed = self._read()
             return
+        self.is_packed = self._is_cut = True
         unpacker = zlib.decompressobj(_GZIP_WINDOW)
         with suppress(zlib.error):
             while packed:
                 yield unpacker.decompress(packed, CHUNK)
-                packed = unpacker.unconsumed_tail or (b"" if unpacker.eof else self._read())
-            self._is_cut = not unpacker.eof
-            return
-        self._is_cut = True
+                packed = unpacker.unconsumed_tail
+                if unpacker.eof:  # the part that a continued recording adds is packed by itself
+                    packed = unpacker.unused_data or self._read()
+                    self._is_cut = bool(packed)
+                    unpacker = zlib.decompressobj(_GZIP_WINDOW)
+                packed = packed or self._read()
 
     def _read(self) -> bytes:
         try:

@@ -196,8 +196,11 @@ class SwarmState:
         self.nodes[data["node"]]["uploads"] = data["uploads"]
 
     def _on_clock(self, event: SwarmEvent, data: Json) -> None:
-        clock = {"offset_ms": data["offset_ms"], "bound_ms": data["bound_ms"]}
-        self.nodes[data["node"]]["clock"] = clock
+        """Also the end of a silence: the tracker got a report, which may have no event."""
+        node = self.nodes[data["node"]]
+        node["clock"] = {"offset_ms": data["offset_ms"], "bound_ms": data["bound_ms"]}
+        if node["state"] == "silent" and not node["removed"]:
+            _set_state(node, "here", event.time)
 
     def _on_gap(self, event: SwarmEvent, data: Json) -> None:
         gap = {**data, "time": event.time}

@@ -314,7 +314,7 @@ VOCABULARY = (
     _kind(
         "clock",
         TRACKER,
-        "the tracker's estimate of a node's clock changed",
+        "the tracker's estimate of a node's clock changed, or the node reports again after a silence",
         _NODE,
         EventField("offset_ms", "number", "time in the log minus the node's own time", "ms"),
         EventField("bound_ms", "ms", "the estimate is wrong by this at most", "ms"),

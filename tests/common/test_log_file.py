@@ -128,6 +128,24 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert damage == f"The recording ends in the middle of line {len(found) + KEYFRAMES_IN_4000 + 2:,}."
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("cut", [0, 40], ids=["whole", "cut"])
+def test_a_recording_is_continued(tmp_path: Path, name: str, cut: int) -> None:
+    path = tmp_path / name
+    for _ in range(2):
+        write(path, [event(at) for at in range(1000)])
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) - cut])
+        before, _ = read(path)
+        with LogWriter.continued(path) as log:
+            assert log.header == HEADER and log.state.time == before[-1].time
+            log.write(event(2000))
+        with LogWriter.continued(path) as log:
+            log.write(event(3000))
+        assert read(path) == ([*before, event(2000), event(3000)], "")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

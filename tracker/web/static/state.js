@@ -255,6 +255,13 @@ function onRegister(state, { time }, { node: id, addr }) {
   setState(node, "here", time);
 }
 
+/** Also the end of a silence: the tracker got a report, which may have no event. @type {Handler} */
+function onClock(state, { time }, { node: id, offset_ms, bound_ms }) {
+  const node = state.nodes[id];
+  node.clock = { offset_ms, bound_ms };
+  if (node.state === "silent" && !node.removed) setState(node, "here", time);
+}
+
 /** @type {Handler} */
 function onGap(state, { node: id, time }, { events, span_ms }) {
   const gap = { time, events, span_ms };
@@ -389,5 +396,5 @@ const HANDLERS = {
   "messages:dumped": (state, { node, time }, { reason, dump, total }) =>
     (state.nodes[node].dumped = { time, reason, dump, total }),
   gap: onGap,
-  clock: (state, _, { node, offset_ms, bound_ms }) => (state.nodes[node].clock = { offset_ms, bound_ms }),
+  clock: onClock,
 };
