@@ -22,6 +22,7 @@ from tracker.log_queue import LogQueue
 from tracker.model import Rules
 from tracker.ranking import STRATEGIES
 from tracker.rate_limits import Limits
+from tracker.recording import LogRecorder, time_in_recording
 from tracker.service import TrackerService
 from tracker.settings import SAVE_INTERVAL, STORAGES, TrackerSettings, WebSettings
 from tracker.storage.base import Storage
@@ -150,12 +151,21 @@ def start(
     return create_app(service, settings.web, _open_access_log(settings, cleanup))
 
 
-def begin_log(service: TrackerService, settings: TrackerSettings, address: Addr | None) -> None:
+def begin_log(
+    service: TrackerService,
+    settings: TrackerSettings,
+    address: Addr | None,
+    recorder: LogRecorder | None = None,
+) -> None:
     """Begin the live log of this process. ``address``: where it listens; None: another server decides."""
     place = f"process {os.getpid()}" if address is None else join_host_port(*address)
     shared = ", of several on one Redis" if settings.storage == "redis" else ""
-    header = make_header(f"tracker {place}{shared}", SOFTWARE, run=service.live.epoch)
-    service.live.begin(header, address)
+    begun = None if recorder is None else recorder.begun
+    at_ms = 0.0 if begun is None else time_in_recording(begun)
+    header = make_header(f"tracker {place}{shared}", SOFTWARE, begun, run=service.live.epoch)
+    if recorder is not None:
+        recorder.start(header)
+    service.live.begin(header, address, at_ms=at_ms, sink=None if recorder is None else recorder.put)
 
 
 def _open_log(settings: TrackerSettings, cleanup: contextlib.ExitStack) -> None:

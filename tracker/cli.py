@@ -18,10 +18,12 @@ from types import FrameType
 
 from common.errors import LocalFault, SettingError, SwarmError
 from common.logs import log, send_log_to
+from common.text import sanitize
 from configs import CFG
 from tracker.bootstrap import begin_log, make_service, settings_from_configs, start
 from tracker.log_queue import LogQueue
 from tracker.rate_limits import RateLimits
+from tracker.recording import LogRecorder
 from tracker.service import TrackerService
 from tracker.settings import TrackerSettings
 from tracker.storage import admin
@@ -43,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _on_signals(lambda number, frame: stop.set())
     logging.raiseExceptions = False  # on a full disk, logging must not fill the terminal with complaints
     try:
-        _run(settings_from_configs(options.host, options.port), stop, options.quiet)
+        settings = settings_from_configs(options.host, options.port)
+        _run(settings, stop, options.quiet, _recorder(options.record))
     except SettingError as error:
         print(error, file=sys.stderr)
         return 2
@@ -64,6 +67,11 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--host", "-host", default=host, help=f"numeric address to listen on (default {host})")
     add("--port", "-port", type=_port, default=port, help=f"TCP port; 0: any free one (default {port})")
     add("--quiet", "-quiet", action="store_true", help="print no line for each event on a terminal")
+    add(
+        "--record",
+        metavar="FILE",
+        help="write the swarm's log into FILE (.jsonl or .jsonl.gz), or continue it",
+    )
     return parser.parse_args(argv)
 
 
@@ -73,7 +81,17 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
+def _recorder(file: str | None) -> LogRecorder | None:
+    """For the option --record; LocalFault if ``file`` cannot be written or is something else."""
+
+    def ended(reason: str) -> None:
+        log(reason)
+        print(sanitize(reason), file=sys.stderr, flush=True)
+
+    return None if file is None else LogRecorder(Path(file), ended)
+
+
+def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool, recorder: LogRecorder | None) -> None:
     service = make_service(settings)
     shows = not quiet and sys.stdout is not None and sys.stdout.isatty()
     kept, failures = "", list[Exception]()
@@ -87,9 +105,11 @@ def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool) -> None:
         cleanup.callback(sock.close)
         if udp_sock is not None:
             cleanup.callback(udp_sock.close)
+        if recorder is not None:
+            cleanup.callback(recorder.close)
         app = start(service, settings, cleanup, *_warnings(settings), failed=failed)
         web = WebServer(app, sock, settings.threads, failed)
-        begin_log(service, settings, web.address)
+        begin_log(service, settings, web.address, recorder)
         web.start()
         cleanup.callback(web.stop)
         if udp_sock is not None:

@@ -229,7 +229,7 @@ def test_a_body_beyond_every_limit_is_answered_413(tracker_process) -> None:
         session.headers["Content-Type"] = "application/json"
         answer = session.post(f"{tracker_process.url}/tracker", data=b"x" * (2 << 20), timeout=PATIENCE)
         assert (answer.status_code, answer.json()) == (413, {"error": "request entity too large"})
-        assert session.get(tracker_process.url, timeout=PATIENCE).json()["nodes"] == 0
+        assert session.get(f"{tracker_process.url}/nodes", timeout=PATIENCE).json()["nodes"] == 0
 
 
 def test_what_is_no_http_does_not_stop_it(tracker_process, client) -> None:

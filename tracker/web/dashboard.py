@@ -7,12 +7,16 @@ runs no script that is not one of these files.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
 
 from tracker.web.page_files import INDEX, PageFile, PageFiles
 
 STATIC = "/static/"
+DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
+PROTOCOL = "/docs/protocol.md"
+"""The only document that is sent: the page explains messages by it."""
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
@@ -23,6 +27,7 @@ PAGE_POLICY = (
 def create_dashboard(files: PageFiles, overview: Callable[[], Response]) -> Blueprint:
     """The blueprint. ``overview`` answers a program that asks for JSON at ``/``, as it always did."""
     dashboard = Blueprint("dashboard", __name__)
+    documents = PageFiles(DOCUMENTS)
 
     @dashboard.get("/")
     def index() -> Response:
@@ -35,6 +40,10 @@ def create_dashboard(files: PageFiles, overview: Callable[[], Response]) -> Blue
     @dashboard.get(f"{STATIC}<path:name>")
     def static(name: str) -> Response:
         return _sent(files.find(name))
+
+    @dashboard.get(PROTOCOL)
+    def protocol() -> Response:
+        return _sent(documents.find(Path(PROTOCOL).name))
 
     return dashboard
 

@@ -16,6 +16,7 @@ CONTENT_TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".json": "application/json",
+    ".md": "text/plain; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
 }
 MAX_FOLDERS = 2  # below ``static/``

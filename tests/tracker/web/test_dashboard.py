@@ -56,6 +56,13 @@ def test_every_file_of_the_page_is_sent_and_an_unchanged_one_only_once(client: F
         assert (again.status_code, again.data) == (304, b"")
 
 
+def test_the_protocol_is_sent_as_text_and_no_other_document(client: FlaskClient) -> None:
+    answer = client.get("/docs/protocol.md")
+    assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
+    assert answer.data.startswith(b"# ")
+    assert client.get("/docs/security.md").status_code == 404
+
+
 def test_a_module_and_a_style_have_the_types_that_browsers_demand(tmp_path: Path) -> None:
     files = PageFiles(tmp_path)
     for name, kind in (("a.js", "text/javascript"), ("b.css", "text/css")):

@@ -18,7 +18,7 @@ from tracker.service import TrackerService
 from tracker.storage.memory import MemoryStorage
 from tracker.web.api import MESSAGES
 from tracker.web.app import create_app
-from tracker.web.dashboard import STATIC
+from tracker.web.dashboard import PROTOCOL, STATIC
 from tracker.web.openapi import EXAMPLES, REQUESTS, document
 from tracker.web.openapi_parts import Schema, ref
 
@@ -53,7 +53,7 @@ def test_every_path_is_described_and_every_described_path_is_there(client: Flask
     served = {
         (rule.rule, method.lower())
         for rule in client.application.url_map.iter_rules()
-        if not rule.rule.startswith(STATIC)  # the page's own files
+        if not rule.rule.startswith((STATIC, PROTOCOL))  # the page's own files
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert served == {(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods}
