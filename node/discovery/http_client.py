@@ -1,25 +1,27 @@
 """Requests to one tracker process, over kept connections. Answers are bounded in size and in time.
 
 Neither proxies of the environment nor redirects are followed, so a request's secrets reach this host and port
-only.
+only. They use ``http.client``, because ``requests`` costs a node 7 MiB.
 """
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import queue
 import re
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import requests
-
+from common.addresses import split_http_url
 from common.errors import TrackerUnavailable
-from node.discovery.http_deadline import FAILURES, DeadlineAdapter, read_body, reason
+from node.discovery.http_deadline import HeadDeadline, read_body, reason
 
 MAX_ANSWER = 4 << 20  # bytes of an answer's body
-KEPT_SESSIONS = 4  # connections kept for the next request
+KEPT_CONNECTIONS = 4  # for the next requests
+FAILURES = (http.client.HTTPException, OSError, UnicodeError)  # the last: a host name that cannot be one
+ABORTED = (http.client.HTTPException, ConnectionError)  # of these a new connection may get an answer
 HINT = "); is it running?"  # the end of the message about a tracker that does not answer
 
 
@@ -33,7 +35,7 @@ class HttpResponse:
 
 
 class HttpClient:
-    """Requests to the tracker at ``url``. Thread-safe: each request uses a session of its own.
+    """Requests to the tracker at ``url``. Thread-safe: each request uses a connection of its own.
 
     ``timeout``: max seconds for the connection, for the first byte of the answer, and for its last.
     """
@@ -42,7 +44,7 @@ class HttpClient:
         self.url = url
         self.connections = 0  # opened so far: after a tracker restarts, the next request opens one
         self._timeout = timeout
-        self._sessions: queue.LifoQueue[requests.Session] = queue.LifoQueue(KEPT_SESSIONS)
+        self._kept: queue.LifoQueue[_Connection] = queue.LifoQueue(KEPT_CONNECTIONS)
 
     def post(self, body: bytes, headers: Mapping[str, str], again: bool) -> HttpResponse:
         """POST to ``/tracker``. TrackerUnavailable if no answer comes.
@@ -62,7 +64,7 @@ class HttpClient:
         try:
             return self._once(method, path, body, headers)
         except FAILURES as error:
-            if not again or "aborted" not in str(error):
+            if not again or not isinstance(error, ABORTED) or isinstance(error, ConnectionRefusedError):
                 raise self._unavailable(error) from None
         self.close()
         try:
@@ -74,52 +76,67 @@ class HttpClient:
         """Close the kept connections. A later request opens new ones."""
         while True:
             try:
-                self._sessions.get_nowait().close()
+                self._kept.get_nowait().close()
             except queue.Empty:
                 return
 
     def _once(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HttpResponse:
-        with (
-            self._session() as session,
-            session.request(
-                method,
-                self.url + path,
-                data=body,
-                headers=headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response,
-        ):
-            retry_after = _seconds(response.headers.get("Retry-After", ""))
-            return HttpResponse(
-                response.status_code, read_body(response, self.url, MAX_ANSWER, self._timeout), retry_after
-            )
+        with self._connection() as connection:
+            connection.request(method, path, body, {"Content-Type": "application/json", **headers})
+            with connection.getresponse() as response:
+                retry_after = _seconds(response.headers.get("Retry-After", ""))
+                content = read_body(response.read1, self.url, MAX_ANSWER, self._timeout)
+                if response.length:
+                    raise http.client.IncompleteRead(content, response.length)
+                return HttpResponse(response.status, content, retry_after)
 
     @contextlib.contextmanager
-    def _session(self) -> Iterator[requests.Session]:
+    def _connection(self) -> Iterator[_Connection]:
         try:
-            session = self._sessions.get_nowait()
+            connection = self._kept.get_nowait()
         except queue.Empty:
-            session = requests.Session()
-            session.mount("http://", DeadlineAdapter(self._connected))
-            session.trust_env = False  # a proxy of the environment does not lead to a tracker on this machine
-            session.headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
+            connection = _Connection(self)
+        if connection.was_dropped():
+            connection.close()
         try:
-            yield session
+            yield connection
         except BaseException:
-            session.close()
+            connection.close()
             raise
         try:
-            self._sessions.put_nowait(session)
+            self._kept.put_nowait(connection)
         except queue.Full:
-            session.close()
-
-    def _connected(self, _: socket.socket) -> None:
-        self.connections += 1
+            connection.close()
 
     def _unavailable(self, error: Exception) -> TrackerUnavailable:
         return TrackerUnavailable(f"tracker {self.url} does not answer ({reason(error)}{HINT}")
+
+
+class _Connection(HeadDeadline, http.client.HTTPConnection):
+    """A connection to the tracker, opened by the next request; kept from one request to another."""
+
+    def __init__(self, client: HttpClient) -> None:
+        host, port, _ = split_http_url(client.url)
+        super().__init__(host, port, timeout=client._timeout)
+        self._client = client
+
+    def connect(self) -> None:
+        super().connect()
+        self._client.connections += 1
+
+    def was_dropped(self) -> bool:
+        """True if the tracker closed it, or sent what nobody asked for, since the last request."""
+        if self.sock is None:
+            return False
+        try:
+            self.sock.settimeout(0)
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            self.sock.settimeout(self.timeout)
+            return False
+        except OSError:
+            pass
+        return True
 
 
 def _seconds(header: str) -> float | None:

@@ -10,10 +10,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
+import requests.adapters
+import urllib3
+import urllib3.connection
 
 from common.errors import MessageError, TrackerPacketError, TrackerRefused, TrackerUnavailable
 from node.discovery.announce import (
@@ -24,7 +28,7 @@ from node.discovery.announce import (
     parse_announce_answer,
 )
 from node.discovery.announce_url import AnnounceUrl, caution, is_inside, parse_announce_url
-from node.discovery.http_deadline import FAILURES, DeadlineAdapter, garbled, read_body, reason
+from node.discovery.http_deadline import HeadDeadline, garbled, read_body, reason
 from node.discovery.source_address import source_address
 
 MAX_BODY = 1 << 20  # bytes of an answer, sent and unpacked
@@ -32,6 +36,7 @@ MAX_REDIRECTS = 3  # of one announce, one after another
 REQUEST_TIMEOUT = 10.0  # max seconds for the connection, for the head, and for the body
 REFUSED = 200  # HTTP: a tracker refuses with status 200 and a reason in the body
 
+FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _HEADERS = {"User-Agent": "classroom-swarm/0.1", "Accept-Encoding": "gzip", "Connection": "close"}
 
 
@@ -65,7 +70,7 @@ class HttpTrackerClient:
                 if response.is_redirect and location:
                     at.move(location)
                     continue
-                body = read_body(response, url.text, MAX_BODY, limit)
+                body = read_body(_reader(response), url.text, MAX_BODY, limit)
                 return _result(url, params, response, body)
         raise TrackerUnavailable(f"tracker {url.text} redirects more than {MAX_REDIRECTS} times")
 
@@ -74,7 +79,7 @@ class HttpTrackerClient:
         try:
             with requests.Session() as session:
                 session.trust_env = False  # a proxy of the environment would be listed as this peer
-                adapter = DeadlineAdapter(at.connected)
+                adapter = _DeadlineAdapter(at.connected)
                 source = source_address(self._host, at.url.host, at.url.port)
                 if source:
                     adapter.init_poolmanager(1, 1, source_address=(source, 0))
@@ -118,6 +123,50 @@ class _Whereabouts:
             raise garbled(self.first.text, f"it redirects: {error}") from None
         if self.url.is_udp:
             raise garbled(self.first.text, "it redirects to UDP")
+
+
+class _DeadlineAdapter(requests.adapters.HTTPAdapter):
+    """Makes connections whose answers have a deadline for the head, too.
+
+    ``on_connect`` is called with the socket of each new connection, before a request is sent. If it raises,
+    nothing is sent.
+    """
+
+    def __init__(self, on_connect: Callable[[socket.socket], None]) -> None:
+        self._on_connect = on_connect
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        on_connect = self._on_connect
+
+        class Connection(HeadDeadline, urllib3.connection.HTTPConnection):
+            def connect(self) -> None:  # also called for a kept connection that the server closed
+                super().connect()
+                on_connect(self.sock)
+
+        class SecureConnection(HeadDeadline, urllib3.connection.HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                on_connect(self.sock)
+
+        class Pool(urllib3.HTTPConnectionPool):
+            ConnectionCls = Connection
+
+        class SecurePool(urllib3.HTTPSConnectionPool):
+            ConnectionCls = SecureConnection
+
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
+
+
+def _reader(response: requests.Response) -> Callable[[int], bytes]:
+    """Reads the body as it was sent.
+
+    read1, where this urllib3 has it, returns what has arrived. So a tracker that sends one byte at a time
+    cannot make a read last longer than the deadline.
+    """
+    read = getattr(response.raw, "read1", response.raw.read)
+    return lambda size: bytes(read(size, decode_content=False))
 
 
 def _with_query(address: str, query: str) -> str:

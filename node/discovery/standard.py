@@ -10,6 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from common.errors import RemoteFault, TrackerRefused, TrackerUnavailable
 from common.logs import log
@@ -19,9 +20,11 @@ from node.discovery.announce import AnnounceParams, AnnounceResult
 from node.discovery.announce_plan import AnnounceJob
 from node.discovery.announce_url import AnnounceUrl
 from node.discovery.base import OnFound, TcpListener, TransferTotals
-from node.discovery.http_tracker import HttpTrackerClient
 from node.discovery.standard_announcer import STOP_LIMIT, StandardAnnouncer
 from node.discovery.udp_tracker import UdpTrackerClient
+
+if TYPE_CHECKING:
+    from node.discovery.http_tracker import HttpTrackerClient
 
 MAX_BUSY = 64  # announces under way at a time, each on a thread of its own
 STOP_GRACE = 0.4  # part of the time to leave that a "stopped" waits for an announce under way
@@ -47,7 +50,7 @@ class StandardTrackers:
         self.changed = threading.Condition()  # guards all plans, and what follows
         self.emit = emit
         self.on_found = on_found
-        self._http = http or HttpTrackerClient(listener.host)
+        self._http = http
         self._udp = udp or UdpTrackerClient(listener.host)
         self._key = secrets.randbits(32)  # tells trackers that two addresses are one peer (BEP 7)
         self._announcers: dict[bytes, StandardAnnouncer] = {}  # by info hash
@@ -114,6 +117,10 @@ class StandardTrackers:
         if job.url.is_udp:
             timeout = limit if limit is not None else job.timeout or 0.0
             return self._udp.announce(job.url, params, timeout, urgent=limit is not None)
+        if self._http is None:
+            from node.discovery.http_tracker import HttpTrackerClient  # ``requests`` costs 7 MiB
+
+            self._http = HttpTrackerClient(self.listener.host)
         return self._http.announce(job.url, params, limit)
 
     def report(self, url: AnnounceUrl, info_hash: bytes, error: RemoteFault | None) -> None:

@@ -9,12 +9,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-try:
-    from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4
-    from cryptography.hazmat.primitives.ciphers import Cipher
-except ImportError:  # the package is optional
-    ARC4 = None  # type: ignore[assignment,misc]
-
 DROPPED = 1024  # bytes of the key stream
 
 
@@ -60,6 +54,10 @@ class _FastRc4:
     """RC4 by the package ``cryptography``."""
 
     def __init__(self, key: bytes) -> None:
+        """ImportError without the package. It costs a process 6 MiB, and most connections are plain."""
+        from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4
+        from cryptography.hazmat.primitives.ciphers import Cipher
+
         self._context = Cipher(ARC4(key), mode=None).encryptor()
         self._context.update(bytes(DROPPED))
 
@@ -69,4 +67,7 @@ class _FastRc4:
 
 def make_rc4(key: bytes) -> Rc4:
     """RC4 by ``key``, as fast as this machine can. DROPPED bytes of the key stream are used up."""
-    return PurePythonRc4(key) if ARC4 is None else _FastRc4(key)
+    try:
+        return _FastRc4(key)
+    except ImportError:  # the package is optional
+        return PurePythonRc4(key)
