@@ -26,7 +26,7 @@ def test_all_nodes_are_complete_soon_after_the_bound() -> None:
 def test_a_seed_without_super_seeding_sends_more_pieces_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plan = FlashCrowdPlan(nodes=10, size=4 << 20, upload=500_000)
+    plan = FlashCrowdPlan(nodes=8, size=4 << 20, upload=1_000_000)
     looks = ran(plan)
     monkeypatch.setattr(UploadQueue, "is_backlogged", lambda serving, now: False)
     does_not = ran(plan)

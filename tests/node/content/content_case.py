@@ -90,16 +90,20 @@ class Case:
         if record._number >= 0:
             os.close(record._number)
             record._number = -1
-        if isinstance(part, PartFolder):  # the system closes all descriptors, and so ends the lock
+        self.drop_part()
+        self.content = ContentStore(self.info, self.folder, self.open_files)
+        return self.content
+
+    def drop_part(self) -> None:
+        """The system closes all descriptors of the unfinished content, and so ends the lock."""
+        part, self.content._part = self.content._part, None
+        if isinstance(part, PartFolder):
             for opened in (part.side._file, *part.parts._open.values()):
                 if opened is not None:
                     opened.close()
             part.tree.close()
         elif part is not None:
             part._file.close()
-        self.content._part = None
-        self.content = ContentStore(self.info, self.folder, self.open_files)
-        return self.content
 
     def fill(self) -> None:
         self.content.open_part()
