@@ -73,6 +73,15 @@ _MESSAGE: Shape = [
         "again?": "count",  # sequence number of the request that this one repeats
     },
 ]
+_KEYFRAME_MEANINGS = {
+    "time": "the highest time so far",
+    "tracker": "the last tracker:started; null: none",
+    "gap": "the last gap of the log itself; null: none",
+    "torrents": "each torrent: its name and geometry",
+    "nodes": "each node: its state, and a letter a piece for each of its torrents",
+    "links": "each link FROM>TO and torrent: bytes as both ends count them, and how each end sees the other",
+}
+KEYFRAME_FIELDS = tuple(EventField(name, shape, _KEYFRAME_MEANINGS[name]) for name, shape in SWARM[1].items())
 
 VOCABULARY = (
     _kind(
@@ -91,7 +100,7 @@ VOCABULARY = (
     _kind(
         "node:silent",
         TRACKER,
-        "the tracker has heard nothing for longer than a node's interval, and again when it removes the node",
+        "no request of the node came for longer than its interval, and again when the tracker removes it",
         _NODE,
         EventField("silent_ms", "ms", "since its last request", "ms"),
         EventField("removed", "flag", "the tracker removed the node and what it owned"),
@@ -144,7 +153,7 @@ VOCABULARY = (
     _kind(
         "torrent:known",
         ANY,
-        "a node or the tracker sees a torrent for the first time; null: not known to it",
+        "the first event about a torrent; null: not known to its writer",
         _TORRENT,
         EventField("info_hash", "info_hash", "the whole of it"),
         EventField("name", "text", "of the file or folder"),
@@ -323,6 +332,6 @@ VOCABULARY = (
         KEYFRAME,
         LOG,
         "every 5 s or 2,000 events: the whole state. Reading may begin here",
-        *(EventField(name, shape, "see common/swarm_shape.py") for name, shape in SWARM[1].items()),
+        *KEYFRAME_FIELDS,
     ),
 )

@@ -1,4 +1,4 @@
-"""``make docs``: write limits.md, settings.md, commands.md and a part of architecture.md from the code.
+"""``make docs``: write limits.md, settings.md, commands.md, events.md and part of architecture.md.
 
 So is the dashboard's ``vocabulary.js``: the names and shapes of the log's events, for the browser.
 """
@@ -232,6 +232,104 @@ def _bracketed(action: argparse.Action) -> str:
     return f"[{_usage(action)}]" if action.option_strings and not action.required else _usage(action)
 
 
+# ---- events.md
+
+_EVENTS_INTRODUCTION = """\
+The log of a swarm is a list of events. The dashboard draws it live, a recording keeps it, and the simulator
+writes the same. Nodes report most events to the [tracker](tracker.md), which adds its own. The definitions
+are data, in [common/vocabulary.py](../common/vocabulary.py). One reducer,
+[common/swarm_state.py](../common/swarm_state.py), computes the state of the swarm after any part of the log.
+The page has the same reducer in JavaScript."""
+
+_EVENTS_FORM = """\
+Every event has the same five fields. The shape is that of qlog, the log format of QUIC.
+The names are our own.
+
+```
+{"time": 12.5, "node": 7, "seq": 3, "name": "piece:missing", "data": {"torrent": "1c9d50dc3f93", "piece": 5}}
+```
+
+| field | meaning |
+|---|---|
+| `time` | milliseconds since the log's begin, to a microsecond |
+| `node` | the node_id of the node that reports; null: the tracker, or the log itself |
+| `seq` | number of this event among those of its node, from 1 |
+| `name` | one of the names below; a reader ignores events with another |
+| `data` | the fields of that name. A reader ignores unknown fields, and events whose data are malformed |
+
+The order of a log is that of its lines. Times may go back from one line to the next, because a report arrives
+up to two seconds after its events. The time of a position is the highest time up to there. An event has at
+most {event} bytes, a keyframe {keyframe}.
+
+Clocks: nodes write times of their own clock. The tracker shifts them by the smallest difference between the
+arrival and the sending of a report, minus half a round trip. `clock` has the result and its bound."""
+
+_EVENTS_FILE = """\
+A recording has one JSON object a line, packed with gzip if its name ends in `.gz`. Line 1 is the header, each
+further line an event. A file that is cut can be read up to its last whole line.
+
+| field of the header | meaning |
+|---|---|
+| `log` | `"{format}"` |
+| `run` | names the run; another run has another |
+| `begun` | wall time of time 0, ISO 8601 |
+| `clock` | how the times were made, in words |
+| `software`, `source` | the program that wrote the log, and its options |
+| `seeds` | seeds of random choices |
+| `torrents`, `nodes` | those known when the file was begun; later ones come as events |
+
+```
+python -m labs replay RUN.jsonl.gz -o RUN.html   # one page of it, which opens from disk, without a server
+```"""
+
+_WRITERS = {
+    "node": "by nodes",
+    "tracker": "by the tracker",
+    "log": "by the log",
+    "node or tracker": "by both",
+}
+
+
+def events() -> str:
+    """The page of the log: its form, its file, and a table for each event."""
+    from common.events import MAX_EVENT_BYTES, MAX_KEYFRAME_BYTES
+    from common.log_file import FORMAT
+    from common.shapes import MEANINGS
+    from common.vocabulary import VOCABULARY
+
+    sizes = {"{event}": f"{MAX_EVENT_BYTES:,}", "{keyframe}": f"{MAX_KEYFRAME_BYTES:,}", "{format}": FORMAT}
+    form, file = (_filled(text, sizes) for text in (_EVENTS_FORM, _EVENTS_FILE))
+    types = [(f"`{name}`", meaning) for name, meaning in MEANINGS.items()]
+    parts = [
+        NOTICE,
+        "# The log of a swarm",
+        _EVENTS_INTRODUCTION,
+        "## An event",
+        form,
+        "## A recording",
+        file,
+    ]
+    parts += ["## Types", _table(("type", "values"), types), "## The events"]
+    for kind in VOCABULARY:
+        parts += [f"### {kind.name}", f"Written {_WRITERS[kind.writer]}: {kind.when}."]
+        if rows := [_field_row(field) for field in kind.fields]:
+            parts.append(_table(("field", "type", "unit", "meaning"), rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], text)
+
+
+def _field_row(field: Any) -> tuple[str, ...]:
+    from common.shapes import text_of
+    from common.vocabulary import KEYFRAME_FIELDS
+
+    shape = "object" if field in KEYFRAME_FIELDS else text_of(field.shape)
+    name = f"`{field.name}`" + " (optional)" * field.optional
+    return name, f"`{shape}`", field.unit, field.meaning
+
+
 # ---- the layers in architecture.md
 
 LAYERS = re.compile(r"(<!-- layers: [^>]*-->\n).*?(<!-- end of layers -->)", re.DOTALL)
@@ -292,6 +390,7 @@ PAGES = {
     "limits.md": limits,
     "settings.md": settings,
     "commands.md": commands,
+    "events.md": events,
     "architecture.md": architecture,
     VOCABULARY_SCRIPT: vocabulary,
 }
