@@ -14,6 +14,7 @@ the payload is encrypted.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
 from collections import deque
 
@@ -31,6 +32,7 @@ LEAST_UNSENT = 32 << 10  # bytes; the same for a slow connection
 MOST_UNSENT = 1 << 20  # bytes; the same for a fast one
 UNSENT_SECONDS = 0.25  # of the connection's own rate that may wait unsent
 TUNE_INTERVAL = 0.5  # seconds between two looks at that rate
+LOOPBACK_CONGESTION = b"reno"  # loopback loses nothing; to pace it as bbr does costs more than the copying
 READ_RETRY = 0.05  # seconds before content is read again that could not be read
 READ_PATIENCE = 5.0  # seconds of failed reads after which the connection ends
 
@@ -40,6 +42,10 @@ def prepare(sock: socket.socket) -> None:
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     _limit_unsent(sock, FIRST_UNSENT)
+    if hasattr(socket, "TCP_CONGESTION"):
+        with contextlib.suppress(OSError):
+            if ipaddress.ip_address(sock.getpeername()[0]).is_loopback:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, LOOPBACK_CONGESTION)
 
 
 def _limit_unsent(sock: socket.socket, size: int) -> None:

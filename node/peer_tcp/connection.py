@@ -344,8 +344,11 @@ class PeerWire:
 
     def _on_extended(self, message: m.Extended, now: float) -> None:
         self.extension.on_extended(message, now)
-        if self.extension.peer.reqq is not None:
-            self.download.set_reqq(self.extension.peer.reqq)
+        peer = self.extension.peer
+        if peer.reqq is not None:
+            self.download.set_reqq(peer.reqq)
+        if peer.max_request is not None:
+            self.download.requests.set_max_request(peer.max_request)
 
     def _on_port(self, message: m.Port, now: float) -> None:
         self._context.count_idle(now)

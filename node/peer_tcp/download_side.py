@@ -87,9 +87,10 @@ class DownloadSide:
     def learn_geometry(self, geometry: Geometry, now: float) -> None:
         """The metadata of a magnet link is known. PeerWireError if the peer named pieces that cannot be."""
         self.held.learn_count(geometry.piece_count)
-        limit = self.requests.window.limit
+        before = self.requests
         self.requests = OutgoingRequests(geometry, now)
-        self.requests.window.on_limit(limit)
+        self.requests.window.on_limit(before.window.limit)
+        self.requests.set_max_request(before.max_request)
         self._piece_length = geometry.piece_length
         if self._is_known:
             self._context.events.append(ev.PiecesKnown(self.held.snapshot()))

@@ -2,6 +2,7 @@
 
     m               the sender's numbers of the extensions that it speaks; 0: not any more
     reqq            requests that the sender accepts at a time
+    max_request     bytes that one request may ask for; of this program, others ignore it
     v, p, yourip    client and version, TCP port, the receiver's address as the sender sees it
     metadata_size   bytes of the info dictionary (BEP 9)
 
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 
 from common import bencode
 from common.errors import BencodeError, PeerWireError
+from node.peer_tcp.limits import BLOCK
 
 HANDSHAKE_NUMBER = 0  # number of the Extended message that is the handshake
 UT_METADATA = "ut_metadata"  # BEP 9
@@ -35,6 +37,7 @@ class ExtendedHandshake:
     port: int | None = None
     your_ip: bytes = b""  # 4 or 16 bytes
     metadata_size: int | None = None
+    max_request: int | None = None
 
 
 def encode_extended_handshake(handshake: ExtendedHandshake) -> bytes:
@@ -44,6 +47,7 @@ def encode_extended_handshake(handshake: ExtendedHandshake) -> bytes:
     }
     for key, value in (
         (b"reqq", handshake.reqq),
+        (b"max_request", handshake.max_request),
         (b"p", handshake.port),
         (b"v", handshake.client.encode() or None),
         (b"yourip", handshake.your_ip or None),
@@ -65,6 +69,7 @@ def decode_extended_handshake(payload: bytes) -> ExtendedHandshake:
     return ExtendedHandshake(
         numbers=_numbers(fields.get(b"m")),
         reqq=_integer(fields, b"reqq", 1, MAX_REQQ),
+        max_request=_integer(fields, b"max_request", BLOCK, 1 << 40),
         client=_printable(client) if isinstance(client, bytes) else "",
         port=_integer(fields, b"p", 1, 65535),
         your_ip=your_ip if isinstance(your_ip, bytes) and len(your_ip) in (4, 16) else b"",

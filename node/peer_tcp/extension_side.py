@@ -21,7 +21,7 @@ from node.peer_tcp.extension import (
     decode_extended_handshake,
     encode_extended_handshake,
 )
-from node.peer_tcp.limits import METADATA_QUEUE, REQUESTS_ACCEPTED
+from node.peer_tcp.limits import MAX_REQUEST, METADATA_QUEUE, REQUESTS_ACCEPTED
 from node.peer_tcp.metadata import (
     METADATA_TIMEOUT,
     MetadataFetch,
@@ -54,6 +54,7 @@ class ExtensionSide:
         handshake = ExtendedHandshake(
             numbers=OUR_NUMBERS,
             reqq=REQUESTS_ACCEPTED,
+            max_request=MAX_REQUEST,
             client=config.client,
             port=config.listen_port,
             your_ip=your_ip,

@@ -83,7 +83,7 @@ class Fetching:
         download = self._wire.download
         if download.peer_choking:
             return False
-        outstanding = len(download.requests)
+        outstanding = download.requests.outstanding // BLOCK
         room = download.room()
         batch = download.requests.window.blocks // BATCHES
         if room < batch * BLOCK and outstanding >= batch:

@@ -6,8 +6,8 @@ peers were tested against.
 
 from __future__ import annotations
 
-BLOCK = 16 << 10  # bytes; the size of every request that we send, and the only one that all clients accept
-MAX_REQUEST = 128 << 10  # bytes; larger requests are refused. Old clients ask for up to this
+BLOCK = 16 << 10  # bytes; the size of the requests that we send, and the only one that all clients accept
+MAX_REQUEST = 128 << 10  # bytes; larger requests are refused. Fast peers that announce it are asked for this
 MAX_BITFIELD = (1 << 21) // 8  # bytes; common.metainfo.MAX_PIECES pieces
 MAX_EXTENDED = 64 << 10  # bytes of one extended message (BEP 10); metadata pieces have 16 KiB
 MAX_UNKNOWN = 64 << 10  # bytes of a message with an unknown id, which is skipped

@@ -8,6 +8,9 @@ Each block is in one of these states:
 
 The number of pending blocks is bounded by ``RequestWindow``, and by the peer's ``reqq``. A peer whose limit
 is exceeded drops requests silently, and the download would wait for blocks that never come.
+
+Blocks have 16 KiB, as all clients expect. A peer that announces more (``max_request``) is asked for blocks of
+that size while its window is full, so while it is fast: each block costs both ends the same, however long.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from common.geometry import Geometry
 from common.ranges import RangeSet
 from node.peer_tcp.limits import (
     BLOCK,
+    MAX_REQUEST,
     REQUEST_SECONDS,
     REQUESTS_ASSUMED,
     REQUESTS_AT_FIRST,
@@ -100,6 +104,8 @@ class OutgoingRequests:
 
     def __init__(self, geometry: Geometry, now: float) -> None:
         self.window = RequestWindow(now)
+        self.outstanding = 0  # bytes of the pending blocks
+        self.max_request = BLOCK  # bytes; the longest block that the peer sends
         self.progress_at = now  # when requested bytes arrived last, or the first request was made
         self._geometry = geometry
         self._pending: dict[int, int] = {}  # offset: length, in the order of the requests
@@ -121,7 +127,12 @@ class OutgoingRequests:
 
     def room(self) -> int:
         """Bytes that may be requested now, in whole blocks."""
-        return max(0, self.window.blocks - len(self._pending)) * BLOCK
+        blocks = self.window.blocks
+        return max(0, min(blocks - len(self._pending), blocks - -(-self.outstanding // BLOCK))) * BLOCK
+
+    def set_max_request(self, size: int) -> None:
+        """The peer sends blocks of up to ``size`` bytes."""
+        self.max_request = max(BLOCK, min(size, MAX_REQUEST) // BLOCK * BLOCK)
 
     # ---- asking
 
@@ -131,19 +142,21 @@ class OutgoingRequests:
             self.progress_at = now
             self.window.on_idle(now)
         pending, new = self._pending, []
-        for piece, begin, length in self.blocks_of(start, end):
+        size = self.max_request if self.window.blocks >= REQUESTS_AT_MOST else BLOCK
+        for piece, begin, length in self.blocks_of(start, end, size):
             offset = piece * self._geometry.piece_length + begin
             if offset not in pending:
                 pending[offset] = length
+                self.outstanding += length
                 new.append((piece, begin, length))
         return encode_requests(new)
 
-    def blocks_of(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """``[start, end)`` as (piece, begin, length), cut at pieces and at multiples of BLOCK in them."""
+    def blocks_of(self, start: int, end: int, size: int = BLOCK) -> Iterator[tuple[int, int, int]]:
+        """``[start, end)`` as (piece, begin, length), cut at pieces and at multiples of ``size`` in them."""
         piece_length = self._geometry.piece_length
         while start < end:
             piece, begin = divmod(start, piece_length)
-            length = min(BLOCK - begin % BLOCK, piece_length - begin, end - start)
+            length = min(size - begin % size, piece_length - begin, end - start)
             yield piece, begin, length
             start += length
 
@@ -169,6 +182,7 @@ class OutgoingRequests:
     def on_blocks(self, count: int, size: int, now: float) -> None:
         """``count`` pending blocks arrived, ``size`` bytes together."""
         self.progress_at = now
+        self.outstanding -= size
         self.window.on_blocks(count, size, now)
 
     def on_block(self, offset: int, length: int, now: float) -> BlockClaim:
@@ -176,6 +190,7 @@ class OutgoingRequests:
         self.progress_at = now
         if self._pending.get(offset) == length:
             del self._pending[offset]
+            self.outstanding -= length
             self.window.on_blocks(1, length, now)
             return BlockClaim.PENDING
         if self._late.get(offset) == length:
@@ -192,6 +207,7 @@ class OutgoingRequests:
         """The peer will not send this block."""
         if self._pending.get(offset) == length:
             del self._pending[offset]
+            self.outstanding -= length
             return BlockClaim.PENDING
         if self._late.get(offset) == length:
             del self._late[offset]
@@ -215,6 +231,7 @@ class OutgoingRequests:
     def _give_back(self, spans: Sequence[Range]) -> None:
         for start, end in spans:
             del self._pending[start]
+            self.outstanding -= end - start
             self._late[start] = end - start
         for offset in list(self._late)[: max(0, len(self._late) - 2 * self.window.limit)]:
             del self._late[offset]

@@ -4,8 +4,9 @@ All decisions about the protocol are in ``PeerWire``. The loop gives it the byte
 events to the fetching half (``Fetching``) and to the transport, and sends the messages and blocks that come
 out (``BlockSender``). It waits in one place: for the socket, a wake-up, or the next timer.
 
-A read that filled its buffer is followed by the next read at once. So a busy connection makes one system call
-for a quarter of a mebibyte, and one for the requests that this makes room for.
+A read that filled its buffer is followed by the next read at once, into one of the large buffers that all
+connections share. So a busy connection makes one system call for half a mebibyte, and one for the requests
+that this makes room for.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from node.peer_tcp.block_sender import BlockSender, prepare
 from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.fetching import Fetching
 from node.peer_tcp.limits import MAX_UNSENT
+from node.peer_tcp.read_buffers import ReadBuffers
 from node.peer_tcp.waiting import SocketWaiter, WakeUp
 from node.rate_limit import TransferLimits
 
-FIRST_BUFFER = 64 << 10  # bytes of one read
-LARGEST_BUFFER = 256 << 10  # bytes of one read, once reads fill the buffer
+SMALL_READ = 64 << 10  # bytes of one read, until a read brings as many
 HAVE_INTERVAL = 0.05  # seconds between two looks at our own pieces
 LONGEST_WAIT = 60.0  # seconds
 
@@ -46,6 +47,7 @@ class PeerLoop:
         sock: socket.socket,
         wire: PeerWire,
         limits: TransferLimits,
+        buffers: ReadBuffers,
         wake: WakeUp,
         on_event: Callable[[PeerLoop, ev.WireEvent], None],
         before_step: Callable[[PeerLoop], None],
@@ -60,7 +62,9 @@ class PeerLoop:
         self._waiter = SocketWaiter(sock, wake)
         self._on_event = on_event
         self._before_step = before_step
-        self._buffer = memoryview(bytearray(FIRST_BUFFER))
+        self._buffer = memoryview(bytearray(SMALL_READ))
+        self._buffers = buffers
+        self._is_busy = False  # the last read brought as much as the small buffer holds
         self._drained = True  # the last read took all that was there
         self._read_at = 0.0  # when the download limit allows the next read
         self._ask_at = float("inf")  # when time alone may have brought work for the session
@@ -123,7 +127,14 @@ class PeerLoop:
             self._ask_at = now + session.pause()
 
     def _receive(self, now: float) -> None:
-        buffer = self._buffer
+        large = self._buffers.take() if self._is_busy else None
+        try:
+            self._receive_into(self._buffer if large is None else large, now)
+        finally:
+            if large is not None:
+                self._buffers.put(large)
+
+    def _receive_into(self, buffer: memoryview, now: float) -> None:
         flow = self._flow
         if flow is not None:
             pause = flow.wait(min(len(buffer), flow.limit.quantum), now)
@@ -138,7 +149,7 @@ class PeerLoop:
             if flow is not None:
                 flow.release(now)
             return
-        self._drained = size < len(buffer)
+        self._drained, self._is_busy = size < len(buffer), size >= SMALL_READ
         if flow is not None:
             flow.spend(size, now)
             if self._drained:
@@ -147,8 +158,6 @@ class PeerLoop:
             self.peer_closed = True
             self._take(self.wire.on_closed())
         self._take(self.wire.receive(buffer[:size], now))
-        if size == len(self._buffer) < LARGEST_BUFFER:
-            self._buffer = memoryview(bytearray(2 * size))
 
     def _take(self, events: list[ev.WireEvent]) -> None:
         fetching, block_data, blocks = self.fetching, ev.BlockData, list[ev.BlockData]()

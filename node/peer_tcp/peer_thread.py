@@ -24,6 +24,7 @@ from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.dialler import Way
 from node.peer_tcp.limits import BLOCK
 from node.peer_tcp.peer_loop import BannedPeer, PeerLoop
+from node.peer_tcp.read_buffers import ReadBuffers
 from node.peer_tcp.waiting import WakeUp
 from node.rate_limit import TransferLimits
 from node.tap import NO_STREAM_TAP, StreamTap
@@ -34,6 +35,7 @@ class ThreadOwner(Protocol):
     """The transport, as the threads of its connections see it. Called from these threads."""
 
     limits: TransferLimits
+    read_buffers: ReadBuffers
 
     def open(self, thread: PeerThread, way: Way | None) -> tuple[socket.socket, PeerWire]:
         """Dial the thread's peer; None: take over its accepted socket. PeerFault."""
@@ -90,7 +92,7 @@ class Fetch:
             return None
         requests = loop.wire.download.requests
         window = requests.window
-        return ConnectionSample(window.blocks * BLOCK, window.round_trip or None, len(requests) * BLOCK)
+        return ConnectionSample(window.blocks * BLOCK, window.round_trip or None, requests.outstanding)
 
     def end(self, fault: BaseException | None = None) -> None:
         """The session is detached; ``fault``: why it was before it wanted to."""
@@ -240,6 +242,7 @@ class PeerThread:
                 sock,
                 wire,
                 owner.limits,
+                owner.read_buffers,
                 self._wake,
                 lambda loop, event: owner.on_event(self, loop, event),
                 self._before_step,

@@ -33,6 +33,7 @@ from node.peer_tcp.metadata_dial import MetadataDial
 from node.peer_tcp.peer_loop import PeerLoop
 from node.peer_tcp.peer_table import PeerTable
 from node.peer_tcp.peer_thread import Fetch, PeerThread
+from node.peer_tcp.read_buffers import ReadBuffers
 from node.rate_limit import TransferLimits
 from node.tap import NO_TAP, Tap
 from node.transport import (
@@ -69,6 +70,7 @@ class TcpTransport:
     ) -> None:
         self.limits = limits or TransferLimits()
         self._tap = tap
+        self.read_buffers = ReadBuffers()
         self.peer_id = peer_id
         self._host = host
         self._encryption = encryption

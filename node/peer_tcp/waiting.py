@@ -28,15 +28,19 @@ class WakeUp:
         return self._event if _HAS_EVENTFD else self._reader.fileno()
 
     def set(self) -> None:
-        """Wake the thread, now or when it waits next."""
+        """Wake the thread, now or when it waits next.
+
+        The flag rises last: if ``clear`` ran between the two, the descriptor would stay readable without the
+        flag, and the thread would not wait any more.
+        """
         if self.is_set:
             return
-        self.is_set = True
         with contextlib.suppress(OSError, ValueError):  # closed: the thread has ended
             if _HAS_EVENTFD:
                 os.eventfd_write(self._event, 1)
             else:
                 self._writer.send(b"\0")
+            self.is_set = True
 
     def clear(self) -> None:
         """Forget all calls of ``set`` so far. Look at what they meant after this call, not before.

@@ -147,6 +147,7 @@ def test_bombs_are_refused(bomb: bytes) -> None:
         port=st.none() | st.integers(1, 65535),
         your_ip=st.sampled_from([b"", bytes(4), bytes(16)]),
         metadata_size=st.none() | st.integers(1, 1 << 30),
+        max_request=st.none() | st.integers(1 << 14, 1 << 30),
     )
 )
 def test_extended_handshakes_survive_the_wire(handshake: ExtendedHandshake) -> None:

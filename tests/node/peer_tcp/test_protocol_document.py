@@ -16,7 +16,13 @@ from tests.node.chunk_udp.test_protocol_document import INFO_HASH, RAW_INFO, dum
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
 EXTENDED = ExtendedHandshake(
-    OUR_NUMBERS, limits.REQUESTS_ACCEPTED, "classroom-swarm", 6881, bytes([127, 0, 0, 1]), len(RAW_INFO)
+    OUR_NUMBERS,
+    limits.REQUESTS_ACCEPTED,
+    "classroom-swarm",
+    6881,
+    bytes([127, 0, 0, 1]),
+    len(RAW_INFO),
+    limits.MAX_REQUEST,
 )
 EXAMPLES: dict[m.MessageId | None, tuple[str, m.WireMessage]] = {
     None: ("", m.KeepAlive()),

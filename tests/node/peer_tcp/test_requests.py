@@ -10,6 +10,7 @@ from node.peer_tcp import messages as m
 from node.peer_tcp.extension import ExtendedHandshake, encode_extended_handshake
 from node.peer_tcp.limits import (
     BLOCK,
+    MAX_REQUEST,
     REQUEST_TIMEOUT,
     REQUESTS_AT_FIRST,
     REQUESTS_AT_LEAST,
@@ -82,6 +83,29 @@ def test_reqq_of_the_peer_is_honoured() -> None:
     wire.receive(encode(m.Extended(0, encode_extended_handshake(ExtendedHandshake(reqq=3)))), 0.0)
     wire.receive(encode(m.Unchoke()), 0.0)
     assert wire.download.room() == 3 * BLOCK
+
+
+def test_a_fast_peer_that_announces_it_is_asked_for_large_blocks() -> None:
+    requests, piece = OutgoingRequests(LARGE, 0.0), 1 << 20
+    small = [(0, at, BLOCK) for at in range(0, piece, BLOCK)]
+    large = [(1, at, MAX_REQUEST) for at in range(0, piece, MAX_REQUEST)]
+    requests.set_max_request(1 << 30)
+    requests.window.on_limit(1000)
+    assert requests.request(0, piece, 0.0) == m.encode_requests(small)  # its window is not open yet
+    requests.window.on_blocks(REQUESTS_AT_MOST, BLOCK, 0.0)
+    assert requests.request(piece, 2 * piece, 0.0) == m.encode_requests(large)
+    assert requests.room() == REQUESTS_AT_MOST * BLOCK - 2 * piece
+    assert requests.on_block(piece, MAX_REQUEST, 0.0) is BlockClaim.PENDING
+    assert requests.cancel(0, 2 * piece)[0] == [(0, piece), (piece + MAX_REQUEST, 2 * piece)]
+    assert requests.outstanding == 0 and requests.room() == REQUESTS_AT_MOST * BLOCK
+
+
+def test_max_request_is_announced_and_learned() -> None:
+    wire = opened()
+    wire.receive(encode(m.Extended(0, encode_extended_handshake(ExtendedHandshake(max_request=40_000)))), 0.0)
+    assert wire.download.requests.max_request == 2 * BLOCK
+    pair = connected_pair()
+    assert pair.a.download.requests.max_request == pair.b.download.requests.max_request == MAX_REQUEST
 
 
 def test_nothing_is_requested_while_choked() -> None:
