@@ -7,13 +7,19 @@ runs no script that is not one of these files.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
 
-from tracker.web.page_files import INDEX, PageFile, PageFiles
+from common.errors import PageError
+from common.logs import log
+from common.one_page import assemble
+from tracker.web.page_files import CONTENT_TYPES, INDEX, PageFile, PageFiles, page_file
 
 STATIC = "/static/"
+ONE_FILE = "one-file.html"
+"""The page as one file. The page fetches it and puts a recording into it: see ``common.one_page``."""
 DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
 PROTOCOL = "/docs/protocol.md"
 """The only document that is sent: the page explains messages by it."""
@@ -37,6 +43,12 @@ def create_dashboard(files: PageFiles, overview: Callable[[], Response]) -> Blue
             return answer
         return _sent(files.find(INDEX))
 
+    @dashboard.get(f"{STATIC}{ONE_FILE}")
+    def one_file() -> Response:
+        answer = _sent(_one_file(files))
+        answer.headers["Content-Disposition"] = "attachment"  # opened here, its scripts would not run
+        return answer
+
     @dashboard.get(f"{STATIC}<path:name>")
     def static(name: str) -> Response:
         return _sent(files.find(name))
@@ -46,6 +58,20 @@ def create_dashboard(files: PageFiles, overview: Callable[[], Response]) -> Blue
         return _sent(documents.find(Path(PROTOCOL).name))
 
     return dashboard
+
+
+def _one_file(files: PageFiles) -> PageFile | None:
+    """The page as one file without a recording; None if the files of this folder make no page."""
+    try:
+        return _assembled(tuple(files.texts((".html", ".js", ".css")).items()))
+    except PageError as error:
+        log(f"the page cannot be saved as one file: {error}")
+        return None
+
+
+@lru_cache(2)
+def _assembled(texts: tuple[tuple[str, str], ...]) -> PageFile:
+    return page_file(assemble(dict(texts)).encode(), CONTENT_TYPES[".html"])
 
 
 def _wants_json() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,13 @@ class PageFile:
     tag: str  # the entity tag: a hash of the body
 
 
+def page_file(body: bytes, content_type: str) -> PageFile:
+    """A file with its entity tag."""
+    return PageFile(body, content_type, hashlib.sha256(body).hexdigest()[:32])
+
+
 class PageFiles:
-    """The files of a folder and of its subfolders. Thread-safe: a file read twice is the same."""
+    """The files of a folder and of its subfolders. Thread-safe: a file that is read twice is the same."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder
@@ -55,9 +61,14 @@ class PageFiles:
             version = (state.st_mtime_ns, state.st_size)
             kept = self._kept.get(name)
             if kept is None or kept[0] != version:
-                body = path.read_bytes()
-                kept = version, PageFile(body, content_type, hashlib.sha256(body).hexdigest()[:32])
+                kept = version, page_file(path.read_bytes(), content_type)
                 self._kept[name] = kept
         except (OSError, ValueError):
             return None
         return kept[1]
+
+    def texts(self, suffixes: Collection[str]) -> dict[str, str]:
+        """The files in the folder itself that end so, by name."""
+        names = sorted(path.name for path in self._folder.iterdir() if path.suffix in suffixes)
+        found = {name: self.find(name) for name in names}
+        return {name: file.body.decode() for name, file in found.items() if file is not None}

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.one_page import RECORDING_OPENS
 from tracker.auth import SwarmKey
 from tracker.model import Rules
 from tracker.service import TrackerService
@@ -54,6 +55,14 @@ def test_every_file_of_the_page_is_sent_and_an_unchanged_one_only_once(client: F
         assert answer.data == path.read_bytes()
         again = client.get(address, headers={"If-None-Match": answer.headers["ETag"]})
         assert (again.status_code, again.data) == (304, b"")
+
+
+def test_the_page_is_there_as_one_file(client: FlaskClient) -> None:
+    answer = client.get("/static/one-file.html")
+    assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
+    assert RECORDING_OPENS in answer.get_data(as_text=True) and b'src="/static' not in answer.data
+    again = client.get("/static/one-file.html", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
 
 
 def test_the_protocol_is_sent_as_text_and_no_other_document(client: FlaskClient) -> None:
