@@ -30,6 +30,7 @@ from tracker.announce_service import AnnounceService
 from tracker.auth import ANONYMOUS, Credentials, SwarmKey, digest, new_secret
 from tracker.errors import where
 from tracker.heartbeat import RequestRate, interval_factor
+from tracker.listings import listed_nodes, listed_torrents
 from tracker.log_keeper import LogKeeper
 from tracker.model import (
     Caller,
@@ -37,7 +38,6 @@ from tracker.model import (
     Keys,
     Receipt,
     Rules,
-    SwarmCounts,
     SwarmView,
     file_key,
 )
@@ -183,19 +183,7 @@ class TrackerService:
 
     def overview(self, limit: int) -> dict[str, Any]:
         """How much there is, and up to ``limit`` of the nodes."""
-        counts = self._storage.counts()
-        some = [
-            {"node_id": n.node_id, "addr": list(n.addr), "uploads": n.uploads, "files": n.files,
-             "claimed": n.claimed}
-            for n in self._storage.nodes(limit)
-        ]  # fmt: skip
-        return {
-            "nodes": counts.nodes,
-            "claimed": counts.claimed,
-            "files": counts.files,
-            "owned": counts.owned,
-            "some_nodes": some,
-        }
+        return listed_nodes(self._storage.counts(), self._storage.nodes(limit))
 
     def counts(self) -> Counts:
         """How much there is."""
@@ -210,23 +198,7 @@ class TrackerService:
         swarms = self._storage.swarms(limit)
         hashes = [bytes.fromhex(swarm.info_hash) for swarm in swarms if swarm.info_hash is not None]
         counts = dict(zip(hashes, self._storage.scrape(hashes), strict=True))
-        listed = []
-        for swarm in swarms:
-            on_tcp = counts[bytes.fromhex(swarm.info_hash)] if swarm.info_hash else SwarmCounts()
-            listed.append(
-                {
-                    "name": swarm.filename,
-                    "info_hash": swarm.info_hash,
-                    "size": swarm.size,
-                    "owners": swarm.whole + swarm.partial,
-                    "complete": swarm.whole,
-                    "partial": swarm.partial,
-                    "peers": on_tcp.standard_seeds + on_tcp.standard_leechers,
-                    "complete_peers": on_tcp.standard_seeds,
-                    "tcp_peers": on_tcp.complete + on_tcp.incomplete,
-                }
-            )
-        return {"torrents": listed, "total": self._storage.counts().files}
+        return {"torrents": listed_torrents(swarms, counts), "total": self._storage.counts().files}
 
     def health(self) -> str:
         """Why nothing can be written just now; "" if it can."""
