@@ -16,6 +16,7 @@ NODES ?= 200
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
+	@echo "make demo SHOW=1  six slow nodes, which stay for a look at the tracker's page until Ctrl-C"
 	@echo "make class N=10  a tracker and 10 nodes that share a file, until Ctrl-C; others may join"
 	@echo "make reset    remove node files, logs and tracker records, after asking; .venv stays"
 	@echo "make clean    remove caches and compiled files; make distclean: .venv, too"
@@ -50,7 +51,7 @@ venv: $(VENV)/dev.stamp
 interop: $(VENV)/interop.stamp
 
 demo: $(VENV)/run.stamp
-	$(BIN)/python demo.py
+	$(BIN)/python demo.py $(if $(SHOW),--show)
 
 class: $(VENV)/run.stamp
 	@$(BIN)/python classroom.py start --nodes $(or $(N),10)

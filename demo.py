@@ -3,6 +3,9 @@
 Node 1 shares a file. Nodes 2 and 3 fetch it side by side, from node 1 and from each other. Node 4 fetches it
 from all three at the same time. Then the copies are compared byte by byte: exit code 0 only if all are
 identical. Everything happens on 127.0.0.1 and in a temporary folder.
+
+With ``--show`` (``make demo SHOW=1``) six nodes with slow uploads and two upload slots each share a smaller
+file, and the swarm stays for a look at the tracker's page until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,10 @@ STOP_LIMIT = 5.0  # seconds a process may take to stop
 BLOCK = 1 << 20
 HEADINGS = ("node", "from", "bytes", "time", "rate", "SHA-1")
 ANY_WIDTH = 1000  # columns
+STORY_MEBIBYTES, SHOW_MEBIBYTES = 256, 48  # sizes of the file
+SHOW_SETTINGS = {"UPLOAD_LIMIT": "1500kB", "UPLOAD_SLOTS": "2"}  # of each node: a queue, and time to look
+SHOW_NODES = range(2, 7)  # that fetch
+JOIN_SECONDS = 1.5  # between the starts of two of them
 
 Event = dict[str, Any]
 
@@ -108,7 +115,8 @@ class Program:
 class Swarm:
     """A tracker and nodes in a folder of their own."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, settings: Mapping[str, str] | None = None) -> None:
+        """``settings``: environment variables of the programs."""
         self.folder = folder
         self._stack = stack
         self._environment = {
@@ -116,6 +124,7 @@ class Swarm:
             "LOGS_DIR": str(folder / "logs"),
             "TRACKER_DB_DIR": str(folder / "tracker_db"),
             "NODE_FILES_DIR": str(folder / "node_files"),
+            **(settings or {}),
         }
         self.url = self._start(["tracker.py", "--port", "0"]).line().rpartition(" ")[2]
 
@@ -185,8 +194,13 @@ class Follower(threading.Thread):
         self._bars.update(self._bar, total=event["size"], completed=done, rate=rate)
 
 
-def download(swarm: Swarm, numbers: list[int], torrent: Path, console: Console) -> dict[int, Event]:
-    """Let the nodes ``numbers`` fetch ``torrent`` at the same time; their ``completed`` events."""
+def download(
+    swarm: Swarm, numbers: Sequence[int], torrent: Path, console: Console, apart: float = 0.0
+) -> dict[int, Event]:
+    """Let the nodes ``numbers`` fetch ``torrent`` at the same time; their ``completed`` events.
+
+    ``apart``: seconds between their starts.
+    """
     rate = TextColumn("[cyan]{task.fields[rate]}")
     columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), rate)
     followers: dict[int, Follower] = {}
@@ -195,6 +209,7 @@ def download(swarm: Swarm, numbers: list[int], torrent: Path, console: Console) 
             node = swarm.node(number, f'download "{torrent.as_posix()}"')
             followers[number] = Follower(node, bars, bars.add_task(f"node {number}", total=None, rate=""))
             followers[number].start()
+            time.sleep(apart)
         for follower in followers.values():
             follower.join()
     for follower in followers.values():
@@ -244,38 +259,75 @@ def result_table(title: str, rows: Sequence[Sequence[str]], console: Console) ->
 def run(size: int, console: Console) -> bool:
     """Play the story; True if all copies are identical. DemoFailed if a step fails."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarm-demo-")))
-        swarm = Swarm(folder, stack)
-        original = swarm.node_folder(1) / "lecture.bin"
-        console.print(f"The tracker runs at {swarm.url}.")
-        console.print(f"Node 1 gets a file, {original.name}: {decimal(size)} of random bytes.")
-        write_random(original, size)
-        torrent = share(swarm, 1, original)
-        console.print("Node 1 has written its torrent, told the tracker, and serves the file.\n")
+        swarm, original, torrent = _with_a_file(size, console, stack, {})
         console.print("Nodes 2 and 3 fetch it at the same time, from node 1 and from each other:")
         results = download(swarm, [2, 3], torrent, console)
         console.print("\nNode 4 fetches it from nodes 1, 2 and 3, about a third from each:")
         results.update(download(swarm, [4], torrent, console))
-        copies = {n: (swarm.node_folder(n) / original.name, event) for n, event in sorted(results.items())}
-        rows, good = result_rows(original, copies)
-        title = f"{original.name}, {decimal(size)}, SHA-1 {rows[0][-1]}"
-        console.print()
-        console.print(result_table(title, rows, console))
+        return _compared(swarm, original, results, console)
+
+
+def show(size: int, console: Console) -> bool:
+    """Six slow nodes that stay until Ctrl-C; True if all copies are identical. DemoFailed if a step fails."""
+    with ExitStack() as stack:
+        swarm, original, torrent = _with_a_file(size, console, stack, SHOW_SETTINGS)
+        console.print(
+            f"Nodes {SHOW_NODES[0]} to {SHOW_NODES[-1]} fetch it. Each node sends at most "
+            f"{SHOW_SETTINGS['UPLOAD_LIMIT']}/s, to {SHOW_SETTINGS['UPLOAD_SLOTS']} nodes at a time:"
+        )
+        results = download(swarm, SHOW_NODES, torrent, console, JOIN_SECONDS)
+        good = _compared(swarm, original, results, console)
+        console.print(f"\nThe swarm stays for a look: [bold]{swarm.url}[/]. Ctrl-C ends it.")
+        with suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(1)
         return good
+
+
+def _with_a_file(
+    size: int, console: Console, stack: ExitStack, settings: Mapping[str, str]
+) -> tuple[Swarm, Path, Path]:
+    """A swarm whose node 1 shares a file; the file and its torrent."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarm-demo-")))
+    swarm = Swarm(folder, stack, settings)
+    original = swarm.node_folder(1) / "lecture.bin"
+    console.print(f"The tracker runs at {swarm.url}. Open this address in a browser to see the swarm.")
+    console.print(f"Node 1 gets a file, {original.name}: {decimal(size)} of random bytes.")
+    write_random(original, size)
+    torrent = share(swarm, 1, original)
+    console.print("Node 1 has written its torrent, told the tracker, and serves the file.\n")
+    return swarm, original, torrent
+
+
+def _compared(swarm: Swarm, original: Path, results: dict[int, Event], console: Console) -> bool:
+    """Print the table of results; True if all copies are identical."""
+    copies = {n: (swarm.node_folder(n) / original.name, event) for n, event in sorted(results.items())}
+    rows, good = result_rows(original, copies)
+    title = f"{original.name}, {decimal(original.stat().st_size)}, SHA-1 {rows[0][-1]}"
+    console.print()
+    console.print(result_table(title, rows, console))
+    return good
 
 
 def main() -> int:
     """Run the demo. The exit code: 0 if all copies are identical, else 1 with the reason."""
     parser = argparse.ArgumentParser(description="A tracker and four nodes move a real file.")
-    parser.add_argument("--mebibytes", type=int, default=256, metavar="N", help="size of the file (256)")
-    size = max(1, parser.parse_args().mebibytes) << 20
+    parser.add_argument("--show", action="store_true", help="six slow nodes that stay until Ctrl-C")
+    parser.add_argument(
+        "--mebibytes", type=int, metavar="N",
+        help=f"size of the file ({STORY_MEBIBYTES}; with --show {SHOW_MEBIBYTES})",
+    )  # fmt: skip
+    options = parser.parse_args()
+    play, default = (show, SHOW_MEBIBYTES) if options.show else (run, STORY_MEBIBYTES)
+    size = max(1, options.mebibytes or default) << 20
     console = Console(highlight=False)
     started = time.monotonic()
-    if shutil.disk_usage(tempfile.gettempdir()).free < 5 * size:
-        console.print(f"[red]The demo needs {decimal(5 * size)} free in {tempfile.gettempdir()}.")
+    if shutil.disk_usage(tempfile.gettempdir()).free < 8 * size:
+        console.print(f"[red]The demo needs {decimal(8 * size)} free in {tempfile.gettempdir()}.")
         return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the programs are stopped, too
     try:
-        good = run(size, console)
+        good = play(size, console)
     except DemoFailed as failure:
         console.print(f"[red]The demo failed:[/] {escape(str(failure))}")
         return 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import requests
 from rich.console import Console
 
 import configs
@@ -44,4 +46,27 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("verified") == 3
     assert "All copies are byte-identical." in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_show_stays_for_a_look_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "COLUMNS": "200", "UPLOAD_LIMIT": "none"}
+    words = [sys.executable, "-u", str(ROOT / "demo.py"), "--show", "--mebibytes", "1"]
+    show = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path)
+    assert show.stdout is not None
+    try:
+        url = next(line for line in show.stdout if "The tracker runs at" in line).split()[4].rstrip(".")
+        assert any("The swarm stays for a look" in line for line in show.stdout)
+        with requests.Session() as session:
+            session.trust_env = False
+            assert session.get(url, timeout=60).headers["Content-Type"].startswith("text/html")
+            events = session.get(f"{url}/swarm", timeout=60).json()["events"]
+        owned = {e["data"]["node"] for e in events if e["name"] == "tracker:own" and e["data"]["complete"]}
+        assert owned == {1, 2, 3, 4, 5, 6}
+        show.send_signal(signal.SIGINT)
+        assert show.wait(60) == 0
+    finally:
+        show.kill()
+        show.wait()
+        show.stdout.close()
     assert list(tmp_path.iterdir()) == []
