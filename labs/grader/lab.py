@@ -41,6 +41,7 @@ class Lab:
     lines: int  # of our solution
     stages: tuple[Stage, ...]
     predict: Callable[[random.Random], list[Question]] = field(default=lambda rng: [])
+    blank_fails: str = "s1"  # the stage that the unchanged blank fails
 
     @property
     def number(self) -> str:
@@ -89,6 +90,7 @@ def load(folder: Path) -> Lab:
     return Lab(
         *(folder.name, folder, title[1], int(head[1]), head[2], int(head[3]), stages),
         **({} if predict is None else {"predict": predict}),
+        blank_fails=getattr(checks, "BLANK", "s1"),
     )
 
 
