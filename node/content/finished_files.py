@@ -96,6 +96,8 @@ class FinishedFiles:
         file, first, last = self._layout.file_at(blocks[0][1])
         if self.identities[file] is None:
             return None
+        if self._info.is_single_file:
+            return self._with_file(file, lambda opened: opened.send_blocks(sock, blocks))
         run: list[SentBlock] = []
         for header, offset, length in blocks:
             if offset < first or offset + length > last:

@@ -109,7 +109,8 @@ class SharedFile:
 
     def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int | None:
         """Send blocks as ``ServedTorrent.send_blocks``. The file is checked once before, and once after."""
-        if any(offset < 0 or offset + length > self.size for _, offset, length in blocks):
+        size = self.size
+        if [offset for _, offset, length in blocks if offset < 0 or offset + length > size]:
             raise ValueError(f"a block outside the {self.size} bytes")
         self._check_open_file()
         sent = send_blocks(self._file, self.path, sock, blocks)

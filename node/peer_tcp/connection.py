@@ -84,8 +84,8 @@ class PeerWire:
         self.received = 0  # bytes in all
         self._context = WireContext()
         self._opening = Opening(config, info_hash, encrypted)
-        self.state = WireState.MSE if self._opening.negotiates else WireState.HANDSHAKE
-        self._state_since = self._received_at = self._sent_at = now
+        self._received_at = self._sent_at = now
+        self._enter(WireState.MSE if self._opening.negotiates else WireState.HANDSHAKE, now)
         self._message_since: float | None = None  # when the message began that is not whole yet
         self._decoder = MessageDecoder()
         self._handlers: dict[type, _Handler] = {}
@@ -157,17 +157,18 @@ class PeerWire:
         if self.peer is None or self.torrent is None or self.torrent.geometry is None:
             return []
         singly, piece_length = self.encrypts_payload, self.torrent.geometry.piece_length
-        pack = m.PIECE_HEADER.pack
-        blocks = []
-        for piece, begin, length in self.upload.requests.take(1 if singly else size):
-            header = pack(9 + length, m.MessageId.PIECE, piece, begin)
-            blocks.append(OutgoingBlock(header, piece * piece_length + begin, length))
-        if blocks:
+        requests = self.upload.requests.take(1 if singly else size)
+        headers = m.block_headers(requests)
+        if requests:
             self._sent_at = now
-            self._tap.wrote(b"".join([block.header for block in blocks]))
+            self._tap.wrote(b"".join(headers))
         if self._opening.encrypted:
-            return [block._replace(header=self._opening.encrypt(block.header)) for block in blocks]
-        return blocks
+            headers = [self._opening.encrypt(header) for header in headers]
+        new, make = tuple.__new__, OutgoingBlock  # made as its own constructor does, in half the time
+        return [
+            new(make, (header, piece * piece_length + begin, length))
+            for header, (piece, begin, length) in zip(headers, requests, strict=True)
+        ]
 
     @property
     def encrypts_payload(self) -> bool:
@@ -184,7 +185,7 @@ class PeerWire:
 
     def next_timer(self) -> float | None:
         """When ``on_timer`` must be called at the latest; None once CLOSED."""
-        rule = STATES[self.state]
+        rule = self._rule
         if rule.timeout is None:
             return None
         due = (self._state_since if rule.from_start else self._received_at) + rule.timeout
@@ -199,7 +200,7 @@ class PeerWire:
 
     def on_timer(self, now: float) -> list[WireEvent]:
         """Do what is due."""
-        rule = STATES[self.state]
+        rule = self._rule
         since = self._state_since if rule.from_start else self._received_at
         if rule.timeout is not None and now - since >= rule.timeout:
             text = f"did not send {rule.waits_for} within {rule.timeout:.0f} s"
@@ -356,7 +357,7 @@ class PeerWire:
             self._context.events.append(DhtPort(message.port))
 
     def _enter(self, state: WireState, now: float) -> None:
-        self.state, self._state_since = state, now
+        self.state, self._rule, self._state_since = state, STATES[state], now
 
     def _fail(self, fault: PeerFault) -> None:
         if self.state is not WireState.CLOSED:

@@ -175,14 +175,15 @@ def _check_length(length: int, number: int) -> None:
 
 def _blocks_in(view: memoryview, at: int) -> tuple[list[m.Block], int]:
     """The whole blocks from offset ``at`` on, and the offset after them."""
-    size, block, piece_header = len(view), m.Block, m.PIECE_HEADER.unpack_from
+    size, piece_header = len(view), m.PIECE_HEADER.unpack_from
+    new, block = tuple.__new__, m.Block  # made as its own constructor does, in half the time
     blocks: list[m.Block] = []
     while size - at >= _PIECE_HEADER_SIZE:
         length, number, piece, begin = piece_header(view, at)
         end = at + 4 + length
         if number != _PIECE or end > size or not _MIN_PIECE <= length <= _MAX_PIECE:
             break
-        blocks.append(block(piece, begin, length - 9, 0, view[at + _PIECE_HEADER_SIZE : end]))
+        blocks.append(new(block, (piece, begin, length - 9, 0, view[at + _PIECE_HEADER_SIZE : end])))
         at = end
     return blocks, at
 

@@ -177,12 +177,13 @@ class DownloadSide:
         """Whole blocks. The hot path of a download: one turn of the loop for each 16 KiB."""
         requests, piece_length, events = self.requests, self._piece_length, self._context.events
         pending, size, count = requests.pending, 0, 0
+        new, block_data = tuple.__new__, ev.BlockData  # made as its own constructor does, in half the time
         for block in run.blocks:
             piece, begin, length, _, data = block
             offset = piece * piece_length + begin
             if pending.get(offset) == length:
                 del pending[offset]
-                events.append(ev.BlockData(offset, data))
+                events.append(new(block_data, (offset, data)))
                 size += length
                 count += 1
             else:

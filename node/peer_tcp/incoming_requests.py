@@ -20,9 +20,10 @@ class IncomingRequests:
 
     def add(self, request: Requested) -> bool:
         """Queue ``request``. False if there is no room, or if it is queued already."""
-        if len(self._queue) >= REQUESTS_ACCEPTED or request in self._queue:
+        queue = self._queue
+        if request in queue or len(queue) >= REQUESTS_ACCEPTED:
             return False
-        self._queue[request] = None
+        queue[request] = None
         return True
 
     def cancel(self, request: Requested) -> bool:

@@ -285,10 +285,16 @@ def encode(message: WireMessage) -> bytes:
 
 def block_header(piece: int, begin: int, length: int) -> bytes:
     """The 13 bytes before the ``length`` bytes of a block."""
-    return PIECE_HEADER.pack(9 + length, MessageId.PIECE, piece, begin)
+    return block_headers([(piece, begin, length)])[0]
 
 
 def encode_requests(blocks: Iterable[tuple[int, int, int]]) -> bytes:
     """The bytes of one BlockRequest for each (piece, begin, length)."""
-    pack = REQUEST_MESSAGE.pack
-    return b"".join([pack(13, MessageId.REQUEST, piece, begin, length) for piece, begin, length in blocks])
+    pack, number = REQUEST_MESSAGE.pack, int(MessageId.REQUEST)  # a plain int packs faster
+    return b"".join([pack(13, number, piece, begin, length) for piece, begin, length in blocks])
+
+
+def block_headers(blocks: Iterable[tuple[int, int, int]]) -> list[bytes]:
+    """The 13 bytes before the content of each block (piece, begin, length)."""
+    pack, number = PIECE_HEADER.pack, int(MessageId.PIECE)
+    return [pack(9 + length, number, piece, begin) for piece, begin, length in blocks]

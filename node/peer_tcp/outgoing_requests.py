@@ -141,14 +141,16 @@ class OutgoingRequests:
         if not self.awaited:
             self.progress_at = now
             self.window.on_idle(now)
-        pending, new = self._pending, []
-        size = self.max_request if self.window.blocks >= REQUESTS_AT_MOST else BLOCK
-        for piece, begin, length in self.blocks_of(start, end, size):
-            offset = piece * self._geometry.piece_length + begin
+        pending, new, piece_length, size = self._pending, [], self._geometry.piece_length, 0
+        largest = self.max_request if self.window.blocks >= REQUESTS_AT_MOST else BLOCK
+        for block in self.blocks_of(start, end, largest):
+            piece, begin, length = block
+            offset = piece * piece_length + begin
             if offset not in pending:
                 pending[offset] = length
-                self.outstanding += length
-                new.append((piece, begin, length))
+                size += length
+                new.append(block)
+        self.outstanding += size
         return encode_requests(new)
 
     def blocks_of(self, start: int, end: int, size: int = BLOCK) -> Iterator[tuple[int, int, int]]:
@@ -156,9 +158,12 @@ class OutgoingRequests:
         piece_length = self._geometry.piece_length
         while start < end:
             piece, begin = divmod(start, piece_length)
-            length = min(size - begin % size, piece_length - begin, end - start)
-            yield piece, begin, length
-            start += length
+            until = min(piece_length, begin + end - start)  # in this piece
+            start += until - begin
+            while begin < until:
+                length = min(size - begin % size, until - begin)
+                yield piece, begin, length
+                begin += length
 
     def cancel(self, start: int, end: int) -> tuple[list[Range], bytes]:
         """Withdraw the pending blocks that lie in ``[start, end)``; returns them and the messages."""

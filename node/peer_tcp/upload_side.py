@@ -107,13 +107,14 @@ class UploadSide:
         end_of_last = geometry.size - last * whole
         have, queue = self._torrent.have(), self.requests
         is_open, was_empty = have.all() and not self.choking, not queue
+        add = queue.add
         for request in run.requests:
             piece, begin, length = request
             if not 0 < length <= MAX_REQUEST or piece > last:
                 raise _fault_of(piece, begin, length)
             if begin + length > (whole if piece < last else end_of_last):
                 raise _fault_of(piece, begin, length)
-            if not (is_open and queue.add(request)):
+            if not (is_open and add(request)):
                 self._on_rarer_request(request, have, now)
         if was_empty and queue:
             self._context.events.append(ev.BlocksRequested())
