@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,16 +129,3 @@ def _mine(options: argparse.Namespace, lab: Lab) -> Path:
     if not path.is_file():
         raise CommandError(f"{path} is missing")
     return path
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m labs")
-    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
-    options = parser.parse_args(argv)
-    try:
-        code: int = options.run(options)
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return code

@@ -1,0 +1,28 @@
+"""``python -m labs``: the labs, their grader, and recordings of a swarm."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from common.errors import SwarmError
+from labs.grader import cli as grader
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code: 0 if all went well, 1 if a stage failed, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m labs", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    grader.add_commands(commands)
+    options = parser.parse_args(argv)
+    try:
+        code: int = options.run(options)
+    except SwarmError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
