@@ -10,13 +10,40 @@ import { palette } from "./colours.js";
  * @property {number} ratio  px of the screen per px of the page
  */
 
+/** Sizes of boxes as they were last observed: to ask a box during a frame makes the browser lay out the page. @type {WeakMap<Element, {width: number, height: number}>} */
+const sizes = new WeakMap();
+
+/**
+ * Keep the size of a box; `changed` is called when it becomes another one.
+ * @param {Element} box
+ * @param {() => void} changed
+ */
+export function watchSize(box, changed) {
+  new ResizeObserver(() => {
+    const size = { width: box.clientWidth, height: box.clientHeight };
+    const before = sizes.get(box);
+    sizes.set(box, size);
+    if (before === undefined || before.width !== size.width || before.height !== size.height) changed();
+  }).observe(box);
+}
+
+/** The size of a box in px. @param {Element} box */
+export function sizeOf(box) {
+  let size = sizes.get(box);
+  if (size === undefined) {
+    size = { width: box.clientWidth, height: box.clientHeight };
+    sizes.set(box, size);
+  }
+  return size;
+}
+
 /**
  * The canvas at the size of its box; empty.
  * @param {HTMLCanvasElement} canvas
  * @returns {Sheet}
  */
 export function sheetOf(canvas) {
-  const { clientWidth: width, clientHeight: height } = canvas;
+  const { width, height } = sizeOf(canvas);
   return sized(canvas, width, height);
 }
 
@@ -27,16 +54,27 @@ export function sheetOf(canvas) {
  * @returns {Sheet}
  */
 export function sized(canvas, width, height) {
+  family = palette().family;
   const ratio = Math.min(4, window.devicePixelRatio || 1);
   const [wide, high] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
-  if (canvas.width !== wide) canvas.width = wide;
-  if (canvas.height !== high) canvas.height = high;
   const ink = canvas.getContext("2d");
   if (!ink) throw new Error("this browser draws nothing on a canvas");
+  if (canvas.width !== wide || canvas.height !== high) {
+    canvas.width = wide;
+    canvas.height = high;
+    fonts.delete(ink);
+  }
   ink.setTransform(ratio, 0, 0, ratio, 0, 0);
   ink.clearRect(0, 0, width, height);
   return { ink, width, height, ratio };
 }
+
+/** The font that each context has now: to ask the context takes longer. @type {WeakMap<CanvasRenderingContext2D, string>} */
+const fonts = new WeakMap();
+/** Widths by font and text. @type {Map<string, number>} */
+const widths = new Map();
+const MAX_WIDTHS = 4000;
+let family = "sans-serif"; // of the palette when the last sheet was made
 
 /**
  * The font of texts from now on.
@@ -45,8 +83,22 @@ export function sized(canvas, width, height) {
  * @param {boolean} [bold]
  */
 export function setFont(ink, size, bold = false) {
-  const font = `${bold ? 600 : 400} ${size}px ${palette().family}`;
-  if (ink.font !== font) ink.font = font;
+  const font = `${bold ? 600 : 400} ${size}px ${family}`;
+  if (fonts.get(ink) === font) return;
+  ink.font = font;
+  fonts.set(ink, font);
+}
+
+/** The width of a text in px. @param {CanvasRenderingContext2D} ink @param {string} text */
+export function widthOf(ink, text) {
+  const key = `${fonts.get(ink)} ${text}`;
+  let width = widths.get(key);
+  if (width === undefined) {
+    if (widths.size > MAX_WIDTHS) widths.clear();
+    width = ink.measureText(text).width;
+    widths.set(key, width);
+  }
+  return width;
 }
 
 /**

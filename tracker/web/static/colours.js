@@ -28,13 +28,13 @@ const THEME_KEY = "swarm-theme";
 const darkByDefault = matchMedia("(prefers-color-scheme: dark)");
 const lessMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** @type {{key: string, value: Palette} | null} */
+/** @type {{theme: string, width: number, value: Palette} | null} */
 let cached = null;
 
 /** The palette of the theme and width shown now. @returns {Palette} */
 export function palette() {
-  const key = `${theme()} ${innerWidth}`;
-  if (cached === null || cached.key !== key) cached = { key, value: read() };
+  const [shown, width] = [theme(), innerWidth];
+  if (cached === null || cached.theme !== shown || cached.width !== width) cached = { theme: shown, width, value: read() };
   return cached.value;
 }
 
@@ -104,9 +104,18 @@ export function onSystemChange(changed) {
  * @param {number} share  0 to 1
  */
 export function mixed(colour, paper, share) {
-  const value = pixel(colour, paper, share);
-  return `rgb(${value & 255} ${(value >> 8) & 255} ${(value >> 16) & 255})`;
+  const key = `${colour} ${paper} ${share}`;
+  let found = mixtures.get(key);
+  if (found === undefined) {
+    const value = pixel(colour, paper, share);
+    found = `rgb(${value & 255} ${(value >> 8) & 255} ${(value >> 16) & 255})`;
+    mixtures.set(key, found);
+  }
+  return found;
 }
+
+/** @type {Map<string, string>} a few: shares are constants */
+const mixtures = new Map();
 
 /**
  * A colour as one pixel of ImageData, seen as Uint32Array on a little-endian machine.

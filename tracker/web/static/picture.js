@@ -87,7 +87,7 @@ function readNode(id, node, picture, time, roster) {
   const quiet = node.state === "here" ? 0 : Math.max(0, time - node.since) + node.silent_ms;
   if (gone && time - node.since > CROSS_MS) return null;
   const row = picture.torrent === null ? null : (node.torrents[picture.torrent] ?? null);
-  const { verified, bad } = row === null ? { verified: 0, bad: 0 } : tally(row.pieces);
+  const { verified, bad } = row === null ? { verified: 0, bad: 0 } : tally(row);
   const complete = picture.pieces > 0 && verified === picture.pieces;
   const seed = complete && picture.torrent !== null && !roster.fetched(picture.torrent, id);
   return {
@@ -97,29 +97,23 @@ function readNode(id, node, picture, time, roster) {
   };
 }
 
-/** Counts of a row, kept until the row changes. @type {WeakMap<Uint8Array, {bytes: Uint8Array, verified: number, bad: number}>} */
+/** Counts of a row, kept until the row changes. @type {WeakMap<Row, {version: number, letters: Uint8Array, verified: number, bad: number}>} */
 const tallies = new WeakMap();
 
-/** @param {Uint8Array} letters */
-function tally(letters) {
-  const kept = tallies.get(letters);
-  if (kept !== undefined && same(kept.bytes, letters)) return kept;
+/** @param {Row} row */
+function tally(row) {
+  const kept = tallies.get(row);
+  if (kept !== undefined && kept.version === row.version && kept.letters === row.pieces) return kept;
+  const letters = row.pieces;
   let verified = 0;
   let bad = 0;
-  for (const letter of letters) {
-    if (letter === VERIFIED) verified += 1;
-    else if (letter === BAD) bad += 1;
+  for (let at = 0; at < letters.length; at += 1) {
+    verified += Number(letters[at] === VERIFIED);
+    bad += Number(letters[at] === BAD);
   }
-  const found = { bytes: letters.slice(), verified, bad };
-  tallies.set(letters, found);
+  const found = { version: row.version, letters, verified, bad };
+  tallies.set(row, found);
   return found;
-}
-
-/** @param {Uint8Array} one @param {Uint8Array} other */
-export function same(one, other) {
-  if (one.length !== other.length) return false;
-  for (let at = 0; at < one.length; at += 1) if (one[at] !== other[at]) return false;
-  return true;
 }
 
 /**

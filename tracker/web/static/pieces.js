@@ -8,17 +8,19 @@
  * @typedef {import("./picture.js").PictureNode} PictureNode
  * @typedef {import("./pieces_plan.js").PiecesPlan} PiecesPlan
  * @typedef {import("./state.js").Name} Name
+ * @typedef {import("./state.js").Row} Row
  */
 
-import { placeOf, setFont, sized, used } from "./canvas.js";
-import { palette as currentPalette, reducedMotion, theme } from "./colours.js";
+import { placeOf, setFont, sheetOf, sizeOf, used, watchSize } from "./canvas.js";
+import { palette as currentPalette, reducedMotion } from "./colours.js";
 import { canvasIn, element, part, setText } from "./dom.js";
-import { picturesOf, same } from "./picture.js";
+import { picturesOf } from "./picture.js";
 import { columnOf, Copies, firstPiece, writeRow } from "./pieces_cells.js";
-import { cellColours, paintAxis, paintBad, paintCopies, paintNames, rarestText } from "./pieces_paint.js";
+import { cellColours, paintAxis, paintBad, paintNames, rarestText, writeCopies } from "./pieces_paint.js";
 import { middleOf, planPieces, topOf } from "./pieces_plan.js";
 import { cellText, pieceTable } from "./pieces_words.js";
 
+const FITS = 1280; // px: from this width on the matrix fits itself to the height of its panel
 const TWIN_MS = 2000; // between two versions of a table that does not have the focus
 
 /**
@@ -39,10 +41,12 @@ class PiecesView {
     this.pictures = picturesOf(model);
     this.canvas = canvasIn(root);
     this.box = part(root, "picture");
-    this.cells = document.createElement("canvas");
-    /** @type {{node: PictureNode, letters: Uint8Array, look: string}[]} what `cells` shows */
+    this.cells = new ImageData(1, 1);
+    this.bars = new ImageData(1, 1); // of the copies
+    /** @type {{row: Row | null, version: number, look: string}[]} what `cells` shows */
     this.drawn = [];
     this.planKey = "";
+    this.fits = true;
     /** @type {PiecesPlan | null} */
     this.plan = null;
     this.copies = new Copies(0);
@@ -63,6 +67,7 @@ class PiecesView {
     canvas.addEventListener("pointerleave", () => this.point(null));
     canvas.addEventListener("click", (event) => this.choose(this.at(event)));
     canvas.addEventListener("keydown", (event) => this.key(event));
+    for (const box of [canvas, this.box]) watchSize(box, () => this.model.mark("size"));
     for (const name of ["focus", "blur"]) canvas.addEventListener(name, () => this.model.mark("selection"));
   }
 
@@ -149,15 +154,19 @@ class PiecesView {
   paint(picture, now) {
     const palette = currentPalette();
     const plan = this.planFor(picture, palette);
-    const sheet = sized(this.canvas, this.canvas.clientWidth, this.canvas.clientHeight);
+    const sheet = sheetOf(this.canvas);
     if (this.updateCells(plan, palette)) {
-      this.copies.count(this.nodes.filter((node) => node.status === "here" && node.row !== null).map((node) => /** @type {any} */ (node.row).pieces));
+      const rows = this.nodes.filter((node) => node.status === "here" && node.row !== null).map((node) => /** @type {Row} */ (node.row).pieces);
+      this.copies.count(rows);
+      writeCopies(this.bars, this.copies, plan, palette);
     }
     const { ink } = sheet;
     const chosen = this.nodes.findIndex((node) => node.id === this.model.selected.node);
-    ink.imageSmoothingEnabled = false;
-    ink.drawImage(this.cells, plan.left, plan.top, this.cells.width / plan.ratio, this.cells.height / plan.ratio);
-    paintCopies(sheet, this.copies, plan, palette);
+    ink.putImageData(this.cells, Math.round(plan.left * plan.ratio), Math.round(plan.top * plan.ratio));
+    ink.putImageData(this.bars, Math.round(plan.left * plan.ratio), Math.round(plan.copiesTop * plan.ratio));
+    this.nodes.forEach((node, row) => {
+      if (node.row === null) hatch(ink, plan, row, palette.data);
+    });
     paintNames(ink, this.nodes, chosen, plan, palette);
     this.paintCopiesText(ink, plan, palette);
     this.paintSelection(ink, plan, palette);
@@ -168,55 +177,43 @@ class PiecesView {
 
   /** @param {Picture} picture @param {Palette} palette @returns {PiecesPlan} */
   planFor(picture, palette) {
-    const { clientWidth } = this.box;
-    const grows = getComputedStyle(this.box).minHeight === "0px";
-    if (!grows) this.box.style.height = "";
-    const height = grows ? 0 : this.box.clientHeight;
+    const { width, height } = sizeOf(this.box);
     const ratio = Math.min(4, window.devicePixelRatio || 1);
-    const key = [clientWidth, height, ratio, palette.label, picture.pieces, picture.torrent, this.nodes.length].join(" ");
-    if (this.plan === null || key !== this.planKey) {
+    const key = [width, innerWidth, ratio, palette.label, picture.pieces, picture.torrent, this.nodes.length].join(" ");
+    if (this.plan === null || key !== this.planKey || (this.fits && height !== this.plan.room)) {
+      this.fits = innerWidth >= FITS;
+      this.plan = planPieces(this.nodes.length, picture.pieces, width, this.fits ? height : 0, ratio, palette);
       this.planKey = key;
-      this.plan = planPieces(this.nodes.length, picture.pieces, clientWidth, height, ratio, palette);
       this.drawn = [];
       this.copies = new Copies(picture.pieces);
-      this.cells.width = this.plan.grid.columns * this.plan.grid.cell;
-      this.cells.height = Math.ceil(this.plan.rows * this.plan.pitch * ratio);
+      const wide = this.plan.grid.columns * this.plan.grid.cell;
+      this.cells = new ImageData(wide, Math.ceil(this.plan.rows * this.plan.pitch * ratio));
+      this.bars = new ImageData(wide, Math.round(this.plan.copies * ratio));
+      this.box.style.height = this.fits && this.plan.height <= height ? "" : `${Math.ceil(this.plan.height)}px`;
     }
-    if (grows || this.plan.height > height) this.box.style.height = `${Math.ceil(this.plan.height)}px`;
     return this.plan;
   }
 
-  /** Paint the rows that changed. @param {PiecesPlan} plan @param {Palette} palette @returns {boolean} there are some */
+  /** Write the rows that changed. @param {PiecesPlan} plan @param {Palette} palette @returns {boolean} there are some */
   updateCells(plan, palette) {
-    const ink = this.cells.getContext("2d");
-    if (ink === null) return false;
     let any = this.drawn.length !== this.nodes.length;
-    this.nodes.forEach((node, row) => {
+    this.nodes.forEach((node, at) => {
       const chosen = node.id === this.model.selected.node;
-      const look = `${theme()} ${node.id} ${node.status} ${chosen}`;
-      const letters = node.row === null ? NO_LETTERS : node.row.pieces;
-      const kept = this.drawn[row];
-      if (kept !== undefined && kept.look === look && same(kept.letters, letters)) return;
+      const look = `${palette.paper} ${node.id} ${node.status} ${chosen}`;
+      const version = node.row?.version ?? 0;
+      const kept = this.drawn[at];
+      if (kept !== undefined && kept.look === look && kept.row === node.row && kept.version === version) return;
       any = true;
-      this.drawn[row] = { node, letters: letters.slice(), look };
-      this.paintRow(ink, node, row, plan, palette, chosen);
+      this.drawn[at] = { row: node.row, version, look };
+      const top = Math.round(at * plan.pitch * plan.ratio) * this.cells.width;
+      const size = this.cells.width * plan.grid.bar;
+      const pixels = new Uint32Array(this.cells.data.buffer, top * 4, size);
+      const colours = cellColours(palette, chosen, node.status !== "here");
+      if (node.row === null) pixels.fill(colours.missing);
+      else writeRow(pixels, node.row.pieces, plan.grid, colours);
     });
     this.drawn.length = this.nodes.length;
     return any;
-  }
-
-  /** @param {CanvasRenderingContext2D} ink @param {PictureNode} node @param {number} row @param {PiecesPlan} plan @param {Palette} palette @param {boolean} chosen */
-  paintRow(ink, node, row, plan, palette, chosen) {
-    const { grid } = plan;
-    const top = Math.round(row * plan.pitch * plan.ratio);
-    const image = new ImageData(grid.columns * grid.cell, grid.bar);
-    const pixels = new Uint32Array(image.data.buffer);
-    const colours = cellColours(palette, chosen, node.status !== "here");
-    if (node.row === null) pixels.fill(colours.missing);
-    else writeRow(pixels, node.row.pieces, grid, colours);
-    ink.clearRect(0, top, image.width, Math.ceil(plan.pitch * plan.ratio));
-    ink.putImageData(image, 0, top);
-    if (node.row === null) hatch(ink, top, image.width, grid.bar, palette.data, plan.ratio);
   }
 
   /** @param {CanvasRenderingContext2D} ink @param {PiecesPlan} plan @param {Palette} palette */
@@ -279,21 +276,20 @@ class PiecesView {
   }
 }
 
-const NO_LETTERS = new Uint8Array(0);
-
-/** Pieces that are not known one by one. @param {CanvasRenderingContext2D} ink @param {number} top @param {number} width @param {number} height @param {string} colour @param {number} ratio */
-function hatch(ink, top, width, height, colour, ratio) {
+/** Pieces that are not known one by one. @param {CanvasRenderingContext2D} ink @param {PiecesPlan} plan @param {number} row @param {string} colour */
+function hatch(ink, plan, row, colour) {
+  const top = topOf(plan, row);
   ink.save();
   ink.beginPath();
-  ink.rect(0, top, width, height);
+  ink.rect(plan.left, top, plan.width, plan.bar);
   ink.clip();
   ink.strokeStyle = colour;
   ink.globalAlpha = 0.5;
-  ink.lineWidth = ratio;
+  ink.lineWidth = 1;
   ink.beginPath();
-  for (let x = -height; x < width; x += 6 * ratio) {
-    ink.moveTo(x, top + height);
-    ink.lineTo(x + height, top);
+  for (let x = plan.left - plan.bar; x < plan.left + plan.width; x += 6) {
+    ink.moveTo(x, top + plan.bar);
+    ink.lineTo(x + plan.bar, top);
   }
   ink.stroke();
   ink.restore();

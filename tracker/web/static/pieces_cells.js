@@ -15,6 +15,7 @@
  * @property {number} cell  width of one column
  * @property {number} bar  height of a row
  * @property {boolean} tall  heights say the state; else tones do
+ * @property {Uint32Array} starts  the first piece of each column, and the number of pieces
  */
 
 import { BAD, RECEIVED, REQUESTED, VERIFIED } from "./state.js";
@@ -30,9 +31,14 @@ export function columnsOf(width, pieces) {
   return { columns: Math.max(1, Math.min(pieces, Math.floor(width))), cell: 1 };
 }
 
+/** The first piece of each column, and the number of pieces. @param {number} columns @param {number} pieces */
+export function startsOf(columns, pieces) {
+  return Uint32Array.from({ length: columns + 1 }, (_, column) => Math.floor((column * pieces) / columns));
+}
+
 /** The first piece of a column. @param {number} column @param {Grid} grid */
 export function firstPiece(column, grid) {
-  return Math.floor((column * grid.pieces) / grid.columns);
+  return grid.starts[column];
 }
 
 /** The column of a piece. @param {number} piece @param {Grid} grid */
@@ -52,6 +58,11 @@ export function columnOf(piece, grid) {
  */
 export function writeRow(target, letters, grid, colours) {
   const width = grid.columns * grid.cell;
+  if (grid.columns < grid.pieces) {
+    writeCounted(target, letters, grid, colours);
+    for (let y = 1; y < grid.bar; y += 1) target.copyWithin(y * width, 0, width);
+    return;
+  }
   const line = lineOf(letters, grid, colours);
   for (let y = 0; y < grid.bar; y += 1) target.set(line.top, y * width);
   if (!grid.tall || !line.low) return;
@@ -70,10 +81,6 @@ export function writeRow(target, letters, grid, colours) {
 function lineOf(letters, grid, colours) {
   const width = grid.columns * grid.cell;
   const top = new Uint32Array(width).fill(colours.missing);
-  if (grid.columns < grid.pieces) {
-    writeCounted(top, letters, grid, colours);
-    return { top, middle: top, bottom: top, low: false };
-  }
   const low = grid.tall && (letters.includes(REQUESTED) || letters.includes(RECEIVED));
   const [middle, bottom] = low ? [top.slice(), top.slice()] : [top, top];
   const body = grid.cell >= 8 ? grid.cell - Math.round(grid.cell / 8) : grid.cell;
@@ -95,14 +102,15 @@ function lineOf(letters, grid, colours) {
   return { top, middle, bottom, low };
 }
 
-/** Columns of several pieces: the share verified in four steps. @param {Uint32Array} top @param {Uint8Array} letters @param {Grid} grid @param {CellColours} colours */
-function writeCounted(top, letters, grid, colours) {
-  for (let column = 0, piece = 0; column < grid.columns; column += 1) {
-    const end = firstPiece(column + 1, grid);
-    const count = end - piece;
+/** Columns of several pieces: the share verified in four steps. @param {Uint32Array} line @param {Uint8Array} letters @param {Grid} grid @param {CellColours} colours */
+function writeCounted(line, letters, grid, colours) {
+  const { columns, starts } = grid;
+  for (let column = 0; column < columns; column += 1) {
+    const [first, end] = [starts[column], starts[column + 1]];
     let verified = 0;
-    for (; piece < end; piece += 1) if (letters[piece] === VERIFIED) verified += 1;
-    if (verified) top[column] = colours.shares[stepOf(verified, count)];
+    // Without a branch: letters change too often to be guessed.
+    for (let piece = first; piece < end; piece += 1) verified += Number(letters[piece] === VERIFIED);
+    line[column] = verified ? colours.shares[stepOf(verified, end - first)] : colours.missing;
   }
 }
 
@@ -129,7 +137,7 @@ export class Copies {
     const { counts } = this;
     counts.fill(0);
     for (const letters of rows) {
-      for (let piece = 0; piece < counts.length; piece += 1) if (letters[piece] === VERIFIED) counts[piece] += 1;
+      for (let piece = 0; piece < counts.length; piece += 1) counts[piece] += Number(letters[piece] === VERIFIED);
     }
     this.least = Infinity;
     this.most = 0;

@@ -9,10 +9,10 @@
  * @typedef {import("./pieces_cells.js").CellColours} CellColours
  */
 
-import { setFont } from "./canvas.js";
+import { setFont, widthOf } from "./canvas.js";
 import { pixel } from "./colours.js";
 import { grouped, percent, plural } from "./figures.js";
-import { badOf, columnOf, firstPiece } from "./pieces_cells.js";
+import { badOf, columnOf } from "./pieces_cells.js";
 import { middleOf, tickOf, topOf } from "./pieces_plan.js";
 
 const OVER = 3; // px that a bad piece stands above its row
@@ -103,7 +103,7 @@ function paintCounts(ink, node, base, colour, bold, plan, palette) {
   const count = grouped(node.verified);
   ink.fillText(count, plan.counts, base);
   const more = node.status === "here" ? (node.complete ? "seed" : "") : node.status;
-  const x = plan.counts + ink.measureText(`${count} `).width;
+  const x = plan.counts + widthOf(ink, `${count} `);
   if (node.bad > 0) {
     setFont(ink, palette.label, true);
     ink.fillStyle = palette.bad;
@@ -117,33 +117,30 @@ function paintCounts(ink, node, base, colour, bold, plan, palette) {
 
 /**
  * Bars as high as the copies of the rarest piece of each column; the rarest of all in ink.
- * @param {Sheet} sheet
+ * @param {ImageData} image
  * @param {Copies} copies
  * @param {PiecesPlan} plan
  * @param {Palette} palette
  */
-export function paintCopies(sheet, copies, plan, palette) {
-  const { ink } = sheet;
-  ink.fillStyle = palette.track;
-  ink.fillRect(plan.left, plan.copiesTop, plan.width, plan.copies);
-  if (copies.most === 0) return;
-  const step = plan.grid.cell / plan.ratio;
+export function writeCopies(image, copies, plan, palette) {
+  const { columns, cell, starts } = plan.grid;
+  const [track, usual, rare] = [pixel(palette.track), pixel(palette.data), pixel(palette.ink)];
   const special = copies.least < copies.most;
-  const [usual, rare] = [new Path2D(), new Path2D()];
-  let piece = 0;
-  for (let column = 0; column < plan.grid.columns; column += 1) {
-    const end = firstPiece(column + 1, plan.grid);
-    let least = Infinity;
-    for (; piece < end; piece += 1) least = Math.min(least, copies.counts[piece]);
-    if (least === 0) continue;
-    const high = Math.max(1, (least / copies.most) * plan.copies);
-    const path = special && least === copies.least ? rare : usual;
-    path.rect(plan.left + column * step, plan.copiesTop + plan.copies - high, step, high);
+  const tops = new Uint16Array(columns).fill(image.height); // of the bars
+  const colours = new Uint32Array(columns);
+  for (let column = 0; column < columns; column += 1) {
+    let least = copies.counts[starts[column]];
+    for (let piece = starts[column] + 1; piece < starts[column + 1]; piece += 1) least = Math.min(least, copies.counts[piece]);
+    if (least > 0) tops[column] = image.height - Math.max(1, Math.round((least / copies.most) * image.height));
+    colours[column] = special && least === copies.least ? rare : usual;
   }
-  ink.fillStyle = palette.data;
-  ink.fill(usual);
-  ink.fillStyle = palette.ink;
-  ink.fill(rare);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let y = 0, at = 0; y < image.height; y += 1) {
+    for (let column = 0; column < columns; column += 1, at += cell) {
+      const colour = y >= tops[column] ? colours[column] : track;
+      for (let x = at; x < at + cell; x += 1) pixels[x] = colour;
+    }
+  }
 }
 
 /**
@@ -178,7 +175,7 @@ export function paintAxis(sheet, copies, sentence, selected, plan, palette) {
   const taken = [];
   const put = (/** @type {string} */ text, /** @type {number} */ at, /** @type {number} */ shift, /** @type {string} */ colour, /** @type {boolean} */ bold) => {
     setFont(ink, palette.label, bold);
-    const width = ink.measureText(text).width;
+    const width = widthOf(ink, text);
     const x = Math.max(plan.left - 4, Math.min(plan.left + plan.width - width, at - width * shift));
     if (taken.some(([from, to]) => x < to + 8 && x + width > from - 8)) return false;
     taken.push([x, x + width]);

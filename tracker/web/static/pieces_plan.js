@@ -17,11 +17,12 @@
  * @property {number} copies  height of the bars
  * @property {number} axis  baseline of the numbers
  * @property {number} height  of all of it
+ * @property {number} room  height that there was
  * @property {number} ratio  px of the screen per px
  * @property {Grid} grid  px of the screen
  */
 
-import { columnsOf } from "./pieces_cells.js";
+import { columnsOf, startsOf } from "./pieces_cells.js";
 
 const LEAST_PITCH = 2;
 const TOP = 4; // room for a bad piece in the first row, and for the hairline
@@ -54,11 +55,11 @@ export function planPieces(rows, pieces, width, height, ratio, palette) {
   const matrix = Math.round((columns * cell) / ratio);
   const copiesTop = TOP + rows * pitch + 9 - (pitch - bar);
   return {
-    left, top: TOP, width: matrix, pitch, bar, rows, ratio,
+    left, top: TOP, width: matrix, pitch, bar, rows, ratio, room: height,
     counts: size.counts ? left + matrix + size.gap : 0, right: width,
     copiesTop, copies: size.copies, axis: copiesTop + size.copies + palette.label * 1.25,
     height: TOP + rows * pitch + 9 + size.copies + size.axis,
-    grid: { pieces, columns, cell, bar: Math.max(1, Math.round(bar * ratio)), tall: bar >= 8 },
+    grid: { pieces, columns, cell, bar: Math.max(1, Math.round(bar * ratio)), tall: bar >= 8, starts: startsOf(columns, pieces) },
   };
 }
 

@@ -6,18 +6,19 @@
  * @typedef {import("./canvas.js").Sheet} Sheet
  * @typedef {import("./colours.js").Palette} Palette
  * @typedef {import("./rates_paint.js").Chart} Chart
+ * @typedef {import("./rates_paint.js").Lines} Lines
  * @typedef {import("./rate_series.js").Bounds} Bounds
  * @typedef {import("./picture.js").Picture} Picture
  */
 
-import { placeOf, setFont, sheetOf, sized } from "./canvas.js";
+import { placeOf, setFont, sheetOf, sizeOf, watchSize, widthOf } from "./canvas.js";
 import { palette as currentPalette, theme } from "./colours.js";
 import { canvasIn, element, part } from "./dom.js";
 import { clockText, exactText, megabytes } from "./figures.js";
 import { picturesOf } from "./picture.js";
 import { boundsOf, RateSeries } from "./rate_series.js";
 import {
-  chartOf, line, nameBounds, nameGaps, paintAxes, paintBounds, paintBoundTexts, paintCapacity, paintGaps, paintMarks, paintRates,
+  chartOf, line, linesOf, nameBounds, nameGaps, paintAxes, paintBounds, paintBoundTexts, paintCapacity, paintGaps, paintMarks, paintRates,
   TopTexts,
 } from "./rates_paint.js";
 
@@ -44,11 +45,10 @@ class RatesView {
     this.canvas = canvasIn(root);
     this.header = /** @type {HTMLElement} */ (root.querySelector("header"));
     this.series = new RateSeries(null, null);
-    this.below = document.createElement("canvas"); // axes
-    this.lines = document.createElement("canvas");
-    this.above = document.createElement("canvas"); // gaps, marks and texts
     /** @type {Chart | null} */
     this.chart = null;
+    /** @type {Lines} */
+    this.lines = { area: new Path2D(), together: new Path2D(), own: null };
     this.named = { bounds: /** @type {Bounds | null} */ (null), begin: 0 }; // ms
     this.title = 0; // px that the title takes above the chart
     this.key = "";
@@ -60,6 +60,7 @@ class RatesView {
 
   listen() {
     const { canvas } = this;
+    for (const box of [canvas, this.header]) watchSize(box, () => this.model.mark("size"));
     const seek = (/** @type {PointerEvent} */ event) => {
       if (!this.chart) return;
       const { left, right, from, to } = this.chart;
@@ -95,7 +96,7 @@ class RatesView {
   base(sheet, picture, palette) {
     const { selected, torrent, log, source } = this.model;
     const bounds = this.bounds(picture);
-    const key = [sheet.width, sheet.height, sheet.ratio, theme(), palette.label, selected.node, torrent, log.version, source.kind, JSON.stringify(bounds), this.header.offsetWidth].join(" ");
+    const key = [sheet.width, sheet.height, sheet.ratio, theme(), palette.label, selected.node, torrent, log.version, source.kind, JSON.stringify(bounds), sizeOf(this.header).width].join(" ");
     if (this.chart !== null && key === this.key) return this.chart;
     this.key = key;
     const begin = torrent === null ? 0 : (this.pictures.roster.begins.get(torrent) ?? 0);
@@ -106,54 +107,58 @@ class RatesView {
     const chart = chartOf(sheet.width, sheet.height, from, to, (this.series.most || 1e6) * 1.04, palette.label);
     this.chart = chart;
     this.named = { bounds, begin };
-    this.title = getComputedStyle(part(this.root, "picture")).marginTop === "0px" ? 0 : this.header.offsetWidth + 8;
-    const layer = (/** @type {HTMLCanvasElement} */ canvas) => sized(canvas, sheet.width, sheet.height);
-    paintAxes(layer(this.below), chart, palette);
-    const lines = layer(this.lines);
-    paintRates(lines, chart, this.series, log.end, typeof selected.node === "number" ? selected.node : null, palette);
-    this.paintAbove(layer(this.above), chart, bounds, begin, palette);
+    this.title = palette.text >= 15 && palette.label < 16 ? 0 : sizeOf(this.header).width + 8; // on a phone the title stands above
+    this.lines = linesOf(chart, this.series, log.end, typeof selected.node === "number" ? selected.node : null);
     return chart;
   }
 
-  /** @param {Sheet} sheet @param {Chart} chart @param {Bounds | null} bounds @param {number} begin @param {Palette} palette */
-  paintAbove(sheet, chart, bounds, begin, palette) {
-    const { ink, height } = sheet;
+  /** @param {Sheet} sheet @param {Chart} chart @param {Palette} palette */
+  paintAbove(sheet, chart, palette) {
+    const { bounds, begin } = this.named;
     paintGaps(sheet, chart, this.series, palette);
     paintCapacity(sheet, chart, this.series, palette);
     if (bounds) paintBounds(sheet, chart, bounds, begin, palette);
     paintMarks(sheet, chart, this.series, palette);
     if (bounds) paintBoundTexts(sheet, chart, bounds, begin, this.series, palette);
-    const end = chart.x(this.model.log.end);
-    if (this.model.log.length === 0) return;
+    if (this.model.log.length) this.paintEnd(sheet, chart, palette);
+  }
+
+  /** Where the log ends. @param {Sheet} sheet @param {Chart} chart @param {Palette} palette */
+  paintEnd({ ink, height }, chart, palette) {
+    const { log, source } = this.model;
+    const end = chart.x(log.end);
     ink.strokeStyle = palette.ink2;
     ink.lineWidth = 1.2 * palette.strokes;
     line(ink, end, chart.top, end, chart.base);
-    const text = this.model.source.kind === "tracker" ? "live" : "end";
+    const text = source.kind === "tracker" ? "live" : "end";
     setFont(ink, palette.label);
-    const width = ink.measureText(text).width + palette.label;
-    const nearest = Math.round((this.model.log.end - chart.from) / chart.tick) * chart.tick + chart.from;
-    const clash = Math.abs(chart.x(nearest) - end) < width / 2 + palette.label * 1.3;
-    if (clash) return;
+    const nearest = Math.round((log.end - chart.from) / chart.tick) * chart.tick + chart.from;
+    if (Math.abs(chart.x(nearest) - end) < widthOf(ink, text) / 2 + palette.label * 1.8) return;
     ink.textAlign = "center";
     ink.fillStyle = palette.ink2;
     ink.fillText(text, end, height - palette.label * 0.35);
   }
 
   /** @param {Sheet} sheet @param {Chart} chart @param {Palette} palette */
-  compose({ ink, width, height }, chart, palette) {
+  compose(sheet, chart, palette) {
+    const { ink, width, height } = sheet;
     const x = Math.max(chart.left, Math.min(chart.right, chart.x(this.model.time)));
-    const put = (/** @type {HTMLCanvasElement} */ layer) => ink.drawImage(layer, 0, 0, width, height);
-    put(this.below);
+    paintAxes(sheet, chart, palette);
     for (const [from, to, share] of [[0, x, 1], [x, width, 0.4]]) {
       ink.save();
       ink.beginPath();
       ink.rect(from, 0, to - from, height);
       ink.clip();
       ink.globalAlpha = share;
-      put(this.lines);
+      paintRates(ink, this.lines, palette);
       ink.restore();
     }
-    put(this.above);
+    this.paintAbove(sheet, chart, palette);
+    this.paintPlayhead(sheet, chart, x, palette);
+  }
+
+  /** @param {Sheet} sheet @param {Chart} chart @param {number} x @param {Palette} palette */
+  paintPlayhead({ ink }, chart, x, palette) {
     const half = palette.label * 0.42;
     const texts = new TopTexts(ink, chart, palette, [[-100, this.title], [x - half, x + half]]);
     const { bounds, begin } = this.named;

@@ -20,7 +20,7 @@
  * @property {(rate: number) => number} y
  */
 
-import { cross, diamond, setFont } from "./canvas.js";
+import { cross, diamond, setFont, widthOf } from "./canvas.js";
 import { clockText, megabytes, secondsText, tenthsText } from "./figures.js";
 import { clustered } from "./rate_series.js";
 
@@ -87,37 +87,46 @@ export function line(ink, x0, y0, x1, y1) {
 }
 
 /**
- * The rates; their lines are interrupted in gaps.
- * @param {Sheet} sheet
+ * The lines of the rates, interrupted in gaps: made once for a state of the log, drawn often.
+ * @typedef {{area: Path2D, together: Path2D, own: Path2D | null}} Lines
+ *
  * @param {Chart} chart
  * @param {RateSeries} series
  * @param {number} end  ms of the log
  * @param {number | null} node  selected
- * @param {Palette} palette
+ * @returns {Lines}
  */
-export function paintRates({ ink }, chart, series, end, node, palette) {
+export function linesOf(chart, series, end, node) {
   const together = pointsOf(chart, series, series.together, end);
-  ink.lineJoin = "round";
+  const area = new Path2D();
   for (const run of together) {
-    ink.beginPath();
-    ink.moveTo(run[0][0], chart.base);
-    for (const [x, y] of run) ink.lineTo(x, y);
-    ink.lineTo(run[run.length - 1][0], chart.base);
-    ink.fillStyle = palette.track;
-    ink.fill();
+    area.moveTo(run[0][0], chart.base);
+    for (const [x, y] of run) area.lineTo(x, y);
+    area.lineTo(run[run.length - 1][0], chart.base);
   }
-  trace(ink, together, palette.ink2, 1.6 * palette.strokes);
   const own = node === null ? undefined : series.nodes.get(node);
-  if (own) trace(ink, pointsOf(chart, series, own, end), palette.accent, 2 * palette.strokes);
+  return { area, together: traced(together), own: own ? traced(pointsOf(chart, series, own, end)) : null };
 }
 
-/** @param {CanvasRenderingContext2D} ink @param {[number, number][][]} runs @param {string} colour @param {number} width */
-function trace(ink, runs, colour, width) {
-  ink.strokeStyle = colour;
-  ink.lineWidth = width;
-  ink.beginPath();
-  for (const run of runs) run.forEach(([x, y], at) => (at ? ink.lineTo(x, y) : ink.moveTo(x, y)));
-  ink.stroke();
+/** @param {[number, number][][]} runs */
+function traced(runs) {
+  const path = new Path2D();
+  for (const run of runs) run.forEach(([x, y], at) => (at ? path.lineTo(x, y) : path.moveTo(x, y)));
+  return path;
+}
+
+/** @param {CanvasRenderingContext2D} ink @param {Lines} lines @param {Palette} palette */
+export function paintRates(ink, lines, palette) {
+  ink.lineJoin = "round";
+  ink.fillStyle = palette.track;
+  ink.fill(lines.area);
+  ink.strokeStyle = palette.ink2;
+  ink.lineWidth = 1.6 * palette.strokes;
+  ink.stroke(lines.together);
+  if (lines.own === null) return;
+  ink.strokeStyle = palette.accent;
+  ink.lineWidth = 2 * palette.strokes;
+  ink.stroke(lines.own);
 }
 
 /**
@@ -135,9 +144,10 @@ function pointsOf(chart, series, bins, end) {
   let run = [];
   const first = Math.max(0, Math.floor(chart.from / series.bin));
   const last = Math.ceil(end / series.bin) - 1;
+  const gaps = series.gaps.filter((gap) => gap.to - gap.from > series.bin);
   for (let at = first; at <= last; at += 1) {
     const time = Math.min(end, (at + 0.5) * series.bin);
-    if (series.gaps.some((gap) => gap.to - gap.from > series.bin && time > gap.from && time < gap.to)) {
+    if (gaps.some((gap) => time > gap.from && time < gap.to)) {
       if (run.length) runs.push(run);
       run = [];
     } else run.push([chart.x(time), chart.y(series.rate(bins, at))]);
@@ -233,7 +243,7 @@ export class TopTexts {
   put(text, at, colour) {
     const { ink, palette } = this;
     setFont(ink, palette.label);
-    const width = ink.measureText(text).width;
+    const width = widthOf(ink, text);
     for (const shift of [0.5, 1, 0]) {
       const x = Math.min(this.chart.right - width, at - width * shift + (shift === 1 ? -4 : shift === 0 ? 4 : 0));
       if (this.taken.some(([from, to]) => x < to + 4 && x + width > from - 4)) continue;
@@ -296,7 +306,7 @@ export function paintBoundTexts({ ink }, chart, bounds, begin, series, palette) 
   ink.fillStyle = palette.ink3;
   ink.textAlign = "left";
   const put = (/** @type {string} */ text, /** @type {number} */ y) => {
-    const width = ink.measureText(text).width;
+    const width = widthOf(ink, text);
     const after = all < chart.right && all + width + 18 < chart.right;
     const x = after ? all + 10 : all < chart.right ? all - width - 10 : chart.right - width - 8;
     ink.strokeText(text, x, y);

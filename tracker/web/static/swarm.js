@@ -14,7 +14,7 @@
  * @typedef {import("./state.js").Name} Name
  */
 
-import { placeOf, setFont, sheetOf, used } from "./canvas.js";
+import { placeOf, setFont, sheetOf, used, watchSize } from "./canvas.js";
 import { mixed, palette as currentPalette, reducedMotion } from "./colours.js";
 import { canvasIn, element, part, setText } from "./dom.js";
 import { megabytes, percent, plural, secondsText } from "./figures.js";
@@ -70,6 +70,7 @@ class SwarmView {
     const again = () => this.model.mark("selection");
     canvas.addEventListener("focus", again);
     canvas.addEventListener("blur", again);
+    watchSize(canvas, () => this.model.mark("size"));
   }
 
   /** @param {Name | null} name */

@@ -14,7 +14,7 @@
  * @property {number} run  px that the dashes have run
  */
 
-import { cross, diamond, setFont } from "./canvas.js";
+import { cross, diamond, setFont, widthOf } from "./canvas.js";
 import { percent, secondsText } from "./figures.js";
 import { pointAt } from "./places.js";
 
@@ -298,7 +298,7 @@ export class Labels {
     const { ink } = this.sheet;
     const { label, paper } = this.palette;
     setFont(ink, label, bold);
-    const measured = ink.measureText(text).width;
+    const measured = widthOf(ink, text);
     const { x, y } = labelPlace(measured, place, distance, label, this.sheet);
     if (this.taken.some((each) => Math.abs(each.y - y) < label * 0.95 && x < each.end + 2 && x + measured > each.x - 2)) return;
     this.taken.push({ x, y, end: x + measured });

@@ -1,0 +1,1 @@
+"""The dashboard's drawing in a headless browser: what one frame costs."""
