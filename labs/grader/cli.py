@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import CommandError
-from labs.grader.grade import course_and_salt, grade, run_stage
+from labs.exports import WRITERS, autolab, write_all
+from labs.grader.grade import begun, course_and_salt, grade, run_stage
 from labs.grader.lab import Lab, find, folders, load
 from labs.grader.parameters import NOBODY, draw, seed_of
-from labs.grader.result import FAILED, PASSED, LabResult, StageResult
+from labs.grader.result import FAILED, NOT_FINISHED, PASSED, LabResult, StageResult
 from labs.grader.story import heading
 from labs.grader.student import Student
 
@@ -22,6 +23,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("lab", help="a lab's number or name, or all")
     parser.add_argument("stage", nargs="?", help="only this stage")
     _add_student(parser)
+    for name, (_, meaning) in WRITERS.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {meaning}")
+    parser.add_argument("--autolab", action="store_true", help="end with the two lines that Autolab reads")
     parser.set_defaults(run=grade_labs)
     parser = commands.add_parser("predict", help="the numbers to predict before the first run")
     parser.add_argument("lab")
@@ -62,18 +66,27 @@ def grade_labs(options: argparse.Namespace) -> int:
     labs = [load(folder) for folder in folders()] if options.lab == "all" else [find(options.lab)]
     if options.stage is not None:
         labs[0].stage(options.stage)
-    passed = True
-    for lab in labs:
-        shown, result = 0, None
-        for result in grade(lab, _mine(options, lab), seed_for(options, lab), options.student, options.stage):
-            done = [stage for stage in result.stages if stage.status != "not finished"]
-            for stage in done[shown:]:
-                print("\n".join(stage_lines(lab, stage)), flush=True)
-            shown = len(done)
-        assert result is not None
-        print("\n".join(summary_lines(result)), flush=True)
-        passed = passed and result.has_passed
-    return 0 if passed else 1
+    files = {name: path for name in WRITERS if (path := getattr(options, name)) is not None}
+    results = [begun(lab, _mine(options, lab), seed_for(options, lab), options.student) for lab in labs]
+    for number, lab in enumerate(labs):
+        for results[number] in graded(options, lab):
+            write_all(files, results)
+    if options.autolab:
+        print("\n".join(autolab.lines(results)))
+    return 0 if all(result.has_passed for result in results) else 1
+
+
+def graded(options: argparse.Namespace, lab: Lab) -> Iterator[LabResult]:
+    """The result of ``lab`` so far, each time a stage is done, which is printed."""
+    shown, result = 0, None
+    for result in grade(lab, _mine(options, lab), seed_for(options, lab), options.student, options.stage):
+        done = [stage for stage in result.stages if stage.status != NOT_FINISHED]
+        for stage in done[shown:]:
+            print("\n".join(stage_lines(lab, stage)), flush=True)
+        shown = len(done)
+        yield result
+    assert result is not None
+    print("\n".join(summary_lines(result)), flush=True)
 
 
 def stage_lines(lab: Lab, stage: StageResult) -> Iterator[str]:

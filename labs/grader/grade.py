@@ -21,13 +21,20 @@ from labs.grader.student import Student
 VERSION = "1"  # of the checks: another one may give another trace
 
 
-def grade(lab: Lab, mine: Path, seed: int, student: str, only: str | None = None) -> Iterator[LabResult]:
-    """The result so far: first with no stage finished, then after each stage. ``only``: a stage's key."""
-    stages = [stage for stage in lab.stages if only in (None, stage.key)]
-    results = [StageResult(stage.key, stage.title, stage.points) for stage in stages]
+def begun(lab: Lab, mine: Path, seed: int, student: str, only: str | None = None) -> LabResult:
+    """The result before the first stage."""
+    stages = tuple(
+        StageResult(stage.key, stage.title, stage.points) for stage in lab.stages if only in (None, stage.key)
+    )
     file_hash = hashlib.sha256(mine.read_bytes()).hexdigest() if mine.is_file() else ""
     versions = {"labs": VERSION, "python": platform.python_version(), "system": platform.system()}
-    result = LabResult(lab.name, lab.title, student, f"{seed:016x}", file_hash, versions, tuple(results))
+    return LabResult(lab.name, lab.title, student, f"{seed:016x}", file_hash, versions, stages)
+
+
+def grade(lab: Lab, mine: Path, seed: int, student: str, only: str | None = None) -> Iterator[LabResult]:
+    """The result so far: first with no stage finished, then after each stage. ``only``: a stage's key."""
+    result = begun(lab, mine, seed, student, only)
+    stages, results = [lab.stage(each.key) for each in result.stages], list(result.stages)
     yield result
     needs = ""
     for number, stage in enumerate(stages):
