@@ -47,7 +47,7 @@ class TrackerEvents:
         elif isinstance(notice, RegisterNotice):
             yield "tracker:register", {"node": notice.node_id, "addr": address(notice.addr)}
         elif isinstance(notice, UpdateNotice):
-            yield "tracker:update", notice._asdict() | {"node": notice.node_id}
+            yield "tracker:update", {"node": notice.node_id, "uploads": notice.uploads, "by": notice.by}
         elif isinstance(notice, ExitNotice):
             yield "tracker:exit", {"node": notice.node_id}
         else:

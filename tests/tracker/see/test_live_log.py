@@ -1,0 +1,199 @@
+"""The live log: its bounded history, the tracker's own events, and the reasons of ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.events import SwarmEvent, check_event, decode_event
+from common.messages import OwnedFile, OwnerEntry, PeerEntry
+from common.swarm_state import SwarmState
+from tracker.see import history
+from tracker.see.history import History
+from tracker.see.live_log import DroppedState, LiveLog
+from tracker.see.notices import (
+    ExitNotice,
+    NeedNotice,
+    OwnNotice,
+    RegisterNotice,
+    RemovedNotice,
+    UpdateNotice,
+)
+from tracker.see.peer_names import PeerNames
+from tracker.see.ranks import ordinal, reasons
+from tracker.see.tracker_events import TrackerEvents
+
+HASH = "0123456789abcdef" * 2 + "01234567"
+TORRENT = HASH[:12]
+ADDR = ("127.0.0.1", 4001)
+
+
+def owner(node: int, uploads: int, complete: bool = True) -> OwnerEntry:
+    return OwnerEntry(node, ("127.0.0.1", 4000 + node), uploads, HASH, complete, 9)
+
+
+# ---- history
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 7), st.integers(1, 25), st.integers(0, 60))
+def test_every_viewer_reads_each_event_once_or_a_keyframe(block: int, kept: int, events: int) -> None:
+    """In blocks of any size, with the oldest dropped: positions stay, and nothing is left out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "BLOCK_EVENTS", block)
+        kept_events = History(max_events=kept)
+        lines = [b'{"n":%d}' % number for number in range(1, events + 1)]
+        dropped: list[bytes] = []
+        for line in lines:
+            kept_events.append(line)
+            while kept_events.is_too_long:
+                dropped += kept_events.oldest()
+                kept_events.drop_oldest()
+    assert kept_events.last == events and events - kept_events.first <= kept + block
+    assert dropped == lines[: kept_events.first]
+    for since in range(kept_events.first, events + 1):
+        read, position = [], since
+        while step := kept_events.after(position):
+            assert len(step) <= block
+            read += step
+            position += len(step)
+        assert read == lines[since:]
+
+
+def test_large_events_fill_a_block_sooner_and_are_dropped_by_their_bytes() -> None:
+    kept = History(max_bytes=100_000)
+    import random
+
+    rng = random.Random(3)
+    for _ in range(300):
+        kept.append(rng.randbytes(30_000).hex().encode())  # does not compress well
+        while kept.is_too_long:
+            kept.drop_oldest()
+    assert 0 < kept.last - kept.first < 40
+
+
+def test_a_keyframe_takes_the_place_of_the_oldest_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "BLOCK_EVENTS", 10)
+    log, dropped, everything = LiveLog(history=History(max_events=30)), DroppedState(), SwarmState()
+    log.unrecorded = []
+    log.take_notice(OwnNotice(1, [OwnedFile("f", HASH, 9)]), 1.0)
+    for number in range(200):
+        log.take_notice(RegisterNotice(number % 5, ("127.0.0.1", 4000 + number)), float(number))
+        log.take_notice(UpdateNotice(number % 5, number, 1), float(number))
+        while (block := log.oldest_block()) is not None:
+            log.drop_oldest(dropped.keyframe_after(block))
+    for line in log.unrecorded:
+        everything.apply(decode_event(line))
+    seen, position = SwarmState(), None
+    while position != log.last:
+        step = log.step(position)
+        assert (step.first is None) is (position is not None)
+        for line in step.lines:
+            assert seen.apply(decode_event(line))
+        position = step.last
+    assert seen.as_json() == everything.as_json()
+
+
+# ---- the tracker's events
+
+
+def written(*notices: Any, ranking: str = "uploads", now: float = 0.0) -> list[tuple[str, dict[str, Any]]]:
+    events = TrackerEvents(ranking)
+    found = [each for notice in notices for each in events.events(notice, now)]
+    for name, data in found:
+        assert check_event(SwarmEvent(1.0, None, 1, name, data)).data == data
+    return found
+
+
+def test_notices_become_events() -> None:
+    known = {
+        "torrent": TORRENT, "info_hash": HASH, "name": "f", "size": 9, "piece_length": None, "pieces": None,
+    }  # fmt: skip
+    assert written(
+        RegisterNotice(1, ADDR), OwnNotice(1, [OwnedFile("f", HASH, 9), OwnedFile("no hash")]),
+        OwnNotice(2, [OwnedFile("f", HASH, 9, complete=False)]), UpdateNotice(1, 4, 2), ExitNotice(2),
+        RemovedNotice(1, 22_000.0),
+    ) == [
+        ("tracker:register", {"node": 1, "addr": "127.0.0.1:4001"}),
+        ("torrent:known", known),
+        ("tracker:own", {"node": 1, "torrent": TORRENT, "complete": True}),
+        ("tracker:own", {"node": 2, "torrent": TORRENT, "complete": False}),
+        ("tracker:update", {"node": 1, "uploads": 4, "by": 2}),
+        ("tracker:exit", {"node": 2}),
+        ("node:silent", {"node": 1, "silent_ms": 22_000.0, "removed": True}),
+    ]  # fmt: skip
+
+
+def test_an_answer_is_written_with_the_reason_of_each_rank_and_repeated_only_if_it_changed() -> None:
+    peer = PeerEntry(("198.51.100.7", 51413), True, "00" * 20)
+    need = NeedNotice(5, "f", HASH, [owner(1, 9), owner(6, 6), owner(3, 4)], [peer])
+    events = TrackerEvents()
+    (_, (name, data)) = events.events(need, 0.0)
+    assert name == "tracker:need" and (data["node"], data["torrent"]) == (5, TORRENT)
+    assert [(row["peer"], row["reason"]) for row in data["answer"]] == [
+        (1, "ranked first: 9 uploads; node 6 has 6"),
+        (6, "ranked second: 6 uploads; node 1 has 9"),
+        (3, "ranked third: 4 uploads; node 1 has 9, node 6 has 6"),
+        ("198.51.100.7:51413", "a standard peer: listed after the nodes"),
+    ]
+    assert list(events.events(need, 9_000.0)) == []
+    assert len(list(events.events(need._replace(owners=[owner(1, 10)]), 9_000.0))) == 1
+    assert len(list(events.events(need, 30_000.0))) == 1
+    assert (
+        list(events.events(NeedNotice(5, "other", "ff" * 20, [], []), 0.0)) == []
+    )  # the log has no such torrent
+
+
+@pytest.mark.parametrize(
+    ("owners", "ranking", "expected"),
+    [
+        ([owner(1, 1)], "uploads", ["the only complete owner; 1 upload"]),
+        (
+            [owner(2, 3), owner(1, 3)],
+            "uploads",
+            [
+                "ranked first: 3 uploads, as node 1; the order of equals is drawn",
+                "ranked second: 3 uploads, as node 2; the order of equals is drawn",
+            ],
+        ),
+        (
+            [owner(2, 3), owner(1, 8), owner(4, 9, complete=False)],
+            "uploads",
+            [
+                "ranked first: 3 uploads; node 1 has 8",
+                "ranked second: 8 uploads, fewer of them verified than those of node 2",
+                "has a part: listed after the complete owners, at random; 9 uploads",
+            ],
+        ),
+        ([owner(2, 3), owner(1, 8)], "rate", ["ranked first by recent uploads; 3 uploads in all",
+                                             "ranked second by recent uploads; 8 uploads in all"]),
+    ],
+)  # fmt: skip
+def test_reasons_are_what_the_ranking_did(
+    owners: list[OwnerEntry], ranking: str, expected: list[str]
+) -> None:
+    assert reasons(owners, ranking) == expected
+
+
+def test_ordinals() -> None:
+    assert [ordinal(n) for n in (1, 3, 10, 11, 12, 21, 22, 23, 50)] == [
+        "first", "third", "tenth", "11th", "12th", "21st", "22nd", "23rd", "50th"
+    ]  # fmt: skip
+
+
+def test_a_peer_that_is_a_node_is_named_by_its_node_id() -> None:
+    names = PeerNames()
+    names.note(7, "127.0.0.1:5007")
+    data = {
+        "torrent": TORRENT, "peer": "127.0.0.1:5007", "peers": ["127.0.0.1:5007", 3], "queue": ["x:1"],
+        "in": [["127.0.0.1:5007", 10]], "out": [["198.51.100.7:1", 5]],
+    }  # fmt: skip
+    assert names.resolved(data) == {
+        "torrent": TORRENT, "peer": 7, "peers": [7, 3], "queue": ["x:1"],
+        "in": [[7, 10]], "out": [["198.51.100.7:1", 5]],
+    }  # fmt: skip
+    names.forget(7)
+    assert names.resolved(data) == data
