@@ -5,35 +5,35 @@ from __future__ import annotations
 import filecmp
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from common.metainfo import decode_metainfo
 
 PIECE = 32 << 10  # piece length of small files
 MIB = 1 << 20
+NAMES = ["with  two spaces.bin", "Größe [1].bin", "文件 😀.txt", "e\u0301tude", "-x"]
 
 
 def same(one: Path, other: Path) -> bool:
     return filecmp.cmp(one, other, shallow=False)
 
 
-def test_every_size_arrives_through_the_pipe(swarm: Any) -> None:
+def test_every_size_and_name_arrives_through_the_pipe(swarm: Any) -> None:
     sizes = [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 20 * MIB]
-    paths = [swarm.file(f"{size}.bin", size) for size in sizes]
+    files = {f"{size}.bin": size for size in sizes} | dict.fromkeys(NAMES, 1000)
+    paths = [swarm.file(name, size) for name, size in files.items()]
     owner, fetcher = swarm.node(), swarm.node()
     for path in paths:
         torrent = swarm.share_also(owner, path)
+        assert decode_metainfo(torrent.read_bytes()).name == path.name
         fetcher.type(f"torrent -setMode download '{torrent}'")
-    for path, size in zip(paths, sizes, strict=True):
+    for path in paths:
         completed = fetcher.wait_for("completed", filename=path.name)
-        assert completed["size"] == size
-        assert sum(source["received"] for source in completed["sources"]) == size
+        assert completed["size"] == files[path.name]
+        assert sum(source["received"] for source in completed["sources"]) == files[path.name]
         assert same(path, swarm.folder / completed["path"]), path.name
-    fetcher.wait_for("sharing", len(sizes))
+    fetcher.wait_for("sharing", len(files))
     fetcher.type("torrent -setMode exit")
     assert fetcher.end() == 0
     assert owner.stop() == 0
@@ -91,18 +91,6 @@ def test_who_fetched_serves_when_the_first_owner_has_left(swarm: Any) -> None:
     assert (source["node_id"], source["received"]) == (second.number, MIB)
 
 
-@pytest.mark.parametrize(
-    "name", ["with  two spaces.bin", "Größe [1].bin", "文件 😀.txt", "e\u0301tude", "-x"]
-)
-def test_names_of_all_kinds(swarm: Any, name: str) -> None:
-    path = swarm.file(name, 1000)
-    _, torrent = swarm.share(path)
-    assert decode_metainfo(torrent.read_bytes()).name == name
-    fetcher = swarm.fetch(torrent)
-    assert fetcher.end() == 0
-    assert same(path, fetcher.folder / name)
-
-
 def test_names_are_found_in_the_nodes_own_folder(swarm: Any) -> None:
     owner = swarm.node()
     owner.wait_for("started")
@@ -130,20 +118,20 @@ def test_a_folder_of_ones_own_choice(swarm: Any, tmp_path: Path) -> None:
     assert not owner.folder.exists() and not fetcher.folder.exists()
 
 
-@pytest.mark.parametrize("ending", ["/announce", "/tracker"])
-def test_the_torrents_own_tracker_is_asked(swarm: Any, tmp_path: Path, ending: str) -> None:
+def test_the_torrents_own_tracker_is_asked(swarm: Any, tmp_path: Path) -> None:
     path = swarm.file("x.bin", 1000)
     _, torrent = swarm.share(path)
-    announce = f"{swarm.tracker.url}/announce"
+    announce = f"{swarm.tracker.url}/announce".encode()
     content = torrent.read_bytes()
-    assert decode_metainfo(content).announce == announce
-    url = (swarm.tracker.url + ending).encode()
-    old = announce.encode()
+    assert decode_metainfo(content).announce == announce.decode()
+    older = f"{swarm.tracker.url}/tracker".encode()
     other = tmp_path / "other.torrent"
-    other.write_bytes(content.replace(b"%d:%s" % (len(old), old), b"%d:%s" % (len(url), url)))
-    fetcher = swarm.fetch(other, tracker="http://127.0.0.1:9")  # nobody is there
-    assert fetcher.end() == 0
-    assert same(path, fetcher.folder / "x.bin")
+    other.write_bytes(content.replace(b"%d:%s" % (len(announce), announce), b"%d:%s" % (len(older), older)))
+    fetchers = [
+        swarm.fetch(file, tracker="http://127.0.0.1:9") for file in (torrent, other)
+    ]  # nobody is there
+    assert [fetcher.end() for fetcher in fetchers] == [0, 0]
+    assert all(same(path, fetcher.folder / "x.bin") for fetcher in fetchers)
 
 
 def test_two_files_of_one_name_are_told_apart(swarm: Any, tmp_path: Path) -> None:
@@ -218,12 +206,13 @@ def test_a_node_that_only_speaks_json(swarm: Any) -> None:
     assert told.count("piece") == 7
 
 
-def test_exit_codes_of_single_commands(
-    swarm: Any, brief: dict[str, str], start_node: Callable[..., Any]
-) -> None:
+def test_exit_codes_of_single_commands(swarm: Any, brief: dict[str, str]) -> None:
+    """Wrong usage is 2: tests/node/test_cli.py."""
     path = swarm.file("x.bin", 1000)
     owner, torrent = swarm.share(path)
-    assert swarm.fetch(torrent).end() == 0
+    fetcher = swarm.fetch(torrent, json=False)
+    assert fetcher.end() == 0 and not fetcher.errors
+    assert f"from 1 owner: node {owner.number} (100%)" in fetcher.wait_for_line("downloaded x.bin")
     assert swarm.fetch(torrent.with_name("nothing")).end() == 1
     owner.type("exit")
     assert owner.end() == 0
@@ -231,7 +220,3 @@ def test_exit_codes_of_single_commands(
     assert late.end() == 1
     (reason,) = late.errors
     assert "x.bin" in reason and "the tracker knows no owner" in reason
-    for words in (["-setMode", "fetch", "x"], ["-setMode", "download"], ["-node_id", "-1"], ["--no-such"]):
-        wrong = start_node("-node_id", "1", *words)
-        assert wrong.end() == 2
-        assert wrong.errors and not wrong.lines

@@ -95,6 +95,27 @@ def test_exit_in_mid_download_says_what_is_left(
     assert "x.bin is not finished; " in said and "Traceback" not in said
 
 
+def test_stop_ends_sharing_and_downloads(swarm: Any) -> None:
+    small, large = swarm.file("a", 1_300_000), swarm.file("b", 5_000_000)
+    owner = swarm.node("-up", "500kB", json=False)
+    owner.type(f"send '{small}'", f"send '{large}'", "stop a")
+    assert "a: you stopped it" in owner.wait_for_line("no longer sharing")
+    torrent, other = owner.folder / "a.torrent", owner.folder / "b.torrent"
+    fetcher = swarm.node(json=False)
+    fetcher.type(f"download '{torrent}'", f"download '{other}'")
+    fetcher.wait_for_line("downloading b")
+    fetcher.type("stop b", "stop c")
+    fetcher.wait_for_line("b: stopped")
+    fetcher.type(f"send '{other}'", "exit")
+    assert fetcher.end() == 0
+    assert "c is neither shared nor being downloaded; try: files" in fetcher.errors
+    assert any("is a torrent: did you mean 'download " in line for line in fetcher.errors)
+    assert not any("Traceback" in line for line in fetcher.errors)
+    owner.type(f"send '{small}'", "exit")
+    assert owner.end() == 0
+    assert sum("sharing a (1.3 MB)" in line for line in owner.lines) == 2
+
+
 def test_after_all_a_node_did_only_files_and_readable_logs_are_left(swarm: Any) -> None:
     path = swarm.file("x.bin", MIB)
     owner, torrent = swarm.share(path)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 MIB = 1 << 20
+OTHER_FILE = "exists and is another file; it is not overwritten"
 
 
 def put(folder: Path, name: str, content: bytes) -> os.stat_result:
@@ -22,23 +23,42 @@ def put(folder: Path, name: str, content: bytes) -> os.stat_result:
     return (folder / name).stat()
 
 
-@pytest.mark.parametrize("length", [1000, 999])
-def test_another_file_of_that_name_is_never_overwritten(swarm: Any, length: int) -> None:
-    path = swarm.file("x.bin", 1000)
-    _, torrent = swarm.share(path)
-    fetcher = swarm.node()
-    before = put(fetcher.folder, "x.bin", b"mine".ljust(length))
-    fetcher.type(f"torrent -setMode download '{torrent}'")
-    failed = fetcher.wait_for("failed")
-    assert "x.bin exists and is another file; it is not overwritten" in failed["reason"]
-    after = (fetcher.folder / "x.bin").stat()
-    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
-    assert (fetcher.folder / "x.bin").read_bytes() == b"mine".ljust(length)
-    assert fetcher.files() == ["x.bin"]
-    (fetcher.folder / "x.bin").rename(fetcher.folder / "moved away")
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+def test_what_stands_in_the_way_is_left_alone(swarm: Any, tmp_path: Path) -> None:
+    owner, fetcher = swarm.node(), swarm.node()
+    fetcher.wait_for("started")
+    here, elsewhere = fetcher.folder, tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"e" * 1000)
+    ways: dict[str, tuple[Callable[[], object], str]] = {
+        "same size.bin": (lambda: put(here, "same size.bin", b"m" * 1000), OTHER_FILE),
+        "shorter.bin": (lambda: put(here, "shorter.bin", b"m" * 999), OTHER_FILE),
+        "part.bin": (lambda: put(here, "part.bin.part", b"p" * 77), "part.bin.part has 77 bytes, not 1000"),
+        "folder.bin": (lambda: (here / "folder.bin").mkdir(), "folder.bin"),
+        "nowhere.bin": (lambda: (here / "nowhere.bin").symlink_to(tmp_path / "nowhere"), "nowhere.bin"),
+        "elsewhere.bin": (lambda: (here / "elsewhere.bin").symlink_to(elsewhere), "elsewhere.bin"),
+        "link.bin": (lambda: (here / "link.bin.part").symlink_to(elsewhere), "link.bin"),
+    }
+    torrents = {name: swarm.share_also(owner, swarm.file(name, 1000)) for name in ways}
+    for name, (put_it, _) in ways.items():
+        put_it()
+        fetcher.type(f"torrent -setMode download '{torrents[name]}'")
+    before = {path: path.lstat() for path in here.iterdir()}
+    for name, (_, says) in ways.items():
+        reason = fetcher.wait_for("failed", filename=name)["reason"]
+        assert says in reason and reason.isprintable()
+    assert {download["state"] for download in fetcher.ask("status")["downloads"]} == {"failed"}
+    after = {path: path.lstat() for path in here.iterdir()}
+    for path, status in before.items():
+        assert (after[path].st_mtime_ns, after[path].st_ino) == (status.st_mtime_ns, status.st_ino), path
+    assert (here / "same size.bin").read_bytes() == b"m" * 1000
+    assert (here / "shorter.bin").read_bytes() == b"m" * 999
+    assert elsewhere.read_bytes() == b"e" * 1000 and not (tmp_path / "nowhere").exists()
+    assert "same size.bin.part" not in fetcher.files() and "shorter.bin.part" not in fetcher.files()
+    (here / "same size.bin").rename(here / "moved away")
+    fetcher.type(f"torrent -setMode download '{torrents['same size.bin']}'")
     fetcher.wait_for("completed")
-    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    assert (here / "same size.bin").read_bytes() == (
+        swarm.folder / "originals" / "same size.bin"
+    ).read_bytes()
 
 
 def test_a_file_that_appears_during_the_download_is_kept(
@@ -91,36 +111,6 @@ def test_the_same_download_twice(
     fetcher.type(command)
     assert "x.bin is here already" in fetcher.wait_for("error", 2)["error"]
     assert len(fetcher.seen("completed")) == 1 and not fetcher.seen("failed")
-
-
-@pytest.mark.parametrize(
-    "kind", ["a folder", "a link to nowhere", "a link to elsewhere", "a part that is a link"]
-)
-def test_what_is_no_plain_file_is_left_alone(swarm: Any, tmp_path: Path, kind: str) -> None:
-    _, torrent = swarm.share(swarm.file("x.bin", 1000))
-    fetcher = swarm.node()
-    fetcher.wait_for("started")
-    target = fetcher.folder / ("x.bin.part" if "part" in kind else "x.bin")
-    (tmp_path / "elsewhere").write_bytes(b"e" * 1000)
-    if kind == "a folder":
-        target.mkdir()
-    else:
-        target.symlink_to(tmp_path / ("nowhere" if "nowhere" in kind else "elsewhere"))
-    fetcher.type(f"torrent -setMode download '{torrent}'")
-    reason = fetcher.wait_for("failed")["reason"]
-    assert "x.bin" in reason and reason.isprintable()
-    assert (tmp_path / "elsewhere").read_bytes() == b"e" * 1000
-    assert not (tmp_path / "nowhere").exists()
-    assert fetcher.ask("status")["downloads"][0]["state"] == "failed"
-
-
-def test_a_part_of_another_size_belongs_to_another_torrent(swarm: Any) -> None:
-    _, torrent = swarm.share(swarm.file("x.bin", 1000))
-    fetcher = swarm.node()
-    before = put(fetcher.folder, "x.bin.part", b"p" * 77)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
-    assert "x.bin.part has 77 bytes, not 1000" in fetcher.wait_for("failed")["reason"]
-    assert (fetcher.folder / "x.bin.part").stat().st_mtime_ns == before.st_mtime_ns
 
 
 @pytest.fixture

@@ -198,6 +198,10 @@ def test_events_that_would_not_be_shown_are_not_queued(monkeypatch: pytest.Monke
     [
         ([], {}, "-node_id"),
         (["-node_id", "x"], {}, "'x'"),
+        (["-node_id", "-1"], {}, "-1"),
+        (["-node_id", "1", "-setMode", "fetch", "x"], {}, "'fetch'"),
+        (["-node_id", "1", "-setMode", "download"], {}, "-setMode"),
+        (["-node_id", "1", "--no-such"], {}, "--no-such"),
         (["-node_id", "1"], {"MAX_SPLITTNES_RATE": "many"}, "MAX_SPLITTNES_RATE='many'"),
         (["-node_id", "1"], {"NODE_HOST": "everywhere"}, "NODE_HOST"),
     ],
