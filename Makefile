@@ -23,7 +23,7 @@ help:
 	@echo "make test     the whole test suite, or a part: make test TESTS=tests/common"
 	@echo "make check    lint, types and layers"
 	@echo "make docs     write the generated pages in docs/ from the code; make pictures: the terminals, too"
-	@echo "make soak     10,000 simulated transfers, 1,000 swarms, 1,000 transfers over real sockets; fewer: N=500 SWARMS=50 SOCKETS=50"
+	@echo "make soak     10,000 simulated transfers, 1,000 swarms, 1,000 transfers over real sockets; fewer: N=500 SWARMS=50 SOCKETS=50; then random examples for each property"
 	@echo "make fuzz     10 million inputs for all parsers and state machines; fewer: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
 	@echo "make bench-network  transfers over bad links, compared with TCP, QUIC and libtorrent (Linux, root)"
@@ -105,6 +105,7 @@ bench-tracker: $(VENV)/dev.stamp
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m simulator --runs $(or $(N),10000) --sockets $(or $(SOCKETS),1000) \
 		--swarms $(or $(SWARMS),1000) --workers 2
+	$(BIN)/python -m pytest -n 2 -q -m hypothesis --hypothesis-profile soak tests
 
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m fuzz --inputs $(or $(N),10M)

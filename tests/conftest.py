@@ -27,8 +27,9 @@ from tests.tuned_node import TUNABLE
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# The same examples in every run, and no time limit for each: the machine may be busy.
-settings.register_profile("swarm", deadline=None, derandomize=True)
+# The same examples in every run, and no time limit for each: the machine may be busy. make soak tries more.
+settings.register_profile("swarm", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("soak", deadline=None, max_examples=1000)
 settings.load_profile("swarm")
 
 # A shell ignores SIGINT in programs that a script starts in the background, and their children inherit that.

@@ -235,7 +235,7 @@ def test_a_peer_snubs_after_a_minute_without_a_block() -> None:
     assert not timer.snubs(1e9)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.integers(0, 2**32), st.integers(0, 60), st.integers(1, 60), st.booleans())
 def test_every_set_keeps_the_rules(seed: int, count: int, steps: int, seeding: bool) -> None:
     chance = random.Random(seed)

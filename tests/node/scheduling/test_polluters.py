@@ -1,4 +1,4 @@
-"""A thousand downloads from sources that send wrong bytes, die, or have bad paths; no thread, no socket.
+"""Hundreds of downloads from sources that send wrong bytes, die, or have bad paths; no thread, no socket.
 
 Must hold whatever happens: the content is right, no honest source is banned, polluters are found, and the
 download ends.
@@ -21,7 +21,7 @@ from node.scheduling.piece_progress import Contribution
 from node.scheduling.scheduler import PieceResult, Scheduler
 from node.scheduling.smart_ban import Evidence
 
-RUNS, BATCHES = 1000, 10
+RUNS, BATCHES = 300, 3
 MAX_STEPS = 50_000
 
 
