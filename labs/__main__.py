@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from common.errors import SwarmError
 from labs.grader import cli as grader
+from labs.handin import cli as handin
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m labs", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     grader.add_commands(commands)
+    handin.add_commands(commands)
     options = parser.parse_args(argv)
     try:
         code: int = options.run(options)

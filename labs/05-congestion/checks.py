@@ -11,6 +11,8 @@ from labs.harness.bottleneck import TCP, YOURS, Bottleneck, jain
 
 CONGESTION = "docs/transport.md#congestion-control"
 MEGABIT = 125_000  # bytes
+HANDOUT_REMOVES = ("node/chunk_udp/congestion/reno.py",)  # the answer, in full
+HANDOUT_DROPS = {"node/chunk_udp/congestion/__init__.py": "Reno"}
 
 
 @stage("additive increase: one segment for each window that came", 2, f"{CONGESTION}; RFC 5681, 3.1")

@@ -42,6 +42,8 @@ class Lab:
     stages: tuple[Stage, ...]
     predict: Callable[[random.Random], list[Question]] = field(default=lambda rng: [])
     blank_fails: str = "s1"  # the stage that the unchanged blank fails
+    removes: tuple[str, ...] = ()  # files of the project that a handout goes without
+    drops: dict[str, str] = field(default_factory=dict)  # file: lines with this word are dropped, too
 
     @property
     def number(self) -> str:
@@ -91,6 +93,8 @@ def load(folder: Path) -> Lab:
         *(folder.name, folder, title[1], int(head[1]), head[2], int(head[3]), stages),
         **({} if predict is None else {"predict": predict}),
         blank_fails=getattr(checks, "BLANK", "s1"),
+        removes=getattr(checks, "HANDOUT_REMOVES", ()),
+        drops=getattr(checks, "HANDOUT_DROPS", {}),
     )
 
 

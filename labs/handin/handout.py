@@ -1,0 +1,83 @@
+"""The tree that students get: the programs and the labs, without answers.
+
+Cut out are the answers in each ``labs/NN-*/mine.py``, the planted mistakes, and the module that a lab asks
+for (``HANDOUT_REMOVES`` in its ``checks.py``; lines that name it go from ``HANDOUT_DROPS``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from common.errors import CommandError
+from labs.grader.blank import BlankError, cut
+from labs.grader.lab import LABS, Lab, folders, load
+
+ROOT = LABS.parent
+COPIED = (  # files and folders of the project that the programs and the labs need
+    *("README.md", "LICENSE", "CHANGELOG.md", "Makefile", "pyproject.toml", "configs.py"),
+    *("tracker.py", "TorrentClient.py", "demo.py", "classroom.py"),
+    *("requirements.txt", "constraints.txt", ".gitignore", ".env.example"),
+    *("common", "tracker", "node", "faults", "simulator", "labs", "docs"),
+    *("logs/.gitkeep", "node_files/.gitkeep", "tracker_db/.gitkeep"),
+)
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "wrong")
+
+
+def write(out: Path, with_answers: bool = False) -> list[str]:
+    """Write the tree to the new folder ``out``; returns what was cut, a line each. CommandError."""
+    if out.exists() and any(out.iterdir()):
+        raise CommandError(f"{out} is not empty")
+    for name in COPIED:
+        source, target = ROOT / name, out / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=None if with_answers else LEFT_OUT, dirs_exist_ok=True)
+        elif source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    if with_answers:
+        return []
+    return [line for folder in folders() for line in _cut(load(folder), out)]
+
+
+def answer_hashes(lab: Lab) -> set[str]:
+    """A hash for each line of an answer that says something; none of them may be in a handout."""
+    _, answers = cut(lab.mine.read_text(encoding="utf-8"))
+    return {_hash(line) for line in answers if _says_something(line)}
+
+
+def leaks(lab: Lab, text: str) -> list[str]:
+    """Lines of ``text`` that are lines of an answer."""
+    hashes = answer_hashes(lab)
+    return [line.strip() for line in text.splitlines() if _hash(line) in hashes]
+
+
+def _cut(lab: Lab, out: Path) -> Iterator[str]:
+    blank = out / "labs" / lab.name / "mine.py"
+    try:
+        text, answers = cut(lab.mine.read_text(encoding="utf-8"))
+    except BlankError as error:
+        raise CommandError(f"{lab.mine}: {error}") from None
+    blank.write_text(text, encoding="utf-8")
+    yield f"labs/{lab.name}/mine.py: {len(answers)} lines"
+    for name in lab.removes:
+        (out / name).unlink(missing_ok=True)
+        yield f"{name}: the module"
+    for name, word in lab.drops.items():
+        path = out / name
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if not re.search(rf"\b{re.escape(word)}\b", line)]
+        path.write_text("".join(kept), encoding="utf-8")
+        yield f"{name}: {len(lines) - len(kept)} lines that name {word}"
+
+
+def _hash(line: str) -> str:
+    return hashlib.sha256(" ".join(line.split()).encode()).hexdigest()
+
+
+def _says_something(line: str) -> bool:
+    """False for lines that stand in any program: ``return True``, ``pass``, ``else:``."""
+    return len(re.findall(r"\w+", line)) >= 4
