@@ -58,8 +58,6 @@ export class Model {
     this.before = null;
     /** @type {import("./polling.js").Poller | null} null: a recording is shown */
     this.poller = null;
-    /** ms of the page's clock: the tracker's last answer */
-    this.heardAt = 0;
     /** @type {Set<(change: Change) => void>} */
     this.listeners = new Set();
   }

@@ -20,7 +20,8 @@ export const TIME_SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16];
 /** Events a second. */
 export const EVENT_SPEEDS = [0.5, 1, 2, 5, 10];
 const SPACING = 400; // events between keyframes, at first
-const MAX_KEYFRAMES = 256; // then every second one is dropped
+const MAX_KEYFRAMES = 96; // then every second one is dropped
+const NEAR = 250; // events: one more keyframe is kept so far before the place of the last step back
 
 /** Copies of the state along the log. */
 class Keyframes {
@@ -28,6 +29,8 @@ class Keyframes {
     /** @type {Map<number, SwarmState>} by position */
     this.kept = new Map();
     this.spacing = SPACING;
+    /** @type {[number, SwarmState] | null} */
+    this.near = null;
   }
 
   /**
@@ -42,6 +45,11 @@ class Keyframes {
     for (const place of [...this.kept.keys()]) if (place % this.spacing !== 0) this.kept.delete(place);
   }
 
+  /** Keep so few that all of a log's length fit. @param {number} length  events */
+  plan(length) {
+    while (this.kept.size === 0 && length > MAX_KEYFRAMES * this.spacing) this.spacing *= 2;
+  }
+
   /**
    * The nearest kept state at or before a position.
    * @param {number} position
@@ -50,8 +58,11 @@ class Keyframes {
   before(position) {
     for (let place = position - (position % this.spacing); place > 0; place -= this.spacing) {
       const state = this.kept.get(place);
-      if (state) return [place, state.clone()];
+      if (state === undefined) continue;
+      if (this.near !== null && this.near[0] > place && this.near[0] <= position) break;
+      return [place, state.clone()];
     }
+    if (this.near !== null && this.near[0] <= position) return [this.near[0], this.near[1].clone()];
     return [0, new SwarmState()];
   }
 }
@@ -97,12 +108,15 @@ export class Player {
    */
   goTo(position) {
     const end = Math.max(0, Math.min(position, this.log.length));
-    if (end < this.position) [this.position, this.state] = this.keyframes.before(end);
+    const isBack = end < this.position;
+    if (isBack) [this.position, this.state] = this.keyframes.before(end);
     const { events } = this.log;
+    this.keyframes.plan(this.log.length);
     while (this.position < end) {
       this.state.apply(events[this.position]);
       this.position += 1;
       this.keyframes.offer(this.position, this.state);
+      if (isBack && this.position === end - NEAR) this.keyframes.near = [this.position, this.state.clone()];
     }
     this.time = end ? this.log.clock[end - 1] : this.log.begin;
   }

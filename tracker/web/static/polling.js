@@ -10,8 +10,8 @@
  * @property {unknown[]} events
  * @property {boolean} more  there are more to be had now
  * @property {number} [first]  `events` begins with a keyframe of this position
- * @property {number} [end]  position of the last event of the log
- * @property {number} [now]  ms of the log's clock
+ * @property {number} [last]  position of the last event of the log
+ * @property {number} [now]  ms of the log's clock, when the answer was rendered
  * @property {import("./event_log.js").LogHeader} [header]
  */
 
@@ -37,7 +37,8 @@ export class Poller {
     this.key = "";
     this.timer = 0;
     this.waiting = false; // for an answer
-    this.askedAt = 0; // ms of the page's clock
+    this.heardAt = 0; // ms of the page's clock: the last answer
+    this.now = NaN; // ms of the log's clock at that answer, as it says
     this.stopped = false;
   }
 
@@ -71,11 +72,10 @@ export class Poller {
     this.waiting = true;
     let wait = document.visibilityState === "visible" ? VISIBLE_MS : HIDDEN_MS;
     try {
-      this.askedAt = performance.now();
       const answer = await this.ask();
       if (this.stopped) return;
       if (answer !== null) this.take(answer);
-      this.heard(answer);
+      this.heard();
       if (answer?.more) wait = 0;
     } catch (error) {
       wait = this.failed(error);
@@ -93,6 +93,7 @@ export class Poller {
     if (this.tag) headers["If-None-Match"] = this.tag;
     const question = `/swarm?epoch=${encodeURIComponent(this.epoch)}&since=${this.since}`;
     const response = await fetch(question, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    this.now = Number(response.headers.get("X-Swarm-Now") ?? NaN);
     if (response.status === 304) return null;
     if (response.status === 403) throw new KeyWanted();
     if (!response.ok) throw new Error(`the tracker answered ${response.status}`);
@@ -110,9 +111,9 @@ export class Poller {
     if (answer.seq !== this.since) this.tag = "";
     this.since = answer.seq;
     model.add(answer.events.flatMap(taken));
-    const { end = null } = answer;
-    const share = end === null ? 0 : this.since / end;
-    model.setSource({ loading: answer.more ? { done: this.since, total: end, share } : null });
+    const { last = null } = answer;
+    const share = last ? this.since / last : 0;
+    model.setSource({ loading: answer.more ? { done: this.since, total: last, share } : null });
     if (!answer.more && model.position === 0) model.follow();
   }
 
@@ -134,12 +135,12 @@ export class Poller {
     this.model.add([{ time: log.end, node: null, seq: log.length + 1, name: "gap", data }]);
   }
 
-  /** The tracker answered. @param {Answer | null} answer */
-  heard(answer) {
+  /** The tracker answered. */
+  heard() {
     const { source, receiving } = this.model;
-    const passed = performance.now() - this.model.heardAt;
-    const now = answer?.now ?? Math.max(receiving.log.end, source.now + (source.silentSince === null ? passed : 0));
-    this.model.heardAt = performance.now();
+    const passed = source.silentSince === null ? performance.now() - this.heardAt : 0;
+    const now = Number.isFinite(this.now) ? this.now : Math.max(receiving.log.end, source.now + passed);
+    this.heardAt = performance.now();
     this.model.setSource({ now, silentSince: null, keyWanted: false });
   }
 

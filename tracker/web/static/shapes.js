@@ -59,40 +59,82 @@ function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** @type {Record<string, (shape: Shape, value: any) => any>} */
+/** @typedef {(value: any) => any} Check  the value without unknown fields; throws ShapeError */
+
+/** How to check each compound shape: made once a shape. @type {Record<string, (shape: any[]) => Check>} */
 const COMPOUND = {
-  list(shape, value) {
-    if (!Array.isArray(value) || value.length > shape[2]) throw new ShapeError("not a list that is short enough");
-    return value.map((each) => cleaned(shape[1], each));
+  list([, part, most]) {
+    const check = checkOf(part);
+    return (value) => {
+      if (!Array.isArray(value) || value.length > most) throw new ShapeError("not a list that is short enough");
+      return value.map(check);
+    };
   },
-  tuple(shape, value) {
-    if (!Array.isArray(value) || value.length !== shape.length - 1) throw new ShapeError("not a list of that length");
-    return value.map((each, at) => cleaned(shape[at + 1], each));
+  tuple([, ...parts]) {
+    const checks = parts.map(checkOf);
+    return (value) => {
+      if (!Array.isArray(value) || value.length !== checks.length) throw new ShapeError("not a list of that length");
+      return checks.map((check, at) => check(value[at]));
+    };
   },
-  record(shape, value) {
-    if (!isObject(value)) throw new ShapeError("not an object");
-    /** @type {Record<string, any>} */
-    const found = {};
-    for (const name of Object.keys(shape[1])) {
-      const field = name.endsWith("?") ? name.slice(0, -1) : name;
-      if (Object.hasOwn(value, field)) found[field] = cleaned(shape[1][name], value[field]);
-      else if (field === name) throw new ShapeError(`${field} is missing`);
-    }
-    return found;
+  record([, fields]) {
+    const checks = Object.entries(fields).map(fieldCheck);
+    return (value) => {
+      if (!isObject(value)) throw new ShapeError("not an object");
+      /** @type {Record<string, any>} */
+      const found = {};
+      for (const { field, optional, check } of checks) {
+        if (Object.hasOwn(value, field)) found[field] = check(value[field]);
+        else if (!optional) throw new ShapeError(`${field} is missing`);
+      }
+      return found;
+    };
   },
-  map(shape, value) {
-    if (!isObject(value) || Object.keys(value).length > shape[3]) throw new ShapeError("not an object of so few keys");
-    const found = Object.entries(value).map(([key, each]) => [cleaned(shape[1], key), cleaned(shape[2], each)]);
-    return Object.fromEntries(found);
+  map([, key, part, most]) {
+    const [checkKey, check] = [checkOf(key), checkOf(part)];
+    return (value) => {
+      if (!isObject(value) || Object.keys(value).length > most) throw new ShapeError("not an object of so few keys");
+      return Object.fromEntries(Object.entries(value).map(([name, each]) => [checkKey(name), check(each)]));
+    };
   },
-  one(shape, value) {
-    if (typeof value !== "string" || !shape.includes(value, 1)) throw new ShapeError("not one of the texts");
-    return value;
+  one([, ...texts]) {
+    return (value) => {
+      if (typeof value !== "string" || !texts.includes(value)) throw new ShapeError("not one of the texts");
+      return value;
+    };
   },
-  null(shape, value) {
-    return value === null ? null : cleaned(shape[1], value);
+  null([, part]) {
+    const check = checkOf(part);
+    return (value) => (value === null ? null : check(value));
   },
 };
+
+/** @param {[string, Shape]} entry  "NAME?" may be absent */
+function fieldCheck([name, shape]) {
+  const optional = name.endsWith("?");
+  return { field: optional ? name.slice(0, -1) : name, optional, check: checkOf(shape) };
+}
+
+/** @type {Map<Shape, Check>} */
+const made = new Map();
+
+/** The check of a shape. @param {Shape} shape @returns {Check} */
+function checkOf(shape) {
+  const known = made.get(shape);
+  if (known !== undefined) return known;
+  const check = typeof shape === "string" ? plainCheck(shape) : COMPOUND[shape[0]](shape);
+  made.set(shape, check);
+  return check;
+}
+
+/** @param {string} name @returns {Check} */
+function plainCheck(name) {
+  const fits = PLAIN[name];
+  return (value) => {
+    if (!fits(value)) throw new ShapeError(`not a ${name}`);
+    return value;
+  };
+}
 
 /**
  * A copy of `value` without fields that `shape` does not know. Throws ShapeError if it has another shape.
@@ -101,9 +143,5 @@ const COMPOUND = {
  * @returns {any}
  */
 export function cleaned(shape, value) {
-  if (typeof shape === "string") {
-    if (!PLAIN[shape](value)) throw new ShapeError(`not a ${shape}`);
-    return value;
-  }
-  return COMPOUND[shape[0]](shape, value);
+  return checkOf(shape)(value);
 }

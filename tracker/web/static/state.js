@@ -95,11 +95,16 @@ export class SwarmState {
 
   /** Have an entry for the event's nodes; false if there is no room. @param {SwarmEvent} event */
   makeNodes({ node, time, data }) {
-    const known = [node, data.node ?? null].filter((id) => id !== null && !(id in this.nodes));
-    const added = new Set(known);
-    if (this.counts.nodes + added.size > LIMITS.MAX_NODES) return false;
-    for (const id of added) this.nodes[/** @type {number} */ (id)] = newNode(time);
-    this.counts.nodes += added.size;
+    const about = data.node ?? null;
+    const isNew = node !== null && !(node in this.nodes);
+    const isOther = about !== null && about !== node && !(about in this.nodes);
+    if (!isNew && !isOther) return true;
+    if (this.counts.nodes + Number(isNew) + Number(isOther) > LIMITS.MAX_NODES) return false;
+    for (const id of [isNew ? node : null, isOther ? about : null]) {
+      if (id === null) continue;
+      this.nodes[id] = newNode(time);
+      this.counts.nodes += 1;
+    }
     return true;
   }
 
