@@ -76,18 +76,14 @@ export class Exchange {
     const { name, node, data } = event;
     if (node === null || !this.places.has(node) || data.piece === undefined) return;
     const key = `${node} ${data.piece}`;
+    const asked = this.asked.get(key) ?? [];
     if (name === "piece:requested") this.asked.set(key, data.peers);
-    const peers = (this.asked.get(key) ?? data.peers ?? []).filter((/** @type {Name} */ peer) => this.places.has(peer));
-    if (peers.length === 0) return;
-    const piece = grouped(data.piece);
-    const add = (/** @type {Found} */ found) => this.push({ ...found, event, position });
-    if (name === "piece:requested") {
-      for (const peer of peers) add({ from: node, to: peer, name: "asks", label: `asks for ${piece}` });
-    } else if (name === "piece:received") {
-      add({ from: peers[0], to: node, name: "received", label: `${piece} is here`, large: true });
-    } else if (name === "piece:verified") add({ from: node, to: node, name: "verified", label: `${piece} verified` });
-    else if (name === "piece:failed") add({ from: node, to: node, name: "failed", label: `${piece} is wrong`, bad: true });
-    else if (name === "piece:missing") add({ from: node, to: node, name: "missing", label: `${piece} given up`, bad: true });
+    else if (name === "piece:received" || name === "piece:missing") this.asked.set(key, []);
+    const sources = (data.peers ?? asked).filter((/** @type {Name} */ peer) => this.places.has(peer));
+    if (sources.length === 0) return;
+    for (const found of pieceMessages(name, node, grouped(data.piece), sources, asked.length > 0)) {
+      this.push({ ...found, event, position });
+    }
   }
 
   /** @param {Found & {event: SwarmEvent, position: number}} found */
@@ -188,6 +184,24 @@ function labelOf(name, fields) {
 
 /** @typedef {Partial<Message> & {from: Place, to: Place, name: string, label: string}} Found */
 /** @typedef {(data: Record<string, any>, node: Place) => Found[]} Write */
+
+/**
+ * @param {string} name  of the event
+ * @param {number} node
+ * @param {string} piece
+ * @param {Name[]} peers  among the places: asked for it, or its sources
+ * @param {boolean} isOpen  the piece was asked for, and its arrival is not in the log yet
+ * @returns {Found[]}
+ */
+function pieceMessages(name, node, piece, peers, isOpen) {
+  const here = (/** @type {string} */ words, bad = false) => ({ from: node, to: node, name, label: `${piece} ${words}`, bad });
+  const arrives = (/** @type {string} */ words, bad = false) => ({ ...here(words, bad), from: peers[0], large: true });
+  if (name === "piece:requested") return peers.map((peer) => ({ from: node, to: peer, name, label: `asks for ${piece}` }));
+  if (name === "piece:received") return [arrives("is here")];
+  if (name === "piece:verified") return [isOpen ? arrives("verified") : here("verified")];
+  if (name === "piece:failed") return [isOpen ? arrives("is wrong", true) : here("is wrong", true)];
+  return name === "piece:missing" ? [here("given up", true)] : [];
+}
 
 /** @param {string} name @returns {Write} */
 function toTracker(name) {

@@ -10,7 +10,7 @@
  * @property {unknown[]} events
  * @property {boolean} more  there are more to be had now
  * @property {number} [first]  `events` begins with a keyframe of this position
- * @property {number} [last]  position of the last event of the log
+ * @property {number} [end]  position of the last event of the log
  * @property {number} [now]  ms of the log's clock, when the answer was rendered
  * @property {import("./event_log.js").LogHeader} [header]
  */
@@ -111,9 +111,9 @@ export class Poller {
     if (answer.seq !== this.since) this.tag = "";
     this.since = answer.seq;
     model.add(answer.events.flatMap(taken));
-    const { last = null } = answer;
-    const share = last ? this.since / last : 0;
-    model.setSource({ loading: answer.more ? { done: this.since, total: last, share } : null });
+    const { end = null } = answer;
+    const share = end ? this.since / end : 0;
+    model.setSource({ loading: answer.more ? { done: this.since, total: end, share } : null });
     if (!answer.more && model.position === 0) model.follow();
   }
 
