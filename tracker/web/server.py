@@ -135,6 +135,17 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
                 self.server.trigger.pull_trigger()
         return len(data)
 
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        """End a connection whose client sent several requests at once and reads none of the answers.
+
+        waitress calls this before the next answer, and waits here until the client has read. That would hold
+        a worker for as long as the client likes.
+        """
+        if self.total_outbufs_len > self.adj.outbuf_high_watermark:
+            self.will_close, self.connected = True, False
+            with self.requests_lock:
+                del self.requests[1:]  # the first is the one that is being answered
+
     def service(self) -> None:
         super().service()
         if self.connected and (self.paused or self.writable()):

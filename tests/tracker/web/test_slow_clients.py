@@ -162,6 +162,22 @@ def test_a_client_that_never_reads_its_answer_is_dropped(short_timeout: None, we
     assert is_served(web)
 
 
+def test_clients_that_ask_for_much_and_read_nothing_hold_no_worker(
+    short_timeout: None, web: WebServer
+) -> None:
+    """More such clients than workers, each with more requests than the buffers take."""
+    with contextlib.ExitStack() as cleanup:
+        for _ in range(5):
+            sock = cleanup.enter_context(connect(web))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.sendall(GET.replace(b"/ ", b"/large ") * 20)
+        assert all(is_served(web) for _ in range(10))
+        begun = time.monotonic()
+        while web._server.active_channels:
+            assert time.monotonic() - begun < PATIENCE
+            time.sleep(0.05)
+
+
 def test_connections_beyond_the_limit_wait_until_others_time_out(
     short_timeout: None, monkeypatch: pytest.MonkeyPatch, application: Application
 ) -> None:
