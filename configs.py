@@ -281,6 +281,10 @@ SETTINGS: tuple[Setting, ...] = (
         "transfers that a node serves at the same time; further ones are queued",
     ),
     Setting(
+        "REPORT", "on", _text, "", "student",
+        "on: a node reports what happens to its tracker, for the page and the log; off: it does not",
+    ),
+    Setting(
         "OWNER_TIMEOUT", 1.8, _number(0.1, 3600), "seconds", "instructor",
         "silence after which an owner is given up and its ranges are requested from other owners",
     ),

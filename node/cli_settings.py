@@ -42,6 +42,7 @@ def settings_for(given: Options) -> NodeSettings:
         transports=given.transports or (("tcp",) if is_standard else values.TRANSPORTS),
         peers=tuple(given.peers or ()),
         selected=given.select,
+        report=(given.report or _setting("REPORT", "{0}", values.word_of(values.SWITCH))) == "on",
         seeds=given.seed or given.command is None or given.command.verb != "download",
     )
 

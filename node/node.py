@@ -26,6 +26,7 @@ from node.peer import FoundPeer, Peer
 from node.peer_rows import upload_rows
 from node.recorder import FlightRecorder
 from node.recorder.watched import watched
+from node.report.reporter import Reporter
 from node.settings import NodeSettings
 from node.torrent import Torrent, TorrentState
 from node.torrent_maker import TorrentMaker
@@ -34,6 +35,7 @@ from node.trackers import Trackers
 from node.transports import NodeTransports
 
 LEAVE_LIMIT = 1.0  # max seconds that ``exit_torrent`` waits for downloads to stop
+LAST_REPORT_LIMIT = 0.8  # max seconds that it waits for the last report
 FILE_CHECK = 2.0  # seconds between two checks of the shared files
 MAX_NAMED = 10  # files in the folder that are not shared and are named at the start
 
@@ -45,8 +47,12 @@ class Node:
         self._settings = settings
         self._folder = NodeFolder(settings.folder)
         self.recorder = FlightRecorder()
-        self._emit = emit = watched(emit, self.recorder)
         self._torrents = TorrentTable()
+        self.report: Reporter | None = None  # tells the tracker what happens here
+        if settings.report and settings.node_id is not None:
+            self.report = Reporter(settings, self._torrents, self.recorder)
+            emit = self.report.watched(emit)
+        self._emit = emit = watched(emit, self.recorder)
         self._trackers = Trackers(settings, self._torrents.owned_files, emit, self._totals, self.meet)
         self._open_files = OpenFiles()
         self._maker = TorrentMaker(settings, self._torrents, self._trackers, self._open_files, emit)
@@ -90,6 +96,10 @@ class Node:
             self._emit(events.Listening("tcp", transports.tcp.addr))
         if settings.node_id is not None:
             self._report_unshared_files()
+        if self.report is not None:
+            if transports.udp is not None:
+                transports.udp.on_note = self.report.note
+            self.report.start(transports, self._trackers.own)
 
     def exit_torrent(self) -> None:
         """Stop everything, send EXIT. Downloads keep their .part. A second call does nothing."""
@@ -97,9 +107,13 @@ class Node:
             if self._left.is_set():
                 return
             self._left.set()
+        if self.report is not None:
+            self.report.close()
         downloads = self._downloads.all()
         for download in downloads:
             download.cancel()
+        if self.report is not None:
+            self.report.join(LAST_REPORT_LIMIT)  # the tracker takes no report after EXIT
         self._trackers.leave()
         deadline = time.monotonic() + LEAVE_LIMIT
         for download in downloads:

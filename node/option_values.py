@@ -19,6 +19,7 @@ MAX_TRACKERS = 8  # processes of one tracker
 MAX_FILE_NUMBER = 1_000_000  # largest number of a file in a selection
 TRANSPORTS = ("udp", "tcp")  # the classroom's transport, and BitTorrent's peer wire
 ENCRYPTIONS = ("prefer", "require", "off")
+SWITCH = ("on", "off")
 MAX_PEERS = 1000  # TCP connections of one torrent
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _TRACKER_PATHS = ("", "/", "/announce", "/tracker")

@@ -23,7 +23,8 @@ from node.scheduling.piece_order import PIECE_ORDERS
 
 # Words that a path stands behind, and how far.
 _PATH_AFTER = {"-setMode": 2, "--set-mode": 2, "--setMode": 2, "-d": 1, "--dir": 1, "-s": 1, "--share": 1}
-_CLASSROOM = {"trackers": "-tracker", "congestion_control": "-cc"}  # options that need -node_id
+# Options that need -node_id.
+_CLASSROOM = {"trackers": "-tracker", "congestion_control": "-cc", "report": "-report"}
 
 
 class Options(argparse.Namespace):
@@ -46,6 +47,7 @@ class Options(argparse.Namespace):
     folder: Path | None
     congestion_control: str | None
     use: list[Plugin] | None
+    report: str | None  # "on" or "off"
     up: int | None  # bytes a second; 0: no limit
     down: int | None  # bytes a second; 0: no limit
     progress: bool
@@ -226,6 +228,11 @@ def _add_transfer(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_shown(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        *("-report", "--report"),
+        choices=values.SWITCH,
+        help="report what happens to the tracker, for its page and log (default: on)",
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("-progress", "--progress", action="store_true", help="print the progress of downloads")
     shown.add_argument("-verbose", "--verbose", action="store_true", help="print every event as a line")

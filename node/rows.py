@@ -19,6 +19,7 @@ class SourceProgress:
     complete: bool = True  # False: it announced only a part of the file
     held: int | None = None  # pieces that it holds; None: all, or not known
     transport: str = "udp"
+    place: int = 0  # in the peer's queue, from 1; 0: in none
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class NodeSettings:
     transports: tuple[str, ...] = ("udp", "tcp")  # the transports in use, the preferred one first
     peers: tuple[tuple[str, int], ...] = ()  # standard peers that the user named; for every torrent
     selected: frozenset[int] | None = None  # numbers of the files to fetch, from 1; None: all
+    report: bool = False  # tell the tracker what happens here, for its page and log
     seeds: bool = True  # False: the program ends once its download is complete
 
     @property

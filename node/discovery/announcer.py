@@ -166,13 +166,12 @@ class TrackerAnnouncer:
             self._changed.notify_all()
 
     def return_now(self) -> None:
-        """REGISTER and OWN again."""
+        """REGISTER and OWN again: peers can reach this node, or the tracker forgot it."""
         with self._changed:
-            if self._away:
-                self._away = self._exit_due = False
-                self._outbox.add_files(self._owned())
-                self._schedule.due = 0.0
-                self._changed.notify_all()
+            self._away = self._exit_due = False
+            self._outbox.add_files(self._owned())
+            self._schedule.due = 0.0
+            self._changed.notify_all()
 
     def stop(self, timeout: float = 0.0) -> bool:
         """End ``run``. Waits at most ``timeout`` seconds for the request in progress; False if it goes on.

@@ -296,7 +296,7 @@ class TrackerClient:
             raise TrackerBusy(str(busy), busy.status, left)
 
     def _post(self, http: HttpClient, body: bytes, again: bool) -> dict[str, Any]:
-        headers = self._headers()
+        headers = self.headers()
         response = http.post(body, headers, again)
         try:
             fields = json.loads(response.content, parse_int=_integer)
@@ -308,7 +308,8 @@ class TrackerClient:
             raise no_classroom(http.url, f"HTTP status {response.status}, {len(response.content)} bytes")
         raise self._error(http.url, response, fields if isinstance(fields, dict) else {}, headers)
 
-    def _headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
+        """The proofs that every request carries: this node's secret, and the class's key."""
         headers = {}
         if self._claim is not None and (secret := self._claim.secret) is not None:
             headers["Authorization"] = f"Bearer {secret}"

@@ -46,13 +46,15 @@ class HttpClient:
         self._timeout = timeout
         self._kept: queue.LifoQueue[_Connection] = queue.LifoQueue(KEPT_CONNECTIONS)
 
-    def post(self, body: bytes, headers: Mapping[str, str], again: bool) -> HttpResponse:
-        """POST to ``/tracker``. TrackerUnavailable if no answer comes.
+    def post(
+        self, body: bytes, headers: Mapping[str, str], again: bool, path: str = "/tracker"
+    ) -> HttpResponse:
+        """POST to ``path``. TrackerUnavailable if no answer comes.
 
         ``again``: repeat the request if the connection was closed, which a tracker may do with kept ones.
         False for a request that must not arrive twice.
         """
-        return self._send("POST", "/tracker", body, headers, again)
+        return self._send("POST", path, body, headers, again)
 
     def get(self, path: str, headers: Mapping[str, str]) -> HttpResponse:
         """GET ``path``. TrackerUnavailable if no answer comes."""

@@ -30,9 +30,11 @@ from node.download.checking import check_existing, check_part, check_room
 from node.download.live import LiveDownload, stopped
 from node.download.piece_copies import piece_states
 from node.download.reporting import DownloadReporter, paused_rows
+from node.download.state import DownloadState
 from node.download.swarm import NodeParts, SwarmTrackers, owned_file
 from node.download.unexpected import unexpected_fault
-from node.peer import FoundPeer
+from node.notes import ConnectionSample
+from node.peer import FoundPeer, Peer
 
 ANNOUNCE_LIMIT = 5.0  # max seconds that a finished download waits until its trackers know it
 SLOT_CHECK = 0.1  # seconds between two looks whether a download that waits for its slot is cancelled
@@ -163,15 +165,29 @@ class Download:
         """The answer to -pieces."""
         live = self._live
         copies = live.copies() if live is not None else None
-        fetched = live.state.pieces_in_progress() if live is not None else ()
+        progress = live.state.in_progress() if live is not None else None
         return events.PiecesStatus(
             self.metainfo.name,
             self.metainfo.info_hash_hex,
             self.metainfo.piece_length,
-            piece_states(self.content.have, fetched, copies.missing if copies else 0, self.content.wanted),
+            piece_states(
+                self.content.have,
+                progress.all if progress else (),
+                copies.missing if copies else 0,
+                self.content.wanted,
+            ),
             copies.by_count if copies is not None else (),
             copies.availability if copies is not None else None,
         )
+
+    @property
+    def state(self) -> DownloadState | None:
+        """The state of the pieces; None until it is known which are here. Another one after a selection."""
+        return self._live.state if self._live is not None else None
+
+    def samples(self) -> list[tuple[Peer, ConnectionSample]]:
+        """What limits the requests to each source at present."""
+        return self._live.samples() if self._live is not None else []
 
     def peers(self) -> list[events.PeerStatus]:
         """Rows of -peers: every known peer, and why it is not used."""

@@ -28,6 +28,7 @@ from node.download.state import DownloadState
 from node.download.swarm import NodeParts, SwarmTrackers, owned_file
 from node.download.unexpected import unexpected_fault
 from node.download.write_buffer import Destination, WriteBuffer
+from node.notes import ConnectionSample
 from node.peer import FoundPeer, Peer
 
 JOIN_LIMIT = 5.0  # seconds to wait for a source's thread to end
@@ -103,6 +104,10 @@ class LiveDownload:
     def copies(self) -> Copies:
         """How many copies of each piece there are at present."""
         return self.state.copies(self._content.have)
+
+    def samples(self) -> list[tuple[Peer, ConnectionSample]]:
+        """What limits the requests to each source at present."""
+        return self._pool.samples()
 
     def credits(self) -> list[tuple[int, int]]:
         """``(node_id, bytes)``: the verified bytes that each node delivered."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.metainfo import Metainfo
 from node import events
-from node.download.known_peers import Candidate, KnownPeers
+from node.download.known_peers import Candidate, KnownPeers, PeerKind
 from node.download.state import DownloadState
 from node.peer import Peer
 
@@ -202,6 +202,7 @@ def _source_row(
         not candidate.partial and candidate.pieces_held is None,
         candidate.pieces_held,
         candidate.peer.transport,
+        candidate.queue_position if candidate.active and candidate.kind is not PeerKind.STANDARD else 0,
     )
 
 

@@ -14,6 +14,7 @@ from node.download.known_peers import Candidate
 from node.download.state import DownloadState
 from node.download.unexpected import unexpected_fault
 from node.download.write_buffer import WriteBuffer
+from node.notes import ConnectionSample
 from node.part_calls import stuck_call
 from node.transport import PeerConnection, Range, Reject, RequestedRange, Transport
 
@@ -57,6 +58,10 @@ class Source(ABC):
 
     def stuck_fault(self) -> SwarmError | None:
         """The fault of a user's part in which the source's thread is stuck; None if it is not."""
+        return None
+
+    def sample(self) -> ConnectionSample | None:
+        """What limits its requests at present; None: not connected."""
         return None
 
     @property
@@ -213,6 +218,10 @@ class SourceThread(Source):
     def stuck_fault(self) -> SwarmError | None:
         """The fault of a user's congestion controller in which the thread is stuck; None if it is not."""
         return stuck_call(self._thread.ident)
+
+    def sample(self) -> ConnectionSample | None:
+        """What limits its requests at present; None: not connected."""
+        return self._connection.sample() if self._connection is not None else None
 
     def _run(self) -> None:
         why: SwarmError | None = None

@@ -17,6 +17,7 @@ from common.errors import SwarmError
 from node.download.known_peers import Candidate, KnownPeers, PeerKind
 from node.download.source import Source
 from node.download.state import DownloadState
+from node.notes import ConnectionSample
 from node.peer import Peer
 from node.scheduling.base import Span
 
@@ -178,6 +179,13 @@ class SourcePool:
                 KnownPeers.released(candidate)
             else:
                 KnownPeers.failed(candidate, str(why), self._clock())
+
+    def samples(self) -> list[tuple[Peer, ConnectionSample]]:
+        """What limits the requests to each source at present."""
+        with self._lock:
+            sources = list(self._sources.values())
+        samples = ((source.peer, source.sample()) for source in sources)
+        return [(peer, sample) for peer, sample in samples if sample is not None]
 
     def stuck_fault(self) -> SwarmError | None:
         """The fault of a user's part that does not return to a source's thread; None if there is none."""

@@ -13,42 +13,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
 from common.bitfield import Bitfield
 from common.errors import SwarmError
 from common.geometry import Geometry
+from node.download.meter import Meter
 from node.download.piece_copies import Copies, PieceCopies
 from node.peer import Peer
 from node.scheduling.base import PieceOrder, Span
 from node.scheduling.pending import Accepted
-from node.scheduling.piece_progress import Contribution
+from node.scheduling.piece_progress import Contribution, PiecesInProgress
 from node.scheduling.scheduler import PieceResult, Scheduler
 from node.scheduling.smart_ban import Evidence
 from node.transport import RequestedRange
 
-RATE_SECONDS = 1.0  # seconds over which a rate is smoothed
 STOP_PATIENCE = 0.2  # max seconds that a command waits for the lock, which a user's piece order may hold
 ENDGAME_CHECK = 0.05  # seconds; the same once every missing byte is requested
 WORK_CHECK = 0.2  # seconds after which an idle source looks again for work that time alone may bring
-
-
-@dataclass
-class Meter:
-    """Bytes so far, and their rate (exponentially smoothed)."""
-
-    total: int = 0
-    rate: float = 0.0  # bytes a second
-    _seen: int = field(default=0, repr=False)
-
-    def tick(self, seconds: float) -> None:
-        """``seconds`` have passed since the last tick."""
-        if seconds <= 0:
-            return
-        weight = min(1.0, seconds / RATE_SECONDS)
-        latest = (self.total - self._seen) / seconds
-        self.rate = latest if not self._seen else self.rate + weight * (latest - self.rate)
-        self._seen = self.total
 
 
 class DownloadState:
@@ -239,14 +220,23 @@ class DownloadState:
         with self._copies_lock:
             return self._copies.of(have)
 
-    def pieces_in_progress(self) -> set[int]:
-        """The pieces that are being fetched; none if a user's piece order holds the lock."""
+    def in_progress(self) -> PiecesInProgress | None:
+        """The pieces that are being fetched; None if a user's piece order holds the lock."""
         if not self._lock.acquire(timeout=STOP_PATIENCE):
-            return set()
+            return None
         try:
-            return self._scheduler.pieces_in_progress()
+            return self._scheduler.in_progress()
         finally:
             self._lock.release()
+
+    def totals(self) -> dict[Peer, int]:
+        """Bytes that came from each source. Takes no lock."""
+        return {peer: meter.total for peer, meter in list(self._meters.items()) if meter.total}
+
+    @property
+    def arrived_bytes(self) -> int:
+        """Bytes that came in all, counted apart from ``totals``: also those of pieces that failed."""
+        return self._scheduler.arrived_bytes
 
     def verified_from(self, source: Peer) -> int:
         """Bytes of verified pieces that ``source`` delivered."""

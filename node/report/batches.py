@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 MAX_WAITING = 10_000  # events; when there are more, the oldest are dropped
 MAX_EVENT = 1300  # bytes of an event: the least budget has room for it
 MAX_BATCH = 64_000  # bytes of a report's events
-DUMP = "messages:dumped"  # a user asked for it: the budget does not count it, and it may fill a report
+DUMP = "messages:dumped"  # unless it is a sample, the budget does not count it, and it may fill a report
 
 Row: TypeAlias = str  # [time, seq, name, data] as JSON
 
@@ -32,6 +32,7 @@ class WaitingEvent:
     time: float
     name: str
     data: dict[str, Any]
+    is_sample: bool = False  # it shows more of the same, and goes first over the budget
     size: int = 0  # bytes as JSON, about; 0: not known yet
 
     def measured(self) -> int:
@@ -68,30 +69,32 @@ class Batches:
         """True if a batch waits for its acknowledgement."""
         return bool(self._batch)
 
-    def add(self, time: float, name: str, data: dict[str, Any]) -> bool:
+    def add(self, time: float, name: str, data: dict[str, Any], is_sample: bool = False) -> bool:
         """Add an event. False if that cost the oldest one its place."""
-        self._waiting.append(WaitingEvent(time, name, data))
+        self._waiting.append(WaitingEvent(time, name, data, is_sample))
         if len(self._waiting) <= self._max_waiting:
             return True
         self._drop(self._waiting.popleft())
         return False
 
-    def batch(self, room: int) -> list[Row]:
-        """The events to send now, at most ``room`` bytes; the last batch again until it is acknowledged."""
+    def batch(self, room: int | None) -> list[Row]:
+        """The events to send now, at most ``room`` bytes; the last batch again until it is acknowledged.
+
+        ``room`` None: as many as a report can have.
+        """
         if not self._batch:
-            self._cut(min(room, MAX_BATCH))
+            self._cut(MAX_BATCH if room is None else min(room, MAX_BATCH))
         return [row for _, row in self._batch]
 
-    def acknowledge(self, next_seq: int) -> None:
-        """The tracker has all events before ``next_seq``."""
-        self._batch = [(seq, row) for seq, row in self._batch if seq >= next_seq]
+    def acknowledge(self, next_seq: int | None = None) -> None:
+        """The tracker has all events before ``next_seq``; None: all of the batch."""
+        self._batch = [row for row in self._batch if next_seq is not None and row[0] >= next_seq]
 
     def give_up(self) -> None:
-        """The tracker refuses the batch: its events are dropped, as a gap. Their numbers are free again."""
-        for seq, row in reversed(self._batch):
-            time, _, name, data = json.loads(row)
-            self._drop(WaitingEvent(time, name, data))
-            self._seq = seq - 1
+        """The tracker refuses the batch: it is dropped. The tracker sees the hole in the numbers.
+
+        There is none if the batch arrived in an earlier attempt, whose answer was lost.
+        """
         self._batch = []
 
     # ---- steps
@@ -133,7 +136,7 @@ class Batches:
 
 def _cost(event: WaitingEvent) -> int:
     """Bytes of the budget."""
-    return 0 if event.name == DUMP else event.measured()
+    return 0 if event.name == DUMP and not event.is_sample else event.measured()
 
 
 def _encoded(value: object) -> str:
@@ -142,7 +145,6 @@ def _encoded(value: object) -> str:
 
 # ---- over the budget
 
-SAMPLES = ("congestion:sample",)  # they only show more of the same
 OF_PIECES = ("piece:requested", "piece:received", "piece:missing", "piece:verified", "piece:failed")
 
 
@@ -151,7 +153,7 @@ def lighten(events: Iterable[WaitingEvent], room: int) -> Sequence[WaitingEvent]
 
     Every ``piece:verified`` stays, and so do the sums of all ``link:bytes``.
     """
-    kept = [event for event in events if event.name not in SAMPLES]
+    kept = [event for event in events if not event.is_sample]
     if sum(event.measured() for event in kept) <= room:
         return kept
     return _merged(kept)

@@ -39,6 +39,11 @@ class TorrentChanges:
         self._results: set[int] = set()  # pieces whose hash the bus reported since ``begin``
         self._has_state = False  # the bus reported a state since ``begin``
 
+    @property
+    def is_known(self) -> bool:
+        """True once the log has the torrent: until then the next snapshot says everything."""
+        return self._is_known
+
     # ---- what the bus reported
 
     def on_piece(self, piece: int) -> None:
@@ -70,13 +75,13 @@ class TorrentChanges:
         self._peers.clear()
         self._slots = SlotsView()
 
-    def changes(self, now_is: TorrentSnapshot, held: Callable[[], Ranges], now: float) -> list[Change]:
-        """The events since the last call. ``held`` returns the verified pieces of this very moment."""
+    def changes(self, now_is: TorrentSnapshot, held: Callable[[str], Ranges], now: float) -> list[Change]:
+        """The events since the last call. ``held(torrent)``: the verified pieces of this very moment."""
         events: list[Change] = []
         if not self._is_known:
             self._is_known = True
             events.append(("torrent:known", dict(now_is.known)))
-            events += _held(held(), now_is.known["pieces"])
+            events += _held(held(now_is.torrent), now_is.known["pieces"])
         events += self._state_changes(now_is)
         events += self._piece_changes(now_is)
         events += self._peer_changes(now_is.peers, now)

@@ -89,9 +89,16 @@ class PendingRequests:
         """The sources that owe some of ``[start, end)``."""
         return [source for source, pending in self._pending.items() if pending.overlap(start, end)]
 
-    def spans(self) -> list[Span]:
-        """Every range that some source owes."""
-        return [span for pending in self._pending.values() for span in pending]
+    def by_piece(self, piece_length: int) -> dict[int, list[Peer]]:
+        """The sources that owe bytes of each piece of which some source does."""
+        owing: dict[int, list[Peer]] = {}
+        for source, pending in self._pending.items():
+            for start, end in pending:
+                for piece in range(start // piece_length, -(-end // piece_length)):
+                    sources = owing.setdefault(piece, [])
+                    if not sources or sources[-1] != source:
+                        sources.append(source)
+        return owing
 
     @property
     def busy_sources(self) -> int:

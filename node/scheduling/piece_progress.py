@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from common.bitfield import Bitfield
 from common.geometry import Geometry
@@ -58,6 +59,19 @@ class _Parts:
         return gone
 
 
+class PiecesInProgress(NamedTuple):
+    """The pieces that are being fetched at one moment."""
+
+    asked: Mapping[int, Sequence[Peer]]  # the sources that owe bytes of each
+    received: frozenset[int]  # all bytes are in place, and the hash is not known yet
+    begun: frozenset[int]  # some bytes are in place, or all of them
+
+    @property
+    def all(self) -> set[int]:
+        """The pieces that are requested or begun."""
+        return {*self.asked, *self.begun}
+
+
 class PieceProgress:
     """Counts bytes into pieces, and remembers which source delivered them until the piece is verified.
 
@@ -74,6 +88,7 @@ class PieceProgress:
             geometry.piece_length_of(index) for index in range(geometry.piece_count) if index in have
         )
         self.received = self.verified  # bytes in place, verified or not
+        self.arrived_bytes = 0  # in all, also those of pieces that failed
 
     def missing(self) -> list[Span]:
         """The ranges of the pieces that are not verified, adjacent ones not merged."""
@@ -82,6 +97,7 @@ class PieceProgress:
     def arrived(self, source: Peer, start: int, end: int, checked: bool = True) -> Sequence[int]:
         """Bytes ``[start, end)`` from ``source`` are in place: the pieces that they complete."""
         self.received += end - start
+        self.arrived_bytes += end - start
         length, size = self._geometry.piece_length, self._geometry.size
         complete = []
         for index in range(start // length, (end - 1) // length + 1):

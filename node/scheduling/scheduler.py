@@ -28,7 +28,7 @@ from node.scheduling.base import PieceOrder, RateOf, Span
 from node.scheduling.endgame import BLOCK, Endgame, Takeover
 from node.scheduling.parole import Parole
 from node.scheduling.pending import NOTHING_ACCEPTED, Accepted, PendingRequests
-from node.scheduling.piece_progress import Contribution, PieceProgress
+from node.scheduling.piece_progress import Contribution, PieceProgress, PiecesInProgress
 from node.scheduling.smart_ban import Evidence, SmartBan, WrongBytes
 from node.scheduling.wanted import WantedPieces
 from node.transport import RequestedRange
@@ -127,15 +127,16 @@ class Scheduler:
         """Bytes that arrived from two sources."""
         return self._pending.wasted
 
-    def pieces_in_progress(self) -> set[int]:
+    @property
+    def arrived_bytes(self) -> int:
+        """Bytes that arrived in all, also those of pieces that failed."""
+        return self._progress.arrived_bytes
+
+    def in_progress(self) -> PiecesInProgress:
         """The pieces of which bytes are requested, or have arrived while others are missing."""
-        length = self._geometry.piece_length
-        requested = (
-            piece
-            for start, end in self._pending.spans()
-            for piece in range(start // length, -(-end // length))
-        )
-        return {*requested, *self._progress.begun()}
+        begun = frozenset(self._progress.begun())
+        received = frozenset(filter(self._progress.is_complete, begun))
+        return PiecesInProgress(self._pending.by_piece(self._geometry.piece_length), received, begun)
 
     def stop(self) -> None:
         """Hand out nothing more."""

@@ -7,7 +7,8 @@ import threading
 from common.bitfield import Bitfield
 from common.errors import FileFault
 from common.geometry import Geometry
-from node.download.state import DownloadState, Meter
+from node.download.meter import Meter
+from node.download.state import DownloadState
 from node.peer import Peer
 from node.scheduling.smart_ban import Evidence
 

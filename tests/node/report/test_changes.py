@@ -29,7 +29,7 @@ class Scene:
 
     def look(self, **fields: Any) -> list[Change]:
         self.now += 0.5
-        events = self.changes.changes(snapshot(**fields), lambda: self.held, self.now)
+        events = self.changes.changes(snapshot(**fields), lambda torrent: self.held, self.now)
         assert all(data["torrent"] == TORRENT for _, data in events)
         events = [(name, {k: v for k, v in data.items() if k != "torrent"}) for name, data in events]
         self.changes.begin()
@@ -38,13 +38,13 @@ class Scene:
 
 def test_the_first_snapshot_names_the_torrent_its_pieces_and_its_state() -> None:
     changes = TorrentChanges(0.0)
-    events = changes.changes(snapshot(state="seeding"), lambda: [(0, 10)], 0.5)
+    events = changes.changes(snapshot(state="seeding"), lambda torrent: [(0, 10)], 0.5)
     assert events == [
         ("torrent:known", {"torrent": TORRENT, **KNOWN}),
         ("piece:held", {"torrent": TORRENT, "ranges": [[0, 10]]}),
         ("torrent:state", {"torrent": TORRENT, "state": "seeding", "reason": ""}),
     ]
-    assert changes.changes(snapshot(state="seeding"), lambda: [(0, 10)], 1.0) == []
+    assert changes.changes(snapshot(state="seeding"), lambda torrent: [(0, 10)], 1.0) == []
 
 
 def test_a_piece_is_asked_for_received_or_given_up() -> None:
@@ -114,12 +114,14 @@ def test_many_ranges_and_many_links_are_several_events() -> None:
     changes = TorrentChanges(0.0)
     ranges = [(at, at + 1) for at in range(0, 200, 2)]
     known = {**KNOWN, "pieces": 201}
-    events = changes.changes(TorrentSnapshot(TORRENT, known, "paused"), lambda: ranges, 0.5)
+    events = changes.changes(TorrentSnapshot(TORRENT, known, "paused"), lambda torrent: ranges, 0.5)
     held = [data for name, data in events if name == "piece:held"]
     assert [data["span"] for data in held] == [[0, 119], [119, 201]]
     assert [tuple(span) for data in held for span in data["ranges"]] == ranges
     came = {peer: 5 for peer in range(90)}
-    rows = [d for n, d in changes.changes(snapshot(bytes_in=came, down=450), lambda: [], 1.0) if "in" in d]
+    rows = [
+        d for n, d in changes.changes(snapshot(bytes_in=came, down=450), lambda torrent: [], 1.0) if "in" in d
+    ]
     assert [len(data["in"]) for data in rows] == [40, 40, 10]
     assert {(data["down"], data["span_ms"]) for data in rows} == {(450, 500.0)}
 
