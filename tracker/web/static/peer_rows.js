@@ -104,32 +104,38 @@ function namesOf(names, picture) {
 }
 
 /**
- * The node's rank among those that the tracker counted uploads for, and why.
+ * The node's rank in an answer of the tracker, and why; without an answer, by the uploads that the tracker counted.
  * @param {PictureNode} node
  * @param {Picture} picture
+ * @returns {{place: number, of: number, why: string}} place 0: it has none
  */
 export function rankOf(node, picture) {
   const counted = picture.nodes.filter((each) => each.status !== "gone" && each.state !== null && each.verified > 0);
   const uploads = (/** @type {PictureNode} */ each) => each.state?.uploads ?? 0;
   if (node.state === null || !counted.includes(node)) return { place: 0, of: counted.length, why: "" };
+  const answered = answerRank(node, picture);
+  if (answered !== null) return answered;
   const better = counted.filter((each) => uploads(each) > uploads(node));
   const equal = counted.filter((each) => each !== node && uploads(each) === uploads(node)).length;
-  const reason = answerReason(node, picture);
   const best = [...better].sort((one, other) => uploads(other) - uploads(one)).slice(0, 2);
   const rest = best.map((each, at) => `${at ? each.name : each.name.replace("node", "Node")} has ${uploads(each)}`).join(", ");
   const why = `Ranked ${ordinal(better.length + 1)} by uploads counted: ${uploads(node)}.`;
   const shared = equal ? ` ${plural(equal, "node")} ${equal === 1 ? "has" : "have"} as many.` : "";
-  return { place: better.length + 1, of: counted.length, why: reason || (best.length ? `${why} ${rest}.` : why + shared) };
+  return { place: better.length + 1, of: counted.length, why: best.length ? `${why} ${rest}.` : why + shared };
 }
 
-/** The reason in the tracker's last answer that names the node. @param {PictureNode} node @param {Picture} picture */
-function answerReason(node, picture) {
+/** The rank in the longest answer that names the node. @param {PictureNode} node @param {Picture} picture */
+function answerRank(node, picture) {
+  let found = null;
   for (const other of picture.nodes) {
     const answer = other.row?.answer ?? [];
     const at = answer.findIndex((each) => each.peer === node.id);
-    if (at >= 0 && answer[at].reason) return sentence(`Ranked ${ordinal(at + 1)} in the answer to ${other.name}: ${answer[at].reason}`);
+    if (at < 0 || (found !== null && found.of >= answer.length)) continue;
+    const reason = answer[at].reason;
+    const why = `Ranked ${ordinal(at + 1)} of ${answer.length} for ${other.name}${reason ? `: ${reason}` : ""}`;
+    found = { place: at + 1, of: answer.length, why: sentence(why) };
   }
-  return "";
+  return found;
 }
 
 /** @param {string} text */

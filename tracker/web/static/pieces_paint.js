@@ -222,4 +222,7 @@ function paintRarest(ink, copies, sentence, plan, palette, put, taken) {
   for (const text of [sentence, sentence.replace(" is rarest", ""), sentence.replace(/ is rarest|, node.*/g, "")]) {
     if (put(text, x - away, 1, palette.ink, false) || put(text, x + away, 0, palette.ink, false)) return;
   }
+  // Only the number of the selected piece can be in the way: the sentence goes to its other side.
+  const [from, to] = taken[0];
+  if (!put(sentence, to + 10, 0, palette.ink, false)) put(sentence, from - 10, 1, palette.ink, false);
 }

@@ -104,7 +104,7 @@ class RatesView {
     const end = Math.max(log.end, from + 5000);
     let to = end;
     if (bounds) for (const time of [bounds.seed, bounds.all]) if (begin + time - from < (end - from) * AHEAD) to = Math.max(to, begin + time + (end - from) * 0.05);
-    const chart = chartOf(sheet.width, sheet.height, from, to, (this.series.most || 1e6) * 1.04, palette.label);
+    const chart = chartOf(sheet.width, sheet.height, from, to, (this.series.most || 1e6) * 1.1, palette.label);
     this.chart = chart;
     this.named = { bounds, begin };
     this.title = palette.text >= 15 && palette.label < 16 ? 0 : sizeOf(this.header).width + 8; // on a phone the title stands above
@@ -119,7 +119,7 @@ class RatesView {
     paintCapacity(sheet, chart, this.series, palette);
     if (bounds) paintBounds(sheet, chart, bounds, begin, palette);
     paintMarks(sheet, chart, this.series, palette);
-    if (bounds) paintBoundTexts(sheet, chart, bounds, begin, this.series, palette);
+    if (bounds) paintBoundTexts(sheet, chart, bounds, begin, this.series, this.model.log.end, palette);
     if (this.model.log.length) this.paintEnd(sheet, chart, palette);
   }
 
@@ -163,7 +163,7 @@ class RatesView {
     const texts = new TopTexts(ink, chart, palette, [[-100, this.title], [x - half, x + half]]);
     const { bounds, begin } = this.named;
     if (bounds) nameBounds(chart, bounds, begin, texts, palette);
-    nameGaps(chart, this.series, texts, palette);
+    nameGaps(ink, chart, this.series, texts, palette);
     const top = chart.top - palette.label * 0.75;
     ink.strokeStyle = ink.fillStyle = palette.accent;
     ink.lineWidth = 2 * palette.strokes;

@@ -202,9 +202,10 @@ export function paintGaps({ ink }, chart, series, palette) {
 export function paintMarks({ ink }, chart, series, palette) {
   const y = chart.base + palette.label * 0.72;
   const arm = palette.label * 0.25;
-  for (const mark of clustered(series.marks, chart.x)) {
+  const marks = clustered(series.marks, chart.x);
+  marks.forEach((mark, at) => {
     const x = chart.x(mark.time);
-    if (x < chart.left || x > chart.right) continue;
+    if (x < chart.left || x > chart.right) return;
     ink.strokeStyle = ink.fillStyle = mark.kind === "silent" ? palette.ink3 : palette.bad;
     ink.lineWidth = 1.8 * palette.strokes;
     ink.lineCap = "round";
@@ -213,7 +214,7 @@ export function paintMarks({ ink }, chart, series, palette) {
       diamond(ink, x, y, arm * 1.5);
       ink.fill();
     } else {
-      ink.setLineDash([2, 2]);
+      ink.setLineDash([2 * palette.strokes, 2 * palette.strokes]);
       ink.lineWidth = 1.5 * palette.strokes;
       ink.beginPath();
       ink.arc(x, y, arm * 1.3, 0, 2 * Math.PI);
@@ -221,11 +222,12 @@ export function paintMarks({ ink }, chart, series, palette) {
       ink.setLineDash([]);
     }
     ink.lineCap = "butt";
-    if (mark.count < 2) continue;
+    const next = marks[at + 1];
+    if (mark.count < 2 || (next && chart.x(next.time) - x < palette.label * 1.6)) return;
     setFont(ink, palette.label);
     ink.textAlign = "left";
     ink.fillText(String(mark.count), x + arm * 1.8, y + palette.label * 0.36);
-  }
+  });
 }
 
 /** Texts above the chart that do not run into each other. */
@@ -294,11 +296,12 @@ export function nameBounds(chart, bounds, begin, texts, palette) {
  * @param {Bounds} bounds
  * @param {number} begin
  * @param {RateSeries} series
+ * @param {number} end  ms of the log
  * @param {Palette} palette
  */
-export function paintBoundTexts({ ink }, chart, bounds, begin, series, palette) {
+export function paintBoundTexts({ ink }, chart, bounds, begin, series, end, palette) {
   const beyond = chart.x(begin + bounds.alone) > chart.right ? " ▸" : "";
-  const all = chart.x(begin + bounds.all);
+  const walls = [begin + bounds.seed, begin + bounds.all, end].map(chart.x).filter((x) => x < chart.right);
   setFont(ink, palette.label);
   ink.lineJoin = "round";
   ink.lineWidth = 4;
@@ -306,9 +309,7 @@ export function paintBoundTexts({ ink }, chart, bounds, begin, series, palette) 
   ink.fillStyle = palette.ink3;
   ink.textAlign = "left";
   const put = (/** @type {string} */ text, /** @type {number} */ y) => {
-    const width = widthOf(ink, text);
-    const after = all < chart.right && all + width + 18 < chart.right;
-    const x = after ? all + 10 : all < chart.right ? all - width - 10 : chart.right - width - 8;
+    const x = freePlace(chart, walls, widthOf(ink, text));
     ink.strokeText(text, x, y);
     ink.fillText(text, x, y);
   };
@@ -321,7 +322,20 @@ export function paintBoundTexts({ ink }, chart, bounds, begin, series, palette) 
   if (low - high > palette.label * 1.5) put(`all uploads ${megabytes(capacity)}`, high);
 }
 
-/** @param {Chart} chart @param {RateSeries} series @param {TopTexts} texts @param {Palette} palette */
-export function nameGaps(chart, series, texts, palette) {
-  for (const gap of series.gaps) texts.put(`gap ${secondsText(gap.to - gap.from)}`, (chart.x(gap.from) + chart.x(gap.to)) / 2, palette.ink3);
+/** Where a text of this width crosses no vertical: as far right as it can be. @param {Chart} chart @param {number[]} walls @param {number} width */
+function freePlace(chart, walls, width) {
+  const places = [chart.right - width - 8, ...walls.map((x) => x + 10), ...walls.map((x) => x - width - 10)];
+  const free = places.filter((x) => x > chart.left && x + width < chart.right && !walls.some((wall) => wall > x - 5 && wall < x + width + 5));
+  return free.length ? Math.max(...free) : places[0];
+}
+
+/** @param {CanvasRenderingContext2D} ink @param {Chart} chart @param {RateSeries} series @param {TopTexts} texts @param {Palette} palette */
+export function nameGaps(ink, chart, series, texts, palette) {
+  for (const gap of series.gaps) {
+    const [text, x] = [`gap ${secondsText(gap.to - gap.from)}`, (chart.x(gap.from) + chart.x(gap.to)) / 2];
+    if (texts.put(text, x, palette.ink3)) continue;
+    ink.fillStyle = palette.ink3;
+    ink.textAlign = "center";
+    ink.fillText(text, x, chart.base + palette.label * 1.08);
+  }
 }

@@ -220,11 +220,12 @@ class SwarmView {
     const selected = this.model.selected.node;
     const outwards = selected !== null && link.from === selected;
     const mine = outwards || (selected !== null && link.to === selected);
-    const share = selected !== null && !mine ? palette.dim : outwards ? (link.kind === "active" ? 0.45 : 0.7) : 1;
-    const strong = link.kind === "active" ? mine : mine && !outwards;
-    const full = strong ? palette.accent : link.kind === "active" ? palette.data : palette.ink3;
+    const waits = link.kind !== "active";
+    const share = selected === null ? (waits ? 0.7 : 1) : !mine ? palette.dim : outwards ? (waits ? 0.7 : 0.45) : 1;
+    const strong = mine && !(waits && outwards);
+    const full = strong ? palette.accent : waits ? palette.ink3 : palette.data;
     const colour = share === 1 ? full : mixed(full, palette.paper, share);
-    if (link.kind !== "active") return { colour, width: (strong ? 1.8 : 1.4) * palette.strokes, run: strong ? run : 0 };
+    if (waits) return { colour, width: (strong ? 1.8 : 1.4) * palette.strokes, run: strong ? run : 0 };
     const wide = ((mine ? PX_PER_MEGABYTE_SELECTED : PX_PER_MEGABYTE) * link.rate * scale) / 1e6;
     return { colour, width: Math.max(1.2, Math.min(WIDEST, this.tweens.value(link.key, wide))) * palette.strokes, run: 0 };
   }
