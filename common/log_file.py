@@ -35,6 +35,8 @@ FLUSH_MS = 1000.0  # of the log's time, after which the events are in the file
 MAX_HEADER_BYTES = 1 << 20  # of line 1
 CHUNK = 1 << 16  # bytes that are read, or unpacked, at a time
 _GZIP, _GZIP_WINDOW = b"\x1f\x8b", 31  # its first bytes; zlib's number for it
+_KEYFRAME_MARK = b'"name":"keyframe"'
+MAX_EVENT_START = 200  # bytes of a line, among which is the name of its event
 CLOCK_RULE = (
     "ms since begun, of the tracker's monotonic clock; a node's times are shifted, see its clock events"
 )
@@ -84,9 +86,7 @@ class LogWriter:
         path: Path,
         header: Mapping[str, Any],
         state: SwarmState | None = None,
-        appends: bool = False,
     ) -> None:
-        """``appends``: behind the lines that the file has; the header is only checked."""
         self.path = path
         self.header: dict[str, Any] = cleaned(HEADER, header)
         self.events = 0  # without keyframes
@@ -94,37 +94,61 @@ class LogWriter:
         self._keyframes = 0
         self._since_keyframe = 0
         self._keyframe_at = self._flushed_at = self._state.time
-        self._packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP_WINDOW) if path.name.endswith(".gz") else None
+        self._packer = _packer(path)
         try:
-            self._file: BinaryIO = open(path, "ab" if appends else "wb")  # noqa: SIM115  # closed by close()
+            self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  # closed by close()
         except OSError as error:
             raise _fault(path, error) from None
-        if not appends:
-            self._put(msgspec.json.encode(self.header))
+        self._put(msgspec.json.encode(self.header))
         if state is not None:
             self._write_keyframe()
 
     @classmethod
     def continued(cls, path: Path) -> LogWriter:
-        """A writer behind the lines of the recording ``path``; ``header`` and ``state`` are those of it.
+        """A writer behind the whole lines of the recording ``path``. FileFault, RecordingError.
 
-        If the recording is cut, it is first replaced by its whole lines. FileFault, RecordingError.
+        The lines are copied into a new file, which takes the place of ``path`` at once: so it stays one
+        gzip stream, which browsers can unpack, and a crash loses nothing.
         """
-        state = SwarmState()
         with LogReader(path) as log:
-            for event in log:
-                state.apply(event)
-        if log.damage or log.is_packed is not path.name.endswith(".gz"):
-            whole = path.with_name(f".whole-{path.name}")
-            with LogReader(path) as log, cls(whole, log.header) as copy:
-                for event in log:
-                    if event.name != KEYFRAME:
-                        copy.write(event)
-            try:
-                os.replace(whole, path)
-            except OSError as error:
-                raise _fault(path, error) from None
-        return cls(path, log.header, state, appends=True)
+            log_copy = cls(path.with_name(f".continued-{path.name}"), log.header)
+            log_copy._copy(log)
+        log_copy._move(path)
+        log_copy._write_keyframe()
+        return log_copy
+
+    def _copy(self, log: LogReader) -> None:
+        """Copy the lines, and compute the state after them: only from the last keyframe on."""
+        recent: list[bytes] = []
+        for line in log.lines():
+            if not _is_json(line):
+                break
+            self._put(line)
+            if _KEYFRAME_MARK in line[:MAX_EVENT_START]:
+                recent.clear()
+                self._keyframes += 1
+            recent.append(line)
+            if len(recent) > 2 * KEYFRAME_EVENTS:  # another program wrote it, without keyframes
+                self._apply(recent)
+        self._apply(recent)
+        self._flushed_at = self._keyframe_at = self._state.time
+        self.flush()
+
+    def _apply(self, lines: list[bytes]) -> None:
+        for line in lines:
+            with suppress(EventError):
+                self._state.apply(decode_event(line))
+        lines.clear()
+
+    def _move(self, path: Path) -> None:
+        try:
+            os.replace(self.path, path)
+        except PermissionError:  # Windows renames no open file: what follows becomes a second gzip stream
+            self.close()
+            os.replace(self.path, path)
+            self._file = open(path, "ab")  # noqa: SIM115
+            self._packer = _packer(path)
+        self.path = path
 
     @property
     def state(self) -> SwarmState:
@@ -188,6 +212,18 @@ class LogWriter:
             raise _fault(self.path, error) from None
 
 
+def _packer(path: Path) -> Any:
+    return zlib.compressobj(6, zlib.DEFLATED, _GZIP_WINDOW) if path.name.endswith(".gz") else None
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except ValueError:
+        return False
+    return True
+
+
 class LogReader:
     """Reads a log, event by event, in a bounded amount of memory. A context manager.
 
@@ -198,7 +234,6 @@ class LogReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.line = 0  # number of the last line that was read
-        self.is_packed = False
         self._is_cut = False
         self.damage = ""
         try:
@@ -224,6 +259,10 @@ class LogReader:
             except EventError as error:
                 self.damage = f"Line {self.line:,} of the recording is wrong: {error}."
                 return
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines instead of the events, without their newlines. They are not checked."""
+        return self._lines
 
     def _read_header(self) -> dict[str, Any]:
         wrong = 'This file is no recording: line 1 has no "log".'
@@ -266,13 +305,13 @@ class LogReader:
                 yield packed
                 packed = self._read()
             return
-        self.is_packed = self._is_cut = True
+        self._is_cut = True
         unpacker = zlib.decompressobj(_GZIP_WINDOW)
         with suppress(zlib.error):
             while packed:
                 yield unpacker.decompress(packed, CHUNK)
                 packed = unpacker.unconsumed_tail
-                if unpacker.eof:  # the part that a continued recording adds is packed by itself
+                if unpacker.eof:  # another gzip stream may follow, as in files that were joined
                     packed = unpacker.unused_data or self._read()
                     self._is_cut = bool(packed)
                     unpacker = zlib.decompressobj(_GZIP_WINDOW)

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,19 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert damage == f"The recording ends in the middle of line {len(found) + KEYFRAMES_IN_4000 + 2:,}."
 
 
+def test_a_continued_recording_knows_the_state_of_one_without_keyframes(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    write(path, events := [event(at) for at in range(9000)])
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b'"keyframe"' not in line) + b"rubbish\n")
+    state = SwarmState()
+    for each in events:
+        state.apply(each)
+    with LogWriter.continued(path) as log:
+        assert log.state.as_json() == state.as_json()
+    assert read(path) == (events, "")
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("cut", [0, 40], ids=["whole", "cut"])
 def test_a_recording_is_continued(tmp_path: Path, name: str, cut: int) -> None:
@@ -143,6 +157,10 @@ def test_a_recording_is_continued(tmp_path: Path, name: str, cut: int) -> None:
         with LogWriter.continued(path) as log:
             log.write(event(3000))
         assert read(path) == ([*before, event(2000), event(3000)], "")
+        if name.endswith("gz"):
+            unpacker = zlib.decompressobj(31)
+            unpacker.decompress(path.read_bytes())
+            assert unpacker.eof and not unpacker.unused_data, "browsers unpack one gzip stream only"
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
 
