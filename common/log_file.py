@@ -122,7 +122,7 @@ class LogWriter:
         recent: list[bytes] = []
         for line in log.lines():
             if not _is_json(line):
-                break
+                continue
             self._put(line)
             if _KEYFRAME_MARK in line[:MAX_EVENT_START]:
                 recent.clear()
@@ -227,8 +227,9 @@ def _is_json(line: bytes) -> bool:
 class LogReader:
     """Reads a log, event by event, in a bounded amount of memory. A context manager.
 
-    RecordingError if the file is no recording, FileFault if it cannot be read. A file that is cut or damaged
-    gives all events before that place; then ``damage`` says where it ends, in one sentence for people.
+    RecordingError if the file is no recording, FileFault if it cannot be read. Wrong lines are left out and
+    counted. A file that is cut or damaged gives all events before that place; then ``damage`` says where it
+    ends, in one sentence for people. The page reads a recording by the same rules (``recording.js``).
     """
 
     def __init__(self, path: Path) -> None:
@@ -236,6 +237,8 @@ class LogReader:
         self.line = 0  # number of the last line that was read
         self._is_cut = False
         self.damage = ""
+        self.ignored = 0  # lines that are no events
+        self.wrong = ""  # the last of them: its number, and why
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115  # closed by __exit__
         except OSError as error:
@@ -255,10 +258,12 @@ class LogReader:
         """The events, with the keyframes, in the order of the file. Their names and data are not checked."""
         for line in self._lines:
             try:
-                yield decode_event(line)
+                event = decode_event(line)
             except EventError as error:
-                self.damage = f"Line {self.line:,} of the recording is wrong: {error}."
-                return
+                self.ignored += 1
+                self.wrong = f"line {self.line:,}: {error}"
+            else:
+                yield event
 
     def lines(self) -> Iterator[bytes]:
         """The lines instead of the events, without their newlines. They are not checked."""
@@ -294,7 +299,10 @@ class LogReader:
             if len(rest) > (MAX_KEYFRAME_BYTES + MAX_EVENT_BYTES if self.line else MAX_HEADER_BYTES):
                 self.damage = f"Line {self.line + 1:,} of the recording is too long."
                 return
-        if rest or self._is_cut:
+        if rest and not self._is_cut and (not self.line or _is_json(rest)):  # only its newline is missing
+            self.line += 1
+            yield rest
+        elif rest or self._is_cut:
             self.damage = f"The recording ends in the middle of line {self.line + 1:,}."
 
     def _chunks(self) -> Iterator[bytes]:

@@ -15,7 +15,8 @@ from common.errors import EventError
 from common.events import SwarmEvent, check_event, decode_event, encode_event
 from common.shapes import MAX_WHOLE
 from common.swarm_state import SwarmState
-from common.vocabulary import VOCABULARY
+from common.vocabulary import VOCABULARY, EventKind
+from tests.page_in_node import NODE_JS, PageInNode
 
 TORRENT, OTHER = "0123456789ab", "ba9876543210"
 STANDARD = "192.0.2.9:6881"
@@ -27,12 +28,18 @@ class Log:
     def __init__(self) -> None:
         self.state = SwarmState()
         self.now = 0.0
-        self.seq = 0
+        self.lines: list[str] = []
+        self.states: list[dict[str, Any]] = []  # after each line
 
     def write(self, node: int | None, what: str, /, **data: Any) -> bool:
         self.now += 1.0
-        self.seq += 1
-        return self.state.apply(check_event(SwarmEvent(self.now, node, self.seq, what, data)))
+        return self.take(check_event(SwarmEvent(self.now, node, len(self.lines) + 1, what, data)))
+
+    def take(self, event: SwarmEvent) -> bool:
+        applied = self.state.apply(event)
+        self.lines.append(encode_event(event).decode())
+        self.states.append(self.state.as_json())
+        return applied
 
     def row(self, node: int = 7) -> dict[str, Any]:
         found: dict[str, Any] = self.state.as_json()["nodes"][str(node)]["torrents"][TORRENT]
@@ -43,11 +50,23 @@ class Log:
         return found
 
 
+@pytest.fixture(scope="module")
+def page() -> Iterator[PageInNode | None]:
+    page = None if NODE_JS is None else PageInNode()
+    yield page
+    if page is not None:
+        page.close()
+
+
 @pytest.fixture
-def log() -> Log:
+def log(page: PageInNode | None) -> Iterator[Log]:
+    """The page must have the same states."""
     log = Log()
     known(log, 7)
-    return log
+    yield log
+    if page is not None:
+        for count, expected in enumerate(log.states, 1):
+            assert page.ask(apply=log.lines[:count])[0] == expected, log.lines[count - 1]
 
 
 def known(log: Log, node: int | None, torrent: str = TORRENT, pieces: int | None = 8) -> None:
@@ -170,11 +189,13 @@ def test_an_event_about_unknown_things_changes_nothing(log: Log) -> None:
         ("piece:received", {"torrent": TORRENT, "piece": "1"}),
         ("keyframe", {}),
     ]:
-        assert not log.state.apply(SwarmEvent(9.0, 8, 1, name, data))
+        assert not log.take(SwarmEvent(9.0, 8, 1, name, data))
     assert log.state.as_json() == before
 
 
-def test_entries_beyond_the_limits_are_not_made(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_beyond_the_limits_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    known(log, 7)
     monkeypatch.setattr(swarm_state, "MAX_NODES", 2)
     monkeypatch.setattr(swarm_state, "MAX_CELLS", 10)
     monkeypatch.setattr(swarm_state, "MAX_LINKS", 1)
@@ -220,8 +241,10 @@ def values(shape: Any) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries(fields, optional=more)
 
 
-def events() -> st.SearchStrategy[SwarmEvent]:
-    kinds = [kind for kind in VOCABULARY if kind.name != "keyframe"]
+KINDS = [kind for kind in VOCABULARY if kind.name != "keyframe"]
+
+
+def events(kinds: list[EventKind] = KINDS) -> st.SearchStrategy[SwarmEvent]:
     return st.sampled_from(kinds).flatmap(
         lambda kind: st.builds(
             SwarmEvent,
@@ -234,10 +257,16 @@ def events() -> st.SearchStrategy[SwarmEvent]:
     )
 
 
+def many_events(most: int) -> st.SearchStrategy[list[SwarmEvent]]:
+    """Half of the logs have a few kinds only, so that these meet each other often."""
+    few = st.lists(st.sampled_from(KINDS), min_size=1, max_size=3)
+    return st.lists(events(), max_size=most) | few.flatmap(
+        lambda kinds: st.lists(events(kinds), max_size=most)
+    )
+
+
 KNOWN = {"torrent": TORRENT, "info_hash": "a" * 40, "name": "x", "size": 40, "piece_length": 10, "pieces": 4}
-LOGS = st.lists(events(), max_size=40).map(
-    lambda found: [SwarmEvent(0, 1, 1, "torrent:known", KNOWN), *found]
-)
+LOGS = many_events(40).map(lambda found: [SwarmEvent(0, 1, 1, "torrent:known", KNOWN), *found])
 
 
 @given(LOGS, st.data())
