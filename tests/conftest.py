@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 class TrackerProcess:
     """A real tracker with folders of its own; ``restart`` keeps its port and its records."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str], words: Sequence[str] = ()) -> None:
+        """``words``: more options."""
+        self._words = words
         self.db = folder / "tracker_db"
         self.logs = folder / "logs"
         self.url = ""
@@ -89,7 +91,7 @@ class TrackerProcess:
     def _start(self, port: int) -> None:
         with self.stderr.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "tracker.py"), "--port", str(port)],
+                [sys.executable, str(ROOT / "tracker.py"), "--port", str(port), *self._words],
                 cwd=self._folder,
                 env=self._env,
                 stdout=subprocess.PIPE,
@@ -333,13 +335,13 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 @pytest.fixture
 def start_tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., TrackerProcess]]:
-    """Starts trackers, with settings as keywords (``TRACKER_TIME_INTERVAL="1"``); all are gone after the
-    test.
+    """Starts trackers, with options and with settings as keywords (``TRACKER_TIME_INTERVAL="1"``); all are
+    gone after the test.
     """
     started: list[TrackerProcess] = []
 
-    def start(**settings: str) -> TrackerProcess:
-        started.append(TrackerProcess(tmp_path_factory.mktemp("tracker"), settings))
+    def start(*words: str, **settings: str) -> TrackerProcess:
+        started.append(TrackerProcess(tmp_path_factory.mktemp("tracker"), settings, words))
         return started[-1]
 
     yield start
