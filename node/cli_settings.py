@@ -43,6 +43,7 @@ def settings_for(given: Options) -> NodeSettings:
         peers=tuple(given.peers or ()),
         selected=given.select,
         report=(given.report or _setting("REPORT", "{0}", values.word_of(values.SWITCH))) == "on",
+        pcap=given.pcap,
         seeds=given.seed or given.command is None or given.command.verb != "download",
     )
 

@@ -117,6 +117,22 @@ class Stopped(Event):
 
 
 @dataclass(frozen=True)
+class Capturing(Event):
+    """All messages are captured from now on."""
+
+    path: str
+    limit: int  # bytes of the file
+
+
+@dataclass(frozen=True)
+class CaptureEnded(Event):
+    """The capture ended before the node: nothing more is written to its file."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class FilesNotShared(Event):
     """Files in the node's folder that are not shared; sent at the start, if there are any."""
 

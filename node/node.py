@@ -25,9 +25,11 @@ from node.metadata import MagnetDownload
 from node.peer import FoundPeer, Peer
 from node.peer_rows import upload_rows
 from node.recorder import FlightRecorder
+from node.recorder.capture import CAPTURE_LIMIT, Capture
 from node.recorder.watched import watched
 from node.report.reporter import Reporter
 from node.settings import NodeSettings
+from node.tap import SeveralTaps, Tap
 from node.torrent import Torrent, TorrentState
 from node.torrent_maker import TorrentMaker
 from node.torrent_table import TorrentTable
@@ -47,6 +49,7 @@ class Node:
         self._settings = settings
         self._folder = NodeFolder(settings.folder)
         self.recorder = FlightRecorder()
+        self._capture: Capture | None = None  # with -pcap, once the node is in the torrent
         self._torrents = TorrentTable()
         self.report: Reporter | None = None  # tells the tracker what happens here
         if settings.report and settings.node_id is not None:
@@ -76,7 +79,9 @@ class Node:
         """
         settings = self._settings
         self._folder.create()
-        transports = NodeTransports(settings, self.recorder)
+        if settings.pcap is not None:
+            self._capture = Capture(settings.pcap, self._capture_ended)
+        transports = NodeTransports(settings, self._tap())
         self.addr = transports.addr
         try:
             tcp = transports.tcp
@@ -94,6 +99,8 @@ class Node:
         self._emit(events.Started(settings.node_id, self.addr, "tcp" if transports.udp is None else "udp"))
         if transports.tcp is not None:
             self._emit(events.Listening("tcp", transports.tcp.addr))
+        if settings.pcap is not None:
+            self._emit(events.Capturing(str(settings.pcap), CAPTURE_LIMIT))
         if settings.node_id is not None:
             self._report_unshared_files()
         if self.report is not None:
@@ -124,6 +131,8 @@ class Node:
             for torrent in self._torrents.all():
                 torrent.content.close()
             self._open_files.close()
+            if self._capture is not None:
+                self._capture.close()
             self._emit(events.Stopped(self._settings.node_id))
 
     # ---- what the user asks for
@@ -309,6 +318,13 @@ class Node:
         if self._parts is None or self._left.is_set():
             raise CommandError("the node is not in the torrent")
         return self._parts
+
+    def _tap(self) -> Tap:
+        """What sees all messages of the transports."""
+        return self.recorder if self._capture is None else SeveralTaps([self.recorder, self._capture])
+
+    def _capture_ended(self, reason: str) -> None:
+        self._emit(events.CaptureEnded(str(self._settings.pcap), reason))
 
     def _totals(self, info_hash: bytes) -> TransferTotals:
         """What announces of a torrent report; one without metadata misses something."""

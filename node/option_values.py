@@ -32,6 +32,13 @@ def folder(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def file(text: str) -> Path:
+    """A file; ``~`` is the user's home."""
+    if not text:
+        raise argparse.ArgumentTypeError("a file has a name")
+    return Path(text).expanduser()
+
+
 def tracker_url(text: str) -> str:
     """``http://HOST:PORT`` of ``text``, which may end in ``/announce`` or ``/tracker`` or lack the scheme.
 

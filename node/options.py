@@ -22,7 +22,9 @@ from node.plugins import Plugin, load
 from node.scheduling.piece_order import PIECE_ORDERS
 
 # Words that a path stands behind, and how far.
-_PATH_AFTER = {"-setMode": 2, "--set-mode": 2, "--setMode": 2, "-d": 1, "--dir": 1, "-s": 1, "--share": 1}
+_PATH_AFTER = {"-setMode": 2, "--set-mode": 2, "--setMode": 2} | dict.fromkeys(
+    ("-d", "--dir", "-s", "--share", "-pcap", "--pcap"), 1
+)
 # Options that need -node_id.
 _CLASSROOM = {"trackers": "-tracker", "congestion_control": "-cc", "report": "-report"}
 
@@ -53,6 +55,7 @@ class Options(argparse.Namespace):
     progress: bool
     verbose: bool
     json: bool
+    pcap: Path | None
 
 
 class _SetMode(argparse.Action):
@@ -236,6 +239,12 @@ def _add_shown(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("-progress", "--progress", action="store_true", help="print the progress of downloads")
     shown.add_argument("-verbose", "--verbose", action="store_true", help="print every event as a line")
+    parser.add_argument(
+        *("-pcap", "--pcap"),
+        type=values.file,
+        metavar="FILE",
+        help="write all messages to FILE, a capture for Wireshark; this makes transfers slower",
+    )
     parser.add_argument(
         "-json", "--json", action="store_true", help="print every event as a JSON object, for programs"
     )

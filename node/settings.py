@@ -63,6 +63,7 @@ class NodeSettings:
     peers: tuple[tuple[str, int], ...] = ()  # standard peers that the user named; for every torrent
     selected: frozenset[int] | None = None  # numbers of the files to fetch, from 1; None: all
     report: bool = False  # tell the tracker what happens here, for its page and log
+    pcap: Path | None = None  # a file to which all messages are captured
     seeds: bool = True  # False: the program ends once its download is complete
 
     @property

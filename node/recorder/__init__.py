@@ -5,6 +5,8 @@
     stream_rows       describes messages of the peer wire
     losses            marks the messages that were lost, and those that made up for them
     diagram           draws a message sequence diagram for a terminal
+    watched           notes verified pieces, and dumps the messages before a download failed
+    capture, packets  ``-pcap``: a capture file for Wireshark; another ``Tap``
 
 Recording is always on. So it keeps a few bytes of each message, and describes nothing before it is asked.
 """

@@ -27,9 +27,9 @@ def described(heads: bytes, size: int, step: int) -> Iterator[Described]:
     if size <= step:
         yield describe(heads, size)
         return
+    kept = min(step, wire.HEADER_SIZE)
     for number, at in enumerate(range(0, size, step)):
-        head = heads[number * wire.HEADER_SIZE : (number + 1) * wire.HEADER_SIZE]
-        yield describe(head, min(step, size - at))
+        yield describe(heads[number * kept : (number + 1) * kept], min(step, size - at))
 
 
 def describe(head: bytes, size: int) -> Described:

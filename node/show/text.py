@@ -20,6 +20,8 @@ SHOWN = (
     events.SecretNotSaved,
     events.Sharing,
     events.SharingStopped,
+    events.Capturing,
+    events.CaptureEnded,
     events.FilesNotShared,
     events.AddressLost,
     events.AddressRestored,
@@ -42,6 +44,7 @@ WARNINGS = (
     events.SecretNotSaved,
     events.TrackerMoved,
     events.SharingStopped,
+    events.CaptureEnded,
     events.AddressLost,
     events.OwnerLost,
     events.Waiting,
@@ -145,6 +148,11 @@ def _of_the_node(event: Event) -> str:
             more = event.count - len(event.filenames)
             names = ", ".join(event.filenames) + (f" and {more} more" if more else "")
             return f"not shared, in {event.folder}: {names}; share with: send FILE"
+        case events.Capturing():
+            most = units.size(event.limit)
+            return f"capturing to {event.path} (at most {most}); messages go one by one, which is slower"
+        case events.CaptureEnded():
+            return f"the capture {event.path} has ended: {event.reason}"
         case events.AddressLost():
             return f"{event.host} is not this machine's address any more: no node can reach this one"
         case events.AddressRestored():
