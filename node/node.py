@@ -263,7 +263,7 @@ class Node:
         CommandError if none with this peer is recorded.
         """
         messages = self.recorder.recent_messages(int(peer) if peer.isdecimal() else peer or None)
-        if peer and not messages:
+        if peer and all(row["peer"] is None for row in messages):
             raise CommandError(f"no messages with {sanitize(peer)} are recorded; try: dump")
         return events.MessagesStatus(tuple(messages))
 

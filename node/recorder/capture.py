@@ -21,7 +21,7 @@ from common.text import sanitize
 from node.recorder.packets import ACK, FIN, MAX_TCP_PAYLOAD, PUSH, SYN, tcp_packet, udp_packet
 from node.tap import Address, Buffer, StreamTap, Tap
 
-CAPTURE_LIMIT = 1 << 30  # bytes of a capture file
+CAPTURE_LIMIT = 10**9  # bytes of a capture file
 LINKTYPE_RAW = 101  # the packets of a capture begin with an IP header
 GATHERED = 1 << 18  # bytes of packets that are written together
 WRITE_INTERVAL = 0.5  # seconds between two writes, while packets come

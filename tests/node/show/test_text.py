@@ -69,6 +69,14 @@ SENTENCES: list[tuple[Event, str]] = [
     (events.FilesNotShared("n", ("a", "b"), 2), "not shared, in n: a, b; share with: send FILE"),
     (events.FilesNotShared("n", ("a",), 3), "not shared, in n: a and 2 more; share with: send FILE"),
     (
+        events.Capturing("run.pcap", 10**9),
+        "capturing to run.pcap (at most 1.0 GB); messages go one by one, which is slower",
+    ),
+    (
+        events.CaptureEnded("run.pcap", "No space left on device"),
+        "the capture run.pcap has ended: No space left on device",
+    ),
+    (
         events.AddressLost("10.0.0.1"),
         "10.0.0.1 is not this machine's address any more: no node can reach this one",
     ),
