@@ -106,13 +106,20 @@ function drawRow(rows, row, index, layout, time, font) {
 function labelOf({ message, kind }, at, base, { x, width }) {
   const places = [...x.values()];
   const count = message.count > 1 ? ` × ${message.count}` : "";
-  const text = kind === "arrive" && message.large ? `${message.label} is here` : message.label + count;
+  const text = textOf(message, kind) + count;
   const style = message.bad || kind === "lost" ? "text bad" : "text";
   const isFirst = at === places[0];
   const isLast = at === places.at(-1) && !isFirst;
   if (isFirst) return drawing("text", { class: style, x: at - 9, y: base, "text-anchor": "end", text });
   const anchor = !isLast && at > width / 2 ? "end" : "start";
   return drawing("text", { class: `${style} over`, x: at + (anchor === "end" ? -9 : 9), y: base, "text-anchor": anchor, text });
+}
+
+/** "812 is lost", "DATA 811 is here". @param {Row["message"]} message @param {Row["kind"]} kind */
+function textOf({ label, dumped, large }, kind) {
+  if (!dumped) return label;
+  if (kind === "lost") return `${label.replace(/^DATA /, "")} is lost`;
+  return kind === "arrive" && large ? `${label.replace(/^DATA /, "")} is here` : label;
 }
 
 /** The sign on the lifeline. @param {Row} row @param {number} at @param {number} level */

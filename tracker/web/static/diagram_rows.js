@@ -70,9 +70,8 @@ export function costsOf(rows) {
     if (row.kind !== "lost") return [];
     const to = rows.findIndex((later, index) => index > from && repairs(row.message, later));
     if (to < 0) return [];
-    const { cost_ms, cost_bytes } = rows[to].message.fields;
-    const ms = cost_ms ?? rows[to].time - row.time;
-    return [{ from, to, ms, bytes: cost_bytes ?? row.message.fields.length ?? 0 }];
+    const { cost_ms = rows[to].time - row.time, cost_bytes = row.message.fields.length ?? 0 } = rows[to].message.fields;
+    return [{ from, to, ...(row.message.cost ?? { ms: cost_ms, bytes: cost_bytes }) }];
   });
 }
 

@@ -22,6 +22,7 @@
  * @property {Record<string, any>} fields
  * @property {number} position  of its event in the log
  * @property {boolean} dumped  a datagram or message of a dump, not an event of the log
+ * @property {{ms: number, bytes: number}} [cost]  of a lost one: what its repair cost, as its node counted
  */
 
 import { grouped, plural } from "./figures.js";
@@ -50,7 +51,7 @@ export class Exchange {
   /** All messages between the places, by time. */
   all() {
     for (; this.read < this.log.length; this.read += 1) this.take(this.log.events[this.read], this.read);
-    this.sorted ??= joined([...this.messages].sort((a, b) => timeOf(a) - timeOf(b)));
+    this.sorted ??= joined(withoutTwins(this.messages).sort((a, b) => timeOf(a) - timeOf(b)));
     return this.sorted;
   }
 
@@ -144,6 +145,22 @@ export class Exchange {
 /** The time by which a message is sorted. @param {Message} message */
 export function timeOf({ left, arrived }) {
   return left ?? arrived ?? 0;
+}
+
+/**
+ * The messages in a new list, without the log's events about losses that a dump shows, too. Their costs stay.
+ * @param {Message[]} messages
+ */
+function withoutTwins(messages) {
+  /** @type {Map<string, Message>} */
+  const lost = new Map();
+  const key = (/** @type {Place} */ at, /** @type {Record<string, any>} */ fields) => `${at} ${fields.offset}`;
+  for (const message of messages) if (message.dumped && message.lost) lost.set(key(message.to, message.fields), message);
+  return messages.filter(({ dumped, name, to, fields }) => {
+    const twin = dumped || !(name === "lost" || name === "repaired") ? undefined : lost.get(key(to, fields));
+    if (twin && name === "repaired") twin.cost = { ms: fields.cost_ms, bytes: fields.cost_bytes };
+    return twin === undefined;
+  });
 }
 
 /** Adjacent segments of one answer as one message with a count. @param {Message[]} messages */

@@ -48,7 +48,7 @@
 
 import { letterOf, nameIn } from "./figures.js";
 import { Roster } from "./roster.js";
-import { BAD, VERIFIED } from "./state.js";
+import { BAD, VERIFIED } from "./state_entries.js";
 
 const STALE_MS = 2000; // a rate that is older says nothing about now
 const CROSS_MS = 30_000; // that a node that left is still drawn

@@ -18,7 +18,7 @@
  * @property {Uint32Array} starts  the first piece of each column, and the number of pieces
  */
 
-import { BAD, RECEIVED, REQUESTED, VERIFIED } from "./state.js";
+import { BAD, RECEIVED, REQUESTED, VERIFIED } from "./state_entries.js";
 
 /**
  * @param {number} width  px of the screen

@@ -9,7 +9,7 @@
 import { element } from "./dom.js";
 import { grouped, listed, plural } from "./figures.js";
 import { firstPiece } from "./pieces_cells.js";
-import { BAD, MISSING, RECEIVED, REQUESTED, VERIFIED } from "./state.js";
+import { BAD, MISSING, RECEIVED, REQUESTED, VERIFIED } from "./state_entries.js";
 
 const MOST_RANGES = 60; // in one line of the table
 

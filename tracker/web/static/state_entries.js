@@ -77,6 +77,14 @@
  * @property {Record<string, Record<string, Link>>} links
  */
 
+/** @param {string} letter */
+export const codeOf = (letter) => letter.charCodeAt(0);
+export const MISSING = codeOf(".");
+export const REQUESTED = codeOf("r");
+export const RECEIVED = codeOf("c");
+export const VERIFIED = codeOf("v");
+export const BAD = codeOf("x");
+
 let versions = 0;
 
 /** A number that no row had before. */
