@@ -123,8 +123,12 @@ class UdpTransport:
         owner, limit = self._owner, self._settings.upload_slots
         if owner is None:
             return []
-        rows = owner.uploads.rows(owner.slots.queue(), time.monotonic())
-        return [replace(row, reason=_reason(row, limit)) if row.queue_position else row for row in rows]
+        queue = owner.slots.queue()
+        rows = owner.uploads.rows(queue, time.monotonic())
+        return [
+            replace(row, reason=_reason(row, len(queue), limit)) if row.queue_position else row
+            for row in rows
+        ]
 
     def slots_of(self, info_hash: bytes) -> SlotsStatus:
         """The fetchers of this torrent that hold a slot, and those that wait. Slots are those of the node."""
@@ -169,8 +173,9 @@ class UdpTransport:
         thread.start()
 
 
-def _reason(row: UploadStatus, slots: int) -> str:
-    return f"place {row.queue_position} in line: {slots} are served at a time (UPLOAD_SLOTS)"
+def _reason(row: UploadStatus, waiting: int, slots: int) -> str:
+    served = "1 is" if slots == 1 else f"{slots} are"
+    return f"waits, place {row.queue_position} of {waiting}: {served} served at a time (UPLOAD_SLOTS)"
 
 
 class AddressWatch:

@@ -184,9 +184,8 @@ class TrackerClient:
         return list(self.need_peers(filename, info_hash).owners)
 
     def need_peers(self, filename: str | None = None, info_hash: str | None = None) -> NeedAnswer:
-        """NEED: owners as of ``need``, and standard peers if this node speaks TCP."""
-        transports = (UDP,) if self._tcp_port is None else (UDP, TCP)
-        need = Need(self.node_id, filename, info_hash, self._addr, transports)
+        """NEED: owners as of ``need``, and standard peers, also if this node cannot use them."""
+        need = Need(self.node_id, filename, info_hash, self._addr, (UDP, TCP))
         fields = self._request(Mode.NEED, need)
         owners = fields.get("search_result")
         if isinstance(owners, list):

@@ -19,6 +19,7 @@ RETRY = Backoff(first=1.0, limit=30.0)  # seconds before a peer that failed is t
 ONLY_SOURCE_RETRY = 1.0  # max seconds before a peer is tried again while no other source works
 
 MAX_ADDED = 1000  # peers that no tracker names
+MAX_FOREIGN = 50  # peers that are remembered although this node does not speak their transport
 
 _weight = lru_cache(maxsize=4096)(rendezvous_weight)  # asked for again and again, for a few hundred peers
 
@@ -85,6 +86,7 @@ class KnownPeers:
         self._transports = tuple(transports)
         self._rng = random.Random(own.key)
         self._known: dict[Peer, Candidate] = {}
+        self._foreign: dict[Peer, None] = {}  # peers that only another transport reaches
 
     def __iter__(self) -> Iterator[Candidate]:
         return iter(list(self._known.values()))
@@ -104,6 +106,7 @@ class KnownPeers:
         for named in found if ranked else self._in_order(found):
             peer = named.peer
             if peer in self._known or not self._may_use(peer):  # two trackers name it, or one names it twice
+                self._note_foreign(peer)
                 continue
             candidate = before.pop(peer, None) or Candidate(peer)
             candidate.named = True
@@ -130,6 +133,18 @@ class KnownPeers:
 
     def _may_use(self, peer: Peer) -> bool:
         return peer.transport in self._transports and not self._is_own(peer)
+
+    @property
+    def foreign(self) -> list[Peer]:
+        """Peers that this node cannot use: it does not speak their transport. At most MAX_FOREIGN."""
+        usable = {(peer.host, peer.node_id) for peer in self._known if peer.node_id is not None}
+        return [peer for peer in list(self._foreign) if (peer.host, peer.node_id) not in usable]
+
+    def _note_foreign(self, peer: Peer) -> None:
+        if peer.transport not in self._transports and not self._is_own(peer):
+            self._foreign[peer] = None
+            if len(self._foreign) > MAX_FOREIGN:
+                del self._foreign[next(iter(self._foreign))]
 
     def _find_twins(self) -> None:
         """A node may be named at an address of each transport: only one of them is used at a time."""
@@ -268,26 +283,3 @@ class KnownPeers:
         candidate.failures = 0
         if not candidate.banned:  # which may have happened while it was active
             candidate.reason = ""
-
-    @staticmethod
-    def unused_reason(candidate: Candidate, limit: int) -> str:
-        """Why ``candidate`` is not used, for the user; "" if it is."""
-        if candidate.kind is PeerKind.STANDARD:
-            return _unused_standard_peer(candidate)
-        if candidate.active:
-            return f"place {candidate.queue_position} in its queue" if candidate.queue_position else ""
-        if candidate.reason or candidate.suspect:
-            return candidate.reason or candidate.suspect
-        if candidate.partial:
-            return "not needed: enough partial owners are in use (MAX_PARTIAL_OWNERS)"
-        return f"not needed: {limit} owners at a time are enough (MAX_SPLITTNES_RATE)"
-
-
-def _unused_standard_peer(candidate: Candidate) -> str:
-    if candidate.active:
-        return candidate.status or ("it is being connected to" if candidate.queue_position else "")
-    if candidate.is_spare:
-        return "not needed: the same node is used over another transport"
-    if candidate.reason or candidate.suspect:
-        return candidate.reason or candidate.suspect
-    return "not needed: enough peers are connected (MAX_PEERS)"

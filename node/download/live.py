@@ -20,7 +20,8 @@ from node.download.known_peers import Candidate, KnownPeers, OwnerRanking
 from node.download.peer_search import PeerSearch
 from node.download.piece_copies import Copies
 from node.download.piece_results import PieceResults
-from node.download.reporting import DownloadReporter, source_rows
+from node.download.reasons import Situation
+from node.download.reporting import DownloadReporter, foreign_rows, source_rows
 from node.download.search_backoff import SearchBackoff, SearchStep
 from node.download.source import Source, SourceThread
 from node.download.source_pool import SourceLimits, SourcePool
@@ -98,8 +99,12 @@ class LiveDownload:
     def source_rows(self) -> tuple[events.SourceProgress, ...]:
         """One row for each known peer."""
         with self._lock:
-            candidates = list(self._known)
-        return source_rows(candidates, self.state, self._settings.max_owners, self.state.complete)
+            candidates, foreign = list(self._known), self._known.foreign
+        settings, own = self._settings, self._parts.own
+        useless = self.state.useless(self._content.have)
+        situation = Situation(own, settings.max_owners, settings.max_partial_owners, useless)
+        rows = source_rows(candidates, self.state, situation, self.state.complete)
+        return rows + foreign_rows(foreign, situation.own_name, list(self._parts.transports))
 
     def copies(self) -> Copies:
         """How many copies of each piece there are at present."""

@@ -63,6 +63,11 @@ class PieceCopies:
             self._all & ~at_least[1],
         )
 
+    def useless(self, have: Bitfield) -> set[Peer]:
+        """The peers that hold no piece that is missing in ``have``; a peer that holds everything is none."""
+        missing = self._all & ~self._set_of(have)
+        return {peer for peer, held in self._held.items() if held is not None and not held & missing}
+
     @property
     def _all(self) -> int:
         return (1 << self._count) - 1

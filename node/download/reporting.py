@@ -9,7 +9,8 @@ from pathlib import Path
 
 from common.metainfo import Metainfo
 from node import events
-from node.download.known_peers import Candidate, KnownPeers, PeerKind
+from node.download.known_peers import Candidate, PeerKind
+from node.download.reasons import Situation, foreign_reason, is_useless, unused_reason
 from node.download.state import DownloadState
 from node.peer import Peer
 
@@ -169,14 +170,27 @@ def _short(peer: Peer) -> str:
 
 
 def source_rows(
-    candidates: Sequence[Candidate], state: DownloadState, limit: int, completed: bool
+    candidates: Sequence[Candidate], state: DownloadState, situation: Situation, completed: bool
 ) -> tuple[events.SourceProgress, ...]:
     """One row for each known peer: the bytes that came from it, and why it is not used.
 
     A node with an address of each transport is one peer: its second address has a row once it was tried.
     """
     shown = (candidate for candidate in candidates if candidate.was_tried or not candidate.is_spare)
-    return tuple(_source_row(candidate, state, limit, completed) for candidate in shown)
+    return tuple(_source_row(candidate, state, situation, completed) for candidate in shown)
+
+
+def foreign_rows(
+    peers: Iterable[Peer], own: str, transports: Sequence[str]
+) -> tuple[events.SourceProgress, ...]:
+    """One row for each peer whose transport this node does not speak."""
+    return tuple(
+        events.SourceProgress(
+            *(peer.node_id, peer.addr, 0, 0.0, "idle", foreign_reason(peer, own, transports)),
+            transport=peer.transport,
+        )
+        for peer in peers
+    )
 
 
 def paused_rows(rows: Sequence[events.SourceProgress]) -> tuple[events.SourceProgress, ...]:
@@ -188,17 +202,17 @@ def paused_rows(rows: Sequence[events.SourceProgress]) -> tuple[events.SourcePro
 
 
 def _source_row(
-    candidate: Candidate, state: DownloadState, limit: int, completed: bool
+    candidate: Candidate, state: DownloadState, situation: Situation, completed: bool
 ) -> events.SourceProgress:
     meter = state.meter(candidate.peer)
-    shown = _shown_state(candidate)
+    shown = _shown_state(candidate, situation)
     return events.SourceProgress(
         candidate.peer.node_id,
         candidate.peer.addr,
         meter.total,
         meter.rate if candidate.active else 0.0,
         shown,
-        "" if completed and shown == "idle" else KnownPeers.unused_reason(candidate, limit),
+        "" if completed and shown == "idle" else unused_reason(candidate, situation),
         not candidate.partial and candidate.pieces_held is None,
         candidate.pieces_held,
         candidate.peer.transport,
@@ -206,9 +220,11 @@ def _source_row(
     )
 
 
-def _shown_state(candidate: Candidate) -> str:
+def _shown_state(candidate: Candidate, situation: Situation) -> str:
+    if candidate.active and candidate.queue_position:
+        return "queued"
     if candidate.active:
-        return "queued" if candidate.queue_position else "active"
+        return "idle" if is_useless(candidate, situation) else "active"
     if candidate.banned:
         return "banned"
     if candidate.failures:

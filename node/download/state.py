@@ -220,6 +220,11 @@ class DownloadState:
         with self._copies_lock:
             return self._copies.of(have)
 
+    def useless(self, have: Bitfield) -> set[Peer]:
+        """The sources that hold nothing but pieces that this node, which has ``have``, holds, too."""
+        with self._copies_lock:
+            return self._copies.useless(have)
+
     def in_progress(self) -> PiecesInProgress | None:
         """The pieces that are being fetched; None if a user's piece order holds the lock."""
         if not self._lock.acquire(timeout=STOP_PATIENCE):

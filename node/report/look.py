@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from common.bitfield import Bitfield
 from node.download import Download
+from node.download.reasons import USELESS
 from node.download.state import DownloadState
 from node.notes import ConnectionSample
 from node.peer import Peer
@@ -216,5 +217,5 @@ def _use(source: SourceProgress) -> str:
     if source.state == "queued" and source.transport != "udp":
         return "choked" if "chok" in source.reason else "idle"
     if source.state == "idle" and source.reason:
-        return "unused"
+        return "idle" if source.reason.startswith(USELESS) else "unused"
     return "idle" if source.state == "active" and source.reason else source.state

@@ -38,7 +38,7 @@ def test_who_waits_for_a_slot_is_shown_and_gets_its_turn(swarm: Any) -> None:
     while not (waiting := [row for row in owner.ask("peers")["peers"] if row["state"] == "waiting"]):
         pass
     assert waiting[0]["filename"] == "second.bin"
-    assert waiting[0]["reason"].startswith("place 1 in line: 1 are served at a time")
+    assert waiting[0]["reason"].startswith("waits, place 1 of 1: 1 is served at a time")
     for fetcher, path in zip((first, second), paths, strict=True):
         assert fetcher.end() == 0
         assert filecmp.cmp(path, fetcher.folder / path.name, shallow=False)

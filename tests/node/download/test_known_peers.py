@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.download.known_peers import ONLY_SOURCE_RETRY, RETRY, KnownPeers, PeerKind
+from node.download.reasons import Situation, foreign_reason, unused_reason
 from node.peer import FoundPeer, Peer
 from node.scheduling.smart_ban import WrongBytes
 
@@ -12,6 +13,7 @@ def peer(number: int) -> Peer:
 
 
 OWN = peer(9)
+SITUATION = Situation(OWN, 2, 3)
 
 
 def owners(*ids: int, complete: bool = True) -> list[FoundPeer]:
@@ -119,15 +121,30 @@ def test_every_owner_not_used_has_a_reason() -> None:
     known.update(ranked((1, 3), (2, 2), (3, 1)) + owners(4, complete=False))
     used, failed = known.choose(2, 0.0)
     known.failed(failed, "silent for 2.0 s", 0.0)
-    reasons = {candidate.peer.node_id: KnownPeers.unused_reason(candidate, 2) for candidate in known}
+    reasons = {candidate.peer.node_id: unused_reason(candidate, SITUATION) for candidate in known}
     assert reasons == {
         1: "",
         2: "silent for 2.0 s",
         3: "not needed: 2 owners at a time are enough (MAX_SPLITTNES_RATE)",
-        4: "not needed: enough partial owners are in use (MAX_PARTIAL_OWNERS)",
+        4: "not needed: 3 owners of a part are enough (MAX_PARTIAL_OWNERS)",
     }
     used.queue_position = 7
-    assert KnownPeers.unused_reason(used, 2) == "place 7 in its queue"
+    assert unused_reason(used, SITUATION) == "waits, place 7 in its queue"
+    used.queue_position, used.pieces_held = 0, 5
+    useless = Situation(OWN, 2, 3, {used.peer})
+    assert unused_reason(used, useless) == f"has no piece that {useless.own_name} misses"
+
+
+def test_peers_of_a_transport_that_the_node_does_not_speak_are_remembered_and_not_used() -> None:
+    known = KnownPeers(OWN, ("udp",))
+    known.update(
+        [*owners(1), FoundPeer(Peer("127.0.0.1", 9, "tcp", 1)), FoundPeer(Peer("127.0.0.1", 8, "tcp"))]
+    )
+    assert ids(known.choose(3, 0.0)) == [1]
+    assert known.foreign == [Peer("127.0.0.1", 8, "tcp")]  # node 1 is used over UDP
+    assert (
+        foreign_reason(known.foreign[0], "node 3", ["udp"]) == "BitTorrent over TCP; node 3 speaks UDP only"
+    )
 
 
 def test_an_owner_named_twice_is_one_candidate() -> None:
@@ -243,7 +260,7 @@ def test_two_addresses_of_a_node_are_one_peer() -> None:
     assert [c.peer.port for c in known.choose(9, 0.0, kind=PeerKind.STANDARD)] == [7003]
     spare = known.find(tcp_peer(7002))
     assert spare is not None
-    assert "the same node" in KnownPeers.unused_reason(spare, 3)
+    assert "the same node" in unused_reason(spare, SITUATION)
 
 
 def test_no_partial_owner_makes_room_for_a_peer_that_would_not_be_chosen() -> None:
