@@ -33,7 +33,7 @@ def ask(run: Run, tracker: VirtualTracker, name: str) -> dict[str, Any]:
     return answer
 
 
-@stage("REGISTER", 2, f"{RULES}#register; the course report, 3.1")
+@stage("REGISTER", 2, f"{RULES}#rules; the course report, 3.1")
 def s1(run: Run) -> None:
     answer = ask(run, VirtualTracker(), "REGISTER")
     run.expect(
@@ -42,7 +42,7 @@ def s1(run: Run) -> None:
     )  # fmt: skip
 
 
-@stage("OWN, and another node finds you", 3, f"{RULES}#own, {RULES}#need")
+@stage("OWN, and another node finds you", 3, f"{RULES}#rules")
 def s2(run: Run) -> None:
     tracker = VirtualTracker()
     node = run.value("REGISTER")["node_id"]

@@ -13,7 +13,7 @@ from labs.harness.exchange import SEGMENT, Exchange, Plan
 @stage(
     "stop and wait: one request, one answer, the next request",
     2,
-    "docs/protocol.md#request; Kurose and Ross, 3.4.1",
+    "docs/protocol.md#request-send-this-range; Kurose and Ross, 3.4.1",
 )
 def s1(run: Run) -> None:
     exchange = Exchange(run, run.part("Sender", 1), Plan(segments=8, delay=run.rng.randint(20, 80) / 1000))
@@ -27,7 +27,7 @@ def s1(run: Run) -> None:
     exchange.run()
 
 
-@stage("a lost answer is requested again, once", 2, "docs/transport.md#loss; RFC 9002, 6.2")
+@stage("a lost answer is requested again, once", 2, "docs/protocol.md#loss-detection; RFC 9002, 6.2")
 def s2(run: Run) -> None:
     lost = run.rng.randint(2, 7)
     exchange = Exchange(run, run.part("Sender", 1), Plan(segments=8, delay=0.03, drop=frozenset({lost})))
@@ -71,7 +71,7 @@ def s3(run: Run) -> None:
     )
 
 
-@stage("a whole window is lost", 2, "docs/transport.md#loss; Kurose and Ross, 3.4.4")
+@stage("a whole window is lost", 2, "docs/protocol.md#loss-detection; Kurose and Ross, 3.4.4")
 def s4(run: Run) -> None:
     window, first = 5, run.rng.randint(6, 20)
     lost = list(range(first, first + window))

@@ -9,7 +9,7 @@ from labs.grader.run import Run
 from labs.grader.stage import stage
 from labs.harness.exchange import SEGMENT, Exchange, Plan
 
-TIMERS = "docs/transport.md#loss"
+TIMERS = "docs/protocol.md#loss-detection"
 
 
 @stage("the timeout follows the round trip", 2, f"{TIMERS}; RFC 6298, 2.2 and 2.3")

@@ -133,8 +133,8 @@ def s6(run: Run) -> None:
 
 def predict(rng: Random) -> list[Question]:
     """Three numbers to work out before the first run."""
-    pieces, part = rng.choice([100, 200, 400]), rng.choice([0.5, 0.75, 0.9])
-    held = int(pieces * part)
+    pieces, part = rng.randint(80, 400), rng.choice([0.5, 0.75, 0.9])
+    held, nodes = int(pieces * part), rng.randint(20, 60)
     return [
         Question(
             f"{held} of {pieces} pieces came in random order. Pieces that play from the start, on average?",
@@ -148,5 +148,9 @@ def predict(rng: Random) -> list[Question]:
             "pieces",
             0.1,
         ),
-        Question("A seed sends 4 pieces a second; 40 nodes play one a second. Its share alone?", 10, "%"),
+        Question(
+            f"A seed sends 4 pieces a second, {nodes} nodes play one a second. Its share?",
+            400 / nodes,
+            "%",
+        ),
     ]

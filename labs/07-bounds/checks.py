@@ -114,7 +114,7 @@ def s5(run: Run) -> None:
 
 def predict(rng: Random) -> list[Question]:
     """Three numbers to work out before the first run."""
-    nodes, size, rate = rng.randint(5, 40), rng.choice([32, 64, 128]), 4
+    nodes, size, rate = rng.randint(5, 40), rng.randint(30, 130), 4
     return [
         Question(
             f"{size} MB, {nodes} clients, a server of {rate} MB/s. At least how long?",

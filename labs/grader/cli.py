@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common.errors import CommandError
 from labs.exports import WRITERS, autolab, write_all
+from labs.grader import golden
 from labs.grader.grade import begun, course_and_salt, grade, run_stage
 from labs.grader.lab import Lab, find, folders, load
 from labs.grader.parameters import NOBODY, draw, seed_of
@@ -31,6 +32,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("lab")
     _add_student(parser)
     parser.set_defaults(run=predict)
+    parser = commands.add_parser("golden", help="write the transcripts of the planted mistakes anew")
+    parser.set_defaults(run=write_golden)
     parser = commands.add_parser("call", help="repeat one call of a stage: python -m labs call 03 s2 41")
     parser.add_argument("lab")
     parser.add_argument("stage")
@@ -119,6 +122,13 @@ def predict(options: argparse.Namespace) -> int:
     for number, question in enumerate(questions, 1):
         print(f"p{number}. {question.text} [{question.unit}]")
     return 0
+
+
+def write_golden(options: argparse.Namespace) -> int:
+    """Write wrong/NAME.txt of every lab; exit code 1 if a mistake is not caught."""
+    missed = [line for folder in folders() for line in golden.write(load(folder))]
+    print("\n".join(missed) or "every planted mistake is caught")
+    return 1 if missed else 0
 
 
 def repeat_call(options: argparse.Namespace) -> int:

@@ -35,6 +35,7 @@ MEMORY = 512 << 20  # bytes
 LOOK = 0.1  # seconds between two looks at a call that has not returned
 MAX_LINE = 4 << 20  # bytes of an answer
 MAX_PRINTED = 2000  # characters of what the file printed that are shown
+_LONG_FLOAT = re.compile(r"\d+\.\d{6,}")
 SHOWN = 60  # characters of an argument in a message
 Line = tuple[str, tuple[Any, ...]]
 
@@ -63,7 +64,8 @@ class Student:
             start_new_session=True,
         )
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,6 +73,8 @@ class Student:
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
+        self._reader.join(5.0)
+        self._process.stdout.close()
         self._printed.close()
         self._folder.cleanup()
 
@@ -267,5 +271,6 @@ def _shown(arguments: tuple[Any, ...]) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = sanitize("rng" if type(value).__name__ == "Rng" else repr(value))
+    text = _LONG_FLOAT.sub(lambda found: f"{float(found[0]):.6g}", repr(value))
+    text = sanitize("rng" if type(value).__name__ == "Rng" else text)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
