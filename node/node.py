@@ -347,6 +347,8 @@ class Node:
     def _check_files_periodically(self) -> None:
         while not self._left.wait(FILE_CHECK):
             self._torrents.check_files()
+            if self._capture is not None:
+                self._capture.flush()
 
     def _report_unshared_files(self) -> None:
         """Emit the files in the folder that are not shared: a new run shares nothing by itself."""

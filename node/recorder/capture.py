@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.errors import LocalFault
+from common.files import try_lock
 from common.text import sanitize
 from node.recorder.packets import ACK, FIN, MAX_TCP_PAYLOAD, PUSH, SYN, tcp_packet, udp_packet
 from node.tap import Address, Buffer, StreamTap, Tap
@@ -49,7 +50,11 @@ class Capture(Tap):
         self._written_at = time.monotonic()
         self._descriptor = -1
         try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            if not try_lock(self._descriptor):
+                os.close(self._descriptor)
+                raise LocalFault(f"the capture {sanitize(path)} is being written by another node")
+            os.ftruncate(self._descriptor, 0)
             self._write()
         except OSError as error:
             raise LocalFault(f"cannot write the capture {sanitize(path)}: {error.strerror}") from None
@@ -85,28 +90,35 @@ class Capture(Tap):
                 self._gathered += packet
             is_due = time.monotonic() - self._written_at >= WRITE_INTERVAL
             if reason or is_due or len(self._gathered) >= GATHERED:
-                try:
-                    self._write()
-                except OSError as error:
-                    reason = error.strerror or str(error)
+                reason = self._try_to_write() or reason
             if reason:
                 self._end()
         if reason:
             self._ended(reason)
 
-    def close(self) -> None:
-        """Write the rest. Later messages are not captured."""
+    def flush(self) -> None:
+        """Write what is gathered, so that a reader of the file sees all messages so far."""
         reason = ""
         with self._lock:
-            if self._descriptor < 0:
-                return
-            try:
-                self._write()
-            except OSError as error:
-                reason = error.strerror or str(error)
-            self._end()
+            if self._gathered and self._descriptor >= 0:
+                reason = self._try_to_write()
         if reason:
             self._ended(reason)
+
+    def close(self) -> None:
+        """Write the rest. Later messages are not captured."""
+        self.flush()
+        with self._lock:
+            self._end()
+
+    def _try_to_write(self) -> str:
+        """Write what is gathered. Returns why that failed; the capture has ended then."""
+        try:
+            self._write()
+        except OSError as error:
+            self._end()
+            return error.strerror or str(error)
+        return ""
 
     def _write(self) -> None:
         """Write whole packets. OSError, and the file ends after the packets before."""
@@ -124,8 +136,9 @@ class Capture(Tap):
         self._written_at = time.monotonic()
 
     def _end(self) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 class _CapturedStream(StreamTap):

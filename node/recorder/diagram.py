@@ -3,7 +3,7 @@
            ms  this node                                          node 3
         0.000  │── REQUEST 2 [1440, 2880) ─────────────────────────▶│
         0.412  │  ╳ ◀─────────────────────── DATA 2 [1440, 2880) ───│  lost
-        0.412  │── REQUEST 4 [1440, 2880) ─────────────────────────▶│  again: bytes of REQUEST 2
+        0.412  │── REQUEST 4 [1440, 2880) ─────────────────────────▶│  again (REQUEST 2)
 
 Adjacent messages of one kind share an arrow: DATA 4 x 8 [1440, 12960).
 """
@@ -15,10 +15,10 @@ from typing import Any
 
 from node.recorder.rows import HERE, OUT, MessageRow
 
-NARROWEST = 44  # columns of an arrow
+NARROWEST = 40  # columns of an arrow
 WIDEST = 64  # columns of an arrow
-TIME_COLUMNS = 12  # columns of the time
-NOTE_COLUMNS = 30  # that are left for the words behind an arrow
+TIME_COLUMNS = 10  # columns of the time
+NOTE_COLUMNS = 26  # that are left for the words behind an arrow
 _SHOWN = ("reason", "queue_position", "complete", "size", "node", "torrent", "rare_only", "no_token", "bytes")
 _RANGES = {"DATA": "offset", "REQUEST": "offset", "piece": "begin", "request": "begin"}
 
@@ -107,7 +107,7 @@ def _words(row: MessageRow) -> str:
     if fields.get("lost"):
         words.append("lost")
     if "again" in fields:
-        words.append(f"again: bytes of REQUEST {fields['again']}")
+        words.append(f"again (REQUEST {fields['again']})")
     for name in _SHOWN:
         if name in fields and not (name == "reason" or (name == "torrent" and row["message"] == "REQUEST")):
             value = fields[name]

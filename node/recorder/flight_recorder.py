@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import struct
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from common.addresses import join_host_port
@@ -154,17 +156,22 @@ class _RecordedStream(StreamTap):
         kept: object
         count = 1
         if isinstance(message, m.BlockRun):
-            kept, count = [block[:3] for block in message.blocks[:MAX_RUN]], len(message.blocks)
+            kept, count = _numbers([block[:3] for block in message.blocks[:MAX_RUN]]), len(message.blocks)
         elif isinstance(message, m.Block):
             if message.at + len(message.data) < message.length:
                 return True  # the block is not whole yet
-            kept = [message[:3]]
+            kept = _numbers([message[:3]])
         elif isinstance(message, m.RequestRun):
-            kept, count = message.requests[:MAX_RUN], len(message.requests)
+            kept, count = _numbers(message.requests[:MAX_RUN]), len(message.requests)
         else:
             kept = stream_rows.without_payload(message)
         self._ring.append((self._clock(), stream_rows.taken, IN, self._peer, type(message), kept, count))
         return True
+
+
+def _numbers(spans: Iterable[tuple[int, int, int]]) -> array[int]:
+    """The numbers of all spans: a tenth of the memory of tuples."""
+    return array("I", chain.from_iterable(spans))
 
 
 def _noted(what: str, fields: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import fields as dataclass_fields
 from typing import Any
@@ -33,12 +34,12 @@ def without_payload(message: object) -> object:
 
 def taken(kind: type, kept: Any, count: int) -> Iterator[Described]:
     """The messages that one call of ``StreamTap.took`` brought, ``count`` in all."""
-    if isinstance(kept, list):
-        name = _NAMES[kind]
-        for span in kept:
-            yield name, dict(zip(_RANGE, span, strict=True))
-        if count > len(kept):
-            yield name, {"more": count - len(kept)}
+    if isinstance(kept, array):
+        name, size = _NAMES[kind], len(_RANGE)
+        for at in range(0, len(kept), size):
+            yield name, dict(zip(_RANGE, kept[at : at + size], strict=True))
+        if count > len(kept) // size:
+            yield name, {"more": count - len(kept) // size}
     elif isinstance(kept, tuple) and not isinstance(kept, Handshake):
         yield kept
     elif isinstance(kept, Handshake):

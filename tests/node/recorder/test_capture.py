@@ -105,6 +105,18 @@ def test_a_capture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         Capture(tmp_path / "nowhere" / "run.pcap", lambda reason: None)
 
 
+def test_two_nodes_cannot_capture_to_one_file(tmp_path: Path) -> None:
+    first = Capture(tmp_path / "run.pcap", lambda reason: None)
+    first.sent([b"x"], 0, HERE, PEER)
+    first.flush()
+    with pytest.raises(LocalFault, match="run.pcap is being written by another node"):
+        Capture(tmp_path / "run.pcap", lambda reason: None)
+    assert len(list(packets_in(tmp_path / "run.pcap"))) == 1
+    first.close()
+    Capture(tmp_path / "run.pcap", lambda reason: None).close()
+    assert list(packets_in(tmp_path / "run.pcap")) == []
+
+
 @needs_tshark
 @pytest.mark.parametrize("encryption", [Encryption.OFF, Encryption.REQUIRE])
 def test_wireshark_reads_a_download_over_the_peer_wire(tmp_path: Path, encryption: Encryption) -> None:
