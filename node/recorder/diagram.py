@@ -55,12 +55,18 @@ def _runs(rows: Sequence[MessageRow]) -> Iterator[tuple[MessageRow, int, int]]:
 
 
 def _end(row: MessageRow) -> int:
-    start = _RANGES.get(row["message"], "")
-    return row["fields"][start] + row["fields"]["length"] if start in row["fields"] else 0
+    """The number after the bytes of ``row``; after its piece, if this node verified one."""
+    fields, start = row["fields"], _RANGES.get(row["message"], "")
+    if row["direction"] == HERE:
+        return int(fields.get("piece", 0)) + 1
+    return fields[start] + fields["length"] if start in fields else 0
 
 
 def _continues(first: MessageRow, row: MessageRow, end: int) -> bool:
-    """True if ``row`` is of the kind of ``first``, and its bytes begin at ``end``."""
+    """True if ``row`` is of the kind of ``first``, and its bytes, or its piece, begin at ``end``."""
+    if first["direction"] == HERE:
+        same_torrent = row["fields"].get("torrent") == first["fields"].get("torrent")
+        return row["message"] == first["message"] and same_torrent and row["fields"].get("piece") == end
     start = _RANGES.get(row["message"])
     if start is None or row["message"] == "REQUEST" or row["fields"].get(start) != end:
         return False
@@ -76,7 +82,7 @@ def _label(row: MessageRow, count: int, end: int) -> str:
     fields = row["fields"]
     words: list[Any] = [row["message"], *(fields[name] for name in ("sequence", "piece") if name in fields)]
     if count > 1:
-        words.append(f"x {count}")
+        words.append(f"to {end - 1}" if row["direction"] == HERE else f"x {count}")
     start = fields.get(_RANGES.get(row["message"], ""))
     if start is not None:
         words.append(f"[{start}, {end})")
