@@ -100,6 +100,10 @@ class Program:
         while True:
             yield json.loads(self.line())
 
+    def kill(self) -> None:
+        """End the process at once, as a crash would."""
+        self._process.kill()
+
     def stop(self) -> None:
         """End the process: by SIGTERM, after STOP_LIMIT by force."""
         if self._process.poll() is None:
