@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 IMAGE = Path(__file__).resolve().parent / "images" / "dashboard.png"
-SIZE = 78_643_200  # bytes
+SIZE = 300 * 65_536  # bytes: 300 pieces
 LEECHERS = range(2, 11)
 KILLED = 8
 SHARE = 50.0  # percent of all copies at which the picture is taken
-SEED_RATE, RATE, SLOTS = "2MB", "1MB", "3"
+SEED_RATE, RATE, SLOTS = "600kB", "300kB", "3"
 LIMIT = 120.0  # max seconds to wait for that
 CHOSEN, PIECE = 3, 121
 MAX_BYTES = 200_000

@@ -132,8 +132,8 @@ function answerRank(node, picture) {
     const at = answer.findIndex((each) => each.peer === node.id);
     if (at < 0 || (found !== null && found.of >= answer.length)) continue;
     const reason = answer[at].reason;
-    const why = `Ranked ${ordinal(at + 1)} of ${answer.length} for ${other.name}${reason ? `: ${reason}` : ""}`;
-    found = { place: at + 1, of: answer.length, why: sentence(why) };
+    const why = reason ? ` ${sentence(reason.replace(/^./, (letter) => letter.toUpperCase()))}` : "";
+    found = { place: at + 1, of: answer.length, why: `Ranked ${ordinal(at + 1)} of ${answer.length} for ${other.name}.${why}` };
   }
   return found;
 }

@@ -46,7 +46,7 @@
  * @property {number} rate  bytes a second of all links
  */
 
-import { letterOf, nameIn } from "./figures.js";
+import { nameIn } from "./figures.js";
 import { Roster } from "./roster.js";
 import { BAD, VERIFIED } from "./state_entries.js";
 
@@ -190,7 +190,7 @@ function meetStandard(name, link, rate, gives, picture, roster) {
   let node = picture.byName.get(name);
   if (node === undefined) {
     if (!here) return;
-    const label = letterOf(Math.max(0, roster.standard.indexOf(name)));
+    const label = roster.letterOf(name);
     node = {
       id: name, label, name: `peer ${label}`, place: "standard", status: "here", quiet: 0, row: null, state: null,
       verified: 0, bad: 0, share: 0, complete: false, down: 0, up: 0,

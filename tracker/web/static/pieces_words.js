@@ -32,7 +32,7 @@ export function cellText(cell, grid, nodes, copies) {
   if (node === undefined) return `${pieces}: ${copiesText(copies.counts.subarray(first, end))}`;
   if (node.row === null) return `${node.name} does not say which pieces it has`;
   const letters = node.row.pieces.subarray(first, end);
-  if (letters.length === 1) return `${pieces} at ${node.name}: ${stateText(node, first)}`;
+  if (letters.length === 1) return `${pieces} at ${node.name}: ${stateText(node, first, nodes)}`;
   return `${pieces} at ${node.name}: ${countsText(letters)}`;
 }
 
@@ -43,12 +43,12 @@ function copiesText(counts) {
   return `${range} ${least === 1 && most === 1 ? "copy" : "copies"}`;
 }
 
-/** @param {PictureNode} node @param {number} piece */
-function stateText(node, piece) {
+/** @param {PictureNode} node @param {number} piece @param {PictureNode[]} nodes */
+function stateText(node, piece, nodes) {
   const letter = node.row?.pieces[piece];
   if (letter === REQUESTED) {
     const peers = node.row?.asked[piece] ?? [];
-    return peers.length ? `requested from ${listed(peers.map((peer) => (typeof peer === "number" ? `node ${peer}` : peer)))}` : "requested";
+    return peers.length ? `requested from ${listed(peers.map((peer) => nodes.find((each) => each.id === peer)?.name ?? `node ${peer}`))}` : "requested";
   }
   if (letter === RECEIVED) return "received, not verified yet";
   if (letter === BAD) return "bad: its hash is wrong";

@@ -38,6 +38,8 @@ export class RateSeries {
     this.gaps = [];
     /** @type {Map<number, number | null>} upload limits of the nodes that are here, in bytes a second */
     this.limits = new Map();
+    /** @type {Map<number, number | null>} of those that are silent */
+    this.silent = new Map();
     /** @type {[number, number | null][]} ms, bytes a second from then on; null: not known */
     this.capacity = [];
     /** ms of the first event of a node; -1: none yet */
@@ -98,19 +100,20 @@ export class RateSeries {
 
   /** @param {SwarmEvent} event */
   takeCapacity({ name, node, time, data }) {
-    if (name === "node:started" && node !== null) this.limits.set(node, data.up_limit ?? null);
-    else if (name === "node:left" && node !== null) this.limits.delete(node);
-    else if (name === "tracker:exit" || name === "node:silent") this.limits.delete(data.node);
-    else return;
-    let sum = 0;
-    for (const limit of this.limits.values()) {
-      if (limit === null) {
-        sum = NaN;
-        break;
-      }
-      sum += limit;
-    }
-    this.capacity.push([time, Number.isNaN(sum) || sum === 0 ? null : sum]);
+    const { limits, silent } = this;
+    if (name === "node:started" && node !== null) limits.set(node, data.up_limit ?? null);
+    else if (name === "node:left" || name === "tracker:exit") limits.delete(node ?? data.node);
+    else if (name === "node:silent" && limits.has(data.node)) {
+      silent.set(data.node, limits.get(data.node) ?? null);
+      limits.delete(data.node);
+    } else if (node !== null && silent.has(node)) {
+      // Any event of its own ends a node's silence.
+      limits.set(node, silent.get(node) ?? null);
+      silent.delete(node);
+    } else return;
+    const known = [...limits.values()];
+    const sum = known.reduce((all, each) => (all === null || each === null ? null : all + each), 0);
+    this.capacity.push([time, sum || null]);
   }
 
   /** Bytes a second in a bin. @param {number[]} bins @param {number} at */

@@ -17,10 +17,11 @@
 import { placeOf, setFont, sheetOf, used, watchSize } from "./canvas.js";
 import { mixed, palette as currentPalette, reducedMotion } from "./colours.js";
 import { canvasIn, element, part, setText } from "./dom.js";
-import { megabytes, percent, plural, secondsText } from "./figures.js";
+import { megabytes, plural } from "./figures.js";
 import { curveOf, planOf, trimmed } from "./places.js";
 import { picturesOf } from "./picture.js";
 import { labelOf, Labels, paintActive, paintBadge, paintNode, paintWaiting } from "./swarm_paint.js";
+import { swarmTable } from "./swarm_table.js";
 import { Tweens } from "./tweens.js";
 
 const MAX_LINKED = 200; // nodes; beyond them only the links of the selected node are drawn
@@ -86,6 +87,7 @@ class SwarmView {
     let nearest = null;
     let least = Math.max(14, (this.plan?.radius ?? 0) + 8);
     for (const [name, place] of this.plan?.places ?? []) {
+      if (!this.pictures.now.byName.has(name)) continue;
       const distance = Math.hypot(place.x - x, place.y - y);
       if (distance < least) [nearest, least] = [name, distance];
     }
@@ -117,6 +119,7 @@ class SwarmView {
     let least = Infinity;
     for (const [name, place] of places) {
       const [x, y] = [place.x - from.x, place.y - from.y];
+      if (!this.pictures.now.byName.has(name)) continue;
       const along = x * dx + y * dy;
       const aside = Math.abs(x * dy) + Math.abs(y * dx);
       if (along > 1 && along + 2 * aside < least) [found, least] = [name, along + 2 * aside];
@@ -159,13 +162,28 @@ class SwarmView {
 
   /** @param {Picture} picture @param {Sheet} sheet @param {Palette} palette @returns {Plan} */
   planFor(picture, sheet, palette) {
-    const key = `${sheet.width} ${sheet.height} ${palette.label} ${picture.nodes.map((node) => node.id + node.place[1])}`;
+    const standing = this.standing(picture);
+    const key = `${sheet.width} ${sheet.height} ${palette.label} ${standing.map((node) => node.id + node.place[1])}`;
     if (this.plan === null || key !== this.planKey) {
       this.planKey = key;
-      this.plan = planOf(picture.nodes, sheet.width, sheet.height, palette.label);
+      this.plan = planOf(standing, sheet.width, sheet.height, palette.label);
       this.curves.clear();
     }
     return this.plan;
+  }
+
+  /**
+   * Who has a place: the nodes that are drawn, and those of other times of the log, so that none moves when the
+   * playhead does.
+   * @param {Picture} picture
+   * @returns {{id: Name, place: PictureNode["place"]}[]}
+   */
+  standing({ nodes, byName, torrent }) {
+    const { roster } = this.pictures;
+    const absent = [...roster.nodes].filter((id) => torrent !== null && !byName.has(id) && roster.fetched(torrent, id));
+    if (absent.length === 0 || absent.length > nodes.length) return nodes;
+    const all = [...nodes, ...absent.map((id) => ({ id, place: /** @type {"leecher"} */ ("leecher") }))];
+    return all.sort((one, other) => Number(one.id) - Number(other.id) || 0);
   }
 
   /** @param {Plan} plan @param {PictureLink} link @returns {Curve | null} */
@@ -314,7 +332,7 @@ class SwarmView {
     const now = performance.now();
     if (now - this.twinFilled < TWIN_MS && document.activeElement !== this.twin) return;
     this.twinFilled = now;
-    this.twin.replaceChildren(twinOf(picture));
+    this.twin.replaceChildren(swarmTable(picture));
   }
 }
 
@@ -356,28 +374,4 @@ function paintScale(sheet, scale, palette) {
   ink.textAlign = "left";
   ink.fillStyle = palette.ink3;
   ink.fillText(text, palette.label * 1.9, y + palette.label * 0.36);
-}
-
-/** @param {Picture} picture */
-function twinOf(picture) {
-  const cells = (/** @type {"th" | "td"} */ tag, /** @type {string[]} */ texts) => texts.map((text) => element(tag, { text }));
-  const rows = picture.nodes.map((node) => {
-    const mine = picture.links.filter((link) => link.to === node.id && link.kind !== "none");
-    const fetches = mine.filter((link) => link.kind === "active").map((link) => `${nameFrom(picture, link)} ${megabytes(link.rate)} MB/s`);
-    const waits = mine.filter((link) => link.kind === "queued").map((link) => `${nameFrom(picture, link)}, place ${link.place}`);
-    const choked = mine.filter((link) => link.kind === "choked").map((link) => nameFrom(picture, link));
-    const status = node.status === "here" ? (node.complete ? "seed" : "leecher") : `${node.status} ${secondsText(node.quiet)}`;
-    return element("tr", {}, element("th", { scope: "row", text: node.name }), ...cells("td", [
-      node.place === "standard" ? "standard peer" : status, percent(node.share), fetches.join(", ") || "-", waits.join(", ") || "-",
-      choked.join(", ") || "-",
-    ]));
-  });
-  return element("table", {}, element("caption", { text: "The swarm" }),
-    element("thead", {}, element("tr", {}, ...cells("th", ["node", "is", "verified", "fetches from", "waits at", "choked by"]))),
-    element("tbody", {}, ...rows));
-}
-
-/** @param {Picture} picture @param {PictureLink} link */
-function nameFrom(picture, link) {
-  return picture.byName.get(link.from)?.name ?? String(link.from);
 }
