@@ -73,14 +73,15 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy --config-file tests/mypy.ini tests
 	$(BIN)/mypy tracker.py
 	$(BIN)/mypy TorrentClient.py
-	$(BIN)/mypy docs/generate.py docs/pictures.py
+	$(BIN)/mypy docs/generate.py docs/pictures.py docs/dashboard_picture.py
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py
 
-# The terminals in docs/images, from real runs. Look at them before you commit them.
+# The terminals and the dashboard in docs/images, from real runs. Look at them before you commit them.
 pictures: $(VENV)/dev.stamp
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/dashboard_picture.py
 
 layers: $(VENV)/dev.stamp
 	$(BIN)/lint-imports

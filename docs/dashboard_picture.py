@@ -1,12 +1,13 @@
-"""The dashboard of a real swarm in docs/images, for ``make pictures`` (a minute; needs playwright and Chromium).
+"""The dashboard of a real swarm in docs/images, for ``make pictures``; needs playwright and Chromium.
 
-A seed and nine nodes with slow uploads share a file over loopback, a standard peer takes part, and one node is
-killed. The page is opened in headless Chromium and paused when half of all pieces have arrived.
+A seed and nine nodes with slow uploads share a file over loopback. A standard peer takes part, and one node
+is killed. The page is opened in headless Chromium and paused when half of all copies have arrived.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 import zlib
@@ -14,8 +15,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.page.browser import launched
-from demo import Program, events_until, write_random
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.page.browser import launched  # noqa: E402
+from demo import Program, events_until, write_random  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -58,8 +61,8 @@ class PictureSwarm:
 
     def standard_peer(self, torrent: Path) -> Program:
         """Start a peer that takes part without the classroom's API."""
-        words = ["TorrentClient.py", str(torrent), "-d", str(self._folder / "standard"), "-up", RATE, "--seed"]
-        return self._start([*words, "--json"])
+        folder = str(self._folder / "standard")
+        return self._start(["TorrentClient.py", str(torrent), "-d", folder, "-up", RATE, "--seed", "--json"])
 
     def share(self) -> Path:
         """Let node 1 share a file; the path of its torrent."""
@@ -93,7 +96,7 @@ def main() -> None:
 def _wait_for(page: Page, share: float) -> None:
     shown = page.locator("#pieces [data-part=summary]")
     deadline = time.monotonic() + LIMIT
-    while (words := shown.inner_text().split()) and not words[0][:1].isdigit() or float(words[0]) < share:
+    while not (words := shown.inner_text().split())[0][0].isdigit() or float(words[0]) < share:
         if time.monotonic() > deadline:
             raise SystemExit(f"after {LIMIT:.0f} s the page says: {' '.join(words)}")
         page.wait_for_timeout(100)
@@ -134,4 +137,7 @@ def smaller(png: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ImportError, OSError) as error:
+        print(f"{IMAGE.name} is not drawn: {error}")

@@ -274,7 +274,15 @@ class SwarmView {
     if (shown) labels.put(shown, place, distance, chosen ? palette.accent : palette.ink3, chosen);
   }
 
-  /** The keyboard's place, and what a step changed. @param {CanvasRenderingContext2D} ink @param {PictureNode} node @param {{x: number, y: number}} place @param {number} radius @param {Palette} palette @param {number} now */
+  /**
+   * The keyboard's place, and what a step changed.
+   * @param {CanvasRenderingContext2D} ink
+   * @param {PictureNode} node
+   * @param {{x: number, y: number}} place
+   * @param {number} radius
+   * @param {Palette} palette
+   * @param {number} now
+   */
   paintRings(ink, node, place, radius, palette, now) {
     const { outline } = this.model;
     const stepped = outline.event !== null && outline.event.node === node.id && (now < outline.until || reducedMotion());
