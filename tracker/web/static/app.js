@@ -11,6 +11,7 @@ import { makePieces } from "./pieces.js";
 import { makeRates } from "./rates.js";
 import { makeStory } from "./story.js";
 import { makeSwarm } from "./swarm.js";
+import { makeTabs } from "./tabs.js";
 import { makeTop } from "./top.js";
 import { startReading } from "./log.js";
 import { onSystemChange, restoreTheme } from "./colours.js";
@@ -19,6 +20,7 @@ import { onSystemChange, restoreTheme } from "./colours.js";
 
 const MAKERS = /** @type {const} */ ([
   [".top", makeTop],
+  [".tabs", makeTabs],
   ["#notice", makeNotices],
   ["#swarm", makeSwarm],
   ["#pieces", makePieces],

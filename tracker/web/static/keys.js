@@ -9,6 +9,7 @@
 import { toggleTheme } from "./colours.js";
 import { element } from "./dom.js";
 import { NO_FILTERS } from "./filters.js";
+import { openFile } from "./log.js";
 import { saveAsOneFile } from "./save.js";
 
 const OFF_KEY = "swarm-keys-off";
@@ -44,7 +45,7 @@ const HELP = [
 export function makeKeys(root, model) {
   if (!(root instanceof HTMLDialogElement)) throw new Error("the help is no dialog");
   const dialog = root;
-  fillHelp(dialog);
+  fillHelp(dialog, model);
   const actions = actionsOf(model, dialog);
   addEventListener("keydown", (event) => {
     const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
@@ -129,8 +130,8 @@ function goToPanel(id) {
 
 // ---- the panel
 
-/** @param {HTMLDialogElement} dialog */
-function fillHelp(dialog) {
+/** @param {HTMLDialogElement} dialog @param {Model} model */
+function fillHelp(dialog, model) {
   const rows = HELP.map(([keys, text]) =>
     element("tr", {}, element("th", { scope: "row" }, ...keyTexts(keys)), element("td", { text })),
   );
@@ -143,9 +144,22 @@ function fillHelp(dialog) {
     element("h2", { id: "help-title", text: "Keys" }),
     element("table", { class: "keys" }, element("tbody", {}, ...rows)),
     element("p", {}, box, element("label", { for: "single-keys", text: " Single keys are on" })),
-    element("p", { class: "dim", text: "A recording (.jsonl or .jsonl.gz) opens when you drop it on this page." }),
+    fileField(model),
     element("p", {}, close),
   );
+}
+
+/** Open a recording; dropping it on the page does the same. @param {Model} model */
+function fileField(model) {
+  const field = element("input", { type: "file", id: "recording-file", accept: ".jsonl,.gz,.json" });
+  field.addEventListener("change", () => {
+    const file = field.files?.[0];
+    if (file) openFile(model, file);
+    field.closest("dialog")?.close();
+    field.value = "";
+  });
+  const label = element("label", { for: "recording-file", text: "Open a recording (.jsonl or .jsonl.gz), or drop it on this page: " });
+  return element("p", {}, label, field);
 }
 
 /** @param {string} keys */

@@ -52,7 +52,6 @@ function takeFiles(model) {
 
 /** Show a recording instead of what is shown. @param {Model} model @param {File} file */
 export function openFile(model, file) {
-  model.poller?.stop();
   return readRecording(model, file, file.name);
 }
 
@@ -77,6 +76,7 @@ export async function readRecording(model, file, name) {
     return;
   }
   log.header = reader.header ?? {};
+  model.poller?.stop();
   model.setSource({
     kind: "recording", name: name || log.header.source || "", now: log.end, silentSince: null, keyWanted: false,
     loading: null, newRun: false, fault,

@@ -14,7 +14,7 @@ import { drawDiagram, layoutOf, y } from "./diagram.js";
 import { costsOf, presentRow, rowsOf, windowOf } from "./diagram_rows.js";
 import { element, part, setText } from "./dom.js";
 import { Exchange } from "./exchange.js";
-import { grouped, secondsText } from "./figures.js";
+import { exactText, grouped, secondsText } from "./figures.js";
 import { palette } from "./colours.js";
 import { fieldsLine } from "./message_fields.js";
 import { makeChoice, placeText } from "./message_choice.js";
@@ -216,11 +216,9 @@ function isOfPiece(model, { fields, name }, piece) {
   return fields.offset < (piece + 1) * size && fields.offset + (fields.length ?? 1) > piece * size;
 }
 
-/** Seconds with ms; the minute only where it changes. @param {Row[]} rows @param {number} index */
+/** "41.102", or "1:41.102". @param {Row[]} rows @param {number} index */
 function timeText(rows, index) {
-  const { time } = rows[index];
-  const seconds = (Math.floor(time) / 1000) % 60;
-  return seconds.toFixed(3).padStart(6, "0");
+  return exactText(rows[index].time).replace(/^0:/, "");
 }
 
 /** "The loss cost 1,400 bytes asked for again and 41 ms." @param {Cost} cost */

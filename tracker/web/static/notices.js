@@ -70,10 +70,11 @@ function silenceNotice({ source }) {
 }
 
 /** @param {Model} model @returns {Notice | null} */
-function fileNotice({ source }) {
-  if (!source.fault) return null;
-  const help = source.kind === "recording" ? "" : "Choose a .jsonl or .jsonl.gz that the tracker recorded.";
-  return { text: source.fault, help, wrong: true };
+function fileNotice(model) {
+  const { fault } = model.source;
+  if (!fault) return null;
+  const help = fault.startsWith("This ") ? "Choose a .jsonl or .jsonl.gz that the tracker recorded." : "";
+  return { text: fault, help, wrong: true, button: ["Close", () => model.setSource({ fault: "" })] };
 }
 
 /** @param {Model} model @returns {Notice | null} */

@@ -122,6 +122,13 @@ function repairedText({ peer, message, by, request, again, cost_ms, cost_bytes, 
   return `${me} has the bytes of ${what} from ${nameText(peer)}${because(how).slice(0, -1)}. Cost: ${secondsText(cost_ms)}${bytes}.${moreText(others)}`;
 }
 
+/** @param {string} me @param {Name[]} queue @param {Name[]} served */
+function queueText(me, queue, served) {
+  const slots = served.length ? `${namesText(served)} ${served.length === 1 ? "has a slot" : "have slots"}` : "no slot is in use";
+  if (queue.length === 0) return `Nothing waits at ${me}; ${slots}.`;
+  return `At ${me} ${namesText(queue)} wait${queue.length === 1 ? "s" : ""}; ${slots}.`;
+}
+
 /** @param {number} others */
 function moreText(others) {
   return others ? ` ${grouped(others)} more since the last.` : "";
@@ -173,9 +180,7 @@ const SENTENCES = {
   "piece:missing": ({ piece }, node) => `${nameText(node)} gives up its requests for piece ${grouped(piece)}.`,
   "peer:state": (data, node, context) => peerStateText(data, nameText(node), context),
   "slot:granted": ({ peer }, node) => `${nameText(peer)} gets a slot at ${nameText(node)}.`,
-  "slot:queue": ({ queue, served }, node) =>
-    `At ${nameText(node)} ${queue.length ? `${namesText(queue)} wait${queue.length === 1 ? "s" : ""}` : "no node waits"}; ` +
-    `${namesText(served)} ${served.length === 1 ? "is" : "are"} served.`,
+  "slot:queue": ({ queue, served }, node) => queueText(nameText(node), queue, served),
   "slot:withdrawn": ({ peer, reason }, node) => `${nameText(peer)} loses its slot at ${nameText(node)}${because(reason)}`,
   "link:bytes": (data, node) =>
     `${nameText(node)} counts ${bytesText(data.in)} in and ${bytesText(data.out)} out in ${secondsText(data.span_ms)}.`,
