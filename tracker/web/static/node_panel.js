@@ -121,10 +121,10 @@ class NodePanel {
   rowOf(row, rows, asked) {
     const name = element("th", { scope: "row" }, this.nameOf(row));
     if (row.kind === "served") {
-      const bar = element("span", { class: "bar" });
+      const bar = element("span", { class: row.sent ? "bar sent" : "bar" });
       const most = Math.max(...rows.map((each) => each.rate));
       bar.style.width = `calc(var(--peer-bar) * ${(row.rate / most).toFixed(4)})`;
-      return element("tr", { class: "served" }, name, element("td", {}, bar, `${megabytes(row.rate)} MB/s`));
+      return element("tr", { class: "served" }, name, element("td", {}, bar, `${megabytes(row.rate)} MB/s${row.sent ? " to it" : ""}`));
     }
     const open = asked !== null && row.peers.includes(asked);
     const what = element("td", {}, glyph(row.sign), open ? element("b", { text: row.text }) : row.text);

@@ -14,6 +14,7 @@
  * @property {string} text  one line
  * @property {string} detail  the reason as sentences; "": the line says all
  * @property {number} rate  bytes a second
+ * @property {boolean} [sent]  the bytes go to the peer
  */
 
 import { plural, secondsText } from "./figures.js";
@@ -28,14 +29,39 @@ const LONG = 46; // characters of a reason that fit beside its sign
  * @returns {PeerRow[]}
  */
 export function peerRows(node, picture) {
+  if (node.complete) return servedRows(node, picture);
   const rows = picture.links.filter((link) => link.to === node.id).map((link) => rowOf(link, picture));
   const met = new Set(rows.flatMap((row) => row.peers));
   for (const other of picture.nodes) {
     if (other.id === node.id || met.has(other.id) || other.verified === 0 || node.place === "standard") continue;
     rows.push(plainRow(other, "other", "none", other.status === "here" ? "not known to it yet, or not asked" : awayText(other)));
   }
-  rows.sort((one, other) => ORDER[one.kind] - ORDER[other.kind] || other.rate - one.rate || byName(one.peers[0], other.peers[0]));
-  return merged(rows, picture);
+  return merged(inOrder(rows), picture);
+}
+
+/**
+ * The peers of a node that has all pieces: those that it serves, and those that wait for it.
+ * @param {PictureNode} node
+ * @param {Picture} picture
+ */
+function servedRows(node, picture) {
+  /** @type {PeerRow[]} */
+  const rows = [];
+  for (const link of picture.links) {
+    const peer = picture.byName.get(link.to);
+    if (link.from !== node.id || peer === undefined || link.kind === "none") continue;
+    if (link.rate > 0) rows.push({ ...plainRow(peer, "served", "none", ""), rate: link.rate, sent: true });
+    else if (link.kind === "queued") rows.push({ ...plainRow(peer, "queued", "wait", waitText(link)), detail: link.link.reason });
+    else if (link.kind === "choked") rows.push(plainRow(peer, "choked", "choked", link.link.slot_reason || "choked"));
+    else rows.push(plainRow(peer, "other", "none", "in use, nothing goes to it just now"));
+  }
+  return merged(inOrder(rows), picture);
+}
+
+/** By use, then by rate or by place in the queue, then by name. @param {PeerRow[]} rows */
+function inOrder(rows) {
+  return rows.sort((one, other) => ORDER[one.kind] - ORDER[other.kind] || other.rate - one.rate ||
+    (one.kind === "queued" ? one.text.localeCompare(other.text) : 0) || byName(one.peers[0], other.peers[0]));
 }
 
 /** @param {Name} one @param {Name} other */

@@ -97,22 +97,25 @@ export function paintNames(ink, nodes, chosen, plan, palette) {
  * @param {Palette} palette
  */
 function paintCounts(ink, node, base, colour, bold, plan, palette) {
+  const share = percent(node.share);
+  const end = plan.right - widthOf(ink, share) - 6;
   ink.textAlign = "right";
-  ink.fillText(percent(node.share), plan.right, base);
+  ink.fillText(share, plan.right, base);
   ink.textAlign = "left";
   const count = grouped(node.verified);
-  ink.fillText(count, plan.counts, base);
-  const more = node.status === "here" ? (node.complete ? "seed" : "") : node.status;
-  const x = plan.counts + widthOf(ink, `${count} `);
-  if (node.bad > 0) {
-    setFont(ink, palette.label, true);
-    ink.fillStyle = palette.bad;
-    ink.fillText(`${node.bad} bad`, x, base);
-  } else if (more) {
-    setFont(ink, palette.label, bold);
-    ink.fillStyle = palette.ink3;
-    ink.fillText(more, x, base);
+  const room = end - plan.counts - widthOf(ink, `${count} `);
+  const more = node.bad > 0 ? `${node.bad} bad` : node.status === "here" ? (node.complete ? "seed" : "") : node.status;
+  setFont(ink, palette.label, node.bad > 0 || bold);
+  const fits = widthOf(ink, more) <= room;
+  const shift = fits ? end - plan.counts - room : 0;
+  if (node.bad > 0 || (more && fits)) {
+    ink.fillStyle = node.bad > 0 ? palette.bad : palette.ink3;
+    ink.fillText(more, plan.counts + shift, base);
   }
+  if (node.bad > 0 && !fits) return; // the bad pieces are what matters
+  setFont(ink, palette.label, bold);
+  ink.fillStyle = colour;
+  ink.fillText(count, plan.counts, base);
 }
 
 /**

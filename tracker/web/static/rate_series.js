@@ -32,6 +32,8 @@ export class RateSeries {
     this.together = [];
     /** @type {Map<number, number[]>} bytes a bin that a node received */
     this.nodes = new Map();
+    /** @type {Map<number, number[]>} bytes a bin that a node sent */
+    this.sent = new Map();
     /** @type {Mark[]} */
     this.marks = [];
     /** @type {GapMark[]} */
@@ -69,22 +71,28 @@ export class RateSeries {
   /** @param {SwarmEvent} event */
   takeBytes({ time, node, data }) {
     let own = 0;
-    let out = 0;
+    let sent = 0;
+    let unreported = 0;
     for (const [, bytes] of Array.isArray(data.in) ? data.in : []) own += bytes;
-    // A standard peer reports nothing: the sender's count stands for it.
-    for (const [peer, bytes] of Array.isArray(data.out) ? data.out : []) if (typeof peer === "string") out += bytes;
+    for (const [peer, bytes] of Array.isArray(data.out) ? data.out : []) {
+      sent += bytes;
+      // A standard peer reports nothing: the sender's count stands for it.
+      if (typeof peer === "string") unreported += bytes;
+    }
     const from = Math.max(0, time - Math.max(1, Number(data.span_ms) || 0));
     while (time / this.bin >= MAX_BINS) this.join();
-    spread(this.together, this.bin, from, time, own + out);
-    if (own === 0 || node === null) return;
-    let bins = this.nodes.get(node);
-    if (bins === undefined) this.nodes.set(node, (bins = []));
-    spread(bins, this.bin, from, time, own);
+    spread(this.together, this.bin, from, time, own + unreported);
+    if (node === null) return;
+    for (const [bins, bytes] of /** @type {[Map<number, number[]>, number][]} */ ([[this.nodes, own], [this.sent, sent]])) {
+      let kept = bins.get(node);
+      if (kept === undefined) bins.set(node, (kept = []));
+      if (bytes) spread(kept, this.bin, from, time, bytes);
+    }
   }
 
   /** Bins of twice the length. */
   join() {
-    for (const bins of [this.together, ...this.nodes.values()]) {
+    for (const bins of [this.together, ...this.nodes.values(), ...this.sent.values()]) {
       for (let at = 0; at < bins.length; at += 2) bins[at / 2] = (bins[at] ?? 0) + (bins[at + 1] ?? 0);
       bins.length = Math.ceil(bins.length / 2);
     }
@@ -113,7 +121,8 @@ export class RateSeries {
     } else return;
     const known = [...limits.values()];
     const sum = known.reduce((all, each) => (all === null || each === null ? null : all + each), 0);
-    this.capacity.push([time, sum || null]);
+    // The log's times may step back a little; a step of the line may not.
+    this.capacity.push([Math.max(time, this.capacity[this.capacity.length - 1]?.[0] ?? 0), sum || null]);
   }
 
   /** Bytes a second in a bin. @param {number[]} bins @param {number} at */

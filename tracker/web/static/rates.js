@@ -88,7 +88,7 @@ class RatesView {
     const chart = this.base(sheet, picture, palette);
     this.compose(sheet, chart, palette);
     this.describe();
-    this.fillTwin();
+    this.fillTwin(picture);
     return false;
   }
 
@@ -96,7 +96,7 @@ class RatesView {
   base(sheet, picture, palette) {
     const { selected, torrent, log, source } = this.model;
     const bounds = this.bounds(picture);
-    const key = [sheet.width, sheet.height, sheet.ratio, theme(), palette.label, selected.node, torrent, log.version, source.kind, JSON.stringify(bounds), sizeOf(this.header).width].join(" ");
+    const key = [sheet.width, sheet.height, sheet.ratio, theme(), palette.label, selected.node, this.own(picture) === this.series.sent.get(Number(selected.node)), torrent, log.version, source.kind, JSON.stringify(bounds), sizeOf(this.header).width].join(" ");
     if (this.chart !== null && key === this.key) return this.chart;
     this.key = key;
     const begin = torrent === null ? 0 : (this.pictures.roster.begins.get(torrent) ?? 0);
@@ -108,8 +108,15 @@ class RatesView {
     this.chart = chart;
     this.named = { bounds, begin };
     this.title = palette.text >= 15 && palette.label < 16 ? 0 : sizeOf(this.header).width + 8; // on a phone the title stands above
-    this.lines = linesOf(chart, this.series, log.end, typeof selected.node === "number" ? selected.node : null);
+    this.lines = linesOf(chart, this.series, log.end, this.own(picture));
     return chart;
+  }
+
+  /** The selected node's line: what it receives; of a seed, what it sends. @param {Picture} picture */
+  own(picture) {
+    const { node } = this.model.selected;
+    if (typeof node !== "number") return undefined;
+    return (picture.byName.get(node)?.place === "seed" ? this.series.sent : this.series.nodes).get(node);
   }
 
   /** @param {Sheet} sheet @param {Chart} chart @param {Palette} palette */
@@ -200,7 +207,8 @@ class RatesView {
   fillKey(picture) {
     const { node } = this.model.selected;
     const chosen = node === null ? undefined : picture.byName.get(node);
-    const texts = [megabytes(picture.rate), chosen?.name ?? "", chosen ? megabytes(chosen.down) : ""];
+    const seed = chosen?.place === "seed";
+    const texts = [megabytes(picture.rate), chosen ? `${chosen.name}${seed ? " sends" : ""}` : "", chosen ? megabytes(seed ? chosen.up : chosen.down) : ""];
     const key = texts.join(" ");
     if (key === this.keyTexts) return;
     this.keyTexts = key;
@@ -219,13 +227,14 @@ class RatesView {
     canvas.setAttribute("aria-valuetext", `${exactText(model.time)} of ${exactText(model.log.end)}`);
   }
 
-  fillTwin() {
+  /** @param {Picture} picture */
+  fillTwin(picture) {
     const now = performance.now();
     if (now - this.twinFilled < TWIN_MS && document.activeElement !== this.twin) return;
     this.twinFilled = now;
     const { series } = this;
     const { node } = this.model.selected;
-    const own = typeof node === "number" ? series.nodes.get(node) : undefined;
+    const own = this.own(picture);
     const every = Math.max(1, Math.ceil(series.together.length / TWIN_ROWS));
     const rows = [];
     for (let at = 0; at < series.together.length; at += every) {

@@ -93,10 +93,10 @@ export function line(ink, x0, y0, x1, y1) {
  * @param {Chart} chart
  * @param {RateSeries} series
  * @param {number} end  ms of the log
- * @param {number | null} node  selected
+ * @param {number[] | undefined} own  bytes a bin of the selected node
  * @returns {Lines}
  */
-export function linesOf(chart, series, end, node) {
+export function linesOf(chart, series, end, own) {
   const together = pointsOf(chart, series, series.together, end);
   const area = new Path2D();
   for (const run of together) {
@@ -104,7 +104,6 @@ export function linesOf(chart, series, end, node) {
     for (const [x, y] of run) area.lineTo(x, y);
     area.lineTo(run[run.length - 1][0], chart.base);
   }
-  const own = node === null ? undefined : series.nodes.get(node);
   return { area, together: traced(together), own: own ? traced(pointsOf(chart, series, own, end)) : null };
 }
 

@@ -20,7 +20,7 @@ import { canvasIn, element, part, setText } from "./dom.js";
 import { megabytes, plural } from "./figures.js";
 import { curveOf, planOf, trimmed } from "./places.js";
 import { picturesOf } from "./picture.js";
-import { labelOf, Labels, paintActive, paintBadge, paintNode, paintWaiting } from "./swarm_paint.js";
+import { badgePlace, labelOf, Labels, paintActive, paintBadge, paintNode, paintWaiting } from "./swarm_paint.js";
 import { swarmTable } from "./swarm_table.js";
 import { Tweens } from "./tweens.js";
 
@@ -225,7 +225,9 @@ class SwarmView {
         if (link.kind === "queued" && link.place && (badges || link.to === selected)) places.push([curve, link, look.colour]);
       }
     }
-    for (const [curve, link, colour] of places) paintBadge(ink, curve, link.place, colour, how.palette);
+    const taken = [...plan.places.values()].map(({ x, y }) => ({ x, y }));
+    const apart = Math.max(how.palette.label * 1.6, plan.radius + how.palette.label * 0.8);
+    for (const [curve, link, colour] of places) paintBadge(ink, badgePlace(curve, taken, apart), link.place, colour, how.palette);
     return waits;
   }
 

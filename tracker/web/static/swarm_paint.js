@@ -81,15 +81,27 @@ export function paintWaiting(ink, curve, link, look, scale) {
 }
 
 /**
- * The place in the queue, in the middle of a link.
- * @param {CanvasRenderingContext2D} ink
+ * A place on a link, near its middle, where no other badge is; it is added to `taken`.
  * @param {Curve} curve
+ * @param {{x: number, y: number}[]} taken
+ * @param {number} apart  px
+ */
+export function badgePlace(curve, taken, apart) {
+  const places = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74].map((t) => pointAt(curve, t));
+  const free = places.find(({ x, y }) => taken.every((other) => Math.hypot(other.x - x, other.y - y) > apart)) ?? places[0];
+  taken.push(free);
+  return free;
+}
+
+/**
+ * The place in the queue, on its link.
+ * @param {CanvasRenderingContext2D} ink
+ * @param {{x: number, y: number}} at
  * @param {number} place
  * @param {string} colour
  * @param {Palette} palette
  */
-export function paintBadge(ink, curve, place, colour, palette) {
-  const { x, y } = pointAt(curve, 0.5);
+export function paintBadge(ink, { x, y }, place, colour, palette) {
   ink.beginPath();
   ink.arc(x, y, palette.label * 0.68, 0, 2 * Math.PI);
   ink.fillStyle = palette.paper;
