@@ -59,6 +59,7 @@ def parse(words: list[str] | None) -> tuple[Plan, Path]:
     add("--size", type=size, metavar="SIZE", help="of the file that is moved (1GiB)")
     add("--runs", type=runs, metavar="N", help="of which the median counts (3)")
     add("--only", nargs="+", choices=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}")
+    add("--before", default="", metavar="COMMIT", help="an earlier commit to compare with, for reports")
     add("--folder", type=folder, metavar="DIR", help="for the files (memory if there is room for them)")
     add("--out", type=Path, metavar="FILE", help="for the results (bench/results/<date-time>.json)")
     given = parser.parse_args(words)
@@ -71,6 +72,7 @@ def parse(words: list[str] | None) -> tuple[Plan, Path]:
         usual.warm_up,
         usual.crowds,
         given.folder,
+        given.before,
     )
     return plan, given.out or ROOT / "bench" / "results" / f"{datetime.now():%Y-%m-%d-%H%M%S}.json"
 

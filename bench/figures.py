@@ -18,6 +18,8 @@ MIB = 1 << 20
 
 
 RATE_TO_SHA1 = Bound("ratio", True, 0.35)
+REPORTING = Bound("ratio", True, 0.95)  # of the rate without reports
+REPORTS_OFF = Bound("ratio", True, 0.99)  # of processor time: an earlier commit's to this one's
 RATE_TO_LIBTORRENT = Bound("ratio", True, 2.0)
 THREE_TO_ONE = Bound("ratio", True, 0.9)
 HASHING_TO_SHA1 = Bound("ratio", True, 0.85)
@@ -32,6 +34,7 @@ def figures(measured: Measured) -> list[Figure]:
     """Every figure that can be told from what was measured, in the table's order."""
     return [
         *_rates(measured),
+        *_reports(measured),
         *_against_libtorrent(measured),
         *_create(measured),
         *_memory(measured),
@@ -73,6 +76,29 @@ def _rates(m: Measured) -> Iterator[Figure]:
     if m.on_disk:
         note = f"fsync, {m.places.get('disk', '')}"
         yield Figure("  to file in place, disk", full_rate(m.on_disk), "B/s", "SHA-1", sha1, note=note)
+
+
+def _reports(m: Measured) -> Iterator[Figure]:
+    """What it costs that nodes report to the tracker, and that they could."""
+    if m.reporting and m.silent:
+        yield Figure(
+            "download with reports", rate(m.reporting), "B/s", "without", rate(m.silent), (REPORTING,)
+        )
+        yield Figure("  CPU, both nodes", _both(m.reporting), "s/GiB", "without", _both(m.silent))
+    if m.before:
+        note = "reports off"
+        earlier = _both(m.before)
+        yield Figure("CPU, commit before", earlier, "s/GiB", "now", _both(m.silent), (REPORTS_OFF,), note)
+
+
+def _both(transfers: Sequence[Transfer]) -> float | None:
+    """Median processor seconds of both nodes together, for a GiB."""
+    used = [(*transfer.owners, transfer.downloader) for transfer in transfers]
+    seconds = [
+        sum(usage.cpu_seconds or 0.0 for usage in usages) * GIB / transfer.size
+        for usages, transfer in zip(used, transfers, strict=True)
+    ]
+    return median(seconds) or None
 
 
 def _against_libtorrent(m: Measured) -> Iterator[Figure]:

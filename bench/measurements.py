@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +13,11 @@ from typing import Any
 
 from bench import crowd, hashing, machine, ours, theirs, under_flood
 from bench.content import Content, make_content, make_repeated_content
-from bench.processes import ROOT
+from bench.processes import ROOT, BenchError
 from bench.records import Measured, TheirTransfer, Transfer
 
-NAMES = ("download", "libtorrent", "owners", "create", "memory", "cpu", "files", "disk", "swarm", "flood")
-USUAL = NAMES[:-1]  # a flood is measured when it is asked for, by itself
+USUAL = ("download", "libtorrent", "owners", "create", "memory", "cpu", "files", "disk", "swarm")
+NAMES = (*USUAL, "flood", "reports")  # the last ones are measured when they are asked for
 LARGER = 4  # times the size: memory must not have grown
 COPIES = 2  # of a file in its folder at a time: the owner's and the downloader's
 SMALL_FILE = 4096  # bytes
@@ -35,6 +36,7 @@ class Plan:
     warm_up: bool = True
     crowds: tuple[int, ...] = crowd.CROWDS  # nodes besides the seed
     folder: Path | None = None  # None: memory if there is room, else the temporary folder
+    before: str = ""  # an earlier commit, with which nodes that do not report are compared
 
 
 class Bench:
@@ -59,7 +61,8 @@ class Bench:
         with _temporary(self.folder) as folder:
             self._say(f"{_mib(self._plan.size)} of random data in {folder}")
             content = make_content(folder, self._plan.size)
-            self._moves(folder, content)
+            with earlier_program(self._plan.before, folder) as before:
+                self._moves(folder, content, before)
             self._yardstick()
             if "cpu" in self._plan.only:
                 self._idle(folder, content)
@@ -82,9 +85,11 @@ class Bench:
     def _yardstick(self) -> None:
         self.measured.sha1.append(hashing.sha1_rate(self._plan.size))
 
-    def _moves(self, folder: Path, content: Content) -> None:
+    def _moves(self, folder: Path, content: Content, before: Path | None) -> None:
         """Transfers of all kinds in turn, so that each kind meets the machine in the same states."""
         moves = self._kinds(folder, content)
+        if "reports" in self._plan.only:
+            moves += self._reports(folder, content, before)
         if self._plan.warm_up:
             for name, move, _ in moves:
                 self._say(f"warm-up: {name}")
@@ -109,6 +114,20 @@ class Bench:
             kinds.append(("libtorrent, tuned", lambda: theirs.fetch(folder, content, True), m.theirs_tuned))
         if "owners" in only:
             kinds.append(("3 owners", lambda: ours.fetch(folder, content, owners=3), m.three_owners))
+        return kinds
+
+    def _reports(
+        self, folder: Path, content: Content, before: Path | None
+    ) -> list[tuple[str, Move, list[Any]]]:
+        """Nodes that report, nodes that do not, and those of an earlier commit."""
+        m, off = self.measured, {"REPORT": "off"}
+        kinds: list[tuple[str, Move, list[Any]]] = [
+            ("with reports", lambda: ours.fetch(folder, content, settings={"REPORT": "on"}), m.reporting),
+            ("without reports", lambda: ours.fetch(folder, content, settings=off), m.silent),
+        ]
+        if before is not None:
+            earlier = lambda: ours.fetch(folder, content, settings=off, nodes_of=before)  # noqa: E731
+            kinds.append((f"commit {self._plan.before}", earlier, m.before))
         return kinds
 
     def _idle(self, folder: Path, content: Content) -> None:
@@ -182,6 +201,26 @@ def _place(folder: Path) -> str:
     """A folder's name for the table."""
     kind = machine.file_system(folder)
     return f"RAM ({kind})" if kind in machine.RAM_FILE_SYSTEMS else f"{kind} disk"
+
+
+@contextmanager
+def earlier_program(commit: str, folder: Path) -> Iterator[Path | None]:
+    """The program as it was at ``commit``, below ``folder``; None without one. BenchError."""
+    if not commit:
+        yield None
+        return
+    place = folder / "before"
+    _git("worktree", "add", "--detach", str(place), commit)
+    try:
+        yield place
+    finally:
+        _git("worktree", "remove", "--force", str(place))
+
+
+def _git(*words: str) -> None:
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"git {words[0]} {words[1]}: {done.stderr.strip().splitlines()[-1:]}")
 
 
 @contextmanager

@@ -7,18 +7,19 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.content import Content, same, touch_memory
-from bench.processes import BenchError, Child, Children
+from bench.processes import ROOT, BenchError, Child, Children
 from bench.records import ManyFiles, Transfer, Usage
 
 START_LIMIT = 60.0  # seconds that a program may take besides moving bytes
 SLOWEST = 10e6  # bytes a second; what is slower hangs
 SLOWEST_SHARE = 0.1  # seconds for sharing one small file
 POLL = 0.01  # seconds between two questions to the tracker
+NO_SETTINGS: Mapping[str, str] = {}
 DOWNLOADER = 100  # its node id; owners have 1, 2, ...
 
 
@@ -28,18 +29,24 @@ def patience(size: int) -> float:
 
 
 @contextmanager
-def swarm(folder: Path, max_owners: int = 3) -> Iterator[Swarm]:
-    """A tracker with records and logs below ``folder``; all is ended and removed afterwards."""
+def swarm(
+    folder: Path, max_owners: int = 3, settings: Mapping[str, str] = NO_SETTINGS, nodes_of: Path = ROOT
+) -> Iterator[Swarm]:
+    """A tracker with records and logs below ``folder``; all is ended and removed afterwards.
+
+    ``settings``: more of them. ``nodes_of``: the folder of the program whose nodes take part.
+    """
     below = Path(tempfile.mkdtemp(prefix="swarm-", dir=folder))
     environment = {
         "LOGS_DIR": str(below / "logs"),
         "TRACKER_DB_DIR": str(below / "tracker_db"),
         "NODE_FILES_DIR": str(below / "node_files"),
         "MAX_SPLITTNES_RATE": str(max_owners),
+        **settings,
     }
     try:
         with Children(environment) as children:
-            yield Swarm(below, children)
+            yield Swarm(below, children, nodes_of)
     finally:
         shutil.rmtree(below, ignore_errors=True)
 
@@ -47,15 +54,16 @@ def swarm(folder: Path, max_owners: int = 3) -> Iterator[Swarm]:
 class Swarm:
     """See ``swarm``."""
 
-    def __init__(self, folder: Path, children: Children) -> None:
+    def __init__(self, folder: Path, children: Children, nodes_of: Path = ROOT) -> None:
         self.folder = folder
+        self._program = str(nodes_of / "TorrentClient.py")
         self.children = children
         tracker = children.start(["tracker.py", "--port", "0"], 24 * 3600.0)
         self.url = tracker.line().rpartition(" ")[2]
 
     def node(self, node_id: int, size: int, *words: str) -> Child:
         """Start a node that has to do with ``size`` bytes."""
-        common = ["TorrentClient.py", "-node_id", str(node_id), "-tracker", self.url, "--json"]
+        common = [self._program, "-node_id", str(node_id), "-tracker", self.url, "--json"]
         return self.children.start([*common, "-d", str(self.place(node_id)), *words], patience(size))
 
     def place(self, node_id: int) -> Path:
@@ -85,9 +93,15 @@ class Swarm:
         return [owner["node_id"] for owner, _ in answer["search_result"]]
 
 
-def fetch(folder: Path, content: Content, owners: int = 1) -> Transfer:
-    """Move ``content`` from ``owners`` owner processes into a new file below ``folder``."""
-    with swarm(folder, max(3, owners)) as ours:
+def fetch(
+    folder: Path,
+    content: Content,
+    owners: int = 1,
+    settings: Mapping[str, str] = NO_SETTINGS,
+    nodes_of: Path = ROOT,
+) -> Transfer:
+    """Move ``content`` from ``owners`` owner processes into a new file below ``folder``. As ``swarm``."""
+    with swarm(folder, max(3, owners), settings, nodes_of) as ours:
         serving = [ours.owner(number, content) for number in range(1, owners + 1)]
         touch_memory(ours.folder, content.size)
         child = ours.node(DOWNLOADER, content.size, "-setMode", "download", str(torrent_of(ours, content)))

@@ -99,6 +99,9 @@ class Measured:
     ours: list[Transfer] = field(default_factory=list)
     three_owners: list[Transfer] = field(default_factory=list)
     on_disk: list[Transfer] = field(default_factory=list)
+    reporting: list[Transfer] = field(default_factory=list)  # both nodes report to the tracker
+    silent: list[Transfer] = field(default_factory=list)  # they do not
+    before: list[Transfer] = field(default_factory=list)  # by the nodes of an earlier commit
     large: list[Transfer] = field(default_factory=list)
     theirs: list[TheirTransfer] = field(default_factory=list)
     theirs_tuned: list[TheirTransfer] = field(default_factory=list)

@@ -61,6 +61,15 @@ def test_three_owners_must_not_be_slower_than_one(seconds: float, ok: bool) -> N
     assert rows["download, 3 owners"].ok is ok
 
 
+def test_reports_may_cost_a_twentieth_and_nothing_at_all_when_they_are_off() -> None:
+    silent, earlier = [transfer(1.0)], [Transfer(GIB, 1.0, 1.0, (Usage(1.5, 1),), Usage(2.45, 1))]
+    rows = by_name(Measured(GIB, reporting=[transfer(1.06)], silent=silent, before=earlier))
+    assert rows["download with reports"].ok is False
+    assert (rows["CPU, commit before"].value, rows["CPU, commit before"].ok) == (3.95, False)
+    rows = by_name(Measured(GIB, reporting=[transfer(1.04)], silent=silent, before=silent))
+    assert rows["download with reports"].ok and rows["CPU, commit before"].ok
+
+
 def test_a_reference_that_is_missing_leaves_a_figure_unjudged() -> None:
     row = by_name(Measured(GIB, ours=[transfer(1)]))["download, 1 owner"]
     assert (row.value, row.ratio, row.ok) == (GIB, None, None)
