@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 MAX_WAITING = 10_000  # events; when there are more, the oldest are dropped
@@ -172,8 +172,8 @@ def _merged(events: Sequence[WaitingEvent]) -> list[WaitingEvent]:
             continue
         after = later.get(key)
         if after is None or (key[0] == "piece" and event.name != "piece:requested"):
-            later[key] = event
-            kept.append(event)
+            later[key] = replace(event)  # earlier bytes are added to the copy
+            kept.append(later[key])
         elif event.name == "link:bytes":
             _add_links(after, event)
     return kept[::-1]

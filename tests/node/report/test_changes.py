@@ -7,6 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.events import SwarmEvent, check_event
+from common.swarm_state import SwarmState
+from node.report.batches import WaitingEvent, lighten
 from node.report.changes import GONE, HELD_SECONDS, Change, TorrentChanges
 from node.report.snapshot import PeerUse, SlotsView, TorrentSnapshot
 
@@ -174,3 +177,46 @@ def test_after_a_gap_everything_is_stated_again_but_no_byte_is() -> None:
         *("torrent:known", "piece:held", "torrent:state", "piece:requested", "peer:state"),
         *("slot:granted", "slot:queue"),
     ]
+
+
+PIECES = st.dictionaries(st.integers(0, 9), st.sampled_from([(1,), (1, 2)]), max_size=4)
+STEP = st.tuples(
+    PIECES, st.frozensets(st.integers(0, 9), max_size=3), st.lists(st.integers(0, 9), max_size=3)
+)
+
+
+@given(st.lists(STEP, max_size=8), st.integers(0, 1 << 20))
+def test_the_log_has_the_same_pieces_as_the_node_also_over_the_budget(steps: list[Any], room: int) -> None:
+    """Applied to the log's state, all events are valid, and the letters are those of the last snapshot."""
+    changes, verified, waiting = TorrentChanges(0.0), set[int](), list[WaitingEvent]()
+    for number, (asked, received, results) in enumerate([*steps, ({}, frozenset(), [])]):
+        changes.begin()
+        now_is = snapshot(
+            asked={p: peers for p, peers in asked.items() if p not in verified},
+            received=received - verified,
+            bytes_in={2: number * 10},
+            down=number * 10,
+        )
+        for piece in results:  # verified while the snapshot was being taken
+            if piece not in verified and changes.is_known:
+                verified.add(piece)
+                changes.on_piece(piece)
+                data = {"torrent": TORRENT, "piece": piece, "peers": [1]}
+                waiting.append(WaitingEvent(number, "piece:verified", data))
+        held = ranges_of(sorted(verified))
+        waiting += [
+            WaitingEvent(number, *change)
+            for change in changes.changes(now_is, lambda torrent, held=held: held, number)
+        ]
+    for events in (waiting, list(lighten(waiting, room))):
+        state = SwarmState()
+        for seq, each in enumerate(events, 1):
+            assert state.apply(check_event(SwarmEvent(each.time, 3, seq, each.name, each.data))), each
+        row = state.as_json()["nodes"]["3"]["torrents"][TORRENT]
+        assert row["pieces"] == "".join("v" if piece in verified else "." for piece in range(10))
+        link = state.as_json()["links"].get("2>3", {}).get(TORRENT, {"received": 0})
+        assert (row["down"], link["received"]) == (len(steps) * 10, len(steps) * 10)
+
+
+def ranges_of(pieces: list[int]) -> list[tuple[int, int]]:
+    return [(piece, piece + 1) for piece in pieces]
