@@ -103,6 +103,20 @@ def checked(kind: type[T], fields: Mapping[str, Any]) -> T:
         raise _named(str(error), kind) from None
 
 
+def decoded(kind: type[T], body: bytes) -> T:
+    """The message in a JSON body, where null counts as absent; MessageError names the wrong field."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError):
+        fields = present(decode_object(body))
+    try:
+        return msgspec.json.decode(msgspec.json.encode(fields), type=kind)
+    except msgspec.ValidationError as error:
+        raise _named(str(error), kind) from None
+    except (ValueError, RecursionError) as error:  # half a character, or nested too deeply
+        raise MessageError(f"the body is not JSON: {error}", "body") from None
+
+
 def _named(text: str, kind: type[Struct]) -> MessageError:
     """msgspec's ``Expected `int`, got `str` - at `$.addr[1]` `` as an error that names the field."""
     text, _, place = text.partition(" - at ")

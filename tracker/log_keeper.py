@@ -162,10 +162,14 @@ class LogKeeper:
     # ---- reports of nodes
 
     def take_report(self, report: NodeReport, received_ms: float) -> ReportAnswer:
-        """Write the events of a report that came in at ``received_ms``. TrackerFull: no room for the node."""
+        """Write the events of a report that came in at ``received_ms``.
+
+        MessageError: an event is wrong. TrackerFull: no room for the node.
+        """
+        events = report.checked_events()
         with self._lock:
             self._write_notices()
-            next_seq = self._log.take_report(report, received_ms)
+            next_seq = self._log.take_report(report, events, received_ms)
             return ReportAnswer("Report taken", next_seq, self._log.interval_ms, self.epoch)
 
     # ---- viewers

@@ -168,7 +168,7 @@ class TrackerService:
         self._begin(by)
         caller = _caller(report.node_id, None, by)
         self._storage.transact(Keys(caller), lambda view: rules.report(view, caller))
-        return self.live.take_report(report.with_checked_events(), received_ms)
+        return self.live.take_report(report, received_ms)
 
     def sweep(self) -> float:
         """Remove the nodes past their deadline; seconds until the next deadline."""

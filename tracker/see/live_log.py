@@ -6,7 +6,7 @@ Events have positions in the order in which they became known, and two numbers: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,17 +73,21 @@ class LiveLog:
             self._nodes.pop(notice.node_id, None)
             self._names.forget(notice.node_id)
 
-    def take_report(self, report: NodeReport, received: float) -> int:
-        """Write the new events of a report; the seq that is expected next. TrackerFull: too many nodes."""
+    def take_report(self, report: NodeReport, events: Sequence[SwarmEvent], received: float) -> int:
+        """Write the new ones of a report's checked ``events``; the seq that is expected next.
+
+        TrackerFull: too many nodes.
+        """
         node = self._nodes.get(report.node_id)
         if node is None:
             if len(self._nodes) >= MAX_NODES:
                 raise TrackerFull(f"the live log has room for {MAX_NODES} nodes")
             node = self._nodes[report.node_id] = ReportingNode(report.node_id)
-        for event in node.take(report, received):
+        for event in node.take(report, events, received):
+            data: Any = event.data
             if event.name == "node:started":
-                self._names.note(report.node_id, event.data["tcp_addr"])
-            self._append(replace(event, data=self._names.resolved(event.data)))
+                self._names.note(report.node_id, data.tcp_addr)
+            self._append(event, self._names.resolved(data))
         clock = node.new_clock(received, shown_again=node.is_silent)
         if clock is not None:
             self.write("clock", clock, received)
@@ -96,7 +100,10 @@ class LiveLog:
             if node.falls_silent(now, self.interval_ms):
                 self.write("node:silent", silence(node.node_id, now - node.heard_at, removed=False), now)
 
-    def _append(self, event: SwarmEvent) -> None:
+    def _append(self, event: SwarmEvent, data: Any = None) -> None:
+        """Append the event; ``data``: in place of its own."""
+        if data is not None and data is not event.data:
+            event = replace(event, data=data)
         line = encode_event(event)
         self._history.append(line)
         if self.unrecorded is not None:

@@ -6,10 +6,11 @@ node:started), the log names that node, so that all views see one peer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-_ONE, _LIST, _PAIRS = "peer", ("peers", "queue", "served"), ("in", "out")
+import msgspec
+
+_ONE, _LISTS, _PAIRS = "peer", ("peers", "queue", "served"), ("in_", "out")
 
 
 class PeerNames:
@@ -29,20 +30,21 @@ class PeerNames:
         for addr in [addr for addr, known in self._nodes.items() if known == node_id]:
             del self._nodes[addr]
 
-    def resolved(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The data of an event, with the node_id in place of each address that is a node's."""
-        found = dict(data)
+    def resolved(self, data: Any) -> Any:
+        """The data of an event, a struct, with the node_id in place of each address that is a node's."""
         if not self._nodes:
-            return found
-        if _ONE in found:
-            found[_ONE] = self._node(found[_ONE])
-        for name in _LIST:
-            if name in found:
-                found[name] = [self._node(peer) for peer in found[name]]
+            return data
+        found: dict[str, Any] = {}
+        peer = getattr(data, _ONE, None)
+        if isinstance(peer, str):
+            found[_ONE] = self._node(peer)
+        for name in _LISTS:
+            if peers := getattr(data, name, None):
+                found[name] = [self._node(each) for each in peers]
         for name in _PAIRS:
-            if name in found:
-                found[name] = [[self._node(peer), amount] for peer, amount in found[name]]
-        return found
+            if pairs := getattr(data, name, None):
+                found[name] = [(self._node(each), amount) for each, amount in pairs]
+        return msgspec.structs.replace(data, **found) if found else data
 
     def _node(self, peer: int | str) -> int | str:
         return self._nodes.get(peer, peer) if isinstance(peer, str) else peer

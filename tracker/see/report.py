@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from common.errors import EventError, MessageError
-from common.events import SwarmEvent, check_event
+from common.events import SwarmEvent
 from common.shapes import MAX_MS, MAX_WHOLE
-from common.validation import NodeId, checked
+from common.validation import NodeId, decoded
+from tracker.see.event_types import checked_event_data
 
 MAX_REPORT_BYTES = 1 << 16  # bytes of a report's body; more is answered 413
 
@@ -23,7 +22,7 @@ RunId = Annotated[
         max_length=32, pattern="^[0-9a-f]{1,32}$", description="1 to 32 hexadecimal digits in small letters"
     ),
 ]
-Row = tuple[Milliseconds, Sequence, Annotated[str, Meta(max_length=64)], dict[str, Any]]
+Row = tuple[Milliseconds, Sequence, Annotated[str, Meta(max_length=64)], Raw]
 
 
 class NodeReport(Struct, frozen=True):
@@ -38,25 +37,29 @@ class NodeReport(Struct, frozen=True):
     round_trip: (
         Annotated[Milliseconds, Meta(description="milliseconds: how long the report before took")] | None
     ) = None
+    swarm_key: Any = None  # instead of the header
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> NodeReport:
-        """The report, whose events are not checked yet; MessageError names a field that is wrong."""
-        return checked(cls, fields)
+    def decode(cls, body: bytes) -> NodeReport:
+        """The report in a JSON body, with events that are not checked; MessageError names a wrong field."""
+        return decoded(cls, body)
 
-    def with_checked_events(self) -> NodeReport:
-        """The report with exactly the fields of each event; MessageError names the first wrong event."""
-        rows = []
+    def checked_events(self) -> list[SwarmEvent]:
+        """The events in the node's time; MessageError names the first that is wrong.
+
+        Their data are structs of ``event_types``, which are encoded as the objects that they stand for.
+        """
+        events = []
         first = self.events[0][1] if self.events else 0
-        for index, (time, seq, name, data) in enumerate(self.events):
+        for index, (time, seq, name, raw) in enumerate(self.events):
             if seq != first + index:
                 raise MessageError(f"events[{index}]: seq must be {first + index}", "events")
             try:
-                event = check_event(SwarmEvent(time, self.node_id, seq, name, data))
+                data: Any = checked_event_data(time, self.node_id, seq, name, raw)
             except EventError as error:
                 raise MessageError(f"events[{index}]: {error}", "events") from None
-            rows.append((time, seq, name, dict(event.data)))
-        return msgspec.structs.replace(self, events=rows)
+            events.append(SwarmEvent(time, self.node_id, seq, name, data))
+        return events
 
 
 class ReportAnswer(Struct, frozen=True):

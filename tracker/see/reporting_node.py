@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from common.events import SwarmEvent
 from tracker.see.node_clock import NodeClock
@@ -36,23 +36,24 @@ class ReportingNode:
         """The seq that is expected next."""
         return 1 if self._next is None else self._next
 
-    def take(self, report: NodeReport, received: float) -> Iterator[SwarmEvent]:
-        """The events of ``report`` that are new, in the log's time."""
+    def take(self, report: NodeReport, events: Iterable[SwarmEvent], received: float) -> Iterator[SwarmEvent]:
+        """Those of the report's ``events`` that are new, in the log's time."""
         if report.run in self._old_runs:  # a report that was delayed, of a process that has ended
             return
         if report.run != self._run:
             self._begin(report)
         self.heard_at = received
         self._clock.add(received, report.sent, report.round_trip)
-        for time, seq, name, data in report.events:
+        for event in events:
+            seq = event.seq
             if self._next is not None and seq < self._next:
                 continue
-            at = self._clock.in_log(time, received)
+            at = self._clock.in_log(event.time, received)
             if self._next is not None and seq > self._next:
                 yield self._gap(self._next, seq, at)
             self._next, self._last_time = seq + 1, at
-            self.has_left = name == "node:left"
-            yield SwarmEvent(at, self.node_id, seq, name, data)
+            self.has_left = event.name == "node:left"
+            yield SwarmEvent(at, self.node_id, seq, event.name, event.data)
 
     def new_clock(self, now: float, *, shown_again: bool) -> dict[str, float | int] | None:
         """The data of a ``clock`` event if the estimate changed; with ``shown_again`` in any case."""

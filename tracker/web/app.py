@@ -34,7 +34,7 @@ from tracker.web.metrics import Metrics
 from tracker.web.middleware import Middleware, RateLimiter, retry_after
 from tracker.web.page_files import PageFiles
 from tracker.web.pages import create_pages, overview
-from tracker.web.seeing import add_seeing
+from tracker.web.seeing import SeeingPaths, add_seeing
 
 STATUSES = {
     TrackerFull: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -56,7 +56,8 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     add_api(app, service, limiter, settings.max_request_bytes)
     add_announce(app, service.announces)
-    add_seeing(app, service, limiter)
+    seeing = SeeingPaths(service, limiter)
+    add_seeing(app, service, seeing)
     app.register_blueprint(create_pages(service, metrics))
     app.register_blueprint(create_dashboard(PageFiles(), lambda: overview(service)))
     _answer_errors_in_json(app)
@@ -67,6 +68,7 @@ def create_app(
         allowed_hosts=settings.allowed_hosts,
         trusted_proxies=settings.trusted_proxies,
         access_log=access_log,
+        direct=seeing.direct(),
     )
     return app
 

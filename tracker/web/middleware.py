@@ -10,7 +10,8 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,9 @@ PAGE_KINDS = {  # of pages, by their paths; no POST does anything there
 }
 UNLIMITED_PATHS = ("/health",)  # answered even when the address is over its limit
 
+Direct = Callable[["WSGIEnvironment"], "DirectAnswer | None"]
+"""Answers a request without Flask; None: Flask must."""
+
 
 class RateLimiter:
     """The pure rate limits with a lock and a clock. The ``admit`` methods may raise RateLimited."""
@@ -70,6 +74,15 @@ class RateLimiter:
             self._limits.admit_report(address, node_id, secret, self._clock())
 
 
+@dataclass(frozen=True)
+class DirectAnswer:
+    """An answer that is made without Flask."""
+
+    status: HTTPStatus
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
 class Middleware:
     """Wraps a WSGI application."""
 
@@ -82,10 +95,11 @@ class Middleware:
         allowed_hosts: Collection[str] = (),
         trusted_proxies: Collection[str] = (),
         access_log: AccessLog | None = None,
+        direct: Mapping[tuple[str, str], Direct] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``allowed_hosts``: names that a Host header may have, in lower case; ``trusted_proxies``: proxies
-        from which X-Forwarded-For is believed.
+        from which X-Forwarded-For is believed; ``direct``: by method and path, what answers without Flask.
         """
         self._application = application
         self._limiter = limiter
@@ -93,6 +107,7 @@ class Middleware:
         self._allowed_hosts = allowed_hosts
         self._trusted_proxies = trusted_proxies
         self._access_log = access_log
+        self._direct = direct or {}
         self._clock = clock
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -124,7 +139,14 @@ class Middleware:
         refused = refusal(environ, self._allowed_hosts)
         if refused is not None and not (refused is NOT_JSON and environ["PATH_INFO"] in PAGE_KINDS):
             return _refuse(start, refused.status, refused.error)
-        return self._application(environ, start)
+        direct = self._direct.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        answer = direct(environ) if direct is not None else None
+        if answer is None:
+            return self._application(environ, start)
+        has_body = answer.status is not HTTPStatus.NOT_MODIFIED
+        length = [("Content-Length", str(len(answer.body)))] if has_body else []
+        start(f"{answer.status.value} {answer.status.phrase}", [*answer.headers, *length])
+        return [answer.body]
 
     def _record(self, environ: WSGIEnvironment, status: int, seconds: float, size: int) -> None:
         kind = environ.get(KIND) or PAGE_KINDS.get(environ["PATH_INFO"], "other")

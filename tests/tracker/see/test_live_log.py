@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from common.events import SwarmEvent, check_event, decode_event
 from common.messages import OwnedFile, OwnerEntry, PeerEntry
 from common.swarm_state import SwarmState
 from tracker.see import history
+from tracker.see.event_types import checked_event_data
 from tracker.see.history import History
 from tracker.see.live_log import DroppedState, LiveLog
 from tracker.see.notices import (
@@ -187,13 +189,19 @@ def test_ordinals() -> None:
 def test_a_peer_that_is_a_node_is_named_by_its_node_id() -> None:
     names = PeerNames()
     names.note(7, "127.0.0.1:5007")
-    data = {
-        "torrent": TORRENT, "peer": "127.0.0.1:5007", "peers": ["127.0.0.1:5007", 3], "queue": ["x:1"],
-        "in": [["127.0.0.1:5007", 10]], "out": [["198.51.100.7:1", 5]],
+    moved = {
+        "torrent": TORRENT, "in": [["127.0.0.1:5007", 10]], "out": [["198.51.100.7:1", 5], [2, 1]],
+        "down": 10, "up": 6, "span_ms": 500,
     }  # fmt: skip
-    assert names.resolved(data) == {
-        "torrent": TORRENT, "peer": 7, "peers": [7, 3], "queue": ["x:1"],
-        "in": [[7, 10]], "out": [["198.51.100.7:1", 5]],
-    }  # fmt: skip
+    queue = {"torrent": TORRENT, "queue": ["127.0.0.1:5007", 3], "slots": None, "served": ["x:1"]}
+    granted = {"torrent": TORRENT, "peer": "127.0.0.1:5007"}
+
+    def resolved(name: str, data: dict[str, Any]) -> Any:
+        found = names.resolved(checked_event_data(1.0, 1, 1, name, msgspec.Raw(msgspec.json.encode(data))))
+        return msgspec.json.decode(msgspec.json.encode(found))
+
+    assert resolved("link:bytes", moved) == {**moved, "in": [[7, 10]]}
+    assert resolved("slot:queue", queue) == {**queue, "queue": [7, 3]}
+    assert resolved("slot:granted", granted) == {**granted, "peer": 7}
     names.forget(7)
-    assert names.resolved(data) == data
+    assert resolved("slot:granted", granted) == granted

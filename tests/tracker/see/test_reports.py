@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -17,14 +18,32 @@ from tracker.see.report import NodeReport
 from tracker.see.reporting_node import SILENT_MS, ReportingNode
 
 
-def report(sent: float, *seqs: int, run: str = "a", trip: float | None = None, node: int = 1) -> NodeReport:
+def made(
+    sent: float, rows: list[Any], run: str = "a", trip: float | None = None, node: int = 1
+) -> NodeReport:
+    fields = {"node_id": node, "run": run, "sent": sent, "events": rows, "round_trip": trip}
+    return NodeReport.decode(json.dumps(fields).encode())
+
+
+def report(sent: float, *seqs: int, run: str = "a", trip: float | None = None) -> NodeReport:
     """A report whose events all happened when it was sent."""
-    rows: list[Any] = [(sent, seq, "node:faults", {"spec": str(seq)}) for seq in seqs]
-    return NodeReport(node, run, sent, rows, trip)
+    return made(sent, [(sent, seq, "node:faults", {"spec": str(seq)}) for seq in seqs], run, trip)
+
+
+def taken(node: ReportingNode, given: NodeReport, received: float) -> list[SwarmEvent]:
+    return list(node.take(given, given.checked_events(), received))
+
+
+def write(log: LiveLog, given: NodeReport, received: float) -> None:
+    log.take_report(given, given.checked_events(), received)
 
 
 def shown(events: Sequence[SwarmEvent]) -> list[tuple[str, int, Any]]:
-    return [(e.name, e.seq, e.data["spec"] if e.name == "node:faults" else e.data["events"]) for e in events]
+    data: list[Any] = [event.data for event in events]
+    return [
+        (event.name, event.seq, each.spec if event.name == "node:faults" else each["events"])
+        for event, each in zip(events, data, strict=True)
+    ]
 
 
 # ---- clocks
@@ -64,8 +83,8 @@ def test_a_node_whose_clock_is_5_s_off_receives_nothing_before_it_is_sent() -> N
             for node in (1, 2):
                 sent = now + 10
                 there, back = rng.uniform(0.2, 40), rng.uniform(0.2, 40)
-                taken = NodeReport(node, "a", sent + shifts[node], waiting[node], trips[node])
-                log.take_report(taken, sent + there)
+                given = made(sent + shifts[node], waiting[node], "a", trips[node], node)
+                write(log, given, sent + there)
                 waiting[node], trips[node] = [], there + back  # type: ignore[assignment]
     events = [decode_event(line) for line in log.step(0).lines]
     bounds = {e.data["node"]: e.data["bound_ms"] for e in events if e.name == "clock"}
@@ -98,7 +117,7 @@ def test_each_event_is_written_once_or_counted_in_a_gap(batches: list[tuple[int,
     """Batches repeated, overlapping, lost or late: the numbers in the log only rise and leave none out."""
     node, expected = ReportingNode(1), None
     for now, (first, count) in enumerate(batches):
-        for name, seq, value in shown(list(node.take(report(now, *range(first, first + count)), now))):
+        for name, seq, value in shown(taken(node, report(now, *range(first, first + count)), now)):
             assert expected is None or seq == expected
             expected = seq + value if name == "gap" else seq + 1
             assert name == "gap" or value == str(seq)
@@ -107,30 +126,30 @@ def test_each_event_is_written_once_or_counted_in_a_gap(batches: list[tuple[int,
 
 def test_a_hole_is_a_gap_with_its_length() -> None:
     node = ReportingNode(1)
-    list(node.take(report(0, 1, 2), 100))
-    (gap, event) = node.take(report(2000, 6), 2100)
+    taken(node, report(0, 1, 2), 100)
+    (gap, event) = taken(node, report(2000, 6), 2100)
     assert (gap.name, gap.node, gap.seq, gap.data) == ("gap", 1, 3, {"events": 3, "span_ms": 2000.0})
     assert (event.seq, event.time) == (6, 2100)
 
 
 def test_a_new_process_of_a_node_begins_at_1_and_an_old_one_is_ignored() -> None:
     node = ReportingNode(1)
-    list(node.take(report(0, 1, 2, 3), 0))
-    assert shown(list(node.take(report(0, 1, run="b"), 10))) == [("node:faults", 1, "1")]
-    assert list(node.take(report(5, 4, run="a"), 20)) == []  # it was delayed on its way
-    assert shown(list(node.take(report(9, 2, run="b"), 30))) == [("node:faults", 2, "2")]
+    taken(node, report(0, 1, 2, 3), 0)
+    assert shown(taken(node, report(0, 1, run="b"), 10)) == [("node:faults", 1, "1")]
+    assert taken(node, report(5, 4, run="a"), 20) == []  # it was delayed on its way
+    assert shown(taken(node, report(9, 2, run="b"), 30)) == [("node:faults", 2, "2")]
 
 
 def test_a_log_that_begins_in_the_middle_of_a_run_begins_without_a_gap() -> None:
     node = ReportingNode(1)
-    list(node.take(report(0), 0))
-    assert shown(list(node.take(report(5, 57), 9))) == [("node:faults", 57, "57")]
+    taken(node, report(0), 0)
+    assert shown(taken(node, report(5, 57), 9)) == [("node:faults", 57, "57")]
 
 
 def test_no_event_is_later_than_its_report_or_before_the_log() -> None:
     node = ReportingNode(1)
     rows: list[Any] = [(0.0, 1, "node:left", {}), (1e12, 2, "node:left", {})]
-    early, late = node.take(NodeReport(1, "a", 5e6, rows), 700.0)
+    early, late = taken(node, made(5e6, rows), 700.0)
     assert (early.time, late.time) == (0.0, 700.0)
 
 
@@ -139,10 +158,10 @@ def test_no_event_is_later_than_its_report_or_before_the_log() -> None:
 
 def test_a_silent_node_is_named_once_and_its_next_report_ends_it() -> None:
     log = LiveLog()
-    log.take_report(report(0, 1, trip=4.0), 0)
+    write(log, report(0, 1, trip=4.0), 0)
     for now in (SILENT_MS - 1, SILENT_MS, SILENT_MS + 1, 9000.0):
         log.note_silent_nodes(now)
-    log.take_report(report(9500), 9600)
+    write(log, report(9500), 9600)
     log.note_silent_nodes(9700)
     events = [decode_event(line) for line in log.step(0).lines]
     assert [(e.name, e.time) for e in events] == [
@@ -153,6 +172,6 @@ def test_a_silent_node_is_named_once_and_its_next_report_ends_it() -> None:
 
 def test_a_node_that_has_left_is_not_silent() -> None:
     log = LiveLog()
-    log.take_report(NodeReport(1, "a", 5, [(5.0, 1, "node:left", {})]), 5)
+    write(log, made(5, [(5.0, 1, "node:left", {})]), 5)
     log.note_silent_nodes(60_000)
     assert log.last == 1
