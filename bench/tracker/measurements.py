@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 from bench.judging import Figure
-from bench.tracker import durability, herd, kills, pollers, siege, throughput, udp
+from bench.tracker import durability, herd, kills, pollers, siege, throughput, udp, viewers
 from bench.tracker.effort import Effort
 
 Measure = Callable[[Effort], Iterator[Figure]]
@@ -59,6 +59,7 @@ BY_NAME: dict[str, Measure] = {  # in the table's order
     "export": durability.export,
     "threads": durability.threads,
     "pollers": pollers.pollers,
+    "viewers": viewers.viewers,
     "herd": herd.lost_tracker,
     "redis": _redis_speed,
     "redis-memory": _redis_memory,

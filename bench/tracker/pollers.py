@@ -69,8 +69,8 @@ def poll_until_end(port: int) -> None:
         thread.join()
 
 
-def measure(rounds: int, seconds: float) -> Polled:
-    """Alternate rounds with and without pollers."""
+def measure(rounds: int, seconds: float, module: str = "bench.tracker.pollers") -> Polled:
+    """Alternate rounds with and without pollers: ``module``, which has the option --poll PORT."""
     polled = Polled()
     with tempfile.TemporaryDirectory() as folder:
         settings = {
@@ -86,7 +86,7 @@ def measure(rounds: int, seconds: float) -> Polled:
             for _ in range(rounds):
                 _, times = load(port, seconds)
                 polled.without.append(_p99(times))
-                words = ["-m", "bench.tracker.pollers", "--poll", str(port)]
+                words = ["-m", module, "--poll", str(port)]
                 pollers = children.start(words, PATIENCE)
                 pollers.line()
                 rate, times = load(port, seconds)
@@ -101,16 +101,16 @@ def _p99(times: list[float]) -> float:
     return sorted(times)[int(len(times) * 0.99)]
 
 
-def figures(polled: Polled) -> list[Figure]:
-    """The row of the table, with its bound."""
+def figures(
+    polled: Polled, name: str = "REGISTER: p99, polled", by: str = f"{POLLERS} polls a second"
+) -> list[Figure]:
+    """The row of the table, with its bound. ``by``: the pollers, in words."""
     bound = Bound("ratio", False, MOST_CHANGE)
     value, reference = statistics.median(polled.polled), statistics.median(polled.without)
-    note = (
-        f"{NODES} nodes, {statistics.median(polled.rates):,.0f} REGISTERs a second, {POLLERS} polls a second"
-    )
+    note = f"{NODES} nodes, {statistics.median(polled.rates):,.0f} REGISTERs a second, {by}"
     p99, before = 1e3 * value, 1e3 * reference
     rounds = tuple(1e3 * seconds for seconds in polled.polled)
-    return [Figure("REGISTER: p99, polled", p99, "ms", "without", before, (bound,), note, rounds)]
+    return [Figure(name, p99, "ms", "without", before, (bound,), note, rounds)]
 
 
 def pollers(effort: Effort = FULL) -> Iterator[Figure]:
