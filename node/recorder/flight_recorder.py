@@ -25,7 +25,8 @@ from node.recorder.rows import HERE, IN, OUT, MessageRow
 from node.tap import Address, Buffer, StreamTap, Tap
 
 RECORDED = 2000  # system calls that a node remembers: at least as many messages
-LOOKED_AT = 600  # of these, in which the story of one repaired loss is looked for
+LOOKED_AT = 400  # messages among which the story of one repaired loss is looked for
+CONTEXT = 600  # messages before those that are wanted: a lost one is known by its REQUEST
 MAX_NAMES = 4096  # addresses whose node number is remembered
 HEAD = wire.REQUEST_SIZE  # bytes that are kept of a datagram: all fields of all messages
 MAX_RUN = 256  # messages that are kept of one run on the peer wire
@@ -90,7 +91,7 @@ class FlightRecorder(Tap):
 
     def recent_messages(self, peer: int | str | None = None, limit: int = 200) -> list[MessageRow]:
         """The last messages, at most ``limit`` rows, oldest first. ``peer``: only with this one."""
-        return self._rows(list(self._ring), peer)[-limit:]
+        return self._rows(peer, limit)[-limit:]
 
     def messages_around(
         self, peer: int | str, offset: int, length: int, limit: int = MAX_AROUND, piece: int | None = None
@@ -100,7 +101,7 @@ class FlightRecorder(Tap):
         At most ``limit`` rows: those about these bytes or this ``piece`` first, then the nearest others.
         Their fields are fewer than elsewhere, so that a report has room for them.
         """
-        rows = self._rows(list(self._ring)[-LOOKED_AT:], peer)
+        rows = self._rows(peer, LOOKED_AT)
         about = [at for at, row in enumerate(rows) if _is_about(row, offset, offset + length, piece)]
         chosen, about = set(about[-limit:]), [at for at in about if rows[at]["direction"] != HERE]
         for distance in range(1, limit):
@@ -108,24 +109,30 @@ class FlightRecorder(Tap):
             chosen |= set(sorted(near - chosen)[: max(0, limit - len(chosen))])
         return [_shortened(rows[at]) for at in sorted(chosen)]
 
-    def _rows(self, entries: Iterable[_Entry], peer: int | str | None) -> list[MessageRow]:
-        names, rows = self._names, list[MessageRow]()
-        for seconds, describe, direction, addr, *rest in entries:
-            name = None if addr is None else names.get(addr, None)
-            shown = join_host_port(*addr) if addr is not None and name is None else name
-            if peer is not None and addr is not None and peer not in (shown, join_host_port(*addr)):
+    def _rows(self, peer: int | str | None, wanted: int) -> list[MessageRow]:
+        """At least the last ``wanted`` rows, and CONTEXT older ones: what was lost is seen from these."""
+        groups, count = list[list[MessageRow]](), 0
+        for seconds, describe, direction, addr, *rest in reversed(list(self._ring)):
+            name = self._named(addr)
+            if addr is not None and peer is not None and peer not in (name, join_host_port(*addr)):
                 continue
-            for message, fields in describe(*rest):
-                rows.append(
-                    {
-                        "time": round(seconds * 1000, 3),
-                        "direction": direction,
-                        "peer": shown,
-                        "message": message,
-                        "fields": fields,
-                    }
-                )
-        return marked(rows)
+            ms = round(seconds * 1000, 3)
+            group: list[MessageRow] = [
+                {"time": ms, "direction": direction, "peer": name, "message": message, "fields": fields}
+                for message, fields in describe(*rest)
+            ]
+            groups.append(group)
+            count += len(group)
+            if count >= wanted + CONTEXT:
+                break
+        return marked([row for group in reversed(groups) for row in group])
+
+    def _named(self, addr: Address | None) -> int | str | None:
+        """A node number if it is known, else HOST:PORT."""
+        if addr is None:
+            return None
+        number = self._names.get(addr)
+        return join_host_port(*addr) if number is None else number
 
 
 def headers_in(batch: memoryview, size: int, step: int) -> bytes:

@@ -45,8 +45,8 @@ def test_one_shot_send(spelling: str) -> None:
 @pytest.mark.parametrize("words", ["-setMode send -notes.bin", "-setMode send -- -notes.bin"])
 def test_a_file_name_may_begin_with_a_dash(words: str) -> None:
     assert parse_options(["-node_id", "1", *words.split()]).command == Command("send", "./-notes.bin")
-    given = parse_options(["-node_id", "1", *words.split(), "-d", "-mine", "--json"])
-    assert given.folder == Path("-mine") and given.json
+    given = parse_options(["-node_id", "1", *words.split(), "-d", "-mine", "--json", "-pcap", "-run.pcap"])
+    assert given.folder == Path("-mine") and given.json and given.pcap == Path("-run.pcap")
 
 
 def test_a_standard_peer_needs_a_torrent_and_no_number() -> None:
@@ -91,6 +91,7 @@ def test_home_is_expanded() -> None:
         ("", "-node_id"),
         ("-node_id 1 -setMode send --json", "-setMode"),
         ("-node_id 1 -d -json", "-d"),
+        ("-node_id 1 -pcap", "-pcap"),
         ("-node_id -1", "-1"),
         ("-node_id 2147483648", "2147483648"),
         ("-node_id 1.5", "1.5"),
