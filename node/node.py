@@ -265,6 +265,8 @@ class Node:
         messages = self.recorder.recent_messages(int(peer) if peer.isdecimal() else peer or None)
         if peer and all(row["peer"] is None for row in messages):
             raise CommandError(f"no messages with {sanitize(peer)} are recorded; try: dump")
+        if self.report is not None:  # the page shows them, too
+            self.report.dump("asked for at the prompt")
         return events.MessagesStatus(tuple(messages))
 
     def trackers(self) -> tuple[events.TrackerStatus, ...]:
