@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 import time
-import zlib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.page.browser import launched  # noqa: E402
 from demo import Program, events_until, write_random  # noqa: E402
+from docs.smaller_png import smaller  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -43,7 +43,7 @@ class PictureSwarm:
         self._environment = {
             **os.environ,
             **{key: str(folder / name) for key, name in folders.items()},
-            "TRACKER_TIME_INTERVAL": "2",
+            "TRACKER_TIME_INTERVAL": "8",
             "UPLOAD_SLOTS": SLOTS,
         }
         self.url = self._start(["tracker.py", "--port", "0", "--record", str(folder / "run.jsonl.gz")]).line()
@@ -85,7 +85,7 @@ def main() -> None:
         with launched() as browser:
             page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
             page.goto(swarm.url)
-            _wait_for(page, SHARE * 0.8)
+            _wait_for(page, SHARE * 0.7)
             nodes[KILLED].kill()
             _wait_for(page, SHARE)
             _choose(page)
@@ -117,23 +117,6 @@ def _save(png: bytes) -> None:
         raise SystemExit(f"{IMAGE.name} would have {len(data):,} bytes, more than {MAX_BYTES:,}")
     IMAGE.write_bytes(data)
     print(f"{IMAGE}: {len(data):,} bytes")
-
-
-def smaller(png: bytes) -> bytes:
-    """The same picture, compressed again with the highest level of zlib."""
-    head, chunks, at = png[:8], [], 8
-    while at < len(png):
-        length = int.from_bytes(png[at : at + 4], "big")
-        chunks.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
-        at += length + 12
-    image = zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"))
-    packed = zlib.compress(image, 9)
-    kept = [chunk for chunk in chunks if chunk[0] in (b"IHDR", b"PLTE", b"tRNS")]
-    written = [*kept, (b"IDAT", packed), (b"IEND", b"")]
-    return head + b"".join(
-        len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
-        for kind, body in written
-    )
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ class PiecesView {
     const picture = this.pictures.now;
     this.nodes = picture.nodes.filter((node) => node.place === "standard" || (node.row !== null && node.row.pieces.length > 0));
     const empty = picture.pieces === 0 || this.nodes.length === 0;
-    this.box.hidden = empty;
+    this.box.classList.toggle("empty", empty);
     if (empty) this.plan = null;
     else this.paint(picture, now);
     this.say();

@@ -24,7 +24,7 @@
 
 import { columnsOf, startsOf } from "./pieces_cells.js";
 
-const LEAST_PITCH = 2;
+const LEAST_PITCH = 1;
 const TOP = 4; // room for a bad piece in the first row, and for the hairline
 
 /** By width of the page: label, its distance, counts, pitch, bar, bars of copies, axis. @param {Palette} palette */

@@ -322,7 +322,7 @@ class SwarmView {
     if (words.dataset.key === key) return;
     words.dataset.key = key;
     words.hidden = key === "" || key === "loading";
-    part(this.root, "picture").hidden = picture.nodes.length === 0;
+    part(this.root, "picture").classList.toggle("empty", picture.nodes.length === 0);
     if (key === "node") {
       words.replaceChildren(
         element("p", { text: "No node is here yet." }),
