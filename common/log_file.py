@@ -9,7 +9,6 @@ lines can be read up to that second.
 from __future__ import annotations
 
 import datetime
-import os
 import secrets
 import time
 import zlib
@@ -35,8 +34,6 @@ FLUSH_MS = 1000.0  # of the log's time, after which the events are in the file
 MAX_HEADER_BYTES = 1 << 20  # of line 1
 CHUNK = 1 << 16  # bytes that are read, or unpacked, at a time
 _GZIP, _GZIP_WINDOW = b"\x1f\x8b", 31  # its first bytes; zlib's number for it
-_KEYFRAME_MARK = b'"name":"keyframe"'
-MAX_EVENT_START = 200  # bytes of a line, among which is the name of its event
 CLOCK_RULE = (
     "ms since begun, of the tracker's monotonic clock; a node's times are shifted, see its clock events"
 )
@@ -77,83 +74,22 @@ def make_header(source: str, software: str, begun: float | None = None, **fields
 class LogWriter:
     """Writes a log into the file ``path``, which it replaces. Not for several threads.
 
-    ``state``: that of the log before the first event; it then begins with a keyframe. FileFault if the
-    file cannot be written. ``continued`` goes on with a file that is there.
+    FileFault if the file cannot be written.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        header: Mapping[str, Any],
-        state: SwarmState | None = None,
-    ) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
-        self.header: dict[str, Any] = cleaned(HEADER, header)
         self.events = 0  # without keyframes
-        self._state = SwarmState() if state is None else state
+        self._state = SwarmState()
         self._keyframes = 0
         self._since_keyframe = 0
-        self._keyframe_at = self._flushed_at = self._state.time
-        self._packer = _packer(path)
+        self._keyframe_at = self._flushed_at = 0.0  # ms of the log
+        self._packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP_WINDOW) if path.name.endswith(".gz") else None
         try:
             self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  # closed by close()
         except OSError as error:
             raise _fault(path, error) from None
-        self._put(msgspec.json.encode(self.header))
-        if state is not None:
-            self._write_keyframe()
-
-    @classmethod
-    def continued(cls, path: Path) -> LogWriter:
-        """A writer behind the whole lines of the recording ``path``. FileFault, RecordingError.
-
-        The lines are copied into a new file, which takes the place of ``path`` at once: so it stays one
-        gzip stream, which browsers can unpack, and a crash loses nothing.
-        """
-        with LogReader(path) as log:
-            log_copy = cls(path.with_name(f".continued-{path.name}"), log.header)
-            log_copy._copy(log)
-        log_copy._move(path)
-        log_copy._write_keyframe()
-        return log_copy
-
-    def _copy(self, log: LogReader) -> None:
-        """Copy the lines, and compute the state after them: only from the last keyframe on."""
-        recent: list[bytes] = []
-        for line in log.lines():
-            if not _is_json(line):
-                continue
-            self._put(line)
-            if _KEYFRAME_MARK in line[:MAX_EVENT_START]:
-                recent.clear()
-                self._keyframes += 1
-            recent.append(line)
-            if len(recent) > 2 * KEYFRAME_EVENTS:  # another program wrote it, without keyframes
-                self._apply(recent)
-        self._apply(recent)
-        self._flushed_at = self._keyframe_at = self._state.time
-        self.flush()
-
-    def _apply(self, lines: list[bytes]) -> None:
-        for line in lines:
-            with suppress(EventError):
-                self._state.apply(decode_event(line))
-        lines.clear()
-
-    def _move(self, path: Path) -> None:
-        try:
-            os.replace(self.path, path)
-        except PermissionError:  # Windows renames no open file: what follows becomes a second gzip stream
-            self.close()
-            os.replace(self.path, path)
-            self._file = open(path, "ab")  # noqa: SIM115
-            self._packer = _packer(path)
-        self.path = path
-
-    @property
-    def state(self) -> SwarmState:
-        """After the last event that was written. Not to be changed."""
-        return self._state
+        self._put(msgspec.json.encode(cleaned(HEADER, header)))
 
     def write(self, event: SwarmEvent) -> None:
         """Append one event, which ``check_event`` or ``decode_event`` returned."""
@@ -212,10 +148,6 @@ class LogWriter:
             raise _fault(self.path, error) from None
 
 
-def _packer(path: Path) -> Any:
-    return zlib.compressobj(6, zlib.DEFLATED, _GZIP_WINDOW) if path.name.endswith(".gz") else None
-
-
 def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line, type=msgspec.Raw)
@@ -264,10 +196,6 @@ class LogReader:
                 self.wrong = f"line {self.line:,}: {error}"
             else:
                 yield event
-
-    def lines(self) -> Iterator[bytes]:
-        """The lines instead of the events, without their newlines. They are not checked."""
-        return self._lines
 
     def _read_header(self) -> dict[str, Any]:
         wrong = 'This file is no recording: line 1 has no "log".'

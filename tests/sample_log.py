@@ -28,6 +28,7 @@ from common.vocabulary import NODE, VOCABULARY
 STANDARD = "198.51.100.7:51413"  # a peer without a node_id
 PIECE_LENGTH = 65_536
 STEP = 50.0  # ms
+SLOT_MS = 5000.0
 SLOTS = 4
 SEED = 1
 OF_NODES = frozenset(kind.name for kind in VOCABULARY if kind.writer == NODE)
@@ -49,7 +50,8 @@ class Member:
     name: Name
     upload: float  # bytes a ms
     held: set[int] = field(default_factory=set)
-    served: list[Name] = field(default_factory=list)
+    slots: dict[Name, float] = field(default_factory=dict)  # holder: since when, ms
+    served: list[Name] = field(default_factory=list)  # as it said the last time
     queue: list[Name] = field(default_factory=list)
     moved_in: dict[Name, int] = field(default_factory=dict)
     moved_out: dict[Name, int] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Member:
     present: bool = False
     views: dict[Name, tuple[Any, ...]] = field(default_factory=dict)  # what it last said about each peer
     uploads: int = 0
+    salt: int = 0  # so that nodes choose different pieces
 
 
 class SampleSwarm:
@@ -76,6 +79,10 @@ class SampleSwarm:
         }
         self.members[SEED].upload, self.members[STANDARD].upload = rate, rate / 3
         self.members[SEED].held = set(range(pieces))
+        self.interval = 500 if rate > 250 else 1000  # ms: slow nodes report less often
+        for salt, member in enumerate(self.members.values()):
+            member.salt = salt
+        self.copies = [1] * pieces
         self.transfers: list[Transfer] = []
         self.now = 0.0
         self.heap: list[tuple[float, int, Name, str, dict[str, Any]]] = []
@@ -311,7 +318,7 @@ class SampleSwarm:
             mine = [each for each in self.transfers if each.giver == giver.name]
             for each in mine:
                 self._move(each, giver.upload * STEP / len(mine))
-        if self.now % 500 < STEP:
+        if self.now % self.interval < STEP:
             for member in self.members.values():
                 self._report(member)
 
@@ -331,7 +338,9 @@ class SampleSwarm:
         if each.done >= length:
             self.transfers.remove(each)
             taker.held.add(each.piece)
-            self.about(each.taker, "piece:received", STEP / 2, piece=each.piece)
+            self.copies[each.piece] += 1
+            if self.dice.random() < 0.2:  # else it is verified before a look at the node sees it
+                self.about(each.taker, "piece:received", STEP / 2, piece=each.piece)
             self.about(each.taker, "piece:verified", STEP / 2 + 8, piece=each.piece, peers=[each.giver])
             giver.uploads += 1
             if len(taker.held) == 1 and isinstance(each.taker, int):
@@ -361,32 +370,54 @@ class SampleSwarm:
         self.about(each.giver, "slot:withdrawn", peer=each.taker, reason=reason)
 
     def _ask(self) -> None:
-        """Each taker asks up to three uploaders; those without a slot queue it."""
-        copies = [sum(piece in m.held for m in self.members.values()) for piece in range(self.pieces)]
+        """Each taker asks up to three uploaders; those without a free slot queue it."""
+        running: dict[Name, list[Transfer]] = {name: [] for name in self.members}
+        for each in self.transfers:
+            running[each.taker].append(each)
         for taker in self.dice.sample(list(self.members.values()), len(self.members)):
-            if not taker.present or len(taker.held) == self.pieces:
+            mine = running[taker.name]
+            if not taker.present or len(mine) >= 3 or len(taker.held) == self.pieces:
                 continue
-            mine = [each for each in self.transfers if each.taker == taker.name]
-            asked = {each.piece for each in mine}
+            out = taker.held | {each.piece for each in mine}
+            out |= {piece for name, piece in self.bad if name == taker.name}
             busy = {each.giver for each in mine}
             for giver in self.members.values():
-                wanted = giver.held - taker.held - asked
-                wanted -= {piece for name, piece in self.bad if name == taker.name}
-                if len(mine) >= 3 or not giver.present or giver is taker or giver.name in busy or not wanted:
-                    continue
-                if sum(each.giver == giver.name for each in self.transfers) >= SLOTS:
-                    if taker.name not in giver.queue and len(giver.queue) < 3:
-                        giver.queue.append(taker.name)
-                    continue
-                piece = min(wanted, key=lambda at: (copies[at], zlib.crc32(f"{at} {taker.name}".encode())))
-                mine.append(Transfer(giver.name, taker.name, piece))
-                asked.add(piece)
-                self.transfers.append(mine[-1])
-                if taker.name in giver.queue:
-                    giver.queue.remove(taker.name)
-                self.about(
-                    taker.name, "piece:requested", self.dice.random() * 10, piece=piece, peers=[giver.name]
-                )
+                if len(mine) < 3 and giver.present and giver is not taker and giver.name not in busy:
+                    self._ask_one(taker, giver, out, mine)
+
+    def _ask_one(self, taker: Member, giver: Member, out: set[int], mine: list[Transfer]) -> None:
+        if not self._gets_slot(taker, giver):
+            return
+        wanted = giver.held - out
+        if not wanted:
+            giver.slots.pop(taker.name, None)
+            return
+        piece = min(wanted, key=lambda at: (self.copies[at], zlib.crc32(b"%d %d" % (at, taker.salt))))
+        mine.append(Transfer(giver.name, taker.name, piece))
+        out.add(piece)
+        self.transfers.append(mine[-1])
+        self.about(taker.name, "piece:requested", self.dice.random() * 10, piece=piece, peers=[giver.name])
+
+    def _gets_slot(self, taker: Member, giver: Member) -> bool:
+        """A holder keeps its slot for SLOT_MS while others wait, as in a real owner."""
+        since = giver.slots.get(taker.name)
+        if since is not None and (not giver.queue or self.now < since + SLOT_MS):
+            return True
+        giver.slots.pop(taker.name, None)
+        if taker.name not in giver.queue[: max(0, SLOTS - len(giver.slots))] and (
+            giver.queue or len(giver.slots) >= SLOTS
+        ):
+            if (
+                taker.name not in giver.queue
+                and len(giver.queue) < 3
+                and len(giver.held) > len(taker.held) / 2
+            ):
+                giver.queue.append(taker.name)
+            return False
+        if taker.name in giver.queue:
+            giver.queue.remove(taker.name)
+        giver.slots[taker.name] = self.now
+        return True
 
     # ---- what each node says of itself
 
@@ -398,8 +429,10 @@ class SampleSwarm:
             "out": sorted(member.moved_out.items(), key=str),
         }
         if moved["in"] or moved["out"]:
-            self.about(member.name, "link:bytes", **moved, down=member.down, up=member.up, span_ms=500)
-            for peer in list(member.moved_in)[:2]:
+            self.about(
+                member.name, "link:bytes", **moved, down=member.down, up=member.up, span_ms=self.interval
+            )
+            for peer in list(member.moved_in)[:1]:
                 self.about(
                     member.name,
                     "congestion:sample",
@@ -410,7 +443,9 @@ class SampleSwarm:
                     outstanding=self.dice.randrange(48_000),
                 )
         member.moved_in, member.moved_out = {}, {}
-        served = [each.taker for each in self.transfers if each.giver == member.name]
+        fetching = {each.taker for each in self.transfers if each.giver == member.name}
+        member.slots = {peer: since for peer, since in member.slots.items() if peer in fetching}
+        served = list(member.slots)
         for peer in sorted(set(served) ^ set(member.served), key=str):
             if peer in served:
                 self.about(member.name, "slot:granted", peer=peer)
@@ -422,11 +457,9 @@ class SampleSwarm:
             if self.members[peer].present and len(self.members[peer].held) < self.pieces
         ]
         if (queue, served) != (member.views.get("queue"), member.served):
-            self.about(
-                member.name, "slot:queue", 2, queue=queue, slots=SLOTS, served=list(dict.fromkeys(served))
-            )
+            self.about(member.name, "slot:queue", 2, queue=queue, slots=SLOTS, served=served)
         member.queue, member.served, member.views["queue"] = queue, served, list(queue)
-        for peer in self.members.values():
+        for peer in self.members.values() if self.now % 2000 < STEP else ():
             if peer is not member and peer.present and peer.held and len(member.held) < self.pieces:
                 self._look(member, peer)
 

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import tracemalloc
-import zlib
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import FileFault, RecordingError
-from common.events import SwarmEvent
+from common.events import SwarmEvent, encode_event
 from common.log_file import KEYFRAME_EVENTS, KEYFRAME_MS, LogReader, LogWriter, make_header
 from common.swarm_state import SwarmState
 
@@ -69,17 +68,6 @@ def test_keyframes_hold_the_state_and_come_often_enough(tmp_path: Path) -> None:
     assert keyframes == 59_400 // 5400 + 9000 // KEYFRAME_EVENTS
 
 
-def test_a_log_may_begin_with_the_state_so_far(tmp_path: Path) -> None:
-    state = SwarmState()
-    state.apply(event(3))
-    with LogWriter(tmp_path / "log.gz", HEADER, state) as writer:
-        writer.write(event(5))
-    with LogReader(tmp_path / "log.gz") as log:
-        later = SwarmState()
-        assert [each.name for each in log if later.apply(each)] == ["keyframe", "tracker:update"]
-    assert sorted(later.nodes) == [3, 5]
-
-
 @pytest.mark.parametrize("name", NAMES)
 @given(share=st.floats(0, 1))
 def test_a_log_cut_anywhere_gives_its_whole_lines(
@@ -127,39 +115,11 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert damage == f"The recording ends in the middle of line {len(found) + KEYFRAMES_IN_4000 + 2:,}."
 
 
-def test_a_continued_recording_knows_the_state_of_one_without_keyframes(tmp_path: Path) -> None:
-    path = tmp_path / "x.jsonl"
-    write(path, events := [event(at) for at in range(9000)])
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(line for line in lines if b'"keyframe"' not in line) + b"rubbish\n")
-    state = SwarmState()
-    for each in events:
-        state.apply(each)
-    with LogWriter.continued(path) as log:
-        assert log.state.as_json() == state.as_json()
-    assert read(path) == (events, "")
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("cut", [0, 40], ids=["whole", "cut"])
-def test_a_recording_is_continued(tmp_path: Path, name: str, cut: int) -> None:
-    path = tmp_path / name
-    for _ in range(2):
-        write(path, [event(at) for at in range(1000)])
-        content = path.read_bytes()
-        path.write_bytes(content[: len(content) - cut])
-        before, _ = read(path)
-        with LogWriter.continued(path) as log:
-            assert log.header == HEADER and log.state.time == before[-1].time
-            log.write(event(2000))
-        with LogWriter.continued(path) as log:
-            log.write(event(3000))
-        assert read(path) == ([*before, event(2000), event(3000)], "")
-        if name.endswith("gz"):
-            unpacker = zlib.decompressobj(31)
-            unpacker.decompress(path.read_bytes())
-            assert unpacker.eof and not unpacker.unused_data, "browsers unpack one gzip stream only"
-    assert [each.name for each in tmp_path.iterdir()] == [name]
+def test_joined_files_are_read_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.gz"
+    write(path, [event(at) for at in range(100)])
+    path.write_bytes(path.read_bytes() + gzip.compress(encode_event(event(100)) + b"\n"))
+    assert read(path) == ([event(at) for at in range(101)], "")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""``python -m labs replay``: a recording as one HTML file, which opens from a disk without a server.
+
+The file is the dashboard with the recording inside. Keyframes are left out where the page computes them
+itself. The events are in order of time: in the recording they stand as their reports arrived, up to two
+seconds late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from common.errors import FileFault, RecordingError
+from common.events import SwarmEvent, encode_event
+from common.files import atomic_write
+from common.log_file import LogReader
+from common.one_page import assemble
+from common.vocabulary import KEYFRAME
+
+PAGE = Path(__file__).resolve().parent.parent / "tracker" / "web" / "static"  # read as files, not imported
+MAX_EVENTS = 2_000_000  # that a browser holds in its memory
+BEST = 9  # zlib's level
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``replay`` to ``python -m labs``."""
+    parser = commands.add_parser(
+        "replay", help="make one HTML file of a recording: it opens without a server"
+    )
+    parser.add_argument("recording", type=Path, metavar="FILE.jsonl.gz", help="written by --record")
+    parser.add_argument("-o", "--output", type=Path, metavar="RUN.html", help="default: FILE.html")
+    parser.set_defaults(run=replay)
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Write the file, and print its name, size and length of time."""
+    source: Path = options.recording
+    output: Path = options.output or source.with_name(f"{source.name.partition('.')[0]}.html")
+    if output.exists() and output.samefile(source):
+        raise FileFault(f"{output}: this is the recording itself")
+    with LogReader(source) as log:
+        events = list(_events(log))
+        packed = _packed(msgspec.json.encode(log.header), in_order_of_time(events))
+        remarks = [log.damage] if log.damage else []
+        if log.ignored:
+            remarks.append(f"lines that are no events are left out: {log.ignored:,}, the last is {log.wrong}")
+    for remark in remarks:
+        print(f"{source}: {remark}", file=sys.stderr)
+    if not events:
+        raise RecordingError(f"{source}: This recording has no events.")
+    page = assemble(page_files(), packed).encode()
+    try:
+        atomic_write(output, page, sync=False)
+    except OSError as error:
+        raise FileFault(f"{output}: {error.strerror or error}") from None
+    seconds = max(event.time for event in events) / 1000
+    print(f"{output}: {len(events):,} events, {seconds:,.1f} s, {len(page) / 1e6:.1f} MB")
+    return 0
+
+
+def page_files() -> dict[str, str]:
+    """The dashboard's files by name."""
+    wanted = (path for path in PAGE.iterdir() if path.suffix in (".js", ".css", ".html"))
+    return {path.name: path.read_text(encoding="utf-8") for path in wanted}
+
+
+def _events(log: LogReader) -> Iterator[SwarmEvent]:
+    """The events that the page needs: a keyframe counts only where events are missing before it."""
+    is_broken = True
+    for number, event in enumerate(log):
+        if number >= MAX_EVENTS:
+            raise RecordingError(
+                f"{log.path}: A page holds {MAX_EVENTS:,} events, and this recording has more."
+            )
+        if event.name != KEYFRAME or is_broken:
+            is_broken = _is_break(event)
+            yield event
+
+
+def _is_break(event: SwarmEvent) -> bool:
+    return event.name == "gap" and event.node is None
+
+
+def in_order_of_time(events: list[SwarmEvent]) -> list[SwarmEvent]:
+    """The events sorted by time. Those of one node keep their order, and none passes a break of the log."""
+    ordered: list[SwarmEvent] = []
+    begin = 0
+    for at, event in enumerate(events):
+        if event.name == KEYFRAME or _is_break(event):
+            ordered += _sorted(events[begin:at])
+            ordered.append(event)
+            begin = at + 1
+    return ordered + _sorted(events[begin:])
+
+
+def _sorted(events: list[SwarmEvent]) -> list[SwarmEvent]:
+    latest: dict[int | None, float] = {}
+    keys: list[float] = []
+    for event in events:
+        latest[event.node] = max(latest.get(event.node, 0.0), event.time)
+        keys.append(latest[event.node])
+    return [events[at] for at in sorted(range(len(events)), key=keys.__getitem__)]
+
+
+def _packed(header: bytes, events: list[SwarmEvent]) -> bytes:
+    packer = zlib.compressobj(BEST, zlib.DEFLATED, 31)  # 31: with the header of gzip
+    parts = [packer.compress(header + b"\n")]
+    parts += [packer.compress(encode_event(event) + b"\n") for event in events]
+    return b"".join([*parts, packer.flush()])
