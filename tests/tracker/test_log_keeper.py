@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -13,9 +14,11 @@ import pytest
 from common.messages import Exit, Need, Own, Register, Update
 from common.swarm_shape import MAX_NODES
 from tracker import log_keeper
+from tracker.bootstrap import begin_log
 from tracker.log_keeper import LogKeeper
 from tracker.model import Rules
 from tracker.service import TrackerService
+from tracker.settings import TrackerSettings
 from tracker.storage.memory import MemoryStorage
 
 ADDR = ("127.0.0.1", 4001)
@@ -107,3 +110,24 @@ def test_an_answer_is_rendered_once_for_all_viewers(
     assert all(service.live.answer(None, None) is first for _ in range(5))
     service.live.publish()
     assert service.live.answer(None, None).tag != first.tag
+
+
+@pytest.mark.parametrize(
+    ("storage", "address", "source"),
+    [
+        ("json", ADDR, "tracker 127.0.0.1:4001"),
+        ("redis", ADDR, "tracker 127.0.0.1:4001, of several on one Redis"),
+        ("redis", None, "tracker process PID, of several on one Redis"),
+    ],
+)
+def test_the_source_says_which_process_a_viewer_looks_at(
+    storage: str, address: tuple[str, int] | None, source: str
+) -> None:
+    service = TrackerService(MemoryStorage(Rules()), Rules())
+    begin_log(service, TrackerSettings(storage=storage), address)
+    service.live.publish()
+    answer = json.loads(service.live.answer(None, None).body)
+    assert answer["header"]["source"] == source.replace("PID", str(os.getpid()))
+    assert answer["header"]["run"] == answer["epoch"]
+    started = answer["events"][1]
+    assert started["name"] == "tracker:started" and started["data"]["epoch"] == answer["epoch"]
