@@ -17,12 +17,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import msgspec
+
 MAX_WAITING = 10_000  # events; when there are more, the oldest are dropped
 MAX_EVENT = 1300  # bytes of an event: the least budget has room for it
 MAX_BATCH = 64_000  # bytes of a report's events
+UNLIMITED = 1 << 62  # bytes
 DUMP = "messages:dumped"  # unless it is a sample, the budget does not count it, and it may fill a report
 
-Row: TypeAlias = str  # [time, seq, name, data] as JSON
+Row: TypeAlias = bytes  # [time, seq, name, data] as JSON
 
 
 @dataclass(slots=True)
@@ -33,13 +36,18 @@ class WaitingEvent:
     name: str
     data: dict[str, Any]
     is_sample: bool = False  # it shows more of the same, and goes first over the budget
-    size: int = 0  # bytes as JSON, about; 0: not known yet
+    encoded: bytes = b""  # the data as JSON; empty: not encoded yet
 
     def measured(self) -> int:
-        """``size``, computed at the first call."""
-        if not self.size:
-            self.size = len(_encoded(self.data).encode(errors="replace")) + len(self.name) + NUMBERS_SIZE
-        return self.size
+        """Bytes as JSON, about. The data must not change any more."""
+        if not self.encoded:
+            self.encoded = _encoded(self.data)
+        return len(self.encoded) + len(self.name) + NUMBERS_SIZE
+
+    def row(self, seq: int) -> Row:
+        """The event with its number."""
+        self.measured()
+        return b'[%.3f,%d,"%s",%s]' % (self.time, seq, self.name.encode(), self.encoded)
 
 
 NUMBERS_SIZE = 32  # bytes of an event's time, number and punctuation, at most
@@ -83,7 +91,7 @@ class Batches:
         ``room`` None: as many as a report can have.
         """
         if not self._batch:
-            self._cut(MAX_BATCH if room is None else min(room, MAX_BATCH))
+            self._cut(UNLIMITED if room is None else room)
         return [row for _, row in self._batch]
 
     def acknowledge(self, next_seq: int | None = None) -> None:
@@ -130,8 +138,7 @@ class Batches:
 
     def _number(self, event: WaitingEvent) -> None:
         self._seq += 1
-        row = _encoded([round(event.time, 3), self._seq, event.name, event.data])
-        self._batch.append((self._seq, row))
+        self._batch.append((self._seq, event.row(self._seq)))
 
 
 def _cost(event: WaitingEvent) -> int:
@@ -139,8 +146,11 @@ def _cost(event: WaitingEvent) -> int:
     return 0 if event.name == DUMP and not event.is_sample else event.measured()
 
 
-def _encoded(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def _encoded(value: object) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a name or a reason that is no text
+        return json.dumps(value).encode()
 
 
 # ---- over the budget
@@ -201,4 +211,4 @@ def _add_links(after: WaitingEvent, event: WaitingEvent) -> None:
         data[direction] = [[peer, amount] for peer, amount in sums.items()]
     if event.time < after.time:  # else both are halves of one long event
         data["span_ms"] = round(data["span_ms"] + event.data["span_ms"], 1)
-    after.data, after.size = data, 0
+    after.data, after.encoded = data, b""

@@ -7,21 +7,19 @@ from typing import Any
 from node import events
 from node.report.names import PeerName, torrent_name
 
+_RESULTS = {events.Piece: "piece:verified", events.PieceFailed: "piece:failed"}
+
 
 def piece_event(event: events.Event) -> tuple[str, dict[str, Any]] | None:
     """Name and data of piece:verified or piece:failed; None for another event."""
-    if isinstance(event, events.Piece):
-        return "piece:verified", _result(event)
-    if isinstance(event, events.PieceFailed):
-        return "piece:failed", _result(event)
-    return None
-
-
-def _result(event: events.Piece | events.PieceFailed) -> dict[str, Any]:
+    name = _RESULTS.get(type(event))
+    if name is None:
+        return None
+    assert isinstance(event, (events.Piece, events.PieceFailed))
     peers: list[PeerName] = [
         name if node_id is None else node_id for node_id, name in zip(event.sources, event.peers, strict=True)
     ]
-    return {"torrent": torrent_name(event.info_hash), "piece": event.index, "peers": peers}
+    return name, {"torrent": torrent_name(event.info_hash), "piece": event.index, "peers": peers}
 
 
 def torrent_state(event: events.Event) -> tuple[str, str, str] | None:

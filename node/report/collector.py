@@ -50,15 +50,18 @@ class EventCollector:
 
     def on_event(self, event: events.Event) -> bool:
         """Take an event of the bus. True if a look may find more."""
+        piece = piece_event(event)
+        if piece is not None:
+            with self._lock:
+                self._on_piece(*piece)
+            return False
         if isinstance(event, _MANY):
             return False
-        piece, state = piece_event(event), torrent_state(event)
-        with self._lock:
-            if piece is not None:
-                self._on_piece(*piece)
-            elif state is not None:
+        state = torrent_state(event)
+        if state is not None:
+            with self._lock:
                 self._on_state(*state)
-        return piece is None
+        return True
 
     def _on_piece(self, name: str, data: dict[str, Any]) -> None:
         changes = self._changes.get(data["torrent"])

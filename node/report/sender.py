@@ -120,8 +120,7 @@ class ReportSender:
             "sent": round(sent_at * 1000, 3),
             "round_trip": self._round_trip,
         }
-        text = json.dumps(head, separators=(",", ":"))[:-1]
-        return f'{text},"events":[{",".join(rows)}]}}'.encode(errors="replace")
+        return b'%s,"events":[%s]}' % (json.dumps(head, separators=(",", ":"))[:-1].encode(), b",".join(rows))
 
     def _on_taken(self, answer: PostAnswer) -> None:
         self._collector.acknowledge(answer.next_seq)

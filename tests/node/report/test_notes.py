@@ -53,7 +53,7 @@ def test_a_loss_and_its_repair() -> None:
     assert events(WindowReduced(OWNER, HASH, 1.0, 7, "loss"))[0][1]["window"] == 7
 
 
-@given(st.lists(st.floats(0.0, 5.0), max_size=60).map(sorted))
+@given(st.lists(st.integers(0, 80).map(lambda eighth: eighth / 8), max_size=60).map(sorted))
 def test_at_most_four_a_second_and_none_is_forgotten(times: list[float]) -> None:
     notes: list[ConnectionNote] = [lost(at, number) for number, at in enumerate(times)]
     found = list(NoteEvents().events([*notes, lost(100.0, 99)], peer_name))
