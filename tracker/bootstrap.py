@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Flask
 
 from common.addresses import Addr, join_host_port
-from common.errors import SettingError, StorageFault
+from common.errors import SettingError, StorageFault, SwarmError
 from common.log_file import make_header
 from common.logs import log, log_file, send_log_to
 from common.text import sanitize
@@ -166,6 +166,8 @@ def begin_log(
     if recorder is not None:
         recorder.start(header)
     service.live.begin(header, address, at_ms=at_ms, sink=None if recorder is None else recorder.put)
+    with contextlib.suppress(SwarmError):  # Redis does not answer: the log begins without them
+        service.note_kept_owners()
 
 
 def _open_log(settings: TrackerSettings, cleanup: contextlib.ExitStack) -> None:

@@ -7,12 +7,14 @@ what was published last, until the next time, so their answers are rendered once
 
 from __future__ import annotations
 
+import gzip
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -36,18 +38,24 @@ from tracker.see.tracker_events import address
 PUBLISH_SECONDS = 0.25  # between two moments at which viewers get new events
 MAX_NOTICES = 1000  # that wait for the thread; further ones are dropped and counted
 STOP_SECONDS = 1.0  # for the thread to end
+PACKING_LEVEL = 1  # of gzip: the fastest
 EPOCH_BYTES = 8  # of randomness in an epoch
 
 LineSink = Callable[[list[bytes]], None]
 """Takes new lines of the log without waiting."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class SwarmAnswer:
     """The answer to ``GET /swarm``."""
 
     body: bytes
     tag: str  # the same tag: nothing is new
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The body as gzip, made once for all viewers."""
+        return gzip.compress(self.body, PACKING_LEVEL)
 
 
 class LogKeeper:

@@ -30,6 +30,7 @@ from tracker.announce_service import AnnounceService
 from tracker.auth import ANONYMOUS, Credentials, SwarmKey, digest, new_secret
 from tracker.errors import where
 from tracker.heartbeat import RequestRate, interval_factor
+from tracker.kept_owners import note_kept_owners
 from tracker.listings import listed_nodes, listed_torrents
 from tracker.log_keeper import LogKeeper
 from tracker.model import (
@@ -169,6 +170,10 @@ class TrackerService:
         caller = _caller(report.node_id, None, by)
         self._storage.transact(Keys(caller), lambda view: rules.report(view, caller))
         return self.live.take_report(report, received_ms)
+
+    def note_kept_owners(self) -> None:
+        """Begin the live log with the owners that an earlier run has left."""
+        note_kept_owners(self._storage, self.live)
 
     def sweep(self) -> float:
         """Remove the nodes past their deadline; seconds until the next deadline."""

@@ -155,3 +155,16 @@ def test_a_killed_tracker_is_a_gap_and_the_picture_is_right_again(
     (gap,) = gaps
     assert gap["events"] == 0
     assert downtime - 0.5 <= gap["span_ms"] / 1000 <= downtime + LOST_BY_A_KILL
+
+
+def test_a_tracker_with_records_begins_its_log_with_their_owners(start_tracker: Callable[..., Any]) -> None:
+    """Also of nodes that do not report: they do not announce their files again."""
+    tracker = start_tracker()
+    own = {"node_id": 7, "addr": ["127.0.0.1", 4007], "filename": "f", "info_hash": HASH, "size": 9}
+    assert requests.post(f"{tracker.url}/own", json=own, timeout=PATIENCE).status_code == 200
+    tracker.restart()
+    viewer = Viewer(tracker.url)
+    viewer.wait_until(lambda state: 7 in state.nodes)
+    assert viewer.state.nodes[7]["addr"] == "127.0.0.1:4007"
+    assert viewer.state.nodes[7]["torrents"][TORRENT]["complete"] is True
+    assert viewer.state.torrents[TORRENT]["name"] == "f"

@@ -30,6 +30,7 @@ REPORT, SWARM = "/report", "/swarm"
 MAX_EPOCH = 64  # characters of an epoch in a query
 MAX_DIGITS = 20  # of a position that are looked at: the largest has 16
 MAX_FIELDS = 20  # of a query
+LEAST_PACKED = 2000  # bytes of an answer that is sent as gzip to a viewer that accepts it
 NOW = "X-Swarm-Now"
 """The header with the log's time in ms, on every answer of /swarm."""
 JSON = ("Content-Type", "application/json")
@@ -61,11 +62,14 @@ class SeeingPaths:
         self._service.check_key(credentials(environ, {}))
         live, query = self._service.live, _query(environ)
         answer = live.answer(_epoch(query), _since(query))
-        tag = f'"{answer.tag}"'
-        headers = [("ETag", tag), ("Cache-Control", "no-cache"), (NOW, f"{live.now_ms():.3f}")]
+        tag = f'W/"{answer.tag}"'  # weak (RFC 9110, section 8.8.1): packed or not, it is the same
+        headers = [("ETag", tag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding")]
+        headers.append((NOW, f"{live.now_ms():.3f}"))
         if tag in [part.strip() for part in environ.get("HTTP_IF_NONE_MATCH", "").split(",")]:
             return DirectAnswer(HTTPStatus.NOT_MODIFIED, headers, b"")
-        return DirectAnswer(HTTPStatus.OK, [JSON, *headers], answer.body)
+        if len(answer.body) < LEAST_PACKED or "gzip" not in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            return DirectAnswer(HTTPStatus.OK, [JSON, *headers], answer.body)
+        return DirectAnswer(HTTPStatus.OK, [JSON, *headers, ("Content-Encoding", "gzip")], answer.packed)
 
     def direct(self) -> Mapping[tuple[str, str], Direct]:
         """For the middleware: by method and path, what answers a right request."""

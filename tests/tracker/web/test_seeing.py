@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -122,6 +123,17 @@ def test_nothing_new_is_answered_304_with_the_time(client: FlaskClient) -> None:
     register(client, 5)
     later = client.get("/swarm", query_string=query, headers={"If-None-Match": first.headers["ETag"]})
     assert names(later.get_json()) == ["tracker:register"]
+
+
+def test_a_long_answer_is_packed_for_a_viewer_that_accepts_it(client: FlaskClient) -> None:
+    for node in range(10, 40):
+        register(client, node)
+    plain = client.get("/swarm")
+    packed = client.get("/swarm", headers={"Accept-Encoding": "br, gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip" and "Content-Encoding" not in plain.headers
+    assert len(packed.data) < len(plain.data) / 3
+    assert json.loads(gzip.decompress(packed.data))["events"][1:] == plain.get_json()["events"][1:]
+    assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
 
 
 # ---- who may report and look
