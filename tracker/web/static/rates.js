@@ -167,7 +167,7 @@ class RatesView {
   /** @param {Sheet} sheet @param {Chart} chart @param {number} x @param {Palette} palette */
   paintPlayhead({ ink }, chart, x, palette) {
     const half = palette.label * 0.42;
-    const texts = new TopTexts(ink, chart, palette, [[-100, this.title], [x - half, x + half]]);
+    const texts = new TopTexts(ink, chart, palette, [[-100, this.title], [x - half + 4, x + half - 4]]); // a text may stand nearer to it
     const { bounds, begin } = this.named;
     if (bounds) nameBounds(chart, bounds, begin, texts, palette);
     nameGaps(ink, chart, this.series, texts, palette);

@@ -247,7 +247,7 @@ export class TopTexts {
     const width = widthOf(ink, text);
     for (const shift of [0.5, 1, 0]) {
       const x = Math.min(this.chart.right - width, at - width * shift + (shift === 1 ? -4 : shift === 0 ? 4 : 0));
-      if (this.taken.some(([from, to]) => x < to + 4 && x + width > from - 4)) continue;
+      if (this.taken.some(([from, to]) => x < to + 8 && x + width > from - 8)) continue;
       this.taken.push([x, x + width]);
       ink.textAlign = "left";
       ink.fillStyle = colour;

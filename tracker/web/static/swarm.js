@@ -188,11 +188,14 @@ class SwarmView {
 
   /** @param {Plan} plan @param {PictureLink} link @returns {Curve | null} */
   curve(plan, link) {
-    let curve = this.curves.get(link.key);
+    const { node } = this.model.selected;
+    const key = `${link.key} ${node === link.from || node === link.to ? node : ""}`;
+    let curve = this.curves.get(key);
     if (curve === undefined) {
+      const reach = (/** @type {Name} */ name) => plan.radius * (name === node ? 1.45 : typeof name === "string" ? 1.15 : 1);
       curve = curveOf(plan, link.from, link.to);
-      if (curve !== null) curve = trimmed(curve, plan.radius + 2.5, plan.radius + 3.5);
-      this.curves.set(link.key, curve);
+      if (curve !== null) curve = trimmed(curve, reach(link.from) + 2.5, reach(link.to) + 3.5);
+      this.curves.set(key, curve);
     }
     return curve;
   }
