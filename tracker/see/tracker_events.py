@@ -83,8 +83,13 @@ class TrackerEvents:
         }  # fmt: skip
 
     def _is_repeated(self, notice: NeedNotice, info_hash: str, now: float) -> bool:
+        """True if this answer was written lately. Partial owners and peers stand in it at random."""
         key = notice.node_id, info_hash
-        answer = [(o.node_id, o.uploads, o.complete) for o in notice.owners], [p.addr for p in notice.peers]
+        answer = (
+            [(owner.node_id, owner.uploads) for owner in notice.owners if owner.complete],
+            sorted((owner.node_id, owner.uploads) for owner in notice.owners if not owner.complete),
+            sorted(peer.addr for peer in notice.peers),
+        )
         before, written = self._needs.get(key, (None, 0.0))
         if before == answer and now - written < REPEAT_MS:
             return True
