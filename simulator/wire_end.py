@@ -115,6 +115,8 @@ class WireEnd:
                 self.source.finish(None)
             elif self.fetching.request(now):
                 self._send_timer.set(now + self.source.pause())
+            elif self.fetching.ask_at < float("inf"):
+                self._send_timer.set(self.fetching.ask_at)
         self._send(now)
         self._timer.set(self.wire.next_timer())
 

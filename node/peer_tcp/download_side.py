@@ -36,7 +36,7 @@ class DownloadSide:
         self.payload_received = 0  # bytes that were asked for
         self.payload_dropped = 0  # bytes that were not, or came too late
         self._context = context
-        self._piece_length = geometry.piece_length if geometry else 0
+        self.piece_length = geometry.piece_length if geometry else 0
         self._is_known = False  # PiecesKnown was reported
         self._suggested: set[int] = set()
         self._unrequested = 0  # blocks
@@ -53,10 +53,6 @@ class DownloadSide:
     def room(self) -> int:
         """Bytes that may be requested now; 0 while the peer chokes us."""
         return 0 if self.peer_choking else self.requests.room()
-
-    def may_request(self, piece: int) -> bool:
-        """Whether the peer would answer a request for this piece."""
-        return not self.peer_choking or piece in self.allowed_fast
 
     def request(self, start: int, end: int, now: float) -> None:
         """Ask for the bytes ``[start, end)``: all requests leave as one send."""
@@ -91,7 +87,7 @@ class DownloadSide:
         self.requests = OutgoingRequests(geometry, now)
         self.requests.window.on_limit(before.window.limit)
         self.requests.set_max_request(before.max_request)
-        self._piece_length = geometry.piece_length
+        self.piece_length = geometry.piece_length
         if self._is_known:
             self._context.events.append(ev.PiecesKnown(self.held.snapshot()))
 
@@ -104,7 +100,7 @@ class DownloadSide:
             self.held.set_bits(message.bits)
         elif isinstance(message, m.HaveAll):
             self.held.set_all()
-        if self._piece_length:
+        if self.piece_length:
             self._context.events.append(ev.PiecesKnown(self.held.snapshot()))
 
     def on_late_pieces(self, message: m.PieceSet | m.HaveAll, now: float) -> None:
@@ -112,14 +108,14 @@ class DownloadSide:
         new = self.held.add_bits(message.bits) if isinstance(message, m.PieceSet) else self.held.add_all()
         if not new:
             self._context.count_idle(now)
-        if self._piece_length:
+        if self.piece_length:
             self._context.events += [ev.PieceGained(piece) for piece in new]
 
     def on_have(self, message: m.Have, now: float) -> None:
         """The peer holds one piece more."""
         if not self.held.add(message.piece):
             self._context.count_idle(now)
-        elif self._piece_length:
+        elif self.piece_length:
             self._context.events.append(ev.PieceGained(message.piece))
 
     # ---- may we ask?
@@ -157,7 +153,7 @@ class DownloadSide:
     def on_block(self, block: m.Block, now: float) -> None:
         """A block, or a part of one."""
         piece, begin, length, at, data = block
-        offset = piece * self._piece_length + begin
+        offset = piece * self.piece_length + begin
         size = len(data)
         if at == 0:
             claim = self.requests.on_block(offset, length, now)
@@ -175,7 +171,7 @@ class DownloadSide:
 
     def on_block_run(self, run: m.BlockRun, now: float) -> None:
         """Whole blocks. The hot path of a download: one turn of the loop for each 16 KiB."""
-        requests, piece_length, events = self.requests, self._piece_length, self._context.events
+        requests, piece_length, events = self.requests, self.piece_length, self._context.events
         pending, size, count = requests.pending, 0, 0
         new, block_data = tuple.__new__, ev.BlockData  # made as its own constructor does, in half the time
         for block in run.blocks:
@@ -200,7 +196,7 @@ class DownloadSide:
 
     def on_reject(self, message: m.RejectRequest, now: float) -> None:
         """The peer will not answer a request."""
-        offset = message.piece * self._piece_length + message.begin
+        offset = message.piece * self.piece_length + message.begin
         if self.requests.on_reject(offset, message.length) is BlockClaim.PENDING:
             self._context.events.append(ev.RequestsRejected([(offset, offset + message.length)]))
         else:

@@ -4,6 +4,9 @@
 chokes us at first, so the session is blocked at first. From its unchoke on, the session is asked for ranges
 while the connection has room for requests, and all requests leave in one send.
 
+A peer that chokes us may allow some pieces all the same (BEP 6). It unchokes most peers at once, so these
+pieces are used after FAST_AFTER seconds of choke: for the session, the peer then holds only them.
+
 The connection outlives the session: it serves, and a later download may attach to it. No socket, no clock.
 """
 
@@ -19,6 +22,7 @@ from node.peer_tcp.limits import BLOCK
 from node.transport import DownloadSession, Range, Reject
 
 BATCHES = 4  # in a full pipeline; each batch of requests is one send, and wakes the peer once
+FAST_AFTER = 2.0  # seconds of choke after which the pieces that the peer allows are requested
 MAX_REJECTS = 256  # rejected requests in a row, after which the connection ends
 
 
@@ -32,6 +36,11 @@ class Fetching:
         self._rejects = 0  # in a row
         self._compared: Bitfield | None = None  # our pieces when the interest was decided last
         self._status = ""  # as the session knows it
+        self._choked_since: float | None = None  # since when the peer chokes this session, as far as noticed
+        self._allowed: Bitfield | None = (
+            None  # the only pieces that the session knows of; None: all that it holds
+        )
+        self.ask_at = float("inf")  # when time alone will bring something to request
 
     # ---- the session
 
@@ -44,6 +53,7 @@ class Fetching:
         if self.pieces_known and not self._wire.download.peer_choking:
             self._on_unchoked(session)
         self._compared, self._status = None, ""
+        self._choked_since = self._allowed = None
         self.update_interest()
         self._tell_status()
 
@@ -81,10 +91,10 @@ class Fetching:
         if session is None or not self.pieces_known:
             return False
         download = self._wire.download
-        if download.peer_choking:
+        if download.peer_choking and not self._may_request_allowed(session, now):
             return False
         outstanding = download.requests.outstanding // BLOCK
-        room = download.room()
+        room = download.requests.room()
         batch = download.requests.window.blocks // BATCHES
         if room < batch * BLOCK and outstanding >= batch:
             return False
@@ -93,8 +103,33 @@ class Fetching:
             if wanted is None:
                 return not download.requests.awaited
             download.request(wanted.start, wanted.end, now)
-            room = download.room()
+            room = download.requests.room()
         return False
+
+    def _may_request_allowed(self, session: DownloadSession, now: float) -> bool:
+        """True if the peer has choked us for FAST_AFTER, and allows pieces that it holds."""
+        if self._choked_since is None:
+            self._choked_since = now
+        self.ask_at = self._choked_since + FAST_AFTER if self._wire.download.allowed_fast else float("inf")
+        if self._allowed is None and now >= self.ask_at:
+            self._offer_allowed(session)
+        self.ask_at = float("inf") if now >= self.ask_at else self.ask_at
+        return self._allowed is not None
+
+    def _offer_allowed(self, session: DownloadSession) -> None:
+        """Tell the session of the pieces that may be requested while the peer chokes us."""
+        torrent, download = self._wire.torrent, self._wire.download
+        if torrent is None or torrent.geometry is None:
+            return
+        offered = Bitfield(torrent.geometry.piece_count)
+        for piece in download.allowed_fast:
+            if piece in download.held:
+                offered.set(piece)
+        if self._allowed is None and offered.count:
+            session.on_unblocked()
+        if self._allowed is not None or offered.count:
+            session.on_bitfield(offered)
+            self._allowed = offered
 
     @property
     def is_interest_stale(self) -> bool:
@@ -135,7 +170,7 @@ class Fetching:
         if not download.interested:
             return "it has nothing that we need"
         if download.peer_choking:
-            return "it choked us"
+            return "it choked us, but for a few pieces" if self._allowed is not None else "it choked us"
         return "it snubs us: it sends nothing although we asked" if download.snubbed else ""
 
     # ---- events
@@ -152,14 +187,14 @@ class Fetching:
         """Take an event that concerns fetching; others are ignored. PeerFault if the peer is useless."""
         session = self.session
         if isinstance(event, ev.PiecesKnown):
-            self.pieces_known, self._compared = True, None
+            self.pieces_known, self._compared, self._allowed = True, None, None
             if session is not None:
                 session.on_bitfield(event.pieces)
                 session.on_blocked(None)
         elif isinstance(event, ev.PieceGained):
             if not self._wire.download.interested:
                 self._compared = None
-            if session is not None:
+            if session is not None and self._allowed is None:  # else the pieces come with the unchoke
                 session.on_have(event.piece)
         elif session is not None:
             self._on_rarer_event(event, session)
@@ -168,6 +203,10 @@ class Fetching:
         if isinstance(event, ev.PeerChoked):
             session.on_returned(event.ranges)
             session.on_blocked(None)
+            self._choked_since = self._allowed = None
+        elif isinstance(event, ev.FastAllowed):
+            if self._allowed is not None:
+                self._offer_allowed(session)
         elif isinstance(event, ev.PeerUnchoked):
             if self.pieces_known:
                 self._on_unchoked(session)
@@ -178,12 +217,18 @@ class Fetching:
         self._tell_status()
 
     def _on_unchoked(self, session: DownloadSession) -> None:
-        session.on_unblocked()
+        if self._allowed is None:
+            session.on_unblocked()
+        self._choked_since = self._allowed = None
         session.on_bitfield(self._wire.download.held.snapshot())
 
     def _on_rejected(self, ranges: Sequence[Range], session: DownloadSession) -> None:
         """Normal after a choke. A peer that rejects on and on would keep its pieces from other peers."""
         session.on_returned(ranges)
+        if self._allowed is not None:
+            length = self._wire.download.piece_length
+            self._wire.download.allowed_fast -= {start // length for start, _ in ranges}
+            self._offer_allowed(session)
         self._rejects += len(ranges)
         if self._rejects > MAX_REJECTS and not self._wire.download.peer_choking:
             session.on_rejected((), Reject.NOT_HELD)

@@ -125,6 +125,8 @@ class PeerLoop:
                 raise BannedPeer("banned: it sent wrong bytes")
         elif self.fetching.request(now):
             self._ask_at = now + session.pause()
+        else:
+            self._ask_at = self.fetching.ask_at
 
     def _receive(self, now: float) -> None:
         large = self._buffers.take() if self._is_busy else None
