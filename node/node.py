@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from common.errors import CommandError, FileFault, LocalFault
@@ -246,7 +247,9 @@ class Node:
         fetching += [row for fetch in self._downloads.waiting() for row in fetch.peers()]
         names = {torrent.info.info_hash: torrent.info.name for torrent in self._torrents.all()}
         uploads = [row for transport in self._parts.transports.values() for row in transport.uploads()]
-        return tuple(fetching + upload_rows(uploads, names, fetching))
+        clients = self._transports.clients()
+        named = [replace(row, client=clients.get(row.addr, "")) for row in fetching]
+        return tuple(named + upload_rows(uploads, names, fetching))
 
     def names(self) -> list[str]:
         """The names of this node's torrents."""

@@ -75,3 +75,4 @@ class UploadStatus:
     rate: float  # bytes a second, over the last seconds
     queue_position: int | None = None  # from 1; None: served
     reason: str = ""  # why it waits
+    client: str = ""  # the program of a standard peer, as it says

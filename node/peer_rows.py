@@ -42,5 +42,6 @@ def upload_rows(
             "waiting" if waiting else "served",
             upload.reason,
             transport=upload.peer.transport,
+            client=upload.client,
         )
     return list(rows.values())

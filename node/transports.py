@@ -63,6 +63,10 @@ class NodeTransports:
         if self.tcp is not None:
             self.tcp.meet(info_hash, [FoundPeer(peer, complete=False) for peer in peers])
 
+    def clients(self) -> Mapping[tuple[str, int], str]:
+        """The programs of the connected standard peers, by address."""
+        return {} if self.tcp is None else self.tcp.clients()
+
     def stop(self) -> None:
         """Serve nothing more."""
         for transport in (self.udp, self.tcp):

@@ -117,7 +117,8 @@ class PeerThread:
         self.fetch: Fetch | None = None  # the session that is attached, or is to be
         self.is_unchoked = False  # by the choker
         self.is_reported = False  # as a candidate for downloads
-        self.client = ""  # as the peer calls itself
+        self.client = ""  # as the peer calls itself in its extended handshake
+        self.program = ""  # that its peer id names, or as it calls itself
         self.rate = 0.0  # bytes of content sent a second, over the last seconds
         self.tap: StreamTap = NO_STREAM_TAP  # of its socket, once that is connected
         self._why: BaseException | None = None  # why it ended

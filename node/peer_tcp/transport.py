@@ -21,6 +21,7 @@ from dataclasses import replace
 from common.errors import LocalFault, PeerFault
 from common.logs import log
 from common.metainfo import Metainfo
+from common.peer_id import client_name
 from node.notes import SlotsStatus
 from node.peer import FoundPeer, Peer
 from node.peer_tcp import events as ev
@@ -155,6 +156,10 @@ class TcpTransport:
             ended = self._uploaded[info_hash]
         return ended + sum(thread.uploaded for thread in self._table.of(info_hash))
 
+    def clients(self) -> dict[tuple[str, int], str]:
+        """The programs of the connected peers, as they say, by address."""
+        return {thread.peer.addr: thread.program for thread in self._table.all()}
+
     def stop(self) -> None:
         """Serve nothing more, and close all connections."""
         self._stopped.set()
@@ -216,10 +221,12 @@ class TcpTransport:
         """Something happened that concerns more than fetching. PeerFault ends the connection."""
         if isinstance(event, ev.PeerIdentified):
             loop.sender.torrent = self._torrents.get(event.info_hash)
+            thread.program = client_name(event.peer_id)
             self._rounds.poke()
             log(f"tcp {thread.peer}: connected{', encrypted' if event.encrypted else ''}")
         elif isinstance(event, ev.ClientIdentified):
             thread.client = event.handshake.client
+            thread.program = thread.client or thread.program
             if event.handshake.port:
                 self._table.set_listening(thread, event.handshake.port)
         elif not isinstance(event, (ev.PeerInterested, ev.PeerNotInterested, ev.PiecesKnown, ev.PieceGained)):
@@ -303,4 +310,4 @@ class _HostOf:
 
 
 def _row(thread: PeerThread) -> UploadStatus:
-    return UploadStatus(thread.peer, thread.info_hash, thread.uploaded, thread.rate)
+    return UploadStatus(thread.peer, thread.info_hash, thread.uploaded, thread.rate, client=thread.program)

@@ -157,6 +157,7 @@ PEERS = (
     Column("rate", lambda row: units.rate(row.rate), right=True, leaves=1),
     Column("state", lambda row: row.state),
     Column("has", lambda row: "-" if row.held is None else f"{row.held} pieces", leaves=4, optional=True),
+    Column("client", lambda row: row.client or "-", leaves=7, optional=True),
     Column("why", lambda row: row.reason or "-", leaves=5, below=True, optional=True),
 )
 TORRENTS = (

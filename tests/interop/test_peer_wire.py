@@ -113,6 +113,8 @@ def test_libtorrent_fetches_from_us(
     until(lambda: place.is_copied(copy), PATIENCE)  # libtorrent writes behind
     (row,) = node.files()
     assert row.uploaded >= SIZE
+    (peer,) = node.peers()
+    assert peer.client.startswith("libtorrent")
 
 
 @pytest.mark.parametrize(("policy", "theirs"), POLICIES)

@@ -41,6 +41,12 @@ def test_connections_of_one_node_are_one_row_for_each_file() -> None:
     assert {(row.direction, row.state) for row in rows} == {("to", "served")}
 
 
+def test_a_standard_peer_is_named_by_its_program() -> None:
+    peer = UploadStatus(Peer("10.0.0.2", 1, "tcp"), A, 10, 2.0, client="aria2 1.36.0")
+    (row,) = upload_rows([peer], NAMES, [])
+    assert (row.transport, row.client) == ("tcp", "aria2 1.36.0")
+
+
 def test_a_node_without_number_is_named_by_its_host_if_that_is_clear() -> None:
     uploads = [upload(1, 10), upload(2, 20), upload(3, 1, host="10.0.0.3"), upload(4, 1, host="10.0.0.3")]
     known = [owner(7, "10.0.0.2"), owner(8, "10.0.0.3"), owner(9, "10.0.0.3")]

@@ -93,6 +93,7 @@ def test_a_peer_that_connected_is_reported_at_its_listening_port_and_used(end: M
     call(leecher, seed)
     assert leecher.observer.found.wait(PATIENCE)
     assert leecher.observer.peers == [(INFO_HASH, FoundPeer(seed.peer, complete=True))]
+    assert leecher.transport.clients() == {seed.peer.addr: "classroom-swarm"}
     assert leecher.fetch(seed.peer).data == CONTENT
     assert leecher.connections <= 1
 
@@ -244,6 +245,7 @@ def test_uploads_of_ended_connections_stay_in_the_sums(end: Make) -> None:
     until(lambda: seed.transport._table.all() == [])
     assert seed.transport.uploaded(INFO_HASH) == len(CONTENT)
     (row,) = seed.transport.uploads()
+    assert row.client == "classroom-swarm"
     assert (row.peer, row.uploaded) == (leecher.peer, len(CONTENT))
     assert transport.MAX_ENDED > 0
 
