@@ -1,9 +1,8 @@
 """Which file names are safe on every system, not only on this one.
 
-A torrent names the file that a download becomes, and anyone may have written the torrent. A name is
-refused if it leaves the folder, names a device on some system, or looks like another name on a terminal.
-A bad name of a single file is never repaired, because the repaired name may belong to an existing file.
-Names inside a folder torrent are repaired (``common/safe_paths.py``): they can only meet each other.
+A name is not safe if it leaves the folder, names a device on some system, or looks like another name on a
+terminal. A new torrent is not made of such a file. In a torrent that is read, such names are replaced
+(``common/safe_paths.py``), because anyone may have written the torrent.
 """
 
 from __future__ import annotations

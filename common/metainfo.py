@@ -28,11 +28,10 @@ from functools import cached_property
 
 from common import bencode
 from common.errors import BencodeError, MetainfoError
-from common.filenames import check_name
 from common.geometry import Geometry
-from common.safe_paths import safe_folder_name
+from common.safe_paths import safe_name
 from common.torrent_encoding import TorrentNotes, encode_single_file
-from common.torrent_fields import as_name, read_integer, read_note, read_text, read_value, utf8_key
+from common.torrent_fields import as_name, read_integer, read_note, read_value, utf8_key
 from common.torrent_files import MAX_SIZE, FileEntry, read_folder, read_single_file
 from common.tracker_tiers import Tiers, read_announce, read_tiers
 
@@ -212,11 +211,8 @@ def _checked_info(info: Mapping[bytes, bencode.Value], raw_info: bytes) -> Metai
         raise MetainfoError("exactly one of length and files is needed")
     piece_length = read_integer(info, b"piece length", 1, MAX_PIECE_LENGTH)
     warnings: list[str] = []
-    if b"length" in info:
-        name = check_name(read_text(info, utf8_key(info, b"name")))
-        files = read_single_file(info, name)
-    else:
-        name, files = safe_folder_name(raw_name), read_folder(info, raw_name, warnings)
+    read_files = read_single_file if b"length" in info else read_folder
+    name, files = safe_name(raw_name), read_files(info, raw_name, warnings)
     size = sum(entry.length for entry in files)
     if size > MAX_SIZE:
         raise MetainfoError(f"content of {size} bytes is more than {MAX_SIZE}")

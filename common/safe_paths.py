@@ -1,4 +1,4 @@
-"""Where the files of a folder torrent are stored: one rule that renames what some system cannot store.
+"""Where the files of a torrent are stored: one rule that renames what some system cannot store.
 
 The rule is the same on every system and looks at nothing but the torrent. So every node stores a torrent
 under the same names, and a folder that was renamed once is found again, to be served or verified.
@@ -61,8 +61,8 @@ def safe_paths(paths: Sequence[StoredPath]) -> list[StoredPath]:
     return stored
 
 
-def safe_folder_name(name: str) -> str:
-    """The name under which the folder of a torrent is stored.
+def safe_name(name: str) -> str:
+    """The name under which the one file, or the folder, of a torrent is stored.
 
     It leaves room for ``.torrent``. If it ends in ``.part``, as unfinished downloads do, ``_`` replaces the
     dot.
@@ -90,8 +90,8 @@ def _safe_name(name: str, limit: int) -> str:
 
 
 def _safe_path(path: StoredPath) -> StoredPath:
-    folder, *names = path
-    stored = (safe_folder_name(folder), *map(safe_component, names))
+    first, *names = path
+    stored = (safe_name(first), *map(safe_component, names))
     if len("/".join(stored).encode("utf-8")) + 1 + _MARK_DIGITS <= MAX_PATH_BYTES:  # a mark may follow
         return stored
     return stored[0], f"~{_mark(path[:-1])}", stored[-1]

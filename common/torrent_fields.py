@@ -33,10 +33,6 @@ def read_integer(source: Mapping[bytes, bencode.Value], key: bytes, low: int, hi
     return value
 
 
-def read_text(source: Mapping[bytes, bencode.Value], key: bytes) -> str:
-    return as_text(read_value(source, key), key.decode())
-
-
 def read_note(torrent: Mapping[bytes, bencode.Value], key: bytes) -> str:
     """A text for people outside ``info``, "" if there is none. Bytes that are not UTF-8 are replaced."""
     value = torrent.get(utf8_key(torrent, key))

@@ -34,9 +34,11 @@ class FileEntry:
     renamed_from: StoredPath = ()
 
 
-def read_single_file(info: Mapping[bytes, bencode.Value], name: str) -> tuple[FileEntry, ...]:
-    """The one file ``name`` of ``info``."""
-    return (FileEntry((name,), read_integer(info, b"length", 0, MAX_SIZE)),)
+def read_single_file(
+    info: Mapping[bytes, bencode.Value], name: str, warnings: list[str]
+) -> tuple[FileEntry, ...]:
+    """The one file ``name`` of ``info``. ``warnings`` gets a line if it is renamed."""
+    return _stored([FileEntry((name,), read_integer(info, b"length", 0, MAX_SIZE))], warnings)
 
 
 def read_folder(info: Mapping[bytes, bencode.Value], name: str, warnings: list[str]) -> tuple[FileEntry, ...]:

@@ -85,13 +85,21 @@ def _root(info: Metainfo, path: Path) -> Path:
             raise FileFault(f"{sanitize(path)}: no file can have this name") from None
         raise file_fault(path, error) from None
     if info.is_single_file:
-        return path / info.name if is_folder else path
+        return _named_file(info, path) if is_folder else path
     if not is_folder:
         raise FileFault(f"{sanitize(path)} is a file; the torrent describes a folder")
     for folder in _candidates(info, path):
         if any(_path_of(folder, entry).is_file() for entry in info.stored_files[:MAX_FILES_LOOKED_FOR]):
             return folder
     return path
+
+
+def _named_file(info: Metainfo, folder: Path) -> Path:
+    """The one file of the torrent, under its safe name, or under the name in the torrent."""
+    raw = _raw_folder_name(info.files)
+    if raw and is_one_name(raw) and not (folder / info.name).is_file() and (folder / raw).is_file():
+        return folder / raw
+    return folder / info.name
 
 
 def _candidates(info: Metainfo, path: Path) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.errors import MetainfoError
 from common.filenames import MAX_NAME_BYTES, check_component, check_name
-from common.safe_paths import MAX_PATH_BYTES, StoredPath, safe_component, safe_folder_name, safe_paths
+from common.safe_paths import MAX_PATH_BYTES, StoredPath, safe_component, safe_name, safe_paths
 
 LONG = "x" * 300
 ODD_NAMES = [
@@ -79,17 +79,17 @@ def test_each_rule_by_example(name: str, stored: str) -> None:
 
 
 def test_the_folder_of_a_torrent_leaves_room_for_the_files_beside_it() -> None:
-    assert safe_folder_name("course") == "course"
-    assert safe_folder_name("course.PART") == "course_PART"
-    assert safe_folder_name(".part") == "_part"
-    assert len(safe_folder_name("x" * 250)) == MAX_NAME_BYTES
+    assert safe_name("course") == "course"
+    assert safe_name("course.PART") == "course_PART"
+    assert safe_name(".part") == "_part"
+    assert len(safe_name("x" * 250)) == MAX_NAME_BYTES
 
 
 @given(st.text() | names)
 def test_any_name_is_stored_safely_and_only_once_renamed(name: str) -> None:
-    stored, folder = safe_component(name), safe_folder_name(name)
+    stored, folder = safe_component(name), safe_name(name)
     assert check_component(stored) == stored == safe_component(stored)
-    assert check_name(folder) == folder == safe_folder_name(folder)
+    assert check_name(folder) == folder == safe_name(folder)
 
 
 @pytest.mark.parametrize("twin", ["A.TXT", "A.txt"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from common import bencode
@@ -86,3 +88,29 @@ def test_a_hybrid_torrent_is_read_as_version_1() -> None:
         torrent(length=None, files=[entry(40_000, b"a")], meta_version=2, file_tree=tree)
     )
     assert (parsed.size, parsed.geometry.piece_count) == (40_000, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        (b"../x", ".._x"),
+        (b"/etc/passwd", "_etc_passwd"),
+        (b"C:x?", "C_x_"),
+        (b"a\\b", "a_b"),
+        (b"a\0b", "a_b"),
+        (b"..", "__"),
+        (b"", "_"),
+        (b"NUL", "_NUL"),
+        (b"nul.txt", "_nul.txt"),
+        (b"\xff\xfe", "__"),
+        (b"x.part", "x_part"),
+        (b"a" * 248, f"{'a' * 238}~{hashlib.sha1(b'a' * 248).hexdigest()[:8]}"),
+    ],
+)
+def test_a_single_file_with_a_name_that_harms_is_stored_under_another(name: bytes, stored: str) -> None:
+    for key in ("name", "name.utf-8"):
+        parsed = decode_metainfo(torrent(**{key: name}))
+        raw = name.decode("utf-8", "surrogateescape")
+        assert parsed.name == stored and parsed.is_single_file
+        assert parsed.files == (FileEntry((stored,), 40_000, renamed_from=(raw,)),)
+        assert "files stored under other names" in parsed.warnings[0]
