@@ -308,8 +308,13 @@ class Node:
             torrent.download.add_peer(found)
 
     def meet(self, info_hash: bytes, found: Sequence[FoundPeer]) -> None:
-        """Call the leechers that a tracker named to a seed: some clients try TCP only after a while."""
+        """Call the leechers that a tracker named to a seed: some clients try TCP only after a while.
+
+        Classroom nodes are not called: they ask over UDP.
+        """
         torrent, tcp = self._torrents.find(info_hash), self._transports.tcp
+        if self._transports.udp is not None:
+            found = [each for each in found if each.peer.node_id is None]
         if tcp is not None and torrent is not None and torrent.state is TorrentState.SEEDING:
             tcp.meet(info_hash, found)
 

@@ -18,6 +18,8 @@ from node.scheduling.smart_ban import WrongBytes
 RETRY = Backoff(first=1.0, limit=30.0)  # seconds before a peer that failed is tried again
 ONLY_SOURCE_RETRY = 1.0  # max seconds before a peer is tried again while no other source works
 
+FALLBACK_FAILURES = 3  # in a row over the preferred transport, before a node is asked over the other one
+
 MAX_ADDED = 1000  # peers that no tracker names
 MAX_FOREIGN = 50  # peers that are remembered although this node does not speak their transport
 
@@ -63,7 +65,9 @@ class Candidate:
     def is_spare(self) -> bool:
         """True while the same node is fetched from over another transport, or should be, or is banned."""
         twin = self.twin
-        return twin is not None and (twin.active or twin.banned or (self.twin_first and not twin.failures))
+        if twin is None:
+            return False
+        return twin.active or twin.banned or (self.twin_first and twin.failures < FALLBACK_FAILURES)
 
 
 class OwnerRanking(Protocol):

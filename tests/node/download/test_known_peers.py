@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.download.known_peers import ONLY_SOURCE_RETRY, RETRY, KnownPeers, PeerKind
+from node.download.known_peers import FALLBACK_FAILURES, ONLY_SOURCE_RETRY, RETRY, KnownPeers, PeerKind
 from node.download.reasons import Situation, foreign_reason, unused_reason
 from node.peer import FoundPeer, Peer
 from node.scheduling.smart_ban import WrongBytes
@@ -274,10 +274,13 @@ def test_no_partial_owner_makes_room_for_a_peer_that_would_not_be_chosen() -> No
 
 
 def test_a_node_that_fails_over_one_transport_is_tried_over_the_other_and_never_over_both() -> None:
+    """A busy node is silent now and then: one failure does not open a second connection to it."""
     known = KnownPeers(OWN, ("udp", "tcp"))
     known.update([FoundPeer(peer(2)), FoundPeer(tcp_peer(7002, 2))])
-    (first,) = known.choose(9, 0.0)
-    KnownPeers.failed(first, "silent", 0.0)
+    for number in range(FALLBACK_FAILURES):
+        assert known.choose(9, 1e3 * number, kind=PeerKind.STANDARD) == []
+        (first,) = known.choose(9, 1e3 * number)
+        KnownPeers.failed(first, "silent", 1e3 * number)
     (second,) = known.choose(9, 0.0, kind=PeerKind.STANDARD)
     assert second.peer == tcp_peer(7002)
     assert known.choose(9, 1e6) == []
