@@ -5,6 +5,7 @@ Without playwright or Chromium these tests are skipped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ class Dashboard:
         self.page.goto(address, timeout=STARTED)
         self.wait_for("#story [data-part=list] > *, #story [data-part=words]:not([hidden]) p")
 
-    def wait_for(self, selector: str, text: str = "") -> None:
+    def wait_for(self, selector: str, text: str | re.Pattern[str] = "") -> None:
         """An element of ``selector`` has ``text`` in it, seen or not."""
         self.page.locator(selector, has_text=text).first.wait_for(state="attached", timeout=STARTED)
 

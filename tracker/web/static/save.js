@@ -17,10 +17,11 @@ export async function saveAsOneFile(model) {
   try {
     const response = await fetch(EMPTY_PAGE);
     if (!response.ok) throw new Error(`the tracker answered ${response.status}`);
-    const parts = (await response.text()).split(PLACE);
-    if (parts.length !== 2) throw new Error("its page has no place for a recording");
+    const page = await response.text();
+    const at = page.indexOf(PLACE) + PLACE.length; // this script, which names it, too, comes after it
+    if (at < PLACE.length) throw new Error("its page has no place for a recording");
     const recording = await zipped(linesOf(model.log.header, model.log.events));
-    download(new Blob([parts[0], PLACE, recording, parts[1]], { type: "text/html" }), fileName(model));
+    download(new Blob([page.slice(0, at), recording, page.slice(at)], { type: "text/html" }), fileName(model));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     model.setSource({ fault: `The page cannot be saved: ${why}.` });
