@@ -154,14 +154,16 @@ function summaryOf(node) {
   const role = node.place === "standard" ? "standard peer" : node.complete ? "seed" : node.row ? "leecher" : "without this file";
   const address = node.state === null ? String(node.id) : (node.state.addr ?? "");
   const since = node.status === "here" ? "" : `${node.status === "silent" ? "silent for" : "gone for"} ${secondsText(node.quiet)}`;
-  const reports = node.state && !node.state.reports ? "does not report" : "";
-  return [role, address, since, reports].filter(Boolean).join(", ");
+  return [role, address, since].filter(Boolean).join(", ");
 }
 
 /** What the node says about its download, and faults on purpose. @param {PictureNode} node */
 function stateText(node) {
   const row = node.row;
   const parts = [];
+  if (node.state && !node.state.reports) {
+    parts.push(`N${node.name.slice(1)} does not report (-report off). Its links are drawn from what the other ends count.`);
+  }
   if (row?.state === "failed" || row?.state === "paused" || row?.state === "stopped") {
     parts.push(`The download is ${row.state}${row.reason ? `: ${row.reason}` : ""}.`.replace("..", "."));
   }

@@ -20,6 +20,7 @@
 import { plural, secondsText } from "./figures.js";
 
 const ORDER = { served: 0, queued: 1, choked: 2, other: 3, silent: 4 };
+const ONLY_PLACE = /^(waits, )?place \d+ in its queue\.?$/; // says no more than the line does
 const LONG = 46; // characters of a reason that fit beside its sign
 
 /**
@@ -75,7 +76,7 @@ function rowOf(link, picture) {
   const peer = /** @type {PictureNode} */ (picture.byName.get(link.from));
   if (peer.status !== "here") return plainRow(peer, "silent", peer.status === "silent" ? "silent" : "gone", awayText(peer));
   const { state, reason } = link.link;
-  if (link.kind === "queued") return { ...plainRow(peer, "queued", "wait", waitText(link)), detail: reason };
+  if (link.kind === "queued") return { ...plainRow(peer, "queued", "wait", waitText(link)), detail: ONLY_PLACE.test(reason) ? "" : reason };
   if (link.rate > 0) return { ...plainRow(peer, "served", "none", ""), rate: link.rate };
   if (link.kind === "choked") return withReason(plainRow(peer, "choked", "choked", "chokes this node"), reason);
   if (state === "lost") return withReason(plainRow(peer, "other", "lost", "lost"), reason);

@@ -299,6 +299,7 @@ export function nameBounds(chart, bounds, begin, texts, palette) {
  * @param {Palette} palette
  */
 export function paintBoundTexts({ ink }, chart, bounds, begin, series, end, palette) {
+  if (chart.right - chart.left < palette.label * 36) return;
   const beyond = chart.x(begin + bounds.alone) > chart.right ? " ▸" : "";
   const walls = [begin + bounds.seed, begin + bounds.all, end].map(chart.x).filter((x) => x < chart.right);
   setFont(ink, palette.label);
