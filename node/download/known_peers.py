@@ -52,6 +52,7 @@ class Candidate:
     pieces_held: int | None = None  # as announced; None: all, or unknown
     queue_position: int = 0  # from 1; 0: not queued
     status: str = ""  # why a connected peer sends nothing
+    answered: bool = False  # this time: it said what it holds
     twin: Candidate | None = None  # the same node, over another transport
     twin_first: bool = False  # that transport is preferred
 
@@ -238,7 +239,7 @@ class KnownPeers:
             chosen = sorted(fit, key=lambda candidate: not candidate.suspect)[:amount]
         for candidate in chosen:
             candidate.active = candidate.was_tried = True
-            candidate.status = ""
+            candidate.status, candidate.answered = "", False
         return chosen
 
     def seconds_to_retry(self, now: float) -> float:

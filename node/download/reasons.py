@@ -44,6 +44,8 @@ def unused_reason(candidate: Candidate, situation: Situation) -> str:
 
 def _silence_of(candidate: Candidate, situation: Situation) -> str:
     """Why a connected peer sends nothing; "" if it does."""
+    if is_tried_again(candidate):
+        return candidate.reason
     is_standard = candidate.kind is PeerKind.STANDARD
     if candidate.queue_position and not is_standard:
         return f"waits, place {candidate.queue_position} in its queue"
@@ -55,6 +57,11 @@ def _silence_of(candidate: Candidate, situation: Situation) -> str:
 def is_useless(candidate: Candidate, situation: Situation) -> bool:
     """True if a connected peer said what it holds, and it is nothing that is missing here."""
     return candidate.pieces_held is not None and candidate.peer in situation.useless
+
+
+def is_tried_again(candidate: Candidate) -> bool:
+    """True if a peer that failed is connected to once more, and has not answered so far."""
+    return candidate.active and bool(candidate.failures) and not candidate.answered
 
 
 def foreign_reason(peer: Peer, own: str, transports: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from common.metainfo import Metainfo
 from node import events
 from node.download.known_peers import Candidate, PeerKind
-from node.download.reasons import Situation, foreign_reason, is_useless, unused_reason
+from node.download.reasons import Situation, foreign_reason, is_tried_again, is_useless, unused_reason
 from node.download.state import DownloadState
 from node.peer import Peer
 
@@ -221,6 +221,8 @@ def _source_row(
 
 
 def _shown_state(candidate: Candidate, situation: Situation) -> str:
+    if is_tried_again(candidate):
+        return "lost"
     if candidate.active and candidate.queue_position:
         return "queued"
     if candidate.active:

@@ -90,6 +90,7 @@ class Source(ABC):
         """The peer holds these pieces; None: all."""
         if self.serves_since == float("inf"):
             self.serves_since = self._clock()
+        self.candidate.answered = True
         self.candidate.pieces_held = None if pieces is None else pieces.count
         self._state.on_bitfield(self.peer, pieces)
 

@@ -128,6 +128,10 @@ def test_every_owner_not_used_has_a_reason() -> None:
         3: "not needed: 2 owners at a time are enough (MAX_SPLITTNES_RATE)",
         4: "not needed: 3 owners of a part are enough (MAX_PARTIAL_OWNERS)",
     }
+    known.choose(1, 1e9)
+    assert failed.active and unused_reason(failed, SITUATION) == "silent for 2.0 s"  # until it answers
+    failed.answered = True
+    assert unused_reason(failed, SITUATION) == ""
     used.queue_position = 7
     assert unused_reason(used, SITUATION) == "waits, place 7 in its queue"
     used.queue_position, used.pieces_held = 0, 5
