@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from simulator import sockets
 from simulator.bounds import distribution_time
 from simulator.describe import outcome_text, scenario_text
 from simulator.flash_crowd import MAX_NODES, FlashCrowd, FlashCrowdPlan
 from simulator.outcome import InvariantViolated, run
+from simulator.recorder import recording
 from simulator.scenario import Scenario
 from simulator.soak import MIN_FACTOR, soak
 from simulator.wire_outcome import soak_swarms
@@ -35,18 +37,26 @@ def main() -> int:
         help="how long 64 MiB take to so many nodes that start together, each with an upload limit of 4 MB/s",
     )
     parser.add_argument("--swarm", type=int, metavar="NODES", help="the same over the peer wire, at most 50")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write the log of --crowd, --swarm or --seed: python -m labs replay FILE shows it",
+    )
     parser.add_argument("--swarms", type=int, default=0, help="swarms of the peer wire (default 0)")
     options = parser.parse_args()
     if options.swarm is not None:
         if not 1 <= options.swarm <= MAX_PEERS:
             parser.error(f"a swarm has 1 to {MAX_PEERS} nodes")
-        return wire_spread(options.swarm, options.first)
+        return wire_spread(options.swarm, options.first, options.record)
     if options.crowd is not None:
         if not 1 <= options.crowd <= MAX_NODES:
             parser.error(f"a crowd has 1 to {MAX_NODES} nodes")
-        return spread(options.crowd, options.first)
+        return spread(options.crowd, options.first, options.record)
     if options.seed is not None:
-        return repeat(options.seed)
+        return repeat(options.seed, options.record)
+    if options.record is not None:
+        parser.error("--record goes with --crowd, --swarm or --seed")
     summary = soak(options.first, options.runs, options.workers)
     slow = bool(summary.runs) and summary.factor < MIN_FACTOR
     if slow:
@@ -60,22 +70,24 @@ def main() -> int:
     return 1 if summary.broken or slow or broken else 0
 
 
-def spread(nodes: int, seed: int) -> int:
+def spread(nodes: int, seed: int, record: Path | None = None) -> int:
     """Run a flash crowd, with progress, and compare it with the bound."""
     crowd = FlashCrowd(FlashCrowdPlan(nodes, 64 << 20, 4_000_000, seed=seed))
     print(f"{nodes} nodes and one seed; the bound is {crowd.plan.bound:.2f} virtual seconds", flush=True)
-    crowd.run(lambda text: print(text, flush=True))
+    with recording(record, crowd, f"simulator --crowd {nodes} --first {seed}", seed):
+        crowd.run(lambda text: print(text, flush=True))
     last, bound = max(crowd.ended), crowd.plan.bound
     print(f"first node {min(crowd.ended):.2f} s, last node {last:.2f} s: {last / bound:.2f} times the bound")
     print(f"the seed sent {crowd.again:,} of {len(crowd.seeded):,} pieces more than once")
     return 0
 
 
-def wire_spread(nodes: int, seed: int) -> int:
+def wire_spread(nodes: int, seed: int, record: Path | None = None) -> int:
     """Run a flash crowd over the peer wire, and compare it with the bound."""
     plan = flash_swarm(nodes, 64 << 20, 1 << 18, 4_000_000, seed)
     swarm, bound = WireSwarm(plan), distribution_time(plan.size, nodes, 4_000_000)
-    swarm.run(10 * bound)
+    with recording(record, swarm, f"simulator --swarm {nodes} --first {seed}", seed):
+        swarm.run(10 * bound)
     first, last = min(swarm.ended.values()), max(swarm.ended.values())
     print(
         f"first node {first:.2f} s, last node {last:.2f} s: {last / bound:.2f} times the bound, {bound:.2f} s"
@@ -84,13 +96,13 @@ def wire_spread(nodes: int, seed: int) -> int:
     return 0
 
 
-def repeat(seed: int) -> int:
+def repeat(seed: int, record: Path | None = None) -> int:
     """One run: the scenario, every event, the outcome."""
     scenario = Scenario.of(seed)
     print(scenario_text(scenario), end="\n\n")
     lines: list[str] = []
     try:
-        outcome = run(scenario, lines)
+        outcome = run(scenario, lines, record)
     except InvariantViolated as error:
         print("\n".join(lines))
         print(error, file=sys.stderr)

@@ -7,7 +7,7 @@ how fast news of it travels, and which uplinks idle. ``python -m simulator --cro
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from common.bitfield import Bitfield
@@ -18,6 +18,7 @@ from node.peer import FoundPeer, Peer
 from simulator.bounds import distribution_time
 from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
+from simulator.recorder import SwarmRecorder
 from simulator.scenario import Behaviour, OwnerPlan, Scenario
 from simulator.simulated_node import SimulatedNode, content_of, number_of
 
@@ -85,6 +86,14 @@ class FlashCrowd:
         self.ended: list[float] = []  # seconds until each node was complete
         self.members = [_Member(self, FIRST_ID + number) for number in range(plan.nodes)]
 
+    def record(self, recorder: SwarmRecorder) -> None:
+        """Have the run recorded. To be called before ``run``."""
+        limits = {"up_limit": self.plan.upload, "slots": SLOTS}
+        seed = self.owners[SEED]
+        recorder.add(SEED, seed.uplink, lambda: seed.have, None, limits)
+        for member in self.members:
+            member.record(recorder, limits)
+
     def uplink(self, source: Peer) -> SimulatedOwner:
         """A new uplink for ``source``."""
         clean = LinkFaults(delay=ROUND_TRIP / 2)
@@ -127,6 +136,11 @@ class _Member(SimulatedNode):
         self._uplink.held = Bitfield(crowd.metainfo.geometry.piece_count)
         self._backoff = SearchBackoff(1e9, crowd.clock.now)
 
+    def record(self, recorder: SwarmRecorder, limits: Mapping[str, int | None]) -> None:
+        """Have its events recorded."""
+        uplink = self._uplink
+        self.recorder = recorder.add(self.name, uplink.uplink, lambda: uplink.have, self, limits)
+
     def begin(self) -> None:
         """Ask the tracker, and start."""
         self._ask_tracker()
@@ -146,6 +160,8 @@ class _Member(SimulatedNode):
         ]
         self.known.update(entries)
         self.state.set_partial_peers(self.known.partial_peers())
+        if self.recorder is not None:
+            self.recorder.on_answer(entries)
 
     def _fill(self) -> None:
         super()._fill()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from node.scheduling.parole import MAX_HOLD_TIME
+from simulator.recorder import recording
 from simulator.scenario import Behaviour, OwnerPlan, Scenario
 from simulator.simulated_node import number_of
 from simulator.swarm import SimulatedDownload
@@ -31,11 +33,13 @@ class InvariantViolated(AssertionError):
     """An invariant is broken. The message has the seed and the scenario."""
 
 
-def run(scenario: Scenario, lines: list[str] | None = None) -> Outcome:
-    """Run ``scenario``; InvariantViolated if an invariant is broken."""
+def run(scenario: Scenario, lines: list[str] | None = None, record: Path | None = None) -> Outcome:
+    """Run ``scenario``, and write its log to ``record``; InvariantViolated if an invariant is broken."""
     try:
         download = SimulatedDownload(scenario, lines)
-        download.run()
+        source = f"simulator --seed {scenario.seed}"
+        with recording(record, download, source, scenario.seed):
+            download.run()
         _check(download)
     except AssertionError as error:
         raise InvariantViolated(f"seed {scenario.seed}: {error}: {scenario}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from common.bitfield import Bitfield
@@ -14,8 +15,11 @@ from node.chunk_udp.responder import Responder, SendChunk
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.upload_queue import UploadQueue
 from node.rate_limit import limit_of
+from node.report.names import PeerName
+from node.report.snapshot import SlotsView
 from node.transport import SentBlock, StreamSocket
 from simulator.clock import Clock
+from simulator.recorder import Uplink
 from simulator.scenario import Behaviour, OwnerPlan
 from simulator.served import memory_info
 
@@ -43,6 +47,8 @@ class SimulatedOwner:
         self._clock = clock
         self._chance = random.Random(seed)
         self._sent = 0  # bytes
+        self.fetchers: dict[Address, int] = {}  # node_ids, if the run is recorded
+        self._sent_to: Counter[Address] = Counter()  # bytes
         self._senders: dict[Address, Send] = {}
         self._armed = False
         self._start()
@@ -95,6 +101,21 @@ class SimulatedOwner:
         """The pieces that it announces."""
         return self._all if self.held is None else self.held
 
+    def uplink(self) -> Uplink:
+        """What it sent, for the log."""
+        sent: Counter[PeerName] = Counter()
+        for addr, amount in self._sent_to.items():
+            sent[self._name(addr)] += amount
+        if self._slots is None:
+            return Uplink(SlotsView(), sent, self._sent, self.alive)
+        served = dict.fromkeys(map(self._name, self._slots.served()))
+        queue = dict.fromkeys(self._name(addr) for addr, _ in self._slots.queue())
+        waiting = tuple(name for name in queue if name not in served)
+        return Uplink(SlotsView(self._slots.count, tuple(served), waiting), sent, self._sent, self.alive)
+
+    def _name(self, addr: Address) -> PeerName:
+        return self.fetchers.get(addr, f"{addr[0]}:{addr[1]}")
+
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer`` with right bytes; wrong ones are made when they are sent."""
         buffer[:] = self._content[offset : offset + len(buffer)]
@@ -135,6 +156,7 @@ class SimulatedOwner:
         while (batch := uploads.next(clock.now)) is not None:
             for datagram in self._segments(batch):
                 self._senders[batch.addr](datagram)
+            self._sent_to[batch.addr] += batch.length
             uploads.sent(batch, batch.length, clock.now)
         wait = uploads.wait(clock.now)
         if wait is not None and not self._armed:

@@ -18,6 +18,7 @@ from common.errors import SwarmError
 from common.metainfo import Metainfo, decode_metainfo, encode_metainfo
 from faults.link import Link
 from node.chunk_udp.congestion.manager import CongestionManager
+from node.chunk_udp.loss_log import LossLog
 from node.content.hashing import BUFFER_LENGTH
 from node.content.positional_file import Buffer
 from node.download.buffer_pool import BufferPool, buffer_length
@@ -27,10 +28,12 @@ from node.download.source import Source
 from node.download.source_pool import SourceLimits, SourcePool
 from node.download.state import DownloadState
 from node.download.write_buffer import Destination, WriteBuffer
+from node.notes import ConnectionSample
 from node.peer import Peer
 from node.rate_limit import limit_of
 from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
+from simulator.recorder import NodeRecorder
 from simulator.scenario import Scenario
 from simulator.source import SimulatedSource, Site, VirtualSource
 
@@ -129,8 +132,9 @@ class SimulatedNode:
         self.state = VirtualState(metainfo, have, own, clock, self._on_wake)
         self.known = KnownPeers(own, (own.transport,))
         lock = threading.Lock()
-        limits = SourceLimits(scenario.most_owners, partial, standard)
-        self._pool = SourcePool(self.known, lock, limits, self._make_source, clock.read)
+        self.limits = SourceLimits(scenario.most_owners, partial, standard)
+        self._pool = SourcePool(self.known, lock, self.limits, self._make_source, clock.read)
+        self.recorder: NodeRecorder | None = None  # writes this node's part of the log
         results = PieceResults(self.state, self.content, self.known, lock, self.on_piece, self._on_lost)
         self._destination = Destination(
             metainfo,
@@ -194,6 +198,10 @@ class SimulatedNode:
         buffer = WriteBuffer(candidate.peer, self._destination, self.clock.read)
         seed = self._chance.getrandbits(32)
         source = SimulatedSource(candidate, self.state, buffer, self._site, owner, links, self._ended, seed)
+        if self.recorder is not None:
+            info_hash = self.metainfo.info_hash
+            source.link.tracker.losses = LossLog(candidate.peer, info_hash, self.recorder.on_note)
+            owner.fetchers[source.here] = self.recorder.node_id
         return self._add(source)
 
     def _add(self, source: VirtualSource) -> Source:
@@ -214,6 +222,14 @@ class SimulatedNode:
         self.note("right" if right else "wrong", index, ids)
         if not right:
             self.wrong.append((index, ids))
+        if self.recorder is not None:
+            self.recorder.on_piece(index, right, sources)
+
+    def samples(self) -> Iterable[tuple[Peer, ConnectionSample]]:
+        """What limits the requests to each source of the classroom transport."""
+        for peer, source in self._sources.items():
+            if isinstance(source, SimulatedSource):
+                yield peer, source.sample()
 
     def _on_lost(self, candidate: Candidate) -> None:
         self.note("banned" if candidate.banned else "suspect", candidate.peer, candidate.reason)

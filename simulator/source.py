@@ -26,6 +26,7 @@ from node.download.known_peers import Candidate
 from node.download.source import Source
 from node.download.state import WORK_CHECK, DownloadState
 from node.download.write_buffer import WriteBuffer
+from node.notes import ConnectionSample
 from node.rate_limit import RateLimit
 from node.settings import TransferSettings
 from node.transport import Range, Reject, RequestedRange
@@ -109,7 +110,7 @@ class SimulatedSource(VirtualSource):
         self._on_end = on_end
         self._there, self._back = links
         chance = random.Random(seed)
-        self._here: Address = ("192.0.2.1", chance.randint(1024, 65535))
+        self.here: Address = ("192.0.2.1", chance.randint(1024, 65535))
         scenario = site.scenario
         terms = ConnectionConfig(
             site.metainfo.info_hash,
@@ -137,6 +138,13 @@ class SimulatedSource(VirtualSource):
     def cancel(self, ranges: Sequence[Range]) -> None:
         """Other sources delivered these ranges first."""
         self._driver.cancel(ranges)
+
+    def sample(self) -> ConnectionSample:
+        """What limits the requests now."""
+        tracker, rtt = self.link.tracker, self.link.rtt
+        return ConnectionSample(
+            tracker.window, rtt.smoothed if rtt.measured else None, tracker.in_flight.bytes
+        )
 
     def settle(self) -> None:
         """Do everything that follows from an event."""
@@ -204,7 +212,7 @@ class SimulatedSource(VirtualSource):
 
     def _reaches_owner(self, datagram: bytes) -> None:
         self._site.note("to", self.peer, len(datagram))
-        self._owner.receive(datagram, self._here, self._send_back)
+        self._owner.receive(datagram, self.here, self._send_back)
 
     def _send_back(self, datagram: bytes) -> None:
         for when, arriving in self._back.send(datagram, self._virtual.now):

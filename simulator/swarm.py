@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from common.bitfield import Bitfield
 from faults.link import Link
 from node.peer import FoundPeer, Peer
 from simulator.clock import Clock
 from simulator.owner import SimulatedOwner
+from simulator.recorder import SwarmRecorder, Uplink
 from simulator.scenario import Scenario
 from simulator.simulated_node import SimulatedNode, content_of
 
@@ -21,8 +25,8 @@ class SimulatedDownload(SimulatedNode):
 
     def __init__(self, scenario: Scenario, lines: list[str] | None = None) -> None:
         self.wanted, metainfo = content_of(scenario)
-        own = Peer(f"198.51.100.{scenario.seed % 250 + 1}", 1024 + scenario.seed // 250 % 60_000)
-        super().__init__(scenario, Clock(scenario.begins_at), metainfo, own, lines=lines)
+        self.own = Peer(f"198.51.100.{scenario.seed % 250 + 1}", 1024 + scenario.seed // 250 % 60_000)
+        super().__init__(scenario, Clock(scenario.begins_at), metainfo, self.own, lines=lines)
         self.owners = self._make_owners()
 
     def _make_owners(self) -> dict[Peer, tuple[SimulatedOwner, tuple[Link, Link]]]:
@@ -35,6 +39,15 @@ class SimulatedDownload(SimulatedNode):
             links = (Link(plan.there, seed + 30), Link(plan.back, seed + 60))
             owners[Peer(f"192.0.2.{100 + number}", 9, node_id=number)] = (owner, links)
         return owners
+
+    def record(self, recorder: SwarmRecorder) -> None:
+        """Have the run recorded. To be called before ``run``."""
+        for peer, (owner, _) in self.owners.items():
+            limits = {"up_limit": owner.plan.upload_limit, "slots": owner.plan.slots}
+            recorder.add(peer, owner.uplink, partial(_pieces_of, owner), None, limits)
+        nothing = Bitfield(self.metainfo.geometry.piece_count)
+        limits = {"down_limit": self.scenario.download_limit}
+        self.recorder = recorder.add(self.own, Uplink, lambda: nothing, self, limits)
 
     def reach(self, source: Peer) -> tuple[SimulatedOwner, tuple[Link, Link]]:
         """See ``SimulatedNode``."""
@@ -57,4 +70,10 @@ class SimulatedDownload(SimulatedNode):
         ]
         self.known.update(entries)
         self.state.set_partial_peers(self.known.partial_peers())
+        if self.recorder is not None:
+            self.recorder.on_answer(entries)
         self.clock.at(self.clock.now + TRACKER_INTERVAL, self._ask_tracker)
+
+
+def _pieces_of(owner: SimulatedOwner) -> Bitfield:
+    return owner.have

@@ -21,7 +21,10 @@ from node.peer_tcp.choking import Choker, PeerTraffic
 from node.peer_tcp.config import WireConfig, WireTorrent
 from node.peer_tcp.connection import OutgoingBlock
 from node.rate_limit import RateLimit
+from node.report.names import peer_name
+from node.report.snapshot import SlotsView
 from simulator.clock import Clock
+from simulator.recorder import SwarmRecorder, Uplink
 from simulator.scenario import Scenario
 from simulator.simulated_node import SimulatedNode, content_of
 from simulator.wire_end import WireEnd, WireSource, spoiled
@@ -114,6 +117,11 @@ class WireSwarm:
         wanted = {member.number for member in self.members if member.plan.conduct.fetches}
         self.clock.run_until(lambda: len(self.ended) == len(wanted), limit, MAX_EVENTS)
 
+    def record(self, recorder: SwarmRecorder) -> None:
+        """Have the run recorded. To be called before ``run``."""
+        for member in self.members:
+            member.records = recorder
+
     def connect(self, member: WireMember, other: WireMember) -> None:
         """``member`` dials ``other``."""
         info_hash = self.metainfo.info_hash
@@ -169,11 +177,16 @@ class WireMember(SimulatedNode):
         self._new: list[int] = []  # pieces to announce
         self._sent = 0  # payload bytes
         self.arrivals: list[tuple[float, int]] = []  # when payload bytes arrived, and how many
+        self.records: SwarmRecorder | None = None  # the log of the swarm
 
     # ---- taking part
 
     def enter(self) -> None:
         """Connect to all members that are present, and begin."""
+        if self.records is not None:
+            fetching = self if self.plan.conduct.fetches else None
+            limits = {"up_limit": self.plan.upload}
+            self.recorder = self.records.add(self.name, self._uplink, lambda: self._have, fetching, limits)
         for other in self.swarm.present:
             self.swarm.connect(self, other)
         self.swarm.present.append(self)
@@ -197,6 +210,14 @@ class WireMember(SimulatedNode):
         end = WireEnd(self.clock, config, dials, self._limit, self._payload, self._on_event)
         self.ends[other.name] = end
         return end
+
+    def _uplink(self) -> Uplink:
+        """What it sent, for the log."""
+        sent = {peer_name(peer): end.uploaded for peer, end in self.ends.items() if end.uploaded}
+        served = tuple(
+            peer_name(peer) for peer, end in self.ends.items() if end.is_unchoked and not end.closed
+        )
+        return Uplink(SlotsView(None, served), sent, self._sent)
 
     # ---- WireHost
 
