@@ -55,10 +55,11 @@ class Tap:
         """With ``single``: False drops this datagram, before it is sent or after it was received."""
         return True
 
-    def sent(self, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
+    def sent(self, heads: Buffer, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
         """One call sent ``parts`` joined: datagrams of ``step`` bytes, the last one shorter; 0: one datagram.
 
-        ``parts`` begin with a header, and of several datagrams each is two parts: header and payload.
+        A part is a whole datagram, or header and payload of a DATA are two. ``heads``: that datagram, or the
+        headers of all DATA. They are valid until the call returns.
         """
 
     def received(self, batch: memoryview, step: int, here: Address, peer: Address) -> None:
@@ -87,10 +88,10 @@ class SeveralTaps(Tap):
         """False if one of the taps drops the datagram."""
         return all([tap.passes(datagram, outgoing, peer) for tap in self._taps])
 
-    def sent(self, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
+    def sent(self, heads: Buffer, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
         """As ``Tap.sent``."""
         for tap in self._taps:
-            tap.sent(parts, step, here, peer)
+            tap.sent(heads, parts, step, here, peer)
 
     def received(self, batch: memoryview, step: int, here: Address, peer: Address) -> None:
         """As ``Tap.received``."""

@@ -172,7 +172,7 @@ class Fetcher:
             except OSError as error:
                 self._on_socket_error(error)
             else:
-                tap.sent((datagram,), 0, self._here, self._peer)
+                tap.sent(datagram, (datagram,), 0, self._here, self._peer)
 
     def _receive(self, now: float) -> bool:
         """Hand over the datagrams of one receive call. False if there were none."""

@@ -31,7 +31,7 @@ class TappedSocket:
         """Send one datagram. OSError."""
         if not self._tap.single or self._tap.passes(datagram, True, self._peer):
             self.sock.send(datagram)
-            self._tap.sent((datagram,), 0, self._here, self._peer)
+            self._tap.sent(datagram, (datagram,), 0, self._here, self._peer)
 
     def receive(self) -> bytes:
         """The next datagram that the tap lets pass. OSError; BlockingIOError if there is none."""

@@ -94,7 +94,8 @@ class SegmentSender:
             elif segment and error.errno in (errno.EIO, errno.EINVAL, errno.EOPNOTSUPP):
                 self._gso = False  # this network device cannot split: from now on each segment is a call
             return False
-        self._tap.sent(buffers, segment, self._here, addr)
+        heads = self._headers[: wire.HEADER_SIZE * (len(buffers) // 2)] if len(buffers) > 1 else buffers[0]
+        self._tap.sent(heads, buffers, segment, self._here, addr)
         return True
 
     def _remember(self, host: str) -> None:

@@ -61,7 +61,7 @@ class Capture(Tap):
 
     # ---- Tap
 
-    def sent(self, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
+    def sent(self, heads: Buffer, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
         """As ``Tap.sent``."""
         self.add(udp_packet(b"".join(parts), here, peer))
 

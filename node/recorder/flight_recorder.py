@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from common.addresses import join_host_port
@@ -34,7 +35,9 @@ MAX_WRITTEN = 17 * MAX_RUN  # bytes that are kept of messages that left together
 MAX_AROUND = 12  # rows about one repaired loss
 _LEFT_OUT = ("transfer", "torrent", "segment_size", "checked")  # of these
 
+_span = itemgetter(0, 1, 2)  # piece, begin and length of a block
 _Entry = tuple[Any, ...]
+_DATA, _HEADER_SIZE, _datagrams = wire.DATA, wire.HEADER_SIZE, datagram_rows.described  # found faster here
 
 
 class FlightRecorder(Tap):
@@ -48,30 +51,30 @@ class FlightRecorder(Tap):
         """``clock``: monotonic seconds."""
         self._clock = clock
         self._ring: deque[_Entry] = deque(maxlen=recorded)
+        self._append = self._ring.append
         self._names: dict[Address, int] = {}
 
     # ---- what happens
 
-    def sent(self, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
-        """As ``Tap.sent``: a whole message, or header and payload of each DATA."""
-        if here == peer:  # an owner wakes its own thread
-            return
-        heads = b"".join(parts[::2]) if len(parts) > 1 else bytes(parts[0][:HEAD])
-        size = sum(map(len, parts))
-        self._ring.append((self._clock(), datagram_rows.described, OUT, peer, heads, size, step or size))
+    def sent(self, heads: Buffer, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
+        """As ``Tap.sent``."""
+        last = len(parts[-1])
+        if len(parts) == 1:
+            heads, size = heads[:HEAD], last
+        else:
+            size = last + _HEADER_SIZE + step * (len(parts) // 2 - 1)
+        self._append((self._clock(), _datagrams, OUT, peer, bytes(heads), size, step or size))
 
     def received(self, batch: memoryview, step: int, here: Address, peer: Address) -> None:
         """As ``Tap.received``."""
-        if here == peer:
-            return
         size = len(batch)
         if size > step:
             heads = headers_in(batch, size, step)
-        elif size > HEAD and batch[2] == wire.DATA:
-            heads = bytes(batch[: wire.HEADER_SIZE])
+        elif size > HEAD and batch[2] == _DATA:
+            heads = bytes(batch[:_HEADER_SIZE])
         else:
             heads = bytes(batch[:HEAD])
-        self._ring.append((self._clock(), datagram_rows.described, IN, peer, heads, size, step))
+        self._append((self._clock(), _datagrams, IN, peer, heads, size, step))
 
     def introduce(self, peer: Address, node_id: int) -> None:
         """As ``Tap.introduce``."""
@@ -163,7 +166,7 @@ class _RecordedStream(StreamTap):
         kept: object
         count = 1
         if isinstance(message, m.BlockRun):
-            kept, count = _numbers([block[:3] for block in message.blocks[:MAX_RUN]]), len(message.blocks)
+            kept, count = _numbers(map(_span, message.blocks[:MAX_RUN])), len(message.blocks)
         elif isinstance(message, m.Block):
             if message.at + len(message.data) < message.length:
                 return True  # the block is not whole yet

@@ -25,7 +25,7 @@ def captured(path: Path, datagrams: Sequence[bytes]) -> Path:
     ended: list[str] = []
     capture = Capture(path, ended.append)
     for datagram in datagrams:
-        capture.sent([datagram], 0, OWNER, FETCHER)
+        capture.sent(b"", [datagram], 0, OWNER, FETCHER)
     capture.close()
     assert not ended
     return path

@@ -75,7 +75,7 @@ def test_a_capture_ends_at_its_limit_after_a_whole_packet(tmp_path: Path) -> Non
     ended = Ended()
     capture = Capture(tmp_path / "run.pcap", ended.append, limit=100_000)
     for _ in range(100):
-        capture.sent([bytes(5000)], 0, HERE, PEER)
+        capture.sent(b"", [bytes(5000)], 0, HERE, PEER)
     capture.close()
     assert ended == ["it has reached its limit of 100000 bytes"]
     assert len(list(packets_in(tmp_path / "run.pcap"))) == 19
@@ -91,7 +91,7 @@ def test_a_full_disk_ends_the_capture_and_nothing_else(tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, before[1]))
         for _ in range(200):
-            capture.sent([bytes(5000)], 0, HERE, PEER)
+            capture.sent(b"", [bytes(5000)], 0, HERE, PEER)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
@@ -107,7 +107,7 @@ def test_a_capture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_two_nodes_cannot_capture_to_one_file(tmp_path: Path) -> None:
     first = Capture(tmp_path / "run.pcap", lambda reason: None)
-    first.sent([b"x"], 0, HERE, PEER)
+    first.sent(b"", [b"x"], 0, HERE, PEER)
     first.flush()
     with pytest.raises(LocalFault, match="run.pcap is being written by another node"):
         Capture(tmp_path / "run.pcap", lambda reason: None)

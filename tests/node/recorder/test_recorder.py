@@ -51,9 +51,8 @@ def test_both_ends_record_every_message_of_a_transfer_one_by_one() -> None:
     with recorded_owner(there) as served:
         here.introduce(served.addr, 1)
         fetched(served, here)
-    ours, theirs = here.recent_messages(limit=1000), there.recent_messages(limit=1000)
-    assert {row["peer"] for row in ours} == {1}
-    assert {row["peer"] for row in theirs[-10:]} == {2}, "its ASK says so"
+    ours, theirs = here.recent_messages(1, limit=1000), there.recent_messages(2, limit=1000)
+    assert len(ours) == len(theirs), "the fetcher's ASK says that it is node 2"
     assert [row["message"] for row in ours][:3] == ["ASK", "TOKEN", "ASK"]
     spans = sorted((row["fields"]["offset"], row["fields"]["length"]) for row in of(ours, "DATA"))
     assert spans == [(at, min(SEGMENT, SIZE - at)) for at in range(0, SIZE, SEGMENT)]
