@@ -62,7 +62,7 @@ test("the sentences of the design", () => {
     "Piece 87 from node 4 is wrong at node 10: its SHA-1 differs.",
     "Node 9 gets a slot at node 1.",
     "DATA 812, node 5 to node 3, is lost: three later segments came first.",
-    "Gap of 2.1 s: node 6 dropped 214 events.",
+    "Gap of 2.1 s: node 6 dropped 214 events. Figures after the gap are right again.",
     "Node 3 asks node 5 and peer a for piece 240.",
   ]);
 });

@@ -18,14 +18,22 @@ const HEADINGS = {
 const PEER_WIRE = /^[a-z][a-z_ ]*$/;
 const HIDDEN = new Set(["sequence", "torrent", "peer", "message", "node", "reason", "peers", "answer", "others"]);
 
-/** @param {Message} message @param {Model} model */
-export function fieldsLine(message, model) {
-  if (!message.dumped) {
-    const event = model.log.events[message.position];
-    return element("p", { class: "dim", text: sentence(event, model.log.context.of(event)) });
+/**
+ * A paragraph or two: the fields; of an event of the log its sentence, and how to see the messages themselves.
+ * @param {Message} message
+ * @param {Model} model
+ */
+export function fieldsLines(message, model) {
+  if (message.dumped) {
+    const text = `${message.label}${fieldsText(message.fields, model)}. `;
+    return [element("p", { class: "dim" }, text, linkOf(message.name, model))];
   }
-  const link = linkOf(message.name, model);
-  return element("p", { class: "dim" }, `${message.label}${fieldsText(message.fields, model)}. `, link);
+  const event = model.log.events[message.position];
+  const said = element("p", { class: "dim", text: sentence(event, model.log.context.of(event)) });
+  const { node } = event;
+  if (node === null || model.state.nodes[node]?.dumped) return [said];
+  const code = element("code", { text: "torrent -dump" });
+  return [said, element("p", { class: "dim" }, `Node ${node} has dumped no messages. At its prompt: `, code)];
 }
 
 /** ": offset 31,977,024, length 1,400". @param {Record<string, any>} fields @param {Model} model */

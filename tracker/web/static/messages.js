@@ -16,7 +16,7 @@ import { element, part, setText } from "./dom.js";
 import { Exchange } from "./exchange.js";
 import { exactText, grouped, secondsText } from "./figures.js";
 import { palette } from "./colours.js";
-import { fieldsLine } from "./message_fields.js";
+import { fieldsLines } from "./message_fields.js";
 import { makeChoice, placeText } from "./message_choice.js";
 
 const MOST_ROWS = 160;
@@ -66,6 +66,8 @@ class MessagesPanel {
     this.messages = null;
     /** @type {ReturnType<typeof drawDiagram> | null} */
     this.drawn = null;
+    /** The drawing whose present row is marked. @type {ReturnType<typeof drawDiagram> | null} */
+    this.marked = null;
     this.layout = layoutOf([], 1, 12, String);
     this.diagram.addEventListener("click", (event) => this.choose(event));
     this.diagram.addEventListener("keydown", (event) => this.move(event));
@@ -130,6 +132,11 @@ class MessagesPanel {
     const present = presentRow(this.rows, this.model.time);
     const index = present - this.first;
     if (this.drawn === null) return;
+    if (this.shownPresent === present && this.marked === this.drawn) {
+      this.drawFields(present);
+      return;
+    }
+    this.marked = this.drawn;
     const { svg, tint } = this.drawn;
     tint.setAttribute("visibility", index >= 0 && index < this.end - this.first ? "visible" : "hidden");
     tint.setAttribute("y", String(y(this.layout, index) - this.layout.pitch / 2));
@@ -158,7 +165,7 @@ class MessagesPanel {
     const key = `${text} ${message?.position} ${message?.label} ${message?.left}`;
     if (key === this.fieldsKey) return;
     this.fieldsKey = key;
-    this.fields.replaceChildren(text ? element("p", { text }) : "", message ? fieldsLine(message, this.model) : "");
+    this.fields.replaceChildren(text ? element("p", { text }) : "", ...(message ? fieldsLines(message, this.model) : []));
   }
 
   /** @param {Place[]} places */

@@ -22,7 +22,8 @@ import { ShapeError } from "./shapes.js";
 const VISIBLE_MS = 500;
 const HIDDEN_MS = 5000;
 const RETRY_MS = 1000; // after a failure
-const PATIENCE_MS = 4000; // for one answer
+const ALARM_MS = 1500; // without an answer: the page says that the tracker does not answer
+const PATIENCE_MS = 10_000; // for one answer
 
 /** The tracker wants a swarm key, or another one. */
 class KeyWanted extends Error {}
@@ -71,6 +72,7 @@ export class Poller {
     if (this.waiting || this.stopped) return;
     this.waiting = true;
     let wait = document.visibilityState === "visible" ? VISIBLE_MS : HIDDEN_MS;
+    const alarm = setTimeout(() => this.missed(), ALARM_MS);
     try {
       const answer = await this.ask();
       if (this.stopped) return;
@@ -80,6 +82,7 @@ export class Poller {
     } catch (error) {
       wait = this.failed(error);
     } finally {
+      clearTimeout(alarm);
       this.waiting = false;
     }
     if (wait >= 0) this.soon(wait);
@@ -150,10 +153,15 @@ export class Poller {
       this.model.setSource({ keyWanted: true, silentSince: null });
       return -1;
     }
-    const { source } = this.model;
     this.tag = "";
-    if (source.silentSince === null) this.model.setSource({ silentSince: source.now, loading: null });
+    this.missed();
     return RETRY_MS;
+  }
+
+  /** The tracker does not answer. */
+  missed() {
+    const { source } = this.model;
+    if (source.silentSince === null) this.model.setSource({ silentSince: source.now, loading: null });
   }
 }
 

@@ -192,8 +192,10 @@ const SENTENCES = {
   "datagram:repaired": (data, node) => repairedText(data, nameText(node)),
   "messages:dumped": ({ total, first, messages, reason }, node) =>
     `${nameText(node)} shows its messages ${grouped(first + 1)} to ${grouped(first + messages.length)} of ${grouped(total)}${because(reason)}`,
-  gap: ({ events, span_ms }, node) =>
-    `Gap of ${secondsText(span_ms)}: ${node === null ? `${plural(events, "event")} of the log are missing` : `${nameText(node)} dropped ${plural(events, "event")}`}.`,
+  gap: ({ events, span_ms }, node) => {
+    const who = node === null ? `${plural(events, "event")} of the log are missing` : `${nameText(node)} dropped ${plural(events, "event")}`;
+    return `Gap of ${secondsText(span_ms)}: ${who}. Figures after the gap are right again.`;
+  },
   clock: ({ node, bound_ms }) => `The clock of ${nameText(node)} is known to ± ${bound_ms.toFixed(1)} ms.`,
   keyframe: ({ time }) => `The whole state is here again${typeof time === "number" ? `, as of ${exactText(time)}` : ""}.`,
 };
