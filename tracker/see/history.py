@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import OrderedDict, deque
 
 BLOCK_EVENTS = 2000  # events of a block, and so of one answer
-BLOCK_BYTES = 1 << 20  # bytes after which a block with fewer events is full
+BLOCK_BYTES = 1 << 19  # bytes after which a block with fewer events is full
 MAX_EVENTS = 200_000  # events that are kept, about
 MAX_BYTES = 32 << 20  # bytes that they take, about
 OPEN_BLOCKS = 4  # full blocks that are kept uncompressed as well: many viewers read the same

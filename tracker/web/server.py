@@ -32,6 +32,7 @@ MAX_CONNECTIONS = 4000  # open at a time, where the system allows
 SPARE_FILES = 64  # of the system's limit on open files, for other things than connections
 READ_LIMIT = 16 << 20  # bytes of a body that are read at all; a longer one ends the connection (413)
 HEADER_LIMIT = 16 << 10  # bytes of a request's head; a longer one is answered 431
+UNREAD_LIMIT = 1 << 20  # bytes of answers that a client has not read; with more, it gets no further answer
 CHANNEL_TIMEOUT = 60  # seconds without a byte after which a connection is closed
 CLEANUP_INTERVAL = 5  # seconds between two searches for such connections
 DRAIN_SECONDS = 1.0  # for requests in progress when the tracker ends
@@ -183,6 +184,7 @@ class WebServer:
             cleanup_interval=CLEANUP_INTERVAL,
             max_request_header_size=HEADER_LIMIT,
             max_request_body_size=READ_LIMIT,
+            outbuf_high_watermark=UNREAD_LIMIT,
             asyncore_use_poll=True,
             log_socket_errors=False,
             ident="tracker",
