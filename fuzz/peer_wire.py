@@ -189,6 +189,7 @@ class CheckedWire:
 
     def take(self, events: list[ev.WireEvent]) -> None:
         """Check what happened."""
+        events = list(ev.one_by_one(events))
         for at, event in enumerate(events):
             self.seen.add(type(event).__name__)
             if isinstance(event, ev.BlockData):

@@ -65,7 +65,7 @@ class WireEnd:
 
     def _take(self, events: Sequence[ev.WireEvent]) -> None:
         blocks: list[ev.BlockData] = []
-        for event in events:
+        for event in ev.one_by_one(events):
             if isinstance(event, ev.BlockData):
                 blocks.append(event)
                 self._on_event(self, event)

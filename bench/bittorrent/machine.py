@@ -75,7 +75,9 @@ def measure(size: int) -> MachineRates:
         begun = time.process_time()
         for at in range(0, len(stream), READ):
             for event in leecher.receive(stream[at : at + READ], now):
-                if type(event) is ev.BlockData:
+                if isinstance(event, ev.BlocksData):
+                    received += sum([len(data) for _, data in event.blocks])
+                elif isinstance(event, ev.BlockData):
                     received += len(event.data)
         leeching += time.process_time() - begun
     return MachineRates(size / leeching, size / seeding)

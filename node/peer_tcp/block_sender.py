@@ -43,7 +43,7 @@ def prepare(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     _limit_unsent(sock, FIRST_UNSENT)
     if hasattr(socket, "TCP_CONGESTION"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it is not allowed here; an address of no network
             if ipaddress.ip_address(sock.getpeername()[0]).is_loopback:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, LOOPBACK_CONGESTION)
 

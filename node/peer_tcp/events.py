@@ -6,7 +6,7 @@ half-open bytes of the torrent's content.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -73,6 +73,12 @@ class BlockData(NamedTuple):
 
     offset: int
     data: memoryview | bytes
+
+
+class BlocksData(NamedTuple):
+    """Several whole blocks arrived, each as (offset, data): one event for all of them. [on_blocks]"""
+
+    blocks: Sequence[tuple[int, memoryview | bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,7 @@ WireEvent: TypeAlias = (
     | PeerInterested
     | PeerNotInterested
     | BlockData
+    | BlocksData
     | RequestsRejected
     | RequestsReturned
     | PieceSuggested
@@ -165,3 +172,12 @@ WireEvent: TypeAlias = (
     | DhtPort
     | WireFailed
 )
+
+
+def one_by_one(events: Iterable[WireEvent]) -> Iterator[WireEvent]:
+    """``events`` with a BlockData for each block of BlocksData."""
+    for event in events:
+        if isinstance(event, BlocksData):
+            yield from (BlockData(offset, data) for offset, data in event.blocks)
+        else:
+            yield event

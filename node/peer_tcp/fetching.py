@@ -175,7 +175,7 @@ class Fetching:
 
     # ---- events
 
-    def on_blocks(self, blocks: Sequence[ev.BlockData]) -> None:
+    def on_blocks(self, blocks: Sequence[tuple[int, memoryview | bytes]]) -> None:
         """Requested bytes arrived."""
         self._rejects = 0
         if self.session is not None:

@@ -16,6 +16,7 @@ import enum
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 
@@ -120,10 +121,34 @@ class Block(NamedTuple):
     data: memoryview | bytes
 
 
-class BlockRun(NamedTuple):
-    """Several whole blocks that came one after the other: nearly everything in a download."""
+@lru_cache(maxsize=16)
+def _places(length: int) -> struct.Struct:
+    """Piece and begin of a block of ``length`` bytes; the rest is skipped."""
+    return struct.Struct(f">5xII{length}x")
 
-    blocks: list[Block]
+
+@dataclass(frozen=True, slots=True)
+class BlockRun:
+    """Whole blocks of one length that came one directly after the other: nearly everything in a download.
+
+    ``view`` has their messages, headers included. It is valid until the decoder is fed again.
+    """
+
+    view: memoryview
+    length: int  # of each block
+
+    def places(self) -> Iterator[tuple[int, int]]:
+        """(piece, begin) of each block, in order."""
+        return _places(self.length).iter_unpack(self.view)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The same as single messages."""
+        step, first = PIECE_HEADER.size + self.length, PIECE_HEADER.size
+        return [
+            Block(piece, begin, self.length, 0, self.view[at : at + self.length])
+            for at, (piece, begin) in zip(range(first, len(self.view), step), self.places(), strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +275,11 @@ def singly(messages: Iterable[WireMessage]) -> Iterator[WireMessage]:
         if isinstance(message, RequestRun):
             yield from (RequestRun([request]) for request in message.requests)
         elif isinstance(message, BlockRun):
-            yield from (BlockRun([block]) for block in message.blocks)
+            step = PIECE_HEADER.size + message.length
+            yield from (
+                BlockRun(message.view[at : at + step], message.length)
+                for at in range(0, len(message.view), step)
+            )
         else:
             yield message
 

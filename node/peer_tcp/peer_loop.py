@@ -162,21 +162,19 @@ class PeerLoop:
         self._take(self.wire.receive(buffer[:size], now))
 
     def _take(self, events: list[ev.WireEvent]) -> None:
-        fetching, block_data, blocks = self.fetching, ev.BlockData, list[ev.BlockData]()
+        fetching = self.fetching
         for event in events:
-            if type(event) is block_data:  # nearly all are
-                blocks.append(event)
+            if isinstance(event, ev.BlocksData):  # nearly all are
+                fetching.on_blocks(event.blocks)
                 continue
-            if blocks:
-                fetching.on_blocks(blocks)
-                blocks = []
+            if isinstance(event, ev.BlockData):
+                fetching.on_blocks((event,))
+                continue
             fetching.on_event(event)
             if isinstance(event, ev.WireFailed):
                 self._say_goodbye()
                 raise event.fault
             self._on_event(self, event)
-        if blocks:
-            fetching.on_blocks(blocks)
 
     def _say_goodbye(self) -> None:
         """Send the messages that wait, as far as the socket takes them."""

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 from common.addresses import join_host_port
@@ -35,7 +34,6 @@ MAX_WRITTEN = 17 * MAX_RUN  # bytes that are kept of messages that left together
 MAX_AROUND = 12  # rows about one repaired loss
 _LEFT_OUT = ("transfer", "torrent", "segment_size", "checked")  # of these
 
-_span = itemgetter(0, 1, 2)  # piece, begin and length of a block
 _Entry = tuple[Any, ...]
 _DATA, _HEADER_SIZE, _datagrams = wire.DATA, wire.HEADER_SIZE, datagram_rows.described  # found faster here
 
@@ -166,7 +164,9 @@ class _RecordedStream(StreamTap):
         kept: object
         count = 1
         if isinstance(message, m.BlockRun):
-            kept, count = _numbers(map(_span, message.blocks[:MAX_RUN])), len(message.blocks)
+            places = list(message.places())
+            kept = _numbers([(*place, message.length) for place in places[:MAX_RUN]])
+            count = len(places)
         elif isinstance(message, m.Block):
             if message.at + len(message.data) < message.length:
                 return True  # the block is not whole yet

@@ -76,7 +76,7 @@ class Pair:
     def _pass_on(self, sender: PeerWire, receiver: PeerWire, events: list[ev.WireEvent]) -> bool:
         data = self.sent_by(sender)
         for part in cut(data, self.cut or len(data) or 1):
-            for event in receiver.receive(part, self.now):
+            for event in ev.one_by_one(receiver.receive(part, self.now)):
                 if isinstance(event, ev.BlockData):
                     self.received[event.offset : event.offset + len(event.data)] = event.data
                     event = ev.BlockData(event.offset, bytes(event.data))
@@ -114,5 +114,5 @@ def connected_pair(**options: object) -> Pair:
 
 
 def kinds(events: Iterable[ev.WireEvent]) -> list[str]:
-    """The names of the events."""
-    return [type(event).__name__ for event in events]
+    """The names of the events, of each block by itself."""
+    return [type(event).__name__ for event in ev.one_by_one(events)]

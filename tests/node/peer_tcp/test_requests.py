@@ -141,7 +141,7 @@ def test_doubled_chokes_and_unchokes_and_another_order_are_normal() -> None:
     assert kinds(wire.receive(2 * encode(m.Unchoke()), 0.0)) == ["PeerUnchoked"]
     wire.download.request(0, 2 * BLOCK, 0.0)
     events = wire.receive(block(0, BLOCK, bytes(BLOCK)) + block(0, 0, bytes(BLOCK)), 0.0)
-    assert [event.offset for event in events if isinstance(event, ev.BlockData)] == [BLOCK, 0]
+    assert [event.offset for event in ev.one_by_one(events) if isinstance(event, ev.BlockData)] == [BLOCK, 0]
 
 
 def test_cancelled_blocks_may_still_come() -> None:

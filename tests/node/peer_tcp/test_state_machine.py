@@ -145,7 +145,7 @@ class Conversation(RuleBasedStateMachine):
         return data
 
     def _take(self, events: list[ev.WireEvent]) -> None:
-        for event in events:
+        for event in ev.one_by_one(events):
             assert not isinstance(event, ev.WireFailed), event.fault
             if isinstance(event, ev.BlockData):
                 end = event.offset + len(event.data)
