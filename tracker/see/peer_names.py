@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+MAX_GONE = 200  # addresses of nodes that left; reports about them still come
+
 _ONE, _LISTS, _PAIRS = "peer", ("peers", "queue", "served"), ("in_", "out")
 
 
@@ -18,6 +20,7 @@ class PeerNames:
 
     def __init__(self) -> None:
         self._nodes: dict[str, int] = {}  # by address
+        self._gone: dict[str, int] = {}  # the latest last
 
     def note(self, node_id: int, addr: str | None) -> None:
         """The node listens at ``addr``; None: nowhere."""
@@ -26,13 +29,16 @@ class PeerNames:
             self._nodes[addr] = node_id
 
     def forget(self, node_id: int) -> None:
-        """The node is gone."""
+        """The node is gone. Its peers still report about its last bytes, so its name is kept for a while."""
         for addr in [addr for addr, known in self._nodes.items() if known == node_id]:
-            del self._nodes[addr]
+            self._gone.pop(addr, None)
+            self._gone[addr] = self._nodes.pop(addr)
+        while len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
 
     def resolved(self, data: Any) -> Any:
         """The data of an event, a struct, with the node_id in place of each address that is a node's."""
-        if not self._nodes:
+        if not (self._nodes or self._gone):
             return data
         found: dict[str, Any] = {}
         peer = getattr(data, _ONE, None)
@@ -47,4 +53,6 @@ class PeerNames:
         return msgspec.structs.replace(data, **found) if found else data
 
     def _node(self, peer: int | str) -> int | str:
-        return self._nodes.get(peer, peer) if isinstance(peer, str) else peer
+        if not isinstance(peer, str):
+            return peer
+        return self._nodes[peer] if peer in self._nodes else self._gone.get(peer, peer)

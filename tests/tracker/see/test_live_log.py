@@ -24,7 +24,7 @@ from tracker.see.notices import (
     RemovedNotice,
     UpdateNotice,
 )
-from tracker.see.peer_names import PeerNames
+from tracker.see.peer_names import MAX_GONE, PeerNames
 from tracker.see.ranks import ordinal, reasons
 from tracker.see.tracker_events import TrackerEvents
 
@@ -204,4 +204,9 @@ def test_a_peer_that_is_a_node_is_named_by_its_node_id() -> None:
     assert resolved("slot:queue", queue) == {**queue, "queue": [7, 3]}
     assert resolved("slot:granted", granted) == {**granted, "peer": 7}
     names.forget(7)
-    assert resolved("slot:granted", granted) == granted
+    assert resolved("slot:granted", granted) == {**granted, "peer": 7}  # its peers still report about it
+    names.note(8, "127.0.0.1:5007")
+    assert resolved("slot:granted", granted) == {**granted, "peer": 8}
+    for number in range(MAX_GONE + 2):
+        names.note(9, f"10.0.0.1:{number + 1}")
+    assert resolved("slot:granted", {**granted, "peer": "10.0.0.1:1"})["peer"] == "10.0.0.1:1"
