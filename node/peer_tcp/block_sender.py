@@ -171,13 +171,17 @@ class BlockSender:
         last = self._blocks[len(blocks) - 1]
         if not self.is_full and blocks[-1].length == last.length:  # nearly always: whole blocks
             self.uploaded += content
-            for _ in blocks:
+            if len(blocks) == len(self._blocks):
+                self._blocks.clear()
+            for _ in range(min(len(blocks), len(self._blocks))):
                 self._blocks.popleft()
         else:
             self._on_sent(sent)
 
     def _cut_blocks(self, allowed: int) -> list[OutgoingBlock]:
         """The blocks, of the last one only as much as is allowed."""
+        if sum([block.length for block in self._blocks]) <= allowed:
+            return list(self._blocks)
         blocks = []
         for block in self._blocks:
             if allowed < block.length:

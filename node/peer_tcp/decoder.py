@@ -18,6 +18,8 @@ from node.peer_tcp import messages as m
 from node.peer_tcp.limits import MAX_BITFIELD, MAX_EXTENDED, MAX_REQUEST, MAX_UNKNOWN
 from node.peer_tcp.messages import MessageId
 
+MAX_RUN = 256  # blocks in one run: what one look at a run costs is bounded
+
 _HEADER = struct.Struct(">IB")
 _NUMBER = struct.Struct(">I")
 _RANGE = struct.Struct(">III")
@@ -174,25 +176,20 @@ def _check_length(length: int, number: int) -> None:
 
 
 def _blocks_in(view: memoryview, at: int) -> m.BlockRun | None:
-    """The whole blocks of one length from offset ``at`` on; None: no such block begins there.
-
-    The loop over the blocks is in C: of all headers the first bytes are compared at once, then the second
-    ones, and so on.
-    """
+    """The whole blocks of one length from offset ``at`` on; None: no such block begins there."""
     if len(view) - at < _PIECE_HEADER_SIZE:
         return None
     length, number = _HEADER.unpack_from(view, at)
     step = 4 + length
     if number != _PIECE or at + step > len(view) or not _MIN_PIECE <= length <= _MAX_PIECE:
         return None
-    count = (len(view) - at) // step
+    count = min(MAX_RUN, (len(view) - at) // step)
     end = at + count * step
-    same = (view[at + byte : end : step] == bytes([view[at + byte]]) * count for byte in range(_HEADER.size))
-    if not all(same):  # something else came between them
+    if not _are_alike(view[at:end], step):  # something else came between them
         head, count = view[at : at + _HEADER.size], 1
         while view[at + count * step : at + count * step + _HEADER.size] == head:
             count += 1
-        end = min(end, at + count * step)
+        end = at + count * step
     return m.BlockRun(view[at:end], length - 9)
 
 
@@ -204,6 +201,19 @@ def _requests_in(view: memoryview) -> list[tuple[int, int, int]]:
             break
         run.append((piece, begin, wanted))
     return run
+
+
+def _are_alike(view: memoryview, step: int) -> bool:
+    """True if all messages of ``step`` bytes in ``view`` have the same length and id.
+
+    The loop over the messages is in C: the first bytes of all are compared at once, then the second ones, and
+    so on.
+    """
+    count = len(view) // step
+    for byte in range(_HEADER.size if count > 1 else 0):
+        if view[byte::step] != bytes([view[byte]]) * count:
+            return False
+    return True
 
 
 def _decode(number: int, payload: bytes) -> m.WireMessage:
