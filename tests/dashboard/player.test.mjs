@@ -87,3 +87,16 @@ test("time runs at its speed, also when times step back; events come at theirs; 
   player.advance(5000);
   assert.deepEqual([player.position, player.playing], [5, false]);
 });
+
+test("a log that has become too long goes on from its middle with the same state", () => {
+  const log = crowd(900);
+  const [whole, half] = [new Player(log), new Player(log)];
+  half.goTo(450);
+  const rest = new Player(log.from(450, half.state.asJson()));
+  for (const position of [450, 600, log.length]) {
+    whole.goTo(position);
+    rest.goTo(position - 449);
+    assert.deepEqual(rest.state.asJson(), whole.state.asJson());
+    assert.equal(rest.time, whole.time);
+  }
+});

@@ -33,6 +33,9 @@ const MAKERS = /** @type {const} */ ([
   ["#live", makeAnnouncer],
 ]);
 
+const CALM = new Set([makeStory, makeMessages]);
+const CALM_MS = 250; // between two drawings of these while time runs
+
 /** @param {string} selector */
 function element(selector) {
   const found = document.querySelector(selector);
@@ -40,9 +43,36 @@ function element(selector) {
   return found;
 }
 
-/** @param {Model} model */
+/** @param {Model} model @returns {View[]} */
 function makeViews(model) {
-  return MAKERS.map(([selector, make]) => make(element(selector), model));
+  return MAKERS.map(([selector, make]) => {
+    const view = make(element(selector), model);
+    return CALM.has(make) ? calmed(view, model) : view;
+  });
+}
+
+/**
+ * The view, drawn at most a few times a second while time runs: people cannot read text that changes faster.
+ * @param {View} view
+ * @param {Model} model
+ * @returns {View}
+ */
+function calmed(view, model) {
+  /** @type {Set<import("./model.js").Change>} */
+  const missed = new Set();
+  let last = -CALM_MS;
+  return {
+    draw(now) {
+      if (model.player.playing && now - last < CALM_MS) {
+        for (const change of model.changed) missed.add(change);
+        return true;
+      }
+      last = now;
+      for (const change of missed) model.changed.add(change);
+      missed.clear();
+      return view.draw(now);
+    },
+  };
 }
 
 /**

@@ -17,8 +17,8 @@ export class LogContext {
     this.queues = new Map();
     /** @type {Map<string, number>} "TORRENT FETCHER UPLOADER": its place, 0: none */
     this.places = new Map();
-    /** @type {Map<SwarmEvent, Context>} of the events that have one */
-    this.kept = new Map();
+    /** @type {WeakMap<SwarmEvent, Context>} of the events that have one */
+    this.kept = new WeakMap();
     /** Standard peers by address, in the order in which they came: "peer a". @type {Map<string, string>} */
     this.names = new Map();
     /** @type {Context} of all other events */

@@ -115,11 +115,10 @@ function labelOf({ message, kind }, at, base, { x, width }) {
   return drawing("text", { class: `${style} over`, x: at + (anchor === "end" ? -9 : 9), y: base, "text-anchor": anchor, text });
 }
 
-/** "812 is lost", "DATA 811 is here". @param {Row["message"]} message @param {Row["kind"]} kind */
+/** "DATA 812 is lost", "DATA 811 is here". @param {Row["message"]} message @param {Row["kind"]} kind */
 function textOf({ label, dumped, large }, kind) {
-  if (!dumped) return label;
-  if (kind === "lost") return `${label.replace(/^DATA /, "")} is lost`;
-  return kind === "arrive" && large ? `${label.replace(/^DATA /, "")} is here` : label;
+  if (dumped && kind === "lost") return `${label} is lost`;
+  return dumped && large && kind === "arrive" ? `${label} is here` : label;
 }
 
 /** The sign on the lifeline. @param {Row} row @param {number} at @param {number} level */

@@ -59,12 +59,32 @@ export class EventLog {
   add(event) {
     if (event.name === "keyframe" && !this.broken) return;
     this.broken = event.name === "gap" && event.node === null;
+    this.context.take(event);
+    this.push(event);
+  }
+
+  /** @param {SwarmEvent} event */
+  push(event) {
     const position = this.events.length;
     this.events.push(event);
-    this.context.take(event);
     this.clock.push(position ? Math.max(this.clock[position - 1], event.time) : event.time);
     if (!MEASUREMENTS.has(event.name)) this.happenings.push(position);
     this.version += 1;
+  }
+
+  /**
+   * The same log from a position on, which begins with the state there. For a log that has become too long.
+   * @param {number} position
+   * @param {Record<string, any>} state  as JSON
+   */
+  from(position, state) {
+    const log = new EventLog();
+    const time = this.clock[position - 1];
+    Object.assign(log, { header: this.header, context: this.context });
+    log.push({ time, node: null, seq: 1, name: "keyframe", data: state });
+    for (const event of this.events.slice(position)) log.push(event);
+    log.broken = this.broken;
+    return log;
   }
 
   /**

@@ -29,6 +29,7 @@ import { grouped, plural } from "./figures.js";
 
 export const TRACKER = "tracker";
 const LARGE = new Set(["DATA", "METADATA", "piece"]);
+const MOST_KEPT = 8; // exchanges
 const SAME_MS = 20; // two dumps have the same message if their times differ by less
 const IDENTITY = ["transfer", "sequence", "offset", "length", "piece", "begin", "first_piece", "reason"];
 
@@ -142,6 +143,23 @@ export class Exchange {
   }
 }
 
+/** The exchanges looked at last, so that going back to one reads no events again. */
+export class Exchanges {
+  constructor() {
+    /** @type {Exchange[]} */
+    this.kept = [];
+  }
+
+  /** @param {EventLog} log @param {Place[]} places */
+  of(log, places) {
+    const key = places.join();
+    const known = this.kept.find((each) => each.log === log && [...each.places].join() === key);
+    const found = known ?? new Exchange(log, places);
+    this.kept = [found, ...this.kept.filter((each) => each !== found && each.log === log)].slice(0, MOST_KEPT);
+    return found;
+  }
+}
+
 /** The time by which a message is sorted. @param {Message} message */
 export function timeOf({ left, arrived }) {
   return left ?? arrived ?? 0;
@@ -241,10 +259,10 @@ const FROM_EVENTS = {
     state === "queued" ? [{ from: peer, to: node, name: "BUSY", label: `BUSY, place ${place}` }] : [],
   "datagram:lost": ({ peer, message, request }, node) => {
     const toPeer = message === "REQUEST" || message === "ASK";
-    const label = `${request ?? message} is lost`;
+    const label = `${message}${request ? ` ${request}` : ""} is lost`;
     return [{ from: toPeer ? node : peer, to: toPeer ? peer : node, name: "lost", label, lost: true, bad: true }];
   },
   "datagram:repaired": ({ message, request }, node) => [
-    { from: node, to: node, name: "repaired", label: `${request ?? message} is here` },
+    { from: node, to: node, name: "repaired", label: `${message}${request ? ` ${request}` : ""} is here` },
   ],
 };

@@ -13,13 +13,13 @@
 import { drawDiagram, layoutOf, y } from "./diagram.js";
 import { costsOf, presentRow, rowsOf, windowOf } from "./diagram_rows.js";
 import { element, part, setText } from "./dom.js";
-import { Exchange } from "./exchange.js";
+import { Exchanges } from "./exchange.js";
 import { exactText, grouped, secondsText } from "./figures.js";
 import { palette } from "./colours.js";
 import { fieldsLines } from "./message_fields.js";
 import { makeChoice, placeText } from "./message_choice.js";
 
-const MOST_ROWS = 160;
+const MOST_ROWS = 120; // in the page, around the present one
 
 /**
  * @param {HTMLElement} root
@@ -50,7 +50,8 @@ class MessagesPanel {
     this.bound = part(root, "bound");
     this.diagram = part(root, "diagram");
     this.fields = part(root, "fields");
-    this.exchange = new Exchange(model.log, []);
+    this.exchanges = new Exchanges();
+    this.exchange = this.exchanges.of(model.log, []);
     /** @type {Row[]} all, and those in the page from `first` on */
     this.rows = [];
     this.first = 0;
@@ -77,7 +78,7 @@ class MessagesPanel {
   draw(places) {
     const { model } = this;
     if (this.exchange.log !== model.log || places.join() !== [...this.exchange.places].join()) {
-      this.exchange = new Exchange(model.log, places);
+      this.exchange = this.exchanges.of(model.log, places);
       this.chosen = null;
     }
     const messages = this.exchange.all();

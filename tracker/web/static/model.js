@@ -37,6 +37,7 @@ import { EventLog } from "./event_log.js";
 import { Player } from "./player.js";
 
 const OUTLINE_MS = 600;
+const MOST_EVENTS = 500_000; // of a live log; then the first half goes
 
 export class Model {
   constructor() {
@@ -215,9 +216,23 @@ export class Model {
     for (const event of events) log.add(event);
     if (events.length === 0) return;
     if (live) this.receiving.goTo(log.length);
+    if (live && log.length > MOST_EVENTS) this.shorten();
     if (this.receiving !== this.player) return;
     this.mark("log");
     if (live) this.mark("state", "time");
+  }
+
+  /** Forget the first half of a live log that has become too long. */
+  shorten() {
+    const { log } = this.receiving;
+    const half = new Player(log);
+    half.goTo(log.length >> 1);
+    const shown = this.receiving === this.player;
+    const player = new Player(log.from(half.position, half.state.asJson()));
+    this.receiving = player;
+    player.goTo(player.log.length);
+    player.live = true;
+    if (shown) this.setPlayer(player);
   }
 
   /** Show another log from now on, and let the tracker's events come there. @param {EventLog} log */
@@ -247,7 +262,9 @@ export class Model {
 
   /** @param {Player} player */
   setPlayer(player) {
-    player.setFilters(this.player.filters);
+    const { filters, pace, timeSpeed, eventSpeed } = this.player;
+    player.setFilters(filters);
+    Object.assign(player, { pace, timeSpeed, eventSpeed });
     this.player = player;
     this.log = player.log;
     this.selected = { ...this.selected, event: null };
