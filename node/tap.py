@@ -78,7 +78,10 @@ NO_STREAM_TAP = StreamTap()
 
 
 class SeveralTaps(Tap):
-    """Hands everything to each of ``taps``, in order. A message passes if it passes all of them."""
+    """Hands everything to each of ``taps``, in order. A message that one drops is not shown to later ones.
+
+    So faults come first.
+    """
 
     def __init__(self, taps: Sequence[Tap]) -> None:
         self._taps = tuple(taps)
@@ -86,7 +89,7 @@ class SeveralTaps(Tap):
 
     def passes(self, datagram: Buffer, outgoing: bool, peer: Address) -> bool:
         """False if one of the taps drops the datagram."""
-        return all([tap.passes(datagram, outgoing, peer) for tap in self._taps])
+        return all(tap.passes(datagram, outgoing, peer) for tap in self._taps)
 
     def sent(self, heads: Buffer, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
         """As ``Tap.sent``."""
@@ -118,7 +121,7 @@ class _SeveralStreamTaps(StreamTap):
             tap.wrote(data)
 
     def took(self, message: object) -> bool:
-        return all([tap.took(message) for tap in self._taps])
+        return all(tap.took(message) for tap in self._taps)
 
     def payload_wrote(self, data: Buffer) -> None:
         for tap in self._taps:

@@ -74,7 +74,7 @@ def test_a_lost_datagram_has_a_story() -> None:
     recorder, fault = FlightRecorder(), DropOnce(lost)
     with serving() as served:
         recorder.introduce(served.addr, 1)
-        fetched(served, SeveralTaps([recorder, fault]))
+        fetched(served, SeveralTaps([fault, recorder]))
     recorder.note("verified", piece=0, torrent="69" * 6)
     story = recorder.messages_around(1, lost, SEGMENT, limit=10, piece=0)
     assert len(story) == 10 and len(json.dumps(story)) < 1500
@@ -94,12 +94,13 @@ def test_a_lost_datagram_has_a_story() -> None:
 
 
 def test_a_fault_drops_exactly_one_block_of_the_peer_wire() -> None:
-    fault = DropOnce(1 << 16)
-    pair = Pair(
-        config_of(b"a" * 20, torrent_with(()), tap=fault.stream(("", 1), ("", 2), True)), config_of(b"b" * 20)
-    ).connect()
+    fault, recorder = DropOnce(1 << 16), FlightRecorder()
+    tap = SeveralTaps([fault, recorder]).stream(("127.0.0.1", 1), ("127.0.0.1", 2), True)
+    pair = Pair(config_of(b"a" * 20, torrent_with(()), tap=tap), config_of(b"b" * 20)).connect()
     request_all(pair)
     assert fault.dropped.is_set()
+    asked, taken = (of(recorder.recent_messages(limit=1000), name) for name in ("request", "piece"))
+    assert len(taken) == len(asked) - 1, "what was dropped did not arrive"
     missing = [at for at in range(len(BLOCKS)) if pair.received[at] != BLOCKS[at]]
     assert missing and missing[0] >= 1 << 16 and missing[-1] < (1 << 16) + (1 << 14)
 
