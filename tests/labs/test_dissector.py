@@ -18,7 +18,7 @@ from node.recorder import FlightRecorder
 from node.recorder.capture import Capture
 from node.settings import TransferSettings
 from node.tap import SeveralTaps
-from tests.labs.tshark import captured, fields_of, needs_tshark
+from tests.labs.tshark import captured, fields_of, needs_tshark, packets_in
 from tests.node.chunk_udp.loopback import INFO, Download, serving
 from tests.node.chunk_udp.test_protocol_document import EXAMPLES
 from tests.node.chunk_udp.test_wire import MESSAGES, U32
@@ -179,7 +179,7 @@ def test_a_capture_with_cut_packets_shows_their_headers(tmp_path: Path) -> None:
 
 
 def test_a_download_as_a_node_captured_it(tmp_path: Path) -> None:
-    """Each datagram of a real download, in order, with right checksums, as the flight recorder has it."""
+    """Each datagram of a real download, in order, with right checksums, as recorder and decoder see it."""
     recorder, ended = FlightRecorder(), list[str]()
     capture = Capture(tmp_path / "run.pcap", ended.append)
     with serving() as served:
@@ -188,16 +188,17 @@ def test_a_download_as_a_node_captured_it(tmp_path: Path) -> None:
         Fetcher(served.addr, INFO, session, small, tap=SeveralTaps([recorder, capture])).run()
     capture.close()
     assert session.is_identical() and not ended
-    names = ("swarm.type", "swarm.sequence", "swarm.length", "swarm.check.status", "udp.checksum.status")
+    names = ("swarm.type", "swarm.sequence", "swarm.check.status", "udp.checksum.status")
     sums = ("ip.checksum.status", "udp.dstport")
     words = ("-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE")
     rows = fields_of(tmp_path / "run.pcap", [*names, *sums], *words)
-    assert {row[3:6] == ["1", "1", "1"] for row in rows} == {True}
+    assert all(row[2:5] == ["1", "1", "1"] for row in rows)
     messages = recorder.recent_messages(limit=10_000)
     assert len(rows) == len(messages)
     for row, message in zip(rows, messages, strict=True):
         assert wire.Kind(int(row[0], 16)).name == message["message"]
         assert int(row[1]) == message["fields"]["sequence"]
-        assert (int(row[6]) == served.addr[1]) == (message["direction"] == "out")
-    moved = sum(int(row[2]) for row in rows if int(row[0], 16) == wire.DATA)
-    assert moved >= 100_000
+        assert (int(row[5]) == served.addr[1]) == (message["direction"] == "out")
+    datagrams = [packet[28:] for packet in packets_in(tmp_path / "run.pcap")]
+    assert [parsed(row) for row in dissected(tmp_path / "run.pcap")] == list(map(expected, datagrams))
+    assert {datagram[2] for datagram in datagrams} == {0x01, 0x02, 0x03, 0x11, 0x12}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def captured(path: Path, datagrams: Sequence[bytes]) -> Path:
     capture.close()
     assert not ended
     return path
+
+
+def packets_in(path: Path) -> Iterator[bytes]:
+    """The IP packets of a capture. It ends after a whole packet."""
+    raw = path.read_bytes()
+    at = 24
+    while at < len(raw):
+        size, _ = struct.unpack_from("=II", raw, at + 8)
+        assert at + 16 + size <= len(raw), "a packet is cut"
+        yield raw[at + 16 : at + 16 + size]
+        at += 16 + size
 
 
 def fields_of(capture: Path, names: Sequence[str], *words: str, lua: bool = True) -> list[list[str]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,21 +19,11 @@ from node.peer_tcp.transport import TcpTransport
 from node.recorder.capture import Capture
 from node.recorder.packets import SYN, checksum, tcp_packet, udp_packet
 from simulator.served import MemoryTorrent
-from tests.labs.tshark import fields_of, needs_tshark
+from tests.labs.tshark import fields_of, needs_tshark, packets_in
 from tests.node.test_transport_contract import CONTENT, INFO_HASH, PIECE, Observer, Session
 
 HERE, PEER = ("127.0.0.1", 40001), ("10.1.2.3", 40002)
 HERE6, PEER6 = ("::1", 40001), ("2001:db8::7", 40002)
-
-
-def packets_in(path: Path) -> Iterator[bytes]:
-    raw = path.read_bytes()
-    at = 24
-    while at < len(raw):
-        size, _ = struct.unpack_from("=II", raw, at + 8)
-        assert at + 16 + size <= len(raw), "a packet is cut"
-        yield raw[at + 16 : at + 16 + size]
-        at += 16 + size
 
 
 def words_sum(data: bytes) -> int:
