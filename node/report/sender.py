@@ -64,7 +64,8 @@ class ReportSender:
     @property
     def pause(self) -> float:
         """Seconds until the next report if nothing happens."""
-        pace = MOVING_PAUSE if self._is_moving or self._collector.waits else IDLE_PAUSE
+        hurries = self._is_moving or self._collector.waits or not self.is_answered
+        pace = MOVING_PAUSE if hurries else IDLE_PAUSE
         return max(0.0 if self._at_once else pace, self.asked_pause)
 
     def moved(self, total: int) -> None:
@@ -82,7 +83,8 @@ class ReportSender:
         now = self._clock()
         room = self._budget.left(now) - ENVELOPE
         rows = self._collector.batch(room)
-        if rows or (room >= 0 and now - self._sent_at >= IDLE_PAUSE - LEAST_PAUSE):
+        is_due = now - self._sent_at >= IDLE_PAUSE - LEAST_PAUSE or not self.is_answered
+        if rows or (room >= 0 and is_due):
             self._post(rows, TIMEOUT)
 
     def send_last(self) -> None:

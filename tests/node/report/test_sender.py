@@ -116,6 +116,11 @@ def test_a_tracker_that_is_gone_gets_everything_when_it_is_back() -> None:
     scene = Scene()
     scene.step()
     scene.tracker.mood = "gone"
+    scene.step()
+    assert scene.sender.pause == 1.0  # soon after its return it knows this node again
+    count = len(scene.sent)
+    scene.step()
+    assert len(scene.sent) == count + 1
     for piece in range(50):
         scene.happens(piece)
         scene.step()
