@@ -1,7 +1,7 @@
 """Bytes on the links of a node are the node's own counts, whatever happens to nodes and datagrams.
 
 Random swarms of real nodes, of which one is behind a lossy path, and one is killed in the middle and comes
-back. Each ``link:bytes`` has the bytes since the last one, by peer, and the node's own total, which is counted
+back. Each ``link:bytes`` has the bytes since the last one, by peer, and the node's own total, counted
 apart.
 """
 
