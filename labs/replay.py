@@ -11,12 +11,13 @@ import argparse
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from common.errors import FileFault, RecordingError
-from common.events import SwarmEvent, encode_event
+from common.errors import EventError, FileFault, RecordingError
+from common.events import SwarmEvent, check_event, encode_event
 from common.files import atomic_write
 from common.log_file import LogReader
 from common.one_page import assemble
@@ -77,9 +78,11 @@ def _events(log: LogReader) -> Iterator[SwarmEvent]:
             raise RecordingError(
                 f"{log.path}: A page holds {MAX_EVENTS:,} events, and this recording has more."
             )
-        if event.name != KEYFRAME or is_broken:
+        if event.name == KEYFRAME and not is_broken:
+            continue
+        with suppress(EventError):  # a name or data that the page would ignore: so it need not look again
+            yield check_event(event)
             is_broken = _is_break(event)
-            yield event
 
 
 def _is_break(event: SwarmEvent) -> bool:

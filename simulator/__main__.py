@@ -22,8 +22,8 @@ from simulator.wire_outcome import soak_swarms
 from simulator.wire_swarm import MAX_PEERS, WireSwarm, flash_swarm
 
 
-def main() -> int:
-    """The exit code: 0 if all runs kept the invariants, and were fast enough."""
+def options_parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
     parser.add_argument("--seed", type=int, help="repeat this run, and print its events")
     parser.add_argument("--runs", type=int, default=1000, help="simulated transfers (default 1000)")
@@ -44,6 +44,12 @@ def main() -> int:
         help="write the log of --crowd, --swarm or --seed: python -m labs replay FILE shows it",
     )
     parser.add_argument("--swarms", type=int, default=0, help="swarms of the peer wire (default 0)")
+    return parser
+
+
+def main() -> int:
+    """The exit code: 0 if all runs kept the invariants, and were fast enough."""
+    parser = options_parser()
     options = parser.parse_args()
     if options.swarm is not None:
         if not 1 <= options.swarm <= MAX_PEERS:
