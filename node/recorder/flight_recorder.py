@@ -67,7 +67,7 @@ class FlightRecorder(Tap):
         """As ``Tap.received``."""
         size = len(batch)
         if size > step:
-            heads = headers_in(batch, size, step)
+            heads = headers_in(batch, size, step, _HEADER_SIZE)
         elif size > HEAD and batch[2] == _DATA:
             heads = bytes(batch[:_HEADER_SIZE])
         else:
@@ -136,18 +136,20 @@ class FlightRecorder(Tap):
         return join_host_port(*addr) if number is None else number
 
 
-def headers_in(batch: memoryview, size: int, step: int) -> bytes:
-    """The headers of the datagrams of ``step`` bytes in ``batch``, joined. One call for all of them."""
+def headers_in(batch: memoryview, size: int, step: int, header: int) -> bytes:
+    """The first ``header`` bytes of each message of ``step`` bytes in ``batch``, joined, in one call.
+
+    ``size``: bytes of the messages; the last one may be shorter.
+    """
     count = -(-size // step)
-    if step < wire.HEADER_SIZE or size - (count - 1) * step < wire.HEADER_SIZE:
-        return b"".join([batch[at : at + wire.HEADER_SIZE] for at in range(0, size, step)])
-    return b"".join(_headers(count, step).unpack_from(batch))
+    if step < header or size - (count - 1) * step < header:
+        return b"".join([batch[at : min(at + step, at + header)] for at in range(0, size, step)])
+    return b"".join(_headers(count, step, header).unpack_from(batch))
 
 
 @lru_cache(maxsize=256)
-def _headers(count: int, step: int) -> struct.Struct:
-    header = f"{wire.HEADER_SIZE}s"
-    return struct.Struct(f"{header}{step - wire.HEADER_SIZE}x" * (count - 1) + header)
+def _headers(count: int, step: int, header: int) -> struct.Struct:
+    return struct.Struct(f"{header}s{step - header}x" * (count - 1) + f"{header}s")
 
 
 class _RecordedStream(StreamTap):
@@ -164,10 +166,12 @@ class _RecordedStream(StreamTap):
         kept: object
         count = 1
         if isinstance(message, m.BlockRun):
-            places = list(message.places())
-            kept = _numbers([(*place, message.length) for place in places[:MAX_RUN]])
-            count = len(places)
-        elif isinstance(message, m.Block):
+            step, size = m.PIECE_HEADER.size + message.length, len(message.view)
+            heads = headers_in(message.view, min(size, MAX_RUN * step), step, m.PIECE_HEADER.size)
+            left = m.PIECE_HEADER.size * (size // step)
+            self._ring.append((self._clock(), stream_rows.written, IN, self._peer, heads, left))
+            return True
+        if isinstance(message, m.Block):
             if message.at + len(message.data) < message.length:
                 return True  # the block is not whole yet
             kept = _numbers([message[:3]])
