@@ -14,6 +14,7 @@ from typing import TextIO
 from urllib.parse import urlsplit
 
 from common.errors import SettingError, SwarmError
+from common.filenames import TORRENT_SUFFIX
 from common.logs import log, open_log
 from common.text import sanitize
 from configs import CFG
@@ -23,7 +24,7 @@ from node.events import Event, EventBus
 from node.node import Node
 from node.options import Options
 from node.settings import NodeSettings
-from node.shell.execute import unfinished
+from node.shell.execute import expanded, unfinished
 from node.shell.one_shot import interrupted, run_once
 from node.shell.pipe import read_bytes, run_pipe, split_lines
 from node.shell.signals import Stop, ignore_signals, run_until_stopped, stop_on_signals
@@ -125,7 +126,10 @@ class Launch:
             self._screen.event(event)  # ``unfinished`` reports the downloads that leaving interrupts
 
     def _start(self, node: Node) -> int:
+        command = self._given.command
         try:
+            if command is not None and command.verb != "send" and command.file.endswith(TORRENT_SUFFIX):
+                node.check_torrent(expanded(command.file))
             node.enter_torrent()
         except SwarmError as error:
             log(str(error))

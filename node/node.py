@@ -16,6 +16,7 @@ from node.content.hashing import HashPool
 from node.content.shared_file import OpenFiles
 from node.content.store import ContentStore
 from node.content.torrent_file import TorrentFile
+from node.content.verifying import content_root
 from node.discovery.base import TcpListener, TransferTotals
 from node.download import Download, NodeParts
 from node.download.checking import check_existing
@@ -37,6 +38,7 @@ from node.torrent_table import TorrentTable
 from node.trackers import Trackers
 from node.transports import NodeTransports
 
+CHECKED_EARLY = 1 << 20  # bytes of a torrent that is read before the node starts
 LEAVE_LIMIT = 1.0  # max seconds that ``exit_torrent`` waits for downloads to stop
 LAST_REPORT_LIMIT = 0.8  # max seconds that it waits for the last report
 FILE_CHECK = 2.0  # seconds between two checks of the shared files
@@ -164,10 +166,20 @@ class Node:
         self._entered()
         return self._downloads.listed()
 
+    def check_torrent(self, filename: str) -> None:
+        """SwarmError if this torrent cannot be read or is refused. A large one is checked when used."""
+        path = self._folder.find(filename, TORRENT_SUFFIX)
+        if path.stat().st_size < CHECKED_EARLY:
+            TorrentFile.read(path)
+
     def serve(self, torrent_filename: str, path: Path) -> events.FileStatus:
-        """Verify ``path``, a torrent's content, and serve it. Blocks while it is hashed. SwarmError."""
+        """Verify a torrent's content and serve it. Blocks while it is hashed. SwarmError.
+
+        ``path``: the content, or the folder that it is in.
+        """
         parts = self._entered()
         file = TorrentFile.read(self._folder.find(torrent_filename, TORRENT_SUFFIX))
+        path = content_root(file.info, path)
         content = ContentStore(file.info, path.parent, self._open_files)
         report = DownloadReporter(file.info, self._emit, self._settings.progress_interval)
         files = content.find_finished(path)

@@ -54,7 +54,7 @@ def verify_path(
 
     FileFault if nothing is there, a file cannot be read, or changes meanwhile, or once ``cancelled`` is set.
     """
-    found = _FoundFiles(info, _root(info, Path(path)))
+    found = _FoundFiles(info, content_root(info, Path(path)))
     present = [index for index, is_missing in enumerate(found.missing) if not is_missing]
     size = sum(info.geometry.piece_length_of(index) for index in present)
     wrong, done, count = [], 0, 0
@@ -76,7 +76,7 @@ def verify_path(
     return VerifiedPieces(count - len(wrong), tuple(wrong), missing, tuple(found.absent), tuple(found.longer))
 
 
-def _root(info: Metainfo, path: Path) -> Path:
+def content_root(info: Metainfo, path: Path) -> Path:
     """The torrent's file or folder: ``path``, or the one of the torrent's name in the folder ``path``."""
     try:
         is_folder = stat.S_ISDIR(os.stat(path).st_mode)

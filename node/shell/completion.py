@@ -62,7 +62,7 @@ class CommandCompleter(Completer):
         for name in others:
             yield Completion(quoted(name, quote) + " ", -len(raw))
         for name in sorted(folders):
-            text = quoted(name, quote, open_ended=True) + "/"
+            text = quoted(f"{name}/", quote)  # the next TAB goes on inside the closed quote
             yield Completion(text, -len(raw), display=os.path.basename(name) + "/")
 
     def _paths(self, word: str, is_wanted: Callable[[str], bool]) -> list[str]:
@@ -119,18 +119,13 @@ def _is_content(name: str) -> bool:
     return not name.endswith((TORRENT_SUFFIX, ".part")) and not name.startswith(".")
 
 
-def quoted(name: str, quote: str = "", open_ended: bool = False, windows: bool = os.name == "nt") -> str:
-    """``name`` as it must be typed to be one word. ``quote``: the word begins with this quote.
-
-    With ``open_ended`` the quote is not closed: the word goes on.
-    """
+def quoted(name: str, quote: str = "", windows: bool = os.name == "nt") -> str:
+    """``name`` as it must be typed to be one word. ``quote``: the word begins with this quote."""
     special = r"[^\w@%+=:,./\\-]" if windows else r"[^\w@%+=:,./-]"
     if not quote and not re.search(special, name.removeprefix("~/")):  # the home folder, also between quotes
         return name
     if quote == "'" and "'" not in name:
-        text = f"'{name}'"
-    elif windows:
-        text = f'"{name}"'  # names on Windows have no double quote
-    else:
-        text = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return text[:-1] if open_ended else text
+        return f"'{name}'"
+    if windows:
+        return f'"{name}"'  # names on Windows have no double quote
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app
+from prompt_toolkit.application import Application, get_app
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import FileHistory
@@ -110,6 +111,9 @@ class Prompt:
         asyncio.get_running_loop().set_exception_handler(self._on_exception)
         self._leave = lambda: None if app.is_done else app.exit(exception=EOFError())
         app.create_background_task(self._leave_when_stopped())
+        if hasattr(signal, "SIGCONT"):
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGCONT, lambda: _take_terminal_back(app))
         self._screen.say("ENTER YOUR COMMAND!")
 
     def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -174,6 +178,13 @@ class Prompt:
             self._executor.run(command)
         except SwarmError as error:
             self._executor.failed(error)
+
+
+def _take_terminal_back(app: Application[Any]) -> None:
+    """After a stop (SIGSTOP) and ``fg``: the shell left the terminal in a mode that echoes all codes."""
+    app.input.raw_mode().__enter__()  # what it replaced first is restored at the end, by the first one
+    app.renderer.reset()
+    app.invalidate()
 
 
 @contextlib.contextmanager

@@ -60,7 +60,8 @@ class TableData:
             kept.remove(leaving)
         below = [i for i, column in enumerate(self.columns) if column.below and i not in kept]
         widths = self._cut_widths(kept, self._width(kept) - (width or MAX_WIDTH))
-        lines = [self._aligned([column.name for column in self.columns], widths)]
+        headings = self._aligned([column.name for column in self.columns], widths)
+        lines = [headings] if headings else []
         for row in self.rows:
             lines.append(self._aligned(row, widths))
             for i in below:
@@ -169,7 +170,7 @@ TORRENTS = (
     Column("info hash", lambda row: row.info_hash or "-", leaves=2, below=True),
 )
 COMMANDS = (
-    Column("command", lambda row: row.command),
+    Column("", lambda row: row.command),  # no headings
     Column("", lambda row: row.meaning, leaves=1, below=True, optional=True),
 )
 TABLES = {

@@ -18,6 +18,7 @@ from node.content.torrent_file import create_torrent
 
 Start = Callable[..., Any]
 MIB = 1 << 20
+DOWNLOAD = ("-setMode", "download")
 BRIEF = {"OWNER_SEARCH_LIMIT": "2"}  # seconds
 
 
@@ -51,7 +52,7 @@ def test_one_serves_and_one_fetches(
     shared: tuple[Path, Path], serve: Start, start_node: Start, tmp_path: Path
 ) -> None:
     path, torrent = shared
-    owner, addr = serve(torrent, path)
+    owner, addr = serve(torrent, path.parent)  # the folder that the file is in will do
     node = start_node(str(torrent), "-d", "there", "-host", "127.0.0.12", "--peer", addr, "--json")
     assert node.end() == 0
     assert (tmp_path / "there" / "film.bin").read_bytes() == path.read_bytes()
@@ -90,6 +91,14 @@ def test_another_file_is_not_served(shared: tuple[Path, Path], start_node: Start
     node = start_node(str(torrent), "-s", str(wrong))
     assert node.end() == 1
     assert "wrong.bin" in node.errors[-1]
+
+
+def test_a_wrong_torrent_is_refused_before_anything_starts(start_node: Start, tmp_path: Path) -> None:
+    (tmp_path / "cut.torrent").write_bytes(b"d4:info")
+    for words in (["cut.torrent"], ["cut.torrent", "-s", "."], ["-node_id", "1", *DOWNLOAD, "cut.torrent"]):
+        node = start_node(*words)
+        assert node.end() == 1
+        assert node.lines == [] and "the file is cut off" in node.errors[0]
 
 
 def test_without_a_peer_the_reason_is_given(shared: tuple[Path, Path], start_node: Start) -> None:

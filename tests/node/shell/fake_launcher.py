@@ -79,6 +79,8 @@ class FakeNode:
         self.shared.append(FileStatus(name, HASH, SIZE, True, filename, 123, "sharing"))
         return self.shared[-1]
 
+    def check_torrent(self, filename: str) -> None: ...
+
     def set_download_mode(self, torrent_filename: str) -> FakeDownload:
         name = Path(torrent_filename).name.removesuffix(".torrent")
         if name.startswith("missing"):

@@ -56,15 +56,15 @@ def completed(folder: Path, line: str) -> list[str]:
         ("send 'my f", ["send 'my file.txt' "]),
         ("send my\\ f", ['send "my file.txt" ']),
         ("send it", ['send "it\'s.bin" ']),
-        ("send su", ['send "sub dir/']),
-        ('send "sub dir/', ['send "sub dir/inner.bin" ']),
+        ("send su", ['send "sub dir/"']),
+        ('send "sub dir/"', ['send "sub dir/inner.bin" ']),
         ("torrent -status ", []),
         ("status ", []),
         ("send nothing/", []),
         ("send a b", []),
         (
             "download ",
-            ["download x.torrent ", 'download "../files/node2/other one.torrent" ', 'download "sub dir/'],
+            ["download x.torrent ", 'download "../files/node2/other one.torrent" ', 'download "sub dir/"'],
         ),
         ("download x", ["download x.torrent "]),
         ("download ../files/node2/", ['download "../files/node2/other one.torrent" ']),
@@ -93,7 +93,8 @@ def test_the_home_folder_needs_no_quotes_and_hidden_folders_want_their_dot(
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).touch()
     monkeypatch.setenv("HOME", str(home))
-    assert completed(folder, "download ~/") == ["download ~/lecture.torrent ", 'download "~/my docs/']
+    assert completed(folder, "download ~/") == ["download ~/lecture.torrent ", 'download "~/my docs/"']
+    assert completed(folder, 'download "~/my docs/"') == ['download "~/my docs/y.torrent" ']
     assert completed(folder, "torrent -setMode download ~/l") == [
         "torrent -setMode download ~/lecture.torrent "
     ]

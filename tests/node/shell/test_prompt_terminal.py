@@ -15,8 +15,13 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("no pseudo-terminals here", allow_module_level=True)
 
+import termios
+
 import pexpect
+import psutil
 import pyte
+
+from tests.waiting import until
 
 COLUMNS, LINES = 100, 24
 LIMIT = 20.0  # seconds that anything may take on a busy machine
@@ -99,6 +104,23 @@ def terminal(tmp_path: Path, fake_env: dict[str, str]) -> Iterator[Callable[...,
 
 
 IDLE = "node 7 on 127.0.0.1:4001 · tracker answers · sharing nothing"
+
+
+def test_after_a_stop_the_terminal_is_taken_back(terminal: Callable[..., Terminal]) -> None:
+    shell = terminal()
+    shell.see(IDLE)
+    fd, process = shell.child.fileno(), psutil.Process(shell.child.pid)
+    process.suspend()
+    until(lambda: process.status() == psutil.STATUS_STOPPED)
+    cooked = termios.ECHO | termios.ICANON
+    modes = termios.tcgetattr(fd)
+    modes[3] |= cooked
+    termios.tcsetattr(fd, termios.TCSANOW, modes)  # as the shell does
+    process.resume()
+    until(lambda: not termios.tcgetattr(fd)[3] & cooked)
+    shell.type("nonsense\r")
+    shell.see(lambda lines: any("unknown command 'nonsense'" in line for line in lines))
+    assert not any("^[" in line for line in shell.lines)
 
 
 def test_the_prompt_appears(terminal: Callable[..., Terminal]) -> None:
