@@ -142,7 +142,7 @@ function makeLive(root, model) {
   const lag = must(root, "#lag");
   button.addEventListener("click", () => model.follow());
   return () => {
-    button.hidden = model.source.kind !== "tracker" || model.live;
+    button.hidden = model.source.kind !== "tracker" || model.live || model.log.length === 0;
     const behind = Math.max(0, model.source.now - model.time);
     setText(lag, model.showsBefore ? "" : `+${secondsText(behind)}`);
   };

@@ -179,7 +179,7 @@ class MessagesPanel {
     this.fields.replaceChildren();
     this.fieldsKey = "";
     if (typeof node !== "number") {
-      this.words.replaceChildren(element("p", { text: "Select a node to see its messages." }));
+      this.words.replaceChildren(element("p", { class: "dim", text: "Select a node to see its messages." }));
       return;
     }
     const code = element("code", { text: "torrent -dump" });

@@ -102,7 +102,7 @@ function drawWords(words, list, model) {
   words.hidden = !isEmpty;
   list.hidden = isEmpty;
   if (!isEmpty) return;
-  const text = all === 0 ? "Nothing has happened yet." : `${nothingText(model)} in this run.`;
+  const text = all === 0 ? (model.log.length ? "Nothing has happened yet." : "") : `${nothingText(model)} in this run.`;
   const button = element("button", { type: "button", text: `Show all ${grouped(all)} events` });
   button.addEventListener("click", () => model.setFilters(NO_FILTERS));
   words.replaceChildren(element("p", { text }), all === 0 ? "" : element("p", {}, button));

@@ -321,7 +321,9 @@ class SwarmView {
   /** @param {Picture} picture */
   sayEmpty(picture) {
     const words = part(this.root, "words");
-    const key = this.model.source.loading ? "loading" : picture.nodes.length === 0 ? "node" : picture.torrent === null ? `file${picture.nodes.length}` : "";
+    const { source, log } = this.model;
+    const isUnknown = source.loading !== null || source.keyWanted || (source.kind === "tracker" && log.length === 0);
+    const key = isUnknown ? "loading" : picture.nodes.length === 0 ? "node" : picture.torrent === null ? `file${picture.nodes.length}` : "";
     if (words.dataset.key === key) return;
     words.dataset.key = key;
     words.hidden = key === "" || key === "loading";

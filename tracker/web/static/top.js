@@ -98,6 +98,7 @@ function modeTexts(model) {
   if (source.kind === "recording") {
     return [player.playing ? "Replay" : "Paused", `recording of ${clockText(log.end - log.begin)}`];
   }
+  if (source.keyWanted || (source.kind === "tracker" && log.length === 0)) return ["", ""];
   if (model.live) return source.silentSince === null ? ["Live", ""] : ["Stopped", ""];
   const behind = Math.max(0, source.now - model.time);
   return [player.playing ? "Replay" : "Paused", model.showsBefore ? "" : `${secondsText(behind)} behind live`];
