@@ -166,6 +166,7 @@ def parser_of(main: Callable[[], object]) -> argparse.ArgumentParser:
 
 def commands() -> str:
     """The page of commands: of make, at a node's prompt, and the options of each program."""
+    from labs.__main__ import main as labs
     from node.commands import NOTES, USAGES
     from node.options import parse_options
     from node.tools.cli import main as torrents
@@ -186,6 +187,7 @@ def commands() -> str:
             _options(parser_of(lambda: tracker(["check"]))),
         ),
         *("## `python -m simulator`", _options(parser_of(simulator))),
+        *("## `python -m labs`", _options(parser_of(labs))),
     ]
     return "\n\n".join(parts) + "\n"
 
