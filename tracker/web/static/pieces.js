@@ -260,7 +260,7 @@ class PiecesView {
   total() {
     const nodes = this.nodes.filter((node) => node.status !== "gone" && node.row !== null);
     const pieces = this.plan?.grid.pieces ?? 0;
-    if (nodes.length === 0 || pieces === 0) return "none yet";
+    if (nodes.length === 0 || pieces === 0) return this.nodes.length ? "no node is here" : "none yet";
     const verified = nodes.reduce((sum, node) => sum + node.verified, 0);
     const share = (verified / (nodes.length * pieces)) * 100;
     return `${share === 100 ? "100" : Math.min(99.9, share).toFixed(1)} % of all copies verified`;

@@ -155,6 +155,7 @@ export function rarestText(copies, nodes) {
   const { least, rarest, alike } = copies;
   if (rarest < 0) return "";
   const many = least === 0 ? "no copy" : plural(least, "copy").replace("copys", "copies");
+  if (copies.most === 0) return "no piece has a copy";
   if (least === copies.most) return `every piece has ${many}`;
   if (alike > 1) return `${grouped(alike)} pieces have ${many}`;
   const holder = least === 1 ? nodes.find((node) => node.status === "here" && node.row?.pieces[rarest] === VERIFIED_CODE) : undefined;

@@ -69,6 +69,7 @@ export function paintAxes({ ink, height }, chart, palette) {
     ink.strokeStyle = palette.line;
     line(ink, chart.left, y, chart.right, y);
     ink.globalAlpha = 1;
+    if (y - chart.top < palette.label * 0.6) continue; // the title is there
     ink.fillStyle = palette.ink3;
     ink.fillText(rate ? String(Number((rate / 1e6).toPrecision(3))) : "0", chart.left - palette.label * 0.5, y + palette.label * 0.34);
   }
