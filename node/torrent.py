@@ -171,12 +171,12 @@ class Torrent:
         if self.is_paused:
             raise CommandError(f"{self.info.name} is paused already")
         is_downloading = self.is_downloading and not self.content.is_satisfied
-        if not (is_downloading or (self.has_pieces and self.is_served)):
+        if is_downloading and self.download is not None:
+            self.download.cancel(DownloadPhase.PAUSED)  # and withdraws it; first, so that no peer is lost
+        elif not (self.has_pieces and self.is_served):
             return False
         self.is_paused = True
-        if is_downloading and self.download is not None:
-            self.download.cancel(DownloadPhase.PAUSED)  # and withdraws it
-        else:
+        if not is_downloading:
             self._withdraw(self.owned())
         return True
 

@@ -18,6 +18,7 @@ from common.udp_tracker import AnnounceEvent
 from tracker.compact_list import CompactList, PeerName
 from tracker.model import Announcement, NodeRecord, PeerAnswer, PeerRecord, SwarmCounts
 
+MAX_EMPTIED = 10_000  # swarms without a peer whose completed downloads are remembered, the latest
 IPV4_SIZE, IPV6_SIZE = ENTRY_SIZE[4], ENTRY_SIZE[6]  # bytes of an endpoint
 
 
@@ -26,9 +27,9 @@ class PeerSwarm:
 
     __slots__ = ("seeds", "leechers", "downloaded", "standard", "standard_seeds", "places", "ipv4", "ipv6")
 
-    def __init__(self) -> None:
+    def __init__(self, downloaded: int = 0) -> None:
         self.seeds = self.leechers = 0  # a peer with two addresses counts once
-        self.downloaded = 0  # downloads that standard peers completed, since the swarm came up
+        self.downloaded = downloaded  # downloads that standard peers completed, in this run of the tracker
         self.standard: dict[bytes, None] = {}  # the standard peers, the newest last
         self.standard_seeds = 0
         self.places: dict[bytes, bytes] = {}  # the standard peer at each endpoint
@@ -95,10 +96,18 @@ class PeerSwarms:
 
     def __init__(self) -> None:
         self._swarms: dict[bytes, PeerSwarm] = {}  # by info hash
+        self._emptied: dict[bytes, int] = {}  # completed downloads of swarms without a peer
 
     def get(self, info_hash: bytes) -> PeerSwarm | None:
         """The swarm, if it has a peer."""
         return self._swarms.get(info_hash)
+
+    def counts(self, info_hash: bytes) -> SwarmCounts:
+        """For a scrape."""
+        swarm = self._swarms.get(info_hash)
+        if swarm is None:
+            return SwarmCounts(downloaded=self._emptied.get(info_hash, 0))
+        return swarm.counts()
 
     def newest(self, info_hash: bytes, limit: int) -> Iterator[bytes]:
         """The keys of up to ``limit`` standard peers, those that came last first."""
@@ -152,7 +161,7 @@ class PeerSwarms:
     def _made(self, info_hash: bytes) -> PeerSwarm:
         swarm = self._swarms.get(info_hash)
         if swarm is None:
-            swarm = self._swarms[info_hash] = PeerSwarm()
+            swarm = self._swarms[info_hash] = PeerSwarm(self._emptied.pop(info_hash, 0))
         return swarm
 
     def _remove(self, name: PeerName, info_hash: bytes, complete: bool) -> None:
@@ -160,6 +169,10 @@ class PeerSwarms:
         swarm.remove(name, complete)
         if not (swarm.seeds or swarm.leechers):
             del self._swarms[info_hash]
+            if swarm.downloaded:
+                self._emptied[info_hash] = swarm.downloaded
+                if len(self._emptied) > MAX_EMPTIED:
+                    del self._emptied[next(iter(self._emptied))]
 
 
 def endpoint_addr(endpoint: bytes) -> Addr:

@@ -229,6 +229,7 @@ def test_a_download_and_a_share_are_paused_and_resumed(swarm: Any, slow: dict[st
     (row,) = node.ask("status")["downloads"]
     assert row["state"] == "paused"
     assert {peer["reason"] for peer in node.ask("peers")["peers"]} == {"you paused it"}
+    assert not node.seen("owner_lost")
     node.type("torrent -resume long.bin")
     node.wait_for("download_started", 2)
     node.type("torrent -pieces long.bin")

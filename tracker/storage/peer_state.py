@@ -134,8 +134,7 @@ class PeerState:
 
     def counts(self, info_hash: bytes) -> SwarmCounts:
         """For a scrape."""
-        swarm = self._swarms.get(info_hash)
-        return SwarmCounts() if swarm is None else swarm.counts()
+        return self._swarms.counts(info_hash)
 
     def newest(self, info_hash: bytes, limit: int) -> list[PeerEntry]:
         """Standard peers of a torrent as NEED names them."""

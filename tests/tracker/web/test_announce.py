@@ -83,6 +83,10 @@ def test_peers_find_each_other_and_leave(client: FlaskClient) -> None:
     assert announce(client, 1, left=0)[b"peers"] == b"", "a seed is given no seed"
     gone = announce(client, 1, event="stopped", left=0)
     assert (gone[b"complete"], gone[b"peers"]) == (1, b"")
+    announce(client, 2, event="stopped", left=0, remote="127.0.0.2")
+    assert scrape(client) == {b"complete": 0, b"downloaded": 1, b"incomplete": 0}, "an emptied swarm keeps it"
+    announce(client, 1, left=0)
+    assert scrape(client) == {b"complete": 1, b"downloaded": 1, b"incomplete": 0}
 
 
 def test_a_list_of_dictionaries_for_clients_that_want_one(client: FlaskClient) -> None:
