@@ -13,19 +13,29 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from common.errors import EventError, FileFault, RecordingError
-from common.events import SwarmEvent, check_event, encode_event
+from common.events import check_event, encode_event
 from common.files import atomic_write
 from common.log_file import LogReader
 from common.one_page import assemble
 from common.vocabulary import KEYFRAME
 
 PAGE = Path(__file__).resolve().parent.parent / "tracker" / "web" / "static"  # read as files, not imported
-MAX_EVENTS = 2_000_000  # that a browser holds in its memory
+MAX_EVENTS = 1_000_000  # that a browser opens in seconds
 BEST = 9  # zlib's level
+
+
+class ReplayLine(NamedTuple):
+    """One event of a replay."""
+
+    time: float  # ms
+    node: int | None
+    is_barrier: bool  # no event passes it: a keyframe, or a gap of the log itself
+    text: bytes  # JSON
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,22 +55,22 @@ def replay(options: argparse.Namespace) -> int:
     if output.exists() and output.samefile(source):
         raise FileFault(f"{output}: this is the recording itself")
     with LogReader(source) as log:
-        events = list(_events(log))
-        packed = _packed(msgspec.json.encode(log.header), in_order_of_time(events))
+        lines = list(_lines(log))
+        packed = _packed(msgspec.json.encode(log.header), in_order_of_time(lines))
         remarks = [log.damage] if log.damage else []
         if log.ignored:
             remarks.append(f"lines that are no events are left out: {log.ignored:,}, the last is {log.wrong}")
     for remark in remarks:
         print(f"{source}: {remark}", file=sys.stderr)
-    if not events:
+    if not lines:
         raise RecordingError(f"{source}: This recording has no events.")
     page = assemble(page_files(), packed).encode()
     try:
         atomic_write(output, page, sync=False)
     except OSError as error:
         raise FileFault(f"{output}: {error.strerror or error}") from None
-    seconds = max(event.time for event in events) / 1000
-    print(f"{output}: {len(events):,} events, {seconds:,.1f} s, {len(page) / 1e6:.1f} MB")
+    seconds = max(line.time for line in lines) / 1000
+    print(f"{output}: {len(lines):,} events, {seconds:,.1f} s, {len(page) / 1e6:.1f} MB")
     return 0
 
 
@@ -70,7 +80,7 @@ def page_files() -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in wanted}
 
 
-def _events(log: LogReader) -> Iterator[SwarmEvent]:
+def _lines(log: LogReader) -> Iterator[ReplayLine]:
     """The events that the page needs: a keyframe counts only where events are missing before it."""
     is_broken = True
     for number, event in enumerate(log):
@@ -81,37 +91,34 @@ def _events(log: LogReader) -> Iterator[SwarmEvent]:
         if event.name == KEYFRAME and not is_broken:
             continue
         with suppress(EventError):  # a name or data that the page would ignore: so it need not look again
-            yield check_event(event)
-            is_broken = _is_break(event)
+            event = check_event(event)
+            is_broken = event.name == "gap" and event.node is None
+            is_barrier = is_broken or event.name == KEYFRAME
+            yield ReplayLine(event.time, event.node, is_barrier, encode_event(event))
 
 
-def _is_break(event: SwarmEvent) -> bool:
-    return event.name == "gap" and event.node is None
-
-
-def in_order_of_time(events: list[SwarmEvent]) -> list[SwarmEvent]:
-    """The events sorted by time. Those of one node keep their order, and none passes a break of the log."""
-    ordered: list[SwarmEvent] = []
+def in_order_of_time(lines: list[ReplayLine]) -> list[ReplayLine]:
+    """The lines sorted by time. Those of one node keep their order, and none passes a barrier."""
+    ordered: list[ReplayLine] = []
     begin = 0
-    for at, event in enumerate(events):
-        if event.name == KEYFRAME or _is_break(event):
-            ordered += _sorted(events[begin:at])
-            ordered.append(event)
+    for at, line in enumerate(lines):
+        if line.is_barrier:
+            ordered += _sorted(lines[begin:at])
+            ordered.append(line)
             begin = at + 1
-    return ordered + _sorted(events[begin:])
+    return ordered + _sorted(lines[begin:])
 
 
-def _sorted(events: list[SwarmEvent]) -> list[SwarmEvent]:
+def _sorted(lines: list[ReplayLine]) -> list[ReplayLine]:
     latest: dict[int | None, float] = {}
     keys: list[float] = []
-    for event in events:
-        latest[event.node] = max(latest.get(event.node, 0.0), event.time)
-        keys.append(latest[event.node])
-    return [events[at] for at in sorted(range(len(events)), key=keys.__getitem__)]
+    for line in lines:
+        latest[line.node] = max(latest.get(line.node, 0.0), line.time)
+        keys.append(latest[line.node])
+    return [lines[at] for at in sorted(range(len(lines)), key=keys.__getitem__)]
 
 
-def _packed(header: bytes, events: list[SwarmEvent]) -> bytes:
+def _packed(header: bytes, lines: list[ReplayLine]) -> bytes:
     packer = zlib.compressobj(BEST, zlib.DEFLATED, 31)  # 31: with the header of gzip
-    parts = [packer.compress(header + b"\n")]
-    parts += [packer.compress(encode_event(event) + b"\n") for event in events]
+    parts = [packer.compress(text + b"\n") for text in (header, *(line.text for line in lines))]
     return b"".join([*parts, packer.flush()])

@@ -15,7 +15,7 @@ from common.events import SwarmEvent, decode_event
 from common.log_file import LogWriter, make_header
 from labs import replay
 from labs.__main__ import main
-from labs.replay import in_order_of_time
+from labs.replay import ReplayLine, in_order_of_time
 from tests.sample_log import write_sample
 
 
@@ -40,25 +40,32 @@ def test_the_page_has_all_events_and_no_keyframe_that_it_computes_itself(tmp_pat
     assert "keyframe" not in {each.name for each in events}
 
 
-EVENTS = st.builds(
-    event, st.floats(0, 9), st.none() | st.integers(0, 2), st.sampled_from(["node:left", "gap"])
-)
+LINES = st.builds(ReplayLine, st.floats(0, 9), st.none() | st.integers(0, 2), st.booleans(), st.binary())
 
 
-@given(st.lists(EVENTS, max_size=20))
-def test_events_are_in_order_of_time_and_those_of_a_node_in_their_own(events: list[SwarmEvent]) -> None:
-    found = in_order_of_time(events)
+@given(st.lists(LINES, max_size=20))
+def test_lines_are_in_order_of_time_and_those_of_a_node_in_their_own(lines: list[ReplayLine]) -> None:
+    found = in_order_of_time(lines)
     for node in (None, 0, 1, 2):
-        assert [each for each in found if each.node == node] == [each for each in events if each.node == node]
-    breaks = [each for each in events if each.node is None and each.name == "gap"]
-    for at, gap in enumerate(breaks):
-        before, after = events.index(gap), found.index(gap)
-        if breaks.index(gap) == at:
-            assert sorted(map(repr, events[:before])) == sorted(map(repr, found[:after]))
-    if not breaks:
-        for earlier, later in zip(found, found[1:], strict=False):
-            same = [each.time for each in found if each.node == later.node]
-            assert earlier.time <= later.time or earlier.time <= max(same[: same.index(later.time) + 1])
+        assert [each for each in found if each.node == node] == [each for each in lines if each.node == node]
+    assert barriers(found) == barriers(lines)
+    for part in parts(found):
+        highest: dict[int | None, float] = {}
+        times = [highest.setdefault(each.node, 0) for each in part]
+        for at, each in enumerate(part):
+            times[at] = highest[each.node] = max(highest[each.node], each.time)
+        assert times == sorted(times)
+
+
+def barriers(lines: list[ReplayLine]) -> list[tuple[int, ReplayLine]]:
+    """Where each barrier stands."""
+    return [(at, each) for at, each in enumerate(lines) if each.is_barrier]
+
+
+def parts(lines: list[ReplayLine]) -> list[list[ReplayLine]]:
+    """The lines between the barriers."""
+    ends = [at for at, _ in barriers(lines)] + [len(lines)]
+    return [lines[start:end] for start, end in zip([0, *(at + 1 for at in ends)], ends, strict=False)]
 
 
 @pytest.mark.parametrize(
