@@ -130,7 +130,7 @@ def test_gunicorn_runs_as_many_as_wanted(server: RedisServer, tmp_path: Path) ->
             until(lambda: {f"tracker-{pid}" for pid in workers} <= names(server))
             assert b"200 OK" in ask(tmp_path / "socket", "/health")
             os.kill(workers[0], signal.SIGKILL)
-            assert b'"nodes":0' in ask(tmp_path / "socket", "/").replace(b" ", b"")
+            assert b'"nodes":0' in ask(tmp_path / "socket", "/nodes").replace(b" ", b"")
             (another,) = (int(line.split()[-1]) for line in lines_with("Booting worker", lines, 1))
             until(lambda: f"tracker-{another}" in names(server))
         finally:
