@@ -51,15 +51,18 @@ export function makeChoice(summary, model) {
       const { piece } = model.filters;
       setText(after, piece === null ? "" : `, piece ${grouped(piece)}`);
       if (places.length < 2) return;
-      const peers = peersOf(model, places[0]);
-      const values = [...peers.map(String), ALL];
-      if (values.join() !== [...select.options].map(({ value }) => value).join()) {
-        const names = [...peers.map((peer) => placeText(model, peer)), `${peers.length} others`];
-        select.replaceChildren(...values.map((value, index) => new Option(names[index], value)));
-      }
+      fillOptions(select, model, peersOf(model, places[0]));
       select.value = wanted === ALL ? ALL : String(places[1]);
     },
   };
+}
+
+/** @param {HTMLSelectElement} select @param {Model} model @param {Place[]} peers */
+function fillOptions(select, model, peers) {
+  const values = [...peers.map(String), ALL];
+  if (values.join() === [...select.options].map(({ value }) => value).join()) return;
+  const names = [...peers.map((peer) => placeText(model, peer)), `${peers.length} others`];
+  select.replaceChildren(...values.map((value, index) => new Option(names[index], value)));
 }
 
 /** The node whose messages are shown. @param {Model} model @returns {Name | null} */
