@@ -281,7 +281,9 @@ further line an event. A file that is cut can be read up to its last whole line.
 | `torrents`, `nodes` | those known when the file was begun; later ones come as events |
 
 ```
-python -m labs replay RUN.jsonl.gz -o RUN.html   # one page of it, which opens from disk, without a server
+python tracker.py --record RUN.jsonl.gz                    # writes one
+python -m simulator --crowd 30 --record RUN.jsonl.gz       # the same of a simulated swarm
+python -m labs replay RUN.jsonl.gz -o RUN.html             # one page of it, which opens without a server
 ```"""
 
 _WRITERS = {
