@@ -44,6 +44,7 @@ def settings_for(given: Options) -> NodeSettings:
         selected=given.select,
         report=(given.report or _setting("REPORT", "{0}", values.word_of(values.SWITCH))) == "on",
         pcap=given.pcap,
+        faults=given.faults,
         seeds=given.seed or given.command is None or given.command.verb != "download",
     )
 

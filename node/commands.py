@@ -31,7 +31,7 @@ class Command:
 
 WITH_FILE = ("send", "download", "stop")
 WITH_NAME = ("pause", "resume", "pieces", "select")
-ALONE = ("exit", "status", "files", "peers", "list", "dump", "help")
+ALONE = ("exit", "status", "files", "peers", "list", "dump", "faults", "help")
 _WANTED = {
     "send": "FILE",
     "download": "FILE.torrent",
@@ -62,6 +62,7 @@ USAGES = (
     CommandHelp("torrent -list", "torrents that classroom nodes share"),
     CommandHelp("torrent -pieces NAME", "a map of the pieces of a download, and how rare they are"),
     CommandHelp("torrent -dump [NODE]", "the last messages, of all peers or with NODE, as a diagram"),
+    CommandHelp("torrent -faults SPEC", "faults of this node's messages from now on, or: off"),
     CommandHelp("torrent -select NAME 1,3-5", "fetch these files of a torrent only, or: all"),
     CommandHelp("torrent -pause NAME", "fetch and serve nothing of a torrent for now"),
     CommandHelp("torrent -resume NAME", "go on with it"),
@@ -70,7 +71,7 @@ USAGES = (
 NOTES = """\
 FILE is a path or a name in the node's folder; quote names with spaces. download takes a magnet link, too,
 and a name or an info hash that torrent -list shows. NAME is a torrent's name, or begins its info hash.
-NODE is a number, or HOST:PORT of a standard peer.
+NODE is a number, or HOST:PORT of a standard peer. SPEC: loss=5%,delay=40ms or drop "DATA 2" once.
 Short forms: send FILE, download FILE.torrent, stop FILE, pause NAME, exit, status, list, ..."""
 
 
@@ -174,6 +175,8 @@ def _command(kind: str, word: str, rest: list[str]) -> Command:
         raise CommandError(f"unknown {kind} {_shown(word)}; {_hint(kind, verb)}")
     if verb == "dump" and rest:
         return Command(verb, _one_name(_BEFORE[kind] + verb, rest, "peer"))
+    if verb == "faults" and rest:
+        return Command(verb, " ".join(f'"{word}"' if " " in word else word for word in rest))
     if rest:
         raise CommandError(f"{_BEFORE[kind]}{verb} takes nothing more, but {_shown(rest[0])} follows")
     return Command(verb)

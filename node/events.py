@@ -125,6 +125,13 @@ class Capturing(Event):
 
 
 @dataclass(frozen=True)
+class FaultsSet(Event):
+    """From now on this node's messages suffer these faults; "": none."""
+
+    spec: str
+
+
+@dataclass(frozen=True)
 class CaptureEnded(Event):
     """The capture ended before the node: nothing more is written to its file."""
 

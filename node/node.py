@@ -11,6 +11,7 @@ from pathlib import Path
 from common.errors import CommandError, FileFault, LocalFault
 from common.filenames import PART_SUFFIX, TORRENT_SUFFIX
 from common.text import sanitize
+from faults.spec import FaultSpec
 from node import events
 from node.content.hashing import HashPool
 from node.content.shared_file import OpenFiles
@@ -22,6 +23,7 @@ from node.download import Download, NodeParts
 from node.download.checking import check_existing
 from node.download.reporting import DownloadReporter
 from node.downloads import Downloads
+from node.fault_tap import FaultTap, with_faults
 from node.folder import NodeFolder
 from node.metadata import MagnetDownload
 from node.peer import FoundPeer, Peer
@@ -49,10 +51,13 @@ class Node:
     """One participant of the swarm. ``emit`` is called with every event, from any thread."""
 
     def __init__(self, settings: NodeSettings, emit: events.EventSink) -> None:
+        if settings.faults is not None:
+            settings = replace(settings, transfer=with_faults(settings.transfer))
         self._settings = settings
         self._folder = NodeFolder(settings.folder)
         self.recorder = FlightRecorder()
         self._capture: Capture | None = None  # with -pcap, once the node is in the torrent
+        self._faults: FaultTap | None = None  # with -faults, once the node is in the torrent
         self._torrents = TorrentTable()
         self.report: Reporter | None = None  # tells the tracker what happens here
         if settings.report and settings.node_id is not None:
@@ -84,6 +89,8 @@ class Node:
         self._folder.create()
         if settings.pcap is not None:
             self._capture = Capture(settings.pcap, self._capture_ended)
+        if settings.faults is not None:
+            self._faults = FaultTap(settings.faults, settings.node_id, self._torrents.piece_length)
         transports = NodeTransports(settings, self._tap())
         self.addr = transports.addr
         try:
@@ -104,6 +111,8 @@ class Node:
             self._emit(events.Listening("tcp", transports.tcp.addr))
         if settings.pcap is not None:
             self._emit(events.Capturing(str(settings.pcap), CAPTURE_LIMIT))
+        if settings.faults is not None:
+            self.set_faults(settings.faults)
         if settings.node_id is not None:
             self._report_unshared_files()
         if self.report is not None:
@@ -136,6 +145,8 @@ class Node:
             self._open_files.close()
             if self._capture is not None:
                 self._capture.close()
+            if self._faults is not None:
+                self._faults.close()
             self._emit(events.Stopped(self._settings.node_id))
 
     # ---- what the user asks for
@@ -284,6 +295,15 @@ class Node:
             self.report.dump("asked for at the prompt")
         return events.MessagesStatus(tuple(messages))
 
+    def set_faults(self, spec: FaultSpec) -> None:
+        """Do these faults to this node's messages from now on. CommandError if it began without -faults."""
+        if self._faults is None:
+            raise CommandError("start the node with -faults SPEC (or -faults off) to set faults later")
+        self._faults.set(spec)
+        self._emit(events.FaultsSet(spec.text))
+        if self.report is not None:
+            self.report.add("node:faults", {"spec": spec.text})
+
     def trackers(self) -> tuple[events.TrackerStatus, ...]:
         """The trackers of this node, its own first."""
         return tuple(self._trackers.statuses())
@@ -343,7 +363,8 @@ class Node:
 
     def _tap(self) -> Tap:
         """What sees all messages of the transports."""
-        return self.recorder if self._capture is None else SeveralTaps([self.recorder, self._capture])
+        taps: list[Tap] = [tap for tap in (self._faults, self.recorder, self._capture) if tap is not None]
+        return taps[0] if len(taps) == 1 else SeveralTaps(taps)
 
     def _capture_ended(self, reason: str) -> None:
         self._emit(events.CaptureEnded(str(self._settings.pcap), reason))

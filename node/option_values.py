@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from common.addresses import http_url, split_host_port, split_http_url, unicast_host
+from common.errors import CommandError
+from faults.spec import FaultSpec, parse_faults
 
 LOOPBACK = "127.0.0.1"
 SMALLEST_RATE, LARGEST_RATE = 16_000, 10**12  # bytes a second; a lower rate could not pay for one datagram
@@ -160,3 +162,11 @@ def file_numbers(text: str) -> frozenset[int]:
             raise argparse.ArgumentTypeError(f"{text!r} selects no files; a selection looks like 1,3-5")
         numbers.update(range(first, last + 1))
     return frozenset(numbers)
+
+
+def faults(text: str) -> FaultSpec:
+    """Faults of this node's messages, as ``faults.spec`` describes them."""
+    try:
+        return parse_faults(text)
+    except CommandError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

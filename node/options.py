@@ -15,6 +15,7 @@ from typing import Any
 
 from common.errors import PluginError
 from common.filenames import TORRENT_SUFFIX
+from faults.spec import FaultSpec
 from node import option_values as values
 from node.chunk_udp.congestion import CONTROLLERS
 from node.commands import NOTES, USAGES, Command
@@ -56,6 +57,7 @@ class Options(argparse.Namespace):
     verbose: bool
     json: bool
     pcap: Path | None
+    faults: FaultSpec | None
 
 
 class _SetMode(argparse.Action):
@@ -235,6 +237,12 @@ def _add_shown(parser: argparse.ArgumentParser) -> None:
         *("-report", "--report"),
         choices=values.SWITCH,
         help="report what happens to the tracker, for its page and log (default: on)",
+    )
+    parser.add_argument(
+        *("-faults", "--faults"),
+        type=values.faults,
+        metavar="SPEC",
+        help='faults of this node: loss=5%%,delay=40ms,seed=7, or: drop "DATA 2" once',
     )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("-progress", "--progress", action="store_true", help="print the progress of downloads")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import CommandError
+from faults.spec import FaultSpec
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class NodeSettings:
     selected: frozenset[int] | None = None  # numbers of the files to fetch, from 1; None: all
     report: bool = False  # tell the tracker what happens here, for its page and log
     pcap: Path | None = None  # a file to which all messages are captured
+    faults: FaultSpec | None = None  # done to this node's messages; None: it cannot have faults later either
     seeds: bool = True  # False: the program ends once its download is complete
 
     @property

@@ -16,9 +16,23 @@ The methods are called on the threads of the transports. They return quickly and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 Address = tuple[str, int]  # host and port
 Buffer = bytes | memoryview
+
+
+class DatagramSocket(Protocol):
+    """The part of a UDP socket that sending later needs."""
+
+    def getsockname(self) -> Any:
+        """Its own address."""
+
+    def send(self, data: bytes, flags: int = 0, /) -> int:
+        """To the peer that it is connected to."""
+
+    def sendto(self, data: bytes, address: Any, /) -> int:
+        """To any peer."""
 
 
 class StreamTap:
@@ -51,9 +65,23 @@ class Tap:
 
     single = False  # True: it wants each datagram by itself, and may drop it
 
-    def passes(self, datagram: Buffer, outgoing: bool, peer: Address) -> bool:
-        """With ``single``: False drops this datagram, before it is sent or after it was received."""
+    def opened(self, sock: DatagramSocket) -> None:
+        """With ``single``: a UDP socket of this node, bound or connected."""
+
+    def passes(self, datagram: Buffer, outgoing: bool, here: Address, peer: Address) -> bool:
+        """With ``single``: False drops or delays this datagram, before it is sent or once it was received.
+
+        ``sent`` is called nevertheless, because the sender cannot know; ``received`` is not.
+        """
         return True
+
+    def due(self, here: Address) -> list[tuple[bytes, Address]]:
+        """With ``single``: received datagrams that were delayed until now, with their peers."""
+        return []
+
+    def wait(self, here: Address) -> float | None:
+        """With ``single``: seconds until ``due`` has something; None: nothing is delayed."""
+        return None
 
     def sent(self, heads: Buffer, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
         """One call sent ``parts`` joined: datagrams of ``step`` bytes, the last one shorter; 0: one datagram.
@@ -87,9 +115,23 @@ class SeveralTaps(Tap):
         self._taps = tuple(taps)
         self.single = any(tap.single for tap in taps)
 
-    def passes(self, datagram: Buffer, outgoing: bool, peer: Address) -> bool:
-        """False if one of the taps drops the datagram."""
-        return all(tap.passes(datagram, outgoing, peer) for tap in self._taps)
+    def opened(self, sock: DatagramSocket) -> None:
+        """As ``Tap.opened``."""
+        for tap in self._taps:
+            tap.opened(sock)
+
+    def passes(self, datagram: Buffer, outgoing: bool, here: Address, peer: Address) -> bool:
+        """False if one of the taps drops or delays the datagram."""
+        return all(tap.passes(datagram, outgoing, here, peer) for tap in self._taps)
+
+    def due(self, here: Address) -> list[tuple[bytes, Address]]:
+        """As ``Tap.due``."""
+        return [found for tap in self._taps for found in tap.due(here)]
+
+    def wait(self, here: Address) -> float | None:
+        """As ``Tap.wait``."""
+        waits = [wait for tap in self._taps if (wait := tap.wait(here)) is not None]
+        return min(waits, default=None)
 
     def sent(self, heads: Buffer, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
         """As ``Tap.sent``."""

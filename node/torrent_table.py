@@ -51,6 +51,11 @@ class TorrentTable(Mapping[bytes, Torrent]):
         with self._lock:
             return list(self._torrents.values())
 
+    def piece_length(self) -> int:
+        """Bytes in a piece of the latest torrent; 0 without a torrent."""
+        torrents = self.all()
+        return torrents[-1].info.piece_length if torrents else 0
+
     def find(self, info_hash: bytes) -> Torrent | None:
         """The torrent of this info hash, with or without verified pieces."""
         return self._torrents.get(info_hash)

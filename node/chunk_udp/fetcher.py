@@ -92,6 +92,8 @@ class Fetcher:
             min(settings.loopback_segment_size, settings.max_datagram - wire.HEADER_SIZE),
             settings.datagram_limit,
         )
+        if self._tap.single:
+            self._tap.opened(self._sock)
         self._gro = not self._tap.single and sockets.enable_gro(self._sock, segment)
         loopback = sockets.is_loopback(addr[0])
         largest = min(segment, max_datagram - wire.HEADER_SIZE)
@@ -152,6 +154,8 @@ class Fetcher:
             if not session.wait_for_work(timeout):
                 return False
         else:
+            if self._tap.single:
+                timeout = self._take_delayed(timeout)
             if self._drained:
                 selector.select(timeout)
             for _ in range(RECEIVES_PER_STEP):
@@ -162,13 +166,20 @@ class Fetcher:
             connection.on_timer(now)
         return True
 
+    def _take_delayed(self, timeout: float | None) -> float | None:
+        """Handle datagrams that the tap delayed until now; ``timeout``, or less if it delays others."""
+        for datagram, _ in self._tap.due(self._here):
+            self._tap.received(memoryview(datagram), len(datagram), self._here, self._peer)
+            self._driver.datagram_received(memoryview(datagram), time.monotonic())
+        wait = self._tap.wait(self._here)
+        return timeout if wait is None else min(wait, wait if timeout is None else timeout)
+
     def _send(self, datagrams: Sequence[bytes]) -> None:
         tap = self._tap
         for datagram in datagrams:
-            if tap.single and not tap.passes(datagram, True, self._peer):
-                continue
             try:
-                self._sock.send(datagram)
+                if not tap.single or tap.passes(datagram, True, self._here, self._peer):
+                    self._sock.send(datagram)
             except OSError as error:
                 self._on_socket_error(error)
             else:
@@ -185,7 +196,7 @@ class Fetcher:
             self._on_socket_error(error)
             return False
         received = self._buffer[:size]
-        if self._tap.single and not self._tap.passes(received, False, self._peer):
+        if self._tap.single and not self._tap.passes(received, False, self._here, self._peer):
             return True
         self._tap.received(received, step, self._here, self._peer)
         for at in range(0, size, step or 1):

@@ -26,18 +26,21 @@ class TappedSocket:
     def __init__(self, sock: socket.socket, tap: Tap, peer: Address) -> None:
         self.sock = sock
         self._tap, self._here, self._peer = tap, sock.getsockname()[:2], peer
+        tap.opened(sock)
 
     def send(self, datagram: bytes) -> None:
         """Send one datagram. OSError."""
-        if not self._tap.single or self._tap.passes(datagram, True, self._peer):
+        if not self._tap.single or self._tap.passes(datagram, True, self._here, self._peer):
             self.sock.send(datagram)
-            self._tap.sent(datagram, (datagram,), 0, self._here, self._peer)
+        self._tap.sent(datagram, (datagram,), 0, self._here, self._peer)
 
     def receive(self) -> bytes:
         """The next datagram that the tap lets pass. OSError; BlockingIOError if there is none."""
         while True:
+            for delayed, _ in self._tap.due(self._here):
+                return delayed
             datagram = self.sock.recv(sockets.MAX_RECEIVE)
-            if not self._tap.single or self._tap.passes(datagram, False, self._peer):
+            if not self._tap.single or self._tap.passes(datagram, False, self._here, self._peer):
                 self._tap.received(memoryview(datagram), len(datagram), self._here, self._peer)
                 return datagram
 

@@ -34,6 +34,7 @@ from node.tap import NO_TAP, Tap
 from node.transport import ServedTorrent
 
 STOP_CHECK = 0.5  # seconds after which the loop looks whether it should end, if nothing wakes it
+LEAST_WAIT = 0.001  # seconds; a timeout of 0 would not wait at all
 RECEIVES_PER_BATCH = 64  # datagrams handled between two batches: a flood must not keep an owner from sending
 UNREADABLE_LIMIT = 0.25  # seconds for which content cannot be read before fetchers get BUSY
 DEFAULTS = TransferSettings()
@@ -68,6 +69,7 @@ class Owner:
         )
         self._stopped = threading.Event()
         self._sender = SegmentSender(sock, self.counts, tap)
+        tap.opened(sock)
         self._chunk = memoryview(bytearray(wire.MAX_REQUEST))
         self._timeout = -1.0  # of the socket's calls; not set yet
         self._unreadable_since: dict[bytes, float] = {}  # info hash -> the first of its failed reads in a row
@@ -126,6 +128,11 @@ class Owner:
         Waiting in the call that receives costs less than a selector.
         """
         timeout = 0.0 if self._queue.queue else STOP_CHECK
+        if self._tap.single:
+            for delayed, addr in self._tap.due(self._here):
+                self._handle(memoryview(delayed), addr)
+            wait = self._tap.wait(self._here)
+            timeout = timeout if wait is None else min(timeout, max(wait, LEAST_WAIT))
         if timeout != self._timeout:
             self._timeout = timeout
             sockets.set_timeouts(self._sock, timeout)
@@ -145,8 +152,12 @@ class Owner:
     def _take(self, datagram: memoryview, addr: Address) -> None:
         """Show the tap a datagram and handle it, unless the tap drops it."""
         tap = self._tap
-        if tap.single and not tap.passes(datagram, False, addr):
+        if tap.single and not tap.passes(datagram, False, self._here, addr):
             return
+        self._handle(datagram, addr)
+
+    def _handle(self, datagram: memoryview, addr: Address) -> None:
+        tap = self._tap
         if not self._filter.unvalidated.flooded:
             tap.received(datagram, len(datagram), self._here, addr)
             self.handle_requests(datagram, addr)

@@ -78,10 +78,9 @@ class SegmentSender:
         ``probing``: the request asked for one segment, perhaps to probe the path. Silence is the answer to a
         probe that is too large; it does not make the segments of other requests smaller.
         """
-        if self._tap.single and not self._tap.passes(b"".join(buffers), True, addr):
-            return True  # lost on its way, as far as the caller can see
         try:
-            sockets.send_parts(self._sock, buffers, addr, segment)
+            if not self._tap.single or self._tap.passes(b"".join(buffers), True, self._here, addr):
+                sockets.send_parts(self._sock, buffers, addr, segment)
         except (BlockingIOError, TimeoutError):
             self.blocked = True
             return False

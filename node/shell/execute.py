@@ -9,6 +9,7 @@ import threading
 from common.errors import CommandError, SwarmError
 from common.filenames import TORRENT_SUFFIX
 from common.text import sanitize
+from faults.spec import parse_faults
 from node.commands import NOTES, USAGES, Command, parse_command
 from node.node import Node
 from node.option_values import file_numbers
@@ -67,6 +68,8 @@ class Executor:
                 self._screen.answer("pieces", pieces=[self._node.pieces(command.file)])
             case "dump":
                 self._screen.answer("dump", dumps=[self._node.dump(command.file)])
+            case "faults":
+                self._node.set_faults(parse_faults(command.file))
             case "list":
                 self._screen.answer("list", torrents=self._node.listed_torrents())
             case "pause":
@@ -76,9 +79,12 @@ class Executor:
             case "select":
                 self._node.select(command.file, selection(command.argument))
             case "help":
-                self._screen.answer("help", commands=USAGES)
-                self._screen.say(NOTES)
+                self._help()
         return command.verb != "exit"
+
+    def _help(self) -> None:
+        self._screen.answer("help", commands=USAGES)
+        self._screen.say(NOTES)
 
 
 def selection(text: str) -> frozenset[int] | None:

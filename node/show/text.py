@@ -22,6 +22,7 @@ SHOWN = (
     events.SharingStopped,
     events.Capturing,
     events.CaptureEnded,
+    events.FaultsSet,
     events.FilesNotShared,
     events.AddressLost,
     events.AddressRestored,
@@ -50,6 +51,9 @@ WARNINGS = (
     events.Waiting,
     events.PieceFailed,
 )
+
+
+FAULT_SEGMENT = "1,440"  # bytes of content in a datagram of a node with faults
 
 
 def is_shown(event: Event) -> bool:
@@ -120,6 +124,12 @@ def tracker(row: TrackerStatus) -> str:
     return sanitize(f"{state}{which}{last}")
 
 
+def _of_faults(spec: str) -> str:
+    if not spec:
+        return "faults: none; datagrams still go one by one, with checksums"
+    return f"faults: {spec}; datagrams of {FAULT_SEGMENT} bytes, one by one, with checksums"
+
+
 def _of_the_node(event: Event) -> str:
     match event:
         case events.Started(node_id=None):
@@ -151,6 +161,8 @@ def _of_the_node(event: Event) -> str:
         case events.Capturing():
             most = units.size(event.limit)
             return f"capturing to {event.path} (at most {most}); messages go one by one, which is slower"
+        case events.FaultsSet():
+            return _of_faults(event.spec)
         case events.CaptureEnded():
             return f"the capture {event.path} has ended: {event.reason}"
         case events.AddressLost():

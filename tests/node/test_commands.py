@@ -103,8 +103,8 @@ def test_elsewhere_a_backslash_quotes_spaces_and_quotes_and_is_itself_otherwise(
         ("zzz", "unknown command 'zzz'; try: help"),
         (
             "torrent",
-            "torrent wants one of -setMode, -status, -files, -peers, -list, -dump, -pause, -resume, -pieces,"
-            " -select; try: help",
+            "torrent wants one of -setMode, -status, -files, -peers, -list, -dump, -faults, -pause, -resume,"
+            " -pieces, -select; try: help",
         ),
         ("torrent -stauts", "unknown option '-stauts'; did you mean 'status'?"),
         ("torrent -setMode", "-setMode wants one of send FILE, download FILE.torrent, stop FILE, exit"),

@@ -61,8 +61,8 @@ def transport() -> Iterator[Made]:
         yield make
 
 
-def peer(transport: UdpTransport, **changes: str) -> Peer:
-    return Peer(*transport.addr)._replace(**changes)  # type: ignore[arg-type]
+def peer(transport: UdpTransport, host: str | None = None) -> Peer:
+    return Peer(host or transport.addr[0], transport.addr[1])
 
 
 def test_the_sockets_of_a_node_are_one_row_with_its_number_and_its_rate(transport: Made) -> None:

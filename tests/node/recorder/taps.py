@@ -20,7 +20,7 @@ class DropOnce(Tap):
         self._piece_length = piece_length
         self.dropped = threading.Event()
 
-    def passes(self, datagram: Buffer, outgoing: bool, peer: Address) -> bool:
+    def passes(self, datagram: Buffer, outgoing: bool, here: Address, peer: Address) -> bool:
         try:
             message = wire.decode(datagram)
         except WireError:

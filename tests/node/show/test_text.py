@@ -76,6 +76,8 @@ SENTENCES: list[tuple[Event, str]] = [
         events.CaptureEnded("run.pcap", "No space left on device"),
         "the capture run.pcap has ended: No space left on device",
     ),
+    (events.FaultsSet("loss=5%"), "faults: loss=5%; datagrams of 1,440 bytes, one by one, with checksums"),
+    (events.FaultsSet(""), "faults: none; datagrams still go one by one, with checksums"),
     (
         events.AddressLost("10.0.0.1"),
         "10.0.0.1 is not this machine's address any more: no node can reach this one",
