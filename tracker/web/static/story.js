@@ -60,7 +60,9 @@ function makeDraw(model, rows, list) {
     const grew = now.count !== shown.count;
     const isIn = now.present < 0 || rows.row(now.present) !== null;
     shown = now;
-    if (other || grew || !isIn || model.changed.has("size")) rows.show(now.present, !rows.loose);
+    const isStale = other || grew || model.changed.has("size");
+    if (rows.loose && isStale) rows.show(rows.centre(), false);
+    else if (!rows.loose && (isStale || !isIn)) rows.show(now.present, true);
     else if (!rows.loose) rows.reveal(now.present);
     markPresent(rows, list, now.present);
   };

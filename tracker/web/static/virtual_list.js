@@ -38,6 +38,11 @@ export class VirtualList {
     if (!reachesTop || !reachesEnd) this.show(Math.floor((top + bottom) / 2), false);
   }
 
+  /** Index of the row in the middle of the visible part. */
+  centre() {
+    return this.indexAt(this.list.scrollTop + this.list.clientHeight / 2);
+  }
+
   /** Index of the row at a place, in px from the top of the list. @param {number} y */
   indexAt(y) {
     const begin = this.above.offsetHeight;
