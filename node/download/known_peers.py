@@ -206,6 +206,14 @@ class KnownPeers:
         """True if there is a partial peer that could be tried and is not active."""
         return any(self._is_usable_partial(candidate, now) for candidate in self._known.values())
 
+    def has_untried_standard(self, now: float) -> bool:
+        """True if there is a standard peer that was never tried and can be."""
+        return any(
+            c.kind is PeerKind.STANDARD
+            and not (c.was_tried or c.active or c.banned or c.suspect or c.is_spare or c.retry_at > now)
+            for c in self._known.values()
+        )
+
     @staticmethod
     def _is_usable_partial(candidate: Candidate, now: float) -> bool:
         if candidate.active or candidate.kind is not PeerKind.PARTIAL or candidate.is_spare:

@@ -42,6 +42,7 @@ class Source(ABC):
         self._state = state
         self._buffer = buffer
         self._clock = clock
+        self.quiet_since = clock()  # monotonic seconds; when it began, or sent the last data
         self._taken: RequestedRange | None = None  # from the state, and not requested yet
 
     @abstractmethod
@@ -139,10 +140,12 @@ class Source(ABC):
 
     def on_data(self, offset: int, data: bytes | memoryview) -> None:
         """Requested bytes arrived."""
+        self.quiet_since = self._clock()
         self._buffer.add(offset, data)
 
     def on_blocks(self, blocks: Sequence[tuple[int, bytes | memoryview]]) -> None:
         """Requested bytes arrived, in several places."""
+        self.quiet_since = self._clock()
         self._buffer.add_all(blocks)
 
     def on_checksums(self, present: bool) -> None:

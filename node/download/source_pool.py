@@ -3,7 +3,8 @@
 Complete peers are limited as in the course report (MAX_SPLITTNES_RATE). In addition, some partial peers may
 be used at a time. A peer that queues us costs neither side anything and does not count, but a download waits
 in a limited number of queues. Standard peers have a limit of their own (MAX_PEERS); those that choke us
-count, because their connections stay open.
+count, because their connections stay open. At the limit, one that sends nothing for QUIET_LIMIT, because it
+chokes us or has nothing that we need, makes room for one that was never tried.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from node.scheduling.base import Span
 
 MAX_QUEUES = 4  # sources of each kind that may queue us, in addition to the limit
 IDLE_LIMIT = 3.0  # seconds without anything useful, after which a partial peer makes room for another
+QUIET_LIMIT = 30.0  # seconds without data, after which a standard peer makes room for an untried one
 ROTATE_SECONDS = 2.0  # after which the slowest partial peer makes room for another, if there is one
 
 
@@ -71,7 +73,7 @@ class SourcePool:
         with self._lock:
             chosen = self._choose(state, PeerKind.COMPLETE, self._limits.complete, now, no_progress)
             chosen += self._choose(state, PeerKind.PARTIAL, self._limits.partial, now, no_progress)
-            chosen += self._choose_standard(now, no_progress)
+            chosen += self._choose_standard(state, now, no_progress)
             threads = [self._make(candidate) for candidate in chosen]
             self._sources.update((thread.peer, thread) for thread in threads)
             only = self._known.only_one()
@@ -95,9 +97,14 @@ class SourcePool:
             self._make_room(state, working, now)
         return self._known.choose(free, now, no_progress, kind) if free > 0 else []
 
-    def _choose_standard(self, now: float, no_progress: bool) -> list[Candidate]:
+    def _choose_standard(self, state: DownloadState, now: float, no_progress: bool) -> list[Candidate]:
         kind, limit = PeerKind.STANDARD, self._limits.standard
-        free = limit and limit - sum(source.candidate.kind is kind for source in self._sources.values())
+        ours = [source for source in self._sources.values() if source.candidate.kind is kind]
+        free = limit and limit - len(ours)
+        if limit and free <= 0 and self._known.has_untried_standard(now):
+            quietest = min(ours, key=lambda source: source.quiet_since)
+            if now - quietest.quiet_since > QUIET_LIMIT:
+                self._release(state, quietest, now)
         return self._known.choose(free, now, no_progress, kind) if free > 0 else []
 
     def _release(self, state: DownloadState, thread: Source, now: float) -> None:

@@ -98,7 +98,8 @@ class PeerTable:
                     self._by_addr[info_hash, thread.peer] = present
                 return "is connected already"
             count = sum(key == info_hash for key, _ in self._by_id)
-            if present is None and count >= self._max_peers:
+            useless = self._useless(thread, info_hash) if count >= self._max_peers else None
+            if present is None and count >= self._max_peers and useless is None:
                 return f"not needed: {self._max_peers} peers are connected (MAX_PEERS)"
             thread.info_hash = info_hash
             self._by_id[info_hash, peer_id] = thread
@@ -107,7 +108,16 @@ class PeerTable:
                 self._by_addr.update(moved)
         if present is not None:
             present.close("closed: the peer's other connection is kept")
+        elif useless is not None:
+            useless.close("closed: it made room for another peer")
         return ""
+
+    def _useless(self, newcomer: PeerThread, info_hash: bytes) -> PeerThread | None:
+        """The oldest connection over which nothing is fetched or sent, for one that is to be fetched over."""
+        if newcomer.fetch is None:
+            return None
+        others = [thread for (key, _), thread in self._by_id.items() if key == info_hash]
+        return next((each for each in others if not (each.fetch or each.is_unchoked or each.rate)), None)
 
     def _replaces(self, newer: PeerThread, older: PeerThread, peer_id: bytes) -> bool:
         if (newer.accepted is None) == (older.accepted is None) or newer.since - older.since > SIMULTANEOUS:

@@ -238,6 +238,14 @@ def test_a_torrent_that_is_stopped_ends_its_connections(end: Make, monkeypatch: 
     until(lambda: seed.connections == leecher.connections == 0)
 
 
+def test_a_connection_without_use_makes_room_for_one_to_fetch_over(end: Make) -> None:
+    leecher, idle, seed = end(max_peers=1), end(), end(complete=True)
+    call(leecher, idle)
+    until(lambda: leecher.connections == 1)
+    assert leecher.fetch(seed.peer).data == CONTENT
+    until(lambda: idle.connections == 0)
+
+
 def test_uploads_of_ended_connections_stay_in_the_sums(end: Make) -> None:
     leecher, seed = end(), end(complete=True)
     leecher.fetch(seed.peer)
