@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from common.errors import SwarmError
-from labs import replay
+from labs import replay, show
 from labs.grader import cli as grader
 from labs.handin import cli as handin
 
@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m labs", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     grader.add_commands(commands)
+    show.add_command(commands)
     replay.add_command(commands)
     handin.add_commands(commands)
     options = parser.parse_args(argv)

@@ -23,14 +23,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = commands.add_parser("grade", help="check a lab, or all: python -m labs grade 03 s2")
     parser.add_argument("lab", help="a lab's number or name, or all")
     parser.add_argument("stage", nargs="?", help="only this stage")
-    _add_student(parser)
+    add_student(parser)
     for name, (_, meaning) in WRITERS.items():
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {meaning}")
     parser.add_argument("--autolab", action="store_true", help="end with the two lines that Autolab reads")
     parser.set_defaults(run=grade_labs)
     parser = commands.add_parser("predict", help="the numbers to predict before the first run")
     parser.add_argument("lab")
-    _add_student(parser)
+    add_student(parser)
     parser.set_defaults(run=predict)
     parser = commands.add_parser("golden", help="write the transcripts of the planted mistakes again")
     parser.set_defaults(run=write_golden)
@@ -38,11 +38,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("lab")
     parser.add_argument("stage")
     parser.add_argument("number", type=int)
-    _add_student(parser)
+    add_student(parser)
     parser.set_defaults(run=repeat_call)
 
 
-def _add_student(parser: argparse.ArgumentParser) -> None:
+def add_student(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose the student, the seed and the solution."""
     parser.add_argument("--student", default=NOBODY, metavar="ID", help="whose numbers are drawn")
     parser.add_argument("--seed", type=lambda text: int(text, 16), help="the seed of an earlier run, in hex")
     parser.add_argument("--mine", type=Path, metavar="FILE", help="the solution (default: the lab's mine.py)")
@@ -70,7 +71,7 @@ def grade_labs(options: argparse.Namespace) -> int:
     if options.stage is not None:
         labs[0].stage(options.stage)
     files = {name: path for name in WRITERS if (path := getattr(options, name)) is not None}
-    results = [begun(lab, _mine(options, lab), seed_for(options, lab), options.student) for lab in labs]
+    results = [begun(lab, mine_of(options, lab), seed_for(options, lab), options.student) for lab in labs]
     for number, lab in enumerate(labs):
         for results[number] in graded(options, lab):
             write_all(files, results)
@@ -82,7 +83,7 @@ def grade_labs(options: argparse.Namespace) -> int:
 def graded(options: argparse.Namespace, lab: Lab) -> Iterator[LabResult]:
     """The result of ``lab`` so far, each time a stage is done, which is printed."""
     shown, result = 0, None
-    for result in grade(lab, _mine(options, lab), seed_for(options, lab), options.student, options.stage):
+    for result in grade(lab, mine_of(options, lab), seed_for(options, lab), options.student, options.stage):
         done = [stage for stage in result.stages if stage.status != NOT_FINISHED]
         for stage in done[shown:]:
             print("\n".join(stage_lines(lab, stage)), flush=True)
@@ -140,12 +141,13 @@ def repeat_call(options: argparse.Namespace) -> int:
     def watch(student: Student) -> None:
         student.watch_call(options.number, shown.append)
 
-    run_stage(lab, stage, _mine(options, lab), seed_for(options, lab), watch)
+    run_stage(lab, stage, mine_of(options, lab), seed_for(options, lab), watch)
     print("\n".join(shown) or f"this run has no call {options.number}")
     return 0 if shown else 1
 
 
-def _mine(options: argparse.Namespace, lab: Lab) -> Path:
+def mine_of(options: argparse.Namespace, lab: Lab) -> Path:
+    """The solution to check. CommandError if it is missing."""
     path: Path = options.mine or lab.mine
     if options.mine is not None and path.is_dir():
         path = path / lab.name / "mine.py" if (path / lab.name).is_dir() else path / "mine.py"

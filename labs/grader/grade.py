@@ -63,6 +63,7 @@ def run_stage(
             stage.check(run)
             done = dataclasses.replace(done, status=PASSED, points=stage.points)
         except StageFailed as failed:
+            run.failure = failed
             rows = run.trace.around(failed.at, ROWS)
             lines = story(lab.name, stage, failed, rows, f"{seed:016x}")
             summary = failed.line if isinstance(failed, StudentFault) else str(failed)

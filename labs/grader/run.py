@@ -18,6 +18,7 @@ class Run:
         self.student = student
         self.rng = rng
         self.trace = Trace()
+        self.failure: StageFailed | None = None
 
     def part(self, name: str, *arguments: Any) -> Part:
         """An object of the student's class ``name``."""
