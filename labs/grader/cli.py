@@ -15,6 +15,7 @@ from labs.grader.parameters import NOBODY, draw, seed_of
 from labs.grader.result import FAILED, NOT_FINISHED, PASSED, LabResult, StageResult
 from labs.grader.story import heading
 from labs.grader.student import Student
+from labs.handin import answers
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -117,11 +118,18 @@ def summary_lines(result: LabResult) -> Iterator[str]:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Print the questions of a lab, with this student's numbers."""
+    """Print the questions of a lab, with this student's numbers; make answers.toml if there is none."""
     lab = find(options.lab)
     questions = lab.predict(draw(seed_for(options, lab), "predict"))
     for number, question in enumerate(questions, 1):
         print(f"p{number}. {question.text} [{question.unit}]")
+    if options.student == NOBODY:
+        print("these numbers are no student's: add --student ID for your own")
+        return 0
+    file = lab.folder / "answers.toml"
+    if not file.exists():
+        file.write_text(answers.template(questions), encoding="utf-8")
+    print(f"write your numbers into labs/{lab.name}/{file.name}, before the first run")
     return 0
 
 

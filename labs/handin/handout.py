@@ -24,6 +24,7 @@ COPIED = (  # files and folders of the project that the programs and the labs ne
     *("common", "tracker", "node", "faults", "simulator", "labs", "docs"),
     *("logs/.gitkeep", "node_files/.gitkeep", "tracker_db/.gitkeep"),
 )
+_LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "wrong")
 
 
@@ -40,7 +41,10 @@ def write(out: Path, with_answers: bool = False) -> list[str]:
             shutil.copy2(source, target)
     if with_answers:
         return []
-    return [line for folder in folders() for line in _cut(load(folder), out)]
+    cuts = [line for folder in folders() for line in _cut(load(folder), out)]
+    for document in out.rglob("*.md"):
+        _unlink(document)
+    return cuts
 
 
 def answer_hashes(lab: Lab) -> set[str]:
@@ -72,6 +76,17 @@ def _cut(lab: Lab, out: Path) -> Iterator[str]:
         kept = [line for line in lines if not re.search(rf"\b{re.escape(word)}\b", line)]
         path.write_text("".join(kept), encoding="utf-8")
         yield f"{name}: {len(lines) - len(kept)} lines that name {word}"
+
+
+def _unlink(document: Path) -> None:
+    """Turn links to files that a handout goes without into their text."""
+
+    def without(found: re.Match[str]) -> str:
+        file = found[2].partition("#")[0]
+        return found[0] if not file or ":" in file or (document.parent / file).exists() else found[1]
+
+    text = document.read_text(encoding="utf-8")
+    document.write_text(_LINK.sub(without, text), encoding="utf-8")
 
 
 def _hash(line: str) -> str:

@@ -31,8 +31,10 @@ def sequential(needed: Sequence[int], holders: Mapping[int, int], now: float, rn
 
 def rarest(needed: Sequence[int], holders: Mapping[int, int], now: float, rng: random.Random) -> int:
     """One of those with the fewest holders."""
-    least = min(holders[piece] for piece in needed)
-    return rng.choice([piece for piece in needed if holders[piece] == least])
+    by_count = dict[int, list[int]]()
+    for piece in needed:
+        by_count.setdefault(holders[piece], []).append(piece)
+    return rng.choice(by_count[min(by_count)])
 
 
 def window(needed: Sequence[int], holders: Mapping[int, int], now: float, rng: random.Random) -> int:
