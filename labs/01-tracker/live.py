@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 
 import requests
-from mine import TrackerClient
 
+TrackerClient = importlib.import_module("mine").TrackerClient  # of mine.py beside this file
 URL = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:12345"
 SECONDS = 60
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import sys
 import threading
 import time
 
-from mine import Pacer
-
+Pacer = importlib.import_module("mine").Pacer  # of mine.py beside this file
 COUNT, SIZE = 2000, 1472  # datagrams, and bytes of each
 BUFFER = 64 * SIZE  # bytes that the reader's socket keeps
 DRAIN = 400  # datagrams that the reader takes a second
