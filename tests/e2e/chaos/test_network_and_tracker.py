@@ -149,14 +149,17 @@ def test_the_clock_is_set_back_and_forth(
 
 
 CLOCKS_ON_THE_WALL = {"time", "time_ns", "localtime", "gmtime", "ctime", "strftime"}
-# The first reads the date once, and then counts from there. Two write dates for people, one into a torrent,
-# and the last compares it with the times at which files were changed.
+# The first reads the date once, and counts from there. The next five write dates for people. The last two
+# compare it with the time at which a file, or a recording, was written.
 READ_THE_DATE = {
     "tracker/clock.py",
     "tracker/web/access_log.py",
     "node/tools/summary.py",
     "node/tools/create.py",
+    "node/recorder/capture.py",
+    "common/log_file.py",
     "node/content/resume_record.py",
+    "tracker/recording.py",
 }
 
 
