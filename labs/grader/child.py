@@ -2,24 +2,50 @@
 
 Run as ``python -I child.py FILE MEMORY SECONDS``. Requests come on standard input, answers go to standard
 output, and whatever the student's file prints goes to standard error. It imports nothing of ours. The parent
-trusts no answer: it judges from what the calls returned.
+trusts no answer: it judges from what the calls returned. An answer repeats the random id of its request, so
+that none can be written in advance.
+
+A solution computes. It starts no process, opens no socket, writes no file, and reads none but itself and the
+standard library: ``guard`` ends the process otherwise. It is a fence, not a prison: Python that takes this
+program apart gets over it, and then has what the limits and the parent leave it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
-import importlib.util
 import json
 import os
 import random
 import signal
 import sys
+import threading
 import traceback
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 MAX_TEXT = 300  # characters of an error's text
+DEEDS = {  # audit events (their first letters), and what a solution tried; it may do none of these
+    **dict.fromkeys(("os.fork", "os.posix_spawn", "os.spawn", "os.exec", "os.system"), "start a process"),
+    **dict.fromkeys(("os.startfile", "subprocess.", "pty.spawn"), "start a process"),
+    **dict.fromkeys(("os.kill", "signal.pthread_kill"), "end a process"),
+    **dict.fromkeys(
+        ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink"), "change a folder"
+    ),
+    **dict.fromkeys(
+        ("os.chdir", "os.fchdir", "os.chmod", "os.chown", "os.truncate", "os.utime"), "change a folder"
+    ),
+    **dict.fromkeys(("shutil.", "tempfile."), "write a file"),
+    **dict.fromkeys(("ctypes.",), "use ctypes"),
+    **dict.fromkeys(("socket.",), "use the network"),
+}
+MODULES = {  # not loaded yet when the guard is set
+    **dict.fromkeys(("_posixsubprocess", "_winapi", "_multiprocessing"), "start a process"),
+    **{"_ctypes": "use ctypes", "_socket": "use the network"},
+}
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+SYSTEM_FILES = ("/dev/null", "/dev/urandom", "/etc/localtime", "/usr/share/zoneinfo/")
 
 
 class Objects:
@@ -33,12 +59,12 @@ class Objects:
         self.given: dict[int, tuple[int, Any]] = {}  # id -> (number, object): arguments of the current call
 
     def load(self) -> None:
-        name = "mine"
-        spec = importlib.util.spec_from_file_location(name, self.path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
+        module = ModuleType("mine")
+        module.__file__ = self.path
+        sys.modules["mine"] = module
+        with open(self.path, "rb") as file:
+            code = compile(file.read(), self.path, "exec", dont_inherit=True)
+        exec(code, vars(module))
         self.module = module
 
     def answer(self, request: dict[str, Any]) -> Any:
@@ -118,27 +144,85 @@ def limit(memory: int, seconds: int) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
+def deed(event: str, arguments: tuple[Any, ...], readable: tuple[str, ...]) -> str:
+    """What a solution tried that it may not; "" if it may. ``readable``: beginnings of files' names."""
+    if event == "open":
+        name, flags = arguments[0], arguments[2]
+        if isinstance(name, bytes):
+            name = os.fsdecode(name)
+        if not isinstance(name, str) or name == os.devnull:
+            return ""
+        if flags & WRITING:
+            return f"write a file: {name!r}"
+        if ".." in name or (name[:1] in "/\\" or name[1:2] == ":") and not name.startswith(readable):
+            return f"read a file: {name!r}"
+        return ""
+    if event == "import":
+        return MODULES.get(arguments[0], "")
+    return next((words for begin, words in DEEDS.items() if event.startswith(begin)), "")
+
+
+def guard(path: str, tell: Callable[[dict[str, Any]], None]) -> None:
+    """From now on, end the process, after ``tell``, once it does what a solution may not."""
+    found = [path, __file__, *SYSTEM_FILES, *(entry for entry in sys.path if entry)]
+    readable, frame_of, leave, judge = tuple(found), sys._getframe, os._exit, deed
+    events = (*DEEDS, "open", "import")
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if not event.startswith(events):
+            return
+        words = judge(event, arguments, readable)
+        if not words:
+            return
+        frame: Any = frame_of()
+        while frame is not None and frame.f_code.co_filename != path:
+            frame = frame.f_back
+        tell({"deed": words[:MAX_TEXT], "line": None if frame is None else frame.f_lineno})
+        leave(3)
+
+    sys.addaudithook(hook)
+
+
+def end_with_parent(parent: int, now: Callable[[], int], leave: Callable[[int], object]) -> None:
+    """End this process when the grader is gone, whatever the solution does."""
+    pause = threading.Event().wait
+    while now() == parent:
+        pause(0.5)
+    leave(3)
+
+
 def main() -> None:
     path, memory, seconds = sys.argv[1:]
     read = os.fdopen(os.dup(0), "r", encoding="utf-8")
     write = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    asked = {"id": ""}  # the request that is being carried out
+    encoded = json.JSONEncoder().encode
+
+    def tell(answer: dict[str, Any]) -> None:
+        write.write(encoded({**answer, **asked}) + "\n")
+        write.flush()
+
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # input() ends at once
     os.dup2(2, 1)
     if hasattr(faulthandler, "register"):
         faulthandler.register(signal.SIGUSR1, all_threads=False)  # tells the parent the line of a loop
     limit(int(memory), int(seconds))
+    sys.dont_write_bytecode = True
+    threading.Thread(target=end_with_parent, args=(os.getppid(), os.getppid, os._exit), daemon=True).start()
     part = Objects(path)
+    guard(path, tell)
+    decoded = json.JSONDecoder().decode
     for line in read:
+        request = decoded(line)
+        asked["id"] = request["id"]
         try:
-            answer = {"ok": part.answer(json.loads(line))}
+            answer = {"ok": part.answer(request)}
         except BaseException as error:  # SystemExit and KeyboardInterrupt of the student's file too
             answer = fault(error, path)
         try:
-            text = json.dumps(answer)
+            tell(answer)
         except (TypeError, ValueError, RecursionError, MemoryError) as error:
-            text = json.dumps({"error": type(error).__name__, "text": "the result is too deep", "line": None})
-        write.write(text + "\n")
-        write.flush()
+            tell({"error": type(error).__name__, "text": "the result is too deep or too large", "line": None})
 
 
 if __name__ == "__main__":

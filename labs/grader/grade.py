@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from common.text import sanitize
 from labs.grader.lab import Lab
 from labs.grader.parameters import draw
 from labs.grader.result import FAILED, NOT_RUN, PASSED, LabResult, StageResult
@@ -26,7 +27,10 @@ def begun(lab: Lab, mine: Path, seed: int, student: str, only: str | None = None
     stages = tuple(
         StageResult(stage.key, stage.title, stage.points) for stage in lab.stages if only in (None, stage.key)
     )
-    file_hash = hashlib.sha256(mine.read_bytes()).hexdigest() if mine.is_file() else ""
+    try:
+        file_hash = hashlib.sha256(mine.read_bytes()).hexdigest() if mine.is_file() else ""
+    except OSError:  # the first stage says so
+        file_hash = ""
     versions = {"labs": VERSION, "python": platform.python_version(), "system": platform.system()}
     return LabResult(lab.name, lab.title, student, f"{seed:016x}", file_hash, versions, stages)
 
@@ -62,8 +66,8 @@ def run_stage(
             student.load()
             stage.check(run)
             done = dataclasses.replace(done, status=PASSED, points=stage.points)
-        except StageFailed as failed:
-            run.failure = failed
+        except Exception as error:
+            failed = run.failure = _failure(error, run)
             rows = run.trace.around(failed.at, ROWS)
             lines = story(lab.name, stage, failed, rows, f"{seed:016x}")
             summary = failed.line if isinstance(failed, StudentFault) else str(failed)
@@ -75,6 +79,17 @@ def run_stage(
             run,
             printed,
         )
+
+
+def _failure(error: Exception, run: Run) -> StageFailed:
+    """Why the stage failed. A check that cannot go on with what a call returned is a failure, too."""
+    if isinstance(error, StageFailed):
+        return error
+    if run.student.answers < 2:  # nothing but the import has returned: the check itself is wrong
+        raise error
+    last = run.student.last or "a value of the file"
+    words = f"{run.student.path.name}: {last}: the check cannot go on with this"
+    return StudentFault(f"{words} ({type(error).__name__}: {sanitize(str(error))[:80]})", run.student.calls)
 
 
 def course_and_salt() -> tuple[str, str]:

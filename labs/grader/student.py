@@ -3,6 +3,10 @@
 Each call has limits: ``CALL_SECONDS`` of the processor (a busy machine is not the student's fault), and
 ``CALL_CLOCK`` of the clock for one that sleeps. The whole stage has limits of time and memory. A call that
 breaks one ends the process. Whatever happens becomes a StudentFault of one line, with the file's line.
+
+A solution may write to the answers' pipe, or leave a process that holds it open. So each answer repeats the
+random id of its request, nothing may be in the pipe before a request, and an end of the process is noticed
+even where the pipe does not end.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import json
 import os
 import queue
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -31,9 +36,12 @@ CHILD = Path(__file__).with_name("child.py")
 CALL_SECONDS = 1.0  # of the processor, for one call
 CALL_CLOCK = 10.0  # seconds of the clock, for one call that uses no processor
 STAGE_SECONDS = 60  # of the processor, for all calls of a stage
+STAGE_CLOCK = 300.0  # seconds of the clock, for all calls of a stage
 MEMORY = 512 << 20  # bytes
 LOOK = 0.1  # seconds between two looks at a call that has not returned
 MAX_LINE = 4 << 20  # bytes of an answer
+MAX_AHEAD = 2  # lines in the pipe that were not asked for
+CHUNK = 1 << 16  # bytes
 MAX_PRINTED = 2000  # characters of what the file printed that are shown
 _LONG_FLOAT = re.compile(r"\d+\.\d{6,}")
 SHOWN = 60  # characters of an argument in a message
@@ -46,9 +54,11 @@ class Student:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.calls = 0  # so far
+        self.answers = 0  # to calls, and to the import
         self.last = ""  # the last call and its result
         self._watched: tuple[int, Callable[[str], None]] | None = None
         self._names: list[str] = []
+        self._deadline = time.monotonic() + STAGE_CLOCK
 
     def __enter__(self) -> Student:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -62,8 +72,13 @@ class Student:
             cwd=self._folder.name,
             env={**environment, "PYTHONHASHSEED": "0"},
             start_new_session=True,
+            bufsize=0,
         )
+        assert self._process.stdin is not None
+        if os.name != "nt":
+            os.set_blocking(self._process.stdin.fileno(), False)
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._flood = ""  # "line": an answer was too long, "lines": there were too many
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
@@ -73,8 +88,9 @@ class Student:
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        self._reader.join(5.0)
-        self._process.stdout.close()
+        self._reader.join(1.0)
+        if not self._reader.is_alive():  # else a process that is left holds the pipe open
+            self._process.stdout.close()
         self._printed.close()
         self._folder.cleanup()
 
@@ -82,7 +98,10 @@ class Student:
         """Run the file. StudentFault if it cannot be run."""
         if not self.path.is_file():
             raise StudentFault(f"{self.path.name} is missing", 0)
-        self._names = self._ask({"do": "load"}, "import")
+        names = self._ask({"do": "load"}, "import")
+        if not isinstance(names, list):
+            raise self._fault("import wrote to the grader's pipe")
+        self._names = names
 
     def make(self, name: str, *arguments: Any) -> Part:
         """An object of the class ``name``."""
@@ -134,12 +153,11 @@ class Student:
     def _ask(self, request: dict[str, Any], text: str) -> Any:
         if request["do"] in ("call", "make"):
             self.calls += 1
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise self._fault(f"{text}: the process has ended") from None
+        number = secrets.token_hex(8)
+        if not self._lines.empty():
+            raise self._forged(text)
+        with contextlib.suppress(OSError):  # the process has ended: its last words may be in the pipe
+            self._write(json.dumps({**request, "id": number}).encode() + b"\n", text)
         line = self._wait(text)
         if not line:
             raise self._fault(
@@ -147,28 +165,59 @@ class Student:
             )
         try:
             answer = json.loads(line)
+            if answer["id"] != number:
+                raise ValueError
             if "ok" in answer:
+                self.answers += 1
                 return answer["ok"]
-            kind, words, number = str(answer["error"]), str(answer["text"]), answer["line"]
-        except (ValueError, KeyError, TypeError):
-            raise self._fault(f"{text} wrote to the grader's pipe") from None
-        raise self._fault(f"{text} raised {kind}{': ' if words else ''}{words}", number)
+            if "deed" in answer:
+                words = f"{text} tried to {answer['deed']}; a solution may not"
+            else:
+                words = f"{text} raised {answer['error']}{': ' if answer['text'] else ''}{answer['text']}"
+            where = answer["line"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise self._forged(text) from None
+        raise self._fault(words, where)
+
+    def _forged(self, text: str) -> StudentFault:
+        self._end()
+        if self._flood == "line":
+            return self._fault(f"{text} returned more than {MAX_LINE >> 20} MB")
+        return self._fault(f"{text} wrote to the grader's pipe; nothing counts after it")
+
+    def _write(self, data: bytes, text: str) -> None:
+        """Write to the process, which need not read. OSError if it has ended."""
+        assert self._process.stdin is not None
+        view, deadline = memoryview(data), time.monotonic() + CALL_CLOCK
+        while view:
+            written = self._process.stdin.write(view)
+            view = view[written or 0 :]
+            if not written and time.monotonic() > deadline:
+                raise self._stuck(text, f"was not begun for {CALL_CLOCK:g} s")
+            if not written:
+                time.sleep(LOOK)
 
     def _wait(self, text: str) -> bytes:
         """The answer's line; b"" if the process has ended."""
-        deadline = time.monotonic() + CALL_CLOCK
+        deadline = min(time.monotonic() + CALL_CLOCK, self._deadline)
         with contextlib.suppress(queue.Empty):
             return self._lines.get(timeout=LOOK)  # nearly every call
         began = processor_seconds(self._process.pid)
         while True:
             with contextlib.suppress(queue.Empty):
                 return self._lines.get(timeout=LOOK)
+            if self._process.poll() is not None:  # another process may hold the pipe open
+                with contextlib.suppress(queue.Empty):
+                    return self._lines.get(timeout=LOOK)
+                return b""
             used = processor_seconds(self._process.pid)
             spent = None if used is None or began is None else used - began
             if spent is not None and spent > CALL_SECONDS:
                 raise self._stuck(text, f"ran for {CALL_SECONDS:g} s of the processor")
             if time.monotonic() > deadline:
-                raise self._stuck(text, f"did not return for {CALL_CLOCK:g} s")
+                is_stage = deadline == self._deadline
+                limit = f"within {STAGE_CLOCK:g} s of the stage" if is_stage else f"for {CALL_CLOCK:g} s"
+                raise self._stuck(text, f"did not return {limit}")
 
     def _stuck(self, text: str, how: str) -> StudentFault:
         number = None
@@ -191,6 +240,8 @@ class Student:
             return _resolved(decode(result), _objects(arguments))
         except BadValue as error:
             raise self._fault(f"{text} returned {error}") from None
+        except (ValueError, TypeError, LookupError, RecursionError):  # nothing that our child writes
+            raise self._forged(text) from None
 
     def _need(self, name: str) -> None:
         if name not in self._names:
@@ -199,10 +250,18 @@ class Student:
     # ---- the process
 
     def _read(self) -> None:
+        """Put the lines of the pipe into the queue; stop where they are too long or too many."""
         assert self._process.stdout is not None
+        rest, descriptor = b"", self._process.stdout.fileno()
         with contextlib.suppress(OSError, ValueError):
-            while line := self._process.stdout.readline(MAX_LINE):
-                self._lines.put(line)
+            while chunk := os.read(descriptor, CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
+                for line in lines[: MAX_AHEAD + 1]:
+                    self._lines.put(line)
+                if len(rest) > MAX_LINE or self._lines.qsize() > MAX_AHEAD:
+                    self._flood = "line" if len(rest) > MAX_LINE else "lines"
+                    self._lines.put(b"?")
+                    break
         self._lines.put(b"")
 
     def _exit_code(self) -> int | str:

@@ -11,6 +11,7 @@ from typing import Any
 
 MAX_DEPTH = 20  # of lists in lists
 MAX_ITEMS = 100_000  # of one list
+MAX_BITS = 512  # of a whole number: it can still become a float
 
 
 class BadValue(Exception):
@@ -53,20 +54,22 @@ def decode(value: Any, depth: int = 0) -> Any:
     """A result from the child. BadValue for whatever ``encode`` does not make."""
     if depth > MAX_DEPTH:
         raise BadValue("lists are nested too deep")
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise BadValue("a whole number of more than 150 digits")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, list):
-        return [decode(item, depth + 1) for item in value[:MAX_ITEMS]]
+        return [decode(item, depth + 1) for item in _few(value)]
     if not isinstance(value, dict):
         raise BadValue("no value")
     kind, items = value.get("$"), value.get("items")
     if kind in ("tuple", "set") and isinstance(items, list):
-        decoded = [decode(item, depth + 1) for item in items[:MAX_ITEMS]]
+        decoded = [decode(item, depth + 1) for item in _few(items)]
         return tuple(decoded) if kind == "tuple" else _set_of(decoded)
     if kind == "bytes" and isinstance(value.get("hex"), str):
         return bytes.fromhex(value["hex"])
     if kind == "dict" and isinstance(items, list):
-        return {_key(pair[0]): decode(pair[1], depth + 1) for pair in items[:MAX_ITEMS]}
+        return {_key(pair[0]): decode(pair[1], depth + 1) for pair in _few(items)}
     if kind == "reference" and isinstance(value.get("number"), int):
         return Reference(value["number"])
     if kind == "unknown":
@@ -79,6 +82,12 @@ class Reference:
     """An object that stays in the child and was an argument of a call: argument ``number``."""
 
     number: int
+
+
+def _few(items: list[Any]) -> list[Any]:
+    if len(items) > MAX_ITEMS:
+        raise BadValue(f"more than {MAX_ITEMS:,} values")
+    return items
 
 
 def _set_of(items: list[Any]) -> set[Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import CommandError
+from common.text import sanitize
 from labs.grader.grade import course_and_salt, grade
 from labs.grader.lab import Lab
 from labs.grader.parameters import draw, seed_of
@@ -68,5 +69,6 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 def _harmless(value: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t") else value
+    """A cell of one line that no spreadsheet takes for a formula."""
+    value = sanitize(value)
+    return f"'{value}" if value.lstrip()[:1] in ("=", "+", "-", "@") else value
