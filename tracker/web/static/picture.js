@@ -199,7 +199,8 @@ function meetStandard(name, link, rate, gives, picture, roster) {
     picture.byName.set(name, node);
   }
   if (!gives || link.held === null) return;
-  node.verified = Math.max(node.verified, link.complete ? picture.pieces : link.held);
+  // A count that is too high is the reporting node's mistake: no peer has more than all.
+  node.verified = Math.max(node.verified, link.complete ? picture.pieces : Math.min(link.held, picture.pieces));
   node.complete = picture.pieces > 0 && node.verified >= picture.pieces;
   node.share = picture.pieces ? Math.min(1, node.verified / picture.pieces) : 0;
 }
