@@ -45,6 +45,7 @@ def settings_for(given: Options) -> NodeSettings:
         report=(given.report or _setting("REPORT", "{0}", values.word_of(values.SWITCH))) == "on",
         pcap=given.pcap,
         faults=given.faults,
+        persona=given.persona or "",
         seeds=given.seed or given.command is None or given.command.verb != "download",
     )
 

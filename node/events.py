@@ -132,6 +132,14 @@ class FaultsSet(Event):
 
 
 @dataclass(frozen=True)
+class Misbehaving(Event):
+    """This node misbehaves on purpose."""
+
+    persona: str
+    meaning: str
+
+
+@dataclass(frozen=True)
 class CaptureEnded(Event):
     """The capture ended before the node: nothing more is written to its file."""
 

@@ -23,17 +23,16 @@ from node.download import Download, NodeParts
 from node.download.checking import check_existing
 from node.download.reporting import DownloadReporter
 from node.downloads import Downloads
-from node.fault_tap import FaultTap, with_faults
+from node.fault_tap import with_faults
 from node.folder import NodeFolder
 from node.metadata import MagnetDownload
+from node.node_taps import NodeTaps
 from node.peer import FoundPeer, Peer
 from node.peer_rows import upload_rows
 from node.recorder import FlightRecorder
-from node.recorder.capture import CAPTURE_LIMIT, Capture
 from node.recorder.watched import watched
 from node.report.reporter import Reporter
 from node.settings import NodeSettings
-from node.tap import SeveralTaps, Tap
 from node.torrent import Torrent, TorrentState
 from node.torrent_maker import TorrentMaker
 from node.torrent_table import TorrentTable
@@ -56,8 +55,7 @@ class Node:
         self._settings = settings
         self._folder = NodeFolder(settings.folder)
         self.recorder = FlightRecorder()
-        self._capture: Capture | None = None  # with -pcap, once the node is in the torrent
-        self._faults: FaultTap | None = None  # with -faults, once the node is in the torrent
+        self._taps: NodeTaps | None = None  # once the node is in the torrent
         self._torrents = TorrentTable()
         self.report: Reporter | None = None  # tells the tracker what happens here
         if settings.report and settings.node_id is not None:
@@ -87,11 +85,8 @@ class Node:
         """
         settings = self._settings
         self._folder.create()
-        if settings.pcap is not None:
-            self._capture = Capture(settings.pcap, self._capture_ended)
-        if settings.faults is not None:
-            self._faults = FaultTap(settings.faults, settings.node_id, self._torrents.piece_length)
-        transports = NodeTransports(settings, self._tap())
+        self._taps = taps = NodeTaps(settings, self.recorder, self._torrents, self._emit)
+        transports = NodeTransports(settings, taps.tap)
         self.addr = transports.addr
         try:
             tcp = transports.tcp
@@ -109,10 +104,7 @@ class Node:
         self._emit(events.Started(settings.node_id, self.addr, "tcp" if transports.udp is None else "udp"))
         if transports.tcp is not None:
             self._emit(events.Listening("tcp", transports.tcp.addr))
-        if settings.pcap is not None:
-            self._emit(events.Capturing(str(settings.pcap), CAPTURE_LIMIT))
-        if settings.faults is not None:
-            self.set_faults(settings.faults)
+        taps.announce()
         if settings.node_id is not None:
             self._report_unshared_files()
         if self.report is not None:
@@ -143,10 +135,8 @@ class Node:
             for torrent in self._torrents.all():
                 torrent.content.close()
             self._open_files.close()
-            if self._capture is not None:
-                self._capture.close()
-            if self._faults is not None:
-                self._faults.close()
+            if self._taps is not None:
+                self._taps.close()
             self._emit(events.Stopped(self._settings.node_id))
 
     # ---- what the user asks for
@@ -297,10 +287,9 @@ class Node:
 
     def set_faults(self, spec: FaultSpec) -> None:
         """Do these faults to this node's messages from now on. CommandError if it began without -faults."""
-        if self._faults is None:
-            raise CommandError("start the node with -faults SPEC (or -faults off) to set faults later")
-        self._faults.set(spec)
-        self._emit(events.FaultsSet(spec.text))
+        self._entered()
+        if self._taps is not None:
+            self._taps.set_faults(spec)
         if self.report is not None:
             self.report.add("node:faults", {"spec": spec.text})
 
@@ -361,14 +350,6 @@ class Node:
             raise CommandError("the node is not in the torrent")
         return self._parts
 
-    def _tap(self) -> Tap:
-        """What sees all messages of the transports."""
-        taps: list[Tap] = [tap for tap in (self._faults, self.recorder, self._capture) if tap is not None]
-        return taps[0] if len(taps) == 1 else SeveralTaps(taps)
-
-    def _capture_ended(self, reason: str) -> None:
-        self._emit(events.CaptureEnded(str(self._settings.pcap), reason))
-
     def _totals(self, info_hash: bytes) -> TransferTotals:
         """What announces of a torrent report; one without metadata misses something."""
         torrent = self._torrents.find(info_hash)
@@ -390,8 +371,8 @@ class Node:
     def _check_files_periodically(self) -> None:
         while not self._left.wait(FILE_CHECK):
             self._torrents.check_files()
-            if self._capture is not None:
-                self._capture.flush()
+            if self._taps is not None:
+                self._taps.flush()
 
     def _report_unshared_files(self) -> None:
         """Emit the files in the folder that are not shared: a new run shares nothing by itself."""

@@ -19,6 +19,7 @@ from faults.spec import FaultSpec
 from node import option_values as values
 from node.chunk_udp.congestion import CONTROLLERS
 from node.commands import NOTES, USAGES, Command
+from node.personas import PERSONAS
 from node.plugins import Plugin, load
 from node.scheduling.piece_order import PIECE_ORDERS
 
@@ -58,6 +59,7 @@ class Options(argparse.Namespace):
     json: bool
     pcap: Path | None
     faults: FaultSpec | None
+    persona: str | None
 
 
 class _SetMode(argparse.Action):
@@ -243,6 +245,11 @@ def _add_shown(parser: argparse.ArgumentParser) -> None:
         type=values.faults,
         metavar="SPEC",
         help='faults of this node: loss=5%%,delay=40ms,seed=7, or: drop "DATA 2" once',
+    )
+    parser.add_argument(
+        *("-persona", "--persona"),
+        choices=sorted(PERSONAS),
+        help="misbehave on purpose, for a lesson: " + ", ".join(sorted(PERSONAS)),
     )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("-progress", "--progress", action="store_true", help="print the progress of downloads")

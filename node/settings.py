@@ -66,6 +66,7 @@ class NodeSettings:
     report: bool = False  # tell the tracker what happens here, for its page and log
     pcap: Path | None = None  # a file to which all messages are captured
     faults: FaultSpec | None = None  # done to this node's messages; None: it cannot have faults later either
+    persona: str = ""  # a name in node.personas: how the node misbehaves; "": not at all
     seeds: bool = True  # False: the program ends once its download is complete
 
     @property

@@ -10,11 +10,12 @@ from node.listen_port import listening_socket
 from node.peer import FoundPeer, Peer
 from node.peer_tcp.config import Encryption
 from node.peer_tcp.transport import TcpTransport
+from node.personas import PersonaTorrents
 from node.rate_limit import TransferLimits, limit_of
 from node.settings import NodeSettings
 from node.tap import NO_TAP, Tap
 from node.torrent_table import TorrentTable
-from node.transport import Transport, TransportObserver
+from node.transport import ServedTorrent, Transport, TransportObserver
 
 
 class NodeTransports:
@@ -26,6 +27,7 @@ class NodeTransports:
     def __init__(self, settings: NodeSettings, tap: Tap = NO_TAP) -> None:
         transfer = settings.transfer
         limits = TransferLimits(limit_of(transfer.upload_limit), limit_of(transfer.download_limit))
+        self._persona = settings.persona
         self.udp: UdpTransport | None = None
         self.tcp: TcpTransport | None = None
         try:
@@ -54,9 +56,13 @@ class NodeTransports:
     def start(self, torrents: TorrentTable, observer: TransportObserver) -> None:
         """Serve ``torrents`` from now on."""
         if self.udp is not None:
-            self.udp.start(torrents, observer)
+            self.udp.start(self._shown(torrents), observer)
         if self.tcp is not None:
-            self.tcp.start(torrents.in_swarms, observer)
+            self.tcp.start(self._shown(torrents.in_swarms), observer)
+
+    def _shown(self, torrents: Mapping[bytes, ServedTorrent]) -> Mapping[bytes, ServedTorrent]:
+        """The torrents as this node's persona serves them."""
+        return PersonaTorrents(self._persona, torrents) if self._persona else torrents
 
     def call(self, peers: Sequence[Peer], info_hash: bytes) -> None:
         """Dial standard peers that the user named to a torrent that is served."""

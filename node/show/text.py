@@ -23,6 +23,7 @@ SHOWN = (
     events.Capturing,
     events.CaptureEnded,
     events.FaultsSet,
+    events.Misbehaving,
     events.FilesNotShared,
     events.AddressLost,
     events.AddressRestored,
@@ -161,6 +162,8 @@ def _of_the_node(event: Event) -> str:
         case events.Capturing():
             most = units.size(event.limit)
             return f"capturing to {event.path} (at most {most}); messages go one by one, which is slower"
+        case events.Misbehaving():
+            return f"this node is a {event.persona}: {event.meaning}"
         case events.FaultsSet():
             return _of_faults(event.spec)
         case events.CaptureEnded():

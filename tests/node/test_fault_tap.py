@@ -62,8 +62,8 @@ def fetch(start: Start, faults: str, owners_faults: str | None = None) -> tuple[
 def test_an_exact_fault_hits_once_and_the_file_is_right(start: Start, faults: str, message: str) -> None:
     fetcher, original, copy = fetch(start, faults)
     assert copy == original
-    assert fetcher._faults is not None
-    ((rule, facts),) = fetcher._faults.exact.hits
+    assert fetcher._taps is not None and fetcher._taps.faults is not None
+    ((rule, facts),) = fetcher._taps.faults.exact.hits
     assert facts.message == message and facts.number == rule.number
 
 

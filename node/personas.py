@@ -1,0 +1,92 @@
+"""Personas: nodes that misbehave on purpose (``-persona NAME``), so that a class sees how the swarm copes.
+
+    free-rider   fetches, and says that it holds nothing
+    liar         says that it holds everything; of what it does not hold it sends zeros
+    polluter     sends every piece with a wrong byte in it
+    staller      takes requests, sends nothing, and later says that it is busy
+
+A persona stands between a node's torrents and its transports: the node itself is as always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from common.bitfield import Bitfield
+from common.errors import TransientFileFault
+from common.metainfo import Metainfo
+from node.transport import SentBlock, ServedTorrent, StreamSocket
+
+FREE_RIDER, LIAR, POLLUTER, STALLER = "free-rider", "liar", "polluter", "staller"
+PERSONAS = {
+    FREE_RIDER: "it fetches, and says that it holds nothing",
+    LIAR: "it says that it holds everything, and sends zeros for what it lacks",
+    POLLUTER: "each piece that it sends has a wrong byte",
+    STALLER: "it takes requests, sends nothing, and later says that it is busy",
+}
+
+
+class PersonaTorrents(Mapping[bytes, ServedTorrent]):
+    """``torrents`` as this persona serves them."""
+
+    def __init__(self, persona: str, torrents: Mapping[bytes, ServedTorrent]) -> None:
+        self._persona, self._torrents = persona, torrents
+        self._made: dict[bytes, tuple[ServedTorrent, PersonaTorrent]] = {}
+
+    def __getitem__(self, info_hash: bytes) -> ServedTorrent:
+        torrent = self._torrents[info_hash]
+        made = self._made.get(info_hash)
+        if made is None or made[0] is not torrent:
+            made = self._made[info_hash] = torrent, PersonaTorrent(self._persona, torrent)
+        return made[1]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._torrents)
+
+    def __len__(self) -> int:
+        return len(self._torrents)
+
+
+class PersonaTorrent:
+    """One torrent as a persona serves it. Implements ServedTorrent."""
+
+    def __init__(self, persona: str, torrent: ServedTorrent) -> None:
+        self._persona, self._torrent = persona, torrent
+        pieces = torrent.info.geometry.piece_count
+        self._claims = {FREE_RIDER: Bitfield(pieces), LIAR: Bitfield.full(pieces)}.get(persona)
+
+    @property
+    def info(self) -> Metainfo:
+        return self._torrent.info
+
+    @property
+    def have(self) -> Bitfield:
+        """What it says that it holds."""
+        return self._torrent.have if self._claims is None else self._claims
+
+    @property
+    def is_served(self) -> bool:
+        return self._torrent.is_served
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """What it sends. A staller cannot read, for ever."""
+        if self._persona == STALLER:
+            raise TransientFileFault("this node is a staller")
+        length, held = self.info.piece_length, self._torrent.have
+        pieces = range(offset // length, (offset + len(buffer) - 1) // length + 1)
+        if self._persona == LIAR and not all(piece in held for piece in pieces):
+            buffer[:] = bytes(len(buffer))
+            return
+        self._torrent.read_into(offset, buffer)
+        if self._persona == POLLUTER:
+            buffer[0] ^= 0xFF
+
+    def send_to(self, sock: StreamSocket, offset: int, length: int) -> int:
+        """As ``read_into``, over a connected socket."""
+        buffer = memoryview(bytearray(length))
+        self.read_into(offset, buffer)
+        return sock.send(buffer)
+
+    def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int | None:
+        """None: the caller reads."""
+        return None

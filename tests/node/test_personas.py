@@ -1,0 +1,56 @@
+"""Nodes that misbehave on purpose: an honest owner beside each, and the file is right nevertheless."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from node import events
+from node.node import Node
+from node.personas import FREE_RIDER, LIAR, PERSONAS, POLLUTER, STALLER
+from node.settings import NodeSettings
+
+CONTENT = random.Random(1).randbytes(3_000_000)
+PATIENCE = 60.0
+
+
+@pytest.mark.parametrize("persona", sorted(PERSONAS))
+def test_a_download_beside_a_persona_is_right(
+    start_tracker: Callable[..., object], tmp_path: Path, persona: str
+) -> None:
+    url = start_tracker().url  # type: ignore[attr-defined]
+    with ExitStack() as stack:
+
+        def start(number: int, persona: str = "") -> tuple[Node, Path, list[events.Event]]:
+            seen: list[events.Event] = []
+            folder = tmp_path / f"node{number}"
+            settings = NodeSettings(number, folder, (url,), transports=("udp",), persona=persona)
+            node = Node(settings, seen.append)
+            node.enter_torrent()
+            stack.callback(node.exit_torrent)
+            return node, folder, seen
+
+        owner, folder, _ = start(1)
+        (folder / "x.bin").write_bytes(CONTENT)
+        owner.set_send_mode("x.bin")
+        torrent = str(folder / "x.bin.torrent")
+        bad, bad_folder, said = start(2, persona)
+        if persona != LIAR:
+            (bad_folder / "x.bin").write_bytes(CONTENT)
+        else:
+            assert bad.set_download_mode(torrent).done.wait(PATIENCE)
+        bad.set_send_mode("x.bin")
+        assert [event.persona for event in said if isinstance(event, events.Misbehaving)] == [persona]
+        fetcher, copied, seen = start(3)
+        download = fetcher.set_download_mode(torrent)
+        assert download.done.wait(PATIENCE) and download.error is None
+        assert (copied / "x.bin").read_bytes() == CONTENT
+        pieces = [event for event in seen if isinstance(event, events.Piece)]
+        if persona in (FREE_RIDER, POLLUTER, STALLER):
+            assert all(event.sources == (1,) for event in pieces)
+        if persona == POLLUTER:
+            assert any(isinstance(event, events.OwnerLost) and event.banned for event in seen)
