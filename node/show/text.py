@@ -66,6 +66,7 @@ def describe(event: Event) -> str:
     """``event`` as one line for people."""
     return sanitize(
         _of_the_node(event)
+        or _of_the_messages(event)
         or _of_a_tracker(event)
         or _of_a_download(event)
         or f"{event.name} {event.as_json()}"
@@ -159,19 +160,25 @@ def _of_the_node(event: Event) -> str:
             more = event.count - len(event.filenames)
             names = ", ".join(event.filenames) + (f" and {more} more" if more else "")
             return f"not shared, in {event.folder}: {names}; share with: send FILE"
-        case events.Capturing():
-            most = units.size(event.limit)
-            return f"capturing to {event.path} (at most {most}); messages go one by one, which is slower"
-        case events.Misbehaving():
-            return f"this node is a {event.persona}: {event.meaning}"
-        case events.FaultsSet():
-            return _of_faults(event.spec)
-        case events.CaptureEnded():
-            return f"the capture {event.path} has ended: {event.reason}"
         case events.AddressLost():
             return f"{event.host} is not this machine's address any more: no node can reach this one"
         case events.AddressRestored():
             return f"{event.host} is this machine's address again: other nodes can reach this one"
+    return ""
+
+
+def _of_the_messages(event: Event) -> str:
+    """What is done to the node's messages on purpose."""
+    match event:
+        case events.Capturing():
+            most = units.size(event.limit)
+            return f"capturing to {event.path} (at most {most}); messages go one by one, which is slower"
+        case events.CaptureEnded():
+            return f"the capture {event.path} has ended: {event.reason}"
+        case events.Misbehaving():
+            return f"this node is a {event.persona}: {event.meaning}"
+        case events.FaultsSet():
+            return _of_faults(event.spec)
     return ""
 
 
