@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import platform
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from common.text import sanitize
-from labs.grader.lab import Lab
+from labs.grader.lab import LABS, Lab
 from labs.grader.parameters import draw
 from labs.grader.result import FAILED, NOT_RUN, PASSED, LabResult, StageResult
 from labs.grader.run import Run
@@ -19,6 +20,7 @@ from labs.grader.stage import Stage, StageFailed, StudentFault
 from labs.grader.story import ROWS, story
 from labs.grader.student import Student
 
+COURSE_FILE = LABS / "course.json"  # in a handout only
 VERSION = "1"  # of the checks: another one may give another trace
 
 
@@ -93,5 +95,10 @@ def _failure(error: Exception, run: Run) -> StageFailed:
 
 
 def course_and_salt() -> tuple[str, str]:
-    """COURSE and TERM_SALT of the environment. A new salt each term makes old solutions worthless."""
-    return os.environ.get("COURSE", "networks"), os.environ.get("TERM_SALT", "")
+    """COURSE and TERM_SALT of the environment, else those that the handout was made with.
+
+    A new salt each term makes old solutions worthless.
+    """
+    told: dict[str, str] = json.loads(COURSE_FILE.read_text("utf-8")) if COURSE_FILE.is_file() else {}
+    course, salt = told.get("COURSE", "networks"), told.get("TERM_SALT", "")
+    return os.environ.get("COURSE", course), os.environ.get("TERM_SALT", salt)

@@ -1,12 +1,14 @@
 """The tree that students get: the programs and the labs, without answers.
 
 Cut out are the answers in each ``labs/NN-*/mine.py``, the planted mistakes, and the module that a lab asks
-for (``HANDOUT_REMOVES`` in its ``checks.py``; lines that name it go from ``HANDOUT_DROPS``).
+for (``HANDOUT_REMOVES`` in its ``checks.py``; lines that name it go from ``HANDOUT_DROPS``). COURSE and
+TERM_SALT go along, in ``labs/course.json``: students need to set nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from common.errors import CommandError
 from labs.grader.blank import BlankError, cut
+from labs.grader.grade import COURSE_FILE, course_and_salt
 from labs.grader.lab import LABS, Lab, folders, load
 
 ROOT = LABS.parent
@@ -39,6 +42,9 @@ def write(out: Path, with_answers: bool = False) -> list[str]:
         elif source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+    course, salt = course_and_salt()
+    told = json.dumps({"COURSE": course, "TERM_SALT": salt})
+    (out / "labs" / COURSE_FILE.name).write_text(told + "\n", encoding="utf-8")
     if with_answers:
         return []
     cuts = [line for folder in folders() for line in _cut(load(folder), out)]

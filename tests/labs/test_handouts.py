@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -95,14 +96,28 @@ def test_the_commands_of_a_handout_are_understood(lab: Lab, capsys: pytest.Captu
             lab.stage(words[5])
 
 
+def test_the_commands_for_instructors_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    names = set()
+    for line in code_lines(text_of(ROOT / "docs" / "instructor.md")):
+        words = [word for word in shlex.split(line) if not re.match(r"[A-Z_]+=", word)]
+        if words[1:3] == ["-m", "labs"]:
+            names.add(words[3])
+            assert_has_options(lambda name=words[3]: labs_main([name, "--help"]), words[4:], capsys)  # type: ignore[misc]
+    assert names >= {"handout", "collect", "grade", "new", "golden", "replay"}
+
+
 @every_lab
 def test_the_links_of_a_handout_lead_somewhere(lab: Lab) -> None:
     assert not list(broken_links(document(lab), ROOT))
 
 
-def test_the_tree_for_students_has_no_answer_and_no_broken_link(tmp_path: Path) -> None:
+def test_the_tree_for_students_has_no_answer_and_no_broken_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "handout"
+    monkeypatch.setenv("TERM_SALT", "autumn")
     handout.write(out)
+    assert json.loads(text_of(out / "labs" / "course.json"))["TERM_SALT"] == "autumn"
     for path in out.rglob("*"):
         if path.suffix in TEXTS:
             found = [line for lab in LABS for line in handout.leaks(lab, text_of(path))]
