@@ -104,6 +104,7 @@ class Exchange:
             f"all {self.plan.segments} segments within {self.plan.seconds:g} s",
             f"segment {missing[0]} has not come ({asked}); {len(missing)} are missing",
             at=self.clock.now,
+            likely="may_send() returns False though nothing is outstanding: is each answer counted?",
         )
 
     # ---- requests
