@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common.text import sanitize
 from labs.grader.lab import LABS, Lab
-from labs.grader.parameters import draw
+from labs.grader.parameters import NOBODY, draw, seed_of
 from labs.grader.result import FAILED, NOT_RUN, PASSED, LabResult, StageResult
 from labs.grader.run import Run
 from labs.grader.stage import Stage, StageFailed, StudentFault
@@ -71,7 +71,8 @@ def run_stage(
         except Exception as error:
             failed = run.failure = _failure(error, run)
             rows = run.trace.around(failed.at, ROWS)
-            lines = story(lab.name, stage, failed, rows, f"{seed:016x}")
+            usual = seed == seed_of(*course_and_salt(), lab.name, NOBODY)
+            lines = story(lab.name, stage, failed, rows, f"{seed:016x}", usual)
             summary = failed.line if isinstance(failed, StudentFault) else str(failed)
             done = dataclasses.replace(done, status=FAILED, summary=summary, story=lines)
         printed = student.printed()

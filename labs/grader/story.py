@@ -16,9 +16,14 @@ _MISTAKE = re.compile(r" \(wrong/\w+\)")  # names the planted mistake for reader
 MAX_COLUMN = 64  # characters of what happened
 
 
-def story(lab: str, stage: Stage, failed: StageFailed, rows: Sequence[Row], seed: str) -> tuple[str, ...]:
-    """The lines of the failure of ``stage``. ``rows``: the last ones of its trace up to the failure."""
-    return tuple(_lines(lab, stage, failed, rows[-ROWS:], seed))
+def story(
+    lab: str, stage: Stage, failed: StageFailed, rows: Sequence[Row], seed: str, usual: bool
+) -> tuple[str, ...]:
+    """The lines of the failure of ``stage``. ``rows``: the last ones of its trace up to the failure.
+
+    ``usual``: the commands that are shown find this seed by themselves.
+    """
+    return tuple(_lines(lab, stage, failed, rows[-ROWS:], seed, "" if usual else f" --seed {seed}"))
 
 
 def heading(lab: str, key: str, title: str, outcome: str, width: int = 100) -> str:
@@ -27,7 +32,9 @@ def heading(lab: str, key: str, title: str, outcome: str, width: int = 100) -> s
     return f"{left:<{max(width - len(outcome), len(left) + 1)}}{outcome}"
 
 
-def _lines(lab: str, stage: Stage, failed: StageFailed, rows: Sequence[Row], seed: str) -> Iterator[str]:
+def _lines(
+    lab: str, stage: Stage, failed: StageFailed, rows: Sequence[Row], seed: str, with_seed: str
+) -> Iterator[str]:
     if rows:
         width = min(MAX_COLUMN, max(len("what happened"), *(len(row.text) for row in rows)))
         yield f"  {'virtual time':<13}  {'what happened':<{width}}  your part"
@@ -45,7 +52,7 @@ def _lines(lab: str, stage: Stage, failed: StageFailed, rows: Sequence[Row], see
     if failed.likely:
         yield f"  likely:   {_MISTAKE.sub('', failed.likely)}"
     number = lab[:2]
-    yield f"  see it:   python -m labs show {number} {stage.key}"
+    yield f"  see it:   python -m labs show {number} {stage.key}{with_seed}"
     if failed.call:
-        yield f"  the call: python -m labs call {number} {stage.key} {failed.call}"
+        yield f"  the call: python -m labs call {number} {stage.key} {failed.call}{with_seed}"
     yield f"  again:    python -m labs grade {number} {stage.key} --seed {seed}"
