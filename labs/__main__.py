@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from common.errors import SwarmError
 from labs import replay, show
+from labs.doctor import cli as doctor
 from labs.grader import cli as grader
 from labs.handin import cli as handin
 
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     show.add_command(commands)
     replay.add_command(commands)
     handin.add_commands(commands)
+    doctor.add_command(commands)
     options = parser.parse_args(argv)
     try:
         code: int = options.run(options)

@@ -34,7 +34,7 @@ def read(path: Path) -> dict[str, Any]:
     """The receipt in ``path``. CommandError if it is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CommandError(f"{path} is no receipt: {error}") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise CommandError(f"{path} is no receipt: it has no format {FORMAT}")
@@ -53,7 +53,8 @@ def differences(handed_in: dict[str, Any], result: LabResult) -> Iterator[str]:
     if handed_in.get("file") != own["file"]:
         yield "the file was changed after the receipt was made"
         return
-    if handed_in.get("versions", {}).get("labs") != own["versions"]["labs"]:
+    versions = handed_in.get("versions")
+    if not isinstance(versions, dict) or versions.get("labs") != own["versions"]["labs"]:
         yield "the receipt was made with other checks; compare the points only"
         return
     stages = handed_in.get("stages")
