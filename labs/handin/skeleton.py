@@ -12,23 +12,43 @@ FILES = {
 
 > 30 minutes · easy · our solution: 1 lines
 
-**Goal.** One sentence.
+## Goal
 
-**Predict.** `python -m labs predict {number} --student ID` draws three numbers for you.
+One sentence.
 
-**Run.**
+## Predict
 
 ```
-python -m labs grade {number}
+python -m labs predict {number:02} --student ID
 ```
 
-**Observe.** Which view, and what must be seen there.
+Write your answers into `labs/{name}/answers.toml`.
 
-**Explain.** One question.
+## Run
 
-**Extend.** One step further.
+```
+python -m labs grade {number:02}
+```
 
-**Hand in.** `labs/{name}/mine.py`, `answers.toml` and `receipt.json`.
+## Observe
+
+Which view, and what must be seen there.
+
+## Explain
+
+One question.
+
+## Extend
+
+One step further.
+
+## Hand in
+
+```
+python -m labs receipt {number:02} --student ID
+```
+
+`mine.py`, `answers.toml` (with your explanation) and `receipt.json`, all in `labs/{name}`.
 """,
     "mine.py": '''"""Lab {number}: {title}."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from labs.__main__ import main as labs_main
+from labs.grader import cli as grader_cli
 from labs.grader.lab import Lab, folders, load
-from labs.handin import handout
+from labs.handin import answers, handout, skeleton
 from node.options import parse_options
 from tests.docs.test_docs import LINK, anchor, code_lines, text_of, unfenced, without_code
 from tracker import cli as tracker_cli
@@ -109,6 +111,27 @@ def test_the_commands_for_instructors_are_understood(capsys: pytest.CaptureFixtu
 @every_lab
 def test_the_links_of_a_handout_lead_somewhere(lab: Lab) -> None:
     assert not list(broken_links(document(lab), ROOT))
+
+
+def test_a_new_lab_begins_with_the_same_parts(tmp_path: Path) -> None:
+    lab = load(skeleton.write("08-streaming", tmp_path))
+    assert re.findall(r"^## (.+)$", text_of(document(lab)), re.MULTILINE) == PARTS
+    assert all("{" not in word for words in commands(document(lab)) for word in words)
+
+
+def test_predictions_have_a_file_before_the_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = dataclasses.replace(LABS[0], folder=tmp_path)
+    monkeypatch.setattr(grader_cli, "find", lambda text: lab)
+    file = tmp_path / "answers.toml"
+    labs_main(["predict", "00"])
+    assert not file.exists() and "add --student ID" in capsys.readouterr().out
+    labs_main(["predict", "00", "--student", "ann"])
+    assert answers.read(file) == {"p1": 0, "p2": 0, "p3": 0}
+    file.write_text(text_of(file).replace("p2 = 0", "p2 = 7"), encoding="utf-8")
+    labs_main(["predict", "00", "--student", "ann"])
+    assert answers.read(file)["p2"] == 7
 
 
 def test_the_tree_for_students_has_no_answer_and_no_broken_link(
