@@ -33,6 +33,7 @@ from node.tap import Address, Buffer, DatagramSocket, StreamTap, Tap
 
 SEGMENT = 1440  # bytes of content in a datagram while there are faults
 MAX_HELD = 10_000  # datagrams that are held back; further ones are dropped
+LEAST_WAIT = 0.001  # seconds
 MAX_OPEN = 1024  # sockets that are remembered
 _NAMES: dict[type, str] = {m.Block: "piece", m.BlockRequest: "request", m.PieceSet: "bitfield"}  # as in BEP 3
 
@@ -112,11 +113,11 @@ class FaultTap(Tap):
                 self._incoming.pop(here, None)
             return found
 
-    def wait(self, here: Address) -> float | None:
-        """Seconds until ``due`` has something; None: nothing is held back."""
+    def wait(self, here: Address) -> float:
+        """See ``Tap``."""
         with self._lock:
             held = self._incoming.get(here)
-            return max(0.0, held[0][0] - time.monotonic()) if held else None
+            return max(LEAST_WAIT, held[0][0] - time.monotonic()) if held else float("inf")
 
     def _arrivals(self, data: bytes, outgoing: bool, peer: Address, now: float) -> list[tuple[float, bytes]]:
         other = self._names.get(peer)

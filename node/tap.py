@@ -79,9 +79,9 @@ class Tap:
         """With ``single``: received datagrams that were delayed until now, with their peers."""
         return []
 
-    def wait(self, here: Address) -> float | None:
-        """With ``single``: seconds until ``due`` has something; None: nothing is delayed."""
-        return None
+    def wait(self, here: Address) -> float:
+        """With ``single``: seconds until ``due`` has something, more than 0; infinite: nothing is delayed."""
+        return float("inf")
 
     def sent(self, heads: Buffer, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
         """One call sent ``parts`` joined: datagrams of ``step`` bytes, the last one shorter; 0: one datagram.
@@ -128,10 +128,9 @@ class SeveralTaps(Tap):
         """As ``Tap.due``."""
         return [found for tap in self._taps for found in tap.due(here)]
 
-    def wait(self, here: Address) -> float | None:
+    def wait(self, here: Address) -> float:
         """As ``Tap.wait``."""
-        waits = [wait for tap in self._taps if (wait := tap.wait(here)) is not None]
-        return min(waits, default=None)
+        return min(tap.wait(here) for tap in self._taps)
 
     def sent(self, heads: Buffer, parts: Sequence[Buffer], step: int, here: Address, peer: Address) -> None:
         """As ``Tap.sent``."""

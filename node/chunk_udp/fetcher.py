@@ -172,7 +172,7 @@ class Fetcher:
             self._tap.received(memoryview(datagram), len(datagram), self._here, self._peer)
             self._driver.datagram_received(memoryview(datagram), time.monotonic())
         wait = self._tap.wait(self._here)
-        return timeout if wait is None else min(wait, wait if timeout is None else timeout)
+        return timeout if wait == float("inf") else min(wait, wait if timeout is None else timeout)
 
     def _send(self, datagrams: Sequence[bytes]) -> None:
         tap = self._tap

@@ -1,8 +1,8 @@
 """The owner's loop: one listening thread serves all fetchers (the report's ``listen``).
 
 Receive datagrams and let the ``Responder`` decide. A REQUEST that it accepts goes into the ``UploadQueue``.
-Then send one batch of the queue, and receive again. A batch is read from the content into one reused buffer,
-and sent from there. The thread blocks only to wait for datagrams, or for the upload limit.
+Then send one batch of the queue, by way of one reused buffer, and receive again. The thread blocks only to
+wait for datagrams, or for the upload limit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from node.tap import NO_TAP, Tap
 from node.transport import ServedTorrent
 
 STOP_CHECK = 0.5  # seconds after which the loop looks whether it should end, if nothing wakes it
-LEAST_WAIT = 0.001  # seconds; a timeout of 0 would not wait at all
 RECEIVES_PER_BATCH = 64  # datagrams handled between two batches: a flood must not keep an owner from sending
 UNREADABLE_LIMIT = 0.25  # seconds for which content cannot be read before fetchers get BUSY
 DEFAULTS = TransferSettings()
@@ -108,8 +107,8 @@ class Owner:
 
     def _wait(self, selector: selectors.BaseSelector) -> None:
         """Wait for a datagram, or until a queued request may be sent."""
-        if self._stopped.is_set():  # the datagram that was to wake this thread may be received already
-            return
+        if self._stopped.is_set():
+            return  # the datagram that was to wake this thread may be received already
         if self._sender.blocked:
             selector.modify(self._sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
             selector.select(STOP_CHECK)
@@ -123,16 +122,12 @@ class Owner:
             self._stopped.wait(wait)
 
     def _receive(self, view: memoryview) -> None:
-        """Handle up to RECEIVES_PER_BATCH datagrams. With an empty queue, wait for the first.
-
-        Waiting in the call that receives costs less than a selector.
-        """
+        """Handle up to RECEIVES_PER_BATCH datagrams. Wait for the first if no request is queued."""
         timeout = 0.0 if self._queue.queue else STOP_CHECK
         if self._tap.single:
             for delayed, addr in self._tap.due(self._here):
-                self._handle(memoryview(delayed), addr)
-            wait = self._tap.wait(self._here)
-            timeout = timeout if wait is None else min(timeout, max(wait, LEAST_WAIT))
+                self._take(memoryview(delayed), addr, was_delayed=True)
+            timeout = min(timeout, self._tap.wait(self._here))
         if timeout != self._timeout:
             self._timeout = timeout
             sockets.set_timeouts(self._sock, timeout)
@@ -149,15 +144,11 @@ class Owner:
             if timeout and (self._queue.queue or self._stopped.is_set()):
                 return
 
-    def _take(self, datagram: memoryview, addr: Address) -> None:
-        """Show the tap a datagram and handle it, unless the tap drops it."""
+    def _take(self, datagram: memoryview, addr: Address, was_delayed: bool = False) -> None:
+        """Show the tap a datagram and handle it, unless the tap drops or delays it."""
         tap = self._tap
-        if tap.single and not tap.passes(datagram, False, self._here, addr):
+        if tap.single and not was_delayed and not tap.passes(datagram, False, self._here, addr):
             return
-        self._handle(datagram, addr)
-
-    def _handle(self, datagram: memoryview, addr: Address) -> None:
-        tap = self._tap
         if not self._filter.unvalidated.flooded:
             tap.received(datagram, len(datagram), self._here, addr)
             self.handle_requests(datagram, addr)
