@@ -12,7 +12,7 @@ MINUTES ?= 10
 SEED ?= 1
 NODES ?= 200
 
-.PHONY: chaos kills docs pictures help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak class reset clean distclean
+.PHONY: chaos kills docs pictures help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak soak-labs class reset clean distclean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
@@ -24,6 +24,7 @@ help:
 	@echo "make check    lint, types and layers"
 	@echo "make docs     write the generated pages in docs/ from the code; make pictures: the terminals, too"
 	@echo "make soak     10,000 simulated transfers, 1,000 swarms, 1,000 transfers over real sockets; fewer: N=500 SWARMS=50 SOCKETS=50; then random examples for each property"
+	@echo "make soak-labs  each lab's own solution 200 times at load 8; fewer: make soak-labs N=20"
 	@echo "make fuzz     10 million inputs for all parsers and state machines; fewer: make fuzz N=200k"
 	@echo "make bench    the figures, as a table and as JSON in bench/results/"
 	@echo "make bench-network  transfers over bad links, compared with TCP, QUIC and libtorrent (Linux, root)"
@@ -107,6 +108,10 @@ soak: $(VENV)/dev.stamp
 	$(BIN)/python -m simulator --runs $(or $(N),10000) --sockets $(or $(SOCKETS),1000) \
 		--swarms $(or $(SWARMS),1000) --workers 2
 	$(BIN)/python -m pytest -n 2 -q -m hypothesis --hypothesis-profile soak tests
+
+# The labs' own solutions, N times on a busy machine: a check that is wrong once fails a student.
+soak-labs: $(VENV)/dev.stamp
+	LAB_RUNS=$(or $(N),200) $(BIN)/python -m pytest -n 8 -q --timeout 0 tests/labs/test_handin.py -k each_time
 
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m fuzz --inputs $(or $(N),10M)
