@@ -12,10 +12,12 @@ from labs.doctor import cli as doctor
 from labs.grader import cli as grader
 from labs.handin import cli as handin
 
+DESCRIPTION = "The labs, their grader, and recordings of a swarm."
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 if all went well, 1 if a stage failed, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m labs", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m labs", description=DESCRIPTION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     grader.add_commands(commands)
     show.add_command(commands)

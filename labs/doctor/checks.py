@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from labs.doctor.facts import Facts
+from labs.doctor.facts import ComputerFacts
 
 OLDEST = (3, 10)
 LEAST_DATAGRAM = 1_472  # bytes: one that fits an Ethernet frame
@@ -29,18 +29,18 @@ class Finding:
         return f"{state:<5}  {self.name:<10}  {self.words}" + (f". {self.fix}" if self.fix else "")
 
 
-def findings(facts: Facts) -> list[Finding]:
+def findings(facts: ComputerFacts) -> list[Finding]:
     """Every check that applies to this computer, in order."""
     return [found for check in CHECKS for found in check(facts)]
 
 
-def _python(facts: Facts) -> Iterator[Finding]:
+def _python(facts: ComputerFacts) -> Iterator[Finding]:
     version = ".".join(map(str, facts.python))
     fix = "Install Python 3.10 or newer, and make .venv again" if facts.python[:2] < OLDEST else ""
     yield Finding("python", f"version {version}", fix)
 
 
-def _packages(facts: Facts) -> Iterator[Finding]:
+def _packages(facts: ComputerFacts) -> Iterator[Finding]:
     if facts.missing:
         fix = "In .venv: pip install -r requirements.txt -c constraints.txt"
         yield Finding("packages", f"missing: {', '.join(facts.missing)}", fix)
@@ -48,7 +48,7 @@ def _packages(facts: Facts) -> Iterator[Finding]:
         yield Finding("packages", "all of requirements.txt are installed")
 
 
-def _port(facts: Facts) -> Iterator[Finding]:
+def _port(facts: ComputerFacts) -> Iterator[Finding]:
     where = f"{facts.host} port {facts.port}"
     if facts.port_taken:
         fix = "End the program that listens there (a tracker of before?), or set TRACKER_ADDR to another port"
@@ -57,7 +57,7 @@ def _port(facts: Facts) -> Iterator[Finding]:
         yield Finding("port", f"a tracker can listen on {where}")
 
 
-def _udp(facts: Facts) -> Iterator[Finding]:
+def _udp(facts: ComputerFacts) -> Iterator[Finding]:
     fix = "Allow UDP for Python in this computer's firewall; NODE_HOST must be an address of this computer"
     if facts.there:
         yield Finding("UDP", f"no datagram arrives on {facts.host}: {facts.there}", fix)
@@ -67,7 +67,7 @@ def _udp(facts: Facts) -> Iterator[Finding]:
         yield Finding("UDP", f"datagrams go both ways on {facts.host}")
 
 
-def _datagram(facts: Facts) -> Iterator[Finding]:
+def _datagram(facts: ComputerFacts) -> Iterator[Finding]:
     words = f"the largest that arrives has {facts.largest:,} bytes"
     if facts.there or facts.back:
         return  # the check before says why
@@ -81,7 +81,7 @@ def _datagram(facts: Facts) -> Iterator[Finding]:
         yield Finding("datagram", words)
 
 
-def _buffer(facts: Facts) -> Iterator[Finding]:
+def _buffer(facts: ComputerFacts) -> Iterator[Finding]:
     words = f"a socket's receive buffer has {facts.buffer:,} bytes"
     fixes = {
         "Linux": "sudo sysctl -w net.core.rmem_max=4194304",
@@ -91,7 +91,7 @@ def _buffer(facts: Facts) -> Iterator[Finding]:
     yield Finding("buffer", words, fixes.get(facts.system, "Let the system grant 4 MiB") if few else "")
 
 
-def _localhost(facts: Facts) -> Iterator[Finding]:
+def _localhost(facts: ComputerFacts) -> Iterator[Finding]:
     words = f"localhost is {', '.join(facts.localhost) or 'unknown'}"
     if not facts.localhost:
         yield Finding("localhost", words, "Add the line 127.0.0.1 localhost to the hosts file")
@@ -102,7 +102,7 @@ def _localhost(facts: Facts) -> Iterator[Finding]:
         yield Finding("localhost", words)
 
 
-def _firewall(facts: Facts) -> Iterator[Finding]:
+def _firewall(facts: ComputerFacts) -> Iterator[Finding]:
     fixes = {
         "Windows": "Windows Security > Firewall > Allow an app: python.exe, for private networks",
         "Darwin": "System Settings > Network > Firewall > Options: allow incoming connections for Python",
@@ -116,7 +116,7 @@ def _firewall(facts: Facts) -> Iterator[Finding]:
         yield Finding("firewall", f"datagrams over {facts.lan}, this computer's own address, arrive")
 
 
-def _traps(facts: Facts) -> Iterator[Finding]:
+def _traps(facts: ComputerFacts) -> Iterator[Finding]:
     release = facts.release.lower()
     if "microsoft" in release and "wsl2" not in release:
         yield Finding("WSL", "this is WSL 1", "Its sockets differ from Linux: wsl --set-version NAME 2")
@@ -130,7 +130,7 @@ def _traps(facts: Facts) -> Iterator[Finding]:
         yield Finding("macOS", "macOS 15 and newer ask before a program may use the local network", fix)
 
 
-def _clock(facts: Facts) -> Iterator[Finding]:
+def _clock(facts: ComputerFacts) -> Iterator[Finding]:
     if facts.steps_back:
         yield Finding("clock", "the monotonic clock goes back", "Update the virtual machine or its host")
     elif facts.tracker_error:
@@ -146,6 +146,6 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         yield Finding("clock", "the monotonic clock never goes back (--tracker URL compares the time)")
 
 
-CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[ComputerFacts], Iterator[Finding]], ...] = (
     *(_python, _packages, _port, _udp, _datagram, _buffer, _localhost, _firewall, _traps, _clock),
 )

@@ -24,7 +24,7 @@ REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 
 
 @dataclass(frozen=True)
-class Facts:
+class ComputerFacts:
     """The facts; the checks judge them. A reason is "" if all went well."""
 
     python: tuple[int, int, int]
@@ -47,12 +47,12 @@ class Facts:
     ahead: float | None  # seconds by which this computer's wall clock is ahead of the tracker's
 
 
-def gather(host: str, port: int, tracker: str = "") -> Facts:
+def gather(host: str, port: int, tracker: str = "") -> ComputerFacts:
     """Look at this computer; takes a second or two where datagrams are lost."""
     there, back = round_trip(host)
     lan = lan_address()
     error, ahead = wall_offset(tracker) if tracker else ("", None)
-    return Facts(
+    return ComputerFacts(
         python=sys.version_info[:3],
         missing=missing_packages(),
         system=platform.system(),

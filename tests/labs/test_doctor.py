@@ -21,10 +21,10 @@ import pytest
 from labs.__main__ import main
 from labs.doctor import facts as looking
 from labs.doctor.checks import findings
-from labs.doctor.facts import Facts, gather
+from labs.doctor.facts import ComputerFacts, gather
 from labs.grader.lab import LABS
 
-HEALTHY = Facts(
+HEALTHY = ComputerFacts(
     *(
         (3, 11, 7),
         (),
