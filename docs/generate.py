@@ -198,7 +198,7 @@ one after the other. Ctrl-D at the prompt, and Ctrl-C twice, leave like `torrent
 
 _EXIT_CODES = """\
 Exit codes: 0 if all went well; 1 if not, with the reason in one line; 2 for wrong usage or a setting that
-does not parse."""
+does not parse; 3 if a class of yours (`-use`) failed and the built-in part took over."""
 
 
 def _make_rows() -> Iterator[tuple[str, ...]]:

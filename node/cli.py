@@ -35,13 +35,15 @@ from node.show.text import describe
 from node.show.toolbar import Toolbar
 
 TORRENT_COMMANDS = ("create", "show", "verify", "magnet")
+PART_FAILED = 3  # exit code
 _UNLOGGED = (events.Progress, events.Hashing, events.Piece)  # a download would write thousands of lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a node until its work is done or it is stopped.
 
-    The exit code: 0 all went well, 1 it failed (with a one-line reason), 2 wrong usage.
+    The exit code: 0 all went well, 1 it failed (with a one-line reason), 2 wrong usage, 3 a user's own part
+    (-use) failed, and the built-in one took over.
     """
     open_missing_streams()
     prepare_streams()
@@ -98,6 +100,8 @@ class Launch:
         bus = EventBus()
         for sink in (self._log, self._toolbar.event, self._show):
             bus.subscribe(sink)
+        for plugin in self._given.use or ():
+            plugin.over.tell = lambda line: bus.emit(events.PartFailed(line))
         node = Node(self._settings, bus.emit)
         try:
             code = run_until_stopped(lambda: self._start(node), self._stop)
@@ -111,7 +115,8 @@ class Launch:
                 code = interrupted(node, self._screen, self._given.command)
         finally:
             node.exit_torrent()
-        return code or 0
+        has_failed = any(plugin.over.line for plugin in self._given.use or ())
+        return PART_FAILED if has_failed else code or 0
 
     def close(self) -> int:
         """Show what is left to show; the number of things that could not be shown."""

@@ -13,6 +13,7 @@ from configs import CFG
 from node import option_values as values
 from node.chunk_udp.congestion import CONTROLLERS
 from node.options import Options
+from node.plugins import Plugin
 from node.scheduling.piece_order import PIECE_ORDERS
 from node.settings import NodeSettings, PeerWireSettings, TransferSettings
 
@@ -22,7 +23,7 @@ Checked = TypeVar("Checked")
 def settings_for(given: Options) -> NodeSettings:
     """Options over settings; SettingError names a setting that cannot be used."""
     constants = CFG["constants"]
-    own = {plugin.kind: plugin.factory for plugin in given.use or ()}
+    own = {plugin.kind: plugin for plugin in given.use or ()}
     is_standard = given.node_id is None
     return NodeSettings(
         node_id=given.node_id,
@@ -35,8 +36,9 @@ def settings_for(given: Options) -> NodeSettings:
         max_owners=constants["MAX_SPLITTNES_RATE"],
         max_partial_owners=constants["MAX_PARTIAL_OWNERS"],
         search_limit=constants["OWNER_SEARCH_LIMIT"],
-        piece_order=own.get("piece-order") or _piece_order(given.order),
-        owner_ranking=own.get("ranking"),
+        piece_order=own["piece-order"].order if "piece-order" in own else _piece_order(given.order),
+        owner_ranking=own["ranking"].ranking if "ranking" in own else None,
+        choker=own["choker"].choker if "choker" in own else None,
         transfer=_transfer(given, own.get("congestion")),
         peer_wire=_peer_wire(given),
         transports=given.transports or (("tcp",) if is_standard else values.TRANSPORTS),
@@ -50,11 +52,13 @@ def settings_for(given: Options) -> NodeSettings:
     )
 
 
-def _transfer(given: Options, own_control: Callable[[int], Any] | None) -> TransferSettings:
+def _transfer(given: Options, own: Plugin | None) -> TransferSettings:
     constants = CFG["constants"]
     control = given.congestion_control or _setting("CONGESTION_CONTROL", "{0}", values.word_of(CONTROLLERS))
     return TransferSettings(
-        congestion_control=own_control or control,
+        congestion_control=control
+        if own is None
+        else lambda size: own.controller(size, CONTROLLERS[control]),
         segment_size=constants["CHUNK_PIECES_SIZE"],
         max_datagram=constants["MAX_UDP_SEGMENT_DATA_SIZE"],
         datagram_limit=constants["BUFFER_SIZE"],

@@ -140,6 +140,13 @@ class Misbehaving(Event):
 
 
 @dataclass(frozen=True)
+class PartFailed(Event):
+    """A user's own part (-use) failed; the built-in part works from now on."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class CaptureEnded(Event):
     """The capture ended before the node: nothing more is written to its file."""
 

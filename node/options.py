@@ -230,7 +230,7 @@ def _add_transfer(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=plugin,
         metavar="FILE.py:Class",
-        help="use your own congestion control, piece order or owner ranking; may be given for each",
+        help="use your own congestion control, piece order, owner ranking or choker; may be given for each",
     )
 
 

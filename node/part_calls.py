@@ -1,4 +1,4 @@
-"""Calls of a user's own part (-use): a call that does not return ends its download, not the node.
+"""Calls of a user's own part (-use): a call that does not return is given up.
 
 A thread of Python cannot be ended from outside. So there are two ways to call a part:
 
@@ -8,10 +8,14 @@ A thread of Python cannot be ended from outside. So there are two ways to call a
                 for each request. The download asks ``stuck_call`` about its sources' threads
 
 A part that did not return once is not called again: each later call raises the same line.
+
+CPython can raise an exception in another thread, between two steps of its Python code. That ends a loop,
+and the thread goes on with its own work. A call that waits in the system takes no step: it is left behind.
 """
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import threading
 import time
@@ -21,9 +25,14 @@ from typing import TypeVar
 from common.errors import PluginError
 
 STUCK_LIMIT = 5.0  # seconds of the clock after which a call of a user's part counts as stuck
+_STEPS = 1000  # of Python, by which an exception from another thread has come
 _LOOKS = 5  # in this time; a process that was stopped for a while (SIGSTOP) counts as one look
 
 Result = TypeVar("Result")
+
+
+class _CallEnded(BaseException):
+    """Raised in a part's call that does not return."""
 
 
 class PartCalls:
@@ -32,6 +41,9 @@ class PartCalls:
     def __init__(self, file: str, path: str) -> None:
         self.file = file
         self.path = path
+        self.made = 0  # calls of its methods so far
+        self.failed_call = 0  # the number of the first one that failed, from 1; 0: none
+        self.on_stuck: Callable[[PluginError], None] = lambda fault: None  # told at once
         self._stuck = ""  # the line of the first call that did not return
 
     def on_thread(self, text: Callable[[], str], call: Callable[[], Result]) -> Result:
@@ -55,7 +67,10 @@ class PartCalls:
             if done.wait(STUCK_LIMIT / _LOOKS):
                 break
         else:
-            raise self.give_up(thread.ident, text)
+            fault = self.give_up(thread.ident, text)
+            if not done.is_set():
+                _end_call(thread.ident)
+            raise fault
         if errors:
             raise errors[0]
         return results[0]
@@ -65,16 +80,20 @@ class PartCalls:
         self._check_stuck()
         thread = threading.get_ident()
         outer = _running.get(thread)
-        _running[thread] = _RunningCall(self, text)
+        running = _running[thread] = _RunningCall(self, text)
         try:
-            result = call()
+            try:
+                return call()
+            finally:
+                running.finish()
+        except _CallEnded:
+            raise PluginError(self._stuck) from None
         finally:
             if outer is None:
                 del _running[thread]
             else:
                 _running[thread] = outer
-        self._check_stuck()  # its download has ended
-        return result
+            self._check_stuck()  # the built-in part, or the download's end, has followed
 
     @property
     def stuck(self) -> PluginError | None:
@@ -87,6 +106,8 @@ class PartCalls:
             line = self._line(thread)
             where = f"{self.file}:{line}" if line else self.file
             self._stuck = f"{where}: {text()} has not returned for {STUCK_LIMIT:g} s; it is not called again"
+            self.failed_call = self.failed_call or self.made
+            self.on_stuck(PluginError(self._stuck))
         return PluginError(self._stuck)
 
     def _line(self, thread: int | None) -> int:
@@ -104,13 +125,29 @@ class PartCalls:
 class _RunningCall:
     """A call in place that has not returned."""
 
-    __slots__ = ("calls", "looks", "seen_at", "text")
+    __slots__ = ("calls", "has_ended", "lock", "looks", "seen_at", "text", "was_told")
 
     def __init__(self, calls: PartCalls, text: Callable[[], str]) -> None:
         self.calls = calls
         self.text = text
         self.looks = 0
         self.seen_at = time.monotonic()
+        self.lock = threading.Lock()  # guards the two below
+        self.has_ended = False
+        self.was_told = False  # to end
+
+    def finish(self) -> None:
+        """The call is over. _CallEnded if it was told to end, here at the latest."""
+        with self.lock:
+            self.has_ended = True
+        for _ in range(_STEPS if self.was_told else 0):  # the exception comes between two of these steps
+            pass
+
+    def end(self, thread: int | None) -> None:
+        """Make the call, on ``thread``, end, if it takes a step of Python."""
+        with self.lock:
+            if not self.has_ended and not self.was_told:
+                self.was_told = _end_call(thread)
 
 
 _running: dict[int, _RunningCall] = {}  # by thread; each thread writes its own entry only
@@ -125,6 +162,17 @@ def stuck_call(thread: int | None) -> PluginError | None:
     if now - running.seen_at >= STUCK_LIMIT / _LOOKS:
         running.seen_at = now
         running.looks += 1
+    if running.looks >= 2 * _LOOKS:
+        return running.calls.stuck
     if running.looks >= _LOOKS:
-        return running.calls.give_up(thread, running.text)
-    return running.calls.stuck
+        running.calls.give_up(thread, running.text)
+        running.end(thread)
+    return None
+
+
+def _end_call(thread: int | None) -> bool:
+    """Raise _CallEnded on ``thread``; True if that is possible."""
+    if not hasattr(ctypes, "pythonapi"):
+        return False
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    return bool(raise_in(ctypes.c_ulong(thread or 0), ctypes.py_object(_CallEnded)))

@@ -1,14 +1,17 @@
 """A user's own parts of a node: ``-use FILE.py:Class`` replaces a built-in part by a class of that file.
 
-Three kinds of parts can be replaced. The methods of a class decide its kind:
+Four kinds of parts can be replaced. The methods of a class decide its kind:
 
-    congestion   a subclass of CongestionController
-    piece-order  ``choose(available, availability, rng)`` returns an item of ``available``
+    congestion   ``on_received(size, now)``, ``on_lost(sent_at, now)`` and ``window()``; or a subclass of
+                 CongestionController
+    piece-order  ``choose(needed, holders, now, rng)`` returns an item of ``needed``;
+                 or ``choose(available, availability, rng)`` returns an item of ``available``
     ranking      ``rank(owners)`` returns the owners (FoundPeer), the best first
+    choker       ``unchoke(peers, slots, round, rng)`` returns the names of the peers to serve
 
-A plugin that raises, does not return, or returns an impossible value, raises PluginError instead: one line
-with the file and line, the call with its arguments, and the reason. The download that called it fails with
-that line; the node and its other downloads go on.
+A plugin that raises, does not return, takes too long, or returns an impossible value, raises PluginError
+instead: one line with the file and line, the call with its arguments, and the reason. In a node the line is
+told once, and the built-in part takes over for the rest of the run (``node.user_parts``).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import functools
 import importlib.util
 import inspect
 import math
+import random
 import re
 import sys
 import time
@@ -30,8 +34,13 @@ from common.errors import PluginError
 from common.text import sanitize
 from node.chunk_udp.congestion.base import CongestionController
 from node.part_calls import PartCalls
+from node.user_parts.chokers import UserChoker
+from node.user_parts.controllers import MakeController, UserController, WindowController
+from node.user_parts.orders import ChooserOrder, UserOrder
+from node.user_parts.rankings import UserRanking
+from node.user_parts.take_over import TakeOver
 
-CALL_LIMIT = 1.0  # max seconds of the processor for one call of a plugin
+CALL_LIMIT = 0.05  # max seconds of the processor for one call of a plugin
 _SHOWN = 60  # characters of an argument that a message shows
 _ADDRESS = re.compile(r"<(?:[\w<>]+\.)*(\w+) object at 0x[0-9a-fA-F]+>")  # of an object without a repr
 _SEGMENT_SIZE = 7216  # bytes; for the trial instance of a congestion controller
@@ -48,15 +57,38 @@ class PluginKind:
     arguments: tuple[Any, ...] = ()  # for a trial instance
     base: type | None = None  # the class that a plugin must inherit
     in_place: bool = False  # called too often for a thread for each call
+    builtin: str = ""  # the part of the node that it replaces
+    is_small: bool = False  # of the labs' form, which an adapter fits into the node
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A loaded class for the settings. ``factory`` makes instances whose calls are checked."""
+    """A loaded class for the settings.
+
+    ``factory`` makes instances whose calls are checked: they raise PluginError. The methods make parts for a
+    node, which raise nothing: ``over`` tells the first fault, and the built-in part takes over.
+    """
 
     kind: str
     spec: str
     factory: Callable[..., Any]
+    over: TakeOver
+
+    def order(self) -> UserOrder:
+        """The piece order of a download that begins now."""
+        return UserOrder(self.factory, self.over)
+
+    def ranking(self) -> UserRanking:
+        """The owner ranking of a download."""
+        return UserRanking(self.factory, self.over)
+
+    def controller(self, segment_size: int, builtin: MakeController) -> CongestionController:
+        """The congestion controller of a connection."""
+        return UserController(segment_size, self.factory, builtin, self.over)
+
+    def choker(self, rng: random.Random, upload_limit: int | None, name_of: Callable[[Any], str]) -> Any:
+        """The choker of a torrent."""
+        return UserChoker(rng, upload_limit, name_of, self.factory, self.over)
 
 
 def load(spec: str) -> Plugin:
@@ -70,9 +102,23 @@ def load(spec: str) -> Plugin:
     if not inspect.isclass(cls):
         raise PluginError(f"{calls.file} has no class {name}")
     kind = _kind_of(calls, cls)
-    factory = _factory(calls, name, _checked(calls, cls, kind))
+    factory = _fitted(calls, cls, kind, _factory(calls, name, _checked(calls, cls, kind)))
     factory(*kind.arguments)
-    return Plugin(kind.name, spec, factory)
+    return Plugin(kind.name, spec, factory, TakeOver(calls, kind.builtin))
+
+
+def _fitted(calls: PartCalls, cls: type, kind: PluginKind, make: Callable[..., Any]) -> Callable[..., Any]:
+    """``make``, with an adapter around a class of the labs' form that needs one."""
+    if not kind.is_small:
+        return make
+
+    def nonsense(text: str) -> None:
+        calls.failed_call = calls.failed_call or calls.made
+        raise PluginError(f"{_place(calls, cls.window)}: {cls.__name__}.{text}")  # type: ignore[attr-defined]
+
+    if kind.name == "congestion":
+        return lambda segment: WindowController(make(segment), segment, nonsense)
+    return lambda: ChooserOrder(make())
 
 
 def _factory(calls: PartCalls, name: str, checked: type) -> Callable[..., Any]:
@@ -110,6 +156,25 @@ def _one_of_available(order: Any, arguments: tuple[Any, ...], result: Any) -> st
     return "" if result in arguments[0] else f"returned {result!r}, which is not in available"
 
 
+def _one_of_needed(order: Any, arguments: tuple[Any, ...], result: Any) -> str:
+    return "" if result in arguments[0] else f"returned {_shown((result,))}, which is not needed"
+
+
+def _names_of_peers(choker: Any, arguments: tuple[Any, ...], result: Any) -> str:
+    peers, slots = arguments[:2]
+    if not isinstance(result, (set, frozenset, list, tuple)):
+        return f"returned {_shown((result,))}; a set of names of peers is wanted"
+    names = [peer.name for peer in peers]
+    strangers = [name for name in result if name not in names]
+    if strangers:
+        return f"returned {_shown(strangers[:1])}, which is the name of no peer"
+    return "" if len(set(result)) <= slots else f"returned {len(set(result))} names; there are {slots} slots"
+
+
+def _anything(part: Any, arguments: tuple[Any, ...], result: Any) -> str:
+    return ""
+
+
 def _same_owners(ranking: Any, arguments: tuple[Any, ...], result: Any) -> str:
     valid = isinstance(result, list) and all(owner in arguments[0] for owner in result)
     return "" if valid else f"returned {_shown((result,))}; a list of the given owners is wanted"
@@ -128,10 +193,22 @@ KINDS = (
         (_SEGMENT_SIZE,),
         CongestionController,
         in_place=True,
+        builtin="congestion control",
     ),
-    PluginKind("piece-order", {"choose": _one_of_available}),
-    PluginKind("ranking", {"rank": _same_owners}),
+    PluginKind(
+        "congestion",
+        {"window": _anything, "on_received": _anything, "on_lost": _anything},
+        (_SEGMENT_SIZE,),
+        in_place=True,
+        builtin="congestion control",
+        is_small=True,
+    ),
+    PluginKind("piece-order", {"choose": _one_of_needed}, builtin="piece order", is_small=True),
+    PluginKind("piece-order", {"choose": _one_of_available}, builtin="piece order"),
+    PluginKind("ranking", {"rank": _same_owners}, builtin="order of owners"),
+    PluginKind("choker", {"unchoke": _names_of_peers}, builtin="choker"),
 )
+_SMALL_CHOICE = {"needed", "holders"}  # parameters of ``choose`` in the labs' form
 
 
 def _module(calls: PartCalls) -> Any:
@@ -161,15 +238,31 @@ def _module(calls: PartCalls) -> Any:
 
 def _kind_of(calls: PartCalls, cls: type) -> PluginKind:
     for kind in KINDS:
-        if (kind.base is not None and issubclass(cls, kind.base)) or (
-            kind.base is None and callable(getattr(cls, next(iter(kind.calls)), None))
-        ):
+        if _is_of_kind(cls, kind):
             return kind
-    wanted = ", ".join(
-        f"the base {kind.base.__name__}" if kind.base is not None else f"a method {next(iter(kind.calls))}"
-        for kind in KINDS
+    if callable(getattr(cls, "may_send", None)):
+        raise PluginError(
+            f"{calls.file}: {cls.__name__} has a method may_send: python -m labs runs it, a node does not"
+        )
+    raise PluginError(
+        f"{calls.file}: {cls.__name__} is no plugin; it needs one of: the base CongestionController, "
+        f"methods on_received, on_lost and window, a method choose, rank or unchoke"
     )
-    raise PluginError(f"{calls.file}: {cls.__name__} is no plugin; it needs one of: {wanted}")
+
+
+def _is_of_kind(cls: type, kind: PluginKind) -> bool:
+    if kind.base is not None:
+        return issubclass(cls, kind.base)
+    methods = list(kind.calls) if kind.in_place else list(kind.calls)[:1]
+    if not all(callable(getattr(cls, name, None)) for name in methods):
+        return False
+    if kind.name != "piece-order" or not kind.is_small:
+        return True
+    try:
+        names = list(inspect.signature(cls.choose).parameters)[1:]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return False
+    return bool(_SMALL_CHOICE & set(names)) or len(names) == 4
 
 
 def _checked(calls: PartCalls, cls: type, kind: PluginKind) -> type:
@@ -190,6 +283,9 @@ def _guarded(
 
     @functools.wraps(method)
     def guarded(self: Any, *arguments: Any, **named: Any) -> Any:
+        calls.made += 1
+        number = calls.made
+
         def text() -> str:
             return _call(cls, method, (*arguments, *named.values()))
 
@@ -201,13 +297,18 @@ def _guarded(
 
         try:
             result, took, wrong = run(text, call)
-        except (PluginError, KeyboardInterrupt):
+        except KeyboardInterrupt:
+            raise
+        except PluginError:
+            calls.failed_call = calls.failed_call or number
             raise
         except BaseException as error:  # SystemExit would end the thread without a word
+            calls.failed_call = calls.failed_call or number
             raise _fault(calls, text(), error) from None
         if took > CALL_LIMIT:
-            wrong = f"took {took:.1f} s; a call may take {CALL_LIMIT:g} s"
+            wrong = f"took {1000 * took:.0f} ms; a call may take {1000 * CALL_LIMIT:g} ms"
         if wrong:
+            calls.failed_call = calls.failed_call or number
             raise PluginError(f"{_place(calls, method)}: {text()} {wrong}")
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,8 @@ class NodeSettings:
     progress_interval: float = 0.25  # seconds between Progress events
     piece_order: Callable[[], Any] | None = None  # makes a PieceOrder in place of rarest first
     owner_ranking: Callable[[], Any] | None = None  # makes a ranking in place of the tracker's order
+    # Makes a Choker in place of the peer wire's, of (rng, upload limit, a function that names a peer).
+    choker: Callable[[random.Random, int | None, Callable[[Any], str]], Any] | None = None
     transfer: TransferSettings = TransferSettings()
     peer_wire: PeerWireSettings = PeerWireSettings()
     transports: tuple[str, ...] = ("udp", "tcp")  # the transports in use, the preferred one first

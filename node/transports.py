@@ -84,4 +84,6 @@ def open_tcp(settings: NodeSettings, limits: TransferLimits, tap: Tap = NO_TAP) 
     """The peer wire's transport with these settings."""
     wire = settings.peer_wire
     encryption = Encryption(wire.encryption)
-    return TcpTransport(new_peer_id(), settings.host, wire.port, encryption, wire.max_peers, limits, tap)
+    return TcpTransport(
+        *(new_peer_id(), settings.host, wire.port, encryption, wire.max_peers, limits, tap, settings.choker)
+    )

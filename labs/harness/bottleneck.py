@@ -11,14 +11,13 @@ The connections, the loss detection and the pacing are the node's own.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from faults.link import LinkFaults
 from labs.grader.run import Run
 from labs.grader.student import Part
 from node.chunk_udp.congestion import ControllerFactory
-from node.chunk_udp.congestion.base import CongestionController, RoundTripTime
+from node.user_parts.controllers import WindowController
 from simulator.clock import Clock
 from simulator.dumbbell import SEGMENT, Dumbbell, Supply, shared_path
 from simulator.tcp import TcpSender
@@ -28,45 +27,20 @@ MAX_EVENTS = 2_000_000
 ENDLESS = 1 << 30  # bytes
 
 
-class StudentController(CongestionController):
-    """A node's congestion controller that asks the student's."""
+class StudentController(WindowController):
+    """A node's congestion controller that asks the student's, and notes how its window falls."""
 
     def __init__(self, run: Run, part: Part, segment_size: int) -> None:
-        super().__init__(segment_size)
-        self._run, self._part = run, part
-        self._read_window()
-
-    def on_received(
-        self, size: int, sent_at: float, rtt: RoundTripTime, now: float, window_limited: bool
-    ) -> None:
-        """See ``CongestionController``. A window that is far from full does not grow."""
-        if window_limited:
-            self._part.on_received(size, now)
-            self._read_window()
+        self._run = run
+        super().__init__(part, segment_size, run.nonsense)
 
     def on_lost(self, size: int, sent_at: float, now: float) -> None:
         """See ``CongestionController``."""
         before = self.window
-        self._part.on_lost(sent_at, now)
-        self._read_window()
+        super().on_lost(size, sent_at, now)
         if self.window < before:
             kib = f"{before / 1024:.0f} to {self.window / 1024:.0f} KiB"
             self._run.note(now, f"a loss: the window falls from {kib}", mark="lost")
-
-    def on_persistent_congestion(self, now: float) -> None:
-        """See ``CongestionController``. For the student it is a loss."""
-        self.on_lost(0, now, now)
-
-    def _read_window(self) -> None:
-        window = self._part.window()
-        if isinstance(window, bool) or not isinstance(window, (int, float)) or not math.isfinite(window):
-            self._run.nonsense(f"window() returned {window!r}; bytes are wanted")
-        if window < self.minimum_window:
-            self._run.nonsense(
-                f"window() returned {window:.0f}; fewer than two segments ({self.minimum_window} bytes) may "
-                f"never move again"
-            )
-        self.window = min(float(window), 1 << 26)
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ class LiveDownload:
 
     @property
     def _ranking_name(self) -> str:
-        return f"{type(self._ranking).__name__}.rank (-use)"
+        return f"{getattr(self._ranking, 'name', type(self._ranking).__name__)}.rank (-use)"
 
     def _make_source(self, candidate: Candidate) -> Source:
         assert self._destination is not None

@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from common.bitfield import Bitfield
 from node.peer_tcp.choking import Choker, PeerTraffic
@@ -22,6 +23,8 @@ from node.transport import ServedTorrent
 HAVE_LOOK = 0.1  # seconds between two looks at the pieces of an unfinished torrent
 RATE_LOOK = 1.0  # seconds between two measurements of upload rates
 RATE_WEIGHT = 0.5  # of the last measurement
+# Makes a Choker of (rng, upload limit, a function that names a peer); it is a user's own.
+MakeChoker: TypeAlias = Callable[[random.Random, "int | None", Callable[[Any], str]], Any]
 LEAST_RATE = 100.0  # bytes a second; a smaller upload rate is the rest of an old one, and becomes 0
 
 
@@ -29,11 +32,16 @@ class ChokeRounds:
     """``run`` is the body of the thread. ``upload_limit``: bytes a second; None: no limit."""
 
     def __init__(
-        self, table: PeerTable, torrents: Mapping[bytes, ServedTorrent], upload_limit: int | None
+        self,
+        table: PeerTable,
+        torrents: Mapping[bytes, ServedTorrent],
+        upload_limit: int | None,
+        make_choker: MakeChoker | None = None,
     ) -> None:
         self._table = table
         self._torrents = torrents
         self._upload_limit = upload_limit
+        self._make_choker = make_choker
         self._chokers: dict[bytes, Choker[PeerThread]] = {}
         self._seen: dict[bytes, Bitfield] = {}  # the pieces at the last look
         self._sent: dict[PeerThread, int] = {}  # bytes at the last measurement
@@ -99,7 +107,7 @@ class ChokeRounds:
     ) -> None:
         choker = self._chokers.get(info_hash)
         if choker is None:
-            choker = self._chokers[info_hash] = Choker(random.Random(), self._upload_limit)
+            choker = self._chokers[info_hash] = self._new_choker()
         if not was_poked and now < choker.next_round:
             return
         peers = {thread: traffic for thread in threads if (traffic := _traffic(thread)) is not None}
@@ -109,6 +117,13 @@ class ChokeRounds:
             if wanted is not thread.is_unchoked:
                 thread.is_unchoked = wanted
                 thread.post(_unchoke if wanted else _choke)
+
+    def _new_choker(self) -> Choker[PeerThread]:
+        rng = random.Random()
+        if self._make_choker is None:
+            return Choker(rng, self._upload_limit)
+        made: Choker[PeerThread] = self._make_choker(rng, self._upload_limit, lambda thread: str(thread.peer))
+        return made
 
     def _measure(self, now: float) -> None:
         seconds, self._measured_at = now - self._measured_at, now

@@ -25,7 +25,7 @@ from common.peer_id import client_name
 from node.notes import SlotsStatus
 from node.peer import FoundPeer, Peer
 from node.peer_tcp import events as ev
-from node.peer_tcp.choke_rounds import ChokeRounds
+from node.peer_tcp.choke_rounds import ChokeRounds, MakeChoker
 from node.peer_tcp.config import Encryption, WireConfig, WireTorrent
 from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.dialler import WAYS, Way, dial
@@ -55,6 +55,7 @@ class TcpTransport:
 
     ``host``: the address to listen on and dial from; ``port``: 0 for any. ``peer_id``: 20 bytes.
     ``max_peers``: connections of one torrent. ``tap`` sees all messages.
+    ``make_choker``: in place of ``Choker``.
     """
 
     name = "tcp"
@@ -68,6 +69,7 @@ class TcpTransport:
         max_peers: int = 50,
         limits: TransferLimits | None = None,
         tap: Tap = NO_TAP,
+        make_choker: MakeChoker | None = None,
     ) -> None:
         self.limits = limits or TransferLimits()
         self._tap = tap
@@ -79,6 +81,7 @@ class TcpTransport:
         self._table = PeerTable(peer_id, max_peers)
         self._torrents: Mapping[bytes, ServedTorrent] = {}
         self._observer: TransportObserver | None = None
+        self._make_choker = make_choker
         self._rounds = ChokeRounds(self._table, self._torrents, None)
         self._half_open = threading.BoundedSemaphore(MAX_HALF_OPEN)
         self._lock = threading.Lock()  # guards the two below
@@ -97,7 +100,8 @@ class TcpTransport:
         """Serve ``torrents``, by info hash, from now on. The caller adds to and removes from the mapping."""
         self._torrents, self._observer = torrents, observer
         limit = self.limits.upload
-        self._rounds = ChokeRounds(self._table, torrents, None if limit is None else limit.rate)
+        rate = None if limit is None else limit.rate
+        self._rounds = ChokeRounds(self._table, torrents, rate, self._make_choker)
         self._start_thread("tcp listener", lambda: self._listener.run(self._accept), observer)
         self._start_thread("choker", self._rounds.run, observer)
 

@@ -24,6 +24,7 @@ SHOWN = (
     events.CaptureEnded,
     events.FaultsSet,
     events.Misbehaving,
+    events.PartFailed,
     events.FilesNotShared,
     events.AddressLost,
     events.AddressRestored,
@@ -47,6 +48,7 @@ WARNINGS = (
     events.TrackerMoved,
     events.SharingStopped,
     events.CaptureEnded,
+    events.PartFailed,
     events.AddressLost,
     events.OwnerLost,
     events.Waiting,
@@ -146,7 +148,7 @@ def _of_the_node(event: Event) -> str:
             return f"node listens on {event.transport} {address(event.addr)}"
         case events.Stopped():
             return f"node {event.node_id} left the torrent"
-        case events.SecretNotSaved():
+        case events.SecretNotSaved() | events.PartFailed():
             return event.reason
         case events.Hashing():
             return f"hashing {event.filename}: {units.percent(event.done, event.size)}"

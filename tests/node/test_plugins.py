@@ -18,6 +18,7 @@ from node import part_calls, plugins
 from node.chunk_udp.congestion.base import CongestionController
 from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.loss_recovery import RoundTripTime
+from node.peer_tcp.choking import PeerTraffic
 from node.plugins import Plugin, load
 
 Write = Callable[[str], Path]
@@ -110,7 +111,7 @@ def test_an_owner_ranking(write: Write) -> None:
 def test_a_call_that_takes_too_long_is_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "CALL_LIMIT", -1.0)
     mine = controller(write, "pass")
-    with pytest.raises(PluginError, match=r"on_lost\(.*\) took 0\.0 s; a call may take -1 s"):
+    with pytest.raises(PluginError, match=r"on_lost\(.*\) took 0 ms; a call may take -1000 ms"):
         mine.on_lost(1200, 0.0, 1.0)
 
 
@@ -231,12 +232,8 @@ def test_a_call_that_does_not_return_is_given_up_and_not_repeated(
     owners.clear()  # its thread ends
 
 
-def test_a_controller_that_does_not_return_is_found_by_its_thread(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
-    mine: Any = controller(write, "while not self.end.wait(0.01): pass")
-    mine.end = threading.Event()
+def lose(mine: CongestionController) -> tuple[threading.Thread, list[PluginError]]:
+    """A thread that calls ``on_lost``, and the errors that this raises."""
     faults: list[PluginError] = []
 
     def call() -> None:
@@ -247,6 +244,27 @@ def test_a_controller_that_does_not_return_is_found_by_its_thread(
 
     thread = threading.Thread(target=call)
     thread.start()
+    return thread, faults
+
+
+def test_a_loop_in_a_controller_is_ended_from_another_thread(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
+    thread, faults = lose(controller(write, "while True: pass"))
+    while thread.is_alive():
+        assert part_calls.stuck_call(thread.ident) is None
+        thread.join(0.01)
+    assert re.search(r"mine\.py:7: Mine\.on_lost\(size=1200, .*\) has not returned for", str(faults[0]))
+
+
+def test_a_controller_that_waits_in_the_system_is_found_by_its_thread(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
+    mine: Any = controller(write, "self.end.wait(20)")
+    mine.end = threading.Event()
+    thread, faults = lose(mine)
     while (fault := part_calls.stuck_call(thread.ident)) is None:
         time.sleep(0.01)
     mine.end.set()
@@ -267,6 +285,102 @@ def test_a_loop_at_the_top_of_the_file_is_given_up(write: Write, monkeypatch: py
     """)
     with pytest.raises(PluginError, match=r"mine\.py:[56]: import has not returned for 0\.2 s"):
         load(f"{path}:Mine")
+
+
+def test_a_choice_of_the_labs_form_is_told_by_its_parameters(write: Write) -> None:
+    path = write("""
+        class ByName:
+            def choose(self, needed, holders, when, chance):
+                return max(needed, key=lambda piece: (holders[piece], when))
+
+        class ByNumber:
+            def choose(self, a, b, c, d):
+                return 99
+    """)
+    order = load(f"{path}:ByName").factory()
+    assert order.choose([1, 4], [0, 3, 0, 0, 2], random.Random(1)) == 1
+    says = r"mine\.py:7: ByNumber\.choose\(a=\[1, 4\], b=\{1: 4, 4: 3\}, .* returned 99, which is not needed"
+    with pytest.raises(PluginError, match=says):
+        load(f"{path}:ByNumber").factory().choose([1, 4], [0, 3, 0, 0, 2], random.Random(1))
+
+
+@pytest.mark.parametrize("window", ["None", "True", "float('nan')", "2399.0"])
+def test_a_window_that_is_none(write: Write, window: str) -> None:
+    path = write(f"""
+        class Controller:
+            def __init__(self, segment):
+                self.bytes = 2.0 * segment
+
+            def on_received(self, size, now):
+                self.bytes = {window}
+
+            def on_lost(self, sent_at, now):
+                pass
+
+            def window(self):
+                return self.bytes
+    """)
+    plugin = load(f"{path}:Controller")
+    mine = plugin.factory(1200)
+    mine.on_received(1200, 0.0, RoundTripTime(), 1.0, False)  # the window was not full
+    assert (plugin.kind, mine.window) == ("congestion", 2400)
+    with pytest.raises(PluginError, match=r"mine\.py:12: Controller\.window\(\) returned"):
+        mine.on_received(1200, 0.0, RoundTripTime(), 1.0, True)
+
+
+def test_the_built_in_part_takes_over_from_the_first_fault_on(write: Write) -> None:
+    path = write("""
+        class Order:
+            def choose(self, needed, holders, now, rng):
+                return needed[-1] if holders[needed[0]] == 1 else None
+    """)
+    plugin, told = load(f"{path}:Order"), list[str]()
+    plugin.over.tell = told.append
+    order, other, rng = plugin.order(), plugin.order(), random.Random(1)
+    assert [order.choose([1, 2], [0, 0, 0], rng) for _ in range(3)] == [2, 2, 2]
+    assert order.choose([1, 2], [0, 2, 1], rng) == 2  # the rarer one
+    assert [each.choose([1, 2], [0, 0, 1], rng) for each in (order, other)] == [1, 1]
+    (line,) = told
+    assert re.search(
+        r"mine\.py:3: Order\.choose\(needed=.* returned None, which .* \(call 4\); .*piece order takes", line
+    )
+
+
+@pytest.mark.parametrize("returned", ["{'node 9'}", "'all'", "{p.name for p in peers}", "1 / 0"])
+def test_a_choker_that_names_no_peer_or_too_many_is_replaced(write: Write, returned: str) -> None:
+    path = write(f"""
+        class Mine:
+            def unchoke(self, peers, slots, round, rng):
+                return {returned}
+    """)
+    plugin, told = load(f"{path}:Mine"), list[str]()
+    plugin.over.tell = told.append
+    peers = {number: PeerTraffic(0, 0, number > 0) for number in range(7)}
+    choker = plugin.choker(random.Random(1), None, lambda number: f"node {number}")
+    unchoked = choker.round(0.0, peers)
+    assert len(told) == 1 and "Mine.unchoke(peers=[AskingPeer(name='node 0'" in told[0]
+    assert len(unchoked) == 5 and unchoked <= set(range(1, 7))
+    assert choker.round(10.0, peers, seeding=True)
+
+
+def test_a_choker_is_asked_each_round_and_for_each_new_peer(write: Write) -> None:
+    path = write("""
+        class Mine:
+            calls = []
+
+            def unchoke(self, peers, slots, round, rng):
+                self.calls.append((round, [(p.name, p.rate) for p in peers if p.interested]))
+                return {p.name for p in peers}
+    """)
+    plugin = load(f"{path}:Mine")
+    choker = plugin.choker(random.Random(1), None, lambda number: f"node {number}")
+    quiet = {1: PeerTraffic(0, 0, False)}
+    assert choker.round(0.0, quiet) == set()
+    eager = {1: PeerTraffic(0, 0, True)}
+    assert [choker.round(now, eager) for now in (1.0, 2.0)] == [{1}, {1}]
+    assert choker.round(10.0, {1: PeerTraffic(5000, 0, True)}) == {1}
+    assert choker._choker.calls == [(0, []), (0, [("node 1", 0.0)]), (1, [("node 1", 500.0)])]
+    assert not plugin.over.line
 
 
 def test_a_file_that_is_not_there_or_no_python(tmp_path: Path) -> None:

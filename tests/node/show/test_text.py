@@ -77,6 +77,7 @@ SENTENCES: list[tuple[Event, str]] = [
         "the capture run.pcap has ended: No space left on device",
     ),
     (events.Misbehaving("liar", "it lies"), "this node is a liar: it lies"),
+    (events.PartFailed("mine.py:3: wrong; it takes over"), "mine.py:3: wrong; it takes over"),
     (events.FaultsSet("loss=5%"), "faults: loss=5%; datagrams of 1,440 bytes, one by one, with checksums"),
     (events.FaultsSet(""), "faults: none; datagrams still go one by one, with checksums"),
     (
