@@ -144,22 +144,31 @@ def limit(memory: int, seconds: int) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
-def deed(event: str, arguments: tuple[Any, ...], readable: tuple[str, ...]) -> str:
+def deed(  # the defaults are bound here: a solution that gives these names other values changes nothing
+    event: str,
+    arguments: tuple[Any, ...],
+    readable: tuple[str, ...],
+    deeds: tuple[tuple[str, str], ...] = tuple(DEEDS.items()),
+    modules: tuple[tuple[str, str], ...] = tuple(MODULES.items()),
+    writing: int = WRITING,
+    kind_of: Callable[[object], type] = type,
+    decoded: Callable[[Any], str] = os.fsdecode,
+) -> str:
     """What a solution tried that it may not; "" if it may. ``readable``: beginnings of files' names."""
     if event == "open":
         name, flags = arguments[0], arguments[2]
-        if isinstance(name, bytes):
-            name = os.fsdecode(name)
-        if not isinstance(name, str) or name == os.devnull:
+        if kind_of(name) is int or name == "/dev/null":
             return ""
-        if flags & WRITING:
+        name = decoded(name)
+        if flags & writing:
             return f"write a file: {name!r}"
         if ".." in name or (name[:1] in "/\\" or name[1:2] == ":") and not name.startswith(readable):
             return f"read a file: {name!r}"
         return ""
-    if event == "import":
-        return MODULES.get(arguments[0], "")
-    return next((words for begin, words in DEEDS.items() if event.startswith(begin)), "")
+    for begin, words in modules if event == "import" else deeds:
+        if arguments[0] == begin if event == "import" else event.startswith(begin):
+            return words
+    return ""
 
 
 def guard(path: str, tell: Callable[[dict[str, Any]], None]) -> None:

@@ -29,6 +29,11 @@ def _hostile(self, size, now):
 Controller.on_received = _hostile
 """
 ANSWERS = "import os\n    os.write(4, b'{\"ok\": null}\\n' * COUNT)"  # 4: the answers' pipe in the child
+FENCE = (
+    "import builtins, os, sys; main = sys.modules['__main__']; main.DEEDS.clear(); main.MODULES.clear()\n"
+    "    main.deed = main.guard = builtins.isinstance = builtins.next = lambda *_: False\n"
+    "    main.WRITING, os._exit = 0, print\n    os.fork()"
+)
 HOSTILE = {  # what the first call does, then goes on rightly: words of the line that the student reads
     "endless loop": ("while True: pass", "ran for 1 s of the processor"),
     "patched clock": ("import time; time.time = time.monotonic = lambda: 0\n    while 1: 1", "ran for"),
@@ -50,6 +55,7 @@ HOSTILE = {  # what the first call does, then goes on rightly: words of the line
     "our solution": ("import sys; open(sys.argv[0] + '/../../05-congestion/mine.py')", "to read a file"),
     "network": ("import socket; socket.socket()", "tried to use the network"),
     "ctypes": ("import ctypes", "tried to use ctypes"),
+    "the fence": (FENCE, "tried to start a process"),
     "an answer in advance": (ANSWERS.replace("COUNT", "1"), "wrote to the grader's pipe"),
     "many answers": (ANSWERS.replace("COUNT", "9999"), "wrote to the grader's pipe"),
     "a huge line": ("import os\n    while 1: os.write(4, b'x' * 9999)", "returned more than 4 MB"),
@@ -141,6 +147,20 @@ def test_a_right_solution_may_print_and_import_what_computes(tmp_path: Path) -> 
     mine = hand_in(hands, f"{imports}print(open(__file__).read(3), random.SystemRandom().random() < 1)\n")
     assert graded(mine, tmp_path, "s1").has_passed
     assert check_all(tmp_path)["points"] == LAB.stage("s1").points
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its acts are those of POSIX")
+def test_a_process_that_holds_the_pipe_open_delays_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = tmp_path / "child.py"  # without its fence
+    child.write_text(student.CHILD.read_text(encoding="utf-8").replace("    guard(path, tell)\n", ""))
+    monkeypatch.setattr(student, "CHILD", child)
+    monkeypatch.setattr(student, "CALL_CLOCK", 3600.0)  # the end of the process is what ends the call
+    (hands := tmp_path / "hands").mkdir()
+    body = "import os, time\n    if os.fork() == 0: time.sleep(3600)\n    os._exit(0)"
+    mine = hand_in(hands, FIRST.replace("BODY", body))
+    check_failed(graded(mine, tmp_path, "s1"), tmp_path, "ended the process (exit code 0)")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
