@@ -34,7 +34,7 @@ def s1(run: Run) -> None:
     run.expect(
         first.get("mode") == 0 and "node_id" in first and first.get("addr") == ADDR,
         f"{{'mode': 0, 'node_id': ..., 'addr': {ADDR}}}",
-        f"{first}" if first else "nothing was sent",
+        f"{first}" if first else "nothing was sent: next_request() returned None",
         at=driven.tracker.now,
         likely="a field is missing, or another request comes first (wrong/hasty)",
     )
