@@ -76,7 +76,10 @@ def test_a_handout_has_its_parts_in_order_on_two_screens(lab: Lab) -> None:
 
 
 @every_lab
-def test_the_commands_of_a_handout_are_understood(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_of_a_handout_are_understood(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)  # -use names a file
     labs_commands = []
     for words in commands(document(lab)):
         if words[1] == "TorrentClient.py":
