@@ -10,7 +10,7 @@ from faults.spec import Rule
 
 @dataclass(frozen=True)
 class Facts:
-    """What rules look at in one message. ``span``: the bytes of the content that it carries or asks for."""
+    """The facts of one message. ``span``: the bytes of the content that it carries or asks for."""
 
     message: str  # its name in capitals
     number: int | None = None
@@ -24,7 +24,7 @@ class ExactFaults:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.piece_length = 0  # bytes; 0: not known
-        self.hits: list[tuple[Rule, Facts]] = []  # what was hit, in order; the last MAX_HITS
+        self.hits: list[tuple[Rule, Facts]] = []  # matched messages, in order; the last MAX_HITS
         self._left = [(rule, rule.times) for rule in rules]
 
     def hit(self, facts: Facts) -> Rule | None:

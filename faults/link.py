@@ -19,7 +19,7 @@ Damage = Callable[[bytes, float, float], bytes]  # datagram, where in it, how; b
 
 @dataclass(frozen=True)
 class LinkFaults:
-    """What a link does to datagrams. The default is a link without faults.
+    """The faults of a link. The default is a link without faults.
 
     Bursts follow the model of Gilbert and Elliott: the link is good or bad, and while it is bad a datagram is
     lost with probability ``burst_loss`` instead of ``loss``. A burst lasts ``1 / burst_end`` datagrams on

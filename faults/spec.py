@@ -51,7 +51,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class FaultSpec:
-    """What ``-faults`` asks for."""
+    """The parsed ``-faults`` option."""
 
     link: LinkFaults = field(default_factory=LinkFaults)
     rules: tuple[Rule, ...] = ()
@@ -66,7 +66,7 @@ class FaultSpec:
 
 
 def parse_faults(text: str) -> FaultSpec:
-    """The specification in ``text``; "" and "off" are none. CommandError names the part that is wrong."""
+    """The specification in ``text``; "" and "off": no fault. CommandError names the part that is wrong."""
     spec, link, rules = FaultSpec(text=text.strip()), dict[str, float](), list[Rule]()
     if text.strip() in ("", "off"):
         return FaultSpec()

@@ -1,1 +1,1 @@
-"""Small files for lab exercises: read them, change them, take them along. They need nothing else of ours."""
+"""The labs (``NN-*``), their grader, hand-ins, exports, replays of recordings, a small tracker client."""

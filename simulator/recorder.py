@@ -41,7 +41,7 @@ LONE_NODE = 0  # the node_id in the log of a fetcher that has none
 
 @dataclass(frozen=True)
 class Uplink:
-    """What a node sent, and to whom it sends now."""
+    """The bytes that a node sent, and the peers that it serves now."""
 
     slots: SlotsView = field(default_factory=SlotsView)
     sent: Mapping[PeerName, int] = field(default_factory=dict)  # bytes to each peer

@@ -14,7 +14,7 @@ FILES = ["notes.pdf", "slides.pdf"]
 
 
 def drive(run: Run, interval: float = 11.0) -> Drive:
-    """A client that shares FILES and wants film.mp4, beside a tracker that knows three owners of it."""
+    """A client that shares FILES and wants film.mp4, and a tracker that knows three owners of it."""
     tracker = VirtualTracker(interval)
     for number, uploads in ((11, 2), (12, 5), (13, 0)):
         owner = {"node_id": number, "addr": ["127.0.0.1", 5000 + number], "filename": "film.mp4"}

@@ -1,4 +1,4 @@
-"""Your TrackerClient beside a real tracker, for a minute: python labs/01-tracker/live.py [URL]"""
+"""Your TrackerClient and a real tracker, for a minute: python labs/01-tracker/live.py [URL]"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import requests
 
-TrackerClient = importlib.import_module("mine").TrackerClient  # of mine.py beside this file
+TrackerClient = importlib.import_module("mine").TrackerClient  # of mine.py in this folder
 URL = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:12345"
 SECONDS = 60
 

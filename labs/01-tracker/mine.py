@@ -2,7 +2,7 @@
 
     next_request(now)      the next request to send, as a dict; None: nothing to send now
     on_answer(...)         the tracker's answer to it
-    owners(filename)       what the last answer to NEED said, the best owner first
+    owners(filename)       the owners in the last answer to NEED, the best first
 
 The harness sends and receives. Requests are described in docs/tracker.md: mode 0 REGISTER, 1 OWN, 2 NEED.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 Json = dict[str, Any]
-RETRY = 1.0  # seconds until a request that failed is sent again, if the answer does not say how long
+RETRY = 1.0  # seconds until a request that failed is sent again, if the answer gives no time
 
 
 class TrackerClient:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-Pacer = importlib.import_module("mine").Pacer  # of mine.py beside this file
+Pacer = importlib.import_module("mine").Pacer  # of mine.py in this folder
 COUNT, SIZE = 2000, 1472  # datagrams, and bytes of each
 BUFFER = 64 * SIZE  # bytes that the reader's socket keeps
 DRAIN = 400  # datagrams that the reader takes a second
@@ -40,12 +40,12 @@ def send(sender: socket.socket, flood: bool) -> None:
 
 
 def main() -> None:
-    """Send, read, and say what arrived."""
+    """Send, read, and print the numbers that arrived."""
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reader,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
     ):
-        # Linux counts about 2,304 bytes for such a datagram, and doubles the size that it is told
+        # Linux counts about 2,304 bytes for such a datagram, and doubles the size that a program sets
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER * 2304 // SIZE // 2)
         reader.bind(("127.0.0.1", 0))
         reader.settimeout(1.0)

@@ -1,7 +1,7 @@
 """Lab 2: why UDP loses, and how to send so that it does not.
 
 The receiving program reads ``drain`` bytes a second from its socket's buffer. A datagram that finds the
-buffer full is gone, and UDP tells neither side. Sizes are bytes, times seconds.
+buffer full is gone, and UDP informs neither side. Sizes are bytes, times seconds.
 """
 
 from __future__ import annotations

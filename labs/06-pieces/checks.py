@@ -19,7 +19,7 @@ BLANK = "s2"  # the stage that the unchanged blank fails
 
 
 def asking(run: Run, part: Part) -> Choose:
-    """The student's strategy, whose answers are checked and noted."""
+    """The student's strategy; its answers are checked and noted."""
     rng = run.random_for_student()
 
     def choose(needed: Sequence[int], holders: Mapping[int, int], now: float, _: Random) -> int:

@@ -31,7 +31,7 @@ class Rarest:
 
 
 class Window:
-    """For a film: what is played soon first, rarest first among that; then the rest."""
+    """For a film: pieces that are played soon, rarest first among these; then the rest."""
 
     def choose(
         self, needed: Sequence[int], holders: Mapping[int, int], now: float, rng: random.Random

@@ -23,7 +23,7 @@ def client_server(size: float, seed: float, downloads: list[float]) -> float:
 
 
 def swarm(size: float, seed: float, uploads: list[float], downloads: list[float]) -> float:
-    """Least seconds until each node has the file, if every node sends what it has to the others."""
+    """Least seconds until each node has the file, if every node sends its pieces to the rest."""
     # answer
     together = seed + sum(uploads)
     return max(size / seed, size / min(downloads), len(downloads) * size / together)
@@ -33,7 +33,7 @@ def swarm(size: float, seed: float, uploads: list[float], downloads: list[float]
 
 
 class Choker:
-    """Why does anyone upload at all? Tit for tat: send to those that send to you."""
+    """Why does anyone upload at all? Tit for tat: send to the peers that send to you."""
 
     def __init__(self) -> None:
         self.lucky = ""  # the name of the peer that is unchoked by chance
@@ -41,8 +41,8 @@ class Choker:
     def unchoke(self, peers: list[Peer], slots: int, round: int, rng: random.Random) -> set[str]:
         """The names of at most ``slots`` interested peers to send to in this round of 10 seconds.
 
-        All slots but one go to those that sent most to us. One, chosen anew every third round (round 0, 3,
-        6, ...), goes to another interested peer by chance: else nobody could ever begin.
+        All slots but one go to the peers that sent most to us. The last slot goes to a random interested
+        peer, drawn again every third round (round 0, 3, 6, ...): otherwise no new peer could begin.
         """
         # answer
         wanting = [peer for peer in peers if peer.interested]

@@ -1,4 +1,4 @@
-"""What is wrong with a computer, judged from its facts, and how to mend it. Pure."""
+"""The faults of a computer, judged from its facts, and how to mend them. Pure."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _udp(facts: ComputerFacts) -> Iterator[Finding]:
 def _datagram(facts: ComputerFacts) -> Iterator[Finding]:
     words = f"the largest that arrives has {facts.largest:,} bytes"
     if facts.there or facts.back:
-        return  # the check before says why
+        return  # the previous check gives the reason
     if facts.largest < LEAST_DATAGRAM:
         yield Finding("datagram", words, "Set the interface's MTU to 1500: ip link set dev IF mtu 1500")
     elif facts.largest < LARGE_DATAGRAM and facts.system == "Darwin":

@@ -1,4 +1,4 @@
-"""What is so on this computer: versions, ports, datagrams, buffers, names and clocks."""
+"""The facts of this computer: versions, ports, datagrams, buffers, names and clocks."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def round_trip(host: str) -> tuple[str, str]:
 
 
 def largest_datagram(host: str) -> int:
-    """Bytes of the largest datagram that arrives on ``host``; 0: none of those tried."""
+    """Bytes of the largest datagram that arrives on ``host``; 0: no size arrived."""
     with suppress(OSError), udp(host) as sends, udp(host) as receives:
         for size in SIZES:
             with suppress(OSError):

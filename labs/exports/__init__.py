@@ -25,6 +25,6 @@ WRITERS: dict[str, tuple[Writer, str]] = {
 
 
 def write_all(files: dict[str, Path], results: Sequence[LabResult]) -> None:
-    """Write each of ``files`` (by the names in WRITERS) anew."""
+    """Write each of ``files`` (by the names in WRITERS) again."""
     for name, path in files.items():
         atomic_write(path, WRITERS[name][0](results).encode("utf-8", "replace"), sync=False)

@@ -1,9 +1,9 @@
-"""The grader: a student's file in a child process, stages that judge what it did, and the story of a failure.
+"""The grader: a student's file in a child process, stages that judge it, and the story of a failure.
 
 lab          a lab's folder: its stages, its parameters, its questions
 stage        one check: title, points, rule; and the ways in which it fails
-run          what a check works with: the student's part, the trace, expectations
-trace        what happened, in virtual time
+run          the environment of a check: the student's part, the trace, expectations
+trace        the steps of a run, in virtual time
 student      the child process, as the parent sees it
 child        the program that runs in it
 values       how arguments and results cross the pipe

@@ -1,9 +1,9 @@
 """The program of the child process: loads a student's file, and carries out calls that arrive as JSON lines.
 
 Run as ``python -I child.py FILE MEMORY SECONDS``. Requests come on standard input, answers go to standard
-output, and whatever the student's file prints goes to standard error. It imports nothing of ours. The parent
-trusts no answer: it judges from what the calls returned. An answer repeats the random id of its request, so
-that none can be written in advance.
+output, and the output of the student's file goes to standard error. It imports nothing of ours. The parent
+trusts no answer: it judges the values that the calls returned. An answer repeats the random id of its
+request, so that no answer can be written in advance.
 
 A solution computes. It starts no process, opens no socket, writes no file, and reads none but itself and the
 standard library: ``guard`` ends the process otherwise. It is a fence, not a prison: Python that takes this
@@ -26,7 +26,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 MAX_TEXT = 300  # characters of an error's text
-DEEDS = {  # audit events (their first letters), and what a solution tried; it may do none of these
+DEEDS = {  # audit events (their first letters), and the deed that a solution tried; all are forbidden
     **dict.fromkeys(("os.fork", "os.posix_spawn", "os.spawn", "os.exec", "os.system"), "start a process"),
     **dict.fromkeys(("os.startfile", "subprocess.", "pty.spawn"), "start a process"),
     **dict.fromkeys(("os.kill", "signal.pthread_kill"), "end a process"),
@@ -122,7 +122,7 @@ class Objects:
 
 
 def fault(error: BaseException, path: str) -> dict[str, Any]:
-    """What happened, and the innermost line of the student's file that it passed."""
+    """The error, and the innermost line of the student's file that it passed."""
     lines: list[int | None] = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path
     ]
@@ -154,7 +154,7 @@ def deed(  # the defaults are bound here: a solution that gives these names othe
     kind_of: Callable[[object], type] = type,
     decoded: Callable[[Any], str] = os.fsdecode,
 ) -> str:
-    """What a solution tried that it may not; "" if it may. ``readable``: beginnings of files' names."""
+    """The forbidden deed that a solution tried; "" if there is none. ``readable``: beginnings of names."""
     if event == "open":
         name, flags = arguments[0], arguments[2]
         if kind_of(name) is int or name == "/dev/null":
@@ -172,7 +172,7 @@ def deed(  # the defaults are bound here: a solution that gives these names othe
 
 
 def guard(path: str, tell: Callable[[dict[str, Any]], None]) -> None:
-    """From now on, end the process, after ``tell``, once it does what a solution may not."""
+    """From now on, end the process, after ``tell``, once it does something that a solution may not."""
     found = [path, __file__, *SYSTEM_FILES, *(entry for entry in sys.path if entry)]
     readable, frame_of, leave, judge = tuple(found), sys._getframe, os._exit, deed
     events = (*DEEDS, "open", "import")
@@ -214,7 +214,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # input() ends at once
     os.dup2(2, 1)
     if hasattr(faulthandler, "register"):
-        faulthandler.register(signal.SIGUSR1, all_threads=False)  # tells the parent the line of a loop
+        faulthandler.register(signal.SIGUSR1, all_threads=False)  # shows the parent the line of a loop
     limit(int(memory), int(seconds))
     sys.dont_write_bytecode = True
     threading.Thread(target=end_with_parent, args=(os.getppid(), os.getppid, os._exit), daemon=True).start()

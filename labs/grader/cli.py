@@ -109,7 +109,7 @@ def stage_lines(lab: Lab, stage: StageResult) -> Iterator[str]:
 
 
 def summary_lines(result: LabResult) -> Iterator[str]:
-    """What the file printed, and the points."""
+    """The output of the file, and the points."""
     if result.printed.strip():
         yield "  your file printed:"
         yield from (f"  | {line}" for line in result.printed.splitlines()[:20])
@@ -118,7 +118,7 @@ def summary_lines(result: LabResult) -> Iterator[str]:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Print the questions of a lab, with this student's numbers; make answers.toml if there is none."""
+    """Print the questions of a lab, with this student's numbers; make answers.toml if it is missing."""
     lab = find(options.lab)
     questions = lab.predict(draw(seed_for(options, lab), "predict"))
     for number, question in enumerate(questions, 1):

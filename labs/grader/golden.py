@@ -1,6 +1,6 @@
 """Golden transcripts: the failure that each planted mistake shows, in ``wrong/NAME.txt``.
 
-``python -m labs golden`` writes them anew; the tests compare. A change of a message is seen in the diff.
+``python -m labs golden`` writes them; the tests compare. A change of a message is seen in the diff.
 """
 
 from __future__ import annotations

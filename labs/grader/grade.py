@@ -1,4 +1,4 @@
-"""The stages of a lab in their order, and what became of each."""
+"""The stages of a lab in their order, and the result of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from labs.grader.story import ROWS, story
 from labs.grader.student import Student
 
 COURSE_FILE = LABS / "course.json"  # in a handout only
-VERSION = "1"  # of the checks: another one may give another trace
+VERSION = "1"  # of the checks: a trace may change with it
 
 
 def begun(lab: Lab, mine: Path, seed: int, student: str, only: str | None = None) -> LabResult:
@@ -31,7 +31,7 @@ def begun(lab: Lab, mine: Path, seed: int, student: str, only: str | None = None
     )
     try:
         file_hash = hashlib.sha256(mine.read_bytes()).hexdigest() if mine.is_file() else ""
-    except OSError:  # the first stage says so
+    except OSError:  # the first stage reports it
         file_hash = ""
     versions = {"labs": VERSION, "python": platform.python_version(), "system": platform.system()}
     return LabResult(lab.name, lab.title, student, f"{seed:016x}", file_hash, versions, stages)
@@ -57,7 +57,7 @@ def grade(lab: Lab, mine: Path, seed: int, student: str, only: str | None = None
 def run_stage(
     lab: Lab, stage: Stage, mine: Path, seed: int, watch: Callable[[Student], None] | None = None
 ) -> tuple[StageResult, Run, str]:
-    """Run one stage in a new process: its result, its run with the trace, and what the file printed."""
+    """Run one stage in a new process: its result, its run with the trace, and the file's output."""
     began = time.perf_counter()
     done = StageResult(stage.key, stage.title, stage.points)
     with Student(mine) as student:
@@ -85,7 +85,7 @@ def run_stage(
 
 
 def _failure(error: Exception, run: Run) -> StageFailed:
-    """Why the stage failed. A check that cannot go on with what a call returned is a failure, too."""
+    """Why the stage failed. A check that cannot go on with a returned value is a failure, too."""
     if isinstance(error, StageFailed):
         return error
     if run.student.answers < 2:  # nothing but the import has returned: the check itself is wrong
@@ -96,7 +96,7 @@ def _failure(error: Exception, run: Run) -> StageFailed:
 
 
 def course_and_salt() -> tuple[str, str]:
-    """COURSE and TERM_SALT of the environment, else those that the handout was made with.
+    """COURSE and TERM_SALT of the environment, else the values in the handout.
 
     A new salt each term makes old solutions worthless.
     """

@@ -31,7 +31,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab. ``predict(rng)`` returns the questions whose numbers ``rng`` draws."""
+    """One lab. ``predict(rng)`` returns questions with numbers drawn from ``rng``."""
 
     name: str  # "05-congestion"
     folder: Path

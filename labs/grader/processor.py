@@ -1,4 +1,4 @@
-"""Processor seconds of another process, where the system tells."""
+"""Processor seconds of another process, where the system counts them."""
 
 from __future__ import annotations
 

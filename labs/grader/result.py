@@ -1,4 +1,4 @@
-"""What the grader found: one model, from which every export is written. Pure."""
+"""The grader's result: one model, from which every export is written. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LabResult:
     file_hash: str  # SHA-256 of the student's file
     versions: dict[str, str]
     stages: tuple[StageResult, ...]
-    printed: str = field(default="", compare=False)  # what the student's file printed in the last stage
+    printed: str = field(default="", compare=False)  # output of the student's file in the last stage
 
     @property
     def points(self) -> int:

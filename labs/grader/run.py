@@ -1,4 +1,4 @@
-"""What a check works with: the student's part, random numbers, the trace, and expectations."""
+"""The environment of a check: the student's part, random numbers, the trace, and expectations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Run:
     # ---- the trace
 
     def note(self, time: float, text: str, *, call: bool = False, mark: str = "") -> None:
-        """Something happened at ``time`` (virtual seconds). ``call``: show the last call beside it."""
+        """Something happened at ``time`` (virtual seconds). ``call``: show the last call on its line."""
         self.trace.add(Row(time, text, self.student.last if call else "", mark))
 
     def message(

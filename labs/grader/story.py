@@ -1,6 +1,6 @@
-"""A failure as text: what happened, what was expected, the rule, how to see it. Pure.
+"""A failure as text: the steps so far, the expectation, the rule, how to see it. Pure.
 
-The form is that of Stanford's minnow: the steps so far, the expectation, what was found instead.
+The form is that of Stanford's minnow: the steps so far, the expectation, the actual result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from labs.grader.trace import Row
 
 ROWS = 12  # of the trace that are shown
 _MISTAKE = re.compile(r" \(wrong/\w+\)")  # names the planted mistake for readers of checks.py
-MAX_COLUMN = 64  # characters of what happened
+MAX_COLUMN = 64  # characters of a step
 
 
 def story(

@@ -42,7 +42,7 @@ LOOK = 0.1  # seconds between two looks at a call that has not returned
 MAX_LINE = 4 << 20  # bytes of an answer
 MAX_AHEAD = 2  # lines in the pipe that were not asked for
 CHUNK = 1 << 16  # bytes
-MAX_PRINTED = 2000  # characters of what the file printed that are shown
+MAX_PRINTED = 2000  # characters of the file's output that are shown
 _LONG_FLOAT = re.compile(r"\d+\.\d{6,}")
 SHOWN = 60  # characters of an argument in a message
 Line = tuple[str, tuple[Any, ...]]
@@ -144,7 +144,7 @@ class Student:
         self._watched = number, show
 
     def printed(self) -> str:
-        """What the file printed, without stack traces; at most MAX_PRINTED characters."""
+        """The file's output, without stack traces; at most MAX_PRINTED characters."""
         self._printed.seek(0)
         return self._printed.read(MAX_PRINTED).decode("utf-8", "replace")
 

@@ -1,4 +1,4 @@
-"""What happened in a run, in virtual time. Pure."""
+"""The steps of a run, in virtual time. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_ROWS = 200_000  # after which a run is not recorded any more
 class Row:
     """One thing that happened at ``time`` (virtual seconds).
 
-    A message has ``sender`` and ``receiver``. ``call`` is what the student's part was asked, and returned.
+    A message has ``sender`` and ``receiver``. ``call`` is the call of the student's part, with its result.
     """
 
     time: float

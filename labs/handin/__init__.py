@@ -1,4 +1,4 @@
-"""What a student hands in, and what staff hand out.
+"""A student's hand-in, and the staff's handout.
 
 receipt    versions, seed, hash of the file, hash of each stage's trace: the teacher's run repeats it
 answers    answers.toml: the predicted numbers

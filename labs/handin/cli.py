@@ -41,7 +41,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def write_receipt(options: argparse.Namespace) -> int:
-    """Grade, and write receipt.json beside mine.py; answers.toml, too, if there is none."""
+    """Grade, and write receipt.json next to mine.py; also answers.toml if it is missing."""
     lab = find(options.lab)
     seed = seed_of(*course_and_salt(), lab.name, options.student)
     *_, result = grade(lab, lab.mine, seed, options.student)

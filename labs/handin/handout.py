@@ -54,7 +54,7 @@ def write(out: Path, with_answers: bool = False) -> list[str]:
 
 
 def answer_hashes(lab: Lab) -> set[str]:
-    """A hash for each line of an answer that says something; none of them may be in a handout."""
+    """A hash for each telling line of an answer; a handout may contain no such line."""
     _, answers = cut(lab.mine.read_text(encoding="utf-8"))
     return {_hash(line) for line in answers if _says_something(line)}
 

@@ -1,4 +1,4 @@
-"""A receipt: what was graded, so that another run can be compared with it.
+"""A receipt of one grading, with which a second run can be compared.
 
 Forging one needs a right solution, because the traces' hashes come from a run of it.
 """
@@ -31,7 +31,7 @@ def receipt(result: LabResult) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The receipt in ``path``. CommandError if it is none."""
+    """The receipt in ``path``. CommandError if it is not a receipt."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Flows over one shared link in virtual time: the student's Controller beside itself, ours, and TCP.
+"""Flows over one shared link in virtual time: the student's Controller, ours, and TCP.
 
 The Controller has three methods:
 

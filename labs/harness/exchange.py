@@ -5,7 +5,7 @@
 
 The Sender has three methods:
 
-    may_send(now) -> bool            may one more segment be requested now? True: it is
+    may_send(now) -> bool            may one more segment be requested now? If True, it is
     on_answer(answer, now) -> list   DATA came; returns the numbers that count as lost now (or None)
     timeout(now, again) -> seconds   from now until the oldest outstanding request is repeated; ``again``: how
                                      often in a row it was, without an answer since

@@ -12,7 +12,7 @@ TORRENT = "5eed00000001"
 
 @dataclass(frozen=True)
 class ReadLog:
-    """``lines`` of a log, and what happened in it."""
+    """``lines`` of a log, and its events by piece."""
 
     lines: list[str]
     verified: dict[int, list[int]]  # piece -> nodes that verified it, in this order

@@ -121,7 +121,7 @@ class Screening:
         joins = self._coming[-1].joined if self._coming else float("inf")
         until = min(ends, joins)
         if until == float("inf"):
-            self.now = MAX_SECONDS + 1  # nobody will get anything any more
+            self.now = MAX_SECONDS + 1  # no node can receive anything more
             return
         for member in self.members.values():
             if member.transfers:

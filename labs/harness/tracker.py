@@ -50,7 +50,7 @@ class VirtualTracker:
 
 
 class Drive:
-    """Drives the student's client beside ``tracker``, and records every request."""
+    """Connects the student's client with ``tracker``, and records every request."""
 
     def __init__(self, run: Run, client: Any, tracker: VirtualTracker) -> None:
         self.run, self.client, self.tracker = run, client, tracker
