@@ -38,7 +38,8 @@ export function sentence(event, context = {}) {
   const write = Object.hasOwn(SENTENCES, event.name) ? SENTENCES[event.name] : null;
   const data = context.names?.size ? withNames(event.data, context.names) : event.data;
   const text = write === null ? `${event.name} at ${nameText(event.node)}.` : write(data, event.node, context);
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  const beginsWithName = event.name === "torrent:known"; // a file's name stays as it is
+  return beginsWithName ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** The data of an event with names for the addresses of standard peers. @param {Record<string, any>} data @param {Map<string, string>} names */
