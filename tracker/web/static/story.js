@@ -65,6 +65,7 @@ function makeDraw(model, rows, list) {
     else if (!rows.loose && (isStale || !isIn)) rows.show(now.present, true);
     else if (!rows.loose) rows.reveal(now.present);
     markPresent(rows, list, now.present);
+    if (!rows.loose) rows.reveal(now.present); // its bold words may need one more line
   };
 }
 
