@@ -19,7 +19,6 @@ YOURS = ("fetcher", "you")  # participants that are the student's; the others an
 ALONE = "your part"  # the participant of a run without messages
 MAX_TEXT = 300  # characters of one field
 MAX_FIELDS = 30
-MAX_LABEL = 22  # characters beside a lifeline
 ARROWS = "→←╳ "
 _NUMBERED = re.compile(r"([A-Z]+) (\d{1,15})")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")

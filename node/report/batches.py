@@ -2,9 +2,9 @@
 
 An event gets its number when it enters a batch, and a batch is kept until the tracker acknowledges it. So the
 numbers that leave the node have no holes, and a report that is repeated after a lost answer repeats its
-numbers: the tracker ignores those that it has. Before that, events may still be dropped or merged:
+numbers: the tracker ignores numbers that it has. Before that, events may still be dropped or merged:
 
-    over the budget     measurements go first, then several events that the last of them makes superfluous
+    over the budget     measurements go first, then events that a later one makes superfluous
                         become one (``lighten``); the rest waits
     too many            the oldest go, and a ``gap`` with their number takes their place
 """
@@ -35,7 +35,7 @@ class WaitingEvent:
     time: float
     name: str
     data: dict[str, Any]
-    is_sample: bool = False  # it shows more of the same, and goes first over the budget
+    is_sample: bool = False  # a further measurement: dropped first over the budget
     encoded: bytes = b""  # the data as JSON; empty: not encoded yet
 
     def measured(self) -> int:
@@ -71,11 +71,6 @@ class Batches:
     def waiting(self) -> int:
         """Events without a number."""
         return len(self._waiting)
-
-    @property
-    def is_sent(self) -> bool:
-        """True if a batch waits for its acknowledgement."""
-        return bool(self._batch)
 
     def add(self, time: float, name: str, data: dict[str, Any], is_sample: bool = False) -> bool:
         """Add an event. False if that cost the oldest one its place."""

@@ -53,11 +53,6 @@ function read() {
   });
 }
 
-/** Forget the palette: the style sheet has arrived or changed. */
-export function refreshPalette() {
-  cached = null;
-}
-
 /** @returns {"light" | "dark"} */
 export function theme() {
   const chosen = document.documentElement.dataset.theme;

@@ -179,10 +179,3 @@ function selectSubject(model, index) {
     torrent: torrent !== undefined && torrent in model.state.torrents ? torrent : model.selected.torrent,
   });
 }
-
-/** The sentence of the event at the playhead, or "". @param {Model} model */
-export function presentSentence(model) {
-  const position = model.player.present;
-  const event = model.log.events[position];
-  return event === undefined ? "" : sentence(event, model.log.context.of(event));
-}
