@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         "for commands without -setMode. Without: a standard peer, which fetches or serves one\n"
         "torrent. For torrent files: TorrentClient.py create, show, verify or magnet, with --help.",
         epilog=f"commands:\n{indent(commands, '  ')}\n\n"
-        "exit codes: 0 all went well, 1 it failed (with a reason), 2 wrong usage",
+        "exit codes: 0 all went well, 1 it failed (with a reason), 2 wrong usage, 3 a class of yours failed",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
