@@ -5,7 +5,7 @@ A shape is one of
     "count"                          a plain shape: a key of ``PLAIN``
     ["list", SHAPE, MOST]            at most MOST values of SHAPE
     ["tuple", SHAPE, ...]            exactly these values
-    ["record", {NAME: SHAPE, ...}]   an object with these fields; "NAME?" may be absent; others are dropped
+    ["record", {NAME: SHAPE, ...}]   an object with these fields; "NAME?" may be absent; more are dropped
     ["map", KEY, SHAPE, MOST]        an object with at most MOST keys of the plain shape KEY
     ["one", TEXT, ...]               one of these texts
     ["null", SHAPE]                  null, or a value of SHAPE

@@ -38,5 +38,5 @@ def new_serving() -> Json:
 
 
 def new_totals() -> Json:
-    """What both ends counted on a link since the log's begin."""
+    """The counts of both ends of a link since the log's begin."""
     return {"received": 0, "sent": 0, "lost": 0, "repaired": 0}

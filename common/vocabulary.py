@@ -15,7 +15,7 @@ MAX_RANGES = 4000  # in one piece:held
 MAX_MESSAGES = 400  # in one messages:dumped
 KEYFRAME = "keyframe"
 
-NODE, TRACKER, LOG = "node", "tracker", "log"  # who writes an event; NODE: its ``node`` is not null
+NODE, TRACKER, LOG = "node", "tracker", "log"  # writers of an event; NODE: its ``node`` is not null
 ANY = "node or tracker"
 
 

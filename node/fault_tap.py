@@ -1,4 +1,4 @@
-"""Faults on a real node, without root: what ``-faults`` asks for, done to its datagrams and messages.
+"""Faults on a real node, without root: ``-faults`` applied to its datagrams and messages.
 
     sent        ─▶ exact rules, then a Link ─▶ the socket, now or (the thread "faults") later
     received    ─▶ exact rules, then a Link ─▶ handled now, or once ``due``
@@ -7,7 +7,8 @@ Over TCP a message can be dropped exactly, and named nodes are cut off. Loss by 
 repeats what is lost.
 
 While a node has faults, each datagram is a call of its own, payloads have checksums also over loopback, and
-segments have the size of a real network's: else a loss would cost 64 KiB, and damage would look like a lie.
+segments have the size of a real network's. Otherwise a loss would
+cost 64 KiB, and damage would look like a lie.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def with_faults(settings: TransferSettings) -> TransferSettings:
 
 
 class FaultTap(Tap):
-    """Does what ``spec`` says. ``piece_length()``: of the torrent in use, in bytes; 0: there is none."""
+    """Applies ``spec``. ``piece_length()``: of the torrent in use, in bytes; 0: no torrent."""
 
     single = True
 
@@ -190,7 +191,7 @@ class _FaultyStream(StreamTap):
 
 
 def _after(rule: Rule, data: bytes, now: float) -> list[tuple[float, bytes]]:
-    """What a rule leaves of a datagram."""
+    """The datagrams that a rule leaves of one, and their times."""
     if rule.action == "drop":
         return []
     if rule.action == "delay":
@@ -199,7 +200,7 @@ def _after(rule: Rule, data: bytes, now: float) -> list[tuple[float, bytes]]:
 
 
 def _facts(data: bytes, sender: int | None, receiver: int | None) -> Facts:
-    """What rules look at, of a datagram of the classroom transport."""
+    """The facts for the rules, of a datagram of the classroom transport."""
     try:
         message = wire.decode(data)
     except WireError:

@@ -1,4 +1,4 @@
-"""What transports say about their connections to people: no transfer depends on it. Pure.
+"""Notes of transports about their connections, for people: no transfer depends on them. Pure.
 
 Times are monotonic seconds, ranges are half-open bytes of the content.
 """
@@ -12,7 +12,7 @@ from node.peer import Peer
 
 
 class ConnectionSample(NamedTuple):
-    """What limits the requests of a connection at present."""
+    """The limits of a connection's requests at present."""
 
     window: int  # bytes that may be outstanding
     rtt: float | None  # seconds; the smoothed round-trip time, None: not measured yet
@@ -75,4 +75,4 @@ class UploadStatus:
     rate: float  # bytes a second, over the last seconds
     queue_position: int | None = None  # from 1; None: served
     reason: str = ""  # why it waits
-    client: str = ""  # the program of a standard peer, as it says
+    client: str = ""  # the program of a standard peer, from its handshake

@@ -43,7 +43,7 @@ class PartCalls:
         self.path = path
         self.made = 0  # calls of its methods so far
         self.failed_call = 0  # the number of the first one that failed, from 1; 0: none
-        self.on_stuck: Callable[[PluginError], None] = lambda fault: None  # told at once
+        self.on_stuck: Callable[[PluginError], None] = lambda fault: None  # called at once
         self._stuck = ""  # the line of the first call that did not return
 
     def on_thread(self, text: Callable[[], str], call: Callable[[], Result]) -> Result:
@@ -137,7 +137,7 @@ class _RunningCall:
         self.was_told = False  # to end
 
     def finish(self) -> None:
-        """The call is over. _CallEnded if it was told to end, here at the latest."""
+        """The call is over. _CallEnded if its end was requested, here at the latest."""
         with self.lock:
             self.has_ended = True
         for _ in range(_STEPS if self.was_told else 0):  # the exception comes between two of these steps

@@ -1,9 +1,9 @@
 """Personas: nodes that misbehave on purpose (``-persona NAME``), so that a class sees how the swarm copes.
 
-    free-rider   fetches, and says that it holds nothing
-    liar         says that it holds everything; of what it does not hold it sends zeros
+    free-rider   fetches, and announces no piece
+    liar         announces every piece; in place of the pieces that it lacks it sends zeros
     polluter     sends every piece with a wrong byte in it
-    staller      takes requests, sends nothing, and later says that it is busy
+    staller      takes requests, sends nothing, and later answers that it is busy
 
 A persona stands between a node's torrents and its transports: the node itself is as always.
 """
@@ -61,7 +61,7 @@ class PersonaTorrent:
 
     @property
     def have(self) -> Bitfield:
-        """What it says that it holds."""
+        """The pieces that it announces."""
         return self._torrent.have if self._claims is None else self._claims
 
     @property
@@ -69,7 +69,7 @@ class PersonaTorrent:
         return self._torrent.is_served
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """What it sends. A staller cannot read, for ever."""
+        """The bytes that it sends. A staller never can read."""
         if self._persona == STALLER:
             raise TransientFileFault("this node is a staller")
         length, held = self.info.piece_length, self._torrent.have

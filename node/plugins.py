@@ -11,7 +11,7 @@ Four kinds of parts can be replaced. The methods of a class decide its kind:
 
 A plugin that raises, does not return, takes too long, or returns an impossible value, raises PluginError
 instead: one line with the file and line, the call with its arguments, and the reason. In a node the line is
-told once, and the built-in part takes over for the rest of the run (``node.user_parts``).
+shown once, and the built-in part takes over for the rest of the run (``node.user_parts``).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Plugin:
     """A loaded class for the settings.
 
     ``factory`` makes instances whose calls are checked: they raise PluginError. The methods make parts for a
-    node, which raise nothing: ``over`` tells the first fault, and the built-in part takes over.
+    node, which raise nothing: ``over`` reports the first fault, and the built-in part takes over.
     """
 
     kind: str

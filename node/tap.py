@@ -94,7 +94,7 @@ class Tap:
         """One call received ``batch``: datagrams of ``step`` bytes, the last one perhaps shorter."""
 
     def introduce(self, peer: Address, node_id: int) -> None:
-        """The node at ``peer`` has this number, as a tracker or the node itself says."""
+        """The node at ``peer`` has this number, according to a tracker or the node itself."""
 
     def stream(self, here: Address, peer: Address, dialled: bool) -> StreamTap:
         """A tap for one TCP connection, which begins now. ``here``: this node's end."""

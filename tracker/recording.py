@@ -1,7 +1,7 @@
 """Writes the live log into a file, in a thread of its own (``tracker.py --record FILE``).
 
-The tracker never waits for the disk: new lines go into a bounded queue, and what does not fit is dropped and
-written as a ``gap``. A full disk ends the recording with one line; the tracker goes on.
+The tracker never waits for the disk: new lines go into a bounded queue, and lines that do not fit are
+dropped and written as a ``gap``. A full disk ends the recording with one line; the tracker goes on.
 
 An existing recording is continued. Its time 0 stays, so the downtime of the tracker is a gap of that length.
 A killed tracker may have cut the file in a line, and browsers read only the first part of a gzip file that

@@ -1,4 +1,4 @@
-"""The losses of one connection: how they were noticed, and what it took to have the bytes all the same. Pure.
+"""The losses of one connection: how they were noticed, and the cost of their repair. Pure.
 
 Only for people: reports to the tracker show it. ``RequestTracker`` calls this when bytes are lost, when they
 are requested again, and when they arrive. While nothing is lost it is not called at all.
@@ -57,7 +57,7 @@ class LossLog:
                 each.cost += again + REQUEST_SIZE + HEADER_SIZE * -(-again // segment_size)
 
     def arrived(self, start: int, end: int, now: float, by: str = AGAIN) -> None:
-        """``[start, end)`` are here. ``by``: what brought them."""
+        """``[start, end)`` are here. ``by``: the kind of answer that brought them."""
         for each in [each for each in self.open if each.missing.cut(start, end) and not each.missing]:
             self.open.remove(each)
             again = each.again if by == AGAIN else 0

@@ -14,7 +14,7 @@ _TRANSPORTS = {"udp": "the classroom's transport over UDP", "tcp": "BitTorrent o
 
 @dataclass(frozen=True)
 class Situation:
-    """What the sentences need to know of the download."""
+    """The facts of the download that the sentences need."""
 
     own: Peer  # this node
     complete: int  # owners of the whole content that it fetches from at a time (MAX_SPLITTNES_RATE)
@@ -55,7 +55,7 @@ def _silence_of(candidate: Candidate, situation: Situation) -> str:
 
 
 def is_useless(candidate: Candidate, situation: Situation) -> bool:
-    """True if a connected peer said what it holds, and it is nothing that is missing here."""
+    """True if a connected peer listed its pieces, and none is missing here."""
     return candidate.pieces_held is not None and candidate.peer in situation.useless
 
 

@@ -3,7 +3,7 @@
     flight_recorder   keeps them in a ring; a ``Tap``
     datagram_rows     describes the classroom's datagrams from their first bytes
     stream_rows       describes messages of the peer wire
-    losses            marks the messages that were lost, and those that made up for them
+    losses            marks lost messages and their repairs
     diagram           draws a message sequence diagram for a terminal
     watched           notes verified pieces, and dumps the messages before a download failed
     capture, packets  ``-pcap``: a capture file for Wireshark; another ``Tap``

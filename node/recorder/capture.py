@@ -27,7 +27,7 @@ LINKTYPE_RAW = 101  # the packets of a capture begin with an IP header
 GATHERED = 1 << 18  # bytes of packets that are written together
 WRITE_INTERVAL = 0.5  # seconds between two writes, while packets come
 _MAGIC, _VERSION = 0xA1B2C3D4, (2, 4)  # of the file format, with microseconds
-_LONGEST = 1 << 18  # bytes of a packet, says the file's header
+_LONGEST = 1 << 18  # bytes of a packet, for the file's header
 _FILE_HEADER = struct.Struct("=IHHiIII")
 _PACKET_HEADER = struct.Struct("=IIII")
 

@@ -1,4 +1,4 @@
-"""Describes datagrams of the classroom transport from what the recorder keeps of them. Pure."""
+"""Describes datagrams of the classroom transport from the recorded bytes. Pure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def describe(head: bytes, size: int) -> Described:
 
 
 def _is_sound(head: bytes, size: int) -> bool:
-    """False if the datagram is surely none of this protocol. What is not kept of it cannot be checked."""
+    """False if the datagram is surely not of this protocol. Only the recorded bytes can be checked."""
     if head[0] != wire.MAGIC or head[1] != wire.VERSION or head[2] not in wire.Kind._value2member_map_:
         return False
     if size == wire.ASK_SIZE and head[2] == wire.Kind.ASK and len(head) < size:

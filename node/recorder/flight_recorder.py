@@ -91,7 +91,7 @@ class FlightRecorder(Tap):
     # ---- questions
 
     def recent_messages(self, peer: int | str | None = None, limit: int = 200) -> list[MessageRow]:
-        """The last messages, at most ``limit`` rows, oldest first. ``peer``: only with this one."""
+        """The last messages, at most ``limit`` rows, oldest first. ``peer``: only messages with this peer."""
         return self._rows(peer, limit)[-limit:]
 
     def messages_around(
@@ -99,7 +99,7 @@ class FlightRecorder(Tap):
     ) -> list[MessageRow]:
         """The story of the bytes ``[offset, offset + length)`` from ``peer``: lost, requested again, here.
 
-        At most ``limit`` rows: those about these bytes or this ``piece`` first, then the nearest others.
+        At most ``limit`` rows: rows about these bytes or this ``piece`` first, then the nearest ones.
         Their fields are fewer than elsewhere, so that a report has room for them.
         """
         rows = self._rows(peer, LOOKED_AT)
@@ -111,7 +111,7 @@ class FlightRecorder(Tap):
         return [_shortened(rows[at]) for at in sorted(chosen)]
 
     def _rows(self, peer: int | str | None, wanted: int) -> list[MessageRow]:
-        """At least the last ``wanted`` rows, and CONTEXT older ones: what was lost is seen from these."""
+        """At least the last ``wanted`` rows, and CONTEXT older ones: these show which messages were lost."""
         groups, count = list[list[MessageRow]](), 0
         for seconds, describe, direction, addr, *rest in reversed(list(self._ring)):
             name = self._named(addr)
@@ -198,7 +198,7 @@ def _shortened(row: MessageRow) -> MessageRow:
 
 
 def _is_about(row: MessageRow, start: int, end: int, piece: int | None) -> bool:
-    """True if ``row`` is a message about bytes of ``[start, end)``, or says what became of ``piece``."""
+    """True if ``row`` is a message about bytes of ``[start, end)``, or reports the result of ``piece``."""
     fields = row["fields"]
     if row["direction"] == HERE:
         return piece is not None and fields.get("piece") == piece

@@ -68,7 +68,7 @@ def _ip_header(source: Address, target: Address, protocol: int, size: int) -> by
 
 
 def _pseudo_header(source: Address, target: Address, protocol: int, size: int) -> bytes:
-    """What UDP and TCP checksums cover besides the datagram (RFC 768, RFC 8200 section 8.1)."""
+    """The pseudo header, which UDP and TCP checksums cover, too (RFC 768, RFC 8200 section 8.1)."""
     here, there = _packed(source[0]), _packed(target[0])
     if len(here) != 4:
         return here + there + struct.pack("!II", size, protocol)

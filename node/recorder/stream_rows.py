@@ -1,4 +1,4 @@
-"""Describes messages of the peer wire from what the recorder keeps of them. Pure."""
+"""Describes messages of the peer wire from the recorded parts. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the recorder learns from a node's events: verified pieces, and downloads that failed."""
+"""Events of the node that the recorder notes: verified pieces, and downloads that failed."""
 
 from __future__ import annotations
 

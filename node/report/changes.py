@@ -25,7 +25,7 @@ GONE = "it is not named any more"  # the reason of a peer that is no candidate a
 
 
 class TorrentChanges:
-    """What the log knows of one torrent. Times are monotonic seconds."""
+    """The log's knowledge of one torrent. Times are monotonic seconds."""
 
     def __init__(self, now: float) -> None:
         self._is_known = False
@@ -41,7 +41,7 @@ class TorrentChanges:
 
     @property
     def is_known(self) -> bool:
-        """True once the log has the torrent: until then the next snapshot says everything."""
+        """True once the log has the torrent: until then the next snapshot states everything."""
         return self._is_known
 
     # ---- what the bus reported
@@ -200,6 +200,6 @@ def _by_direction(rows: Sequence[tuple[str, list[Any]]]) -> dict[str, Any]:
 
 
 def _deltas(totals: Mapping[PeerName, int], before: Mapping[PeerName, int]) -> dict[PeerName, int]:
-    """What was added. A total that shrank belongs to a peer that was forgotten meanwhile: it adds nothing."""
+    """The added bytes. A total that shrank belongs to a peer that was forgotten, and adds nothing."""
     deltas = {peer: total - before.get(peer, 0) for peer, total in totals.items()}
     return {peer: delta for peer, delta in deltas.items() if delta > 0}

@@ -1,4 +1,4 @@
-"""Collects a node's events: those of its EventBus as they happen, and those that a look finds. Thread-safe.
+"""Collects a node's events: from its EventBus as they happen, and from regular looks. Thread-safe.
 
 The EventBus reports results of pieces and states of torrents on whatever thread they happen, at their exact
 times. A look at the node finds everything else a few times a second. One lock puts both into one order.
@@ -24,7 +24,7 @@ from node.report.names import PeerName
 from node.report.notes import NoteEvents, SampleEvents
 from node.report.snapshot import TorrentSnapshot
 
-_MANY = (events.Progress, events.Hashing, events.PeerChanged)  # a look finds what they say
+_MANY = (events.Progress, events.Hashing, events.PeerChanged)  # a look finds the same
 
 
 class EventCollector:
@@ -134,7 +134,7 @@ class EventCollector:
         return bool(self._batches.waiting)
 
     def batch(self, room: int | None) -> list[Row]:
-        """The events of the next report, or of the last one again; None: as many as a report can have."""
+        """The events of the next report, or the last report's again. ``room`` None: no budget."""
         with self._lock:
             return self._batches.batch(room)
 

@@ -10,7 +10,7 @@ from node.report.changes import Change
 
 MAX_DUMP = 24_000  # bytes of the messages in one event
 MAX_MESSAGES = 400  # in one event
-MARKS = ("lost", "again")  # of a message; they stand beside its fields in the log
+MARKS = ("lost", "again")  # of a message; in the log they stand next to its fields
 
 
 class Dumps:

@@ -49,7 +49,7 @@ class NodeLook:
         return self._torrents.all()[-MAX_TORRENTS:]
 
     def samples(self) -> Iterator[tuple[str, PeerName, ConnectionSample]]:
-        """Torrent, peer, and what limits the requests to it: of each source of each download."""
+        """Torrent, peer, and the limit of the requests to it: of each source of each download."""
         for torrent in self._reported():
             if torrent.download is not None and not torrent.download.over:
                 for peer, sample in torrent.download.samples():
@@ -213,7 +213,7 @@ def _in_use_last(sources: Iterable[SourceProgress]) -> list[SourceProgress]:
 
 
 def _use(source: SourceProgress) -> str:
-    """The state as the log names it. ``-peers`` has fewer words, and says the rest in the reason."""
+    """The state as the log names it. ``-peers`` has fewer words, and puts the rest into the reason."""
     if source.state == "queued" and source.transport != "udp":
         return "choked" if "chok" in source.reason else "idle"
     if source.state == "idle" and source.reason:

@@ -1,4 +1,4 @@
-"""Sends a report to the node's tracker, and says what the answer means for the batch in it."""
+"""Sends a report to the node's tracker, and derives the fate of its batch from the answer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from node.discovery.http_client import HttpClient, HttpResponse
 
 REPORT = "/report"
 MAX_INTERVAL = 60.0  # seconds between two reports that a tracker may ask for
-RETRY_AFTER = 1.0  # seconds until the next try if the tracker does not say more
+RETRY_AFTER = 1.0  # seconds until the next try if the tracker gives no time
 
 
 class Fate(enum.Enum):
-    """What becomes of the batch."""
+    """The fate of a batch."""
 
     TAKEN = "taken"
     LATER = "later"  # send it again
@@ -27,7 +27,7 @@ class Fate(enum.Enum):
 
 
 class PostAnswer(NamedTuple):
-    """What the tracker answered. ``wait``: min seconds until the next report."""
+    """The tracker's answer. ``wait``: min seconds until the next report."""
 
     fate: Fate
     wait: float = 0.0
@@ -61,7 +61,7 @@ class ReportClient:
 
 
 def answer_of(response: HttpResponse) -> PostAnswer:
-    """What an answer means. A server that is no classroom tracker takes no reports."""
+    """The meaning of an answer. A server that is no classroom tracker takes no reports."""
     status, fields = response.status, _fields(response.content)
     reason = str(fields.get("error", f"HTTP status {status}"))
     if status == 200 and "next" in fields:

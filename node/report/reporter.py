@@ -1,4 +1,4 @@
-"""The thread ``report``: looks at the node a few times a second, and tells its tracker what happened."""
+"""The thread ``report``: looks at the node a few times a second, and reports the events to its tracker."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class ReportSender:
             self._post(rows, TIMEOUT)
 
     def send_last(self) -> None:
-        """Send everything, whatever the budget says: no report follows."""
+        """Send everything, also over the budget: no report follows."""
         for _ in range(LAST_REPORTS):
             rows = self._collector.batch(None)
             if not rows or not self._post(rows, LAST_TIMEOUT):

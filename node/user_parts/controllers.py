@@ -43,7 +43,7 @@ class SmallController(Protocol):
 class WindowController(CongestionController):
     """Asks a SmallController for its window after each event.
 
-    ``nonsense`` is called with a sentence about a window that is none, and raises.
+    ``nonsense`` is called with a sentence about an invalid window, and raises.
     """
 
     def __init__(self, part: SmallController, segment_size: int, nonsense: Callable[[str], object]) -> None:

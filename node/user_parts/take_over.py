@@ -1,7 +1,7 @@
 """``TakeOver``: a user's part works until its first fault, and the built-in part from then on.
 
 A run with a faulty part shows its author what the swarm does, and which line is wrong. So the download goes
-on, the fault is told once, and the program ends with an exit code of its own.
+on, the fault is shown once, and the program ends with an exit code of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Notices of the service: what a request changed or asked, as a few references. Pure.
+"""Notices of the service: the change or question of a request, as a few references. Pure.
 
 A notice is made while a request is answered, so it costs next to nothing. ``tracker_events`` turns it into
 events later.
