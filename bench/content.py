@@ -1,4 +1,4 @@
-"""What is moved: random bytes in a file, its torrent, and the comparison of two files."""
+"""The moved content: random bytes in a file, its torrent, and the comparison of two files."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ FLAT = Bound("ratio", False, 1.1)  # of four times the size to the size
 
 
 def figures(measured: Measured) -> list[Figure]:
-    """Every figure that can be told from what was measured, in the table's order."""
+    """Every figure that the measurements allow, in the table's order."""
     return [
         *_rates(measured),
         *_reports(measured),

@@ -1,4 +1,4 @@
-"""``python -m bench.flood HOST:PORT``: a stranger who floods a UDP port of this machine, for measurements.
+"""``python -m bench.flood HOST:PORT``: a flood of a UDP port of this machine, for measurements.
 
 It sends at a stated rate for a stated time, from as many made-up source addresses as wanted, and tells how
 much it really sent: one JSON object a line. It refuses any target but loopback, and ends by itself.
@@ -45,7 +45,7 @@ _SIZE = struct.Struct("@H")
 
 @dataclass(frozen=True)
 class Known:
-    """What the attacker knows: what is shared there, and a token for its own address."""
+    """The attacker's knowledge: the shared torrent, and a token for its own address."""
 
     info_hash: bytes
     token: bytes

@@ -1,4 +1,4 @@
-"""One figure and what it must reach. Pure."""
+"""One figure and its bound. Pure."""
 
 from __future__ import annotations
 

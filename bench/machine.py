@@ -1,4 +1,4 @@
-"""What the figures were measured on: facts of the machine, and where its files can live."""
+"""The machine of the figures: its facts, and where its files can live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is run, in which order: the plan of a bench, and its raw results."""
+"""The runs and their order: the plan of a bench, and its raw results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Move = Callable[[], "Transfer | TheirTransfer"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked for."""
+    """The request."""
 
     size: int = 1 << 30  # bytes of the file that is moved
     runs: int = 3

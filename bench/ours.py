@@ -82,7 +82,7 @@ class Swarm:
         return child
 
     def known_owners(self, info_hash: str) -> list[int]:
-        """What the tracker answers to NEED: node ids."""
+        """The tracker's answer to NEED: node ids."""
         request = {"mode": "NEED", "node_id": DOWNLOADER, "info_hash": info_hash}
         connection = http.client.HTTPConnection(self.url.partition("//")[2], timeout=START_LIMIT)
         try:
@@ -126,13 +126,13 @@ def torrent_of(ours: Swarm, content: Content) -> Path:
 
 
 def idle_owner(folder: Path, content: Content) -> Usage:
-    """What an owner uses that hashes and shares ``content`` and serves nobody."""
+    """The usage of an owner that hashes and shares ``content`` and serves no node."""
     with swarm(folder) as ours:
         return ours.owner(1, content).stop()
 
 
 def idle_downloader(folder: Path) -> Usage:
-    """What a node uses that enters and leaves: its commands end before they begin, and it shares nothing."""
+    """Usage of a node that enters and leaves: its commands end before they begin, and it shares nothing."""
     with swarm(folder) as ours:
         child = ours.node(DOWNLOADER, 0)
         child.end_input()

@@ -1,4 +1,4 @@
-"""What was measured, before anybody judges it: frozen values, in bytes and seconds."""
+"""Raw measurements, before any judgement: frozen values, in bytes and seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process used in its whole life; None where this system does not tell."""
+    """The usage of a process in its whole life; None where this system has no figure."""
 
     cpu_seconds: float | None  # user and system
     peak_rss: int | None  # bytes; Linux counts from before exec, so it is never less than the parent's own
@@ -41,7 +41,7 @@ class TheirTransfer:
 
 @dataclass(frozen=True)
 class Flooded:
-    """One download while somebody flooded."""
+    """One download during a flood."""
 
     name: str  # of ``bench.under_flood.KINDS``
     sent: float  # datagrams a second

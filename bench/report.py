@@ -71,7 +71,7 @@ def amount(value: float | None, unit: str) -> str:
 
 
 def reference(row: Figure) -> str:
-    """What a figure is compared with, and how much that is."""
+    """The reference of a figure, and its value."""
     return f"{row.reference_name} {amount(row.reference, row.unit)}" if row.reference_name else ""
 
 

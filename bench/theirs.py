@@ -54,7 +54,7 @@ def fetch(folder: Path, content: Content, tuned: bool = False) -> TheirTransfer:
 
 
 def idle_seeder(content: Content) -> Usage:
-    """What a seeder uses that checks ``content`` and serves nobody."""
+    """The usage of a seeder that checks ``content`` and serves no peer."""
     limit = patience(content.size)
     with Children({}) as children:
         seeder = children.start([*PEER, "seed", str(content.torrent), str(content.path.parent)], limit)
@@ -64,6 +64,6 @@ def idle_seeder(content: Content) -> Usage:
 
 
 def idle_leecher() -> Usage:
-    """What a process uses that only loads libtorrent."""
+    """The usage of a process that only loads libtorrent."""
     with Children({}) as children:
         return children.start(["-c", "import libtorrent"], patience(0)).finish()

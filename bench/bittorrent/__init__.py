@@ -1,4 +1,4 @@
-"""BitTorrent's peer wire measured beside libtorrent: ``python -m bench bittorrent``.
+"""BitTorrent's peer wire compared with libtorrent: ``python -m bench bittorrent``.
 
 moves    one file from one seeder to one leecher, each ours or libtorrent
 peers    a process with many seeds of ours, which can stall when they are told to

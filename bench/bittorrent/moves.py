@@ -81,7 +81,7 @@ def start_leecher(
 
 
 def end(seeder: Child, kind: str) -> Usage:
-    """Stop a seeder; what it used."""
+    """Stop a seeder; returns its usage."""
     if kind == OURS:
         return seeder.stop()
     seeder.end_input()
@@ -89,7 +89,7 @@ def end(seeder: Child, kind: str) -> Usage:
 
 
 def idle_seeder(folder: Path, content: Content, kind: str) -> Usage:
-    """What a seeder uses that checks its file and serves no peer."""
+    """The usage of a seeder that checks its file and serves no peer."""
     with Children({"LOGS_DIR": str(folder / "logs")}) as children:
         child, _ = start_seeder(children, kind, content, patience(content.size))
         return end(child, kind)

@@ -62,7 +62,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
 
 
 def wishes(given: argparse.Namespace) -> Wishes:
-    """What the options ask for."""
+    """The parsed options."""
     return Wishes(
         tuple(BY_NAME[name] for name in given.only or BY_NAME),
         tuple(given.contenders or CONTENDERS),

@@ -1,4 +1,4 @@
-"""What is run over which links, in which order."""
+"""The runs, their links and their order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Move = Callable[[], "tuple[Flow, Wire]"]
 
 @dataclass(frozen=True)
 class Wishes:
-    """What was asked for."""
+    """The request."""
 
     scenarios: tuple[Scenario, ...]
     contenders: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the emulator knows of IPv4 packets. Pure."""
+"""The emulator's view of IPv4 packets. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one run over an emulated link showed, before anybody judges it: frozen values."""
+"""The raw results of one run over an emulated link, before any judgement: frozen values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Flow:
-    """What an end-to-end transfer says of itself, ours or theirs."""
+    """The report of an end-to-end transfer, ours or theirs."""
 
     size: int  # bytes of file, or of a stream, that arrived
     seconds: float  # from first to last

@@ -1,1 +1,1 @@
-"""The dashboard's drawing in a headless browser: what one frame costs."""
+"""The dashboard's drawing in a headless browser: the cost of one frame."""
