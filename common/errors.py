@@ -164,7 +164,7 @@ class NoClassroomTracker(TrackerUnavailable):
 class TrackerRefused(RemoteFault):
     """The tracker answered with an error: the HTTP ``status``, and the wrong ``field`` if it named one.
 
-    ``retry_in``: seconds until it may be asked again; infinite: never; None: it did not say.
+    ``retry_in``: seconds until it may be asked again; infinite: never; None: not given.
     """
 
     def __init__(self, text: str, status: int, field: str = "", retry_in: float | None = None) -> None:

@@ -14,7 +14,7 @@ from common.text import sanitize
 
 TORRENT_SUFFIX = ".torrent"
 PART_SUFFIX = ".part"  # an unfinished download of NAME is NAME.part
-RESUME_SUFFIX = ".resume"  # what is verified of NAME, beside it
+RESUME_SUFFIX = ".resume"  # the verified pieces of NAME, next to it
 SIDE_SUFFIX = ".side"  # bytes of files of NAME that are not selected
 MAX_COMPONENT_BYTES = 255  # UTF-8; the limit of ext4, APFS, NTFS and most other file systems
 MAX_NAME_BYTES = MAX_COMPONENT_BYTES - len(TORRENT_SUFFIX)  # NAME.torrent must fit, too

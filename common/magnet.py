@@ -55,7 +55,7 @@ def is_magnet(text: str) -> bool:
 
 
 def parse_magnet(text: str) -> Magnet:
-    """The link in ``text``, around which blanks are allowed. MagnetError says why it is refused."""
+    """The link in ``text``, around which blanks are allowed. MagnetError has the reason of a refusal."""
     if len(text) > MAX_LINK_LENGTH:
         raise MagnetError(f"a magnet link has at most {MAX_LINK_LENGTH} characters, not {len(text)}")
     if not is_magnet(text):

@@ -135,7 +135,7 @@ class Own(Struct, frozen=True):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Own:
-        """``files`` if it is there, else the fields of one file beside node_id and addr."""
+        """``files`` if it is there, else the fields of one file next to node_id and addr."""
         if fields.get("files") is None:
             one = _with_canonical_addr(checked(OwnOneFile, fields))
             file = OwnedFile(one.filename, one.info_hash, one.size, one.complete)

@@ -153,7 +153,7 @@ class AnnounceAnswer(Struct, frozen=True):
 
 
 class ScrapeCounts(NamedTuple):
-    """What a tracker knows of one torrent."""
+    """A tracker's figures of one torrent."""
 
     seeders: int
     completed: int  # downloads that ended with "completed", ever

@@ -18,7 +18,7 @@ _TYPED = 1000  # characters of a name in a hint that can be typed as it stands
 
 @dataclass(frozen=True)
 class Command:
-    """A verb and what it works on; ``""`` for an empty line.
+    """A verb and its object; ``""`` for an empty line.
 
     On the command line there is one more verb, ``serve``: of a torrent and its finished content.
     """

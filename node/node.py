@@ -57,7 +57,7 @@ class Node:
         self.recorder = FlightRecorder()
         self._taps: NodeTaps | None = None  # once the node is in the torrent
         self._torrents = TorrentTable()
-        self.report: Reporter | None = None  # tells the tracker what happens here
+        self.report: Reporter | None = None  # reports events of this node to the tracker
         if settings.report and settings.node_id is not None:
             self.report = Reporter(settings, self._torrents, self.recorder)
             emit = self.report.watched(emit)
@@ -351,7 +351,7 @@ class Node:
         return self._parts
 
     def _totals(self, info_hash: bytes) -> TransferTotals:
-        """What announces of a torrent report; one without metadata misses something."""
+        """The figures of a torrent for announces; one without metadata misses something."""
         torrent = self._torrents.find(info_hash)
         if torrent is None or self._parts is None:
             return TransferTotals(0, 0, 1)

@@ -99,7 +99,7 @@ def _shielded(words: list[str], known: Container[str]) -> list[str]:
 
 
 def _mistake(given: Options) -> str:
-    """What is wrong with the options together; "" if nothing is."""
+    """The fault of the options together; "" if nothing is."""
     kinds = [each.kind for each in given.use or ()]
     if len(kinds) > len(set(kinds)):
         return "argument -use: one class of each kind, please"
@@ -187,7 +187,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
-    """Where to listen, and whom to ask."""
+    """The address to listen on, and the trackers to ask."""
     add = parser.add_argument
     add(
         *("-tracker", "--tracker"),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class _PeerAddress(NamedTuple):
-    """What two equal peers have in common."""
+    """The fields that two equal peers share."""
 
     host: str  # numeric IPv4 or IPv6 address
     port: int
@@ -54,7 +54,7 @@ class Peer(_PeerAddress):
 
 @dataclass(frozen=True, slots=True)
 class FoundPeer:
-    """A peer that a tracker or another peer named, and what it said of it."""
+    """A peer named by a tracker or a peer, and the facts that came with it."""
 
     peer: Peer
     complete: bool = True  # False: it holds only some of the pieces

@@ -47,7 +47,7 @@ class RequestedRange(NamedTuple):
 
 
 class DownloadSession(Protocol):
-    """What a connection may ask of its download, and what it reports to it.
+    """The questions of a connection to its download, and its reports.
 
     Called from the connection's thread only. Each range that ``next_range`` returned comes back once: by
     ``on_data``, ``on_rejected`` or ``on_returned``.

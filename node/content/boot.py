@@ -15,7 +15,7 @@ _MACOS = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
 
 @functools.cache
 def boot_digest() -> bytes:
-    """A digest that is different after each boot; zeros if the system does not say."""
+    """A digest that is different after each boot; zeros if the system has no id."""
     text = _boot_id().strip()
     if not text:
         return bytes(DIGEST_LENGTH)

@@ -85,7 +85,7 @@ class OpenParts:
         self._call(file, True, write)
 
     def log_status(self, file: int) -> None:
-        """Tell the log of a file that was written without it."""
+        """Note in the log a file that was written without it."""
         if self.log is not None:
             identity = identity_of(self.status_of_open(file))
             self.log.known(file, identity[1], identity[3])

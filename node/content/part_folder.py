@@ -179,7 +179,7 @@ class PartFolder:
         self._overlaid.discard(piece)
 
     def select(self, selected: Collection[int]) -> None:
-        """These files are selected: what is here of them in NAME.side moves to NAME.part.
+        """These files are selected: their bytes in NAME.side move to NAME.part.
 
         A file that is not selected any more stays where it is. DiskFull, FileFault.
         """

@@ -117,7 +117,7 @@ def encode_record(
 
 
 def decode_record(data: bytes, info: Metainfo, boot: bytes, folder: int, now: int) -> RecordedState | None:
-    """What ``data`` says about ``info``; None if it is no record, or one that must not be believed.
+    """The record of ``info`` in ``data``; None if there is no record, or no trustworthy one.
 
     ``boot``: of the system now; ``folder``: inode of the folder it is in; ``now``: ns of Unix time.
     """

@@ -101,7 +101,7 @@ def logged_write(
 
 
 def read_record(path: Path, info: Metainfo) -> RecordedState | None:
-    """What ``path`` says about ``info``; None if it is no record, or one that must not be believed."""
+    """The record of ``info`` in ``path``; None if there is no record, or no trustworthy one."""
     try:
         with open(os.open(path, _FLAGS & ~os.O_RDWR | os.O_RDONLY), "rb") as file:
             data = file.read(record_size(info) + 1)

@@ -166,7 +166,7 @@ class ContentStore:
     def select(self, numbers: Collection[int] | None) -> None:
         """Fetch these files, numbered from 1 without padding; None: all. CommandError, DiskFull, FileFault.
 
-        What is here of other files is kept. Nothing of them is created from now on.
+        Bytes of other files are kept. Nothing of them is created from now on.
         """
         selected = select(self.info, numbers)
         part = self._part

@@ -42,7 +42,7 @@ def udp_try_seconds(failures: int) -> float:
 
 @dataclass(eq=False)
 class TierTracker:
-    """What is known of one tracker of a torrent. Times are monotonic seconds."""
+    """The facts about one tracker of a torrent. Times are monotonic seconds."""
 
     url: AnnounceUrl
     is_held: bool = False  # not asked at present: it may speak the classroom's protocol
@@ -138,7 +138,7 @@ class AnnouncePlan:
                 tier.due = min(tier.due, now)
 
     def hold(self, is_held: Callable[[AnnounceUrl], bool], now: float) -> None:
-        """Decide anew which trackers are left out. A tier whose tracker is let in is due at once."""
+        """Decide again which trackers are left out. A tier whose tracker is let in is due at once."""
         for tier in self.tiers:
             for tracker in tier.trackers:
                 before, tracker.is_held = tracker.is_held, is_held(tracker.url)

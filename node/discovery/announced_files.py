@@ -1,4 +1,4 @@
-"""What one tracker was told that this node serves, and what it may have forgotten. Pure; the caller locks."""
+"""The files that one tracker knows of this node, or may have forgotten. Pure; the caller locks."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class AnnouncedFiles:
         self._sent.update(map(file_key, files))
 
     def counted(self, count: int | None) -> None:
-        """The tracker knows ``count`` files of this node now; None: it does not say."""
+        """The tracker knows ``count`` files of this node now; None: its answer has no number."""
         self._count = count
 
     def withdraw(self, file: OwnedFile) -> bool:
-        """The file is not served any more. False if the tracker was never told of it."""
+        """The file is not served any more. False if it was never announced there."""
         if file_key(file) not in self._sent:
             return False
         self._withdrawn[file_key(file)] = file

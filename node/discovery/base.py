@@ -42,7 +42,7 @@ class Credit:
 
 @dataclass(frozen=True)
 class TransferTotals:
-    """What one torrent has moved in this run, as announces report it (BEP 3). All in bytes."""
+    """The bytes that one torrent has moved in this run, as announces report it (BEP 3). All in bytes."""
 
     uploaded: int
     downloaded: int  # verified

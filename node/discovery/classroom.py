@@ -145,7 +145,7 @@ class TrackerClient:
     def own(self, files: Sequence[OwnedFile]) -> int | None:
         """OWN: this node serves ``files``; several requests if there are many. Only after ``register``.
 
-        Returns how many files of this node the tracker knows now; None if the tracker does not say.
+        Returns how many files of this node the tracker knows now; None if the answer has no number.
         """
         if self._addr is None:
             raise ValueError("own() before register()")

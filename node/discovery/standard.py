@@ -85,7 +85,7 @@ class StandardTrackers:
             return announcer
 
     def hold(self, is_held: Callable[[AnnounceUrl], bool]) -> None:
-        """Decide anew which trackers are left out."""
+        """Decide again which trackers are left out."""
         with self.changed:
             for announcer in self._announcers.values():
                 announcer.hold(is_held)

@@ -1,4 +1,4 @@
-"""Announces one torrent to standard trackers: its plan, its peers, and what the user is told of them."""
+"""Announces one torrent to standard trackers: its plan, its peers, and the user's messages about them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StandardAnnouncer:
         return self
 
     def hold(self, is_held: Callable[[AnnounceUrl], bool]) -> None:
-        """Decide anew which trackers are left out."""
+        """Decide again which trackers are left out."""
         with self._changed:
             self.plan.hold(is_held, time.monotonic())
             self._changed.notify_all()

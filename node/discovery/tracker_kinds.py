@@ -29,7 +29,7 @@ class TrackerKinds:
             self._is_classroom.setdefault(_key(url), is_classroom)
 
     def answered(self, urls: Iterable[str], is_classroom: bool) -> bool:
-        """What answered there. False if that was believed before."""
+        """The kind that answered there. False if that was believed before."""
         before = dict(self._is_classroom)
         self._is_classroom.update((_key(url), is_classroom) for url in urls)
         return before != self._is_classroom

@@ -61,7 +61,7 @@ class _Ask:
 
 
 class _Loop:
-    """What the thread waits for: sockets, and a wake-up."""
+    """The thread's wait: for sockets, and for a wake-up."""
 
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()

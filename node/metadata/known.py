@@ -1,4 +1,4 @@
-"""What is known of a torrent before its metadata is here, and the torrent file made of it. Pure."""
+"""The facts of a torrent before its metadata is here, and the torrent file made of it. Pure."""
 
 from __future__ import annotations
 

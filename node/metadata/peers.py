@@ -72,7 +72,7 @@ class MetadataPeers:
         return len({each.peer if each.peer.node_id is None else each.peer.node_id for each in self})
 
     def awaited(self, no_peers: str = "") -> str:
-        """What is awaited, in words. ``no_peers``: why no peer is known, if that has a reason."""
+        """The awaited thing, in words. ``no_peers``: why no peer is known, if that has a reason."""
         count = self.count
         if (best := self.best) is not None:
             return f"{best.received * 100 // best.size}% of the metadata"

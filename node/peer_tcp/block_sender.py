@@ -1,4 +1,4 @@
-"""What one connection sends: messages first, then blocks of the content, within the upload limit.
+"""The output of one connection: messages first, then blocks of the content, within the upload limit.
 
 A message waits for one batch of blocks at most. Behind this sender is the system's send buffer; its unsent
 bytes are bounded (``TCP_NOTSENT_LOWAT``), so a cancel or a choke comes in time, and a request of ours is not

@@ -77,7 +77,7 @@ class SnubTimer:
 
 @dataclass
 class _Known:
-    """What the choker remembers of a connected peer."""
+    """The choker's record of a connected peer."""
 
     since: float
     downloaded: int

@@ -1,4 +1,4 @@
-"""What a connection is given: this node's identity, its torrents, and its policy on encryption."""
+"""The settings of a connection: this node's identity, its torrents, and its policy on encryption."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WireTorrent:
 
 
 class WireHost(Protocol):
-    """What accepted connections ask their node. Returns at once."""
+    """Questions of accepted connections to their node. Returns at once."""
 
     def info_hashes(self) -> Iterable[bytes]:
         """The torrents that take part: an encrypted handshake names one only to those that know it."""

@@ -335,7 +335,7 @@ class PeerWire:
         self._handlers[kind](message, now)
 
     def _on_pieces(self, message: m.PieceSet | m.HaveAll | m.HaveNone | None, now: float) -> None:
-        """The peer said what it holds, or skipped that: it holds nothing then."""
+        """The peer listed its pieces, or skipped the list: then it holds none."""
         self.download.on_pieces(message)
         self.upload.offer_fast(self.config.peer_host, self.download.held)
         self._enter(WireState.OPEN, now)

@@ -1,4 +1,4 @@
-"""What the sides of one connection share: its events, the bytes to send, and the budget of idle messages."""
+"""Shared by the sides of one connection: its events, the bytes to send, and the budget of idle messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fetching half of a connection: what the peer holds, whether it chokes us, and our requests.
+"""The fetching half of a connection: the peer's pieces, whether it chokes us, and our requests.
 
     on_bitfield, on_have   the pieces that the peer holds
     request, cancel        from the download
@@ -47,7 +47,7 @@ class DownloadSide:
     # ---- from the download
 
     def set_interested(self, interested: bool) -> None:
-        """Tell the peer whether we want its pieces; it unchokes only peers that do."""
+        """Send the peer our interest in its pieces; it unchokes only peers that do."""
         if interested is not self.interested:
             self.interested = interested
             self._context.send(m.encode(m.Interested() if interested else m.NotInterested()))

@@ -1,4 +1,4 @@
-"""What a connection reports to its transport, in the order in which it happened.
+"""The reports of a connection to its transport, in the order in which it happened.
 
 Most events have a counterpart in ``node.transport.DownloadSession``; it stands in brackets. Ranges are
 half-open bytes of the torrent's content.
@@ -145,7 +145,7 @@ class DhtPort:
 
 @dataclass(frozen=True, slots=True)
 class WireFailed:
-    """The connection is over. Always the last event; ``fault`` says why, in words for people."""
+    """The connection is over. Always the last event; ``fault`` is the reason, in words for people."""
 
     fault: PeerFault
 

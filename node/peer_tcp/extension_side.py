@@ -35,7 +35,7 @@ from node.transport import MAX_METADATA_BYTES
 
 
 class ExtensionSide:
-    """``peer``: what the peer's extended handshake said; empty before it came."""
+    """``peer``: the fields of the peer's extended handshake; empty before it came."""
 
     def __init__(self, context: WireContext, torrent: WireTorrent) -> None:
         self.peer = ExtendedHandshake()
@@ -50,7 +50,7 @@ class ExtensionSide:
     # ---- from the connection
 
     def send_handshake(self, config: WireConfig, your_ip: bytes) -> None:
-        """Tell the peer our numbers and limits."""
+        """Send the peer our numbers and limits."""
         handshake = ExtendedHandshake(
             numbers=OUR_NUMBERS,
             reqq=REQUESTS_ACCEPTED,
@@ -68,7 +68,7 @@ class ExtensionSide:
         self._torrent = torrent
 
     def fetch_metadata(self, now: float, max_size: int = MAX_METADATA_BYTES) -> None:
-        """Ask the peer for all of its metadata, as soon as it says that it has it."""
+        """Ask the peer for all of its metadata, as soon as it announces it."""
         self._max_metadata, self._progress_at = max_size, now
         if not self._context.extended:
             self._give_up("speaks no extensions (BEP 10), so it cannot give metadata")

@@ -117,7 +117,7 @@ class Fetching:
         return self._allowed is not None
 
     def _offer_allowed(self, session: DownloadSession) -> None:
-        """Tell the session of the pieces that may be requested while the peer chokes us."""
+        """Give the session the pieces that may be requested while the peer chokes us."""
         torrent, download = self._wire.torrent, self._wire.download
         if torrent is None or torrent.geometry is None:
             return
@@ -137,7 +137,7 @@ class Fetching:
         return self._compared is None and self.pieces_known
 
     def update_interest(self) -> None:
-        """Tell the peer whether it holds a piece that is missing here."""
+        """Send the peer our interest: whether it holds a piece that is missing here."""
         wire = self._wire
         torrent = wire.torrent
         if self.session is None or not self.pieces_known or torrent is None:
@@ -157,7 +157,7 @@ class Fetching:
         return bool(int.from_bytes(theirs, "big") & ~int.from_bytes(ours, "big"))
 
     def _tell_status(self) -> None:
-        """Tell the session why nothing comes at present, if that changed."""
+        """Give the session the reason why nothing comes at present, if that changed."""
         status = self._why_silent()
         if status != self._status and self.session is not None:
             self._status = status

@@ -21,7 +21,7 @@ _FAST_BIT = 7, 0x04  # BEP 6
 
 
 class Handshake(NamedTuple):
-    """What one side says first. ``fast``, ``extended``: it speaks BEP 6, BEP 10."""
+    """The first message of each side. ``fast``, ``extended``: it speaks BEP 6, BEP 10."""
 
     info_hash: bytes
     peer_id: bytes

@@ -142,7 +142,7 @@ class Capture(Tap):
 
 
 class _CapturedStream(StreamTap):
-    """One TCP connection as segments. Begins with the three that open it, ends with those that close it."""
+    """One TCP connection as segments. Begins with the three-way handshake, ends with both FINs."""
 
     single = True
 
