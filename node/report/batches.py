@@ -63,6 +63,7 @@ class Batches:
         self._dropped_span = 0.0, 0.0  # times of the first and the last dropped event
         self._seq = 0  # of the last event that has a number
         self._batch: list[tuple[int, Row]] = []
+        self._free: set[int] = set()  # seqs of the batch's dumps that the budget does not count
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._batch) + bool(self._dropped)
@@ -71,6 +72,11 @@ class Batches:
     def waiting(self) -> int:
         """Events without a number."""
         return len(self._waiting)
+
+    @property
+    def uncounted(self) -> int:
+        """Bytes of the batch that the budget does not count."""
+        return sum(len(row) for seq, row in self._batch if seq in self._free)
 
     def add(self, time: float, name: str, data: dict[str, Any], is_sample: bool = False) -> bool:
         """Add an event. False if that cost the oldest one its place."""
@@ -111,6 +117,7 @@ class Batches:
         if sum(_cost(event) for event in self._waiting) > room:
             self._waiting = deque(lighten(self._waiting, room))
         left = MAX_BATCH
+        self._free = set()
         while self._dropped or self._waiting:
             event = self._gap() if self._dropped else self._waiting[0]
             size = event.measured()
@@ -134,6 +141,8 @@ class Batches:
     def _number(self, event: WaitingEvent) -> None:
         self._seq += 1
         self._batch.append((self._seq, event.row(self._seq)))
+        if _cost(event) == 0:
+            self._free.add(self._seq)
 
 
 def _cost(event: WaitingEvent) -> int:

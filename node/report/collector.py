@@ -138,6 +138,12 @@ class EventCollector:
         with self._lock:
             return self._batches.batch(room)
 
+    @property
+    def uncounted(self) -> int:
+        """Bytes of that report that the budget does not count."""
+        with self._lock:
+            return self._batches.uncounted
+
     def acknowledge(self, next_seq: int | None) -> None:
         """The tracker took the batch, up to ``next_seq``."""
         with self._lock:

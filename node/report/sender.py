@@ -98,7 +98,7 @@ class ReportSender:
         """True if the tracker took the events."""
         sent_at = self._sent_at = self._clock()
         body = self._body(rows, sent_at)
-        self._budget.sent(len(body), sent_at)
+        self._budget.sent(len(body) - self._collector.uncounted, sent_at)
         answer = self._send(body, timeout)
         self.asked_pause, self._at_once = answer.wait, False
         self.is_answered = answer.fate is Fate.TAKEN

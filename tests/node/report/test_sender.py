@@ -172,6 +172,23 @@ def test_an_older_tracker_gets_one_report() -> None:
     assert not scene.sender.is_wanted
 
 
+def test_a_node_goes_on_reporting_after_a_dump() -> None:
+    scene = Scene()
+    scene.step()
+    row = {"time": 0.0, "direction": "in", "peer": 2, "message": "DATA", "fields": {"length": 1440}}
+    scene.collector.dump("asked for", [row] * 1000)
+    while scene.collector.waits:
+        scene.step()
+    assert scene.names().count("messages:dumped") > 2
+    end, count = scene.now, len(scene.sent)
+    scene.happens(3)
+    while scene.now < end + 10.0:
+        scene.step()
+    times = [at for at, _ in scene.sent[count:]]
+    assert max(after - before for before, after in zip([end, *times], times, strict=False)) <= 2 * IDLE_PAUSE
+    assert scene.names()[-1] == "piece:verified"
+
+
 def test_the_last_report_has_everything() -> None:
     scene = Scene()
     scene.step()
