@@ -6,6 +6,7 @@ import test from "node:test";
 import { dice, KNOWN, load, logOf, TORRENT } from "./page.mjs";
 
 const { Player } = await load("player.js");
+const { RateSeries } = await load("rate_series.js");
 const { SwarmState } = await load("state.js");
 
 /** Three nodes that fetch: `count` events about pieces, 10 ms apart, each third one a measurement. */
@@ -99,4 +100,18 @@ test("a log that has become too long goes on from its middle with the same state
     assert.deepEqual(rest.state.asJson(), whole.state.asJson());
     assert.equal(rest.time, whole.time);
   }
+});
+
+test("a silent node's upload limit counts again when the node is heard, even if it has nothing to report", () => {
+  const rest = { addr: null, tcp_addr: null, down_limit: null, slots: null, transports: ["udp"], program: "test" };
+  const started = (node) => [node, node, "node:started", { ...rest, up_limit: 1000 }];
+  const log = logOf([
+    started(1),
+    started(2),
+    [10, null, "node:silent", { node: 2, silent_ms: 3000, removed: false }],
+    [20, null, "clock", { node: 2, offset_ms: 0, bound_ms: 1 }],
+  ]);
+  const series = new RateSeries(null, null);
+  series.observe(log, TORRENT);
+  assert.deepEqual(series.capacity.map(([, sum]) => sum), [1000, 2000, 1000, 2000]);
 });

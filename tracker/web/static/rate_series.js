@@ -109,15 +109,16 @@ export class RateSeries {
   /** @param {SwarmEvent} event */
   takeCapacity({ name, node, time, data }) {
     const { limits, silent } = this;
+    const heard = name === "clock" ? data.node : node; // the tracker writes the clock of a node that is back
     if (name === "node:started" && node !== null) limits.set(node, data.up_limit ?? null);
     else if (name === "node:left" || name === "tracker:exit") limits.delete(node ?? data.node);
     else if (name === "node:silent" && limits.has(data.node)) {
       silent.set(data.node, limits.get(data.node) ?? null);
       limits.delete(data.node);
-    } else if (node !== null && silent.has(node)) {
+    } else if (silent.has(heard)) {
       // Any event of its own ends a node's silence.
-      limits.set(node, silent.get(node) ?? null);
-      silent.delete(node);
+      limits.set(heard, silent.get(heard) ?? null);
+      silent.delete(heard);
     } else return;
     const known = [...limits.values()];
     const sum = known.reduce((all, each) => (all === null || each === null ? null : all + each), 0);
