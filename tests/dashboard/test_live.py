@@ -76,7 +76,7 @@ def test_a_tracker_that_is_killed_and_returns(show: Show, start_tracker: Any) ->
     at.wait_for("#story li", "Node 1 registers")
     tracker.kill()
     killed = time.monotonic()
-    at.wait_for("#notice", f"The tracker at {tracker.url[7:]} does not answer since 0:")
+    at.wait_for("#notice", f"The tracker at {tracker.url[7:]} has not answered since 0:")
     assert time.monotonic() - killed < 20  # 2 s on a machine that is not busy
     assert at.text("#mode") == "Stopped"
     tracker.restart()

@@ -63,7 +63,7 @@ function written({ text, help = "", wrong = false, button, share }) {
 function silenceNotice({ source }) {
   if (source.silentSince === null) return null;
   return {
-    text: `The tracker at ${source.name} does not answer since ${tenthsText(source.silentSince)}. The picture is from then.`,
+    text: `The tracker at ${source.name} has not answered since ${tenthsText(source.silentSince)}. The picture is from then.`,
     help: "Nodes go on without it. This page asks again every second.",
     wrong: true,
   };
