@@ -18,6 +18,7 @@
 import { drawing } from "./dom.js";
 
 const HALF = 0.42; // of a row: how far an arrow with an unknown end slants
+const NARROW = 340; // px, a width without room for "is lost" beside the time: the cross and the colour say it
 const WHISKER = 3.2; // px, half of its height
 
 /**
@@ -29,7 +30,7 @@ const WHISKER = 3.2; // px, half of its height
  * @returns {Layout}
  */
 export function layoutOf(places, width, font, nameOf) {
-  const left = Math.min(width * 0.42, font * 12.2);
+  const left = Math.min(width * 0.5, font * 12.2);
   const right = width - Math.min(width * 0.26, font * 7.6);
   const step = places.length > 1 ? (right - left) / (places.length - 1) : 0;
   const x = new Map(places.map((place, index) => [place, left + index * step]));
@@ -106,7 +107,7 @@ function drawRow(rows, row, index, layout, time, font) {
 function labelOf({ message, kind }, at, base, { x, width }) {
   const places = [...x.values()];
   const count = message.count > 1 ? ` × ${message.count}` : "";
-  const text = textOf(message, kind) + count;
+  const text = (width < NARROW ? message.label : textOf(message, kind)) + count;
   const style = message.bad || kind === "lost" ? "text bad" : "text";
   const isFirst = at === places[0];
   const isLast = at === places.at(-1) && !isFirst;
