@@ -28,7 +28,7 @@ def encode_peer(addr: Addr) -> bytes:
 
 
 def encode_peers(addrs: Iterable[Addr], version: int = 4) -> bytes:
-    """The list of the peers in ``addrs`` with an address of this IP version; the others are left out."""
+    """The list of the peers in ``addrs`` with an address of this IP version; the rest is left out."""
     size = ENTRY_SIZE[version]
     return b"".join(entry for entry in map(encode_peer, addrs) if len(entry) == size)
 

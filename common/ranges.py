@@ -104,7 +104,7 @@ class RangeSet:
         return [(max(start, self._starts[at]), min(end, self._ends[at])) for at in range(low, high)]
 
     def take_first(self, limit: int) -> tuple[int, int] | None:
-        """Remove and return at most ``limit`` integers from the first range; None if there are none."""
+        """Remove and return at most ``limit`` integers from the first range; None if it is empty."""
         if not self._starts or limit <= 0:
             return None
         start = self._starts[0]

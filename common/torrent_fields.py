@@ -34,7 +34,7 @@ def read_integer(source: Mapping[bytes, bencode.Value], key: bytes, low: int, hi
 
 
 def read_note(torrent: Mapping[bytes, bencode.Value], key: bytes) -> str:
-    """A text for people outside ``info``, "" if there is none. Bytes that are not UTF-8 are replaced."""
+    """A text for people outside ``info``, "" if it is missing. Bytes that are not UTF-8 are replaced."""
     value = torrent.get(utf8_key(torrent, key))
     return value[:MAX_NOTE_BYTES].decode("utf-8", "replace") if isinstance(value, bytes) else ""
 

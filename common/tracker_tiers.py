@@ -1,7 +1,7 @@
 """The trackers that a torrent names: ``announce`` (BEP 3) and ``announce-list`` (BEP 12).
 
 The list has tiers. A client uses a tracker of the first tier; one of a later tier only if no tracker of the
-tiers before it answers. If there is a list, ``announce`` is not part of the tiers, as BEP 12 says. Most
+tiers before it answers. If there is a list, ``announce`` is not part of the tiers (BEP 12). Most
 torrents have its URL in both.
 """
 

@@ -78,7 +78,7 @@ class ConnectRequest(Struct, frozen=True):
 
 
 class AnnounceRequest(Struct, frozen=True):
-    """Announces a peer of a torrent, and asks for others. 98 bytes and the options."""
+    """Announces a peer of a torrent, and asks for more peers. 98 bytes and the options."""
 
     connection_id: int
     transaction_id: int

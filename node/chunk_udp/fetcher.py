@@ -118,7 +118,7 @@ class Fetcher:
         self._driver.cancel(ranges)
 
     def sample(self) -> ConnectionSample:
-        """What limits the requests now. May be called from any thread."""
+        """The limits of the requests now. May be called from any thread."""
         tracker, rtt = self.connection.tracker, self.connection.rtt
         return ConnectionSample(
             tracker.window, rtt.smoothed if rtt.measured else None, tracker.in_flight.bytes

@@ -131,7 +131,7 @@ class PartFile:
         return self.stored()[0].seen
 
     def log_writes(self, log: WriteLog) -> None:
-        """Tell ``log`` of each write from now on."""
+        """Call ``log`` for each write from now on."""
         self._log = log
 
     def sync(self) -> None:

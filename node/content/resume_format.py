@@ -82,7 +82,7 @@ class Entry(NamedTuple):
 
 
 class RecordedState:
-    """What a record says. ``verified``: the pieces that were verified."""
+    """The content of a record. ``verified``: the pieces that were verified."""
 
     def __init__(self, verified: Bitfield, entries: Mapping[int, Entry]) -> None:
         self.verified = verified

@@ -257,7 +257,7 @@ class UdpTrackerClient:
                 self._failed(channel, error)
 
     def _failed(self, channel: _Channel, error: OSError) -> None:
-        """The system says that nothing listens there, or that there is no way."""
+        """The system reports that nothing listens there, or that there is no way."""
         for ask in channel.asks.values():
             ask.failure = (error.strerror or "network unreachable").lower()
         self._end(channel, channel.link.abandon())

@@ -186,7 +186,7 @@ class Download:
         return self._live.state if self._live is not None else None
 
     def samples(self) -> list[tuple[Peer, ConnectionSample]]:
-        """What limits the requests to each source at present."""
+        """The limits of the requests to each source at present."""
         return self._live.samples() if self._live is not None else []
 
     def peers(self) -> list[events.PeerStatus]:

@@ -111,7 +111,7 @@ class LiveDownload:
         return self.state.copies(self._content.have)
 
     def samples(self) -> list[tuple[Peer, ConnectionSample]]:
-        """What limits the requests to each source at present."""
+        """The limits of the requests to each source at present."""
         return self._pool.samples()
 
     def credits(self) -> list[tuple[int, int]]:

@@ -188,7 +188,7 @@ class SourcePool:
                 KnownPeers.failed(candidate, str(why), self._clock())
 
     def samples(self) -> list[tuple[Peer, ConnectionSample]]:
-        """What limits the requests to each source at present."""
+        """The limits of the requests to each source at present."""
         with self._lock:
             sources = list(self._sources.values())
         samples = ((source.peer, source.sample()) for source in sources)

@@ -181,7 +181,7 @@ def _merged(events: Sequence[WaitingEvent]) -> list[WaitingEvent]:
         key = _key(event)
         if key is None:
             if event.name in ("node:started", "piece:held"):
-                later.clear()  # what comes before it is not about the same state
+                later.clear()  # events before it are not about the same state
             kept.append(event)
             continue
         after = later.get(key)
