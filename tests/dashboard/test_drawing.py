@@ -104,6 +104,14 @@ def test_an_empty_swarm_says_what_to_do(browser: Browser) -> None:
         assert page.is_visible("#swarm canvas") and not page.is_visible("#pieces canvas")
 
 
+def test_a_node_without_the_file_is_no_leecher_of_it(browser: Browser) -> None:
+    with opened(browser, APP) as page:
+        page.evaluate("(size) => fill(size)", {"nodes": 4, "pieces": 40, "links": 4, "seed": 2})
+        before = page.inner_text("#swarm [data-part=summary]")
+        page.evaluate("addNode(77, false)")
+        assert page.inner_text("#swarm [data-part=summary]") == before != ""
+
+
 def test_reduced_motion_ends_every_movement(browser: Browser) -> None:
     change = """() => {
       const link = Object.values(model.state.links)[0];

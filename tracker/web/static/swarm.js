@@ -304,7 +304,9 @@ class SwarmView {
 
   /** @param {Picture} picture */
   say(picture) {
-    const present = picture.nodes.filter((node) => node.status === "here");
+    // A node of another torrent only is neither leecher nor seed of this one.
+    const takesPart = (/** @type {PictureNode} */ node) => node.row !== null || node.place === "standard" || picture.torrent === null;
+    const present = picture.nodes.filter((node) => node.status === "here" && takesPart(node));
     const count = (/** @type {(node: PictureNode) => boolean} */ which) => present.filter(which).length;
     const seeds = count((node) => node.complete && node.place !== "standard");
     const leechers = count((node) => !node.complete && node.place !== "standard");

@@ -16,7 +16,8 @@ export function swarmTable(picture) {
     const fetches = mine.filter((link) => link.kind === "active").map((link) => `${nameFrom(picture, link)} ${megabytes(link.rate)} MB/s`);
     const waits = mine.filter((link) => link.kind === "queued").map((link) => `${nameFrom(picture, link)}, place ${link.place}`);
     const choked = mine.filter((link) => link.kind === "choked").map((link) => nameFrom(picture, link));
-    const status = node.status === "here" ? (node.complete ? "seed" : "leecher") : `${node.status} ${secondsText(node.quiet)}`;
+    const role = node.complete ? "seed" : node.row === null && picture.torrent !== null ? "here" : "leecher";
+    const status = node.status === "here" ? role : `${node.status} ${secondsText(node.quiet)}`;
     return element("tr", {}, element("th", { scope: "row", text: node.name }), ...cells("td", [
       node.place === "standard" ? "standard peer" : status, percent(node.share), fetches.join(", ") || "-", waits.join(", ") || "-",
       choked.join(", ") || "-",
