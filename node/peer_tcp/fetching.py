@@ -87,7 +87,7 @@ class Fetching:
 
     def request(self, now: float) -> bool:
         """Turn room into requests. True if nothing is outstanding and the session wants nothing now."""
-        session = self.session
+        session, self.ask_at = self.session, float("inf")  # an unchoke makes the time of a choke meaningless
         if session is None or not self.pieces_known:
             return False
         download = self._wire.download
