@@ -29,7 +29,8 @@ def test_a_node_captures_its_download_for_wireshark(swarm: Any) -> None:
         assert sum(len(value.replace(":", "")) // 2 for value in values) >= SIZE
 
 
-def test_a_node_shows_its_last_messages(swarm: Any) -> None:
+def test_a_node_shows_its_last_messages(make_swarm: Any, tracker_process: Any) -> None:
+    swarm = make_swarm(tracker_process)  # its own: a log has a limit of torrents
     path = swarm.file("shown.bin", SIZE)
     owner, torrent = swarm.share(path)
     fetcher, viewer = swarm.node(REPORT="on"), Viewer(swarm.tracker)
