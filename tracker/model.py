@@ -82,6 +82,11 @@ class Announcement(NamedTuple):
     home: str | None = None  # the client address, as in ``Caller``
     with_ids: bool = False  # the answer needs ``names``
 
+    @property
+    def leechers_only(self) -> bool:
+        """A seed needs no seeds. But a client with a magnet link starts by saying that nothing is left."""
+        return self.complete and self.event is not AnnounceEvent.STARTED
+
 
 # ---- results
 

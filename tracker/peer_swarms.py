@@ -14,7 +14,6 @@ from itertools import islice
 from common.addresses import Addr
 from common.compact_peers import ENTRY_SIZE, encode_peer
 from common.messages import OwnedFile
-from common.udp_tracker import AnnounceEvent
 from tracker.compact_list import CompactList, PeerName
 from tracker.model import Announcement, NodeRecord, PeerAnswer, PeerRecord, SwarmCounts
 
@@ -84,7 +83,7 @@ class PeerSwarm:
 
 def _choose(peers: CompactList, call: Announcement, chance: float, names: list[PeerName]) -> bytes:
     """Some endpoints of a list; ``names`` gets their peers if the call asks for them."""
-    leechers_only = call.complete and call.event is not AnnounceEvent.STARTED
+    leechers_only = call.leechers_only
     start, count = peers.window(call.wanted, call.key, chance, leechers_only)
     if call.with_ids:
         names += peers.names(start, count, leechers_only)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,22 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.page import frames
-from bench.page.browser import chromium, launched, opened
+from bench.page.browser import opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium is installed")
 APP = Path(__file__).with_name("drawing.js")
 COUNTED = re.compile(r"pieces (\d+) to (\d+) at node (\d+): (.*)")
 WORDS = {".": "missing", "r": "requested", "c": "received", "v": "verified", "x": "bad"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as found:
-        yield found
 
 
 def drawn(page: Page, nodes: int, pieces: int, cells: int) -> tuple[list[dict[str, Any]], dict[int, str]]:

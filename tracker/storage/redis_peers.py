@@ -176,7 +176,7 @@ class RedisPeers:
         complete, incomplete, some_seeds, some_leechers = session.run(
             ("SCARD", seeds),
             ("SCARD", leechers),
-            ("SRANDMEMBER", seeds, 0 if call.complete else call.wanted + 1),
+            ("SRANDMEMBER", seeds, 0 if call.leechers_only else call.wanted + 1),
             ("SRANDMEMBER", leechers, call.wanted + 1),
         )
         if not names_peers:

@@ -208,6 +208,13 @@ def test_a_list_is_as_long_as_wanted_and_never_names_the_asking_peer(
         assert (answer.complete, answer.incomplete) == (10, 30)
 
 
+def test_a_seed_is_named_leechers_only_but_at_its_start_seeds_too(storage: Tracker) -> None:
+    storage.announce(call(1, complete=True))
+    storage.announce(call(2))
+    assert len(addrs(storage.announce(call(3, complete=True, event=STARTED)))) == 2
+    assert addrs(storage.announce(call(3, complete=True))) == [("10.0.1.2", 6881)]
+
+
 def test_every_peer_has_the_same_chance_to_be_named(storage: Tracker) -> None:
     for number in range(1, 21):
         storage.announce(call(number))
