@@ -37,7 +37,7 @@ def make_repeated_content(folder: Path, size: int) -> Content:
     """The same cheaper: the first REPEATED bytes are random and then come again and again, each MiB of them
     with its place in the file at the front.
 
-    It holds no more than 1 MiB at a time: what this process ever held, Linux counts for its children, too.
+    It holds at most 1 MiB at a time, because Linux counts the peak of this process for its children, too.
     """
     path = folder / f"repeated-{size}.bin"
     with path.open("w+b", buffering=0) as file:
@@ -62,8 +62,8 @@ def _with_torrent(path: Path, size: int) -> Content:
 def touch_memory(folder: Path, size: int) -> None:
     """Have the system hold ``size`` bytes of memory in ``folder`` ready, if files there are in memory.
 
-    A virtual machine gives memory that has been free for some seconds back to its host, and what comes anew
-    is several times slower to touch: who begins later after the last file was removed would pay more of that.
+    A virtual machine returns memory to its host after some free seconds, and the first touch of new memory is
+    several times slower. Without this call a transfer that begins later would pay more for it.
     """
     if machine.file_system(folder) not in machine.RAM_FILE_SYSTEMS:
         return

@@ -1,7 +1,7 @@
 """A swarm as processes: one seed and N nodes that start together, every upload limited.
 
-Physics sets a bound that no protocol beats (``simulator.bounds``). Downloads are not limited. What counts is
-when the last node has the file in place.
+Physics sets a bound that no protocol beats (``simulator.bounds``). Downloads are not limited. The figure is
+the time until the last node has the file in place.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bench.records import CrowdRun
 from simulator.bounds import distribution_time
 
 UPLOAD = 4_000_000  # bytes a second, of the seed and of every node
-CROWDS = (10, 30)  # nodes besides the seed
+CROWDS = (10, 30)  # nodes, without the seed
 SIZE = 64 << 20  # bytes of the file
-SEED = 1  # its node id; the others have 100, 101, ...
+SEED = 1  # its node id; the nodes of the crowd have 100, 101, ...
 FIRST = 100
-PATIENCE = 20.0  # times the bound; what takes longer hangs
+PATIENCE = 20.0  # times the bound; a longer transfer counts as hanging
 
 
 def run(folder: Path, content: Content, nodes: int, upload: int = UPLOAD) -> CrowdRun:
@@ -55,7 +55,7 @@ def _node(ours: Swarm, node_id: int, upload: int, limit: float) -> Child:
 
 
 def _until(child: Child, beginning: str) -> None:
-    """Read its lines until one begins so; BenchError at one that tells of a failure."""
+    """Read its lines until one begins with ``beginning``. A line that reports a failure raises BenchError."""
     while not (line := child.line()).startswith(beginning):
         if " failed: " in line:
             raise BenchError(f"{child.name}: {line}")

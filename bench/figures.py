@@ -1,7 +1,7 @@
 """From raw runs to judged figures. Pure.
 
-A figure is a value; most stand beside a reference that was measured in the same run, and some must reach a
-bound. The median of the runs counts, for memory the largest.
+A figure is a value. Most have a reference from the same run, and some must reach a bound. The median of the
+runs counts, for memory the largest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 RATE_TO_SHA1 = Bound("ratio", True, 0.35)
 REPORTING = Bound("ratio", True, 0.95)  # of the rate without reports
-REPORTS_OFF = Bound("ratio", True, 0.99)  # of processor time: an earlier commit's to this one's
+REPORTS_OFF = Bound("ratio", True, 0.99)  # processor time of an earlier commit ÷ that of the current commit
 RATE_TO_LIBTORRENT = Bound("ratio", True, 2.0)
 THREE_TO_ONE = Bound("ratio", True, 0.9)
 HASHING_TO_SHA1 = Bound("ratio", True, 0.85)
@@ -46,7 +46,7 @@ def figures(measured: Measured) -> list[Figure]:
 
 
 def median(values: Iterable[float | None]) -> float | None:
-    """The median of those that are known; None if none is."""
+    """The median of the known values; None without any."""
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
@@ -79,7 +79,7 @@ def _rates(m: Measured) -> Iterator[Figure]:
 
 
 def _reports(m: Measured) -> Iterator[Figure]:
-    """What it costs that nodes report to the tracker, and that they could."""
+    """The cost of nodes' reports to the tracker, and the cost of the code when reports are off."""
     if m.reporting and m.silent:
         yield Figure(
             "download with reports", rate(m.reporting), "B/s", "without", rate(m.silent), (REPORTING,)
@@ -118,7 +118,7 @@ def _against_libtorrent(m: Measured) -> Iterator[Figure]:
 
 
 def _create(m: Measured) -> Iterator[Figure]:
-    """Both programs hash bytes that come from memory, so that is what they are judged by."""
+    """Both programs hash bytes from memory, so hashing from memory is their reference."""
     if not m.create:
         return
     hot = median(run.sha1 for run in m.create)
@@ -159,7 +159,8 @@ def _cpu(m: Measured) -> Iterator[Figure]:
 
 
 def _floods(m: Measured) -> Iterator[Figure]:
-    """Each beside the undisturbed one. Nobody reads what goes to nobody: so much costs sending alone."""
+    """The rate under each flood, compared with the undisturbed rate. A flood to an unread port shows the cost
+    of sending alone."""
     by_name: dict[str, list[Flooded]] = {}
     for flooded in m.flooded:
         by_name.setdefault(flooded.name, []).append(flooded)

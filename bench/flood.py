@@ -1,14 +1,14 @@
 """``python -m bench.flood HOST:PORT``: a flood of a UDP port of this machine, for measurements.
 
-It sends at a stated rate for a stated time, from as many made-up source addresses as wanted, and tells how
-much it really sent: one JSON object a line. It refuses any target but loopback, and ends by itself.
+It sends at a stated rate for a stated time, from a given number of made-up source addresses, and reports the
+amount really sent: one JSON object a line. It refuses any target but loopback, and ends by itself.
 
     junk        random bytes, of every length up to an Ethernet packet's
     headers     our magic, version and a known type, then random bytes: the checksum is wrong
     tokenless   good ASKs without a token, each of a transfer of its own
-    forged      good REQUESTs with tokens that nobody gave
+    forged      good REQUESTs with invented tokens
     requests    good REQUESTs without a token
-    replayed    good REQUESTs with a token that we were given, from the made-up sources (without: from us)
+    replayed    good REQUESTs with our own valid token, from the made-up sources (without: from us)
     answers     TOKEN, TELL, REFUSE and DATA, that only a fetcher would look at
     mixed       all of these in turn
 """
@@ -139,7 +139,7 @@ class Flood:
         self._pool = batches(kind, Known(info_hash, self._own_token(info_hash)), seed)
 
     def _own_token(self, info_hash: bytes) -> bytes:
-        """As every fetcher gets it; none if nobody gives one."""
+        """A token, got as every fetcher gets it; NO_TOKEN if the port gives no token."""
         self._sock.settimeout(TOKEN_PATIENCE)
         try:
             self._sock.sendto(wire.encode(wire.Ask(1, 1 << 31, info_hash)), self._target)
@@ -151,13 +151,13 @@ class Flood:
         return answer.token if isinstance(answer, wire.Token) else wire.NO_TOKEN
 
     def burst(self, number: int) -> None:
-        """One batch; what the system does not take is not counted."""
+        """Send one batch; datagrams that the system does not take are not counted."""
         joined, size = self._pool[number % len(self._pool)]
         ancillary = []
         if self._sources is not None:
             source = _SOURCE.pack(0, next(self._sources), bytes(4))
             ancillary.append((socket.IPPROTO_IP, IP_PKTINFO, source))
-        with contextlib.suppress(OSError):  # "nobody there" of an earlier one, or no room: go on
+        with contextlib.suppress(OSError):  # an earlier datagram was refused, or no room: go on
             if self._splits:
                 ancillary.append((socket.IPPROTO_UDP, sockets.UDP_SEGMENT, _SIZE.pack(size)))
                 self._sock.sendmsg([joined], ancillary, 0, self._target)
@@ -254,7 +254,7 @@ def main(words: list[str] | None = None) -> int:
     flood = Flood(given.target, given.kind, given.info_hash.ljust(20, b"\0"), given.sources, given.seed)
     try:
         run(flood, max(1, given.rate), given.seconds, lambda: bool(stopped))
-    except BrokenPipeError:  # nobody listens to our reports any more
+    except BrokenPipeError:  # the reader of our reports has ended
         return 1
     finally:
         flood.close()

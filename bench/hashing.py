@@ -22,14 +22,14 @@ ANNOUNCE = "http://127.0.0.1:12345/announce"
 
 
 def sha1_rate(size: int) -> float:
-    """Bytes a second that one core hashes: ``size`` bytes, 1 MiB at a time, the same 1 MiB."""
+    """Bytes a second that one core hashes: ``size`` bytes, always the same 1 MiB."""
     begun = time.perf_counter()
     _sha1_of_one_mib(size)
     return max(BUFFER, size // BUFFER * BUFFER) / (time.perf_counter() - begun)
 
 
 def hash_run(content: Content) -> HashRun:
-    """All rates once, one after the other, of a file in the page cache; every processor hashes."""
+    """All rates of a file in the page cache, measured in turn; every processor hashes."""
     each = max(BUFFER, content.size // processors() // BUFFER * BUFFER)
     planned = NewTorrent.plan(content.path)
     info = parse_torrent_file(content.torrent)

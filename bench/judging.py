@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Bound:
-    """What a figure must reach: its value or its ratio is at least, or at most, ``limit``."""
+    """A requirement on a figure: its value or its ratio is at least, or at most, ``limit``."""
 
     of: str  # "value" or "ratio"
     at_least: bool

@@ -1,7 +1,7 @@
 """One libtorrent peer as a process: ``python -m bench.libtorrent_peer seed|leech TORRENT FOLDER [...]``.
 
 A seeder checks its file, prints ``{"event": "ready", "port": N, ...}`` and serves until its standard input
-ends. A leecher fetches everything from the peers it is told and prints ``{"event": "completed", ...}``, or at
+ends. A leecher fetches everything from the given peers and prints ``{"event": "completed", ...}``, or at
 its timeout ``{"event": "stopped", ...}``. Default settings, but for uTP and all discovery, which are off: it
 is the BitTorrent wire protocol over TCP; with ``--utp`` over uTP only.
 """
@@ -22,8 +22,8 @@ from typing import Any
 import libtorrent as lt
 
 HOST = "127.0.0.1"
-POLL = 10  # milliseconds that one wait for alerts may take
-TUNED = {  # for a fast path: what libtorrent's manual advises, and more requests under way
+POLL = 10  # max milliseconds of one wait for alerts
+TUNED = {  # for a fast path: the advice of libtorrent's manual, and more requests in flight
     "hashing_threads": 2,
     "send_buffer_watermark": 8 << 20,
     "send_buffer_watermark_factor": 200,
@@ -80,9 +80,10 @@ def add(session: Any, torrent: Path, folder: Path) -> Any:
 
 
 def congestion_control(wanted: str) -> str:
-    """Have this process's listening TCP socket, and so what it accepts, use ``wanted``; what it then uses.
+    """Set the congestion control of this process's listening TCP socket; returns the one in use.
 
-    libtorrent has no setting for it, but its socket is one of ours. "system": as the system has it.
+    Accepted connections inherit it. libtorrent has no setting for it, but its socket is in our process.
+    "system": the system's default.
     """
     option = getattr(socket, "TCP_CONGESTION", None)
     if option is None or not os.path.isdir("/proc/self/fd"):

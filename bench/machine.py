@@ -13,7 +13,7 @@ from pathlib import Path
 from node.content.hashing import processors
 
 RAM_FILE_SYSTEMS = ("tmpfs", "ramfs")
-SHARED_MEMORY = Path("/dev/shm")  # Linux's RAM file system that everybody may write to
+SHARED_MEMORY = Path("/dev/shm")  # Linux's RAM file system, writable for all users
 SPARE = 512 << 20  # bytes that stay free
 UNKNOWN = "unknown"
 
@@ -48,7 +48,7 @@ def load() -> str:
 
 
 def memory(name: str) -> int:
-    """A line of /proc/meminfo in bytes; 0 where there is none."""
+    """A line of /proc/meminfo in bytes; 0 without that line."""
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024

@@ -21,7 +21,7 @@ NODE_ID = 1
 
 
 def ignore(event: Event) -> None:
-    """Events are shown to nobody."""
+    """Drop the event."""
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ class Plan:
     only: tuple[str, ...] = USUAL
     files: int = 10_000
     warm_up: bool = True
-    crowds: tuple[int, ...] = crowd.CROWDS  # nodes besides the seed
+    crowds: tuple[int, ...] = crowd.CROWDS  # nodes, without the seed
     folder: Path | None = None  # None: memory if there is room, else the temporary folder
     before: str = ""  # an earlier commit, with which nodes that do not report are compared
 

@@ -15,8 +15,8 @@ from bench.content import Content, same, touch_memory
 from bench.processes import ROOT, BenchError, Child, Children
 from bench.records import ManyFiles, Transfer, Usage
 
-START_LIMIT = 60.0  # seconds that a program may take besides moving bytes
-SLOWEST = 10e6  # bytes a second; what is slower hangs
+START_LIMIT = 60.0  # seconds that a program may take for all but moving bytes
+SLOWEST = 10e6  # bytes a second; a slower transfer counts as hanging
 SLOWEST_SHARE = 0.1  # seconds for sharing one small file
 POLL = 0.01  # seconds between two questions to the tracker
 NO_SETTINGS: Mapping[str, str] = {}
@@ -34,7 +34,7 @@ def swarm(
 ) -> Iterator[Swarm]:
     """A tracker with records and logs below ``folder``; all is ended and removed afterwards.
 
-    ``settings``: more of them. ``nodes_of``: the folder of the program whose nodes take part.
+    ``settings``: more of them. ``nodes_of``: the folder of the program that the nodes run.
     """
     below = Path(tempfile.mkdtemp(prefix="swarm-", dir=folder))
     environment = {

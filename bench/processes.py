@@ -1,4 +1,4 @@
-"""Programs as child processes: their lines, what they used, and their certain end.
+"""Programs as child processes: their lines, their usage, and their certain end.
 
 Each has a deadline; ``Children`` ends all it started, whatever happens, and the newest first.
 """
@@ -31,7 +31,7 @@ Event = dict[str, Any]
 
 
 class BenchError(Exception):
-    """A program did not do what is measured; one line says which and what."""
+    """A program failed; one line names it and the failure."""
 
 
 class Child:
@@ -131,7 +131,7 @@ class Child:
         return self._usage
 
     def stop(self) -> Usage:
-        """Ask it to stop, and kill it if it does not; what it used."""
+        """Ask it to stop, and kill it if it does not; returns its usage."""
         self.end_input()
         if not self._ended():
             os.kill(self._process.pid, signal.SIGTERM)  # Popen.terminate might reap it, and its usage with it
@@ -147,7 +147,7 @@ class Child:
         return self._usage
 
     def _ended(self) -> bool:
-        """Whether it has; the first time its usage is taken, which nobody else can then."""
+        """Whether it has ended. The first time its usage is taken, which is possible only once."""
         if self._usage is not None:
             return True
         if sys.platform == "win32":

@@ -32,7 +32,7 @@ class TheirTransfer:
 
     size: int
     transfer_seconds: float  # connected until all pieces verified
-    seconds: float  # told the peer until all pieces verified: it takes up to 0.5 s to connect
+    seconds: float  # from naming the peer until all pieces verified: it takes up to 0.5 s to connect
     seeder: Usage
     leecher: Usage
     version: str
@@ -91,7 +91,7 @@ class HashRun:
 
 @dataclass
 class Measured:
-    """All raw runs; what was not measured is empty."""
+    """All raw runs; a list is empty if its figure was not measured."""
 
     size: int  # bytes of the file that is moved
     sha1: list[float] = field(default_factory=list)  # bytes a second
@@ -112,4 +112,4 @@ class Measured:
         default_factory=dict
     )  # owner, downloader, seeder, leecher that move nothing
     places: dict[str, str] = field(default_factory=dict)  # where the files of "transfer" and "disk" were
-    skipped: list[str] = field(default_factory=list)  # what was not measured, and why
+    skipped: list[str] = field(default_factory=list)  # names of figures that were not measured, and why

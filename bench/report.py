@@ -25,7 +25,7 @@ def show(
     facts: Mapping[str, str | int] | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
-    """Print the table and what one must know to read it: facts of the machine, what was left out."""
+    """Print the table and notes to read it by: facts of the machine, figures left out."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)

@@ -1,4 +1,4 @@
-"""libtorrent over TCP as two processes, moving the same file: what ours is compared with."""
+"""libtorrent over TCP as two processes that move the same file, as the reference for ours."""
 
 from __future__ import annotations
 

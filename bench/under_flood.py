@@ -1,7 +1,7 @@
-"""A download while somebody floods its owner, the downloader, or (to compare) a port that nobody reads.
+"""A download during a flood of its owner, of the downloader, or (to compare) of an unread port.
 
-All share one machine, so the flood takes processor time from the transfer before anything is received: what
-the port that nobody reads shows. The rest is what receiving and rejecting costs.
+All share one machine, so sending the flood takes processor time from the transfer. The unread port shows that
+cost. The rest is the cost of receiving and rejecting.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from node.chunk_udp.sockets import LINUX
 
 
 class CopyError(SwarmError):
-    """What was downloaded is not what was shared: no flood may do that."""
+    """The downloaded copy differs from the shared file: no flood may cause that."""
 
 
 RATE = 100_000  # datagrams a second
 SOURCES = 100_000  # made-up source addresses (Linux)
 UNDISTURBED, NOBODY, DOWNLOADERS = "undisturbed", "a port that nobody reads", "the downloader's port"
-KINDS = {  # what is measured: the flood's kind, and from how many addresses
+KINDS = {  # name: kind of the flood, number of source addresses
     UNDISTURBED: ("", 0),
     NOBODY: ("mixed", SOURCES),
     "junk": ("junk", 0),
@@ -61,7 +61,7 @@ def measure(folder: Path, content: Content, names: list[str]) -> Iterator[Floode
 def _fetch(
     ours: Swarm, content: Content, node_id: int, name: str, target: tuple[str, int], info_hash: str
 ) -> Flooded:
-    """Download once; the flood begins before, but for the downloader's, whose port must be there first."""
+    """Download once. The flood begins first, unless it is the downloader's, whose port must exist before."""
     words = ["-setMode", "download", str(torrent_of(ours, content))]
     if name == DOWNLOADERS:
         child = ours.node(node_id, content.size, *words)
@@ -91,7 +91,7 @@ def _fetch(
 
 
 def _flood(ours: Swarm, content: Content, name: str, target: tuple[str, int], info_hash: str) -> Child | None:
-    """Somebody who floods ``target`` by now; None if nobody shall."""
+    """A process that already floods ``target``; None for the undisturbed transfer."""
     kind, sources = KINDS[name]
     if not kind:
         return None
@@ -117,7 +117,7 @@ def _stop(flood: Child) -> float:
 
 @contextmanager
 def _unread() -> Iterator[tuple[str, int]]:
-    """The address of a socket from which nobody reads."""
+    """The address of a socket that is never read."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()

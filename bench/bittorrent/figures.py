@@ -25,7 +25,7 @@ PEAK_RSS = 120 * MIB  # bytes
 
 @dataclass
 class PeerWireRuns:
-    """What was measured; grows as the bench goes on."""
+    """The results so far; they grow as the bench goes on."""
 
     moves: list[dict[tuple[str, str], Move]] = field(default_factory=list)  # of each round
     udp: list[float] = field(default_factory=list)  # bytes a second over the classroom transport
@@ -36,7 +36,7 @@ class PeerWireRuns:
 
 
 def figures(runs: PeerWireRuns) -> list[Figure]:
-    """Every figure of what was measured, in the table's order."""
+    """Every figure of the measured runs, in the table's order."""
     return [*_rates(runs), *_processor(runs), *_swarms(runs)]
 
 

@@ -113,7 +113,7 @@ def _until_all_have_it(leechers: list[Child]) -> list[float]:
 def last_part(folder: Path, stalls: bool) -> float:
     """Seconds a byte in the last part of a download from SEEDS seeds, of which STALLING stall then.
 
-    Without stalls: from the others alone, from the start.
+    Without stalls: only the seeds that would not have stalled take part, from the start.
     """
     with children_below(folder) as (below, children):
         content = make_content(below, STALL_SIZE)

@@ -1,4 +1,4 @@
-"""Links with rate, queue, delay and faults between network namespaces, and what is measured over them.
+"""Links with rate, queue, delay and faults between network namespaces, and measurements over them.
 
-Linux only, and only as root. ``docs/bench.md`` tells how the links are built and how figures are counted.
+Linux only, and only as root. ``docs/bench.md`` describes how the links are built and how figures are counted.
 """

@@ -77,7 +77,7 @@ def wishes(given: argparse.Namespace) -> Wishes:
 
 
 def run(bench: Bench, talk: Console) -> int:
-    """Measure: 0, or 1 with a word if it broke off; what was measured until then is kept."""
+    """Measure; returns 0, or 1 with a message if it broke off. Finished runs are kept."""
     try:
         bench.run()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What one run over an emulated link amounts to, number by number. Pure."""
+"""The numbers of one run over an emulated link. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MTU = 1500
 PAYLOAD = (MTU - UDP_HEADERS - HEADER_SIZE) / MTU  # part of a link's rate that can be bytes of file
 WARM_UP = 3.0  # seconds
 RECOVERY = 2.0  # seconds
-TOO_LATE = 0.01  # part of all packets that the emulator may deliver late, or the run tells little
-TELLING = 1.0  # seconds: a shorter time tells nothing of a rate
+TOO_LATE = 0.01  # max part of packets that the emulator delivers late in a run that counts
+TELLING = 1.0  # min seconds over which a rate is meaningful
 
 
 def on_wire(run: Run) -> float:
@@ -25,7 +25,7 @@ def on_wire(run: Run) -> float:
 
 
 def redundant(run: Run) -> float:
-    """Payload that arrived whole and was not needed ÷ the file; what the network doubled is not counted."""
+    """Payload that arrived whole and was not needed ÷ the file, without the network's own duplicates."""
     return max(0.0, run.wire.payload / run.flow.size - 1)
 
 
@@ -74,7 +74,7 @@ def _together(run: Run) -> tuple[int, int, int]:
 
 
 def tcp_share(run: Run, scenario: Scenario) -> float | None:
-    """Of the link's rate, what TCP had during our transfer; headers count."""
+    """TCP's part of the link's rate during our transfer; headers count."""
     theirs, _, bins = _together(run)
     return theirs / (bins * BIN * (scenario.access.rate or MBIT)) if bins > 0 else None
 

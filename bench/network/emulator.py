@@ -25,7 +25,7 @@ from typing import Any
 from bench.network.packets import TCP, UDP, damaged_packet, packed, payload
 from faults.link import Link, LinkFaults
 
-BATCH = 32  # packets read of one station before the others get their turn
+BATCH = 32  # packets read from one station before the next station's turn
 MAX_PACKET = 2048  # bytes; the MTU is 1500
 MAX_HELD = 100_000  # packets under way; further ones are dropped, and counted
 BIN = 0.1  # seconds of the time series
@@ -36,7 +36,7 @@ KINDS = (*NAMES.values(), "other")
 
 
 class Station:
-    """One end: where its packets come from and go to, its two links, and what passed them."""
+    """One end of the network: its device, its two links, and counts of the packets that passed."""
 
     def __init__(self, fd: int, address: str) -> None:
         self.fd = fd
@@ -67,7 +67,7 @@ class Station:
 
 
 class Emulator:
-    """All stations and what is under way between them."""
+    """All stations and the packets in flight between them."""
 
     def __init__(self, stations: list[Station]) -> None:
         self._by_fd = {station.fd: station for station in stations}
@@ -83,7 +83,7 @@ class Emulator:
         self._busy = time.process_time()
 
     def links(self, links: dict[str, list[dict[str, Any]]], seed: int) -> None:
-        """New links; what is under way still arrives."""
+        """Set new links; packets in flight still arrive."""
         self._begun = time.monotonic()
         self._clear()
         for number, station in enumerate(self._by_fd.values()):
@@ -132,7 +132,7 @@ class Emulator:
         print(json.dumps({"event": "done", **self.counted()}), flush=True)
 
     def _deliver(self) -> float | None:
-        """Let everything arrive whose time has come; seconds until the next."""
+        """Deliver all packets that are due; returns seconds until the next."""
         held = self._held
         while held:
             now = time.monotonic()

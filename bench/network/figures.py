@@ -15,7 +15,7 @@ from bench.network.records import Run
 from bench.network.scenarios import Scenario
 
 STALL = 1.0  # seconds without a byte more
-SHARE = {"ours ledbat": 0.85}  # of the link that TCP keeps beside us, at least; by controller
+SHARE = {"ours ledbat": 0.85}  # min part of the link that a competing TCP flow keeps, by our controller
 USUAL_SHARE = 0.4
 FAIR = {"ours cubic": 0.9}  # Jain's index, at least
 REFERENCE = "TCP cubic"
@@ -24,7 +24,7 @@ Number = Callable[[Run], "float | None"]
 
 
 def figures(runs: Sequence[Run], scenarios: Iterable[Scenario]) -> list[Figure]:
-    """Every figure that can be told, in the scenarios' order."""
+    """Every figure that the runs allow, in the scenarios' order."""
     rows: list[Figure] = []
     for scenario in scenarios:
         these = [run for run in runs if run.scenario == scenario.name]
@@ -72,7 +72,7 @@ def _transfer(
 
 
 def _parts(scenario: Scenario) -> tuple[tuple[str, Number, float | None], ...]:
-    """What is judged as a part of something, if it is: name, number, what it must reach."""
+    """The figures that are parts of a reference: name, number, bound (None: not judged)."""
     return (
         ("of what the link offered", lambda run: counting.of_link(run, scenario), scenario.of_link),
         (
@@ -110,7 +110,7 @@ def _evenness(runs: Sequence[Run], scenario: Scenario) -> Figure:
 
 
 def _beside(theirs: dict[str, list[Run]], ours: Sequence[Run]) -> str:
-    """The others' rates, and how many of ours were not done."""
+    """Rates of other programs, and how many of our transfers were not done."""
     others = [f"{name} {_rate(them) or 0:.1f}" for name, them in theirs.items() if name != REFERENCE]
     unfinished = sum(not run.flow.done for run in ours)
     if unfinished:
@@ -126,7 +126,7 @@ def _notes(runs: Sequence[Run]) -> str:
 
 
 def _rate(runs: Sequence[Run]) -> float | None:
-    """Of the others, who are measured for a stated time: what was carried counts."""
+    """Median rate of other programs. They run for a stated time, so the bytes carried count."""
     return _median(lambda run: run.rate, runs)
 
 

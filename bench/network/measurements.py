@@ -28,12 +28,12 @@ class Wishes:
     scenarios: tuple[Scenario, ...]
     contenders: tuple[str, ...]
     controllers: tuple[str | None, ...]  # of ours; None: the default
-    owners: tuple[int, ...]  # empty: as the scenario says
+    owners: tuple[int, ...]  # empty: the scenario's own
     runs: int
     seed: int
     exactly: bool = True  # no more runs than that, whatever the scenario wants
     divisor: int = 1  # of sizes
-    limit: float | None = None  # seconds; None: as the scenario says
+    limit: float | None = None  # seconds; None: the scenario's own
 
 
 class Bench:
@@ -104,7 +104,7 @@ class Bench:
 
 
 def _tried(move: Move) -> tuple[Flow, Wire]:
-    """A program that fails costs its run, not all of them; it is told, and judged as not done."""
+    """Make the move. A program that fails costs only this run, which is reported and judged as not done."""
     try:
         return move()
     except BenchError as error:

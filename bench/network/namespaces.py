@@ -1,4 +1,4 @@
-"""Network namespaces without names: each lives as long as somebody holds it open or runs in it.
+"""Network namespaces without names: each lives as long as a process holds it open or runs in it.
 
 Nothing needs to be removed, whatever ends the bench: with the last process the namespaces are gone, too.
 """
@@ -29,7 +29,7 @@ WAITING = 4000  # packets that may wait for the emulator before the system drops
 _REQUEST = struct.Struct("16sH22x")  # struct ifreq
 _OURS = "/proc/thread-self/ns/net"
 _SETTINGS = {
-    "net/ipv4/tcp_congestion_control": "cubic",  # for whoever does not choose; baselines do
+    "net/ipv4/tcp_congestion_control": "cubic",  # for sockets that do not choose; baselines do
     "net/ipv4/tcp_no_metrics_save": "1",  # no connection learns from an earlier one
     "net/ipv6/conf/all/disable_ipv6": "1",  # neighbours would be looked for on the links
 }

@@ -9,7 +9,7 @@ from faults.link import damaged
 from node.chunk_udp.wire import DATA, HEADER_SIZE, MAGIC
 
 TCP, UDP = 6, 17  # IP protocol numbers
-IP_HEADER = 20  # bytes, without options: nobody here uses them
+IP_HEADER = 20  # bytes, without options, which are not used here
 UDP_HEADERS = IP_HEADER + 8
 _UDP = struct.Struct("!HHHH")  # source port, target port, length, checksum
 
@@ -30,9 +30,9 @@ def payload(packet: bytes) -> int:
 def damaged_packet(packet: bytes, where: float, how: float) -> bytes:
     """``packet`` as a link corrupts it, so that it still arrives where it should.
 
-    A UDP datagram is changed or cut behind its header and says that it has no checksum: the system hands it
-    over, and only the receiver itself can find out. TCP keeps its checksum, which now is wrong: the system
-    drops it, as it does on a real link.
+    A UDP datagram is changed or cut behind its header, and its checksum field is 0 (no checksum). So the
+    system delivers it, and only the receiving program can detect the damage. TCP keeps its checksum, which
+    now is wrong: the system drops it, as it does on a real link.
     """
     if len(packet) <= UDP_HEADERS:
         return packet

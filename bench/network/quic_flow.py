@@ -2,7 +2,7 @@
 
 The receiver prints ``{"event": "ready", "port": N}``, takes streams for ``--seconds`` after the first byte
 and prints ``{"event": "received", ...}``: bytes, and seconds from the first to the last of them. The sender
-opens so many connections, one stream on each, and keeps each stream's buffer filled.
+opens ``--flows`` connections with one stream each, and keeps each stream's buffer filled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 BLOCK = 1 << 16
 BUFFERED = 2 << 20  # bytes of a stream that wait, or are not acknowledged: more than any link holds
-FLOW_CONTROL = 64 << 20  # bytes: what a receiver allows is never what limits
+FLOW_CONTROL = 64 << 20  # bytes; so large that flow control never limits the rate
 LOOK = 0.02  # seconds between two looks at the buffer
 PATIENCE = 10.0  # seconds for a first byte: a path on which no handshake succeeds carries nothing
 PROTOCOL = "bench"
@@ -64,7 +64,7 @@ def configuration(control: str, *, is_client: bool) -> QuicConfiguration:
 
 
 def certified(settings: QuicConfiguration) -> QuicConfiguration:
-    """With a certificate that nobody checks: QUIC has no way without."""
+    """Add a certificate, which QUIC demands and the client does not check."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bench")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -99,7 +99,7 @@ async def receive(host: str, seconds: float) -> None:
 
 
 async def send_one(host: str, port: int, seconds: float, control: str) -> None:
-    """As much as one connection carries for so long; what waits then is not sent any more."""
+    """Send over one connection for ``seconds``. Buffered data is then dropped."""
     until = time.monotonic() + seconds
     async with connect(host, port, configuration=configuration(control, is_client=True)) as client:
         quic: Any = client._quic
@@ -114,10 +114,10 @@ async def send_one(host: str, port: int, seconds: float, control: str) -> None:
 
 
 async def send(host: str, port: int, seconds: float, flows: int, control: str) -> None:
-    """As much as ``flows`` connections carry for so long."""
+    """Send over ``flows`` connections for ``seconds``."""
     print(json.dumps({"event": "sending", "congestion_control": control}), flush=True)
     each = (send_one(host, port, seconds, control) for _ in range(flows))
-    await asyncio.gather(*each, return_exceptions=True)  # one that comes to nothing does not end the others
+    await asyncio.gather(*each, return_exceptions=True)  # a failed connection does not end the rest
 
 
 def main() -> None:

@@ -39,18 +39,19 @@ def _empty() -> dict[str, list[int]]:
 
 @dataclass(frozen=True)
 class Wire:
-    """What the emulator counted since the links were set, in bytes of IP packets."""
+    """The emulator's counts since the links were set, in bytes of IP packets."""
 
     down: int  # sent towards the fetcher, before anything was lost
     up: int  # sent by the fetcher
     payload: int  # bytes of file of ours that arrived whole at the fetcher, network's copies not counted
-    series: dict[str, list[int]] = field(default_factory=_empty)  # what arrived at the fetcher in each BIN
+    series: dict[str, list[int]] = field(default_factory=_empty)  # bytes at the fetcher in each BIN
     late: float = 0.0  # part of all packets that the emulator delivered more than 5 ms late
     busy: float = 0.0  # of one core, the emulator
 
 
 def wire(counted: Mapping[str, Any]) -> Wire:
-    """From what the emulator counted; UDP alone, if there is any: then TCP is not what is measured."""
+    """The wire's counts from the emulator's. If there is UDP, it is the measured protocol and TCP does not
+    count."""
     stations = counted["stations"]
     fetcher = stations[FETCHER]
     others = [station["sent"] for name, station in stations.items() if name != FETCHER]
@@ -84,5 +85,5 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Megabits a second of what was carried; also of what was ended early."""
+        """Megabits a second of the bytes carried, also of a transfer that was ended early."""
         return self.flow.size * 8 / self.flow.seconds / 1e6 if self.flow.seconds > 0 else 0.0

@@ -1,4 +1,4 @@
-"""The links that are measured, and what must be reached on each. Pure."""
+"""The links of the bench, and the bounds on each. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ REFERENCE = LinkFaults(rate=20 * MBIT, delay=RTT / 2, queue=int(20 * MBIT * RTT)
 
 @dataclass(frozen=True)
 class Scenario:
-    """The fetcher's access link, the same both ways, and what is fetched over it.
+    """The fetcher's access link, the same both ways, and the file fetched over it.
 
-    What must be reached: ``required`` are megabits a second by number of owners; ``of_link`` is a part of
-    what the link offered, headers and all; the rest are parts of the payload. What is None is not judged.
+    Bounds: ``required`` are megabits a second by number of owners; ``of_link`` is a part of the link's
+    capacity, headers included; the rest are parts of the payload. None: not judged.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Scenario:
     even: bool = False  # no stall is allowed
     runs: int = 0  # more than the usual
     own_rates: tuple[float, ...] = ()  # bytes a second of each owner's own access link
-    rival: bool = False  # a TCP cubic flow shares the link, and how fairly is what is judged
+    rival: bool = False  # a TCP cubic flow shares the link, and fairness is judged
     baselines: bool = True
 
     def links(self, owners: int) -> Links:
@@ -48,7 +48,7 @@ class Scenario:
 
     @property
     def loss(self) -> float:
-        """Part of what is sent that does not arrive whole, by chance."""
+        """The part of sent bytes that chance keeps from arriving whole."""
         access = self.access
         burst = access.burst_begin and access.burst_begin / (access.burst_begin + access.burst_end)
         lost = burst * access.burst_loss + (1 - burst) * access.loss

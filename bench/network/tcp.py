@@ -14,8 +14,8 @@ from bench.processes import BenchError, Child, Children
 
 IPERF = "iperf3"
 PORT = "5201"
-SLACK = 8.0  # seconds more for the end to be told over a bad link
-FOREVER = 3600.0  # seconds; the others' deadlines end it
+SLACK = 8.0  # seconds more for the end to be reported over a bad link
+FOREVER = 3600.0  # seconds; the sender's deadline ends it earlier
 FLOW = ["-m", "bench.network.tcp_flow"]
 QUIC = ["-m", "bench.network.quic_flow"]
 
@@ -60,7 +60,7 @@ class Stream:
             pass
 
     def start(self, station: str, flows: int = 1) -> None:
-        """Send from ``station`` over so many connections."""
+        """Send from ``station`` over ``flows`` connections."""
         target, seconds = self._net.address(FETCHER), str(int(self._seconds))
         patience = self._seconds + SLACK
         with self._net.inside(station):
@@ -73,7 +73,7 @@ class Stream:
                 self._sender = self._children.start(words, patience)
 
     def result(self) -> Flow:
-        """What was received; not done if the end was not heard of in time."""
+        """The received flow; not done if its end was not reported in time."""
         try:
             return self._iperf_result(self._sender) if self._iperf else self._plain_result()
         except BenchError as error:

@@ -49,7 +49,7 @@ def _read(sock: socket.socket) -> int:
 
 
 def send(host: str, port: int, seconds: float, flows: int, control: str) -> None:
-    """As much as ``flows`` connections carry for so long; what was in use is printed."""
+    """Send over ``flows`` connections for ``seconds``, and print the congestion control in use."""
     block = bytes(BLOCK)
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())

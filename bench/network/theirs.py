@@ -1,4 +1,5 @@
-"""Others over the same links: TCP and QUIC with a named congestion control, libtorrent over TCP and uTP."""
+"""Other programs over the same links: TCP and QUIC with a named congestion control, libtorrent over TCP and
+uTP."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ from bench.processes import BenchError, Child, Children
 
 SECONDS = 12.0  # that a stream lasts
 START_LIMIT = 60.0  # seconds
-SLACK = 5.0  # seconds for a leecher to tell how far it came
+SLACK = 5.0  # seconds for a leecher to report its progress
 CONTROL = "cubic"  # of libtorrent's TCP
 
 
 def stream(control: str, flows: int, plan: Plan, quic: bool = False) -> tuple[Flow, Wire]:
-    """What ``flows`` connections of TCP, or QUIC, move from the first owner's station in SECONDS."""
+    """Measure ``flows`` connections of TCP, or QUIC, from the first owner's station for SECONDS."""
     with network(1, START_LIMIT + plan.limit) as net, Children({}) as children:
         flow = tcp.Stream(net, children, control, SECONDS, quic)
         net.set_links(plan.links, plan.seed)
@@ -28,7 +29,7 @@ def stream(control: str, flows: int, plan: Plan, quic: bool = False) -> tuple[Fl
 
 
 def libtorrent(folder: Path, content: Content, owners: int, utp: bool, plan: Plan) -> tuple[Flow, Wire]:
-    """What a leecher fetches of ``content`` from seeders, until it has everything or the limit is over."""
+    """Measure a leecher that fetches ``content`` from seeders, until it is complete or the limit is over."""
     below = folder / "leech"
     with network(owners, START_LIMIT + plan.limit) as net, Children({}) as children:
         peers, used = [], ""

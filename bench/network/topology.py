@@ -18,7 +18,7 @@ SUBNET = "10.77.0"
 MAX_STATIONS = 200
 Links = Mapping[
     str, tuple[LinkFaults, LinkFaults]
-]  # up and down, by station; who is not in it has perfect ones
+]  # up and down, by station; a station that is not in it has perfect links
 
 
 def owner(number: int) -> str:
@@ -51,7 +51,7 @@ class Network:
         self._ask({"links": fields, "seed": seed})
 
     def counted(self) -> dict[str, Any]:
-        """What passed since ``set_links``, see ``Emulator.counted``; stations by name."""
+        """Counts since ``set_links``, see ``Emulator.counted``; stations by name."""
         counted = self._ask({"count": True})
         names = {address: name for name, address in self._addresses.items()}
         counted["stations"] = {names[at]: station for at, station in counted["stations"].items()}

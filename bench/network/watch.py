@@ -1,4 +1,4 @@
-"""What a downloading node's events say of how evenly it went."""
+"""How evenly a download went, from the node's events."""
 
 from __future__ import annotations
 

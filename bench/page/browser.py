@@ -27,7 +27,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def chromium() -> str | None:
-    """The path of the system's Chromium; None if there is none."""
+    """The path of the system's Chromium; None without it."""
     return next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
 
 

@@ -80,7 +80,7 @@ def chosen(only: Sequence[str], long: bool, outcome: Outcome) -> list[str]:
 
 
 def measure(names: Sequence[str], effort: Effort, outcome: Outcome, say: Callable[[str], None]) -> None:
-    """Measure one name after the other. A failure is noted, and the next one follows. Ctrl-C ends all."""
+    """Measure each name in turn. A failure is noted, and the next one follows. Ctrl-C ends all."""
     for name in names:
         say(name)
         try:

@@ -1,4 +1,4 @@
-"""What it costs that an answer survives: OWN with and without a database, exports, starts. Run by itself:
+"""The cost of durable answers: OWN with and without a database, exports, starts. Run by itself:
 
 python -m bench.tracker.durability own | start | export | threads
 """
@@ -26,8 +26,8 @@ from tracker.storage.sqlite import open_database
 
 CLIENTS = 32
 OWNERS = 5  # of each file
-ROOM = 100  # fewer nodes than there may be: for those who announce
-FIRST = 1000  # node_id of those who are there already
+ROOM = 100  # nodes below the limit, so that CLIENTS can announce
+FIRST = 1000  # node_id of the first recorded node
 LARGE = "large-{}.mp4"
 
 
@@ -50,7 +50,7 @@ def rates(loads: Iterable[Load]) -> tuple[float, ...]:
 
 
 def p99(name: str, loads: Iterable[Load], bounds: tuple[Bound, ...] = ()) -> Figure:
-    """The row beside a rate."""
+    """The row below a rate."""
     waits = tuple(one.quantile(0.99) for one in loads)
     return Figure(f"{name}: p99", statistics.median(waits), "ms", bounds=bounds, rounds=waits)
 
@@ -88,7 +88,7 @@ def threads(effort: Effort = FULL) -> Iterator[Figure]:
 def large(folder: Path, count: int) -> None:
     """Records of nearly ``count`` nodes and of as many files, each with OWNERS owners.
 
-    Every other node is claimed: there would be no room for so many without a claim.
+    Every second node is claimed, because the limit on unclaimed nodes is lower.
     """
     rng = random.Random(1)
     ids = range(FIRST, FIRST + count - ROOM)

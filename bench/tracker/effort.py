@@ -12,7 +12,7 @@ class Effort:
     seconds: float = 4.0  # of load in a round
     rounds: int = 3  # of which the median counts
     poll_rounds: int = 7  # the same, for the pollers: their effect is small
-    replay_seconds: float = 20.0  # of load, whose journal a start replays
+    replay_seconds: float = 20.0  # of load; a start replays its journal
     nodes: int = 100_000  # in a large tracker
     threads: tuple[int, ...] = (4, 8, 12, 16, 24, 32)  # that answer, to compare
     kills: int = 1000

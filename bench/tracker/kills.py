@@ -1,10 +1,10 @@
-"""kill -9 at random moments of a real tracker under load: what was acknowledged must be there again.
+"""kill -9 at random moments of a real tracker under load: acknowledged writes must survive.
 
     python -m bench.tracker.kills --kills 1000
 
-Each worker is a few nodes that own, upload and leave as fast as they are answered, and remembers what it was
-told. Then the process is killed, a copy of its database is read and compared, and the next tracker starts on
-the database itself and goes on. A request that was not answered may be in or not, whole or not at all.
+Each worker is a few nodes that own, upload and leave as fast as they are answered, and it remembers the
+answers. Then the process is killed, a copy of its database is read and compared, and the next tracker starts
+on the database itself and goes on. A request that was not answered may be in or not, whole or not at all.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SETTINGS = {  # no limit on what one address may do: all the load comes from one
 
 @dataclass(frozen=True)
 class Known:
-    """What a node's worker was told of it."""
+    """The state of a node by the answers that its worker got."""
 
     inside: bool = False
     uploads: int = 0
@@ -56,15 +56,15 @@ class Known:
 
 @dataclass
 class Result:
-    """What came of it."""
+    """The outcome of all kills."""
 
     kills: int = 0
     acknowledged: int = 0
     lost: list[str] = field(default_factory=list)  # a line each
-    slowest_start: float = 0.0  # seconds until a tracker said that it had started
+    slowest_start: float = 0.0  # seconds until a tracker reported its start
 
     def figures(self, killed: str) -> list[Figure]:
-        """What must be reached by ``killed``, whatever that was."""
+        """The bounds on ``killed``, the name of the killed process."""
         note = f"{self.acknowledged:,} acknowledged, {self.kills:,} kills"
         lost = f"{killed}: writes lost"
         return [
@@ -80,7 +80,7 @@ class Worker:
         self._rng = random.Random(f"{seed} {number}")
         first = 1 + number * NODES
         self.known = {node_id: Known() for node_id in range(first, first + NODES)}
-        self.perhaps: dict[int, Known] = {}  # what is so if the request under way was carried out
+        self.perhaps: dict[int, Known] = {}  # the state if the request in flight was carried out
         self.acknowledged = 0
 
     def work(self, port: int) -> None:
@@ -95,7 +95,7 @@ class Worker:
             connection.close()
 
     def settle(self, found: dict[int, Known]) -> list[str]:
-        """Compare with what is found, and go on from there; what is lost, a line each."""
+        """Compare with the state found and continue from it; returns a line for each loss."""
         lost = []
         for node_id, known in self.known.items():
             now = found.get(node_id, Known())
@@ -157,7 +157,8 @@ def kill_often(folder: Path, kills: int, seed: int, workers: int = 8, longest: f
 
 
 def found_in(folder: Path) -> dict[int, Known]:
-    """What a tracker would find, in a copy of the database: the next one recovers what lies there itself."""
+    """The records a tracker would find, read from a copy: recovery of the database itself is left to the next
+    tracker."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
         for path in folder.glob(f"{DATABASE}*"):
             shutil.copy(path, copy)
@@ -177,7 +178,7 @@ def found_in(folder: Path) -> dict[int, Known]:
 def tracker_in(folder: Path, at: str = "0", **settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A tracker process with its records and log in ``folder``, and its port (``at``; 0: a free one).
 
-    ``SAVE_INTERVAL`` beside the settings replaces the constant of that name. Killed in the end.
+    ``SAVE_INTERVAL`` among the settings replaces the constant of that name. Killed in the end.
     """
     places = {"TRACKER_DB_DIR": str(folder / "db"), "LOGS_DIR": str(folder / "logs")}
     with subprocess.Popen(
@@ -209,7 +210,7 @@ def _program(save_interval: str) -> list[str]:
 
 
 def kills(effort: Effort = FULL) -> Iterator[Figure]:
-    """On a real disk, not in memory; what was lost is said on standard error."""
+    """On a real disk, not in memory; losses go to standard error."""
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".bench-") as folder:
         result = kill_often(Path(folder), effort.kills, effort.seed)
     for line in result.lost[:MOST_SAID]:

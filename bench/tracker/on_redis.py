@@ -1,4 +1,4 @@
-"""What storage ``redis`` does on this machine: ``python -m bench.tracker.on_redis [speed|memory|need ...]``.
+"""Figures of storage ``redis``: ``python -m bench.tracker.on_redis [speed|memory|need ...]``.
 
 speed: heartbeats that one tracker process answers with storage json and with redis, and two processes with
 redis; the load comes from two processes of their own. memory: bytes in Redis for each node and each of
@@ -46,7 +46,7 @@ FOR_EVER = Rules(silence=1e6)
 
 @dataclass(frozen=True)
 class Speed:
-    """What trackers answered together, and the processor time that each answer took."""
+    """Answers of all trackers together, and the processor time of an answer."""
 
     rate: float  # heartbeats a second
     tracker: float  # seconds of a core, of all trackers
@@ -54,7 +54,7 @@ class Speed:
 
 
 def measure(storages: Sequence[dict[str, str]], server: RedisServer, seconds: float) -> Speed:
-    """LOADERS processes load as many trackers as there are settings."""
+    """LOADERS processes load one tracker for each of ``storages``."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         ports, trackers = [], []
         for number, settings in enumerate(storages):
@@ -100,7 +100,8 @@ def speeds(effort: Effort) -> dict[str, list[Speed]]:
 
 
 def compared(speeds: Mapping[str, Sequence[Speed]], cores: int) -> Iterator[Figure]:
-    """Each set-up beside the one before. Two processes are judged only where there are cores for them."""
+    """Each set-up, compared with the previous set-up. Two processes are judged only where there are cores for
+    them."""
     before: Speed | None = None
     before_name = ""
     for name, rounds in speeds.items():
@@ -151,7 +152,7 @@ def _filled(server: RedisServer, store: RedisStorage, nodes: int) -> Iterator[Fi
 
 
 def need(effort: Effort = FULL) -> Iterator[Figure]:
-    """The storage alone: one caller, one request after the other."""
+    """The storage alone: one caller, whose requests follow each other."""
     owners = effort.redis_owners
     with redis_running(*UNSYNCED) as server:
         store = RedisStorage(FOR_EVER, server.url)

@@ -1,5 +1,5 @@
-"""Several tracker processes on one Redis, of which one is killed at random moments under load: whatever was
-acknowledged must be there, and the others must not notice.
+"""Several tracker processes on one Redis, of which one is killed at random moments under load. All
+acknowledged writes must survive, and the remaining trackers must not be disturbed.
 
     python -m bench.tracker.several --kills 200
 """
@@ -52,8 +52,8 @@ def on_redis(server: RedisServer) -> dict[str, str]:
 
 
 def kill_one_of_two(folder: Path, server: RedisServer, kills: int, seed: int, longest: float = 0.4) -> Result:
-    """One tracker works on throughout; beside it, ``kills`` times: start another, load both, kill that, and
-    compare. Then those who lost their tracker go on with the other one.
+    """Kill the second of two trackers under load, ``kills`` times, and compare after each kill. The first
+    tracker works throughout, and the second tracker's workers then continue with it.
 
     ``Result.lost`` has a line for whatever was lost, and for each request that the lasting tracker did not
     answer as it should.
@@ -98,7 +98,7 @@ def _load_and_kill(
 
 
 def _go_on(crew: list[Worker], port: int) -> list[str]:
-    """One request each, through the tracker that is left; what went wrong."""
+    """One request of each worker through the remaining tracker; returns the failures."""
     failed = []
     for worker in crew:
         with contextlib.closing(http.client.HTTPConnection(HOST, port, timeout=PATIENCE)) as connection:
@@ -119,7 +119,7 @@ def _wait_until_gone(client: redis.Redis, pid: int) -> None:
 
 
 def found_in(client: redis.Redis) -> dict[int, Known]:
-    """What is there."""
+    """The nodes recorded in Redis."""
     found = {}
     for key in client.scan_iter("{tracker}:node:*", count=1000):
         node_id = int(key.rpartition(":")[2])
@@ -130,7 +130,7 @@ def found_in(client: redis.Redis) -> dict[int, Known]:
 
 
 def several(effort: Effort = FULL) -> Iterator[Figure]:
-    """One of two trackers is killed, again and again; what was lost is said on standard error."""
+    """One of two trackers is killed again and again; losses go to standard error."""
     with tempfile.TemporaryDirectory() as folder, redis_running() as server:
         result = kill_one_of_two(Path(folder), server, effort.redis_kills, effort.seed)
     for line in result.lost[:MOST_SAID]:

@@ -3,7 +3,7 @@
 python -m bench.tracker.throughput register need sweep memory million
 
 Rates are compared with a Flask route that answers with a constant, behind the same server: the difference is
-the tracker's. The server is another process; this one is the load, on kept connections.
+the tracker's. The server is a process of its own; this process makes the load, on kept connections.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from tracker.web.app import create_app
 from tracker.web.server import WebServer, listening_socket
 
 CLIENTS, THREADS = 32, 8
-FILES = 2_000  # of the other nodes
+FILES = 2_000  # of the nodes that make no load
 FEW, MANY = 5, 9  # files of a node: half a million ownerships, and nearly the limit of a million
 CROWDED = "c" * 40  # info hash of the file that half of the nodes own
 CALM = Rules(silence=3600.0)  # no node falls silent during a measurement
@@ -248,7 +248,7 @@ def million(effort: Effort = FULL) -> Iterator[Figure]:
 def resident() -> int:
     """Peak resident bytes of this process.
 
-    ``ru_maxrss`` includes the peak of the process that started this one (see proc_pid_status(5)).
+    ``ru_maxrss`` would include the peak of the parent process (see proc_pid_status(5)).
     """
     status = Path("/proc/self/status")
     if status.exists():

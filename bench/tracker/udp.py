@@ -1,11 +1,11 @@
-"""UDP announces per processor second: our tracker beside opentracker, under the same load.
+"""UDP announces per processor second: our tracker and opentracker, under the same load.
 
     python -m bench tracker --only udp
 
-The load is one process on loopback, slower than either tracker. So the rate is not what is compared, but the
-processor time of the tracker for an announce, user and system. Each client waits for its answer, as clients
-do, so the tracker is woken for each packet. The second row is for bursts, where it is not: there a tracker in
-C gains more, because waking costs both the same. Every answer names 50 peers (320 bytes).
+The load is one process on loopback, slower than either tracker. So the comparison is of the tracker's
+processor time for an announce (user and system), not of the rate. Each client waits for its answer, as
+clients do, so the tracker is woken for each packet. The second row is for bursts, where it is not: there a
+tracker in C gains more, because waking costs both the same. Every answer names 50 peers (320 bytes).
 """
 
 from __future__ import annotations
