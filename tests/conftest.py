@@ -114,7 +114,7 @@ class TrackerProcess:
 
 
 class NodeProcess:
-    """A real node driven through a pipe; what it prints is read as it comes.
+    """A real node driven through a pipe; its output is read as it comes.
 
     ``lines`` are its standard output, ``errors`` its standard error, ``events`` the objects of ``--json``.
     """
@@ -131,7 +131,7 @@ class NodeProcess:
             cwd=folder,
             env=environment,
         )
-        self.number = 0  # its node id and its folder, if whoever starts it says so
+        self.number = 0  # its node id and its folder, if the starter sets them
         self.folder = folder
         self.lines: list[str] = []
         self.errors: list[str] = []
@@ -185,7 +185,7 @@ class NodeProcess:
         return self.wait_until(repr(text), lambda: [line for line in self.errors if text in line])[0]
 
     def files(self, folder: Path | None = None) -> list[str]:
-        """Names in its folder, in order, but for those that it keeps for itself."""
+        """Names in its folder, in order, without its file of secrets."""
         return sorted(e.name for e in (folder or self.folder).iterdir() if not e.name.startswith(".claims-"))
 
     def type(self, *commands: str) -> None:
@@ -210,7 +210,7 @@ class NodeProcess:
         self.process.send_signal(number)
 
     def freeze(self) -> None:
-        """Stop it where it is; to everybody else it is silent."""
+        """Stop the process; to its peers it becomes silent."""
         self.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -223,7 +223,7 @@ class NodeProcess:
         return self.end()
 
     def end(self, limit: float = PATIENCE) -> int:
-        """Wait for its end and for all it said; the exit code."""
+        """Wait for its end and the rest of its output; the exit code."""
         code = self.process.wait(limit)
         for reader in self._readers:
             reader.join(limit)
@@ -239,7 +239,7 @@ class NodeProcess:
         return code
 
     def told(self) -> str:
-        """All it said, for a failing test."""
+        """The end of its output, for a failing test."""
         return "\n".join([f"exit code {self.process.poll()}", *self.lines[-40:], *self.errors[-40:]])
 
 
@@ -255,7 +255,7 @@ class PlayedTracker:
     """A tracker that the test plays.
 
     ``answer(mode, fields)`` gives status, object and headers, or None: the connection is closed without an
-    answer. ``heard`` is (mode, fields, headers).
+    answer. ``heard`` lists the requests: (mode, fields, headers).
     """
 
     def __init__(self) -> None:
@@ -294,7 +294,7 @@ class PlayedTracker:
         self._thread.start()
 
     def modes(self) -> list[int]:
-        """What was asked, in order."""
+        """The modes of all requests, in order."""
         return [mode for mode, _, _ in self.heard]
 
     def refuse(self, status: int, text: str = "no", **headers: str) -> None:
@@ -303,7 +303,7 @@ class PlayedTracker:
         self.answer = lambda mode, fields: (status, {"error": text}, told)
 
     def close(self) -> None:
-        """Nobody listens here any more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -365,7 +365,7 @@ def shared_tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracker
 
 @pytest.fixture(scope="module")
 def unlimited_tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackerProcess]:
-    """A real tracker for one module, whose limits on rates no test reaches."""
+    """A real tracker for one module, with rate limits that no test reaches."""
     unlimited = {"ADDRESS_RATE": "1000000", "NODE_RATE": "1000000", "MAX_NODES_PER_ADDRESS": "1000000"}
     tracker = TrackerProcess(tmp_path_factory.mktemp("tracker"), unlimited)
     yield tracker

@@ -1,4 +1,4 @@
-"""A crowd that starts together: what physics allows, and a small one as real processes."""
+"""A crowd that starts together: the physical bound, and a small crowd of real processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real links between real namespaces: how long they take, how much they carry, and what remains of them."""
+"""Real links between real namespaces: their delay, their rate, and their complete removal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The streams of others that ours is compared with, between two ends of this machine."""
+"""TCP and QUIC streams, the references for our transfers, between two ends of this machine."""
 
 from __future__ import annotations
 

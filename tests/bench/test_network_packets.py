@@ -1,4 +1,4 @@
-"""What the emulator does to packets leaves them good enough to arrive."""
+"""Packets that the emulator damages still arrive."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_damaged_datagram_is_handed_over_by_the_system_and_is_not_what_it_was(
     got = damaged_packet(whole, where, how)
     assert got != whole
     assert got[UDP_HEADERS:] != whole[UDP_HEADERS:]
-    assert checksum(got[:IP_HEADER]) == 0  # what a good header adds up to
+    assert checksum(got[:IP_HEADER]) == 0  # the sum over a valid header
     assert int.from_bytes(got[2:4], "big") == len(got)
     assert got[12:20] == SOURCE + TARGET
     source, target, length, check = struct.unpack_from("!HHHH", got, IP_HEADER)

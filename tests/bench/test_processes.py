@@ -1,4 +1,4 @@
-"""Children end, whatever they do, and what they used is known."""
+"""Child processes always end, and their usage is known."""
 
 from __future__ import annotations
 

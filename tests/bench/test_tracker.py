@@ -1,4 +1,4 @@
-"""``python -m bench tracker``: what is chosen, judged and shown; the cheapest figures in small."""
+"""``python -m bench tracker``: choice, judgement and display of figures; small runs of the cheapest."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_who_is_pushed_out_or_not_answered_is_short() -> None:
     assert [row.ok for row in besieged(calm)] == [True] * 4
     lost = Siege([0.1], [0.6], 1, 0, 199, 1 << 20, 301 << 20)
     assert [row.ok for row in besieged(lost)] == [False] * 4
-    assert besieged(Siege())[0].ok is False  # nobody was answered at all
+    assert besieged(Siege())[0].ok is False  # no request was answered
 
 
 def test_quick_is_less_of_everything() -> None:

@@ -1,4 +1,4 @@
-"""Hosts and ports: what parses, what does not, and that both programs read one spelling."""
+"""Hosts and ports: accepted and refused spellings, the same for tracker and node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compact peers: what is encoded comes back, and what no client can use is left out."""
+"""Compact peers: encoding and decoding are inverse, and unusable addresses are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The log as a file: what is written is read, cut files give their whole lines, and rubbish is refused."""
+"""The log as a file: events survive writing and reading, cut files give their whole lines, rubbish is
+refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classroom messages: what is accepted, what is refused, and which field is named."""
+"""The classroom messages: accepted fields, refused fields, and the field that an error names."""
 
 from __future__ import annotations
 

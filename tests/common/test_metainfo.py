@@ -1,4 +1,4 @@
-"""Torrents: what is accepted is safe and consistent; everything else is one named error."""
+"""Torrents: an accepted torrent is safe and consistent; any other input is one named error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a swarm after a log: what each event changes, and what is ignored."""
+"""The state of a swarm after a log: the effect of each event; unknown and malformed events are ignored."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ ODD = st.none() | st.floats(-1, 2) | st.text(max_size=2) | st.just([[1]]) | st.j
 
 
 def values(shape: Any) -> st.SearchStrategy[Any]:
-    """Values of ``shape``, and now and then others."""
+    """Values of ``shape``, sometimes of another shape."""
     plain: dict[str, st.SearchStrategy[Any]] = {
         **dict.fromkeys(("node", "count", "ms"), SMALL),
         **{"peer": PEERS, "torrent": st.sampled_from([TORRENT, OTHER]), "flag": st.booleans()},

@@ -1,4 +1,4 @@
-"""What is written is read back; only files, piece length and ``private`` are part of the info hash."""
+"""Written torrents are read back; only files, piece length and ``private`` are part of the info hash."""
 
 from __future__ import annotations
 

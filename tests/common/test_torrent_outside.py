@@ -1,4 +1,4 @@
-"""What stands beside ``info``: trackers, notes, and small deviations, which are accepted."""
+"""The keys outside ``info``: trackers, notes, and small deviations, which are accepted."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ def entry(length: bencode.Value, *path: bytes) -> bencode.Value:
 
 
 def outside(**values: bencode.Value) -> bytes:
-    """A good torrent with ``values`` beside ``info``; underscores are blanks or, twice, a dash."""
+    """A good torrent with ``values`` outside ``info``. In a key ``_`` stands for a blank, ``__`` for a
+    dash."""
     keys = {key.replace("__", "-").replace("_", " ").encode(): value for key, value in values.items()}
     return bencode.encode({**keys, b"info": info()})

@@ -1,4 +1,4 @@
-"""The documents say what is: links lead somewhere; names, settings, options, limits and messages exist."""
+"""The documents agree with the code: links, names, settings, options, limits and messages exist."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def text_of(document: Path) -> str:
 
 
 def without_code(text: str) -> str:
-    """Prose only: what code shows in brackets is no link."""
+    """``text`` without code, whose brackets are no links."""
     return SPAN.sub("", "\n".join(line for line in unfenced(text) if not line.startswith("    ")))
 
 
@@ -109,7 +109,7 @@ def anchor(heading: str) -> str:
 
 @lru_cache
 def names_in(path: Path) -> frozenset[str]:
-    """What ``path`` defines: ``name`` for functions and variables, ``Class.name`` for what is in a class."""
+    """Names that ``path`` defines: ``name`` for functions and variables, ``Class.name`` for members."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found: set[str] = set()
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""The generated pages are those that the code gives, and every constant says its unit."""
+"""The generated pages are up to date, and every constant has a unit."""
 
 from __future__ import annotations
 

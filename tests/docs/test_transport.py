@@ -1,4 +1,4 @@
-"""docs/transport.md says what the code does: states, phases, times, and an example that runs."""
+"""docs/transport.md agrees with the code: states, phases, times, and an example that runs."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_the_table_of_phases_is_what_bbr_does(monkeypatch: pytest.MonkeyPatch) -
             bell.add(path, "bbr", 0.01 * turn)
         clock.run_until(lambda clock=clock, end=seconds: clock.now >= end, 60.0, 1_000_000)  # type: ignore[misc]
     assert seen <= told
-    assert told - seen <= {("UP", "DOWN")}  # a matter of a few milliseconds: somebody else begins the rest
+    assert told - seen <= {("UP", "DOWN")}  # takes a few milliseconds; another flow begins the rest
 
 
 # ---- the life of a segment

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 # A download that has time to be interrupted: two small segments at a time, a few MB a second.
 SLOW = {"LOOPBACK_SEGMENT_SIZE": "600", "SOCKET_BUFFER_SIZE": "4096", "PROGRESS_INTERVAL": "0.05"}
-BRIEF = {"OWNER_SEARCH_LIMIT": "2", "OWNER_TIMEOUT": "1"}  # seconds: who is gone is soon given up
+BRIEF = {"OWNER_SEARCH_LIMIT": "2", "OWNER_TIMEOUT": "1"}  # seconds; lost owners are given up soon
 MIB = 1 << 20
 
-# Suites run side by side: each has usual ports of its own, so that nobody listens where a node was killed.
+# Suites run side by side. Each has node ids, and so usual ports, of its own: no other node takes a killed
+# node's port.
 _numbers = itertools.count(1 + os.getpid() % 20_000 * 1000)
 
 
@@ -58,10 +59,10 @@ class OwnerInTest:
         self.node_id = next(_numbers)
         self.info, self.size, self.is_served = metainfo, len(content), True
         self.requests = 0
-        self.busy = False  # whether it says so to everybody
-        self.gives = True  # False: it says that it holds nothing of what it is asked for
-        self.sent = 0  # bytes of the file, or of what it says is the file
-        self.have = Bitfield.full(metainfo.geometry.piece_count)  # the pieces that it says it holds
+        self.busy = False  # whether it refuses every request as busy
+        self.gives = True  # False: it refuses every request as not held
+        self.sent = 0  # payload bytes, right or wrong
+        self.have = Bitfield.full(metainfo.geometry.piece_count)  # the pieces that it claims to hold
         self._content = content
         self._bend = bend
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -128,7 +129,7 @@ class OwnerInTest:
                 self._sock.sendto(wire.encode(data), addr)
 
     def leave(self) -> None:
-        """Answer no more; tell the tracker."""
+        """Stop answering and leave the tracker."""
         self._sock.sendto(b"", self._sock.getsockname())
         self._thread.join()
         self._sock.close()
@@ -136,7 +137,7 @@ class OwnerInTest:
         self._client.close()
 
 
-Bend = Callable[[int, bytes], "bytes | None"]  # (offset, payload): what is sent in its place
+Bend = Callable[[int, bytes], "bytes | None"]  # (offset, payload): the payload to send instead
 
 
 class Swarm:
@@ -152,7 +153,7 @@ class Swarm:
         self._owners: list[OwnerInTest] = []
 
     def number(self) -> int:
-        """A node id that nobody has."""
+        """An unused node id."""
         return next(_numbers)
 
     def file(self, name: str, size: int) -> Path:
@@ -184,7 +185,7 @@ class Swarm:
         count = len(owner.seen("sharing"))
         owner.type(f'torrent -setMode send "{path}"')
         torrent = Path(owner.wait_for("sharing", count + 1)["torrent"])
-        owner.ask("files")  # commands come one after the other: by now the tracker has been told
+        owner.ask("files")  # commands run in order: by now the tracker knows the file
         return torrent if torrent.is_absolute() else owner.folder.parents[1] / torrent
 
     def fetch(self, torrent: Path, **others: Any) -> NodeProcess:
@@ -198,7 +199,7 @@ class Swarm:
         return self._owners[-1]
 
     def owners(self, torrent: Path) -> list[tuple[int, int]]:
-        """(node id, uploads) of those whom the tracker names for ``torrent``, best first."""
+        """(node id, uploads) of the owners that the tracker names for ``torrent``, best first."""
         client = TrackerClient(self.tracker.url, next(_numbers))
         try:
             found = client.need(info_hash=decode_metainfo(torrent.read_bytes()).info_hash_hex)
@@ -211,7 +212,7 @@ class Swarm:
         self._wait_for(lambda: sorted(number for number, _ in self.owners(torrent)), sorted(expected))
 
     def wait_for_uploads(self, torrent: Path, expected: dict[int, int]) -> None:
-        """Wait until the tracker names just these nodes for ``torrent``, with so many uploads each."""
+        """Wait until the tracker names exactly these nodes for ``torrent``, with these numbers of uploads."""
         self._wait_for(lambda: dict(self.owners(torrent)), expected)
 
     def wait_until_forgotten(self, number: int) -> None:
@@ -219,7 +220,7 @@ class Swarm:
         self._wait_for(lambda: str(number) in self.records(), False)
 
     def wait_for_exit(self, number: int) -> None:
-        """Wait until the tracker knows that node ``number`` has left: sooner than silence would tell."""
+        """Wait until the tracker has removed node ``number``, sooner than by its silence."""
         self._wait_for(lambda: str(number) in self.records(), False, patience=5)
 
     @staticmethod
@@ -230,11 +231,11 @@ class Swarm:
             time.sleep(0.05)
 
     def wait_for_records(self, expected: dict[int, int]) -> None:
-        """Wait until nodes.json gives these nodes so many uploads each."""
+        """Wait until nodes.json gives these nodes these numbers of uploads."""
         self._wait_for(lambda: {n: self.records().get(str(n), {}).get("uploads") for n in expected}, expected)
 
     def records(self) -> dict[str, Any]:
-        """What the tracker wrote about nodes."""
+        """The tracker's nodes.json."""
         return json.loads((self.tracker.db / "nodes.json").read_text(encoding="utf-8"))
 
     def close(self) -> None:
@@ -261,13 +262,13 @@ def make_swarm(
 
 @pytest.fixture
 def swarm(make_swarm: Callable[[Any], Swarm], shared_tracker: TrackerProcess) -> Swarm:
-    """A swarm at a tracker that others use, too, and nobody stops."""
+    """A swarm at the tracker shared by all tests, which no test stops."""
     return make_swarm(shared_tracker)
 
 
 @pytest.fixture
 def slow() -> dict[str, str]:
-    """Settings of a node whose downloads have a middle."""
+    """Settings of a node whose downloads are slow enough to be interrupted."""
     return dict(SLOW)
 
 

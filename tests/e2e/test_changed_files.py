@@ -1,4 +1,4 @@
-"""Files that are not what they were when they were shared: never served, and the user is told."""
+"""Files that changed after they were shared: never served, and the user sees a message."""
 
 from __future__ import annotations
 

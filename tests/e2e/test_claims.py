@@ -1,4 +1,4 @@
-"""Whose number it is: secrets, keys and receipts between real nodes and a real tracker."""
+"""Ownership of a node id: secrets, keys and receipts between real nodes and a real tracker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIB = 1 << 20
 
 
 def secrets_of(node: Any) -> dict[str, str]:
-    """What the node's file of secrets says; empty if there is none."""
+    """The node's file of secrets; empty without one."""
     for file in Path(node.folder).glob(".claims-*.json"):
         return dict(json.loads(file.read_text())["trackers"])
     return {}

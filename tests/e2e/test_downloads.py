@@ -1,4 +1,4 @@
-"""Files that arrive: sizes, names, places, owners, and who is told."""
+"""Downloads that succeed: sizes, names, places, owners, and credit at the tracker."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_three_owners_each_deliver_and_are_credited(swarm: Any, slow: dict[str, 
     swarm.wait_for_records(dict.fromkeys(numbers, 1))
 
     used = []
-    for uploads in (2, 3):  # first one of the equals, by chance; then that one, as it is the best by now
+    for uploads in (2, 3):  # first a random choice of equals; then the same owner, which is now the best
         choosy = swarm.fetch(torrent, MAX_SPLITTNES_RATE="1")
         assert choosy.end() == 0
         (completed,) = choosy.seen("completed")
@@ -129,7 +129,7 @@ def test_the_torrents_own_tracker_is_asked(swarm: Any, tmp_path: Path) -> None:
     other.write_bytes(content.replace(b"%d:%s" % (len(announce), announce), b"%d:%s" % (len(older), older)))
     fetchers = [
         swarm.fetch(file, tracker="http://127.0.0.1:9") for file in (torrent, other)
-    ]  # nobody is there
+    ]  # no owner is there
     assert [fetcher.end() for fetcher in fetchers] == [0, 0]
     assert all(same(path, fetcher.folder / "x.bin") for fetcher in fetchers)
 

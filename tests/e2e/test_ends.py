@@ -1,4 +1,4 @@
-"""How a node ends: input that ends, signals, exit; and that the tracker hears of it."""
+"""How a node ends: end of input, signals, exit; and its EXIT reaches the tracker."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_at_the_end_of_input_downloads_finish_and_are_served(swarm: Any, slow: d
     fetcher.type(f"torrent -setMode download '{torrent}'")
     fetcher.end_input()
     fetcher.wait_for_error("sharing until stopped")
-    fetcher.wait_for("completed")  # said on the other stream
+    fetcher.wait_for("completed")  # printed on the other stream
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     swarm.wait_for_owners(torrent, owner.number, fetcher.number)
     assert owner.stop() == 0
-    assert swarm.fetch(torrent).end() == 0  # from the one whose input has ended
+    assert swarm.fetch(torrent).end() == 0  # from the node whose input has ended
     assert fetcher.stop() == 0
 
 

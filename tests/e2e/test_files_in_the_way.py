@@ -1,4 +1,4 @@
-"""What is on disk already, and disks that are full: nothing of the user's is ever lost."""
+"""Files that exist already, and full disks: the user loses no data."""
 
 from __future__ import annotations
 

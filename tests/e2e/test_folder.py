@@ -58,7 +58,7 @@ def test_a_name_is_found_composed_or_decomposed(swarm: Any) -> None:
     decomposed, composed = "cafe\u0301.bin", "caf\u00e9.bin"
     path = swarm.file(decomposed, 1000)
     owner, torrent = swarm.share(path)
-    typed = owner.folder / composed  # beside the decomposed torrent's file
+    typed = owner.folder / composed  # in the folder of the decomposed torrent's file
     fetcher = swarm.fetch(torrent)
     assert fetcher.end() == 0
     (fetcher.folder / decomposed).rename(fetcher.folder / composed)

@@ -73,7 +73,7 @@ def test_another_folder_of_that_name_is_left_alone(swarm: Any, make_folder: Any,
 
 
 def test_some_files_and_later_the_others(swarm: Any, make_folder: Any, tmp_path: Path) -> None:
-    """What is selected is complete, served, and not fetched again; nothing else is created."""
+    """Selected files are complete, served, and not fetched again; no other file is created."""
     first, second = swarm.number(), swarm.number()
     torrent = tmp_path / "album.torrent"
     torrent.write_bytes(make_folder(tmp_path / "files" / f"node{first}", swarm.tracker.url))

@@ -15,7 +15,7 @@ AMOUNT = 5000
 
 
 def token_of(sock: socket.socket, info_hash: bytes) -> bytes:
-    """Prove our address as any fetcher does; what we get is no more than what we sent."""
+    """Prove our address as any fetcher does; the answer is no longer than the request."""
     ask = wire.encode(wire.Ask(1, 1, info_hash))
     sock.send(ask)
     answer = sock.recv(65_535)
@@ -26,7 +26,7 @@ def token_of(sock: socket.socket, info_hash: bytes) -> bytes:
 
 
 def garbage(rng: random.Random, info_hash: bytes, token: bytes, size: int) -> Iterator[bytes]:
-    """Every kind of datagram that nobody should send."""
+    """Every kind of datagram that no peer should send."""
     good = wire.encode(wire.Request(2, 1, 0, 4096, info_hash, token, 1200))
     extremes = (0, 1, size - 1, size, size + 1, 2**32 - 1, 2**63, 2**64 - 1)
     for number in range(AMOUNT):
@@ -83,7 +83,7 @@ def test_garbage_at_the_owner_and_at_the_fetcher(swarm: Any, slow: dict[str, str
         at_owner.send(
             wire.encode(wire.Request(9, 77, 1000, 1000, info_hash, token_of(at_owner, info_hash), 1200))
         )
-        data = wire.decode(at_owner.recv(65_535))  # and it answers who asks properly
+        data = wire.decode(at_owner.recv(65_535))  # and it answers a proper request
     assert isinstance(data, wire.Data)
     assert (data.sequence, bytes(data.payload)) == (77, path.read_bytes()[1000:2000])
     assert swarm.fetch(torrent).end() == 0

@@ -1,4 +1,4 @@
-"""Downloads that are interrupted: what is here is kept, and only the rest is fetched."""
+"""Interrupted downloads: bytes on disk are kept, and only the rest is fetched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Freeze = Callable[..., None]
 
 
 def resumed(swarm: Any, torrent: Any, number: int) -> Any:
-    """The same command once more, now at full speed; what it says about itself is checked."""
+    """The same command again, at full speed; the node's own figures are checked."""
     fetcher = swarm.fetch(torrent, number=number)
     assert fetcher.end() == 0, fetcher.told()
     verified = fetcher.seen("download_started")[0]["verified"]
@@ -43,7 +43,7 @@ def test_by_a_signal(swarm: Any, slow: dict[str, str], frozen_in_the_middle: Fre
         "x.bin.resume",
         "x.bin.torrent",
     ]
-    swarm.wait_for_exit(fetcher.number)  # EXIT was said
+    swarm.wait_for_exit(fetcher.number)  # EXIT was sent
     assert 0 < resumed(swarm, torrent, fetcher.number) < SIZE
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
 
@@ -83,7 +83,7 @@ def test_and_the_part_is_damaged_meanwhile(
         byte = part.read(1)
         part.seek(-1, 1)
         part.write(bytes([byte[0] ^ 1]))
-    # what had come of a piece that was not yet verified may be a whole piece by now: at most some more
+    # a partial piece may have been completed meanwhile: at most some more
     assert here - (32 << 10) <= resumed(swarm, torrent, fetcher.number) < SIZE
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
 

@@ -1,4 +1,4 @@
-"""Owners that send wrong bytes, or say what is not so: found out by piece, told, and done without."""
+"""Owners that send wrong bytes or false claims: detected by piece, reported, and avoided."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_liar_is_banned_and_the_file_is_right(swarm: Any, slow: dict[str, str]
 
 
 def test_one_liar_among_five_owners_costs_one_piece(swarm: Any, slow: dict[str, str]) -> None:
-    """Whatever the others are like: it is found out by its first piece, named and avoided."""
+    """Its first piece reveals it, with any other owners; it is named and avoided."""
     path = swarm.file("x.bin", SIZE)
     honest, torrent = swarm.share(path)
     owners = [swarm.play_owner(path, torrent) for _ in range(3)]
@@ -55,11 +55,11 @@ def test_one_liar_among_five_owners_costs_one_piece(swarm: Any, slow: dict[str, 
     peers = {row["node_id"]: row for row in fetcher.ask("peers")["peers"] if row["direction"] == "from"}
     assert peers.keys() == {honest.number, liar.node_id, *(owner.node_id for owner in owners)}
     assert (peers[liar.node_id]["state"], peers[liar.node_id]["reason"]) == ("banned", lost["reason"])
-    assert liar.sent < 2 * (32 << 10)  # one piece, and what of it was lost
+    assert liar.sent < 2 * (32 << 10)  # one piece, and its repeated losses
 
 
 def test_a_liar_that_was_honest_at_first_is_the_last_to_be_asked(swarm: Any, slow: dict[str, str]) -> None:
-    """What it sends later goes without checksums over loopback, so its path may have done it."""
+    """Later data comes without checksums over loopback, so the path may have changed it."""
     path = swarm.file("x.bin", SIZE)
     honest, torrent = swarm.share(path)
     seen: list[int] = []
@@ -77,7 +77,7 @@ def test_a_liar_that_was_honest_at_first_is_the_last_to_be_asked(swarm: Any, slo
     assert (lost["node_id"], lost["banned"]) == (liar.node_id, False)
     assert lost["reason"].startswith("sent wrong bytes (piece ")
     assert lost["reason"].endswith(", or they were damaged on the way")
-    assert sum(seen) < MIB + 4 * (32 << 10)  # what was under way
+    assert sum(seen) < MIB + 4 * (32 << 10)  # bytes in flight
     peers = {row["node_id"]: row for row in fetcher.ask("peers")["peers"]}
     assert (peers[liar.node_id]["state"], peers[liar.node_id]["reason"]) == ("suspect", lost["reason"])
 
@@ -139,7 +139,7 @@ def test_an_owner_that_answers_and_sends_nothing(
     path = swarm.file("x.bin", 1 * MIB)
     _, torrent = swarm.share(path)
     mute = swarm.play_owner(path, torrent, lambda at, payload: None)
-    fetcher = swarm.fetch(torrent, **slow, **brief)  # or the other may have sent all before it is asked
+    fetcher = swarm.fetch(torrent, **slow, **brief)  # or the other owner may have sent all before it is asked
     assert fetcher.end() == 0
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     (lost,) = fetcher.seen("owner_lost")
@@ -208,7 +208,7 @@ def test_an_owner_that_is_always_busy_keeps_us_waiting_for_nothing(swarm: Any, s
 
 
 def test_an_owner_that_begins_fast_and_then_drips_is_done_without(swarm: Any) -> None:
-    """It was trusted with much by then; what it owes is had from another one."""
+    """Many requests wait at it by then; the honest owner serves them instead."""
     path = swarm.file("x.bin", 16 * MIB)
     honest, torrent = swarm.share(path)
     leaving = threading.Event()

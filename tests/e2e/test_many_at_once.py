@@ -13,7 +13,7 @@ def test_downloads_take_turns(swarm: Any) -> None:
     owner = swarm.node()
     paths = [swarm.file(f"{number}.bin", 1000) for number in range(40)]
     torrents = [swarm.share_also(owner, path) for path in paths]
-    owner.freeze()  # so that none of them ends before all have begun
+    owner.freeze()  # so that no fetcher ends before all have begun
     fetcher = swarm.node(before=["prlimit", "--nofile=110"], OWNER_SEARCH_LIMIT="60", OWNER_TIMEOUT="0.5")
     fetcher.type(*(f"torrent -setMode download '{torrent}'" for torrent in torrents))
     states = [row["state"] for row in fetcher.ask("status")["downloads"]]

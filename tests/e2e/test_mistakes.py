@@ -1,4 +1,4 @@
-"""What a user gets wrong: one line that names what and where, and the node works on."""
+"""Mistakes of a user: one line names the mistake and its place, and the node continues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common import bencode
 
 
 def complaints(node: Any, *commands: str) -> list[str]:
-    """What each of ``commands`` is answered: exactly one error a command, and the node lives."""
+    """The answers to ``commands``: exactly one error a command, and the node still runs."""
     before = len(node.seen("error"))
     node.type(*commands)
     node.wait_for("error", before + len(commands))
@@ -146,7 +146,7 @@ def test_single_commands_that_fail_say_why_in_one_line(swarm: Any, tmp_path: Pat
 
 def test_a_folder_that_cannot_be_made_and_an_address_of_nobody(swarm: Any, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
-    elsewhere = swarm.node("-host", "192.0.2.1", json=False)  # an address for examples: nobody has it
+    elsewhere = swarm.node("-host", "192.0.2.1", json=False)  # an address for examples, never in use
     assert elsewhere.end() == 1
     (error,) = elsewhere.errors
     assert "192.0.2.1" in error and "NODE_HOST" in error

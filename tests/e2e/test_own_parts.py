@@ -85,7 +85,7 @@ class Sleeps:
     def choose(self, available, availability, rng):
         time.sleep(1000)
 """
-# Appended to a lab's file: the methods that were called are noted in a file beside it.
+# Appended to a lab's file: it notes each called method in a file in the same folder.
 NOTED = """
 
 def _noted(cls, name):

@@ -1,4 +1,4 @@
-"""Owners of a part: who has half a file already serves that half."""
+"""Owners of a part: a node with half a file serves that half."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE = 4 * MIB + 12_345
 
 
 def leave_part(folder: Path, original: Path, start: int, end: int) -> None:
-    """What an earlier run left behind: bytes ``[start, end)`` of the file, and nothing of the rest."""
+    """Write the part file of an earlier run that holds only bytes ``[start, end)``."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{original.name}.part").open("wb") as part:
         part.seek(start)
@@ -25,7 +25,7 @@ def leave_part(folder: Path, original: Path, start: int, end: int) -> None:
 
 
 def torrent_without_owner(swarm: Any, path: Path) -> Path:
-    """The torrent of a file whose owner has left."""
+    """The torrent of a file without an owner, which has left."""
     owner, torrent = swarm.share(path)
     owner.stop()
     swarm.wait_for_owners(torrent)
@@ -114,7 +114,7 @@ def test_what_was_given_up_is_not_offered_any_more(swarm: Any, brief: dict[str, 
     download(torrent, gives_up)
     gives_up.wait_for("failed")
     assert gives_up.ask("files")["files"] == []
-    swarm.wait_for_owners(torrent)  # the tracker was told
+    swarm.wait_for_owners(torrent)  # the tracker knows
     other = swarm.fetch(torrent, **brief)
     assert other.end() == 1
     assert "the tracker knows no owner" in other.seen("failed")[0]["reason"]

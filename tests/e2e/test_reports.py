@@ -1,4 +1,4 @@
-"""What nodes report to a real tracker, read from GET /swarm as the page reads it."""
+"""Reports of nodes to a real tracker, read from GET /swarm as the page reads it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Viewer:
         self.events: list[SwarmEvent] = []
 
     def read(self) -> None:
-        """Take all that is new. Another log begins anew."""
+        """Take all that is new. A new epoch starts a new log."""
         while True:
             query = f"/swarm?epoch={self._epoch}&since={self._since}"
             with urllib.request.urlopen(self._tracker.url + query, timeout=PATIENCE) as answer:
@@ -65,7 +65,7 @@ class Viewer:
 
 
 def test_one_slot_and_three_askers_and_every_byte(make_swarm: Any, tracker_process: Any) -> None:
-    """Two wait, with their places, as the owner and they say; in the end the bytes of all are the same."""
+    """Two fetchers wait, and both sides report the same places; in the end both count the same bytes."""
     swarm, viewer = make_swarm(tracker_process), Viewer(tracker_process)
     owner, torrent = swarm.share(swarm.file("a.bin", 6 * MB), "-up", "1500kB", UPLOAD_SLOTS="1")
     fetchers = [swarm.fetch(torrent) for _ in range(3)]

@@ -41,7 +41,7 @@ def test_the_first_is_dead_from_the_beginning(make_swarm: Any, start_tracker: An
 def test_the_first_dies_in_the_middle_of_a_download_and_comes_back(
     make_swarm: Any, start_tracker: Any, slow: dict[str, str], frozen_in_the_middle: Callable[..., None]
 ) -> None:
-    """These two do not even share their records: the second is told everything."""
+    """These two share no records: the node repeats everything to the second."""
     first, second = start_tracker(**QUICK), start_tracker(**QUICK)
     both = f"{first.url},{second.url}"
     swarm = make_swarm(second)
@@ -77,7 +77,7 @@ def on_one_redis() -> Iterator[dict[str, str]]:
 def test_of_two_on_one_redis_the_one_in_use_is_killed_in_the_middle_of_a_download(
     make_swarm: Any, start_tracker: Any, on_one_redis: dict[str, str]
 ) -> None:
-    """Nobody has to say anything again: what the dead one was told, the other one knows."""
+    """No node repeats anything: the records of the dead tracker are known to the second."""
     first, second = (start_tracker(**on_one_redis) for _ in range(2))
     both = f"{first.url},{second.url}"
     swarm = make_swarm(second)

@@ -144,7 +144,8 @@ def test_a_node_of_the_classroom_uses_both_transports(
 def test_a_magnet_link_names_the_peer(
     shared: tuple[Path, Path], serve: Start, start_node: Start, tmp_path: Path
 ) -> None:
-    """Fetched in full from the info hash alone; a peer without the torrent is said to have no metadata."""
+    """Fetched in full from the info hash alone; a peer without the torrent is reported to have no
+    metadata."""
     path, torrent = shared
     _, addr = serve(torrent, path)
     info = decode_metainfo(torrent.read_bytes())

@@ -1,4 +1,4 @@
-"""Real nodes at a real (pseudo-)terminal: what a student types and sees."""
+"""Real nodes at a real (pseudo-)terminal: a student's commands and the screen."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Terminal:
         return True
 
     def text(self) -> str:
-        """What stands on the screen."""
+        """The text on the screen."""
         return "\n".join(line.rstrip() for line in self._screen.display if line.strip())
 
     def see(self, text: str) -> None:

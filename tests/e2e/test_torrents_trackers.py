@@ -1,4 +1,4 @@
-"""Trackers that a torrent names: silent ones keep nothing waiting, and a private torrent has no others."""
+"""Trackers that a torrent names: silent trackers delay nothing, and a private torrent uses only its own."""
 
 from __future__ import annotations
 

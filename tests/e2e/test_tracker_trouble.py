@@ -16,7 +16,7 @@ def test_down_at_start(make_swarm: Any, start_tracker: Any) -> None:
     swarm = make_swarm(tracker)
     tracker.stop()
     path = swarm.file("x.bin", 1000)
-    owner, torrent = swarm.share(path)  # it works, and says what does not
+    owner, torrent = swarm.share(path)  # it works, and reports the failing tracker
     lost = owner.wait_for("tracker_lost")
     assert lost["url"] == tracker.url and "connection refused" in lost["reason"]
     early = swarm.fetch(torrent, json=False, OWNER_SEARCH_LIMIT="1")
@@ -28,7 +28,7 @@ def test_down_at_start(make_swarm: Any, start_tracker: Any) -> None:
     owner.wait_for("tracker_back", url=tracker.url)
     swarm.wait_for_owners(torrent, owner.number)
     assert swarm.fetch(torrent).end() == 0
-    assert len(owner.seen("tracker_lost")) == len(owner.seen("tracker_back")) == 1  # said once each
+    assert len(owner.seen("tracker_lost")) == len(owner.seen("tracker_back")) == 1  # reported once each
 
 
 def test_killed_during_a_download(

@@ -1,4 +1,4 @@
-"""Software that a machine may lack: each fixture skips its tests and says how to install it."""
+"""Software that a machine may lack: each fixture skips its tests and names the way to install it."""
 
 from __future__ import annotations
 

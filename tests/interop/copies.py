@@ -1,4 +1,4 @@
-"""Copies that libtorrent makes: it says that it has all pieces before it has written them."""
+"""Copies that libtorrent makes: it reports all pieces before it has written them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 INTEROP = [
     pytest.mark.interop,
-    # libtorrent 2.1 prefers names that 2.0 does not have; those that both have are used here.
+    # libtorrent 2.1 prefers names that 2.0 does not have. The names that both have are used here.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 QUIET = (

@@ -30,7 +30,7 @@ ARIA2 = (
 
 
 class Torrent:
-    """A file and its torrent, whose tracker is ours."""
+    """A file and its torrent, which names our tracker."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.url = url

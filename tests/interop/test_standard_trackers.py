@@ -153,7 +153,7 @@ def node() -> Iterator[OurNode]:
 
 
 def counts(addr: Addr, info: Metainfo) -> dict[bytes, Any]:
-    """What the tracker's scrape says of the torrent."""
+    """The tracker's scrape of the torrent."""
     query = quote(info.info_hash, safe="")
     with urllib.request.urlopen(
         f"http://{join_host_port(*addr)}/scrape?info_hash={query}", timeout=10

@@ -1,4 +1,4 @@
-"""Our torrents are everybody's torrents: libtorrent and aria2 read ours, and we read libtorrent's."""
+"""Torrents are portable: libtorrent and aria2 read ours, and we read libtorrent's."""
 
 from __future__ import annotations
 

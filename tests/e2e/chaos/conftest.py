@@ -130,14 +130,15 @@ def watch() -> Callable[[], Watch]:
 
 
 def received(node: Any) -> int:
-    """Bytes that a downloading node had received when it last said so."""
+    """Bytes received, by the node's last progress event."""
     progress = node.seen("progress")
     return int(progress[-1]["received"]) if progress else 0
 
 
 @pytest.fixture
 def in_the_middle() -> Callable[..., int]:
-    """``in_the_middle(node, share=0.3)``: wait until so much of the file is there; bytes received by then."""
+    """``in_the_middle(node, share=0.3)``: wait until that share of the file is there; bytes received by
+    then."""
 
     def wait(node: Any, share: float = 0.3) -> int:
         size = node.wait_for("download_started")["size"]

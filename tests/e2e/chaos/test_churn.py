@@ -1,8 +1,8 @@
-"""Nodes that join and leave at random, all real processes: those who stay get every byte, and nothing leaks.
+"""Nodes join and leave at random, all real processes: the remaining nodes get every byte, and nothing leaks.
 
 Each joins to fetch some of the files, limited in its uploads so that there is a middle. Some leave politely,
-some are killed and come back to the same folder, some hang for a while. The first owners and the tracker live
-all along: what they use at the end must be what they used at the beginning.
+some are killed and come back to the same folder, some hang for a while. The first owners and the tracker run
+throughout: their usage at the end must equal that at the beginning.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 STARTING = 3  # processes that start at the same time, at most: two cores start five a second
-GRACE = 120.0  # seconds in which, after the churn, all who stayed must have got all
+GRACE = 120.0  # max seconds from the end of the churn until the remaining nodes are complete
 HANG = 4.0  # seconds for which one that is stopped stays so, at most; longer than an owner may be silent
 SMALL = {
     "PROGRESS_INTERVAL": "5",
@@ -36,7 +36,7 @@ SMALL = {
     "LOGS_DIR": "logs",
     "NODE_FILES_DIR": "files",
 }
-# What a node that has done its work may have more than one that has only just begun to share.
+# What a node after the work may use more than a fresh node.
 MORE_SOCKETS, MORE_FILES = 4, 12  # a TCP connection has a socket, a descriptor to be woken by, and a thread
 MORE_THREADS = 2 + MORE_SOCKETS
 MORE_MEMORY = 8 << 20  # bytes that the first owners may have grown by in the last two thirds
@@ -44,7 +44,7 @@ MORE_MEMORY = 8 << 20  # bytes that the first owners may have grown by in the la
 
 @dataclass
 class Member:
-    """One node of the crowd: a process, or the folder that one left behind."""
+    """One node of the crowd: a process, or the folder of an ended process."""
 
     number: int
     wants: list[Path]  # torrents
@@ -54,7 +54,7 @@ class Member:
     _log: IO[bytes] | None = None
 
     def start(self, folder: Path, tracker: str) -> None:
-        """Begin, or begin again; say what to fetch."""
+        """Start the node, or start it again, and type its downloads."""
         words = ["-node_id", str(self.number), "-tracker", tracker, "--json"]
         self.close()
         with (
@@ -76,7 +76,7 @@ class Member:
         self.process.stdin.flush()
 
     def hear(self, name: str) -> list[dict[str, Any]]:
-        """What it told so far of this kind."""
+        """The events of this name so far."""
         assert self._log is not None
         while (line := self._log.readline()).endswith(b"\n"):
             self.told.append(json.loads(line))
@@ -120,7 +120,8 @@ class Crowd:
         self.most = 0
 
     def step(self) -> None:
-        """Thaw who has hung long enough; then one joins while there are too few, else one goes or hangs."""
+        """Thaw nodes that have hung long enough. Then a node joins if there are too few; else a node leaves
+        or hangs."""
         now = time.monotonic()
         for member in self.live:
             assert member.process is not None and member.process.poll() is None, f"node {member.number} died"
@@ -165,7 +166,7 @@ class Crowd:
             self.happened["killed"] += 1
 
     def settle(self) -> None:
-        """Nobody comes or goes any more."""
+        """Thaw all nodes; the membership is final."""
         for member in self.live:
             member.signal(signal.SIGCONT)
             member.frozen_until = 0.0
@@ -187,7 +188,7 @@ def crowd_of() -> Iterator[Callable[..., Crowd]]:
 
 @dataclass(frozen=True)
 class Used:
-    """What a process has of the system."""
+    """The system resources of a process."""
 
     threads: int
     sockets: int
@@ -211,7 +212,7 @@ def ended_up(used: list[Used]) -> str:
 
 
 def assert_right(swarm: Any, crowd: Any, digests: dict[str, bytes]) -> None:
-    """Who is still there has every file that it wanted, and no part."""
+    """Every live node has each file that it wanted, and no part file."""
     for member in crowd.live:
         for torrent in member.wants:
             name = torrent.name.removesuffix(".torrent")
@@ -221,7 +222,7 @@ def assert_right(swarm: Any, crowd: Any, digests: dict[str, bytes]) -> None:
 
 
 def tell(note: Any, fresh: Used, steady: list[Used], after: list[Used], survivors: list[Used]) -> None:
-    """What processes use; the tracker's stands first in ``steady`` and ``after``, then the first owners'."""
+    """Note the usage of processes; ``steady`` and ``after`` list the tracker first, then the first owners."""
     note("... a fresh owner uses", it=ended_up([fresh]))
     note("... the first owners, at the end", most=ended_up(after[1:]), after_a_third=ended_up(steady[1:]))
     note("... the tracker, at the end", it=ended_up(after[:1]), after_a_third=ended_up(steady[:1]))
@@ -231,7 +232,8 @@ def tell(note: Any, fresh: Used, steady: list[Used], after: list[Used], survivor
 
 
 def assert_nothing_leaked(fresh: Used, steady: list[Used], after: list[Used], survivors: list[Used]) -> None:
-    """Nobody uses more than a fresh owner, about; and memory stays what it was after a third of the time."""
+    """No node uses much more than a fresh owner, and memory does not grow after the first third of the
+    time."""
     for used in [*after[1:], *survivors]:
         assert used.threads <= fresh.threads + MORE_THREADS, used
         assert used.sockets <= fresh.sockets + MORE_SOCKETS, used

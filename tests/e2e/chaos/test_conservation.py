@@ -100,7 +100,7 @@ def test_bytes_on_the_links_are_the_nodes_own_counts(
 
 
 def announce_relay(url: str, number: int, relay: FaultyRelay, torrent: Any) -> None:
-    """Tell the tracker that node ``number`` has the file, at the address of the lossy path."""
+    """Register node ``number`` as an owner of the file, at the address of the lossy path."""
     metainfo = decode_metainfo(torrent.read_bytes())
     client = TrackerClient(url, number)
     client.register(relay.addr)

@@ -1,4 +1,4 @@
-"""A disk that is full for a while: the download waits, says why, and goes on by itself."""
+"""A disk that is full for a while: the download waits, reports the reason, and continues by itself."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Disk:
 
 @pytest.fixture
 def pretended(tmp_path: Path) -> Disk:
-    """A disk that is said to be full; any user, any system with pwrite."""
+    """A disk that only reports that it is full; for any user and any system with pwrite."""
     shim, sign, folder = tmp_path / "shim", tmp_path / "full", tmp_path / "disk"
     shim.mkdir()
     (shim / "sitecustomize.py").write_text(FULL_WHILE, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A downloader that is killed again and again: what it had verified is never fetched again, byte for byte."""
+"""A downloader that is killed again and again: verified bytes are never fetched again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FINE = {"PROGRESS_INTERVAL": "0.02", "SOCKET_BUFFER_SIZE": "262144"}  # little u
 
 
 class WatchedOwner(Owner):
-    """A node's own owner, that writes down what it sends, and to whom."""
+    """A node's own owner that records the bytes sent to each address."""
 
     sent_to: dict[Any, bytearray]  # how often each byte went to an address, at most 255 times
     size: int
@@ -64,7 +64,7 @@ def watched() -> Iterator[Watch]:
 def test_killed_again_and_again_nothing_verified_is_fetched_twice(
     start_tracker: Any, make_swarm: Any, scale: Any, note: Any, watched: Watch
 ) -> None:
-    swarm = make_swarm(start_tracker(TRACKER_TIME_INTERVAL="600"))  # it takes nobody's silence for an end
+    swarm = make_swarm(start_tracker(TRACKER_TIME_INTERVAL="600"))  # so that silence does not remove a node
     path = swarm.file("x.bin", scale.size)
     maker, torrent = swarm.share(path)
     assert maker.stop() == 0
@@ -98,10 +98,10 @@ def test_killed_again_and_again_nothing_verified_is_fetched_twice(
         received_again=f"{max(0.0, received / scale.size - 1):.1%}",
         sent_beyond_the_file=f"{wire / scale.size - 1:.1%}",
     )
-    # What each owner had in its line, what was in the fetcher's socket, and what was not written yet.
+    # Bytes in each owner's queue, bytes in the fetcher's socket, and bytes not yet written.
     unheard = (BACKLOG_SECONDS + MAX_RUN_AGE) * scale.rate + int(FINE["SOCKET_BUFFER_SIZE"])
     assert wire - received < scale.kills * len(owners) * unheard
-    # Not yet verified when it was killed: what each owner's run in memory holds, and unfinished pieces.
+    # Bytes not yet verified at the kill: each owner's run in memory, and unfinished pieces.
     assert received - scale.size < scale.kills * len(owners) * 2 * MIB
 
 
@@ -121,7 +121,7 @@ def fetched_again(runs: list[tuple[Any, set[Any]]], sent_to: dict[Any, bytearray
 
 
 def latest(node: Any, what: str) -> int:
-    """What the latest progress says of a field."""
+    """A field of the latest progress event."""
     progress = node.seen("progress")
     return int(progress[-1][what]) if progress else 0
 

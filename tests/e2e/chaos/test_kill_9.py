@@ -14,7 +14,7 @@ import pytest
 # stay doubtful, run after run, until they are fetched.
 MOST_OPEN = 32
 LAST_MOMENT = 32  # pieces that may be verified in the moment before a kill, before they are recorded
-FAST = 8  # times as many of both where the download is not limited: 30 ms are 250 pieces then
+FAST = 8  # factor on both where the download is not limited: 30 ms are 250 pieces then
 _CHECKED = re.compile(r"(\d+) pieces were verified before, (\d+) pieces were hashed")
 
 

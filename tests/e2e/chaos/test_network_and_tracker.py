@@ -60,7 +60,7 @@ class Parted(FaultyRelay):
 
 @pytest.fixture
 def path_to() -> Iterator[Callable[[Any, int], Parted]]:
-    """``path_to(addr, rate)``: a relay to that address, so many bytes a second, gone with the test."""
+    """``path_to(addr, rate)``: a relay to that address, ``rate`` bytes a second, closed after the test."""
     made: list[Parted] = []
 
     def make(addr: Any, rate: int) -> Parted:
@@ -76,7 +76,7 @@ def path_to() -> Iterator[Callable[[Any, int], Parted]]:
 def test_the_network_is_parted(
     start_tracker: Any, make_swarm: Any, path_to: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
 ) -> None:
-    """The owner and the tracker are on the other side, and come back together."""
+    """The owner and the tracker are behind the partition, and return together."""
     hidden, tracker = make_swarm(start_tracker()), start_tracker()
     path = hidden.file("x.bin", scale.size)
     owner, torrent = hidden.share(path)
@@ -179,7 +179,7 @@ def reads_the_date(file: Path) -> Iterator[str]:
 
 
 def test_nothing_is_measured_by_the_clock_on_the_wall() -> None:
-    """Durations, deadlines and expiries come from time.monotonic, which nobody can set."""
+    """Durations, deadlines and expiries come from time.monotonic, which cannot be set."""
     found = {
         file.relative_to(ROOT).as_posix(): places
         for package in ("node", "tracker", "common", "faults")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-NOTICED = 2.0  # seconds within which a silent owner loses its rest to the others
+NOTICED = 2.0  # max seconds until the rest of a silent owner is requested elsewhere
 SLACK = 0.5  # seconds for a busy machine
 LONGER = 5.0  # seconds that a fault may cost a whole download
 FINE = {"PROGRESS_INTERVAL": "0.05"}
@@ -21,7 +21,7 @@ def transfer(node: Any) -> float:
 
 
 def usual(swarm: Any, torrent: Any, scale: Any, owners: int, size: int = 0) -> float:
-    """Seconds that a download takes from so many owners: measured where there is time, else by arithmetic."""
+    """Seconds of a download from ``owners`` owners: measured where there is time, else computed."""
     if not scale.measured:
         return float((size or scale.size) / (owners * scale.rate))
     undisturbed = swarm.fetch(torrent, **FINE)
@@ -48,7 +48,7 @@ def test_one_of_three_is_gone(
     in_the_middle(fetcher)
     since = watch()
     strike(victim)
-    # Near the end others are asked for what is late, and nobody need notice any more.
+    # Near the end late requests are repeated at other owners, so the loss may go unnoticed.
     fetcher.wait_until("notice", lambda: fetcher.seen("owner_lost") or fetcher.seen("completed"))
     noticed = since.seconds
     lost = [event["reason"] for event in fetcher.seen("owner_lost", node_id=victim.number)]
@@ -86,7 +86,7 @@ def test_one_comes_back_at_another_port(
 
 
 def test_all_but_one_are_gone(swarm: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any) -> None:
-    size = 2 * scale.size  # so much that the survivor still has work when the one that is stopped is given up
+    size = 2 * scale.size  # so large that the survivor still has work when the stopped owner is given up
     path = swarm.file("x.bin", size)
     (survivor, torrent), *others = [swarm.share(path, **scale.limit) for _ in range(3)]
     fetcher = swarm.fetch(torrent, **FINE)
