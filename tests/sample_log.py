@@ -51,14 +51,14 @@ class Member:
     upload: float  # bytes a ms
     held: set[int] = field(default_factory=set)
     slots: dict[Name, float] = field(default_factory=dict)  # holder: since when, ms
-    served: list[Name] = field(default_factory=list)  # as it said the last time
+    served: list[Name] = field(default_factory=list)  # as last reported
     queue: list[Name] = field(default_factory=list)
     moved_in: dict[Name, int] = field(default_factory=dict)
     moved_out: dict[Name, int] = field(default_factory=dict)
     down: int = 0
     up: int = 0
     present: bool = False
-    views: dict[Name, tuple[Any, ...]] = field(default_factory=dict)  # what it last said about each peer
+    views: dict[Name, tuple[Any, ...]] = field(default_factory=dict)  # its last report about each peer
     uploads: int = 0
     salt: int = 0  # so that nodes choose different pieces
 
@@ -399,7 +399,7 @@ class SampleSwarm:
         self.about(taker.name, "piece:requested", self.dice.random() * 10, piece=piece, peers=[giver.name])
 
     def _gets_slot(self, taker: Member, giver: Member) -> bool:
-        """A holder keeps its slot for SLOT_MS while others wait, as in a real owner."""
+        """A holder keeps its slot for SLOT_MS while fetchers wait, as in a real owner."""
         since = giver.slots.get(taker.name)
         if since is not None and (not giver.queue or self.now < since + SLOT_MS):
             return True
@@ -419,7 +419,7 @@ class SampleSwarm:
         giver.slots[taker.name] = self.now
         return True
 
-    # ---- what each node says of itself
+    # ---- each node's reports about itself
 
     def _report(self, member: Member) -> None:
         if isinstance(member.name, str) or not member.present:

@@ -64,7 +64,7 @@ def test_a_class_serves_until_it_is_stopped_and_reset_removes_what_it_left(
     own = tmp_path / "files" / "own notes.txt"
     own.write_text("mine", encoding="utf-8")
     code, told = reset(environment)
-    assert code == 1 and "node1" in told  # nobody could be asked
+    assert code == 1 and "node1" in told  # no terminal to ask
     assert (tmp_path / "files" / "node1").exists()
     assert reset(environment, "--yes")[0] == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [own]

@@ -1,4 +1,4 @@
-"""The demo is the first thing that anybody runs: small here, but all of it."""
+"""The demo is a newcomer's first command: small here, but complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From options and settings to what a node is told, and to the screen that fits."""
+"""From options and settings to a node's settings and its screen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class FakeTerminal(io.StringIO):
-    """A stream that says a person sits there."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -162,7 +162,7 @@ def test_sizes_that_no_terminal_has_are_forgotten(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_few_nodes_need_is_imported_for_those_only() -> None:
-    """Each costs as much time or memory as all modules of ours. A class of thirty would notice."""
+    """Each costs about the time or memory of all our modules together. A class of thirty would notice."""
     rare = {"prompt_toolkit", "rich.console", "requests", "urllib3", "cryptography"}
     question = f"import sys, node.cli; print(sorted({rare} & set(sys.modules)))"
     command = [sys.executable, "-c", question]

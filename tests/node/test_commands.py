@@ -1,4 +1,4 @@
-"""What may be typed, and what a user is told who typed something else."""
+"""Valid commands, and the messages for other input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""``-faults`` on real nodes and real sockets: an exact fault hits one datagram; chances are what they say."""
+"""``-faults`` on real nodes and real sockets: an exact fault hits one datagram; chances have the given
+rates."""
 
 from __future__ import annotations
 

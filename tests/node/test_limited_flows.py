@@ -21,7 +21,7 @@ TOLERANCE = 0.03
 
 
 def move(limit: RateLimit, flow: LimitedFlow, now: float, most: int = 1 << 30) -> tuple[float, int]:
-    """What a connection with endless demand does when it looks: seconds until it looks again, bytes moved."""
+    """One step of a connection with endless demand: seconds until its next step, bytes moved."""
     pause = flow.wait(min(most, limit.quantum), now)
     if pause > 0:
         return pause, 0
@@ -120,7 +120,8 @@ def test_protocol_messages_do_not_wait_and_are_counted() -> None:
 @pytest.mark.parametrize("rate", [50_000, 4_000_000])
 @pytest.mark.parametrize("connections", [1, 20])
 def test_both_transports_share_one_limit(rate: int, connections: int) -> None:
-    """One classroom fetcher beside TCP connections: the sum holds, and it is not starved."""
+    """One classroom fetcher and TCP connections share a limit: the sum holds, and the fetcher is not
+    starved."""
     limit = RateLimit(rate)
     queue = UploadQueue(limit, 0.0)
     flows = [limit.flow() for _ in range(connections)]

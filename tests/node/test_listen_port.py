@@ -1,4 +1,4 @@
-"""The port a node listens on: one of those allowed, however few, or one line that says why not."""
+"""The port a node listens on: one of the allowed ports, or one line with the reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def enter(tmp_path: Path):
         settings = NodeSettings(
             node_id=1,
             folder=tmp_path,
-            trackers=("http://127.0.0.1:9",),  # nobody
+            trackers=("http://127.0.0.1:9",),  # no tracker there
             port_range=(low, high),
         )
         entered.append(Node(settings, lambda event: None))
@@ -39,7 +39,7 @@ def enter(tmp_path: Path):
 
 
 def two_ports() -> tuple[int, int]:
-    """Two free ports that follow each other, below those that systems pick of themselves."""
+    """Two consecutive free ports, below the range from which systems pick ports."""
     for low in range(20_001, 30_000, 2):
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first,
@@ -68,7 +68,7 @@ BUFFER = 1 << 16
 
 
 def a_node_with_a_free_port() -> int:
-    """A node number whose usual port nobody has now."""
+    """A node id whose usual port is free."""
     for node_id in range(2_000_000, 2_001_000):
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind((LOCALHOST, preferred_port(node_id)))

@@ -159,7 +159,7 @@ def test_a_download_survives_the_loss_of_peers(swarm: Swarm) -> None:
 
 
 def test_a_peer_that_stalls_does_not_hold_a_download_up(swarm: Swarm) -> None:
-    """It took requests, and answers none: others are asked for the same blocks."""
+    """It takes requests and answers none: the same blocks are requested from other peers."""
     limit = RateLimit(RATE)
     stalling = swarm.add("tcp")
     stalling.limits = TransferLimits(limit)  # type: ignore[attr-defined]

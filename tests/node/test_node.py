@@ -1,4 +1,4 @@
-"""A node in this process, without a tracker: its address, its threads, what it refuses."""
+"""A node in this process, without a tracker: its address, its threads, its refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that misbehave on purpose: an honest owner beside each, and the file is right nevertheless."""
+"""Nodes that misbehave on purpose, each with an honest owner: the file is right nevertheless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A limit that holds over any second, and is reached by whoever has enough to send. Virtual time only."""
+"""A limit that holds over any second, and that a sender with enough to send reaches. Virtual time only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = 3.0
 def send_all_the_time(
     limit: RateLimit, datagram: int, chance: random.Random, late: float
 ) -> list[tuple[float, int]]:
-    """What a sender with endless demand sends: ``(when, bytes)``. It wakes up to ``late`` seconds late."""
+    """The sends of a sender with endless demand: ``(when, bytes)``. It wakes up to ``late`` seconds late."""
     sent, now = [], 0.0
     while now < SECONDS:
         size = min(datagram, largest_datagram(limit))

@@ -1,4 +1,4 @@
-"""What a node serves of its torrents, and when it stops serving them."""
+"""The pieces a node serves of its torrents, and the end of serving."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def unfinished(
     heard: list[events.Event],
     withdrawn: list[OwnedFile],
 ) -> Iterator[Torrent]:
-    """A torrent of four pieces of 16 KiB whose download goes on."""
+    """A torrent of four pieces of 16 KiB with a running download."""
     file = TorrentFile(tmp_path / "a.bin.torrent", encode_metainfo("a.bin", len(BYTES), LENGTH, HASHES, ""))
     content = ContentStore(file.info, tmp_path, open_files)
     content.open_part()

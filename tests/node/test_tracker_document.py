@@ -1,4 +1,4 @@
-"""docs/protocol.md, parts 5 and 6, says what the code does: its examples and numbers are taken from there."""
+"""docs/protocol.md, parts 5 and 6, agrees with the code: its examples and numbers are taken from there."""
 
 from __future__ import annotations
 

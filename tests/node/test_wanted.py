@@ -1,4 +1,4 @@
-"""What ``download X`` means."""
+"""The meaning of ``download X``."""
 
 from __future__ import annotations
 

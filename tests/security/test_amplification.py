@@ -40,7 +40,8 @@ Address = tuple[str, int]
 
 
 def contents() -> dict[bytes, MemoryTorrent]:
-    """All of a torrent, the first half of its pieces, and one whose content has changed."""
+    """A complete torrent, a partial torrent (first half of its pieces), and a torrent with changed
+    content."""
     shared, partial, changed = (MemoryTorrent(bytes(SIZE), SIZE // PIECES) for _ in range(3))
     partial.have = Bitfield(PIECES)
     for index in range(PIECES // 2):
@@ -51,7 +52,7 @@ def contents() -> dict[bytes, MemoryTorrent]:
 
 @dataclass
 class Books:
-    """What came from addresses without a good token, and what they were sent for it; also with headers."""
+    """Bytes received from addresses without a valid token, and bytes sent to them; also with headers."""
 
     received: Counter[Address]
     sent: Counter[Address]
@@ -79,19 +80,19 @@ class Books:
 
 @dataclass(frozen=True)
 class Given:
-    """A token that the attacker got, and what makes it good."""
+    """A token that the attacker got, and the conditions of its validity."""
 
     token: bytes
     addr: Address
     epoch: int
-    life: int  # of the owner: it starts anew, with another secret
+    life: int  # of the owner, which may restart with another secret
 
     def good(self, addr: Address, now: float, life: int) -> bool:
         return self.addr == addr and self.life == life and int(now / EPOCH) - self.epoch in (0, 1)
 
 
 def sizes_sent(answer: object) -> list[int]:
-    """What an answer costs on the wire: the size of each datagram."""
+    """The size of each datagram of an answer."""
     if answer is None:
         return []
     if isinstance(answer, SendChunk):
@@ -110,7 +111,7 @@ segments = st.sampled_from([0, 1, 512, 1440, 65_475, 65_476])
 
 
 class StrangersBooks(RuleBasedStateMachine):
-    """Any sequence of datagrams of any type, from anybody, over hours and restarts."""
+    """Any sequence of datagrams of any type and sender, over hours and restarts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,7 +127,7 @@ class StrangersBooks(RuleBasedStateMachine):
         self.answerer = Responder(AddressValidator(secret), contents())
 
     def deliver(self, datagram: bytes, addr: Address) -> None:
-        """Hand it over; whoever shows no token that is good here and now is entered into the books."""
+        """Deliver it. Without a token that is valid here and now, the exchange is entered into the books."""
         answer = self.answerer.handle_requests(datagram, addr, self.now)
         if isinstance(answer, wire.Token) and addr in ATTACKERS:
             self.given.append(Given(answer.token, addr, int(self.now / EPOCH), self.life))
@@ -163,7 +164,7 @@ class StrangersBooks(RuleBasedStateMachine):
 
     @rule(addr=st.sampled_from(ATTACKERS + VICTIMS), kind=st.integers(0, 3), t=st.integers(0, 40), n=numbers)
     def answer(self, addr: Address, kind: int, t: int, n: int) -> None:
-        """What only an owner says."""
+        """Deliver a message that only owners send."""
         messages = (
             wire.Token(n, n, self.token(t)),
             wire.Tell(n, n, SIZE, True),
@@ -178,7 +179,7 @@ class StrangersBooks(RuleBasedStateMachine):
 
     @rule(addr=st.sampled_from(ATTACKERS + VICTIMS), times=st.integers(1, 20))
     def replay(self, addr: Address, times: int) -> None:
-        """The same again, in somebody else's name."""
+        """Deliver the last datagram again, from another address."""
         for _ in range(times):
             self.deliver(self.last, addr)
 
@@ -216,7 +217,7 @@ test_the_books_over_any_sequence = StrangersBooks.TestCase
 
 
 def every_datagram(token: bytes, rng: random.Random) -> Iterator[bytes]:
-    """Every type, with every choice of what is asked for and how much, whole, cut, padded and damaged."""
+    """Every type, with every torrent and range, whole, cut, padded and damaged."""
     whole: list[bytes] = []
     for info_hash in (SHARED, PARTIAL, CHANGED, UNKNOWN):
         whole += [wire.encode(wire.Ask(1, 1 << 31, info_hash, token, first)) for first in (0, 8, 2**40)]
@@ -288,7 +289,7 @@ def received_by(sock: socket.socket) -> list[int]:
 
 @pytest.mark.parametrize("whose", ["nobody's", "another's", "made up"])
 def test_the_books_of_a_real_owner(owner_addr: Address, whose: str) -> None:
-    """What really comes out of a socket for every type of datagram, with a token that is no good here."""
+    """Bytes really sent for every type of datagram with an invalid token."""
     with udp() as stranger, udp() as honest:
         stranger.connect(owner_addr)
         honest.connect(owner_addr)
@@ -336,7 +337,7 @@ def test_a_token_is_good_for_one_address_one_port_and_one_life_of_the_owner() ->
 
 
 def test_a_restarted_owner_honours_no_token_of_its_former_life() -> None:
-    """With sockets: the same port, another secret; what was proved before is proved no more."""
+    """With sockets: the same port, another secret; earlier proofs are void."""
     sock = udp()
     addr = sock.getsockname()
     with udp() as fetcher:

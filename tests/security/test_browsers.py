@@ -1,4 +1,4 @@
-"""A browser is also a stranger: what a page of another origin could have it send reaches nothing."""
+"""A browser is also a stranger: requests that a page of another origin makes it send have no effect."""
 
 from __future__ import annotations
 

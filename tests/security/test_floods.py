@@ -99,7 +99,7 @@ def owner() -> Iterator[Owner]:
 
 @contextmanager
 def flood(addr: tuple[str, int], *words: str, rate: int = 20_000) -> Iterator[Callable[[], int]]:
-    """Somebody who floods ``addr`` from another process by now; call it for how many were sent so far."""
+    """Flood ``addr`` from another process, which has begun; call the value for the number sent so far."""
     command = [sys.executable, "-m", "bench.flood", f"{addr[0]}:{addr[1]}", "--rate", str(rate)]
     with subprocess.Popen(
         [*command, "--seconds", "30", *words], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8"
@@ -150,7 +150,7 @@ def test_a_flood_at_the_fetchers_port_does_not_get_in(owner: Owner) -> None:
 
 
 def test_nodes_as_processes_under_a_flood(tmp_path: Path) -> None:
-    """What ``python -m bench --only flood`` measures, small: the file is right; how fast is for the bench."""
+    """``python -m bench --only flood`` in small: the file is right; the bench judges the speed."""
     content = make_content(tmp_path, 1 << 20)
     (flooded,) = under_flood.measure(tmp_path, content, ["mixed"])
     assert flooded.seconds is not None, "the download failed"

@@ -1,4 +1,4 @@
-"""What a classroom node meets when its tracker, or whoever wrote a torrent, means harm."""
+"""A classroom node with a hostile tracker or a hostile torrent."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _whole_request(sock: socket.socket) -> bool:
 
 
 class HostileTracker:
-    """Says ``answer`` to everybody, in pieces of 64 KiB, as long as anybody listens."""
+    """Sends ``answer`` to every client, in pieces of 64 KiB, as long as the client reads."""
 
     def __init__(self, answer: bytes) -> None:
         self.sock = socket.create_server(("127.0.0.1", 0))

@@ -31,7 +31,7 @@ from node.show.screen import JsonScreen, TextScreen
 from node.show.terminal import LiveBars, TerminalOutput
 from node.show.toolbar import Toolbar
 
-# What moves a cursor, colours, rings, starts a line, turns text, hides in it, or is half a character.
+# Characters that move a cursor, colour, ring, start a line, turn or hide text, or are half a character.
 HARMFUL = {
     "escape": "\x1b[31m",
     "window title": "\x1b]0;owned\x07",
@@ -105,7 +105,7 @@ PEERS = [PeerStatus(2, ("127.0.0.1", 4002), EVIL, "from", 5, 1.0, "lost", EVIL)]
 
 
 def use(screen: Any) -> None:
-    """All that a screen can be told."""
+    """Every call of a screen."""
     for event in all_events():
         screen.event(event)
     screen.say(EVIL)
@@ -226,7 +226,7 @@ def test_a_command_with_it_is_answered_cleanly(text: str) -> None:
 
 @each
 def test_a_tracker_takes_no_name_that_controls(text: str) -> None:
-    """What it does take (a joiner may be part of a word) it logs clean."""
+    """Accepted text (a joiner may be part of a word) is clean in the log."""
     try:
         taken = OwnedFile.from_json({"filename": text})
     except MessageError as error:

@@ -1,4 +1,4 @@
-"""Injection by somebody who is not on the path: who cannot see what owner and fetcher say to each other."""
+"""Injection by an off-path attacker, which cannot see the datagrams between owner and fetcher."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_what_comes_from_another_address_is_dropped_even_if_it_knows_everything(
 
 
 def test_a_port_that_is_served_cannot_be_taken_over(owner_addr: tuple[str, int]) -> None:
-    """Nobody can bind the owner's port beside it, however shared an address he asks for."""
+    """No other socket can bind the owner's port, with any option for shared addresses."""
     for name in ("SO_REUSEADDR", "SO_REUSEPORT"):
         if not hasattr(socket, name):
             continue
@@ -187,7 +187,7 @@ def visible(thing: Any, known: frozenset[int] = frozenset()) -> Any:
 
 
 def state_of(connection: FetchConnection) -> tuple[Any, ...]:
-    """The same, with the state by name, and what the outside sees."""
+    """The connection's state by name, and its visible counts."""
     return (
         connection.state,
         connection.tracker.in_flight.bytes,
@@ -206,7 +206,7 @@ def next_sequence(thing: Any, depth: int = 4) -> int:
 
 
 def test_a_hundred_thousand_guesses_of_the_transfer_id_change_nothing() -> None:
-    """Right source, right port, right sequences and ranges: without the 64 bits it is all in vain."""
+    """Right source, right port, right sequences and ranges: without the 64 bits no guess has an effect."""
     connection = fetching()
     before = state_of(connection)
     rng = random.Random(6)
@@ -226,7 +226,7 @@ def test_a_hundred_thousand_guesses_of_the_transfer_id_change_nothing() -> None:
 
 
 def test_a_right_transfer_id_with_a_wrong_sequence_changes_nothing() -> None:
-    """TOKEN, TELL and REFUSE must answer a question that is open; DATA must lie in what was asked for."""
+    """TOKEN, TELL and REFUSE must answer an open request; DATA must lie in a requested range."""
     connection = fetching()
     before = state_of(connection)
     for sequence in (0, 9, 10, 2**31 - 1, FIRST_ASK, FIRST_ASK + 1, FIRST_ASK + 2, 2**32 - 1):
@@ -253,7 +253,8 @@ def test_data_without_the_check_that_was_asked_for_is_not_taken() -> None:
 
 
 def test_an_answer_of_this_connection_is_worthless_for_another() -> None:
-    """A replayed TOKEN, TELL, REFUSE or DATA of one transfer does nothing to the next with the same owner."""
+    """A replayed TOKEN, TELL, REFUSE or DATA of one transfer has no effect on the next with the same
+    owner."""
     other = FetchConnection(
         ConnectionConfig(INFO_HASH, TRANSFER + 1, SEGMENT, 1 << 20, 2.0),
         make_controller("fixed", SEGMENT),

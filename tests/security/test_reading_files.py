@@ -67,7 +67,7 @@ class Served:
         self.token = answer.token
 
     def read(self, info_hash: bytes, offset: int, length: int) -> bytes | wire.Refusal:
-        """What a REQUEST gets: all its bytes, or the reason why not."""
+        """The answer to a REQUEST: all its bytes, or the reason for the refusal."""
         got = b""
         self.asked += 1
         self.sock.send(wire.encode(wire.Request(1, self.asked, offset, length, info_hash, self.token, 1200)))
@@ -128,7 +128,7 @@ def test_a_path_on_the_wire_is_a_hash_that_nobody_shares(served: Served, path: b
 
 
 def test_what_lies_in_the_folder_and_was_not_shared_is_not_served(served: Served) -> None:
-    """Not even by the right info hash: the hash of a torrent beside it."""
+    """Not even by the right info hash, of a torrent in the same folder."""
     path = served.folder / "private.bin"
     path.write_bytes(SECRET)
     metainfo = create_torrent(path, served.folder / "private.bin.torrent", "http://127.0.0.1:1/announce")
@@ -186,7 +186,7 @@ def by_relative_symlink(path: Path, secret: Path) -> None:
 def test_another_file_put_in_place_of_a_shared_one_is_never_read(
     served: Served, exchange: Exchange, opened_before: bool
 ) -> None:
-    """The open file goes on being what was hashed; one that must be opened anew is refused as changed."""
+    """The open file stays the hashed file; a file that must be reopened is refused as changed."""
     path, metainfo = shared_file(served)
     secret = served.folder.parent / "secret.txt"
     os.utime(secret, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))  # times do not give it away
@@ -215,7 +215,8 @@ def test_a_file_that_becomes_a_link_while_it_is_being_hashed_is_not_shared(serve
 
 @posix
 def test_the_user_may_share_a_link_and_then_it_is_the_file_behind_it_that_counts(served: Served) -> None:
-    """Sharing is the user's word, typed here. What was hashed is served; later the link leads elsewhere."""
+    """Sharing is the user's word, typed here. The hashed file is served, although the link later leads
+    elsewhere."""
     target = served.folder.parent / "elsewhere.bin"
     target.write_bytes(PUBLIC)
     link = served.folder / "link.bin"
@@ -228,7 +229,7 @@ def test_the_user_may_share_a_link_and_then_it_is_the_file_behind_it_that_counts
     assert served.read(metainfo.info_hash, 0, 1000) is wire.Refusal.CHANGED
 
 
-# ---- the downloading side: what is written, and where
+# ---- the downloading side: writes and their places
 
 
 def metainfo_of(name: str, content: bytes = PUBLIC) -> Metainfo:
@@ -276,7 +277,7 @@ def test_a_hard_link_in_the_place_of_a_part_is_not_written_through(tmp_path: Pat
 
 @posix
 def test_a_link_that_appears_under_the_final_name_is_not_replaced_or_followed(tmp_path: Path) -> None:
-    """Between the opening of the part and its end somebody makes NAME a link to elsewhere."""
+    """Between the opening of the part and its end NAME becomes a link to elsewhere."""
     secret = tmp_path / "secret.txt"
     secret.write_bytes(SECRET)
     part = PartFile.open(tmp_path, metainfo_of("x.bin"))
@@ -292,7 +293,7 @@ def test_a_link_that_appears_under_the_final_name_is_not_replaced_or_followed(tm
 def test_a_part_that_is_exchanged_for_a_link_meanwhile_does_not_lead_the_writing_astray(
     tmp_path: Path,
 ) -> None:
-    """Bytes go where the opened file is; what has its name by then is not placed as the download."""
+    """Bytes go to the opened file; another file under its name is not placed as the download."""
     secret = tmp_path / "secret.txt"
     secret.write_bytes(SECRET)
     part = PartFile.open(tmp_path, metainfo_of("x.bin"))

@@ -1,4 +1,4 @@
-"""A real Chromium, on a page of another origin that tries everything on a real tracker: in vain."""
+"""A real Chromium, on a page of another origin that tries everything on a real tracker, without effect."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ATTACK = (Path(__file__).parent / "attack.html").read_text(encoding="utf-8")
 
 @pytest.fixture
 def evil() -> Iterator[type[http.server.BaseHTTPRequestHandler]]:
-    """A web server of somebody else: another port is another origin."""
+    """A foreign web server: another port is another origin."""
 
     class Page(http.server.BaseHTTPRequestHandler):
         content = ""
@@ -56,7 +56,7 @@ def evil() -> Iterator[type[http.server.BaseHTTPRequestHandler]]:
 
 
 def shown(url: str, profile: Path, *more: str) -> str:
-    """What the page has become after a few seconds of (virtual) time."""
+    """The page's content after a few seconds of (virtual) time."""
     words = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",

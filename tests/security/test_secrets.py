@@ -1,4 +1,4 @@
-"""Who gets to see a node's secret and the class's key: real nodes, and trackers that the test plays."""
+"""The recipients of a node's secret and of the class's key: real nodes, and trackers that the test plays."""
 
 from __future__ import annotations
 

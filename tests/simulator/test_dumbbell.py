@@ -1,7 +1,7 @@
 """Every controller over one bottleneck, in virtual time: rates, shares, waste, and no deadlock.
 
-What is asked for are the figures that the transport has to reach on a link of 20 Mb/s, 50 ms and a queue of
-one product of the two. Transfers are small here, so rates are taken after the first second.
+The bounds are the transport's required figures on a link of 20 Mb/s, 50 ms and a queue of one BDP. Transfers
+are small here, so rates are taken after the first second.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ every_controller = pytest.mark.parametrize("controller", sorted(CONTROLLERS))
 
 
 def link(loss: float = 0.0, rate: float = RATE, delay: float = DELAY, **more: object) -> LinkFaults:
-    """A link with a queue of one product of rate and round trip, or what ``more`` says."""
+    """A link with a queue of one BDP; ``more`` changes its fields."""
     changed = {"queue": int(rate * 2 * delay), **more}
     return LinkFaults(rate=rate, delay=delay, loss=loss, **changed)  # type: ignore[arg-type]  # named by tests
 
 
 @dataclass
 class Outcome:
-    """What a run came to."""
+    """The result of a run."""
 
     seconds: float
     flows: list[Flow]
@@ -51,7 +51,7 @@ class Outcome:
         return megabits(self.arrivals, begin, min(end, self.seconds))
 
     def tcp_share(self, begin: float) -> float:
-        """TCP's part of what arrived from then on."""
+        """TCP's part of the bytes that arrived from ``begin`` on."""
         theirs = megabits(self.tcp, begin, self.seconds)
         return theirs / (theirs + self.rate(begin))
 
@@ -75,7 +75,7 @@ def run(
     tcp: bool = False,
     nodes: int = 1,
 ) -> Outcome:
-    """Fetch ``size`` bytes, or for so many ``seconds``, from owners that begin one after the other.
+    """Fetch ``size`` bytes, or for ``seconds`` seconds, from owners that begin in turn.
 
     ``nodes`` that know nothing of each other ask each of the owners.
     """
@@ -184,7 +184,7 @@ def test_tcp_keeps_its_part_beside_four_bbr_owners() -> None:
 
 
 def test_a_farther_owner_gets_no_larger_share() -> None:
-    """The link takes what comes in the order of its coming, so one TCP beside two has a third, about."""
+    """The link is first in, first out. So one TCP flow that competes with two flows has about a third."""
     share = run("cubic", 1, link(rate=10 * MEGABIT), seconds=15, tcp=True, nodes=2).tcp_share(5)
     assert share == pytest.approx(1 / 3, abs=0.12)
 
@@ -200,7 +200,7 @@ def test_ledbat_makes_way() -> None:
     outcome = run("ledbat", 1, link(), seconds=10, tcp=True)
     assert outcome.tcp_share(3) >= 0.85
     alone = run("ledbat", 1, link(rate=10 * MEGABIT), seconds=6)
-    assert alone.rate(1) >= 0.75 * 10  # and takes what nobody wants
+    assert alone.rate(1) >= 0.75 * 10  # and takes the unused rest
     assert alone.on_the_wire <= 1.1
 
 

@@ -36,14 +36,14 @@ def rows(state: SwarmState) -> dict[int, Any]:
 
 
 def check_conservation(state: SwarmState) -> None:
-    """The bytes on the links of a node are its own counts, and no end receives more than the other sent."""
+    """The bytes on a node's links equal its own counts, and no end receives more than the other end sent."""
     received, sent = Counter[str](), Counter[str]()
     for name, torrents in state.links.items():
         giver, taker = name.split(">")
         for link in torrents.values():
             received[taker] += link["received"]
             sent[giver] += link["sent"]
-            is_silent = state.nodes[int(giver)]["state"] == "silent"  # it cannot say what it sent last
+            is_silent = state.nodes[int(giver)]["state"] == "silent"  # its last bytes are not reported
             assert link["received"] <= link["sent"] or is_silent
     for node_id, row in rows(state).items():
         assert received[str(node_id)] == row["down"], node_id

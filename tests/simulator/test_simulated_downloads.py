@@ -37,10 +37,10 @@ def test_every_download_keeps_all_invariants(batch: int) -> None:
     ("seed", "banned"),
     [
         (1600, 2),  # a slow honest owner, and one that takes its piece over and has nothing, again and again
-        (4095, 3),  # four liars, and who is honest is away for a while: nobody helps one on whom all waits
-        (11634, 1),  # one honest owner and one liar, both far away: who still delivers gets on
+        (4095, 3),  # four liars, and the honest owner is away for a while: no liar may be helped by endgame
+        (11634, 1),  # one honest owner and one liar, both far away: a slow delivery still makes progress
         (29, 2),  # a suspect at a busy owner begins again and again, since two that have nothing take over
-        (11376, 0),  # the only honest one is in doubt, the others tell that they have all, and give nothing
+        (11376, 0),  # the only honest owner is suspect, and the rest claim all pieces and send none
         (13255, 0),  # the same, and one owner at a time
     ],
 )
@@ -60,7 +60,7 @@ def test_all_kinds_of_trouble_come_up() -> None:
 
 
 def liars(first: int) -> int:
-    """The first seed from ``first`` on whose run has a polluter."""
+    """The first seed from ``first`` on with a polluter in its run."""
     natures = ((seed, [owner.behaviour for owner in Scenario.of(seed).owners]) for seed in range(first, RUNS))
     return next(seed for seed, found in natures if Behaviour.POLLUTER in found)
 

@@ -1,4 +1,4 @@
-"""Swarms of the peer wire in virtual time: how soon all have the content, and what cheats achieve."""
+"""Swarms of the peer wire in virtual time: the time until all are complete, and the success of cheats."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_same_seed_is_the_same_run() -> None:
     assert [m.trace for m in ran(plan).members] == [m.trace for m in ran(plan).members]
 
 
-@pytest.mark.parametrize("stalled_at", [0.98, 0.5])  # of what each seed would send
+@pytest.mark.parametrize("stalled_at", [0.98, 0.5])  # of the bytes of each seed
 def test_two_of_eight_seeds_that_stall_do_not_hold_up_the_end(stalled_at: float) -> None:
     size, upload = 64 << 20, 200_000
     seeds = 6 * (MemberPlan(Conduct.SEEDS, upload),)

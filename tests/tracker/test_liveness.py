@@ -1,4 +1,4 @@
-"""The sweeping thread: it sweeps when told, sleeps until then, and ends at once."""
+"""The sweeping thread: it sweeps on time, sleeps until then, and ends at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = 20.0  # seconds
 
 
 class Script:
-    """Sweeps that return the given waits, and tell that they happened."""
+    """Sweeps that return the given waits, and are counted."""
 
     def __init__(self, *waits: float) -> None:
         self.waits = list(waits)

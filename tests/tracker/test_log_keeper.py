@@ -1,4 +1,4 @@
-"""The live log beside the five requests: what it costs them, and what many of them at once do to it."""
+"""The live log and the five requests: its cost for them, and its order under many at once."""
 
 from __future__ import annotations
 

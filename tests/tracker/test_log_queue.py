@@ -59,7 +59,7 @@ def test_a_line_is_one_line(writer: LogQueue, path: Path) -> None:
 
 
 class Stuck(logging.Handler):
-    """Writes nothing until ``go_on``; what it wrote is in ``lines``."""
+    """Writes nothing until ``go_on``; its output is in ``lines``."""
 
     def __init__(self) -> None:
         super().__init__()

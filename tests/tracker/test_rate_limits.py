@@ -1,4 +1,4 @@
-"""Rate limits in virtual time: honest nodes never notice it, greedy ones are told when to come again."""
+"""Rate limits in virtual time: honest nodes never meet them, greedy nodes get a time to retry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_bucket_gives_its_burst_at_once_and_then_its_rate() -> None:
     assert buckets.take("a", 0.0) == pytest.approx(0.1)
     assert buckets.take("a", 0.1) == 0.0
     assert sum(buckets.take("a", 5.1) == 0.0 for _ in range(200)) == 50
-    assert buckets.take("b", 5.1) == 0.0  # another one's is its own
+    assert buckets.take("b", 5.1) == 0.0  # other addresses are not affected
 
 
 def test_what_it_says_to_wait_is_enough() -> None:
@@ -54,7 +54,7 @@ def test_the_tables_are_bounded_and_forget_who_was_silent_longest() -> None:
         buckets.take(key, 0.0)
         buckets.take("mine", 0.0)
     assert len(buckets) == 100
-    assert buckets.take("mine", 0.0) > 0  # a thousand others did not wash my debt away
+    assert buckets.take("mine", 0.0) > 0  # a thousand other addresses did not wash my debt away
     assert buckets.take(0, 0.0) == 0.0
 
 
@@ -62,7 +62,7 @@ def test_a_class_of_200_nodes_behind_one_address_never_notices() -> None:
     limits = RateLimits(Limits())
     asked = [start + beat * 11.0 for start in range(10) for beat in range(60)] * 20  # 200 nodes, 11 minutes
     for now in sorted(asked):
-        for _ in range(4):  # a heartbeat, and as much again for each of OWN, NEED, UPDATE
+        for _ in range(4):  # a heartbeat, and the same number each of OWN, NEED, UPDATE
             limits.admit_request(HOME, now)
     for node in range(200):
         for _ in range(100):  # all at once, 100 requests each

@@ -1,5 +1,5 @@
-"""The rules, where a storage does not show them: limits, and what a decision writes. All else that they say
-is in the contract of storages, and in the state machine that drives them.
+"""The rules, where a storage does not show them: limits, and the writes of a decision. All other rules are
+tested by the contract of storages and by the state machine that drives them.
 """
 
 from __future__ import annotations

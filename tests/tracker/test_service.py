@@ -23,7 +23,7 @@ HASH = "ab" * 20
 
 
 class Clock:
-    """Time that passes when told to."""
+    """Virtual time."""
 
     def __init__(self) -> None:
         self.now = 500.0
@@ -33,7 +33,7 @@ class Clock:
 
 
 class Tracker:
-    """A service on a virtual clock; ``restart`` makes another one on the same records."""
+    """A service on a virtual clock; ``restart`` makes a new service on the same records."""
 
     def __init__(self, kept: Durability | None = None, max_results: int = 50, **rules: Any) -> None:
         self.clock = Clock()
@@ -233,7 +233,7 @@ def test_after_a_restart_owners_are_known_with_their_counts_for_one_deadline(tra
 
 
 class Ordered(Notebook):
-    """Tells in which order things happen, and whether it can keep them."""
+    """Notes the order of its calls, and fails on demand."""
 
     def __init__(self) -> None:
         super().__init__()

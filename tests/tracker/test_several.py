@@ -66,7 +66,7 @@ def test_silent_nodes_go_though_the_process_they_spoke_to_is_gone(
     post(one.url, "own", node_id=1, addr=A, filename="f")
     one.kill()
     deadline = time.monotonic() + PATIENCE
-    while server.client.exists("{tracker}:node:1"):  # the other one's thread removes it: nobody asks anything
+    while server.client.exists("{tracker}:node:1"):  # the other tracker's sweep removes it
         assert time.monotonic() < deadline
         time.sleep(0.05)
     while "removed node 1 at 127.0.0.1:4001" not in other.log():  # the log is written a moment later
@@ -100,7 +100,7 @@ def test_nothing_acknowledged_is_lost_when_one_of_two_is_killed(server: RedisSer
     assert result.kills == 4 and result.acknowledged > 50
 
 
-# ---- under somebody else's WSGI server
+# ---- under a foreign WSGI server
 
 
 def gunicorn(folder: Path, *options: str, **settings: str) -> subprocess.Popen[str]:

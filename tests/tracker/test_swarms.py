@@ -1,4 +1,4 @@
-"""Swarms: the owners of a file against a sorted list that is made anew each time; and the largest swarms."""
+"""Swarms: the owners of a file against a list that is sorted each time; and the largest swarms."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_many_owners_of_one_file_stay_in_order_whatever_they_do() -> None:
             swarms.forget(node)
             del nodes[node.record.node_id]
         if step % 3 == 0:
-            asked()  # a cached answer must not outlive what it says
+            asked()  # a cached answer must not outlive its facts
     found = asked()
     uploads = sorted((node.record.uploads for node in nodes.values()), reverse=True)
     assert [owner.uploads for owner in found.owners] == uploads[:50]

@@ -28,7 +28,7 @@ class Owner:
         self.answerer = Responder(AddressValidator(secret), {TERMS.info_hash: self.content})
 
     def answers(self, datagrams: list[bytes], now: float) -> list[bytes]:
-        """What it sends back for all of ``datagrams``, in order."""
+        """Its answers to all of ``datagrams``, in order."""
         return [answer for datagram in datagrams for answer in self._answer(datagram, now)]
 
     def _answer(self, datagram: bytes, now: float) -> list[bytes]:

@@ -25,7 +25,7 @@ NAMESPACE = ["unshare", "--user", "--map-root-user", "--net"]
 
 
 class Observer:
-    """Lets a test wait for what a transport reports."""
+    """Lets a test wait for a transport's reports."""
 
     def __init__(self) -> None:
         self.lost, self.restored = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""Tokens prove an address for a while, and nobody else's; who has none gets less than was sent."""
+"""A token proves one address for a while; an address without a token gets fewer bytes than it sent."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ ANYTHING = st.one_of(
 
 @given(st.lists(st.one_of(ANYTHING, st.binary(max_size=200)), max_size=20))
 def test_an_unproved_address_never_gets_more_bytes_than_it_sent(datagrams: list[bytes]) -> None:
-    """Datagram by datagram, so whatever is sent; and what it gets is a token or nothing."""
+    """It holds for each datagram, so for any sequence. The answer is a token or nothing."""
     answerer = Responder(AddressValidator(b"its own"), {b"h" * 20: MemoryTorrent(bytes(100_000))})
     for datagram in datagrams:
         answer = answerer.handle_requests(datagram, HERE, 1.0)

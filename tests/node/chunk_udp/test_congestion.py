@@ -1,6 +1,6 @@
-"""What every congestion controller owes its connection; Reno and CUBIC against their RFCs' own formulas.
+"""The contract of congestion controllers; Reno and CUBIC against their RFCs' own formulas.
 
-LEDBAT's and BBR's tests are beside this file; how all of them do on a link is tried in tests/simulator.
+LEDBAT's and BBR's tests are in ``congestion/``; tests/simulator runs all controllers over links.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ Step = Callable[[CongestionController, FlowHandle, float], None]
 
 @st.composite
 def rounds(draw: DrawFn) -> RoundSample:
-    """What one round trip may have brought, the strangest included."""
+    """Samples of one round trip, the strangest included."""
     return RoundSample(
         delivered=draw(st.integers(0, 1 << 24)),
-        lost=draw(st.integers(-(1 << 20), 1 << 24)),  # below 0: what was held lost came after all
+        lost=draw(st.integers(-(1 << 20), 1 << 24)),  # below 0: bytes presumed lost came after all
         rate=draw(st.one_of(st.just(0.0), st.floats(1, 1e10))),
         app_limited=draw(st.booleans()),
         lowest_rtt=draw(st.one_of(st.just(float("inf")), st.floats(1e-5, 5))),
@@ -102,7 +102,7 @@ def test_the_window_holds_two_segments_whatever_happens(
         for rtt in (TRIP, RoundTripTime(), trip(0.0)):
             rate = controller.pacing_rate(rtt)
             assert rate > 0
-            assert math.isfinite(rate) or name == "fixed"  # it asks for all at once, and says so
+            assert math.isfinite(rate) or name == "fixed"  # it requests all at once by design
 
 
 @every_controller
@@ -160,10 +160,10 @@ def test_it_paces_fast_enough_to_fill_the_window_in_a_round_trip(name: str) -> N
 
 @every_controller
 def test_a_window_that_collapsed_comes_back(name: str) -> None:
-    """Persistent congestion is no life sentence: with answers it soon is what it was at the start."""
+    """A window recovers from persistent congestion: with answers it soon is as large as at the start."""
     controller, share, now = make_controller(name, SEGMENT), CongestionManager().join(), 0.0
     for turn in range(100):
-        size = min(int(controller.window), 50 * SEGMENT)  # what the path carries
+        size = min(int(controller.window), 50 * SEGMENT)  # the path's capacity
         for _ in range(size // SEGMENT):
             controller.on_received(SEGMENT, now, TRIP, now + RTT, size == int(controller.window))
         now += RTT + 1e-6
@@ -232,7 +232,7 @@ def test_in_recovery_reno_does_not_grow() -> None:
 
 
 def test_reno_saws() -> None:
-    """Each loss halves it anew, and it climbs back in as many round trips as were segments cut."""
+    """Each loss halves the window, and it grows back by one segment each round trip."""
     controller, now = reno_after_a_loss(40), 0.0
     for _ in range(3):
         trips = 0
@@ -298,7 +298,7 @@ def test_it_follows_the_cubic_curve(w_max: float) -> None:
     epoch = RTT  # the curve begins with the first bytes that were asked for after the loss
     while now < 2 * k:
         now = a_round_trip(controller, now + 1e-9)
-        # What is received at t aims at W_cubic(t + RTT) and gets there in the course of a round trip.
+        # Bytes received at t aim at W_cubic(t + RTT) and reach it within a round trip.
         expected = C * (now - epoch + RTT - k) ** 3 + w_max
         assert controller.window / SEGMENT == pytest.approx(expected, rel=0.03)
 
@@ -368,6 +368,6 @@ def test_persistent_congestion_begins_again_from_the_smallest_window() -> None:
     controller.on_persistent_congestion(1.0)
     assert controller.window == controller.minimum_window
     now = 1.0
-    for _ in range(4):  # in slow start: it was not the window that was wrong for ever
+    for _ in range(4):  # in slow start: the window was only temporarily too large
         now = a_round_trip(controller, now + 1e-9)
     assert controller.window == 32 * SEGMENT

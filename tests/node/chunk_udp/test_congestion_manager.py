@@ -1,4 +1,4 @@
-"""One view of the access link: what fits beside the others, whose turn it is to probe, what a rest showed."""
+"""One view of the access link: each flow's share, the flow that may probe, and results of a rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from node.rate_limit import RateLimit
 from simulator.clock import Clock
 from simulator.dumbbell import Dumbbell, Supply, shared_path
 
-RATE = 1_000_000.0  # bytes a second, what the link carries
+RATE = 1_000_000.0  # bytes a second; the link's capacity
 TRIP = 0.05  # seconds
 LATER = 10 * RATE_MEMORY
 
@@ -35,7 +35,7 @@ def report(
     return now, views
 
 
-# ---- what fits beside the others
+# ---- each flow's share
 
 
 def test_whoever_is_alone_is_never_held_back() -> None:
@@ -56,7 +56,7 @@ def test_beliefs_that_do_not_fit_are_scaled_down_to_a_bit_less_than_arrives(conn
 
 
 def test_nobody_is_left_with_less_than_an_equal_part_of_its_belief() -> None:
-    """However little arrives (all stopped, say): at worst each believed that it had the link to itself."""
+    """At any rate of arrival (0, say): at worst each flow believed that it had the whole link."""
     link = CongestionManager()
     shares = [link.join() for _ in range(4)]
     _, views = report(shares, RATE, RATE / 100, 1, 0.0)
@@ -104,7 +104,7 @@ def test_nothing_is_held_back_before_anything_was_measured() -> None:
     assert [share.report(RATE, 1000, True, False, 0.0).scale for share in shares] == [1.0, 1.0]
 
 
-# ---- congestion that somebody met
+# ---- congestion that one flow met
 
 
 def test_congestion_is_told_to_the_others_and_to_each_once() -> None:
@@ -236,7 +236,7 @@ def test_over_any_second_the_download_limit_holds_and_is_reached(
     came = sorted((at, size + wire.HEADER_SIZE) for flow in bell.flows for at, size in flow.arrivals)
     assert most_in_a_second(came) <= 1.05 * limit
     middle = sum(size for at, size in came if 1 <= at < seconds - 0.5) / (seconds - 1.5)
-    assert middle >= (0.95 - 1.5 * loss) * limit  # what gets lost was asked for, too
+    assert middle >= (0.95 - 1.5 * loss) * limit  # lost bytes count as requested, too
 
 
 def test_a_request_is_never_larger_than_what_the_limit_lets_through_at_once() -> None:

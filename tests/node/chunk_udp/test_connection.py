@@ -1,4 +1,4 @@
-"""The fetcher's state machine, event by event, with a hand on the clock: questions, and what it delivers."""
+"""The fetcher's state machine, event by event, in virtual time: its requests and its deliveries."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_round_trip_longer_than_the_first_timer_does_not_matter(round_trip: fl
 
 
 def test_an_answer_while_still_waiting_for_a_token_is_an_answer() -> None:
-    """TOKEN 1 late, TOKEN 2 lost, and ASK 3, which shows TOKEN 1, is answered with TELL."""
+    """TOKEN 1 is late, TOKEN 2 is lost, and ASK 3 carries TOKEN 1. Its answer is TELL."""
     connection, owner = connect(), Owner()
     first = connection.datagrams_to_send()
     run_timers(connection, 1.5)
@@ -145,7 +145,7 @@ def test_a_late_answer_to_the_question_before_the_last_is_taken() -> None:
     assert take(connection, [wire.encode(late)], 2.1) == [OwnerStatus(len(CONTENT), True, 0, b"")]
 
 
-# ---- what was asked for, and what was not
+# ---- requested and unrequested bytes
 
 
 def test_every_segment_arrives_once_however_often_it_comes() -> None:
@@ -173,7 +173,7 @@ def test_data_of_another_transfer_is_dropped() -> None:
 @pytest.mark.parametrize("sequence", [1, 2, 99, 1 << 31])
 @pytest.mark.parametrize("offset", [0, 999, 2000, 50_000, 2**64 - 1000])
 def test_bytes_that_were_never_asked_for_are_never_delivered(sequence: int, offset: int) -> None:
-    """Whatever the sequence says: only [1000, 2000) is wanted."""
+    """Only [1000, 2000) is wanted, with any sequence."""
     owner = Owner()
     connection = told(connect(), owner)
     connection.request(1000, 2000, 1.0)

@@ -1,4 +1,4 @@
-"""What the path loses is asked for again, and tells how much to ask for."""
+"""Lost bytes are requested again, and losses limit the request rate."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_each_request_is_a_sample_of_the_round_trip() -> None:
     take(connection, [first], 1.0 + before + 0.8)
     assert connection.rtt.latest == pytest.approx(before + 0.8)
     assert connection.rtt.smoothed == pytest.approx(before + 0.1)
-    take(connection, [second], 5.0)  # the rest of an answer tells of the rate, not of the way
+    take(connection, [second], 5.0)  # the rest of an answer is a sample of the rate, not of the round trip
     assert connection.rtt.smoothed == pytest.approx(before + 0.1)
 
 

@@ -1,4 +1,4 @@
-"""Owners that say no, or nothing: given up after the stated time, and not before."""
+"""Owners that refuse or stay silent: given up after the stated time, and not before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fetcher's tokens expire, or its owner starts anew: no byte is lost, and nobody is asked for ever."""
+"""A fetcher's tokens expire, or its owner restarts: no byte is lost, and no request repeats without end."""
 
 from __future__ import annotations
 

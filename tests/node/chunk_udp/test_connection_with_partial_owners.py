@@ -1,4 +1,4 @@
-"""Owners that do not have everything, or not now: asked again, waited for, and never believed for ever."""
+"""Owners that lack pieces, or are busy: asked again, waited for, and given up in the end."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_busy_owner_is_asked_again_once_a_second_until_it_serves_us() -> None:
 
 
 def test_what_was_to_be_asked_for_later_wakes_nobody_up_while_we_wait_in_line() -> None:
-    """A timer that is over and that nobody resets would make the loop spin."""
+    """An expired timer that is never reset would make the loop spin."""
     connection = fetching()
     at, now = 0, 1.0
     while connection.may_request(now):

@@ -1,4 +1,4 @@
-"""Rates are measured from what arrives: neither faster than it was asked for, nor faster than it came."""
+"""Rates are measured from arrivals: never above the rate of requests or the rate of arrival."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE = 1000  # bytes of each request
 
 
 class Path:
-    """Requests of one size, sent and answered when told."""
+    """Requests of one size, sent and answered at the test's command."""
 
     def __init__(self) -> None:
         self.deliveries = DeliveryRate()

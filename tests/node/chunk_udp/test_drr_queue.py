@@ -76,7 +76,7 @@ DEMANDS = st.lists(st.lists(st.integers(1, 64_000), min_size=1, max_size=20), mi
 def test_whoever_has_something_waiting_gets_as_much_as_anybody_within_a_turn(
     demands: list[list[int]], segment: int, quantum: int, most: int, limited: bool
 ) -> None:
-    """Among those who had enough to ask all the time, nobody is more than a turn and a datagram ahead."""
+    """Among clients with constant demand, no client is more than a turn and a datagram ahead."""
     queue = DrrQueue(quantum)
     asked: Counter[int] = Counter()
     for port, lengths in enumerate(demands):

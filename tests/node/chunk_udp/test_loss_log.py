@@ -1,4 +1,4 @@
-"""A lost datagram's story: how the loss was noticed, what was requested again, and what it cost."""
+"""A lost datagram's story: the detection of the loss, the repeated request, and the cost."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ class EveryByteIsAccountedFor(RuleBasedStateMachine):
     @precondition(lambda self: self.flight.requests)
     @rule(data=st.data())
     def come_in_order(self, data: st.DataObject) -> None:
-        """What may take the short way takes it only if the long way would have found the same."""
+        """The fast path is taken only if the general path has the same result."""
         request = data.draw(st.sampled_from(list(self.flight.requests.values())))
         start = request.missing.first
         end = data.draw(st.integers(start + 1, request.end))

@@ -1,4 +1,4 @@
-"""Paths that carry less than was asked for, and say so or not; over real sockets."""
+"""Paths with a smaller MTU than requested, with and without an error for it; over real sockets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def limited_path(monkeypatch: pytest.MonkeyPatch, mtu: int, batch_errno: int) ->
 def test_a_path_that_carries_less_than_was_asked_for_gets_less(
     monkeypatch: pytest.MonkeyPatch, batch_errno: int
 ) -> None:
-    """Linux says EMSGSIZE, in a batch (before 6.10 or so) EINVAL: batches stay, segments become smaller."""
+    """Linux reports EMSGSIZE, for a batch (before 6.10 or so) EINVAL: batches stay, segments become
+    smaller."""
     sent = limited_path(monkeypatch, 1400, batch_errno)
     with serving() as served:
         download = Download(300_000)

@@ -167,7 +167,7 @@ def test_several_fetchers_over_bad_paths_while_strangers_throw_things_at_the_own
         served.end()
         assert served.owner.counts["malformed"] > 0
         assert served.owner.counts["unexpected"] > 0
-        assert served.owner.counts["token"] > 3  # strangers' requests, none of them answered with more
+        assert served.owner.counts["token"] > 3  # answers to strangers' requests, each a token
 
 
 def throw_things(addr: tuple[str, int], done: threading.Event) -> None:
@@ -201,11 +201,11 @@ def test_the_largest_datagram_of_nonsense_is_survived() -> None:
 
 
 def test_bytes_from_another_address_are_not_taken() -> None:
-    """The fetcher's socket is connected: only the owner is heard."""
+    """The fetcher's socket is connected: it receives only from the owner."""
     with serving() as served, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         download = Download(100_000)
         fetcher = Fetcher(served.addr, INFO, download, PATIENT)
-        ours = fetcher._sock.getsockname()  # nobody else can tell where it listens
+        ours = fetcher._sock.getsockname()  # its address is known only here
         terms = fetcher.connection.config
         for offset in range(0, 100_000, 1000):
             stranger.sendto(wire.encode(wire.Data(terms.transfer_id, 1, offset, bytes(1000))), ours)

@@ -1,4 +1,4 @@
-"""The owner's loop over real sockets: the limit, the line, and what the system does not take or give."""
+"""The owner's loop over real sockets: the rate limit, the queue, and errors of the system."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Peer:
         self.send(wire.Request(7, self.asked, offset, length, INFO_HASH, self.token, segment))
 
     def fetch(self, offset: int, length: int, segment: int = 1000) -> bytes:
-        """What comes for one request, until all is here."""
+        """The answer to one request, when it is complete."""
         self.request(offset, length, segment)
         parts: dict[int, bytes] = {}
         while sum(map(len, parts.values())) < length:
@@ -231,7 +231,7 @@ def test_when_the_system_takes_no_more_the_rest_is_sent_later(
 def test_only_chunks_that_do_not_fit_a_path_make_segments_smaller(
     serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch, length: int, then: int
 ) -> None:
-    """One segment alone may be a probe: what the path carries is for the fetcher to find out."""
+    """A single segment may be a probe: the fetcher discovers the path's MTU."""
     owner = serve()
     fetcher = peer(owner)
     send = sockets.send_parts
@@ -278,7 +278,7 @@ def test_a_flood_sets_off_the_systems_filter_and_honest_ones_get_through(
         if attached.is_set():
             break
     assert attached.wait(10)
-    fetcher.ask_until_told()  # what was in the buffer before the filter came has been counted by now
+    fetcher.ask_until_told()  # datagrams that were buffered before the filter are counted by now
     seen = owner.counts["malformed"]
     for _ in range(100):
         stranger.sock.send(b"junk" * 18)  # as long as a REQUEST

@@ -19,7 +19,7 @@ TRIP = 0.01  # seconds
 
 
 def send(wakes: list[float], size: int, rate: float, until: float) -> list[float]:
-    """When somebody with endless demand sends, who wakes up so late each time."""
+    """The send times of a sender with endless demand that wakes up ``wakes`` seconds late each time."""
     pacer, now, sent = Pacer(), 0.0, []
     lateness = iter(wakes)
     while now < until:
@@ -87,7 +87,7 @@ def test_over_any_time_no_more_than_the_rate_and_what_may_be_caught_up(
 
 
 class Steady(CongestionController):
-    """As much as you like, but at ``RATE``."""
+    """An endless window at ``RATE``."""
 
     def __init__(self) -> None:
         super().__init__(SEGMENT)
@@ -122,7 +122,7 @@ def fetching() -> FetchConnection:
 
 
 def segments(datagram: bytes) -> list[bytes]:
-    """What answers a REQUEST."""
+    """The DATA that answers a REQUEST."""
     request = wire.decode(datagram)
     assert isinstance(request, wire.Request)
     starts = range(request.offset, request.offset + request.length, SEGMENT)

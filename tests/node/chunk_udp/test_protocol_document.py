@@ -1,4 +1,4 @@
-"""docs/protocol.md says what the code does: its examples and JSON are taken from there."""
+"""docs/protocol.md agrees with the code: its examples and JSON are taken from there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each datagram gets from an owner: an answer, a refusal, or silence and a count."""
+"""An owner's reaction to each datagram: an answer, a refusal, or silence and a count."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REQUEST = wire.Request(7, 2, 0, 1000, SHARED, TOKEN, 1000)
 
 
 def content(size: int = 100_000, *held: int, is_served: bool = True) -> MemoryTorrent:
-    """What is shared: all of ``size`` bytes, or only the pieces ``held``."""
+    """A shared torrent of ``size`` bytes: whole, or only the pieces ``held``."""
     torrent = MemoryTorrent(bytes(size), PIECE)
     if held:
         torrent.have = Bitfield(torrent.info.geometry.piece_count)

@@ -1,4 +1,4 @@
-"""Between a connection and its session: what the peer answers becomes what the download is told."""
+"""Between a connection and its session: the peer's answers become calls of the download."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HALF = b"\xf8\x00"
 
 
 class Session(Download):
-    """Notes what it is told, in order."""
+    """Notes its calls, in order."""
 
     def __init__(self) -> None:
         super().__init__(SIZE)
@@ -46,7 +46,7 @@ class Session(Download):
 
 
 class Pair:
-    """A driver that is through the handshake, and what its owner would send."""
+    """A driver after the handshake, and its owner's answers."""
 
     def __init__(self, checked: bool = True, complete: bool = False, size: int = SIZE) -> None:
         terms = ConnectionConfig(
@@ -155,7 +155,7 @@ def test_payloads_carry_checksums_until_the_peer_is_trusted(checked: bool) -> No
 def test_what_another_peer_delivered_is_not_asked_for_again() -> None:
     pair = Pair(complete=True)
     first, *others = [m for m in pair.sent(0.03) if isinstance(m, wire.Request)]
-    while pair.driver.connection.stats.lost_bytes == 0:  # the first is lost, the others arrive
+    while pair.driver.connection.stats.lost_bytes == 0:  # the first is lost, the rest arrives
         request = others.pop(0)
         pair.take(wire.Data(7, request.sequence, request.offset, bytes(request.length), True), 0.04)
     lost = pair.driver.connection.stats.lost_bytes

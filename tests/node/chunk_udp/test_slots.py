@@ -1,4 +1,4 @@
-"""So many are served, the others wait in order, and everybody's turn comes. Virtual time only."""
+"""A fixed number of fetchers is served, the rest wait in order, and each gets its turn. Virtual time only."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def test_questions_take_no_slot_but_keep_a_place_and_are_let_in_in_turn() -> Non
 
 
 def test_a_slot_waits_for_a_request_from_far_away_though_others_ask_meanwhile() -> None:
-    """1.7 s there and back. When it waited for a second, one that had lost its owner and had come back from
-    another port could take its own slot away for ever.
+    """1.7 s there and back. With a wait of a second, a fetcher that returned from another port could take its
+    own slot away again and again.
     """
     slots = Slots(1)
     ask(slots, 1, 0.0)
@@ -99,7 +99,7 @@ def test_after_its_slice_the_one_served_longest_makes_room_for_who_waits() -> No
     ask(slots, 2, SLOT_SECONDS - 0.2)
     assert ask(slots, 3, SLOT_SECONDS).queue_position == 2  # only one slice is over, and another is first
     assert ask(slots, 2, SLOT_SECONDS + 0.1) == SlotDecision(0, displaced=address(0))
-    assert ask(slots, 0, SLOT_SECONDS + 0.2).queue_position == 2  # behind who waited longer
+    assert ask(slots, 0, SLOT_SECONDS + 0.2).queue_position == 2  # behind the fetcher that waited longer
     assert ask(slots, 3, SLOT_SECONDS + 0.3).queue_position == 1
 
 
@@ -136,7 +136,7 @@ def test_everybodys_turn_comes_in_time(count: int, nodes: int, seed: int) -> Non
             waits_since.setdefault(number, now)
         next_at[number] = now + (0.5 if admission.queue_position == 0 else 1.0)
         assert len(slots.served()) <= count
-    turns = -(-nodes // count) - 1  # of others, before one's own
+    turns = -(-nodes // count) - 1  # of other fetchers, before its own
     assert (
         max([longest, *(60 - since for since in waits_since.values())]) <= turns * (SLOT_SECONDS + 1.0) + 1.0
     )

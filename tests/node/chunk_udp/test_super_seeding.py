@@ -1,4 +1,4 @@
-"""What is rare goes first: who would rather have what nobody has is refused what somebody was just sent."""
+"""Rare pieces go first: a piece that was just sent is refused to a fetcher that could take a rarer piece."""
 
 from __future__ import annotations
 

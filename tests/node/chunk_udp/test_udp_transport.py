@@ -25,7 +25,7 @@ Made = Callable[..., UdpTransport]
 
 
 class Observer:
-    """Notes what a transport says of itself."""
+    """Notes a transport's reports about itself."""
 
     def __init__(self) -> None:
         self.news: list[object] = []
@@ -115,7 +115,7 @@ def test_where_a_fetcher_sends_from(host: str, to: str, source: str) -> None:
 
 
 def test_an_address_that_is_gone_is_the_connections_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetcher, "source_host", lambda host, to: "192.0.2.1")  # none of this machine's
+    monkeypatch.setattr(fetcher, "source_host", lambda host, to: "192.0.2.1")  # a foreign address
     with pytest.raises(PeerFault, match="no socket for it"):
         UdpTransport(PATIENT).connect(Peer("127.0.0.1", 9), INFO, Download())
 

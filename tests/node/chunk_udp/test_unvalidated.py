@@ -137,7 +137,7 @@ def run(
 
 NOW = 10 * EPOCH
 KEYS = MINT.tag_keys(NOW)
-SOURCE = (0xC0000207, 4000)  # as HERE says
+SOURCE = (0xC0000207, 4000)  # the same as HERE
 PROGRAM = bpf_filter.program(KEYS, 0.0, 1)
 ALL = bpf_filter.program(KEYS, 1.0, 1)
 DRAWS = random.Random(3)
@@ -175,7 +175,8 @@ def test_the_filter_keeps_requests_and_drops_strangers() -> None:
 
 @pytest.mark.parametrize("share", [0.02, 0.25])
 def test_the_filter_draws_a_share_of_the_strangers_and_draws_again(share: float) -> None:
-    """Ports of one host and hosts of one network alike; and who is out this time is in another time."""
+    """Ports of one host and hosts of one network alike; a source that is dropped now is drawn another
+    time."""
     for sources in (
         [(0x0A000001, n) for n in range(1024, 2024)],
         [(0x0A000001 + n, 4000) for n in range(1000)],

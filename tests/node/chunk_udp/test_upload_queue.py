@@ -18,7 +18,7 @@ def request(offset: int, length: int, segment: int = 1440) -> wire.Request:
 
 
 class Fetcher:
-    """Keeps ``window`` bytes asked for, a quarter at a time, and asks anew ``rtt`` after an answer."""
+    """Keeps ``window`` bytes requested, a quarter at a time, and requests again ``rtt`` after an answer."""
 
     def __init__(self, number: int, window: int, rtt: float) -> None:
         self.addr = ("192.0.2.7", number)
@@ -103,9 +103,9 @@ def test_only_who_has_been_alone_for_a_while_is_served_out_of_turn() -> None:
         return serving.send_immediately(request(0, 10_000), addr, 1200, now) is not None
 
     assert [send_immediately(here, now) for now in (0.5, 0.9, 1.0, 6.0)] == [False, False, True, True]
-    assert not send_immediately(there, 6.1)  # a moment ago somebody else asked
+    assert not send_immediately(there, 6.1)  # another fetcher asked a moment ago
     assert [send_immediately(here, now) for now in (6.2, 7.0, 7.2)] == [False, False, True]
-    assert send_immediately(there, 8.3)  # the other one has stopped asking long ago
+    assert send_immediately(there, 8.3)  # the other fetcher stopped asking long ago
     assert send_immediately(here, 9.9)
     portion = serving.send_immediately(request(30, 10_000), here, 1200, 10.0)
     assert portion is not None and (portion.offset, portion.length, portion.segment) == (30, 10_000, 1200)
@@ -117,7 +117,7 @@ def test_only_who_has_been_alone_for_a_while_is_served_out_of_turn() -> None:
 
 
 def test_under_a_limit_little_waits_of_each() -> None:
-    """Else an answer would come so late that nobody wants it any more."""
+    """Else an answer would come too late to be useful."""
     serving = UploadQueue(RateLimit(1_000_000), 0.0)
     waiting = Counter[int]()
     for port in range(10):

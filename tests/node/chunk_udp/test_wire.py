@@ -1,4 +1,4 @@
-"""Datagrams there and back, and everything that is none: a message or WireError, nothing else."""
+"""Datagrams encoded and decoded, and any other bytes: a message or WireError, nothing else."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ FIELDS = st.tuples(st.integers(0, 255), st.integers(0, 255), U32, U64, U64, U32)
 def test_a_true_check_over_anything_gives_a_message_or_the_error(
     fields: tuple[int, int, int, int, int, int], size: int, data: st.DataObject
 ) -> None:
-    """A sender who knows the check may still send any type, flags, length and body."""
+    """With a right check any type, flags, length and body may come."""
     kind, flags, length, transfer, offset, sequence = fields
     kind = data.draw(st.sampled_from([kind, *wire.Kind]))
     length = data.draw(st.sampled_from([length, size]))

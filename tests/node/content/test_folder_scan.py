@@ -1,4 +1,4 @@
-"""A folder is listed as other programs list it, and what cannot be listed is refused."""
+"""A folder is listed as other programs list it, and unlistable entries are refused."""
 
 from __future__ import annotations
 

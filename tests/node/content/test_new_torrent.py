@@ -1,4 +1,4 @@
-"""A torrent of a file or folder: what is hashed is what is described."""
+"""A torrent of a file or folder: it describes exactly the hashed files."""
 
 from __future__ import annotations
 

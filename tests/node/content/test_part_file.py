@@ -1,4 +1,4 @@
-"""A part file: every byte in its place, whoever writes and however."""
+"""A part file: every byte in its place, with any writer and any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part file leaves everybody else's files alone, and is left alone."""
+"""A part file leaves other files alone, and other nodes leave it alone."""
 
 from __future__ import annotations
 
@@ -189,7 +189,8 @@ def test_another_process_does_not_open_it_either(tmp_path: Path, metainfo_of: Ma
 def test_a_part_that_was_just_finished_is_not_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metainfo_of: MakeMetainfo
 ) -> None:
-    """Opened by its old name, then renamed by whoever finished it: writing would change a finished file."""
+    """Opened by its old name, then renamed by the node that finished it: writing would change a finished
+    file."""
     part = PartFile.open(tmp_path, metainfo_of())
     real = os.open
 

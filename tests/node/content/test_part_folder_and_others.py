@@ -169,7 +169,7 @@ def test_files_that_are_there_are_used_and_only_the_missing_ones_arrive(case: Ca
 
 
 def test_a_file_that_is_there_and_is_another_one(case: Case) -> None:
-    """Its first pieces are right. The last one is fetched, and shows that the file is another one."""
+    """Its first pieces are right. The last piece is fetched, and shows that the file differs."""
     path = case.folder / "N" / "a"
     path.parent.mkdir()
     path.write_bytes(case.data[:39_999] + b"!")

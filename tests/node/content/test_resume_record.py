@@ -1,4 +1,4 @@
-"""What is believed after a restart, and what is not."""
+"""Records that are trusted after a restart, and records that are not."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_write_that_the_kill_interrupted_explains_its_time_but_no_later_one() 
 
 
 def test_an_interrupted_write(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes are in the file, and the entry still says that we write."""
+    """The bytes are in the file, and the entry still marks a write in progress."""
     begin(case)
     fetch(case, 0)
     with monkeypatch.context() as patched:

@@ -209,7 +209,8 @@ def test_a_part_that_became_shorter(
 def test_the_file_stays_open_for_a_running_call(
     tmp_path: Path, pair: tuple[socket.socket, socket.socket]
 ) -> None:
-    """A blocked sendfile sends the right file to its end, although it was closed and others were opened."""
+    """A blocked sendfile sends the right file to its end, although it was closed and other files were
+    opened."""
     sender, receiver = pair
     path = tmp_path / "x"
     path.write_bytes(BYTES)

@@ -1,4 +1,4 @@
-"""A shared file: served as long as it is what it was."""
+"""A shared file: served as long as it is unchanged."""
 
 from __future__ import annotations
 

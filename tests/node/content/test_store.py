@@ -1,4 +1,4 @@
-"""One content from its first byte to the finished file, and what its readers see meanwhile."""
+"""One content from its first byte to the finished file, and its readers' view meanwhile."""
 
 from __future__ import annotations
 

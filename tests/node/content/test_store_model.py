@@ -1,6 +1,6 @@
 """A folder's content against a plain model: bytes, places, selection, restarts, in any order.
 
-What is drawn, and which rules may come next, depends on the model alone: each run is the same.
+Drawn values and the choice of rules depend on the model alone, so each run is the same.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ CREDIT = Credit("a.bin", "ab" * 20, 7, 100)
 
 
 class PretendTracker:
-    """What a TrackerClient does, as the test wishes; ``said`` is what it heard."""
+    """A TrackerClient's replacement with answers of the test; ``said`` queues its calls."""
 
     url = name = "http://127.0.0.1:1"
     urls = (url,)
@@ -99,7 +99,7 @@ class AnnouncerScene:
         self.thread.start()
 
     def hears(self, what: str) -> object:
-        """The next thing of this kind that the tracker hears."""
+        """The next call of this kind."""
         while True:
             heard, detail = self.tracker.said.get(timeout=LIMIT)
             if heard == what:

@@ -1,4 +1,4 @@
-"""Small trackers for tests, over HTTP and UDP: they answer as a test says, wrongly or not at all."""
+"""Small trackers for tests, over HTTP and UDP: the test chooses right, wrong or no answers."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ Answer = Callable[[TrackerRequest], "list[bytes]"]
 
 
 def usual(request: TrackerRequest) -> list[bytes]:
-    """What a tracker answers: id 77, and two peers."""
+    """A tracker's usual answers: id 77, and two peers."""
     if isinstance(request, ConnectRequest):
         return [ConnectAnswer(request.transaction_id, 77).encode()]
     return [AnnounceAnswer(request.transaction_id, 900, 1, 2, encode_peers(PEERS)).encode()]
 
 
 class UdpServer:
-    """Answers each datagram as ``answer`` says, on a thread of its own."""
+    """Answers each datagram with ``answer``, on a thread of its own."""
 
     def __init__(self, answer: Answer, host: str = "127.0.0.1", port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

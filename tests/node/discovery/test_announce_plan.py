@@ -101,7 +101,7 @@ def test_udp_retries_follow_bep_15() -> None:
     for _ in range(11):
         job = only(plan.jobs(now))
         assert job.timeout is not None
-        ended = now + min(job.timeout, 0.1)  # the system says at once that nothing listens there
+        ended = now + min(job.timeout, 0.1)  # the system reports at once that no process listens there
         plan.failed(job, "timeout", ended)
         assert plan.jobs(ended) == []
         waits.append(plan.next_due() - now)

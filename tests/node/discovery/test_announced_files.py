@@ -13,7 +13,8 @@ OTHER = OwnedFile("b.bin", "cd" * 20, 1)
 
 
 def withdraw(scene: AnnouncerScene, others: list[OwnedFile]) -> list[str]:
-    """Announce ``others`` and FILE, withdraw FILE; what the tracker hears then, up to an UPDATE."""
+    """Announce ``others`` and FILE, then withdraw FILE; returns the tracker's calls from then, up to an
+    UPDATE."""
     scene.tracker.known, scene.tracker.knows_claims = False, True  # so no heartbeat for 1,000 s
     scene.owned = [*others, FILE]
     scene.start()
@@ -172,7 +173,7 @@ def test_a_file_is_taken_back_by_a_node_without_credit(
 
 @pytest.mark.parametrize("uploads", [1, None], ids=["credit", "not named"])
 def test_a_node_stays_if_it_has_credit_or_is_not_named(scene: AnnouncerScene, uploads: int | None) -> None:
-    """EXIT would delete the credit. A tracker that does not name the node need not be told."""
+    """EXIT would delete the credit. A tracker that does not name the node needs no EXIT."""
     scene.tracker.owners = [] if uploads is None else [OwnerEntry(7, ("127.0.0.1", 5), uploads)]
     assert withdraw(scene, [OTHER]) == ["need", "update"]
 

@@ -50,7 +50,7 @@ def test_a_tracker_that_is_down_is_told_everything_when_it_is_back(scene: Announ
     assert isinstance(lost, events.TrackerLost)
     scene.announcer.announce(FILE)
     scene.announcer.credit(CREDIT)
-    assert not scene.announcer.flush(LIMIT)  # returns at once: nobody is there to hear it
+    assert not scene.announcer.flush(LIMIT)  # returns at once: no tracker is there
     scene.tracker.down = False
     assert scene.hears("own") == [FILE]
     assert scene.hears("update") == (7, 100)
@@ -157,7 +157,7 @@ def test_entering_later_does_not_wait_for_the_tracker(scene: AnnouncerScene) -> 
 
 
 def test_a_tracker_that_refuses_at_the_door_is_not_asked_again(scene: AnnouncerScene) -> None:
-    """A torrent may name trackers of another kind: they answer 404, and nobody need hear of it."""
+    """A torrent may name trackers of another kind: they answer 404, which is not shown."""
     scene.tracker.refuse["register"] = TrackerRefused("tracker http://h:1 refuses: HTTP status 404", 404)
     scene.announcer.enter_later()
     scene.thread.start()

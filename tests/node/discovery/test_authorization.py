@@ -1,4 +1,4 @@
-"""What a node proves to a tracker and to whom, and what it does when it is told: not now, not you."""
+"""A node's proofs to its trackers, and its reaction to refusals: too many requests, or a wrong secret."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def ask_everything(client: TrackerClient) -> None:
 
 @pytest.fixture
 def nobody() -> str:
-    """Where nobody listens."""
+    """A URL at which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return f"http://127.0.0.1:{sock.getsockname()[1]}"
 
@@ -94,7 +94,7 @@ def test_who_claims_nothing_sends_nothing(play_tracker: Play) -> None:
 def test_the_tracker_may_make_the_secret(
     play_tracker: Play, tmp_path: Path, claims: SecretStore, client_of: Callable[..., TrackerClient]
 ) -> None:
-    """Which it does for whoever has none: another process as the same node."""
+    """It does so for a node without a secret: another process with the same node id."""
     tracker = play_tracker()
     other = SecretStore(tmp_path, 1)
     other.open()
@@ -118,7 +118,7 @@ def test_a_tracker_that_knows_nothing_of_claims_is_served(
     client = client_of(tracker.url)
     ask_everything(client)
     assert not client.knows_claims
-    assert client.register(A).interval == 3600.0  # it says none, so the node's own counts
+    assert client.register(A).interval == 3600.0  # it names none, so the node's own interval counts
 
 
 def test_after_leaving_the_secret_is_forgotten_but_not_if_nobody_heard(
@@ -168,7 +168,7 @@ def test_an_upload_is_said_again_only_to_who_counts_it_once(
         lambda body, headers, again: asked.append(again) or real(body, headers, again),
     )
     client.update("f")
-    client.register(A)  # which says that we are claimed
+    client.register(A)  # the answer claims the node
     client.update("f")
     assert asked == [False, True, True]
 
@@ -306,7 +306,7 @@ def test_the_preferred_one_is_asked_again_by_a_heartbeat_once_it_has_rested(
 def test_only_who_cannot_is_passed_over_not_who_will_not(
     play_tracker: Play, client_of: Callable[..., TrackerClient], status: int, asked: int
 ) -> None:
-    """What one process refuses or puts off, the others would, too: they have the same records."""
+    """Trackers share their records: if one process refuses or delays a request, each would."""
     first, second = play_tracker(), play_tracker()
     first.refuse(status)
     client = client_of(first.url, second.url)

@@ -1,4 +1,4 @@
-"""A node's secrets: made, kept, forgotten; over crashes, beside other processes, on a bad disk."""
+"""A node's secrets: made, kept, forgotten; with crashes, other processes, and a bad disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def unsaved() -> list[str]:
-    """What the user reads about secrets that are not on the disk."""
+    """The messages about secrets that could not be saved."""
     return []
 
 
@@ -43,7 +43,7 @@ def opened(tmp_path: Path, unsaved: list[str]) -> Iterator[Callable[..., SecretS
 
 
 def crash(claims: SecretStore) -> None:
-    """What kill -9 leaves: the files as they are, and no lock."""
+    """The state after kill -9: the files as they are, and no lock."""
     lock = claims._file_lock
     assert lock is not None and lock.descriptor is not None
     os.close(lock.descriptor)

@@ -96,7 +96,7 @@ def test_all_bounds_hold_after_very_many_failures() -> None:
 def test_ten_thousand_nodes_come_back_within_an_interval_and_not_at_once(
     away: float, in_step: bool, peak: float
 ) -> None:
-    """The tracker is ``away`` for so many seconds; ``in_step``: all nodes had begun at the same moment."""
+    """The tracker is gone for ``away`` seconds; ``in_step``: all nodes had begun at the same moment."""
     count, gone = 10_000, 100.0
     back = gone + away
     rng = random.Random(7)
@@ -119,6 +119,6 @@ def test_ten_thousand_nodes_come_back_within_an_interval_and_not_at_once(
                 seconds[int(now - back)] = seconds.get(int(now - back), 0) + 1
         heapq.heappush(calls, (nodes[number].due, number))
     assert len(returned) == count
-    assert max(returned.values()) <= T * (1 + HEARTBEAT_JITTER)  # half of what is allowed
+    assert max(returned.values()) <= T * (1 + HEARTBEAT_JITTER)  # half of the limit
     mean = count / T
     assert max(seconds.values()) <= peak * mean

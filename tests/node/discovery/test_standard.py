@@ -1,4 +1,4 @@
-"""Torrents at standard trackers: what reaches the trackers, and what comes back to the download."""
+"""Torrents at standard trackers: announces to the trackers, and peers for the download."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def body(peers: Sequence[Addr] = PEERS, interval: int = 900, minimum: int = 60) 
 
 
 class Swarm:
-    """A node's standard trackers, one torrent, and what a test sees of them."""
+    """A node's standard trackers and one torrent; ``emitted`` and ``seen`` queue events and peers."""
 
     def __init__(self) -> None:
         self.emitted: queue.Queue[events.Event] = queue.Queue()
@@ -152,7 +152,7 @@ def test_a_seed_says_started_and_never_completed(swarm: Swarm) -> None:
     announcer = swarm.announcer([udp])
     announcer.announce(COMPLETE)
     assert announcer.flush(PATIENCE)
-    _, peers = swarm.seen.get(timeout=PATIENCE)  # a seed calls the leechers that it hears of
+    _, peers = swarm.seen.get(timeout=PATIENCE)  # a seed connects to the leechers that a tracker names
     assert [(each.peer.addr, each.complete) for each in peers] == [(addr, False) for addr in PEERS]
     announcer.withdraw(COMPLETE)
     until(lambda: sent_events(udp) == ["started", "stopped"])

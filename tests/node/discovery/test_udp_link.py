@@ -24,7 +24,7 @@ REQUEST = AnnounceRequest(0, 0, b"H" * 20, b"P" * 20, 0, 1, 0, AnnounceEvent.STA
 
 
 class LinkScene:
-    """A link, and what it sent."""
+    """A link, and its datagrams."""
 
     def __init__(self) -> None:
         self.link = UdpLink(random.Random(1))

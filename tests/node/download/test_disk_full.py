@@ -13,7 +13,7 @@ from node.download.disk_full import RETRY_SECONDS, RetryWhenFull
 
 
 class Disk:
-    """A part on a disk that is full for so many writes."""
+    """A part on a disk that is full for ``refusals`` writes."""
 
     def __init__(self, refusals: int) -> None:
         self.refusals = refusals

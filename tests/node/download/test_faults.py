@@ -1,4 +1,4 @@
-"""An unexpected error in any thread of a download ends it with one line; no other thread waits for ever."""
+"""An unexpected error in any thread of a download ends it with one line; no other thread hangs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def make(tmp_path: Path, hash_pool: HashPool) -> Make:
 
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What threads died of."""
+    """The errors that ended threads."""
     traces: list[str] = []
     monkeypatch.setattr(threading, "excepthook", lambda died: traces.append(str(died.exc_value)))
     return traces
@@ -106,7 +106,7 @@ def test_an_error_of_the_system_ends_the_download_with_its_reason(
 
 
 def test_a_failed_download_may_be_started_again_at_once(make: Make) -> None:
-    """The part is closed by then, and none of its pieces is served."""
+    """The part is closed by then, and no piece of it is served."""
     story: list[tuple[Any, ...]] = []
     done = threading.Event()
 
@@ -156,7 +156,7 @@ def test_no_thread_waits_for_a_sources_thread_that_died(metainfo: Metainfo, trac
     assert isinstance(ended[0], DownloadFailed) and str(ended[0]) == FAULT
     other = Peer("127.0.0.1", 10)
     board.join(other)
-    assert board.take(other, PIECE) == (0, PIECE, False)  # its work is free for others
+    assert board.take(other, PIECE) == (0, PIECE, False)  # its pieces are free for other sources
     thread.join(20)
     assert not traces
 
@@ -178,7 +178,7 @@ def test_a_download_waits_for_its_turn(make: Make) -> None:
 
 
 def test_a_complete_file_that_cannot_be_offered_is_complete(tmp_path: Path, make: Make) -> None:
-    """Whoever waits for it may have moved it away at once."""
+    """A waiting program may have moved it away at once."""
     content = b"hello"
     (tmp_path / "x.bin").write_bytes(content)
     told: list[Any] = []

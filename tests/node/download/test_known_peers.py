@@ -1,4 +1,4 @@
-"""Which peers are tried, in which order, and why the others are not."""
+"""The choice and order of peers, and the reasons against a peer."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_without_progress_a_suspect_comes_before_peers_that_fail_in_turn() -> No
 
 
 def test_partial_owners_spread_evenly_however_the_tracker_orders_them() -> None:
-    """With everybody asking 8 of 29, nobody is asked by none, and nobody by nearly all."""
+    """When each of 30 nodes asks 8 of 29, no node is asked by 0 nodes or by nearly all."""
     everybody = owners(*range(1, 31), complete=False)
     asked = dict.fromkeys(range(1, 31), 0)
     for own_id in range(1, 31):

@@ -90,7 +90,7 @@ def test_unrequested_bytes_are_free_for_others_at_the_end(source: SourceThread, 
 
 
 def told_all(source: SourceThread, state: DownloadState) -> None:
-    """It has everything, and somebody else has a part."""
+    """The source is complete, and another peer has a part."""
     source.on_bitfield(None)
     state.join(OTHER)
     state.on_bitfield(OTHER, Bitfield(PIECES))
@@ -108,7 +108,7 @@ def test_a_piece_rejected_as_not_rare_is_deferred_with_the_unrequested_rest(
     piece = first.start // PIECE
     following = source.next_range(LARGE_REQUEST)
     assert following is not None and following.start // PIECE != piece
-    state.on_bitfield(OTHER, Bitfield.full(PIECES))  # who got it has told
+    state.on_bitfield(OTHER, Bitfield.full(PIECES))  # the receiver has announced it
     state.meter(OTHER).rate = 1e9
     taken = RangeSet()
     while span := state.take(OTHER, PIECE):

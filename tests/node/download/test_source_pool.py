@@ -13,7 +13,7 @@ PEERS = [Peer("127.0.0.9", port, "tcp") for port in (1, 2, 3)]
 
 
 class Source:
-    """A source that sends when the test says so."""
+    """A source that sends at the test's command."""
 
     def __init__(self, candidate: Candidate) -> None:
         self.candidate, self.peer = candidate, candidate.peer
@@ -24,7 +24,7 @@ class Source:
 
 
 class State:
-    """What the pool tells the download."""
+    """The pool's calls of the download."""
 
     def __init__(self) -> None:
         self.released: list[Peer] = []

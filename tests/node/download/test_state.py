@@ -65,7 +65,7 @@ def test_news_of_one_source_wake_no_thread_and_free_bytes_wake_all() -> None:
     assert len(woken) == 1
     shared.give_back(A, [(0, 10)])
     assert len(woken) == 2
-    shared.join(B)  # it serves us: another one may have to go
+    shared.join(B)  # it serves us: another source may have to go
     assert len(woken) == 3
 
 

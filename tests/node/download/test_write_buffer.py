@@ -317,7 +317,7 @@ def test_buffers_are_few_and_go_round() -> None:
     first = pool.take(lambda: False)
     second = pool.take(lambda: False)
     assert first is not None and second is not None
-    assert pool.take(lambda: True) is None  # all are out, and nobody waits for ever
+    assert pool.take(lambda: True) is None  # all are out, and the wait ends
     waiting: list[memoryview | None] = []
     thread = threading.Thread(target=lambda: waiting.append(pool.take(lambda: False)))
     thread.start()

@@ -28,7 +28,7 @@ Answer = Callable[[Callable[[int, int], None], Callable[[], bool]], bytes]
 
 
 class PlayedTransport:
-    """Answers as the test says; ``asked`` are the ports of the peers."""
+    """Gives the test's answers; ``asked`` are the ports of the peers."""
 
     name = "tcp"
 
@@ -52,7 +52,7 @@ def fails(on_progress: Any, closing: Callable[[], bool]) -> bytes:
 
 
 class Fetched:
-    """A MagnetDownload, and what it said and began."""
+    """A MagnetDownload, with its events and its started downloads."""
 
     def __init__(
         self, answers: dict[int, Answer], folder: Path, search_limit: float, sources: Sequence[Any]

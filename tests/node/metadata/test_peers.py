@@ -1,4 +1,4 @@
-"""Which peer is asked for metadata next, and what a user reads meanwhile."""
+"""The next peer to ask for metadata, and the user's messages meanwhile."""
 
 from __future__ import annotations
 

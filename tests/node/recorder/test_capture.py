@@ -1,4 +1,4 @@
-"""Capture files: headers and checksums that others check, and ends that cost no download."""
+"""Capture files: valid headers and checksums, and failures that cost no download."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_both_ends_record_every_message_of_a_transfer_one_by_one() -> None:
 
 
 def test_a_lost_datagram_has_a_story() -> None:
-    """drop DATA once: it is marked as lost, its bytes are requested again, and both are told in ten rows."""
+    """One dropped DATA is marked as lost, its bytes are requested again, and ten rows show both."""
     lost = 20 * SEGMENT
     recorder, fault = FlightRecorder(), DropOnce(lost)
     with serving() as served:

@@ -35,7 +35,7 @@ def test_no_five_seconds_have_more_than_the_budget(steps: list[tuple[float, int,
 
 
 def test_a_node_with_much_to_say_is_read_every_half_second() -> None:
-    """It is never silent for long because it said everything at once."""
+    """A large report never causes a long silence."""
     budget, now, sizes = Budget(0.0), 0.0, []
     for _ in range(60):
         now += 0.5

@@ -223,7 +223,7 @@ def test_within_the_budget_every_event_arrives_once_in_order_or_is_counted(
         moved.append((scene.now, amount))
         if mood != "answers":
             trouble = scene.now
-        if len(scene.sent) > before and scene.now - trouble > 6.0:  # none of them was a repetition
+        if len(scene.sent) > before and scene.now - trouble > 6.0:  # no report was a repetition
             spent = sum(size for at, size in scene.sent if at > scene.now - 5.0)
             assert spent <= max(5000, sum(size for at, size in moved if at > scene.now - 5.0) / 100)
     scene.tracker.mood = "answers"

@@ -174,7 +174,7 @@ def test_a_stalled_source_gets_one_block_at_a_time() -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_every_byte_arrives_once_from_fifty_peers_with_deep_queues(seed: int) -> None:
-    """256 blocks each; a fifth of the peers stall, the others differ in speed a hundred times."""
+    """256 blocks each; a fifth of the peers stall, the rest differ in speed by a factor of 100."""
     chance = random.Random(seed)
     peers = [Peer(f"192.0.2.{number}", 6881, "tcp") for number in range(50)]
     rates = {peer: 10 ** chance.uniform(5, 7) for peer in peers}

@@ -106,7 +106,7 @@ def test_bytes_of_a_lost_owner_are_taken_before_any_are_stolen() -> None:
     picker.start([A, B, C])
     picker.take(C, PIECE)
     picker.leave(C)
-    picker.give_back([(6 * PIECE, 7 * PIECE)])  # what C was asked for and did not send
+    picker.give_back([(6 * PIECE, 7 * PIECE)])  # requested from C, and not sent
     picker.take(A, 3 * PIECE)
     assert picker.take(A, 1 << 30) == (
         6 * PIECE,
@@ -138,7 +138,7 @@ def test_whatever_happens_each_byte_is_handed_out_once_and_none_is_forgotten(see
             break
         source = rng.choice(list(out))
         event = rng.random()
-        if event < 0.02 and len(out) > 1:  # it dies: what it was asked for goes back
+        if event < 0.02 and len(out) > 1:  # it dies: its requests go back
             picker.leave(source)
             picker.give_back(out.pop(source))
         elif event < 0.03:

@@ -1,4 +1,4 @@
-"""Parole: new sources and suspects get whole pieces, and no piece waits for one of them for ever."""
+"""Parole: new sources and suspects get whole pieces, and no piece waits for them indefinitely."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_source_that_does_not_hold_its_first_piece_tries_another() -> None:
     first = drain(scheduler, A)
     (start, _), *_ = first
     held.clear(start // PIECE)
-    scheduler.on_bitfield(A, held)  # as it says when it is asked
+    scheduler.on_bitfield(A, held)  # its claim when it is asked
     scheduler.give_back(A, first)
     second = drain(scheduler, A)
     assert second.total == PIECE and second != first

@@ -116,7 +116,7 @@ def test_more_spans_than_are_kept_of_a_piece_are_only_counted() -> None:
 
 def test_bytes_of_a_dismissed_source_in_incomplete_pieces_are_missing_again() -> None:
     book = ledger(40, 10)
-    book.arrived(A, 0, 14)  # piece 0 is complete: its hash will tell
+    book.arrived(A, 0, 14)  # piece 0 is complete: its hash will decide
     book.arrived(B, 14, 18)
     book.arrived(A, 33, 35, checked=False)
     assert book.discard(A) == [(10, 14), (33, 35)]

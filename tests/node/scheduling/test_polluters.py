@@ -62,7 +62,7 @@ class Download:
         self.started = False
 
     def _draw_owners(self) -> list[Owner]:
-        """At least one honest owner that never dies, and all kinds of others."""
+        """At least one honest owner that never dies, and all kinds of further owners."""
         chance = self.chance
         owners = [Owner(Peer("127.0.0.1", 1001, node_id=1))]
         for number in range(2, chance.randint(3, 7)):
@@ -177,7 +177,7 @@ class Download:
 
 
 def check(download: Download) -> Counter[str]:
-    """What must hold at the end of every run; returns what happened, to count."""
+    """Check the invariants at the end of a run; returns counts of its events."""
     assert bytes(download.got) == download.content
     for owner in download.owners.values():
         candidate = download.known.find(owner.source)

@@ -100,7 +100,7 @@ def test_a_larger_bitfield_brings_work_and_a_smaller_one_frees_bytes() -> None:
     assert not picker.has_work(A)
     assert not picker.on_bitfield(A, bits(8, {1, 2}))
     assert picker.has_work(A)
-    assert picker.on_bitfield(A, bits(8, {2}))  # piece 1 is there for others again
+    assert picker.on_bitfield(A, bits(8, {2}))  # piece 1 is free again
     assert picker.take(A, 8 * PIECE) == (2 * PIECE, 3 * PIECE)
     assert not picker.on_bitfield(B, bits(8, {1}))
     assert picker.take(B, 8 * PIECE) == (PIECE, 2 * PIECE)
@@ -162,7 +162,7 @@ def test_picking_from_two_million_pieces_is_fast() -> None:
         picker.join(source)
         picker.on_bitfield(source, held)
     for _ in range(20):
-        assert first_piece(picker, B) % 2  # what A has is less rare
+        assert first_piece(picker, B) % 2  # A's pieces are less rare
     assert time.process_time() - began < 5.0
 
 

@@ -117,7 +117,7 @@ def test_a_piece_order_replaces_rarest_first_from_the_start() -> None:
 
 
 def test_pieces_are_picked_by_rarity_once_a_choking_peer_is_known_to_be_partial() -> None:
-    """C chokes us. What it lacks is rarer than what it holds."""
+    """C chokes us. The pieces it lacks are rarer than the pieces it holds."""
     scheduler = made(40)
     scheduler.start([A, B])
     trust(scheduler, A, B)

@@ -1,4 +1,4 @@
-"""Runs the real launcher with a Node that pretends; what it does depends on the file's name.
+"""Runs the real launcher with a fake Node, whose actions depend on the file's name.
 
 send slow*: hashes until stopped. send missing*: FileFault. download bad*: fails. download endless*: goes on
 until stopped. download crash*: an exception that nothing expects. send crash-screen: the screen

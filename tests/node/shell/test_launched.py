@@ -74,7 +74,7 @@ def test_at_the_end_of_input_a_node_that_shares_serves_until_it_is_stopped(
 ) -> None:
     node = launch()
     assert node.process.stdin is not None
-    node.type("torrent -setMode download good.torrent\n")  # who has fetched a file shares it
+    node.type("torrent -setMode download good.torrent\n")  # a fetcher shares its finished file
     node.process.stdin.close()
     node.process.stdin = None
     out = node.read_until("input has ended; sharing until stopped")

@@ -18,7 +18,7 @@ from node.show.screen import TextScreen
 
 
 def lines_of(*chunks: bytes) -> tuple[list[str], str]:
-    """The lines, and what was complained about."""
+    """The lines, and the errors shown."""
     err = io.StringIO()
     return list(split_lines(chunks, TextScreen(PlainOutput(err), PlainOutput(err)))), err.getvalue()
 

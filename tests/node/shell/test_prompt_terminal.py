@@ -29,7 +29,7 @@ LAUNCHER = Path(__file__).with_name("fake_launcher.py")
 
 
 class Terminal:
-    """A process on a terminal of COLUMNS x LINES, and what a person sees there."""
+    """A process on a terminal of COLUMNS x LINES, and its screen."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """What stands on the screen, without empty lines."""
+        """The lines on the screen, without empty lines."""
         return [line.rstrip() for line in self.screen.display if line.strip()]
 
     def see(self, what: Callable[[list[str]], bool] | str) -> list[str]:
@@ -150,7 +150,7 @@ def test_tab_completes_verbs_and_names(terminal: Callable[..., Terminal], tmp_pa
 def test_an_answer_stands_between_its_command_and_the_next_prompt(terminal: Callable[..., Terminal]) -> None:
     shell = terminal()
     shell.see(IDLE)
-    for _ in range(20):  # it is a question of milliseconds who draws first
+    for _ in range(20):  # milliseconds decide which draws first
         shell.type("\x0c")  # Ctrl-L: an empty screen
         shell.see(["node 7>", IDLE].__eq__)
         shell.type("torrent -files\r")
@@ -298,7 +298,7 @@ def test_one_shot_draws_bars_and_takes_them_away(terminal: Callable[..., Termina
     assert shell.end() == 0
     assert "━" not in "".join(shell.lines)
     assert shell.lines[-1] == "node 7 left the torrent"
-    assert shell.lines[3].startswith("x.bin: node 9")  # said while the bars were there
+    assert shell.lines[3].startswith("x.bin: node 9")  # printed while the bars were there
     assert shell.lines[4].startswith("downloaded moving: 9.1 MB in 3.02 s, 3.0 MB/s, from 3 owners")
 
 

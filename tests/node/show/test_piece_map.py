@@ -1,4 +1,4 @@
-"""The map of pieces: it fits the terminal, and says how rare pieces are."""
+"""The map of pieces: it fits the terminal, and shows the rarity of pieces."""
 
 from __future__ import annotations
 

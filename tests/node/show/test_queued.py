@@ -1,4 +1,4 @@
-"""The thread between those who tell and the screen."""
+"""The thread between the callers and the screen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stopped() -> threading.Event:
 
 
 class StuckStream(io.StringIO):
-    """Blocks every write until ``go`` is set, as a pipe does that nobody reads."""
+    """Blocks every write until ``go`` is set, as an unread pipe does."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> str:
-    """What the command prints; its exit code must be ``code``."""
+    """The command's output; its exit code must be ``code``."""
     assert cli.main([str(word) for word in words]) == code
     printed = capsys.readouterr()
     assert bool(printed.err) == bool(code), printed.err

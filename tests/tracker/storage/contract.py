@@ -1,4 +1,4 @@
-"""What the tests of the storages' contract say again and again: nodes, files, secrets, receipts."""
+"""Values and calls that the storages' contract tests share: nodes, files, secrets, receipts."""
 
 from __future__ import annotations
 

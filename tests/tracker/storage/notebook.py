@@ -1,4 +1,4 @@
-"""A durability for tests: plain dictionaries, changed as the writes say, that the next storage reads."""
+"""A durability for tests: plain dictionaries, changed by the writes, that the next storage reads."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Notebook(NoDurability):
             self.totals = {key: total for key, total in self.totals.items() if key[0] != node_id}
 
     def state(self) -> State:
-        """A copy of what is kept."""
+        """A copy of the records."""
         return dict(self.nodes), dict(self.owned), dict(self.totals)
 
 

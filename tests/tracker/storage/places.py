@@ -30,7 +30,7 @@ KINDS = ("memory", "sqlite", "redis")
 
 
 class Clock:
-    """Time that passes when told to."""
+    """Virtual time."""
 
     def __init__(self) -> None:
         self.now = 500.0
@@ -40,7 +40,8 @@ class Clock:
 
 
 class Place:
-    """A storage of one kind. ``crash`` leaves it as it is, ``close`` ends it well; ``open`` begins anew."""
+    """A storage of one kind. ``crash`` leaves it as it is, ``close`` ends it well; ``open`` opens it
+    again."""
 
     def __init__(self, kind: str, folder: Path, rules: Rules = RULES) -> None:
         self.clock = Clock()
@@ -65,12 +66,12 @@ class Place:
         return self.storage
 
     def restart(self) -> Tracker:
-        """End it well, and begin anew."""
+        """End it well, and open it again."""
         self.storage.close()
         return self.open()
 
     def crash(self) -> Tracker:
-        """Begin anew on what is kept at this moment: in a copy of the database, as it lies."""
+        """Open a copy of the database as it is at this moment."""
         if self._kind == "sqlite":
             _sync(self.storage)
             self._crashes += 1

@@ -1,4 +1,4 @@
-"""The five requests to a storage, by the rules of the tracker: what the service asks, without messages."""
+"""The five requests to a storage by the tracker's rules: the service's calls, without messages."""
 
 from __future__ import annotations
 

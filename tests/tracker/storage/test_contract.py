@@ -1,4 +1,4 @@
-"""What every storage owes the tracker, tried on each kind: who is in, and for how long."""
+"""The contract of storages, for each kind: registered nodes, and their expiry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.tracker.storage.places import SILENCE, Place
 from tests.tracker.storage.requests import Tracker
 from tracker.model import Announced, Caller, Counts, Found, Receipt, Registered
 
-# ---- who is in
+# ---- registered nodes
 
 
 def test_a_node_comes_and_is_known_until_it_leaves(storage: Tracker) -> None:
@@ -77,7 +77,7 @@ def test_what_need_says_keeps_up_with_whatever_changes(storage: Tracker) -> None
     storage.update(Caller(2), Receipt("f"))
     assert told() == both(OwnerEntry(2, B, 1, HASH, True, 9), OwnerEntry(1, C, 0, HASH, True, 9))
     assert storage.need(Caller(9), None, HASH, 1).owners == (OwnerEntry(2, B, 1, HASH, True, 9),)
-    storage.register(Caller(2, B), "e" * 64)  # a claim begins anew
+    storage.register(Caller(2, B), "e" * 64)  # a new claim begins
     assert sorted(told()[0][0]) == [OwnerEntry(1, C, 0, HASH, True, 9), OwnerEntry(2, B, 0, HASH, True, 9)]
     storage.exit(Caller(1, None, S))
     assert told() == both(OwnerEntry(2, B, 0, HASH, True, 9))
@@ -159,7 +159,7 @@ def test_a_longer_silence_counts_from_the_next_sign_of_life_and_no_deadline_come
     storage.register(Caller(3, C))
     place.pass_time(SILENCE)
     left = {node.node_id for node in storage.nodes(9)}
-    assert left - {3} == {2}  # who gives deadlines in order keeps 3 as long as 2
+    assert left - {3} == {2}  # a storage with exact deadlines keeps 3 as long as 2
     place.pass_time(100.0 - SILENCE - 0.1)
     assert {node.node_id for node in storage.nodes(9)} == left
     place.pass_time(0.2)

@@ -1,4 +1,4 @@
-"""What every storage owes those who keep their numbers with a secret, tried on each kind."""
+"""The contract of storages for nodes that claim their ids with a secret, for each kind."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_who_has_no_claim_cannot_take_the_last_places(storage: Tracker) -> None:
     for refused in (lambda: storage.register(Caller(3, C)), lambda: storage.own(Caller(3, C), [F])):
         with pytest.raises(TrackerFull, match="claim yours"):
             refused()
-    assert storage.register(Caller(1, A)).known  # who is in stays, and goes on
+    assert storage.register(Caller(1, A)).known  # a registered node stays
     assert storage.own(Caller(3, C, S), [F]).claimed
     with pytest.raises(TrackerFull, match="knows 3 nodes, its limit"):
         storage.register(Caller(4, C, T), T)
@@ -87,7 +87,7 @@ def test_a_place_without_a_claim_is_free_again_when_one_claims_or_leaves(place: 
     assert not place.storage.register(Caller(3, C)).known
     with pytest.raises(TrackerFull):
         place.storage.register(Caller(4, C))
-    place.crash()  # what is counted is there again
+    place.crash()  # counted uploads survive
     place.storage.exit(Caller(1, A, S))
     with pytest.raises(TrackerFull, match="claim yours"):
         place.storage.register(Caller(4, C))

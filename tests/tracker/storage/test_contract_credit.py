@@ -1,4 +1,4 @@
-"""What every storage makes of uploads and receipts, and in which order it names owners; each kind."""
+"""The contract of storages for uploads and receipts, and for the order of owners; for each kind."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_a_repetition_of_what_could_not_be_kept_is_no_success(opened: Opened, tm
             tracker.own(A, [G])
         with pytest.raises(StorageFull):
             tracker.register(A)
-    assert tracker.register(B).known  # a heartbeat of a node whose records are durable
+    assert tracker.register(B).known  # a heartbeat of a node with durable records
     assert tracker.own(B, [F]).news == ()
     opened.make_room()
     opened.durability.retry()

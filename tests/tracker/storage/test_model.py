@@ -1,5 +1,5 @@
-"""A storage of each kind against plain dictionaries, through requests, time, crashes and restarts: what is
-kept after each is all that was answered, and nothing else.
+"""A storage of each kind against plain dictionaries, through requests, time, crashes and restarts. Its
+records are always exactly the answered requests.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Agreeing(RuleBasedStateMachine):
     def announce(
         self, number: int, info_hash: bytes, host: str, complete: bool, event: AnnounceEvent
     ) -> None:
-        addr, name = (host, 7000 + number % 2), key(info_hash, number)  # two peers may say the same
+        addr, name = (host, 7000 + number % 2), key(info_hash, number)  # two peers may claim the same
         answer = self.place.storage.announce(
             Announcement(name, encode_peer(addr), complete, event, 50, "10.0.0.9", True)
         )

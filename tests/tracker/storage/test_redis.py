@@ -1,5 +1,5 @@
-"""What only the storage in Redis can meet: a server that is killed, stands still, fills up, forgets its
-scripts or serves other trackers as well. What it shares with all storages is in test_contract*.py.
+"""Cases of the storage in Redis only: a server that is killed, stands still, fills up, forgets its scripts or
+serves other trackers as well. The contract of all storages is in test_contract*.py.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def test_full_memory_refuses_what_is_new_and_nothing_else_and_drops_nobody(own_r
     with pytest.raises(StorageFull):
         store.own(caller(1), [OwnedFile("g")])
     assert "maxmemory" in store.health()
-    clock[0] = 22.5  # nobody could be heard: nobody goes
+    clock[0] = 22.5  # no node could reach the tracker, so no node is removed
     assert store.register(caller(1)) == Registered(True, 1, False)
     assert store.need(caller(3), "f", None, 5).total == 1
     own_redis.client.config_set("maxmemory", 0)

@@ -207,7 +207,7 @@ def test_torrents_lists_what_nodes_own_with_its_standard_peers(client: FlaskClie
     client.post("/own", json={"node_id": 1, "addr": ["127.0.0.1", 4001], "filename": "plain"})
     announce(client, 1)
     announce(client, 2, left=0)
-    announce(client, 3, info_hash=bytes(20))  # no node has said how that torrent is called
+    announce(client, 3, info_hash=bytes(20))  # no node has named that torrent
     answer = client.get("/torrents").get_json()
     assert answer["total"] == 2
     assert answer["torrents"] == [

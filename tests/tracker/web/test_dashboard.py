@@ -1,4 +1,4 @@
-"""The dashboard's page and files: what a browser gets, and that no name leads out of their folder."""
+"""The dashboard's page and files: a browser's requests, and no name that leads out of their folder."""
 
 from __future__ import annotations
 

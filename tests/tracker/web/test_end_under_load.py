@@ -1,4 +1,4 @@
-"""SIGTERM under load: what was carried out was answered; what was not answered was not carried out."""
+"""SIGTERM under load: a request is carried out if and only if it was answered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLIENTS = 12
 
 
 class Client(threading.Thread):
-    """Brings in one new node after the other, until the tracker is gone."""
+    """Registers new nodes in turn, until the tracker is gone."""
 
     def __init__(self, url: str, first: int) -> None:
         super().__init__()

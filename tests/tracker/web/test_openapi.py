@@ -1,4 +1,4 @@
-"""The API's description says what the code does: its paths, its fields, its limits, its examples."""
+"""The API's description agrees with the code: its paths, its fields, its limits, its examples."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_the_modes_are_described(value: object) -> None:
 
 
 def test_a_name_is_limited_in_bytes_which_a_schema_cannot_say() -> None:
-    """The one thing that the schema takes and the code does not; its description says it."""
+    """Only here the schema accepts more than the code; the description states it."""
     text = DOCUMENT["components"]["schemas"]["OwnedFile"]["properties"]["filename"]["description"]
     assert f"{MAX_COMPONENT_BYTES} bytes of UTF-8" in text
 

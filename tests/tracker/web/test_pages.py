@@ -1,4 +1,4 @@
-"""/stats, /metrics, /health, the access log: what they show is so, costs little, gives nothing away."""
+"""/stats, /metrics, /health, the access log: right values, low cost, no secrets."""
 
 from __future__ import annotations
 

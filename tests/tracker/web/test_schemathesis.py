@@ -1,4 +1,4 @@
-"""schemathesis against a real tracker: what the schema allows or forbids is answered as it says."""
+"""schemathesis against a real tracker: answers to allowed and forbidden requests follow the schema."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
 from common.filenames import MAX_COMPONENT_BYTES  # noqa: E402
 from tracker.web.openapi import document  # noqa: E402
 
-EXAMPLES = 12  # for each operation, beside those that schemathesis makes up of each field's limits
+EXAMPLES = 12  # for each operation, in addition to schemathesis's own cases at each field's limits
 
 schema = schemathesis.openapi.from_dict(document())
 OPERATIONS = [(path, method) for path, methods in document()["paths"].items() for method in methods]
@@ -44,8 +44,8 @@ def values(body: object) -> Iterator[object]:
 
 
 def is_beyond_a_schema(body: object, answer: dict[str, Any]) -> bool:
-    """What makes a request wrong and no JSON Schema can say: who is in; that 1.0 is no integer; how many
-    bytes a name has; the fields of each kind of event.
+    """Errors that JSON Schema cannot express: an unknown node, 1.0 for an integer, the bytes of a name, the
+    fields of each kind of event.
     """
     return (
         "the tracker does not know" in answer["error"]

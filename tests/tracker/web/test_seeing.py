@@ -1,4 +1,4 @@
-"""POST /report and GET /swarm on Flask's test client: what goes in comes out; rubbish changes nothing."""
+"""POST /report and GET /swarm on Flask's test client: reported events come out; rubbish changes nothing."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_long_answer_is_packed_for_a_viewer_that_accepts_it(client: FlaskClien
     assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
 
 
-# ---- who may report and look
+# ---- access to reports and log
 
 
 def test_only_a_node_that_is_in_and_has_its_secret_may_report(client: FlaskClient) -> None:

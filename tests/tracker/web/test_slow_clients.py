@@ -20,7 +20,7 @@ HOME = "127.0.0.1"
 
 
 class Application:
-    """Answers "ok"; /large with much; /wait when told to."""
+    """Answers "ok"; /large with a long answer; /wait at the test's command."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()

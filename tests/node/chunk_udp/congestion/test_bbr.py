@@ -24,7 +24,7 @@ BDP = RATE * BASE
 
 
 class Link:
-    """A flow of an access link that says what a test wants it to."""
+    """A flow of an access link with advice set by the test."""
 
     def __init__(self) -> None:
         self.view = FlowAdvice()
@@ -53,7 +53,7 @@ class Path:
         self.controller = Bbr(SEGMENT)
         self.flow = Link()
         self.rate, self.room, self.loss = RATE, room, loss
-        self.standing = 0.0  # seconds of queue that others keep
+        self.standing = 0.0  # seconds of queue that other flows keep
         self.queue = 0.0  # bytes of ours in the queue
         self.now = 0.0
         self.rtt = RoundTripTime()
@@ -83,7 +83,7 @@ class Path:
         self.queues.append(self.queue)
 
     def run(self, rounds: int) -> Path:
-        """So many round trips more; what was seen before is forgotten."""
+        """``rounds`` more round trips; earlier records are cleared."""
         for seen in (self.phases, self.asked, self.windows, self.queues):
             seen.clear()
         for _ in range(rounds):
@@ -120,7 +120,8 @@ def test_it_keeps_the_queue_short_most_of_the_time() -> None:
 
 
 def test_the_first_answers_do_not_slow_the_first_window_down() -> None:
-    """One segment in the first round trip is no rate: what the window allows is asked for in a round trip."""
+    """One segment in the first round trip is no rate sample: the whole window is requested within a round
+    trip."""
     controller, rtt = Bbr(SEGMENT), RoundTripTime()
     rtt.sample(BASE)
     controller.on_received(SEGMENT, 0.0, rtt, BASE, True)
@@ -239,7 +240,7 @@ def test_it_probes_only_when_it_is_its_turn_and_gives_the_turn_back() -> None:
     assert path.flow.turns_back == 1
 
 
-# ---- beside the others
+# ---- with competing flows
 
 
 def test_it_asks_for_as_much_of_its_belief_as_fits_and_eases_back() -> None:
@@ -304,7 +305,7 @@ def test_losses_that_are_nobodys_fault_go_on_being_made_good() -> None:
 
 
 def test_losses_with_a_standing_queue_are_congestion() -> None:
-    """Somebody else keeps the queue full: what overflows is no reason to ask for more, but for less."""
+    """A competing flow keeps the queue full: losses by overflow lower the request rate."""
     path = Path().run(40).until(Phase.CRUISE)
     before = path.controller.window
     path.standing, path.loss = BASE, 0.1

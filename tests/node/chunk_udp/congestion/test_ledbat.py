@@ -16,14 +16,14 @@ BDP = RATE * BASE
 
 
 class Path:
-    """A link with room for any queue: what is outstanding beyond that waits, and ``others``' bytes."""
+    """A link with an endless queue, in which outstanding bytes above the BDP and ``others`` wait."""
 
     def __init__(self) -> None:
         self.controller = Ledbat(SEGMENT)
         self.share = CongestionManager().join()
         self.now = 0.0
         self.base = BASE
-        self.others = 0.0  # bytes of somebody else's in the queue
+        self.others = 0.0  # bytes of other flows in the queue
         self.rtt = RoundTripTime()
         self.windows: list[float] = []
         self.queues: list[float] = []  # seconds
@@ -44,7 +44,7 @@ class Path:
         self.queues.append(queue)
 
     def run(self, seconds: float) -> Path:
-        """So many seconds more; what was seen before is forgotten."""
+        """``seconds`` more seconds; earlier records are cleared."""
         self.windows.clear()
         self.queues.clear()
         end = self.now + seconds
@@ -88,7 +88,7 @@ def test_without_any_queue_it_grows_no_faster_than_reno() -> None:
 @pytest.mark.parametrize("kept", [2.0, 4.0])
 def test_it_makes_way_for_whoever_keeps_a_longer_queue(kept: float) -> None:
     path = Path().run(10)
-    path.others = RATE * BASE + kept * TARGET * RATE  # somebody fills the link and queues for so long
+    path.others = RATE * BASE + kept * TARGET * RATE  # other flows fill the link and keep that queue
     path.run(10)
     assert path.windows[-1] <= 0.1 * BDP
     path.others = 0.0
@@ -97,7 +97,7 @@ def test_it_makes_way_for_whoever_keeps_a_longer_queue(kept: float) -> None:
 
 
 def test_it_lets_the_queue_run_empty_now_and_then_and_comes_back() -> None:
-    """LEDBAT++, 4.4: a queue of its own making must not be taken for the path's length for ever."""
+    """LEDBAT++, 4.4: its own queue must not count as base delay indefinitely."""
     path = Path().run(10).run(20)
     low = [window <= path.controller.minimum_window for window in path.windows]
     assert any(low)
@@ -109,9 +109,9 @@ def test_it_lets_the_queue_run_empty_now_and_then_and_comes_back() -> None:
 
 
 def test_a_newcomer_finds_the_path_s_length_although_another_holds_a_queue() -> None:
-    """Both together hold one queue, and neither takes the other's for nothing."""
+    """Both flows together hold one queue, and each sees the other's part of it."""
     path = Path()
-    path.others = RATE * BASE + TARGET * RATE  # until the other one slows down
+    path.others = RATE * BASE + TARGET * RATE  # until the other flow slows down
     path.run(1)
     path.others = 0.0
     path.run(0.2)
@@ -125,7 +125,7 @@ def test_a_longer_path_is_believed_after_a_while() -> None:
     path = Path().run(5)
     path.base = 2 * BASE
     path.run(5)
-    assert usual(path.windows) < 0.2 * BDP  # it looks like a queue of others
+    assert usual(path.windows) < 0.2 * BDP  # it looks like a competing queue
     path.run(2 * BASE_SECONDS)
     path.run(30)
     assert usual(path.windows) > 1.5 * BDP
