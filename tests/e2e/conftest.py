@@ -71,8 +71,12 @@ class OwnerInTest:
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
         self._client = TrackerClient(tracker, self.node_id)
-        self._client.register(self._sock.getsockname())
         self._file = OwnedFile(metainfo.name, metainfo.info_hash_hex, self.size)
+        self.announce()
+
+    def announce(self) -> None:
+        """Tell the tracker of the file, again if it has been silent since."""
+        self._client.register(self._sock.getsockname())
         self._client.own([self._file])
 
     def read_into(self, offset: int, buffer: memoryview) -> None:

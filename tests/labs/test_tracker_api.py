@@ -13,8 +13,8 @@ from labs.tracker_api import Refused, Tracker
 
 
 @pytest.fixture
-def one(tracker_process: Any) -> Iterator[Tracker]:
-    tracker = Tracker(tracker_process.url, 1, ("127.0.0.1", 4001))
+def one(start_tracker: Any) -> Iterator[Tracker]:
+    tracker = Tracker(start_tracker(NODE_RATE="1").url, 1, ("127.0.0.1", 4001))
     yield tracker
     tracker._session.close()
 

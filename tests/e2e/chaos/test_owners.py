@@ -100,7 +100,8 @@ def test_all_but_one_are_gone(swarm: Any, scale: Any, in_the_middle: Any, watch:
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     own = size / usual(swarm, torrent, scale, 1, size)
     note("all owners but one gone", rate_MB=rate / 1e6, survivors_own_MB=own / 1e6, share=rate / own)
-    assert rate > 0.8 * own
+    if scale.measured:
+        assert rate > 0.8 * own
     assert survivor.stop() == 0
 
 
