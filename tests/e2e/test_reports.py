@@ -124,6 +124,7 @@ def test_reports_can_be_switched_off(make_swarm: Any, tracker_process: Any) -> N
     loud = swarm.node(REPORT="on")
     viewer.wait_until("its first report", lambda: viewer.names_of(loud))
     for node in (silent, also_silent, loud):
+        node.wait_for("started")
         assert node.stop() == 0
     viewer.wait_until("it left", lambda: viewer.names_of(loud)[-1:] == ["node:left"])
     assert viewer.names_of(silent) == viewer.names_of(also_silent) == []
