@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from common.shapes import Shape
 
-MAX_NODES = 1000  # in one log
-MAX_TORRENTS = 100  # in one log
+MAX_NODES = 1000  # of a log at a time
+MAX_TORRENTS = 100  # of a log at a time
 MAX_LINKS = 20_000  # ordered pairs of peers
 MAX_PIECES = 1 << 20  # of one torrent: more are not drawn
 MAX_CELLS = 1 << 21  # pieces of all torrents of all nodes: further rows have no letters

@@ -3,7 +3,7 @@
 The page computes the same in ``tracker/web/static/state.js``; a test compares the two. So the rules are
 simple: whole numbers are added, everything else is assigned. An event is ignored, wholly, if its name is
 unknown, its data is malformed, or it is about a torrent or piece that is not known. The limits of
-``common.swarm_shape`` bound the memory that a hostile log can take: entries beyond them are not made.
+``common.swarm_shape`` bound the memory that a log can take; ``common.swarm_room`` forgets old entries.
 
 Rates are not part of the state. A link's rate is ``in.bytes / in.span_ms`` if ``in.time`` is the
 ``moved.time`` of the receiver's row: else the link was not named the last time, and moved nothing. It is 0
@@ -18,25 +18,23 @@ from typing import Any
 from common.errors import EventError
 from common.events import SwarmEvent, check_writer, checked_data
 from common.shapes import MAX_WHOLE, ShapeError, cleaned
-from common.swarm_entries import new_fetching, new_node, new_row, new_serving, new_totals
-from common.swarm_shape import MAX_ASKED, MAX_CELLS, MAX_LINKS, MAX_NODES, MAX_PIECES, MAX_TORRENTS, SWARM
+from common.swarm_entries import new_fetching, new_serving
+from common.swarm_room import SwarmRoom
+from common.swarm_shape import MAX_ASKED, MAX_CELLS, MAX_PIECES, SWARM
 from common.vocabulary import KEYFRAME
 
 MISSING, REQUESTED, RECEIVED, VERIFIED, BAD = b".rcvx"  # letters of a piece
 Json = dict[str, Any]
 
 
-class SwarmState:
+class SwarmState(SwarmRoom):
     """All nodes, torrents and links at one time of the log."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.time: float = 0  # ms, the highest so far
         self.tracker: Json | None = None
         self.gap: Json | None = None
-        self.torrents: dict[str, Json] = {}
-        self.nodes: dict[int, Json] = {}
-        self.links: dict[str, dict[str, Json]] = {}
-        self._cells = 0  # pieces of all rows
 
     # ---- as JSON
 
@@ -92,7 +90,8 @@ class SwarmState:
         return True
 
     def _take(self, event: SwarmEvent, data: Json) -> bool:
-        if not (self._knows(event.name, data) and self._make_nodes(event, data)):
+        named = [each for each in (event.node, data.get("node")) if each is not None]
+        if not (self._knows(event.name, data) and self._make_nodes(named, event.time)):
             return False
         _HANDLERS[event.name](self, event, data)
         if event.node is not None:
@@ -108,41 +107,6 @@ class SwarmState:
             return True
         torrent = self.torrents.get(data["torrent"])
         return torrent is not None and ("piece" not in data or data["piece"] < (torrent["pieces"] or 0))
-
-    def _make_nodes(self, event: SwarmEvent, data: Json) -> bool:
-        """Have an entry for the event's nodes; False if there is no room."""
-        named = (event.node, data.get("node"))
-        new = {node_id for node_id in named if node_id is not None and node_id not in self.nodes}
-        if len(self.nodes) + len(new) > MAX_NODES:
-            return False
-        self.nodes.update((node_id, new_node(event.time)) for node_id in new)
-        return True
-
-    def _row(self, node_id: int, torrent: str) -> Json:
-        rows: dict[str, Json] = self.nodes[node_id]["torrents"]
-        row = rows.get(torrent)
-        if row is None:
-            row = rows[torrent] = new_row()
-            self._extend(row, self.torrents[torrent]["pieces"] or 0)
-        return row
-
-    def _extend(self, row: Json, pieces: int) -> None:
-        if self._cells + pieces <= MAX_CELLS:
-            row["pieces"] = bytearray(b"." * pieces)
-            self._cells += pieces
-
-    def _link(self, giver: int | str, taker: int | str, torrent: str) -> Json:
-        """The link from ``giver`` to ``taker``. If there is no room, a new one that is forgotten."""
-        key = f"{giver}>{taker}"
-        torrents = self.links.get(key)
-        if torrents is None:
-            torrents = {}
-            if len(self.links) < MAX_LINKS:
-                self.links[key] = torrents
-        link = torrents.get(torrent)
-        if link is None:
-            link = torrents[torrent] = {**new_fetching(), **new_serving(), **new_totals()}
-        return link
 
     # ---- nodes and the tracker
 
@@ -169,11 +133,13 @@ class SwarmState:
         node_id = data["node"] if "node" in data else _of(event)
         self._forget_run(node_id)
         _set_state(self.nodes[node_id], "left", event.time)
+        self._has_no_spare_links = False
 
     def _on_silent(self, event: SwarmEvent, data: Json) -> None:
         node = self.nodes[data["node"]]
         _set_state(node, "silent", event.time)
         node.update(silent_ms=data["silent_ms"], removed=data["removed"])
+        self._has_no_spare_links = False
 
     def _on_faults(self, event: SwarmEvent, data: Json) -> None:
         self.nodes[_of(event)]["faults"] = data["spec"]
@@ -222,8 +188,7 @@ class SwarmState:
             data["pieces"] = None
         known = self.torrents.get(torrent)
         if known is None:
-            if len(self.torrents) < MAX_TORRENTS:
-                self.torrents[torrent] = data
+            self._make_torrent(torrent, data)
             return
         has_pieces = known["pieces"] is not None
         for name in ("size", "piece_length", "pieces"):

@@ -263,6 +263,11 @@ The order of a log is that of its lines. Times may go back from one line to the 
 up to two seconds after its events. The time of a position is the highest time up to there. An event has at
 most {event} bytes, a keyframe {keyframe}.
 
+The state of a log has room for {torrents} torrents and {nodes} nodes at a time. A new one replaces the
+smallest that is not in use: a torrent that each present node lacks or has stopped, or a node that left or was
+removed. Its rows and links go with it. If all are in use, the new one is not drawn.
+[common/swarm_room.py](../common/swarm_room.py) has all rules.
+
 Clocks: nodes write times of their own clock. The tracker shifts them by the smallest difference between the
 arrival and the sending of a report, minus half a round trip. `clock` has the result and its bound."""
 
@@ -299,9 +304,11 @@ def events() -> str:
     from common.events import MAX_EVENT_BYTES, MAX_KEYFRAME_BYTES
     from common.log_file import FORMAT
     from common.shapes import MEANINGS
+    from common.swarm_shape import MAX_NODES, MAX_TORRENTS
     from common.vocabulary import VOCABULARY
 
     sizes = {"{event}": f"{MAX_EVENT_BYTES:,}", "{keyframe}": f"{MAX_KEYFRAME_BYTES:,}", "{format}": FORMAT}
+    sizes |= {"{torrents}": f"{MAX_TORRENTS}", "{nodes}": f"{MAX_NODES:,}"}
     form, file = (_filled(text, sizes) for text in (_EVENTS_FORM, _EVENTS_FILE))
     types = [(f"`{name}`", meaning) for name, meaning in MEANINGS.items()]
     parts = [

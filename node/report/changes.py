@@ -55,6 +55,9 @@ class TorrentChanges:
     def on_state(self, state: str, reason: str) -> bool:
         """A state was reported; False if it is the one that the log has."""
         self._has_state = True
+        if self._is_resumed(state):
+            self.forget()
+            return False
         is_news = self._state != (state, reason)
         self._state = state, reason
         return is_news
@@ -78,6 +81,8 @@ class TorrentChanges:
     def changes(self, now_is: TorrentSnapshot, held: Callable[[str], Ranges], now: float) -> list[Change]:
         """The events since the last call. ``held(torrent)``: the verified pieces of this very moment."""
         events: list[Change] = []
+        if not self._has_state and self._is_resumed(now_is.state):
+            self.forget()
         if not self._is_known:
             self._is_known = True
             events.append(("torrent:known", dict(now_is.known)))
@@ -88,6 +93,10 @@ class TorrentChanges:
         events += self._slot_changes(now_is.slots or SlotsView(self._slots.slots))
         events += self._links.changes(now_is, now)
         return [(name, {"torrent": now_is.torrent, **data}) for name, data in events]
+
+    def _is_resumed(self, state: str) -> bool:
+        """True if the log may have forgotten the torrent: it was stopped, and is not any more."""
+        return self._state[0] == "stopped" != state
 
     def _state_changes(self, now_is: TorrentSnapshot) -> list[Change]:
         state, reason = self._state

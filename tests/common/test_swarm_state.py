@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import swarm_state
+from common import swarm_room, swarm_state
 from common.errors import EventError
 from common.events import SwarmEvent, check_event, decode_event, encode_event
 from common.shapes import MAX_WHOLE
@@ -196,17 +196,77 @@ def test_an_event_about_unknown_things_changes_nothing(log: Log) -> None:
 def test_entries_beyond_the_limits_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log()
     known(log, 7)
-    monkeypatch.setattr(swarm_state, "MAX_NODES", 2)
-    monkeypatch.setattr(swarm_state, "MAX_CELLS", 10)
-    monkeypatch.setattr(swarm_state, "MAX_LINKS", 1)
+    for name, value in [("MAX_NODES", 2), ("MAX_CELLS", 10), ("MAX_LINKS", 1), ("MAX_TORRENTS", 1)]:
+        monkeypatch.setattr(swarm_room, name, value)
     monkeypatch.setattr(swarm_state, "MAX_ASKED", 1)
     for node in (7, 8, 9):
         log.write(node, "slot:granted", torrent=TORRENT, peer=1)
         for piece in (0, 1):
             log.write(node, "piece:requested", torrent=TORRENT, piece=piece, peers=[1])
+    known(log, 7, OTHER)
     assert list(log.state.nodes) == [7, 8] and list(log.state.links) == ["7>1"]
+    assert list(log.state.torrents) == [TORRENT]
     assert (log.row(7)["pieces"], log.row(7)["asked"]) == ("rr......", {"0": [1]})
     assert (log.row(8)["pieces"], log.row(8)["asked"]) == ("", {})
+
+
+def numbered(number: int) -> str:
+    return f"{number:012x}"
+
+
+def test_a_log_of_a_term_shows_its_last_torrents_and_nodes(
+    page: PageInNode | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """13 torrents and 45 nodes one after the other, room for 10 and 40; torrent 1 is in use all the time."""
+    limits = {"MAX_TORRENTS": 10, "MAX_NODES": 40}
+    for name, value in limits.items():
+        monkeypatch.setattr(swarm_room, name, value)
+    log = Log()
+    for number in range(13):
+        known(log, None, numbered(number))
+        log.write(99, "torrent:state", torrent=numbered(number), state="seeding", reason="")
+        if number != 1:
+            log.write(99, "torrent:state", torrent=numbered(number), state="stopped", reason="")
+    for node in range(45):
+        log.write(None, "tracker:register", node=node, addr=None)
+        log.write(node, "slot:granted", torrent=numbered(1), peer=99)
+        log.write(node, "piece:received", torrent=numbered(1), piece=1)
+        log.write(node, "node:left")
+    state = log.states[-1]
+    assert sorted(state["torrents"]) == [numbered(each) for each in (1, *range(4, 13))]
+    assert sorted(state["nodes"]["99"]["torrents"]) == sorted(state["torrents"])
+    assert sorted(map(int, state["nodes"])) == [*range(6, 45), 99]
+    assert sorted(state["links"]) == sorted(f"{node}>99" for node in range(6, 45))
+    assert log.state._cells == 8 * 10 + 8 * 39
+    if page is not None:
+        before = page.ask(limits=limits)
+        assert page.ask(apply=log.lines)[0] == state
+        page.ask(limits=before)
+
+
+def test_a_removed_node_gives_way_and_so_do_links_and_letters_of_the_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in [("MAX_NODES", 3), ("MAX_CELLS", 20), ("MAX_LINKS", 2)]:
+        monkeypatch.setattr(swarm_room, name, value)
+    log = Log()
+    known(log, 7)
+    for node in (7, 8):
+        log.write(node, "slot:granted", torrent=TORRENT, peer=STANDARD)
+        log.write(node, "piece:received", torrent=TORRENT, piece=0)
+    log.write(8, "node:left")
+    log.write(9, "slot:granted", torrent=TORRENT, peer=STANDARD)
+    log.write(9, "piece:received", torrent=TORRENT, piece=0)
+    assert sorted(log.state.links) == [f"7>{STANDARD}", f"9>{STANDARD}"]
+    assert [log.row(node)["pieces"] for node in (7, 8, 9)] == ["c.......", "", "c......."]
+    log.write(None, "node:silent", node=7, silent_ms=9, removed=False)
+    log.write(None, "tracker:register", node=10, addr=None)
+    assert sorted(log.state.nodes) == [7, 9, 10]
+    log.write(None, "tracker:register", node=11, addr=None)
+    assert sorted(log.state.nodes) == [7, 9, 10]  # a silent node may come back
+    log.write(None, "node:silent", node=7, silent_ms=9, removed=True)
+    log.write(None, "tracker:register", node=11, addr=None)
+    assert sorted(log.state.nodes) == [9, 10, 11] and list(log.state.links) == [f"9>{STANDARD}"]
 
 
 # ---- any log
@@ -269,8 +329,21 @@ KNOWN = {"torrent": TORRENT, "info_hash": "a" * 40, "name": "x", "size": 40, "pi
 LOGS = many_events(40).map(lambda found: [SwarmEvent(0, 1, 1, "torrent:known", KNOWN), *found])
 
 
+FULL = {"MAX_TORRENTS": 1, "MAX_NODES": 2, "MAX_LINKS": 2, "MAX_CELLS": 6}
+
+
+@pytest.mark.parametrize("limits", [{}, FULL], ids=["", "full"])
 @given(LOGS, st.data())
-def test_a_state_is_the_same_from_any_keyframe(log: list[SwarmEvent], data: st.DataObject) -> None:
+def test_a_state_is_the_same_from_any_keyframe(
+    limits: dict[str, int], log: list[SwarmEvent], data: st.DataObject
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in limits.items():
+            patch.setattr(swarm_room, name, value)
+        compare_from_a_keyframe(log, data)
+
+
+def compare_from_a_keyframe(log: list[SwarmEvent], data: st.DataObject) -> None:
     whole, cut = SwarmState(), data.draw(st.integers(0, len(log)))
     for event in log[:cut]:
         whole.apply(decode_event(encode_event(event)))

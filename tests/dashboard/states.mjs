@@ -4,6 +4,7 @@
 //   {"seek": ms}            the playhead to a time; the state there
 //   {"step": 1 | -1}        the playhead by one event of the story; the state there
 //   {"apply": [LINE, ...]}  a new state after these lines, without a playhead: [state, [was line n applied, ...]]
+//   {"limits": {NAME: n}}   other limits from now on; the ones before
 
 import { createInterface } from "node:readline";
 
@@ -13,6 +14,7 @@ const { checkedEvent, eventOf } = await import(new URL("events.js", page));
 const { Player } = await import(new URL("player.js", page));
 const { RecordingReader } = await import(new URL("recording.js", page));
 const { SwarmState } = await import(new URL("state.js", page));
+const { LIMITS } = await import(new URL("vocabulary.js", page));
 
 let player = new Player(new EventLog());
 
@@ -45,6 +47,11 @@ const ANSWERS = {
       }
     });
     return [state.asJson(), applied];
+  },
+  limits(changed) {
+    const before = { ...LIMITS };
+    Object.assign(LIMITS, changed);
+    return before;
   },
 };
 

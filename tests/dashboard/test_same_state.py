@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from common import swarm_room
 from common.errors import EventError
 from common.events import SwarmEvent, decode_event, encode_event
 from common.log_file import LogReader
 from common.swarm_state import SwarmState
-from tests.common.test_swarm_state import KNOWN, many_events
+from tests.common.test_swarm_state import FULL, KNOWN, many_events
 from tests.page_in_node import NODE_JS, PageInNode
 from tests.sample_log import write_sample
 
@@ -136,9 +137,20 @@ LINES = st.tuples(
 ).flatmap(lambda parts: st.permutations(parts[0] + parts[1]))
 
 
+@pytest.fixture(params=[{}, FULL], ids=["", "full"])
+def limits(page: PageInNode, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The real limits, and some that are reached at once: then old entries give way to new ones."""
+    before = page.ask(limits=request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in request.param.items():
+            patch.setattr(swarm_room, name, value)
+        yield
+    page.ask(limits=before)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(LINES)
-def test_any_lines_give_the_same_state(page: PageInNode, lines: list[str]) -> None:
+def test_any_lines_give_the_same_state(page: PageInNode, limits: None, lines: list[str]) -> None:
     lines = [encode(SwarmEvent(0, 1, 1, "torrent:known", KNOWN)), *lines]
     state, applied = SwarmState(), []
     for line in lines:

@@ -12,7 +12,7 @@ from typing import Any
 
 from common.errors import TrackerFull
 from common.events import SwarmEvent, decode_event, encode_event
-from common.swarm_shape import MAX_NODES
+from common.swarm_shape import MAX_NODES, MAX_TORRENTS
 from common.swarm_state import SwarmState
 from common.vocabulary import KEYFRAME
 from tracker.see.history import History
@@ -43,6 +43,7 @@ class LiveLog:
         self._history = history or History()
         self._nodes: dict[int, ReportingNode] = {}
         self._names = PeerNames()
+        self._torrents: set[str] = set()  # of all torrent:known, until they are more than the state's room
         self._seq = 0  # of the tracker's own events
         self._keyframe = _keyframe_line(SwarmState())
         self.unrecorded: list[bytes] | None = None
@@ -78,11 +79,7 @@ class LiveLog:
 
         TrackerFull: too many nodes.
         """
-        node = self._nodes.get(report.node_id)
-        if node is None:
-            if len(self._nodes) >= MAX_NODES:
-                raise TrackerFull(f"the live log has room for {MAX_NODES} nodes")
-            node = self._nodes[report.node_id] = ReportingNode(report.node_id)
+        node = self._nodes.get(report.node_id) or self._new_node(report.node_id)
         for event in node.take(report, events, received):
             data: Any = event.data
             if event.name == "node:started":
@@ -94,6 +91,15 @@ class LiveLog:
         node.is_silent = False
         return node.next_seq
 
+    def _new_node(self, node_id: int) -> ReportingNode:
+        if len(self._nodes) >= MAX_NODES:
+            left = min((each for each, node in self._nodes.items() if node.has_left), default=None)
+            if left is None:
+                raise TrackerFull(f"the live log has room for {MAX_NODES} nodes")
+            del self._nodes[left]
+        node = self._nodes[node_id] = ReportingNode(node_id)
+        return node
+
     def note_silent_nodes(self, now: float) -> None:
         """Write node:silent for each reporting node that did not report for too long."""
         for node in self._nodes.values():
@@ -104,6 +110,10 @@ class LiveLog:
         """Append the event; ``data``: in place of its own."""
         if data is not None and data is not event.data:
             event = replace(event, data=data)
+        if event.name == "torrent:known" and not self._tracker_events.is_full:
+            known: Any = event.data
+            self._torrents.add(known["torrent"] if isinstance(known, dict) else known.torrent)
+            self._tracker_events.is_full = len(self._torrents) > MAX_TORRENTS
         line = encode_event(event)
         self._history.append(line)
         if self.unrecorded is not None:

@@ -7,7 +7,7 @@ REPEAT_MS. A file without an info hash has no events: the log names torrents by 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from common.addresses import Addr, join_host_port
@@ -35,7 +35,10 @@ class TrackerEvents:
     def __init__(self, ranking: str = "uploads") -> None:
         """``ranking``: a name in ``tracker.ranking.STRATEGIES``."""
         self._ranking = ranking
-        self._sizes: dict[str, int | None] = {}  # of the torrents that the log knows, by info hash
+        self._torrents: OrderedDict[str, tuple[str, int | None]] = OrderedDict()
+        # Name and size by info hash, of the torrents whose torrent:known was written; the latest are last.
+        self.is_full = False
+        """The log had more torrents than its state has room for: it may have forgotten any of them."""
         self._needs: OrderedDict[tuple[int, str], tuple[Any, float]] = OrderedDict()  # answer; when written
 
     def events(self, notice: Notice, now: float) -> Iterator[EventData]:
@@ -55,9 +58,8 @@ class TrackerEvents:
 
     def _own(self, notice: OwnNotice) -> Iterator[EventData]:
         for file in notice.files:
-            if file.info_hash is not None and (
+            if file.info_hash is not None:
                 yield from self._known(file.info_hash, file.filename, file.size)
-            ):
                 torrent = file.info_hash[:TORRENT_DIGITS]
                 yield "tracker:own", {"node": notice.node_id, "torrent": torrent, "complete": file.complete}
 
@@ -66,11 +68,10 @@ class TrackerEvents:
         info_hash = notice.info_hash or next((owner.info_hash for owner in owners if owner.info_hash), None)
         if info_hash is None or self._is_repeated(notice, info_hash, now):
             return
-        if owners:
-            size = next((owner.size for owner in owners if owner.size is not None), None)
-            yield from self._known(info_hash, notice.filename or "", size)
-        if info_hash not in self._sizes:
+        if not owners and info_hash not in self._torrents:
             return
+        size = next((owner.size for owner in owners if owner.size is not None), None)
+        yield from self._known(info_hash, notice.filename or "", size)
         answer: list[dict[str, Any]] = [
             {"peer": owner.node_id, "uploads": owner.uploads, "reason": reason}
             for owner, reason in zip(owners, reasons(owners, self._ranking), strict=True)
@@ -99,17 +100,20 @@ class TrackerEvents:
             self._needs.popitem(last=False)
         return False
 
-    def _known(self, info_hash: str, name: str, size: int | None) -> Generator[EventData, None, bool]:
-        """torrent:known unless the log has it. The generator returns True if the log knows the torrent."""
-        if info_hash not in self._sizes and len(self._sizes) >= MAX_TORRENTS:
-            return False
-        if info_hash not in self._sizes or (self._sizes[info_hash] is None and size is not None):
-            self._sizes[info_hash] = size
+    def _known(self, info_hash: str, name: str, size: int | None) -> Iterator[EventData]:
+        """torrent:known if the log may lack the torrent, or its size."""
+        before = self._torrents.pop(info_hash, None)
+        is_news = before is None or (before[1] is None and size is not None)
+        if before is not None:
+            name, size = before[0] or name, size if before[1] is None else before[1]
+        self._torrents[info_hash] = name, size
+        if len(self._torrents) > MAX_TORRENTS:
+            self._torrents.popitem(last=False)
+        if is_news or self.is_full:
             yield "torrent:known", {
                 "torrent": info_hash[:TORRENT_DIGITS], "info_hash": info_hash, "name": name,
                 "size": size, "piece_length": None, "pieces": None,
             }  # fmt: skip
-        return True
 
 
 def silence(node_id: int, silent_ms: float, *, removed: bool) -> dict[str, Any]:

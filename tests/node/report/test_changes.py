@@ -179,6 +179,18 @@ def test_after_a_gap_everything_is_stated_again_but_no_byte_is() -> None:
     ]
 
 
+def test_a_torrent_that_was_stopped_is_stated_again_as_the_log_may_have_forgotten_it() -> None:
+    scene = Scene()
+    scene.held = [(0, 4)]
+    stated = ["torrent:known", "piece:held", "torrent:state"]
+    scene.look(state="stopped")
+    assert [name for name, _ in scene.look(state="seeding")] == stated
+    scene.look(state="stopped")
+    assert scene.changes.on_state("searching", "") is False  # before what it is about
+    assert [name for name, _ in scene.look(state="stopped")] == stated[:2]  # an older snapshot
+    assert scene.look(state="searching") == [("torrent:state", {"state": "searching", "reason": ""})]
+
+
 PIECES = st.dictionaries(st.integers(0, 9), st.sampled_from([(1,), (1, 2)]), max_size=4)
 STEP = st.tuples(
     PIECES, st.frozensets(st.integers(0, 9), max_size=3), st.lists(st.integers(0, 9), max_size=3)

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common import swarm_room
+from common.errors import TrackerFull
 from common.events import SwarmEvent, check_event, decode_event
 from common.messages import OwnedFile, OwnerEntry, PeerEntry
 from common.swarm_state import SwarmState
-from tracker.see import history
+from tracker.see import history, live_log, tracker_events
 from tracker.see.event_types import checked_event_data
 from tracker.see.history import History
 from tracker.see.live_log import DroppedState, LiveLog
@@ -26,6 +28,7 @@ from tracker.see.notices import (
 )
 from tracker.see.peer_names import MAX_GONE, PeerNames
 from tracker.see.ranks import ordinal, reasons
+from tracker.see.report import NodeReport
 from tracker.see.tracker_events import TrackerEvents
 
 HASH = "0123456789abcdef" * 2 + "01234567"
@@ -97,6 +100,47 @@ def test_a_keyframe_takes_the_place_of_the_oldest_events(monkeypatch: pytest.Mon
             assert seen.apply(decode_event(line))
         position = step.last
     assert seen.as_json() == everything.as_json()
+
+
+def test_a_log_of_a_term_has_its_last_torrents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is owned by a node that leaves; the first is forgotten for the last, and comes back."""
+    for module, name in [(swarm_room, "MAX_TORRENTS"), (tracker_events, "MAX_TORRENTS"),
+                         (live_log, "MAX_TORRENTS")]:  # fmt: skip
+        monkeypatch.setattr(module, name, 10)
+    log, state, hashes = LiveLog(), SwarmState(), [f"{number:040x}" for number in range(1, 14)]
+    hashes = [each[::-1] for each in hashes]
+    log.unrecorded = []
+    for number, info_hash in enumerate([*hashes, hashes[0], hashes[-1]]):
+        now = number * 11_000.0
+        log.take_notice(OwnNotice(number, [OwnedFile(f"file {info_hash[:2]}", info_hash, 9)]), now)
+        log.take_notice(NeedNotice(99, "another name", info_hash, [], []), now)
+        log.take_notice(ExitNotice(99), now)
+        if number != 14:
+            log.take_notice(ExitNotice(number), now)
+    for line in log.unrecorded:
+        assert state.apply(decode_event(line))
+    first, last = hashes[0][:12], hashes[-1][:12]
+    assert len(state.torrents) == 10 and state.torrents[first]["name"] == "file 10"
+    assert state.nodes[13]["torrents"][first]["complete"] and state.nodes[14]["torrents"][last]["complete"]
+    assert state.nodes[99]["torrents"].keys() >= {first, last}
+
+
+def test_a_full_log_has_room_for_a_node_when_another_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_log, "MAX_NODES", 2)
+    log = LiveLog()
+
+    def reports(node: int, *names: str) -> None:
+        rows = [(1.0, seq, name, {"spec": ""}) for seq, name in enumerate(names, 1)]
+        report = NodeReport.decode(
+            msgspec.json.encode({"node_id": node, "run": "a", "sent": 1, "events": rows})
+        )
+        log.take_report(report, report.checked_events(), 1.0)
+
+    reports(1, "node:faults", "node:left")
+    reports(2, "node:faults")
+    reports(3, "node:faults")
+    with pytest.raises(TrackerFull):
+        reports(4, "node:faults")
 
 
 # ---- the tracker's events

@@ -9,6 +9,21 @@
 import { letterOf } from "./figures.js";
 import { nameText } from "./words.js";
 
+const MAX_KEPT = 20_000; // facts of a kind: the oldest go, as a page may stay open for days
+
+/**
+ * Keep one more fact.
+ * @template T
+ * @param {Map<string, T>} map
+ * @param {string} key
+ * @param {T} value
+ */
+function keep(map, key, value) {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > MAX_KEPT) map.delete(/** @type {string} */ (map.keys().next().value));
+}
+
 export class LogContext {
   constructor() {
     /** @type {Map<string, string>} torrent: its name */
@@ -21,6 +36,7 @@ export class LogContext {
     this.kept = new WeakMap();
     /** Standard peers by address, in the order in which they came: "peer a". @type {Map<string, string>} */
     this.names = new Map();
+    this.met = 0; // standard peers, also those whose names are not kept any more
     /** @type {Context} of all other events */
     this.common = { names: this.names };
   }
@@ -28,8 +44,8 @@ export class LogContext {
   /** The next event of the log. @param {SwarmEvent} event */
   take(event) {
     const { name, node, data } = event;
-    if (name === "torrent:known") this.files.set(data.torrent, data.name);
-    else if (name === "slot:queue") this.queues.set(`${data.torrent} ${node}`, data.queue.length);
+    if (name === "torrent:known") keep(this.files, data.torrent, data.name);
+    else if (name === "slot:queue") keep(this.queues, `${data.torrent} ${node}`, data.queue.length);
     else if (name === "peer:state") this.takePeer(event);
     else if (name === "link:bytes") for (const [peer] of [...data.in, ...data.out]) this.meet(peer);
     else if (name === "keyframe") this.takeState(data);
@@ -37,7 +53,9 @@ export class LogContext {
 
   /** @param {Name} name */
   meet(name) {
-    if (typeof name === "string" && !this.names.has(name)) this.names.set(name, `peer ${letterOf(this.names.size)}`);
+    if (typeof name !== "string" || this.names.has(name)) return;
+    keep(this.names, name, `peer ${letterOf(this.met)}`);
+    this.met += 1;
   }
 
   /** "node 3", "peer a". @param {Name | null} name */
@@ -51,7 +69,7 @@ export class LogContext {
     this.meet(peer);
     const key = `${torrent} ${event.node} ${peer}`;
     const before = this.places.get(key) ?? 0;
-    this.places.set(key, state === "queued" ? place : 0);
+    keep(this.places, key, state === "queued" ? place : 0);
     if (state !== "queued") return;
     this.kept.set(event, { ...this.common, before, of: this.queues.get(`${torrent} ${peer}`) ?? 0 });
   }
@@ -59,7 +77,7 @@ export class LogContext {
   /** @param {Record<string, any>} state  of a keyframe */
   takeState({ torrents, links }) {
     for (const key in links) for (const name of key.split(">")) if (!/^\d+$/.test(name)) this.meet(name);
-    for (const torrent in torrents) this.files.set(torrent, torrents[torrent].name);
+    for (const torrent in torrents) keep(this.files, torrent, torrents[torrent].name);
   }
 
   /** What the sentence of an event needs. @param {SwarmEvent} event @returns {Context} */

@@ -90,9 +90,10 @@ export class Model {
 
   /** The torrent shown: the selected one, else the first that is known. null: none. @returns {string | null} */
   get torrent() {
-    if (this.selected.torrent !== null) return this.selected.torrent;
-    for (const torrent in this.state.torrents) return torrent;
-    return null;
+    const { selected: { torrent: selected }, state: { torrents } } = this;
+    if (selected !== null && selected in torrents) return selected;
+    for (const torrent in torrents) return torrent;
+    return selected;
   }
 
   /**

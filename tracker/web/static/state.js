@@ -14,36 +14,20 @@
  */
 
 import { cleaned, ShapeError } from "./shapes.js";
-import {
-  codeOf,
-  MISSING,
-  NEW_FETCHING,
-  NEW_SERVING,
-  NEW_TOTALS,
-  newNode,
-  newRow,
-  newVersion,
-  setState,
-} from "./state_entries.js";
+import { codeOf, NEW_FETCHING, NEW_SERVING, newVersion, setState } from "./state_entries.js";
 import { HANDLERS } from "./state_events.js";
+import { SwarmRoom } from "./state_room.js";
 import { LIMITS, SWARM } from "./vocabulary.js";
 
-export class SwarmState {
+export class SwarmState extends SwarmRoom {
   constructor() {
+    super();
     /** ms, the highest so far */
     this.time = 0;
     /** @type {SwarmJson["tracker"]} */
     this.tracker = null;
     /** The last gap of the log itself. @type {Gap | null} */
     this.gap = null;
-    /** @type {Record<string, Torrent>} by the first 12 digits of the info hash */
-    this.torrents = {};
-    /** @type {Record<string, NodeState>} by node_id */
-    this.nodes = {};
-    /** @type {Record<string, Record<string, Link>>} by "FROM>TO", then by torrent */
-    this.links = {};
-    this.cells = 0; // pieces of all rows
-    this.counts = { nodes: 0, torrents: 0, links: 0 };
   }
 
   /**
@@ -55,7 +39,7 @@ export class SwarmState {
       if (!this.takeKeyframe(event.data)) return false;
     } else {
       const handle = HANDLERS[event.name];
-      if (!handle || !this.knows(event) || !this.makeNodes(event)) return false;
+      if (!handle || !this.knows(event) || !this.hasNodes(event)) return false;
       handle(this, event, event.data);
       if (event.node !== null) this.hear(event);
     }
@@ -82,18 +66,10 @@ export class SwarmState {
   }
 
   /** Have an entry for the event's nodes; false if there is no room. @param {SwarmEvent} event */
-  makeNodes({ node, time, data }) {
+  hasNodes({ node, time, data }) {
     const about = data.node ?? null;
-    const isNew = node !== null && !(node in this.nodes);
-    const isOther = about !== null && about !== node && !(about in this.nodes);
-    if (!isNew && !isOther) return true;
-    if (this.counts.nodes + Number(isNew) + Number(isOther) > LIMITS.MAX_NODES) return false;
-    for (const id of [isNew ? node : null, isOther ? about : null]) {
-      if (id === null) continue;
-      this.nodes[id] = newNode(time);
-      this.counts.nodes += 1;
-    }
-    return true;
+    if ((node === null || node in this.nodes) && (about === null || about in this.nodes)) return true;
+    return this.makeNodes([node, about].filter((id) => id !== null), time);
   }
 
   /** The node itself reported the event. @param {SwarmEvent} event */
@@ -101,45 +77,6 @@ export class SwarmState {
     const node = this.nodes[/** @type {number} */ (event.node)];
     node.reports = true;
     if (node.state === "silent") setState(node, "here", event.time);
-  }
-
-  /** @param {number} id @param {string} torrent @returns {Row} */
-  row(id, torrent) {
-    const rows = this.nodes[id].torrents;
-    if (!(torrent in rows)) {
-      rows[torrent] = newRow();
-      this.extend(rows[torrent], this.torrents[torrent].pieces ?? 0);
-    }
-    return rows[torrent];
-  }
-
-  /** @param {Row} row @param {number} pieces */
-  extend(row, pieces) {
-    if (this.cells + pieces > LIMITS.MAX_CELLS) return;
-    row.pieces = new Uint8Array(pieces).fill(MISSING);
-    row.version = newVersion();
-    this.cells += pieces;
-  }
-
-  /**
-   * The link from `giver` to `taker`. If there is no room, a new one that is forgotten.
-   * @param {Name} giver
-   * @param {Name} taker
-   * @param {string} torrent
-   * @returns {Link}
-   */
-  link(giver, taker, torrent) {
-    const key = `${giver}>${taker}`;
-    let torrents = this.links[key];
-    if (torrents === undefined) {
-      torrents = {};
-      if (this.counts.links < LIMITS.MAX_LINKS) {
-        this.links[key] = torrents;
-        this.counts.links += 1;
-      }
-    }
-    if (!(torrent in torrents)) torrents[torrent] = { ...NEW_TOTALS, ...NEW_FETCHING, ...NEW_SERVING };
-    return torrents[torrent];
   }
 
   /** The node's own views of its links are over. Totals stay. @param {number} id */

@@ -41,6 +41,7 @@ function onLeft(state, event, data) {
   const id = data.node ?? event.node;
   state.forgetRun(id);
   setState(state.nodes[id], "left", event.time);
+  state.hasNoSpareLinks = false;
 }
 
 /** @type {Handler} */
@@ -48,6 +49,7 @@ function onSilent(state, { time }, { node: id, silent_ms, removed }) {
   const node = state.nodes[id];
   setState(node, "silent", time);
   Object.assign(node, { silent_ms, removed });
+  state.hasNoSpareLinks = false;
 }
 
 /** @type {Handler} */
@@ -77,9 +79,7 @@ function onKnown(state, event, data) {
   if (found.pieces !== null && found.pieces > LIMITS.MAX_PIECES) found.pieces = null;
   const known = state.torrents[torrent];
   if (known === undefined) {
-    if (state.counts.torrents >= LIMITS.MAX_TORRENTS) return;
-    state.torrents[torrent] = found;
-    state.counts.torrents += 1;
+    state.makeTorrent(torrent, found);
     return;
   }
   const hadPieces = known.pieces !== null;
