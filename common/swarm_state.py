@@ -141,6 +141,11 @@ class SwarmState(SwarmRoom):
         node.update(silent_ms=data["silent_ms"], removed=data["removed"])
         self._has_no_spare_links = False
 
+    def _on_back(self, event: SwarmEvent, data: Json) -> None:
+        node = self.nodes[data["node"]]
+        if node["state"] == "silent" and not node["removed"]:
+            _set_state(node, "here", event.time)
+
     def _on_faults(self, event: SwarmEvent, data: Json) -> None:
         self.nodes[_of(event)]["faults"] = data["spec"]
 
@@ -162,11 +167,9 @@ class SwarmState(SwarmRoom):
         self.nodes[data["node"]]["uploads"] = data["uploads"]
 
     def _on_clock(self, event: SwarmEvent, data: Json) -> None:
-        """Also the end of a silence: the tracker got a report, which may have no event."""
-        node = self.nodes[data["node"]]
-        node["clock"] = {"offset_ms": data["offset_ms"], "bound_ms": data["bound_ms"]}
-        if node["state"] == "silent" and not node["removed"]:
-            _set_state(node, "here", event.time)
+        """Also the end of a silence: older logs have no node:back."""
+        self.nodes[data["node"]]["clock"] = {"offset_ms": data["offset_ms"], "bound_ms": data["bound_ms"]}
+        self._on_back(event, data)
 
     def _on_gap(self, event: SwarmEvent, data: Json) -> None:
         gap = {**data, "time": event.time}
@@ -281,6 +284,7 @@ _HANDLERS: Mapping[str, Callable[[SwarmState, SwarmEvent, Json], None]] = {
     "node:started": SwarmState._on_started,
     "node:left": SwarmState._on_left,
     "node:silent": SwarmState._on_silent,
+    "node:back": SwarmState._on_back,
     "node:faults": SwarmState._on_faults,
     "tracker:started": SwarmState._on_tracker,
     "tracker:register": SwarmState._on_register,

@@ -106,6 +106,13 @@ VOCABULARY = (
         EventField("removed", "flag", "the tracker removed the node and what it owned"),
     ),
     _kind(
+        "node:back",
+        TRACKER,
+        "a report of a silent node came; it ends the silence",
+        _NODE,
+        EventField("silent_ms", "ms", "since its report before", "ms"),
+    ),
+    _kind(
         "node:faults",
         NODE,
         "faults on purpose are switched on, changed, or off",
@@ -323,7 +330,7 @@ VOCABULARY = (
     _kind(
         "clock",
         TRACKER,
-        "the tracker's estimate of a node's clock changed, or the node reports again after a silence",
+        "the tracker's estimate of a node's clock changed",
         _NODE,
         EventField("offset_ms", "number", "time in the log minus the node's own time", "ms"),
         EventField("bound_ms", "ms", "the estimate is wrong by this at most", "ms"),

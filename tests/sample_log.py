@@ -277,6 +277,7 @@ class SampleSwarm:
 
     def _awake(self, name: Name) -> None:
         self.members[name].present = True
+        self.write(None, "node:back", node=name, silent_ms=round(self.end / 40 + self.end / 12, 3))
         self.about(name, "torrent:state", state="downloading", reason="")
 
     def _gap(self) -> None:

@@ -86,6 +86,16 @@ class Batches:
         self._drop(self._waiting.popleft())
         return False
 
+    def make_room(self, room: int) -> None:
+        """Drop all events, the batch as well, if they need more than ``room`` bytes of the budget."""
+        batch = [WaitingEvent(row[0], row[2], row[3]) for row in (json.loads(row) for _, row in self._batch)]
+        events = [*batch, *self._waiting]
+        if sum(_cost(event) for event in events) > room:
+            self._batch, self._free = [], set()
+            self._waiting.clear()
+            for event in events:
+                self._drop(event)
+
     def batch(self, room: int | None) -> list[Row]:
         """The events to send now, at most ``room`` bytes; the last batch again until it is acknowledged.
 

@@ -112,9 +112,13 @@ class EventCollector:
             for at, change in self._note_events.events(notes, name):
                 self._add(at, change)
 
-    def state_again(self) -> None:
-        """The log knows nothing of this node: the next look states everything."""
+    def begin_log(self, room: int) -> None:
+        """The tracker's log is a new one, which knows nothing of this node: the next look states everything.
+
+        Earlier events are dropped if they need more than ``room`` bytes: the rest would come too late.
+        """
         with self._lock:
+            self._batches.make_room(room)
             self._state_again()
 
     def _state_again(self) -> None:

@@ -51,6 +51,7 @@ class ReportSender:
         self._sent_at = float("-inf")
         self._round_trip: float | None = None  # ms
         self._epoch: str | None = None  # of the tracker's log
+        self._is_probing = False  # the tracker did not take the last report
         self._at_once = False  # more can be sent
         self.asked_pause = 0.0  # seconds that the tracker asks for
         self.is_wanted = True  # False: the tracker takes no reports
@@ -79,10 +80,14 @@ class ReportSender:
         self._collector.add("node:started", self._started)
 
     def send(self) -> None:
-        """Send what the budget allows; now and then an empty report, for the clocks and the epoch."""
+        """Send what the budget allows; now and then an empty report, for the clocks and the epoch.
+
+        While the tracker does not take reports, only empty ones are tried: a repeated batch would use up the
+        budget, and a tracker that was started again may not need it.
+        """
         now = self._clock()
         room = self._budget.left(now) - ENVELOPE
-        rows = self._collector.batch(room)
+        rows = [] if self._is_probing else self._collector.batch(room)
         is_due = now - self._sent_at >= IDLE_PAUSE - LEAST_PAUSE or not self.is_answered
         if rows or (room >= 0 and is_due):
             self._post(rows, TIMEOUT)
@@ -98,21 +103,23 @@ class ReportSender:
         """True if the tracker took the events."""
         sent_at = self._sent_at = self._clock()
         body = self._body(rows, sent_at)
-        self._budget.sent(len(body) - self._collector.uncounted, sent_at)
+        self._budget.sent(len(body) - (self._collector.uncounted if rows else 0), sent_at)
         answer = self._send(body, timeout)
         self.asked_pause, self._at_once = answer.wait, False
         self.is_answered = answer.fate is Fate.TAKEN
         if self.is_answered:
             self._round_trip = round((self._clock() - sent_at) * 1000, 3)
             self._on_taken(answer)
-        elif answer.fate is Fate.NEVER:
+            return True
+        self._is_probing = answer.fate in (Fate.LATER, Fate.UNKNOWN_NODE)
+        if answer.fate is Fate.NEVER:
             self.is_wanted = False
         elif answer.fate is Fate.UNKNOWN_NODE:
             self._register()
         elif answer.fate is Fate.REFUSED:
             log(f"the tracker refuses a report of this node: {answer.reason}")
             self._collector.give_up()
-        return self.is_answered
+        return False
 
     def _body(self, rows: list[Row], sent_at: float) -> bytes:
         """The rows are JSON already."""
@@ -129,6 +136,7 @@ class ReportSender:
         is_new = self._epoch is not None and answer.epoch != self._epoch
         self._epoch = answer.epoch
         if is_new:
-            self._collector.state_again()
+            self._collector.begin_log(self.room - ENVELOPE)
             self.introduce()
-        self._at_once = is_new or (self._collector.waits and self.room > FULL)
+        was_probing, self._is_probing = self._is_probing, False
+        self._at_once = is_new or was_probing or (self._collector.waits and self.room > FULL)

@@ -156,6 +156,7 @@ def test_silence_ends_with_any_event_of_the_node(log: Log) -> None:
         lambda: log.write(7, "torrent:state", torrent=TORRENT, state="seeding", reason=""),
         lambda: log.write(None, "tracker:register", node=7, addr="192.0.2.1:5"),
         lambda: log.write(None, "clock", node=7, offset_ms=1, bound_ms=2),
+        lambda: log.write(None, "node:back", node=7, silent_ms=2500),
         lambda: started(log),
     ):
         log.write(None, "node:silent", node=7, silent_ms=2000, removed=False)
@@ -165,6 +166,7 @@ def test_silence_ends_with_any_event_of_the_node(log: Log) -> None:
         assert (node["state"], node["silent_ms"], node["removed"]) == ("here", 0, False)
     log.write(None, "node:silent", node=7, silent_ms=9000, removed=True)
     log.write(None, "clock", node=7, offset_ms=1, bound_ms=2)
+    log.write(None, "node:back", node=7, silent_ms=9500)
     assert (node["state"], node["removed"]) == ("silent", True)
     log.write(None, "tracker:exit", node=7)
     log.write(7, "torrent:state", torrent=TORRENT, state="stopped", reason="")  # a late report

@@ -23,6 +23,7 @@ from tracker.see.reporting_node import ReportingNode
 from tracker.see.tracker_events import TrackerEvents, silence
 
 LEAST_INTERVAL_MS = 500  # between two reports of a node while something moves
+STOOD_STILL_MS = 1500.0  # between two looks for silent nodes: the tracker's machine slept or was busy
 REPORTS_A_SECOND = 240  # of all nodes together; more nodes report less often
 
 
@@ -44,6 +45,7 @@ class LiveLog:
         self._nodes: dict[int, ReportingNode] = {}
         self._names = PeerNames()
         self._torrents: set[str] = set()  # of all torrent:known, until they are more than the state's room
+        self._looked_at = self._listening_since = 0.0  # ms: for silent nodes
         self._seq = 0  # of the tracker's own events
         self._keyframe = _keyframe_line(SwarmState())
         self.unrecorded: list[bytes] | None = None
@@ -80,15 +82,17 @@ class LiveLog:
         TrackerFull: too many nodes.
         """
         node = self._nodes.get(report.node_id) or self._new_node(report.node_id)
+        if node.is_silent and not node.is_over(report):
+            node.is_silent = False
+            self.write("node:back", silence(node.node_id, received - node.heard_at), received)
         for event in node.take(report, events, received):
             data: Any = event.data
             if event.name == "node:started":
                 self._names.note(report.node_id, data.tcp_addr)
             self._append(event, self._names.resolved(data))
-        clock = node.new_clock(received, shown_again=node.is_silent)
+        clock = node.new_clock(received)
         if clock is not None:
             self.write("clock", clock, received)
-        node.is_silent = False
         return node.next_seq
 
     def _new_node(self, node_id: int) -> ReportingNode:
@@ -101,10 +105,17 @@ class LiveLog:
         return node
 
     def note_silent_nodes(self, now: float) -> None:
-        """Write node:silent for each reporting node that did not report for too long."""
+        """Write node:silent for each reporting node that did not report for too long.
+
+        Called often. If not, this tracker stood still, and the reports of that time are still to be read.
+        """
+        if now - self._looked_at > STOOD_STILL_MS:
+            self._listening_since = now
+        self._looked_at = now
         for node in self._nodes.values():
-            if node.falls_silent(now, self.interval_ms):
-                self.write("node:silent", silence(node.node_id, now - node.heard_at, removed=False), now)
+            if node.falls_silent(now, self.interval_ms, self._listening_since):
+                data = silence(node.node_id, now - node.heard_at)
+                self.write("node:silent", {**data, "removed": False}, now)
 
     def _append(self, event: SwarmEvent, data: Any = None) -> None:
         """Append the event; ``data``: in place of its own."""

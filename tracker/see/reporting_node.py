@@ -8,7 +8,7 @@ from common.events import SwarmEvent
 from tracker.see.node_clock import NodeClock
 from tracker.see.report import NodeReport
 
-SILENT_MS = 3000.0  # without a report, after which a reporting node is shown as silent
+SILENT_MS = 5000.0  # without a report, after which a reporting node is shown as silent; an idle one takes 2 s
 MISSED_INTERVALS = 2.5  # the same as a number of reports, if the tracker asks for fewer
 OLD_RUNS = 4  # runs before the present one that are remembered
 CLOCK_CHANGE_MS = 0.05  # of offset or bound, from which the log has the new estimate
@@ -36,9 +36,13 @@ class ReportingNode:
         """The seq that is expected next."""
         return 1 if self._next is None else self._next
 
+    def is_over(self, report: NodeReport) -> bool:
+        """True if the report was delayed on its way: its process has ended."""
+        return report.run in self._old_runs
+
     def take(self, report: NodeReport, events: Iterable[SwarmEvent], received: float) -> Iterator[SwarmEvent]:
         """Those of the report's ``events`` that are new, in the log's time."""
-        if report.run in self._old_runs:  # a report that was delayed, of a process that has ended
+        if self.is_over(report):
             return
         if report.run != self._run:
             self._begin(report)
@@ -55,23 +59,26 @@ class ReportingNode:
             self.has_left = event.name == "node:left"
             yield SwarmEvent(at, self.node_id, seq, event.name, event.data)
 
-    def new_clock(self, now: float, *, shown_again: bool) -> dict[str, float | int] | None:
-        """The data of a ``clock`` event if the estimate changed; with ``shown_again`` in any case."""
+    def new_clock(self, now: float) -> dict[str, float | int] | None:
+        """The data of a ``clock`` event if the estimate changed."""
         bound = self._clock.bound
         if bound is None:
             return None
         offset = self._clock.offset
-        if self._shown is not None and not shown_again:
+        if self._shown is not None:
             change = max(abs(offset - self._shown[0]), abs(bound - self._shown[1]))
             if change < CLOCK_CHANGE_MS or now - self._shown_at < CLOCK_INTERVAL_MS:
                 return None
         self._shown, self._shown_at = (offset, bound), now
         return {"node": self.node_id, "offset_ms": round(offset, 3), "bound_ms": round(bound, 3)}
 
-    def falls_silent(self, now: float, interval: float) -> bool:
-        """True once, when no report came for too long. ``interval``: ms between reports, as asked for."""
+    def falls_silent(self, now: float, interval: float, listening_since: float = 0.0) -> bool:
+        """True once, when no report came for too long.
+
+        ``interval``: ms between reports, as asked for. ``listening_since``: the tracker stood still before.
+        """
         limit = max(SILENT_MS, MISSED_INTERVALS * interval)
-        if self.is_silent or self.has_left or now - self.heard_at < limit:
+        if self.is_silent or self.has_left or now - max(self.heard_at, listening_since) < limit:
             return False
         self.is_silent = True
         return True

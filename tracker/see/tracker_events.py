@@ -54,7 +54,7 @@ class TrackerEvents:
         elif isinstance(notice, ExitNotice):
             yield "tracker:exit", {"node": notice.node_id}
         else:
-            yield "node:silent", silence(notice.node_id, notice.silent_ms, removed=True)
+            yield "node:silent", {**silence(notice.node_id, notice.silent_ms), "removed": True}
 
     def _own(self, notice: OwnNotice) -> Iterator[EventData]:
         for file in notice.files:
@@ -116,9 +116,9 @@ class TrackerEvents:
             }  # fmt: skip
 
 
-def silence(node_id: int, silent_ms: float, *, removed: bool) -> dict[str, Any]:
-    """The data of node:silent."""
-    return {"node": node_id, "silent_ms": round(silent_ms, 3), "removed": removed}
+def silence(node_id: int, silent_ms: float) -> dict[str, Any]:
+    """The data of node:back, and of node:silent without ``removed``."""
+    return {"node": node_id, "silent_ms": round(silent_ms, 3)}
 
 
 def address(addr: Addr) -> str:

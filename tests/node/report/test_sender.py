@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -142,6 +143,34 @@ def test_a_tracker_with_another_epoch_is_introduced_to_the_node() -> None:
     assert scene.names() == ["node:started"] and scene.tracker.events[0][1] == 3
 
 
+def test_a_tracker_that_was_away_for_long_is_right_again_within_3_seconds() -> None:
+    """However much the node wanted to say: attempts cost little of the budget, and old events give way."""
+    scene = Scene()
+    scene.step(moved=30_000_000)
+    for piece in range(60):
+        scene.happens(piece)
+    scene.tracker.mood = "gone"
+    scene.step(moved=30_000_000)
+    assert scene.sent[-1][1] > 4000  # this batch is not sent again and again
+    for piece in range(600):
+        scene.happens(piece)
+        scene.step()
+    scene.tracker.mood = "answers"
+    scene.tracker.restart()
+    back = scene.now
+    for _ in range(12):
+        if "node:started" not in scene.names():
+            scene.step()
+    assert "node:started" in scene.names() and scene.tracker.reports[-1]["sent"] / 1000 - back <= 3.0
+    assert scene.names()[-2:] == ["gap", "node:started"]
+    assert scene.tracker.events[-2][3]["events"] > 500
+    times = [at for at, _ in scene.sent if at > back]
+    for _ in range(20):
+        scene.step()
+    times = [at for at, _ in scene.sent if at > back]
+    assert all(later - at <= IDLE_PAUSE for at, later in itertools.pairwise(times))
+
+
 def test_a_refused_report_becomes_a_gap() -> None:
     scene = Scene()
     scene.step()
@@ -161,6 +190,8 @@ def test_a_tracker_that_does_not_know_the_node_has_it_register() -> None:
     scene.step()
     assert scene.registered == 1 and not scene.sender.is_answered
     scene.tracker.mood = "answers"
+    scene.step()  # an empty report
+    assert scene.sender.pause == 0.5
     scene.step()
     assert scene.names() == ["node:started"]
 

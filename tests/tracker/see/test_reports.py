@@ -159,15 +159,37 @@ def test_no_event_is_later_than_its_report_or_before_the_log() -> None:
 def test_a_silent_node_is_named_once_and_its_next_report_ends_it() -> None:
     log = LiveLog()
     write(log, report(0, 1, trip=4.0), 0)
-    for now in (SILENT_MS - 1, SILENT_MS, SILENT_MS + 1, 9000.0):
-        log.note_silent_nodes(now)
+    for now in range(0, 9000, 500):
+        log.note_silent_nodes(float(now))
     write(log, report(9500), 9600)
     log.note_silent_nodes(9700)
     events = [decode_event(line) for line in log.step(0).lines]
     assert [(e.name, e.time) for e in events] == [
-        ("node:faults", 0), ("clock", 0), ("node:silent", SILENT_MS), ("clock", 9600),
+        ("node:faults", 0), ("clock", 0), ("node:silent", SILENT_MS), ("node:back", 9600),
     ]  # fmt: skip
     assert events[2].data == {"node": 1, "silent_ms": SILENT_MS, "removed": False}
+    assert events[3].data == {"node": 1, "silent_ms": 9600}
+
+
+def test_a_late_report_of_an_old_process_ends_no_silence() -> None:
+    log = LiveLog()
+    for run in ("a", "b"):
+        write(log, report(0, 1, run=run), 0)
+    for now in range(0, 6000, 500):
+        log.note_silent_nodes(float(now))
+    write(log, report(0, 2, run="a"), 6000)
+    assert decode_event(log.step(0).lines[-1]).name == "node:silent"
+
+
+def test_a_tracker_that_stood_still_takes_no_node_for_silent() -> None:
+    """Reports wait in its socket: they are read after the next look for silent nodes."""
+    log = LiveLog()
+    write(log, report(0, 1), 0)
+    log.note_silent_nodes(250)
+    for now in range(60_000, 64_000, 250):
+        log.note_silent_nodes(float(now))
+    write(log, report(60_000, 2), 64_000)
+    assert log.last == 2
 
 
 def test_a_node_that_has_left_is_not_silent() -> None:

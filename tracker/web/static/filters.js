@@ -18,7 +18,7 @@ import { sentence } from "./words.js";
 export const NO_FILTERS = Object.freeze({ node: null, piece: null, kind: "all", text: "" });
 
 const FAULTS = new Set([
-  "node:silent", "piece:failed", "piece:missing", "datagram:lost", "datagram:repaired", "congestion:reduced", "gap",
+  "node:silent", "node:back", "piece:failed", "piece:missing", "datagram:lost", "datagram:repaired", "congestion:reduced", "gap",
 ]);
 const FAULTY_PEERS = new Set(["lost", "suspect", "banned"]);
 const WAITING = new Set(["slot:granted", "slot:queue", "slot:withdrawn"]);

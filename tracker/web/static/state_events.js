@@ -59,11 +59,16 @@ function onRegister(state, { time }, { node: id, addr }) {
   setState(node, "here", time);
 }
 
-/** Also the end of a silence: the tracker got a report, which may have no event. @type {Handler} */
-function onClock(state, { time }, { node: id, offset_ms, bound_ms }) {
+/** @type {Handler} */
+function onBack(state, { time }, { node: id }) {
   const node = state.nodes[id];
-  node.clock = { offset_ms, bound_ms };
   if (node.state === "silent" && !node.removed) setState(node, "here", time);
+}
+
+/** Also the end of a silence: older logs have no node:back. @type {Handler} */
+function onClock(state, event, data) {
+  state.nodes[data.node].clock = { offset_ms: data.offset_ms, bound_ms: data.bound_ms };
+  onBack(state, event, data);
 }
 
 /** @type {Handler} */
@@ -170,6 +175,7 @@ export const HANDLERS = {
   "node:started": onStarted,
   "node:left": onLeft,
   "node:silent": onSilent,
+  "node:back": onBack,
   "node:faults": (state, { node }, { spec }) => (state.nodes[node].faults = spec),
   "tracker:started": (state, { time }, data) => (state.tracker = { ...data, time }),
   "tracker:register": onRegister,

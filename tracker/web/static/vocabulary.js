@@ -13,6 +13,7 @@ export const KINDS = {
   "node:started": ["node", ["record", {"addr": ["null", "address"], "tcp_addr": ["null", "address"], "up_limit": ["null", "count"], "down_limit": ["null", "count"], "slots": ["null", "count"], "transports": ["list", "text", 8], "program": "text"}]],
   "node:left": ["node", ["record", {}]],
   "node:silent": ["tracker", ["record", {"node": "node", "silent_ms": "ms", "removed": "flag"}]],
+  "node:back": ["tracker", ["record", {"node": "node", "silent_ms": "ms"}]],
   "node:faults": ["node", ["record", {"spec": "text"}]],
   "tracker:started": ["tracker", ["record", {"epoch": "text", "addr": ["null", "address"]}]],
   "tracker:register": ["tracker", ["record", {"node": "node", "addr": ["null", "address"]}]],

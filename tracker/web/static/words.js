@@ -155,6 +155,7 @@ const SENTENCES = {
     removed
       ? `${nameText(node)} is silent for ${secondsText(silent_ms)}: the tracker removes it.`
       : `${nameText(node)} falls silent.`,
+  "node:back": ({ node, silent_ms }) => `${nameText(node)} reports again after ${secondsText(silent_ms)} of silence.`,
   "node:faults": ({ spec }, node) =>
     spec ? `${nameText(node)} makes faults on purpose: ${spec}.` : `${nameText(node)} makes no more faults on purpose.`,
   "tracker:started": () => "The tracker starts.",
@@ -209,7 +210,7 @@ function ordinal(count) {
 
 /** @type {Record<string, Glyph>} */
 const GLYPHS = {
-  "node:started": "node", "node:left": "gone", "node:silent": "silent", "node:faults": "none",
+  "node:started": "node", "node:left": "gone", "node:silent": "silent", "node:back": "node", "node:faults": "none",
   "tracker:register": "node", "tracker:exit": "gone", "piece:requested": "slot", "piece:verified": "verified",
   "piece:failed": "bad", "piece:missing": "again", "slot:granted": "slot", "slot:queue": "wait",
   "slot:withdrawn": "choked", "datagram:lost": "lost", "datagram:repaired": "again", gap: "gap",
