@@ -1,8 +1,9 @@
 """A student's file in a child process, as the grader sees it.
 
-Each call has limits: ``CALL_SECONDS`` of the processor (a busy machine is not the student's fault), and
-``CALL_CLOCK`` of the clock for one that sleeps. The whole stage has limits of time and memory. A call that
-breaks one ends the process. Whatever happens becomes a StudentFault of one line, with the file's line.
+Each call has limits: ``CALL_SECONDS`` of the processor, and ``CALL_SLEEP`` for one that sleeps. A busy
+machine is not the student's fault: a time when the process or the grader waited for a processor, or was
+stopped, does not count. The whole stage has limits of time and memory. A call that breaks one ends the
+process. Whatever happens becomes a StudentFault of one line, with the file's line.
 
 A solution may write to the answers' pipe, or leave a process that holds it open. So each answer repeats the
 random id of its request, nothing may be in the pipe before a request, and an end of the process is noticed
@@ -28,17 +29,18 @@ from pathlib import Path
 from typing import Any
 
 from common.text import sanitize
-from labs.grader.processor import processor_seconds
+from labs.grader.processor import Sleep, processor_seconds
 from labs.grader.stage import StudentFault
 from labs.grader.values import BadValue, Reference, decode, encode
 
 CHILD = Path(__file__).with_name("child.py")
 CALL_SECONDS = 1.0  # of the processor, for one call
-CALL_CLOCK = 10.0  # seconds of the clock, for one call that uses no processor
+CALL_SLEEP = 10.0  # seconds without use of the processor, for one call
 STAGE_SECONDS = 60  # of the processor, for all calls of a stage
-STAGE_CLOCK = 300.0  # seconds of the clock, for all calls of a stage
+STAGE_SLEEP = 300.0  # seconds without use of the processor, for all calls of a stage
 MEMORY = 512 << 20  # bytes
 LOOK = 0.1  # seconds between two looks at a call that has not returned
+SHORT = 0.01  # seconds; whether a shorter call slept is not looked at
 MAX_LINE = 4 << 20  # bytes of an answer
 MAX_AHEAD = 2  # lines in the pipe that were not asked for
 CHUNK = 1 << 16  # bytes
@@ -58,7 +60,7 @@ class Student:
         self.last = ""  # the last call and its result
         self._watched: tuple[int, Callable[[str], None]] | None = None
         self._names: list[str] = []
-        self._deadline = time.monotonic() + STAGE_CLOCK
+        self._slept = 0.0  # seconds, in all calls
 
     def __enter__(self) -> Student:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -74,6 +76,7 @@ class Student:
             start_new_session=True,
             bufsize=0,
         )
+        self._sleep = Sleep(self._process.pid, 2 * LOOK)
         assert self._process.stdin is not None
         if os.name != "nt":
             os.set_blocking(self._process.stdin.fileno(), False)
@@ -188,36 +191,52 @@ class Student:
     def _write(self, data: bytes, text: str) -> None:
         """Write to the process, which need not read. OSError if it has ended."""
         assert self._process.stdin is not None
-        view, deadline = memoryview(data), time.monotonic() + CALL_CLOCK
+        view, slept = memoryview(data), 0.0
         while view:
             written = self._process.stdin.write(view)
             view = view[written or 0 :]
-            if not written and time.monotonic() > deadline:
-                raise self._stuck(text, f"was not begun for {CALL_CLOCK:g} s")
             if not written:
+                began = time.monotonic()
                 time.sleep(LOOK)
+                slept += self._sleep.of(time.monotonic() - began)
+                if slept > CALL_SLEEP:
+                    raise self._stuck(text, f"was not begun for {CALL_SLEEP:g} s")
 
     def _wait(self, text: str) -> bytes:
         """The answer's line; b"" if the process has ended."""
-        deadline = min(time.monotonic() + CALL_CLOCK, self._deadline)
+        slept, began = self._slept, time.monotonic()
         with contextlib.suppress(queue.Empty):
-            return self._lines.get(timeout=LOOK)  # nearly every call
-        began = processor_seconds(self._process.pid)
+            line = self._lines.get(timeout=LOOK)  # nearly every call
+            if time.monotonic() - began > SHORT:
+                self._look(began, text, slept)
+            return line
+        used = processor_seconds(self._process.pid)
         while True:
+            began = self._look(began, text, slept)
             with contextlib.suppress(queue.Empty):
-                return self._lines.get(timeout=LOOK)
+                line = self._lines.get(timeout=LOOK)
+                self._look(began, text, slept)
+                return line
             if self._process.poll() is not None:  # another process may hold the pipe open
                 with contextlib.suppress(queue.Empty):
                     return self._lines.get(timeout=LOOK)
                 return b""
-            used = processor_seconds(self._process.pid)
-            spent = None if used is None or began is None else used - began
-            if spent is not None and spent > CALL_SECONDS:
+            now_used = processor_seconds(self._process.pid)
+            if used is not None and now_used is not None and now_used - used > CALL_SECONDS:
                 raise self._stuck(text, f"ran for {CALL_SECONDS:g} s of the processor")
-            if time.monotonic() > deadline:
-                is_stage = deadline == self._deadline
-                limit = f"within {STAGE_CLOCK:g} s of the stage" if is_stage else f"for {CALL_CLOCK:g} s"
-                raise self._stuck(text, f"did not return {limit}")
+
+    def _look(self, began: float, text: str, slept: float) -> float:
+        """Count the sleep since the monotonic time ``began``, and return the time now.
+
+        ``slept``: the sleep of the calls before this one.
+        """
+        now = time.monotonic()
+        self._slept += self._sleep.of(now - began)
+        if self._slept - slept > CALL_SLEEP:
+            raise self._stuck(text, f"did not return for {CALL_SLEEP:g} s")
+        if self._slept > STAGE_SLEEP:
+            raise self._stuck(text, f"did not return within {STAGE_SLEEP:g} s of the stage")
+        return now
 
     def _stuck(self, text: str, how: str) -> StudentFault:
         number = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -105,13 +107,33 @@ def check_failed(result: LabResult, folder: Path, words: str) -> None:
 def test_a_hostile_call_is_one_line_and_no_points(
     body: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(student, "CALL_CLOCK", limit := 2.0 if "sleep(" in body else 10.0)
+    monkeypatch.setattr(student, "CALL_SLEEP", limit := 2.0 if "sleep(" in body else 10.0)
     (hands := tmp_path / "hands").mkdir()
     mine = hand_in(hands, FIRST.replace("BODY", f"print('passed')\n    {body}"))
     began = time.monotonic()
     check_failed(graded(mine, tmp_path, "s1"), tmp_path, words)
     if os.getloadavg()[0] < (os.cpu_count() or 1):
         assert time.monotonic() - began < limit + OVER + START
+
+
+def test_many_short_sleeps_reach_the_limit_of_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(student, "STAGE_SLEEP", 0.4)
+    (hands := tmp_path / "hands").mkdir()
+    mine = hand_in(hands, FIRST.replace("BODY", "import time; time.sleep(0.05)"))
+    check_failed(graded(mine, tmp_path, "s1"), tmp_path, "did not return within 0.4 s of the stage")
+
+
+def test_a_pause_of_the_grader_is_not_the_students_sleep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = itertools.count(0.0, 3600.0)  # an hour passes between any two looks at the clock
+    clock = SimpleNamespace(monotonic=lambda: next(hours), sleep=time.sleep)
+    monkeypatch.setattr(student, "time", clock)
+    (hands := tmp_path / "hands").mkdir()
+    once = "import time; time.sleep(0.0 if hasattr(time, 'slept') else 0.4); time.slept = True"
+    assert graded(hand_in(hands, FIRST.replace("BODY", once)), tmp_path, "s1").has_passed
 
 
 @pytest.mark.parametrize(("value", "words"), RETURNED.values(), ids=RETURNED)
@@ -156,7 +178,7 @@ def test_a_process_that_holds_the_pipe_open_delays_nothing(
     child = tmp_path / "child.py"  # without its fence
     child.write_text(student.CHILD.read_text(encoding="utf-8").replace("    guard(path, tell)\n", ""))
     monkeypatch.setattr(student, "CHILD", child)
-    monkeypatch.setattr(student, "CALL_CLOCK", 3600.0)  # the end of the process is what ends the call
+    monkeypatch.setattr(student, "CALL_SLEEP", 3600.0)  # the end of the process is what ends the call
     (hands := tmp_path / "hands").mkdir()
     body = "import os, time\n    if os.fork() == 0: time.sleep(3600)\n    os._exit(0)"
     mine = hand_in(hands, FIRST.replace("BODY", body))
