@@ -1,18 +1,9 @@
-# Two commands matter on a fresh machine: `make demo` and `make test`. Both make .venv first.
+# The command for a fresh machine is `make demo`: it makes .venv first.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Test processes, on two cores: a third of the time tests wait for something.
-WORKERS ?= 3
-# The tests to run; all if empty. An example: make test TESTS=tests/common
-TESTS ?=
 
-# Faults on purpose, on real processes: every one that docs/faults.md lists, then nodes that come and go.
-MINUTES ?= 10
-SEED ?= 1
-NODES ?= 200
-
-.PHONY: chaos kills docs pictures help venv demo test lint types layers bench bench-network bench-tracker interop check fuzz soak soak-labs class reset clean distclean
+.PHONY: help demo class reset clean distclean
 
 help:
 	@echo "make demo     a tracker and four nodes move a real file; exit 0 only if all copies are identical"
@@ -39,6 +30,36 @@ $(VENV)/run.stamp: requirements.txt constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
+demo: $(VENV)/run.stamp
+	$(BIN)/python demo.py $(if $(SHOW),--show)
+
+class: $(VENV)/run.stamp
+	@$(BIN)/python classroom.py start --nodes $(or $(N),10)
+
+reset: $(VENV)/run.stamp
+	@$(BIN)/python classroom.py reset $(if $(YES),--yes)
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .bench-*
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv
+
+# ---- for developers: a handout of the labs goes without the rest, which needs the tests and the benches
+
+# Test processes, on two cores: a third of the time tests wait for something.
+WORKERS ?= 3
+# The tests to run; all if empty. An example: make test TESTS=tests/common
+TESTS ?=
+
+# Faults on purpose, on real processes: every one that docs/faults.md lists, then nodes that come and go.
+MINUTES ?= 10
+SEED ?= 1
+NODES ?= 200
+
+.PHONY: chaos kills docs pictures venv test lint types layers bench bench-network bench-tracker interop check fuzz soak soak-labs
+
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt requirements-redis.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
@@ -50,15 +71,6 @@ $(VENV)/interop.stamp: $(VENV)/dev.stamp requirements-interop.txt
 venv: $(VENV)/dev.stamp
 
 interop: $(VENV)/interop.stamp
-
-demo: $(VENV)/run.stamp
-	$(BIN)/python demo.py $(if $(SHOW),--show)
-
-class: $(VENV)/run.stamp
-	@$(BIN)/python classroom.py start --nodes $(or $(N),10)
-
-reset: $(VENV)/run.stamp
-	@$(BIN)/python classroom.py reset $(if $(YES),--yes)
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra $(TESTS)
@@ -122,10 +134,3 @@ chaos: $(VENV)/dev.stamp
 KILLS ?= 1000
 kills: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.tracker.kills --kills $(KILLS)
-
-clean:
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .bench-*
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
-
-distclean: clean
-	rm -rf .venv

@@ -12,6 +12,8 @@ A specification is a list of parts, separated by commas or semicolons:
     delay "REQUEST 3" 200ms                            exactly this one, later
     corrupt "DATA 1" once                              one byte of it is changed
     drop "piece 17 from node 3"                        everything that carries it, always
+
+The quotes of a message may be left out: Windows' PowerShell removes them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from faults.link import LinkFaults
 ACTIONS = ("drop", "delay", "corrupt")
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _RATES = {"bit": 1 / 8, "kbit": 125.0, "mbit": 125_000.0, "gbit": 125e6, "b": 1.0, "kb": 1e3, "mb": 1e6}
-_RULE = re.compile(r'(\w+)\s+"([^"]*)"(?:\s+(.*))?')
+_RULE = re.compile(
+    r'(\w+)\s+(?:"([^"]*)"(?:\s+(.*))?|([^"]+?)((?:\s+(?:once|\d+ times|\d[\d.]*\s*(?:us|ms|s)))*))'
+)
 _MESSAGE = re.compile(
     r"(?:(piece) (\d+)|([A-Za-z_-]+(?: [a-z]+)?)(?: (\d+))?)(?: from node (\d+))?(?: to node (\d+))?"
 )
@@ -101,8 +105,8 @@ def _parts(text: str) -> Iterator[str]:
 def _rule(part: str) -> Rule:
     found = _RULE.fullmatch(part)
     if found is None:
-        raise CommandError(f'faults: {part!r} needs a message in quotes: drop "DATA 2" once')
-    action, words, rest = found[1], found[2].strip(), (found[3] or "").split()
+        raise CommandError(f'faults: {part!r} needs a message: drop "DATA 2" once')
+    action, words, rest = found[1], (found[2] or found[4] or "").strip(), (found[3] or found[5] or "").split()
     message = _MESSAGE.fullmatch(words)
     if message is None:
         raise CommandError(f'faults: "{words}" names no message; try "DATA 2" or "piece 17 from node 3"')

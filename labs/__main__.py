@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from common.errors import SwarmError
-from labs import replay, show
+from labs import live, replay, show
 from labs.doctor import cli as doctor
 from labs.grader import cli as grader
 from labs.handin import cli as handin
@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     grader.add_commands(commands)
     show.add_command(commands)
+    live.add_command(commands)
     replay.add_command(commands)
     handin.add_commands(commands)
     doctor.add_command(commands)

@@ -56,7 +56,9 @@ def show(options: argparse.Namespace) -> int:
     if result.status == FAILED and not options.all:  # the page opens at the end of its recording
         rows = [*rows[: _end(run, rows)], Row(_failed_at(run, rows), f"FAIL: {result.summary}", mark="wrong")]
     write_recording(recording, rows[-MAX_ROWS:], command, seed)
-    return replay.replay(argparse.Namespace(recording=recording, output=page))
+    code = replay.replay(argparse.Namespace(recording=recording, output=page))
+    print("open this file in a browser")
+    return code
 
 
 def write_recording(path: Path, rows: Sequence[Row], command: str, seed: int) -> None:

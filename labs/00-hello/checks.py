@@ -70,7 +70,9 @@ def s3(run: Run) -> None:
             f"nodes {log.verified[piece]} for piece {piece}",
             f"{nodes}",
             at=float(piece),
-            likely="failed pieces count too (wrong/any_event), or the order is lost (wrong/ordered)",
+            likely="failed pieces count too (wrong/any_event), or the order is lost (wrong/ordered)"
+            if nodes
+            else "no event matches: each line is JSON; its name must be piece:verified",
         )
 
 

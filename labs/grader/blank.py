@@ -42,6 +42,11 @@ def cut(text: str) -> tuple[str, list[str]]:
     return "".join(kept), answers
 
 
+def is_solution(text: str) -> bool:
+    """True if an answer stands in the source ``text``."""
+    return any(line.strip() == ANSWER for line in text.splitlines())
+
+
 def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 

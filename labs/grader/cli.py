@@ -9,6 +9,7 @@ from pathlib import Path
 from common.errors import CommandError
 from labs.exports import WRITERS, autolab, write_all
 from labs.grader import golden
+from labs.grader.blank import is_solution
 from labs.grader.grade import begun, course_and_salt, grade, run_stage
 from labs.grader.lab import Lab, find, folders, load
 from labs.grader.parameters import NOBODY, draw, seed_of
@@ -92,6 +93,8 @@ def graded(options: argparse.Namespace, lab: Lab) -> Iterator[LabResult]:
         yield result
     assert result is not None
     print("\n".join(summary_lines(result)), flush=True)
+    if options.mine is None and result.points and is_solution(lab.mine.read_text("utf-8", "replace")):
+        print("  this is our solution; for a copy without it: python -m labs handout OUT")
 
 
 def stage_lines(lab: Lab, stage: StageResult) -> Iterator[str]:

@@ -46,6 +46,14 @@ def right(told: dict[str, float], questions: Sequence[Question]) -> int:
     )
 
 
+def is_explained(path: Path) -> bool:
+    """True if the file's ``[explain]`` has any text."""
+    text = path.read_bytes()[:MAX_BYTES].decode("utf-8", "replace") if path.is_file() else ""
+    return bool(
+        re.sub(r'^\s*\w+\s*=|^\s*#.*|["\'\s]', "", text.partition("[explain]")[2], flags=re.MULTILINE)
+    )
+
+
 def template(questions: Sequence[Question]) -> str:
     """An ``answers.toml`` to fill in."""
     lines = ["# Your predictions, before the first run.", "[predict]"]

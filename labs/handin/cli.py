@@ -20,7 +20,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the commands to ``python -m labs``."""
 
     def add(name: str, run: Any, text: str, *arguments: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = commands.add_parser(name, help=text)
+        parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text}.")
         for argument in arguments:
             parser.add_argument(argument)
         parser.set_defaults(run=run)
@@ -29,11 +29,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = add("receipt", write_receipt, "grade a lab, and write receipt.json and answers.toml", "lab")
     parser.add_argument("--student", required=True, metavar="ID")
     parser = add("collect", collect_all, "grade a folder of hand-ins into one table", "lab")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="a folder for each student, named by the student's ID")
     parser.add_argument("-o", "--out", type=Path, metavar="CSV", help="write the table here")
     parser = add("handout", write_handout, "write the tree for students, without answers")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--with-answers", action="store_true", help="for staff")
+    parser.add_argument(
+        "out", type=Path, help="a new folder; COURSE and TERM_SALT of the environment go along"
+    )
+    parser.add_argument("--with-answers", action="store_true", help="for staff: the solutions stay")
     parser = add("pack", write_pack, "write a zip for Gradescope", "lab")
     parser.add_argument("--gradescope", type=Path, required=True, metavar="OUT.zip")
     add("gradescope", run_gradescope, "grade /autograder/submission, as the zip does", "lab")
@@ -52,6 +54,10 @@ def write_receipt(options: argparse.Namespace) -> int:
         predicted.write_text(answers.template(questions), encoding="utf-8")
     right = answers.right(answers.read(predicted), questions)
     print(f"{lab.name}: {result.points} of {result.max_points} points, {right} of {len(questions)} predicted")
+    if not result.has_passed:
+        print(f"a stage fails; why: python -m labs grade {lab.number} --student {options.student}")
+    if not answers.is_explained(predicted):
+        print(f"your explanation is missing: [explain] in labs/{lab.name}/{predicted.name}")
     print(f"hand in {lab.folder / 'mine.py'}, answers.toml and receipt.json")
     return 0 if result.has_passed else 1
 
@@ -73,7 +79,9 @@ def write_handout(options: argparse.Namespace) -> int:
     """Write the tree."""
     for line in handout.write(options.out, options.with_answers):
         print(f"cut {line}")
-    print(f"{options.out}: hand out this folder")
+    course, salt = course_and_salt()
+    use = "for staff, with answers" if options.with_answers else "hand out this folder"
+    print(f"{options.out}: {use} (COURSE {course!r}, TERM_SALT {salt!r})")
     return 0
 
 

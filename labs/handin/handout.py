@@ -1,8 +1,9 @@
 """The tree that students get: the programs and the labs, without answers.
 
 Cut out are the answers in each ``labs/NN-*/mine.py``, the planted mistakes, and the module that a lab asks
-for (``HANDOUT_REMOVES`` in its ``checks.py``; lines that name it go from ``HANDOUT_DROPS``). COURSE and
-TERM_SALT go along, in ``labs/course.json``: students need to set nothing.
+for (``HANDOUT_REMOVES`` in its ``checks.py``; lines that name it go from ``HANDOUT_DROPS``); also the
+commands of the Makefile that need our tests and benches. COURSE and TERM_SALT go along, in
+``labs/course.json``: students need to set nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from common.errors import CommandError
@@ -28,7 +29,11 @@ COPIED = (  # files and folders of the project that the programs and the labs ne
     *("logs/.gitkeep", "node_files/.gitkeep", "tracker_db/.gitkeep"),
 )
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "wrong")
+LEFT_OUT = shutil.ignore_patterns(  # the last ones: what a teacher made while trying a lab
+    *("__pycache__", "*.pyc", "wrong", "answers.toml", "receipt.json")
+)
+DEVELOPERS = "# ---- for developers"  # a line of the Makefile; a handout goes without the rest
+SOLUTIONS = re.compile(r"This repository contains our solutions.*?(?=^## )", re.DOTALL | re.MULTILINE)
 
 
 def write(out: Path, with_answers: bool = False) -> list[str]:
@@ -48,6 +53,8 @@ def write(out: Path, with_answers: bool = False) -> list[str]:
     if with_answers:
         return []
     cuts = [line for folder in folders() for line in _cut(load(folder), out)]
+    _rewrite(out / "Makefile", _for_students)
+    _rewrite(out / "README.md", lambda text: SOLUTIONS.sub("", text))
     for document in out.rglob("*.md"):
         _unlink(document)
     return cuts
@@ -84,6 +91,17 @@ def _cut(lab: Lab, out: Path) -> Iterator[str]:
         yield f"{name}: {len(lines) - len(kept)} lines that name {word}"
 
 
+def _for_students(makefile: str) -> str:
+    """The Makefile up to DEVELOPERS, and no help for targets after it."""
+    kept, _, rest = makefile.partition(DEVELOPERS)
+    gone = "|".join(re.findall(r"^([\w-]+):", rest, re.MULTILINE))
+    return re.sub(rf'^\t@echo "make (?:{gone})\b.*\n', "", kept, flags=re.MULTILINE)
+
+
+def _rewrite(path: Path, change: Callable[[str], str]) -> None:
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def _unlink(document: Path) -> None:
     """Turn links to files that a handout goes without into their text."""
 
@@ -91,8 +109,7 @@ def _unlink(document: Path) -> None:
         file = found[2].partition("#")[0]
         return found[0] if not file or ":" in file or (document.parent / file).exists() else found[1]
 
-    text = document.read_text(encoding="utf-8")
-    document.write_text(_LINK.sub(without, text), encoding="utf-8")
+    _rewrite(document, lambda text: _LINK.sub(without, text))
 
 
 def _hash(line: str) -> str:

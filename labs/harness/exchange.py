@@ -135,8 +135,7 @@ class Exchange:
         if len(self.requests) in self.plan.drop_requests:
             self.run_.message(now, "fetcher", "owner", f"REQUEST {number}", text="is lost", mark="lost")
             return
-        for when, _ in self._there.send(bytes(REQUEST_BYTES), now):
-            self.clock.at(when, lambda: self._serve(number))
+        self._carry(self._there, REQUEST_BYTES, number, self._serve)
 
     def _repeat(self, number: int) -> None:
         waiting = self.outstanding[number]
@@ -155,8 +154,14 @@ class Exchange:
             )
             return
         later = self.plan.late_by if self._sent_data in self.plan.late else 0.0
-        for when, _ in self._back.send(bytes(SEGMENT), now):
-            self.clock.at(when + later, lambda: self._arrive(number))
+        self._carry(self._back, SEGMENT, number, self._arrive, later)
+
+    def _carry(
+        self, link: Link, size: int, number: int, take: Callable[[int], None], later: float = 0.0
+    ) -> None:
+        """Carry a datagram of ``size`` bytes over ``link``, and ``take(number)`` when it comes."""
+        for when, _ in link.send(bytes(size), self.clock.now):
+            self.clock.at(when + later, lambda: take(number))
 
     def _arrive(self, number: int) -> None:
         now = self.clock.now

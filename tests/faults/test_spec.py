@@ -29,12 +29,14 @@ def test_every_part() -> None:
         ('delay "request 3" 200ms', Rule("delay", "REQUEST", 3, seconds=0.2)),
         ('corrupt "DATA 1" 3 times', Rule("corrupt", "DATA", 1, times=3)),
         ('drop "piece 17 from node 3"', Rule("drop", piece=17, sender=3)),
+        ('drop "DATA" 3 times', Rule("drop", "DATA", times=3)),
         ('drop "ASK to node 5"', Rule("drop", "ASK", receiver=5)),
         ('drop "not interested" once', Rule("drop", "NOT INTERESTED", times=1)),
     ],
 )
 def test_exact_faults(text: str, rule: Rule) -> None:
     assert parse_faults(text).rules == (rule,)
+    assert parse_faults(text.replace('"', "")).rules == (rule,)  # PowerShell removes the quotes
 
 
 @pytest.mark.parametrize("text", ["", "off", "  "])
@@ -49,10 +51,10 @@ def test_no_faults(text: str) -> None:
         ("lost=5%", "there is loss"),
         ("delay=40", "40ms"),
         ("rate=fast", "10mbit"),
-        ("drop DATA", "in quotes"),
+        ("drop DATA 2 twice", "names no message"),
         ('drop "DATA 2" twice', "once"),
         ('delay "DATA 2"', "needs a time"),
-        ('drop "DATA 2', "in quotes"),
+        ('drop "DATA 2', "needs a message"),
         ("seed=-1", "whole number"),
     ],
 )

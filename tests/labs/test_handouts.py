@@ -151,5 +151,34 @@ def test_the_tree_for_students_has_no_answer_and_no_broken_link(
         if path.suffix == ".md":
             assert not list(broken_links(path, out))
     assert not list(out.rglob("wrong"))
+    assert handout.LEFT_OUT("", ["answers.toml", "mine.py", "receipt.json"]) == {
+        "answers.toml",
+        "receipt.json",
+    }
+    targets = set(re.findall(r"^([a-z-]+):", text_of(out / "Makefile"), re.MULTILINE))
+    assert {"demo", "class", "help"} <= targets and "test" not in targets
+    students = [out / "Makefile", out / "README.md", *out.glob("labs/*/README.md")]
+    assert {
+        target for path in students for target in re.findall(r"[`\"]make ([a-z-]+)", text_of(path))
+    } <= targets
+    assert "handout" not in text_of(out / "README.md")
     for lab in LABS:
         compile(text_of(out / "labs" / lab.name / "mine.py"), "mine.py", "exec")
+
+
+def test_our_solution_says_where_a_copy_without_it_comes_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labs_main(["grade", "00", "s1"])
+    assert "python -m labs handout OUT" in capsys.readouterr().out
+    labs_main(["grade", "00", "s1", "--mine", str(LABS[0].mine)])
+    assert "handout" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "is_there"),
+    [("", False), ('[explain]\ntext = ""\n', False), ('[explain]\ntext = """\nBecause.\n"""\n', True)],
+)
+def test_an_explanation_is_there_or_missing(text: str, is_there: bool, tmp_path: Path) -> None:
+    (file := tmp_path / "answers.toml").write_text(text, encoding="utf-8")
+    assert answers.is_explained(file) == is_there

@@ -67,3 +67,23 @@ def test_a_row_becomes_a_message_with_its_fields() -> None:
     assert (found[0]["lost"], found[0]["fields"]["offset"]) == (True, 9)
     assert found[1]["again"] == 2
     assert found[3]["fields"]["huge"] == str(10**40)
+
+
+@pytest.mark.parametrize("number", ["03", "04"])
+def test_a_sender_fetches_over_real_sockets(
+    number: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "live.html"
+    assert main(["live", number, "--delay", "5", "--drop", "3", "--window", "4", "-o", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert "REQUEST 1 [0, 1,440)" in said and re.search(r"60 segments of 1,440 bytes in [\d.]+ s", said)
+    messages = [event.data["messages"][0] for line in lines_in(page)[3:] if (event := decode_event(line))]
+    assert sum(each["message"] == "DATA" for each in messages) >= 60
+
+
+def test_a_sender_that_never_sends_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("class Sender:\n    def __init__(self, window): raise ValueError(window)\n", "utf-8")
+    assert main(["live", "03", "--mine", str(mine), "-o", str(tmp_path / "x.html")]) == 1
+    assert "mine.py:2: Sender(8) raised ValueError: 8" in capsys.readouterr().out
+    assert main(["live", "05"]) == 2
