@@ -19,8 +19,10 @@ YOURS = ("fetcher", "you")  # participants that are the student's; the others an
 ALONE = "your part"  # the participant of a run without messages
 MAX_TEXT = 300  # characters of one field
 MAX_FIELDS = 30
+MAX_LABEL = 24  # characters beside a lifeline; all words are among the fields
 ARROWS = "→←╳ "
 _NUMBERED = re.compile(r"([A-Z]+) (\d{1,15})")
+_CLAUSE = re.compile(r"[:;,(]")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -91,14 +93,11 @@ def _message(row: Row, names: Sequence[str], times: int) -> tuple[int, dict[str,
         name, fields = numbered[1], {"sequence": int(numbered[2]), **fields}
     fields = {**dict(list(fields.items())[:MAX_FIELDS]), **_words(row, times)}
     if not all(ends):
+        node = max(*ends, 1)
+        peer = next((number for number in range(1, len(names) + 1) if number != node), None)  # of the diagram
         words = _text(row.text)
-        return max(*ends, 1), {
-            "ago_ms": 0,
-            "direction": "here",
-            "peer": None,
-            "message": words,
-            "fields": fields,
-        }
+        label = _CLAUSE.split(words.lstrip(ARROWS))[0][:MAX_LABEL] or words
+        return node, {"ago_ms": 0, "direction": "here", "peer": peer, "message": label, "fields": fields}
     node, peer = sorted(ends)
     direction = "out" if node == ends[0] else "in"
     message = {"ago_ms": 0, "direction": direction, "peer": peer, "message": name, "fields": fields}

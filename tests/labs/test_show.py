@@ -35,6 +35,9 @@ def test_what_a_failed_check_says_to_see_is_shown_at_that_moment(
     events = [decode_event(line) for line in lines]
     assert all(check_event(event) for event in events)
     assert events[-1].data["reason"].startswith("FAIL: ")
+    [last] = events[-1].data["messages"]
+    others = {event.node for event in events if event.name == "node:started"} - {events[-1].node}
+    assert (last["message"], last["peer"]) == ("FAIL", min(others, default=None))  # in the others' diagram
     if at := re.search(r"where: +([\d.]+) s", story):
         assert f"***** {at[1]} s: " in said
         assert events[-1].time / 1000 == pytest.approx(float(at[1]), abs=0.001)

@@ -51,7 +51,8 @@ export function makeChoice(summary, model) {
       const { piece } = model.filters;
       setText(after, piece === null ? "" : `, piece ${grouped(piece)}`);
       if (places.length < 2) return;
-      fillOptions(select, model, peersOf(model, places[0]));
+      const peers = peersOf(model, places[0]);
+      fillOptions(select, model, peers.includes(places[1]) ? peers : [places[1], ...peers]); // a dump's peer may have no link
       select.value = wanted === ALL ? ALL : String(places[1]);
     },
   };
