@@ -43,6 +43,7 @@ class Source(ABC):
         self._buffer = buffer
         self._clock = clock
         self.quiet_since = clock()  # monotonic seconds; when it began, or sent the last data
+        self._pieces: Bitfield | None = None  # of the peer; None: all, or not known yet
         self._taken: RequestedRange | None = None  # from the state, and not requested yet
 
     @abstractmethod
@@ -92,13 +93,20 @@ class Source(ABC):
         if self.serves_since == float("inf"):
             self.serves_since = self._clock()
         self.candidate.answered = True
+        self._pieces = None if pieces is None else pieces.copy()
         self.candidate.pieces_held = None if pieces is None else pieces.count
         self._state.on_bitfield(self.peer, pieces)
 
     def on_have(self, piece: int) -> None:
-        """The peer holds one piece more."""
-        if self.candidate.pieces_held is not None:
-            self.candidate.pieces_held += 1
+        """The peer holds this piece, too. It may be in the bitfield already.
+
+        A connection reads several messages at a time, so the bitfield after an unchoke has the pieces of
+        haves that are still to be reported.
+        """
+        if self._pieces is None or piece in self._pieces:
+            return
+        self._pieces.set(piece)
+        self.candidate.pieces_held = self._pieces.count
         self._state.on_have(self.peer, piece)
 
     def on_blocked(self, queue_position: int | None) -> None:

@@ -64,6 +64,23 @@ def test_large_requests_are_taken_several_at_a_time(source: SourceThread, state:
     assert state._scheduler._pending.of(source.peer) == 2 * REQUESTS_AT_A_TIME * size
 
 
+def test_a_piece_that_is_announced_again_is_counted_once(source: SourceThread) -> None:
+    def counts(*pieces: int) -> list[int | None]:
+        found = []
+        for piece in pieces:
+            source.on_have(piece)
+            found.append(source.candidate.pieces_held)
+        return found
+
+    assert counts(0) == [None]  # before the bitfield
+    first = Bitfield(PIECES)
+    first.set(1)
+    source.on_bitfield(first)
+    assert counts(1, 2, 2, 1) == [1, 2, 2, 2]
+    source.on_bitfield(None)  # a seed
+    assert counts(0, 1) == [None, None]
+
+
 def test_small_requests_are_taken_one_by_one(source: SourceThread, state: DownloadState) -> None:
     size = LARGE_REQUEST - 1
     assert source.next_range(size) == (0, size, False)

@@ -27,6 +27,7 @@ class Session:
 
     def __init__(self) -> None:
         self.held: list[int] = []
+        self.haves: list[tuple[int, bool]] = []  # each piece, and whether the bitfield had it
         self.blocked = True
         self.unblocked = 0  # times
         self.status = ""
@@ -35,6 +36,9 @@ class Session:
 
     def on_bitfield(self, pieces: Bitfield | None) -> None:
         self.held = list(range(GEOMETRY.piece_count) if pieces is None else pieces)
+
+    def on_have(self, piece: int) -> None:
+        self.haves.append((piece, piece in self.held))
 
     def on_blocked(self, queue_position: int | None) -> None:
         self.blocked = True
@@ -109,6 +113,28 @@ def test_allowed_pieces_are_requested_after_a_while_of_choke() -> None:
     scene.step(3.0)
     scene.step(3.0)
     assert scene.arrived() == [0, 1, 2, 3, 4] and scene.session.unblocked == 1
+
+
+def test_a_have_that_is_read_with_an_unchoke_is_in_the_bitfield_already() -> None:
+    """So a session must not count it again."""
+    pair = Pair(config_of(ID_A, torrent_with(())), config_of(ID_B, torrent_with([0])))
+    session, fetching = Session(), Fetching(pair.a)
+    fetching.attach(session)  # type: ignore[arg-type]
+
+    def read() -> None:
+        pair.run()
+        for event in pair.events_a:
+            fetching.on_event(event)
+        pair.events_a.clear()
+        fetching.update_interest()
+        pair.run()
+
+    read()
+    pair.b.upload.unchoke()
+    pair.b.upload.announce(2)
+    pair.b.upload.announce(2)
+    read()
+    assert session.held == [0, 2] and session.haves == [(2, True)]
 
 
 def test_a_peer_that_unchokes_at_once_is_asked_for_everything() -> None:
