@@ -7,6 +7,7 @@ import { dice, KNOWN, load, logOf, TORRENT } from "./page.mjs";
 
 const { Exchange } = await load("exchange.js");
 const { costsOf, presentRow, rowsOf, windowOf } = await load("diagram_rows.js");
+const { exactText } = await load("figures.js");
 
 /** A dump of `node` at `time`, of [time, direction, peer, message, fields, marks]. */
 function dump(time, node, rows) {
@@ -35,6 +36,12 @@ test("arrows between nodes whose clocks are wrong by up to their bounds never ar
     if (index) assert.ok(row.time >= rows[index - 1].time);
   });
   assert.ok(kinds.level > 20 && kinds.send > 20 && kinds.send === kinds.arrive, JSON.stringify(kinds));
+});
+
+test("a message from before the log began has a negative time", () => {
+  const log = logOf([KNOWN, dump(200, 3, [[-61_240.7, "out", 5, "REQUEST", {}], [-0.2, "in", 5, "DATA", {}]])]);
+  const times = rowsOf(new Exchange(log, [3, 5]).all(), () => 0).map((row) => exactText(row.time));
+  assert.deepEqual(times, ["−1:01.240", "0:00.000"]);
 });
 
 test("a dump that comes twice shows each message once; segments of one answer share an arrow", () => {

@@ -48,10 +48,10 @@ export function tenthsText(ms) {
   return `${clockText(tenths * 100)}.${tenths % 10}`;
 }
 
-/** "0:41.194". @param {number} ms */
+/** "0:41.194"; "−0:01.240": before the log began. @param {number} ms */
 export function exactText(ms) {
-  const whole = Math.floor(Math.max(0, ms));
-  return `${clockText(whole)}.${String(whole % 1000).padStart(3, "0")}`;
+  const whole = Math.floor(Math.abs(ms));
+  return `${ms < 0 && whole > 0 ? "−" : ""}${clockText(whole)}.${String(whole % 1000).padStart(3, "0")}`;
 }
 
 /** "7.8 s", "41 ms", "3 min". @param {number} ms */

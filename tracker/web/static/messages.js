@@ -224,9 +224,9 @@ function isOfPiece(model, { fields, name }, piece) {
   return fields.offset < (piece + 1) * size && fields.offset + (fields.length ?? 1) > piece * size;
 }
 
-/** "41.102", or "1:41.102". @param {Row[]} rows @param {number} index */
+/** "41.102", or "1:41.102"; "−01.240": before the log began. @param {Row[]} rows @param {number} index */
 function timeText(rows, index) {
-  return exactText(rows[index].time).replace(/^0:/, "");
+  return exactText(rows[index].time).replace(/^(−?)0:/, "$1");
 }
 
 /** "The loss cost 1,400 bytes asked for again and 41 ms." @param {Cost} cost */
