@@ -6,6 +6,7 @@ The page is that of ``labs replay``: it steps through the run, row by row, and s
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -43,12 +44,19 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def show(options: argparse.Namespace) -> int:
-    """Run the stage, print its rows, and write its page, which ends at the failure. Exit code 0 always."""
+    """Run the stage, print its rows, and write its page, which ends at the failure.
+
+    Exit code 1 if the run failed before its first row, as with a file that cannot be imported: no page then.
+    """
     lab = find(options.lab)
     stage = lab.stage(options.stage)
     seed = grader.seed_for(options, lab)
-    result, run, _ = run_stage(lab, stage, grader.mine_of(options, lab), seed)
+    mine = grader.mine_of(options, lab)
+    result, run, _ = run_stage(lab, stage, mine, seed)
     rows = run_log.joined(run.trace.rows)
+    if result.status == FAILED and not rows:
+        print(f"{mine}: nothing to show: {result.summary}", file=sys.stderr)
+        return 1
     print("\n".join(_lines(lab, result, run, rows, options.all)), flush=True)
     page: Path = options.output or FOLDER / f"lab{lab.number}-{stage.key}.html"
     recording = page.with_name(f"{page.name.removesuffix('.html')}.jsonl.gz")

@@ -50,7 +50,9 @@ def _packages(facts: ComputerFacts) -> Iterator[Finding]:
 
 def _port(facts: ComputerFacts) -> Iterator[Finding]:
     where = f"{facts.host} port {facts.port}"
-    if facts.port_taken:
+    if facts.has_tracker:
+        yield Finding("port", f"a tracker answers on {where}; another one needs another port")
+    elif facts.port_taken:
         fix = "End the program that listens there (a tracker of before?), or set TRACKER_ADDR to another port"
         yield Finding("port", f"no tracker can listen on {where}: {facts.port_taken}", fix)
     else:

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ PATIENCE = 1.0  # seconds to wait for a datagram, which comes in milliseconds or
 SIZES = (65_507, 9_216, 1_472)  # bytes of datagrams to try, the largest first
 WANTED_BUFFER = 4 << 20  # bytes, as a node asks for
 OUTSIDE = "192.0.2.1"  # no computer has it: the route to it names this computer's own address
+SERVER = "tracker"  # in the answers of a tracker
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 
 
@@ -45,6 +46,7 @@ class ComputerFacts:
     tracker: str  # its address, if it was named
     tracker_error: str
     ahead: float | None  # seconds by which this computer's wall clock is ahead of the tracker's
+    has_tracker: bool = False  # a tracker of this project answers where the port is taken
 
 
 def gather(host: str, port: int, tracker: str = "") -> ComputerFacts:
@@ -52,6 +54,7 @@ def gather(host: str, port: int, tracker: str = "") -> ComputerFacts:
     there, back = round_trip(host)
     lan = lan_address()
     error, ahead = wall_offset(tracker) if tracker else ("", None)
+    port_taken = why_taken(host, port)
     return ComputerFacts(
         python=sys.version_info[:3],
         missing=missing_packages(),
@@ -59,7 +62,7 @@ def gather(host: str, port: int, tracker: str = "") -> ComputerFacts:
         release=platform.release(),
         host=host,
         port=port,
-        port_taken=why_taken(host, port),
+        port_taken=port_taken,
         there=there,
         back=back,
         largest=largest_datagram(host),
@@ -71,6 +74,7 @@ def gather(host: str, port: int, tracker: str = "") -> ComputerFacts:
         tracker=tracker,
         tracker_error=error,
         ahead=ahead,
+        has_tracker=bool(port_taken) and answers_as_tracker(host, port),
     )
 
 
@@ -99,6 +103,15 @@ def why_taken(host: str, port: int) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def answers_as_tracker(host: str, port: int) -> bool:
+    """True if a tracker of this project answers there."""
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+    with suppress(OSError, http.client.HTTPException), closing(connection):
+        connection.request("HEAD", "/")
+        return connection.getresponse().headers.get("Server") == SERVER
+    return False
 
 
 def round_trip(host: str) -> tuple[str, str]:

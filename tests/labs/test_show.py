@@ -52,6 +52,17 @@ def test_a_run_that_passes_is_shown_whole(tmp_path: Path, capsys: pytest.Capture
     assert [row.data["messages"][0]["direction"] for row in rows] == ["out", "in"] * (len(rows) // 2)
 
 
+def test_a_file_that_cannot_be_imported_is_one_line_and_no_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, page = tmp_path / "mine.py", tmp_path / "run.html"
+    mine.write_text("import no_such_module\n", encoding="utf-8")
+    assert main(["show", "02", "s1", "--student", "ann", "--mine", str(mine), "-o", str(page)]) == 1
+    said = capsys.readouterr()
+    assert "no_such_module" in said.err and said.err.count("\n") == 1 and said.out == ""
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.py"]
+
+
 def test_a_row_becomes_a_message_with_its_fields() -> None:
     rows = [
         Row(1.0, "→ REQUEST 2", "may_send() = True", "", "fetcher", "owner", "REQUEST 2", {"offset": 9}),
