@@ -163,6 +163,9 @@ class SwarmState(SwarmRoom):
     def _on_need(self, event: SwarmEvent, data: Json) -> None:
         self._row(data["node"], data["torrent"])["answer"] = data["answer"]
 
+    def _on_announce(self, event: SwarmEvent, data: Json) -> None:
+        """Nothing changes: nodes report the peers that they know."""
+
     def _on_update(self, event: SwarmEvent, data: Json) -> None:
         self.nodes[data["node"]]["uploads"] = data["uploads"]
 
@@ -292,6 +295,7 @@ _HANDLERS: Mapping[str, Callable[[SwarmState, SwarmEvent, Json], None]] = {
     "tracker:need": SwarmState._on_need,
     "tracker:update": SwarmState._on_update,
     "tracker:exit": SwarmState._on_left,
+    "tracker:announce": SwarmState._on_announce,
     "torrent:known": SwarmState._on_known,
     "torrent:state": SwarmState._on_torrent_state,
     "piece:held": SwarmState._on_held,

@@ -158,6 +158,16 @@ VOCABULARY = (
     ),
     _kind("tracker:exit", TRACKER, "EXIT: the node left the tracker", _NODE),
     _kind(
+        "tracker:announce",
+        TRACKER,
+        "a standard peer announced an event for a torrent of nodes; at most 80 a second",
+        _TORRENT,
+        EventField("peer", "address", "where the peer listens"),
+        EventField("event", ["one", "started", "completed", "stopped"], "as in BEP 3"),
+        EventField("complete", "flag", "the peer has all of it"),
+        _OTHERS,
+    ),
+    _kind(
         "torrent:known",
         ANY,
         "the first event about a torrent; null: not known to its writer",

@@ -12,7 +12,8 @@ from common.logs import log
 from common.udp_tracker import AnnounceEvent
 from tracker.auth import ANONYMOUS, Credentials, SwarmKey
 from tracker.errors import where
-from tracker.model import Announcement, CompactAnswer, PeerAnswer, SwarmCounts
+from tracker.log_keeper import LogKeeper
+from tracker.model import Announcement, CompactAnswer, PeerAnswer, Rules, SwarmCounts
 from tracker.peer_swarms import endpoint_addr
 from tracker.storage.base import Storage
 
@@ -24,10 +25,16 @@ class AnnounceService:
     """One method per request of a standard peer."""
 
     def __init__(
-        self, storage: Storage, swarm_key: SwarmKey, interval: float, count: Callable[[int], None]
+        self,
+        storage: Storage,
+        swarm_key: SwarmKey,
+        rules: Rules,
+        count: Callable[[int], None],
+        live: LogKeeper,
     ) -> None:
-        """``interval``: seconds between announces. ``count`` is called with a number of new requests."""
-        self.interval = interval
+        """``count`` is called with a number of new requests. ``live`` notes the peers that come and leave."""
+        self.interval = rules.announce_interval
+        """Seconds between announces."""
         self.again: AnnounceAgain = storage.announce_again
         """The short way of an announce. It checks no swarm key and counts no request: call ``count``."""
         self.count = count
@@ -35,6 +42,7 @@ class AnnounceService:
         """By the kind of their answer. The thread of the UDP side counts; the metrics read."""
         self._storage = storage
         self._swarm_key = swarm_key
+        self._live = live
 
     @property
     def wants_key(self) -> bool:
@@ -47,10 +55,16 @@ class AnnounceService:
         self.count(1)
         found = self._storage.announce(call)
         if call.event is not AnnounceEvent.NONE:
-            log(
-                f"ANNOUNCE {call.event.name.lower()}: peer {where(endpoint_addr(call.endpoint))} "
-                f"of {call.key[:20].hex()}, seeds: {found.complete}, leechers: {found.incomplete}"
+            event, addr, info_hash = (
+                call.event.name.lower(),
+                endpoint_addr(call.endpoint),
+                call.key[:20].hex(),
             )
+            log(
+                f"ANNOUNCE {event}: peer {where(addr)} of {info_hash}, "
+                f"seeds: {found.complete}, leechers: {found.incomplete}"
+            )
+            self._live.on_announce(info_hash, addr, event, call.complete)
         return found
 
     def scrape(self, info_hashes: Sequence[bytes], by: Credentials = ANONYMOUS) -> Sequence[SwarmCounts]:

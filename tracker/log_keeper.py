@@ -24,6 +24,7 @@ from common.messages import OwnedFile, OwnerEntry, PeerEntry
 from common.swarm_shape import MAX_NODES
 from tracker.see.live_log import DroppedState, LiveLog
 from tracker.see.notices import (
+    AnnounceNotice,
     ExitNotice,
     NeedNotice,
     Notice,
@@ -37,6 +38,7 @@ from tracker.see.tracker_events import address
 
 PUBLISH_SECONDS = 0.25  # between two moments at which viewers get new events
 MAX_NOTICES = 1000  # that wait for the thread; further ones are dropped and counted
+MAX_ANNOUNCES = 20  # of standard peers in that time; further ones are counted
 STOP_SECONDS = 1.0  # for the thread to end
 PACKING_LEVEL = 1  # of gzip: the fastest
 EPOCH_BYTES = 8  # of randomness in an epoch
@@ -71,6 +73,7 @@ class LogKeeper:
         self._addrs: dict[int, Addr] = {}  # of the nodes in the log
         self._notices: deque[tuple[float, Notice]] = deque()
         self._dropped = 0  # notices
+        self._announces = self._more_announces = 0  # since the last notices were written; not noted
         self._dropped_lock = threading.Lock()
         self._lock = threading.Lock()  # guards what follows
         self._log = LiveLog(ranking)
@@ -160,6 +163,17 @@ class LogKeeper:
         if self._addrs.pop(node_id, None) is not None:
             self._note(RemovedNotice(node_id, silent_seconds * 1000))
 
+    def on_announce(self, info_hash: str, addr: Addr, event: str, complete: bool) -> None:
+        """A standard peer came, completed its download, or left (``event`` in BEP 3's words)."""
+        self._announces += 1
+        if self._announces > MAX_ANNOUNCES:
+            with self._dropped_lock:
+                self._more_announces += 1
+            return
+        with self._dropped_lock:
+            others, self._more_announces = self._more_announces, 0
+        self._note(AnnounceNotice(info_hash, addr, event, complete, others))
+
     def _note(self, notice: Notice) -> None:
         if len(self._notices) < MAX_NOTICES:
             self._notices.append((self.now_ms(), notice))
@@ -229,6 +243,7 @@ class LogKeeper:
             self._ticking.release()
 
     def _write_notices(self) -> None:
+        self._announces = 0
         while self._notices:
             at, notice = self._notices.popleft()
             self._log.take_notice(notice, at)

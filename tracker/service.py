@@ -73,7 +73,7 @@ class TrackerService:
         self._other_requests = RequestRate()  # that are not heartbeats
         self._interval = rules.interval
         self._look_again = clock()
-        self.announces = AnnounceService(storage, self._swarm_key, rules.announce_interval, self._count)
+        self.announces = AnnounceService(storage, self._swarm_key, rules, self._count, self.live)
         """The requests of standard peers."""
 
     def open(self) -> Sequence[str]:

@@ -13,10 +13,11 @@ import pytest
 
 from common.messages import Exit, Need, Own, Register, Update
 from common.swarm_shape import MAX_NODES
+from common.udp_tracker import AnnounceEvent
 from tracker import log_keeper
 from tracker.bootstrap import begin_log
-from tracker.log_keeper import LogKeeper
-from tracker.model import Rules
+from tracker.log_keeper import MAX_ANNOUNCES, LogKeeper
+from tracker.model import Announcement, Rules
 from tracker.service import TrackerService
 from tracker.settings import TrackerSettings
 from tracker.storage.memory import MemoryStorage
@@ -26,7 +27,8 @@ HASH = "ab" * 20
 REGISTER = Register(1, ADDR)
 OWN = Own.from_json({"node_id": 1, "addr": list(ADDR), "filename": "f", "info_hash": HASH})
 MOST_CALLS = {  # of functions of the live log, per request
-    "heartbeat": 1, "OWN": 6, "OWN again": 0, "NEED": 5, "UPDATE": 5, "EXIT": 5,
+    "heartbeat": 1, "OWN": 6, "OWN again": 0, "NEED": 5, "UPDATE": 5, "EXIT": 5, "started": 5, "announce": 0,
+    "stopped": 5,
 }  # fmt: skip
 
 
@@ -35,6 +37,10 @@ def service() -> TrackerService:
     service = TrackerService(MemoryStorage(Rules()), Rules())
     service.register_node(REGISTER)
     return service
+
+
+def announcement(event: AnnounceEvent) -> Announcement:
+    return Announcement(bytes.fromhex(HASH) + bytes(24), b"\xc6\x33\x64\x07\x1a\xe1", False, event)
 
 
 def calls(act: Callable[[], object]) -> Counter[str]:
@@ -60,6 +66,9 @@ def test_a_request_only_leaves_a_notice(service: TrackerService) -> None:
         "OWN again": lambda: service.add_file_owner(OWN),
         "NEED": lambda: service.search_file(Need(1, info_hash=HASH)),
         "UPDATE": lambda: service.update_db(Update(1, "f")),
+        "started": lambda: service.announces.announce(announcement(AnnounceEvent.STARTED)),
+        "announce": lambda: service.announces.announce(announcement(AnnounceEvent.NONE)),
+        "stopped": lambda: service.announces.announce(announcement(AnnounceEvent.STOPPED)),
         "EXIT": lambda: service.remove_node(Exit(1)),
     }
     assert requests.keys() == MOST_CALLS.keys()
@@ -69,7 +78,8 @@ def test_a_request_only_leaves_a_notice(service: TrackerService) -> None:
         assert ours <= MOST_CALLS[name], (name, counted)
         assert not [module for module in counted if module.startswith("tracker.see")], name
     assert names(service.live)[1:] == [
-        "tracker:register", "torrent:known", "tracker:own", "tracker:need", "tracker:update", "tracker:exit",
+        "tracker:register", "torrent:known", "tracker:own", "tracker:need", "tracker:update",
+        "tracker:announce", "tracker:announce", "tracker:exit",
     ]  # fmt: skip
 
 
@@ -88,6 +98,20 @@ def test_notices_that_come_too_fast_are_a_gap(
     events = json.loads(service.live.answer(None, None).body)["events"]
     assert [event["name"] for event in events[2:]] == ["tracker:update", "tracker:update", "gap"]
     assert events[-1]["data"]["events"] == 8  # the first notice was that of REGISTER
+
+
+def test_a_flood_of_announces_is_counted_and_leaves_room_for_nodes(service: TrackerService) -> None:
+    service.add_file_owner(OWN)
+    for _ in range(5000):
+        service.live.on_announce(HASH, ("198.51.100.7", 1), "started", False)
+    service.live.on_update(1, 9, 1)
+    service.live.publish()
+    service.live.on_announce(HASH, ("198.51.100.7", 1), "stopped", False)
+    service.live.publish()
+    events = json.loads(service.live.answer(None, None).body)["events"]
+    assert [event["name"] for event in events].count("tracker:announce") == MAX_ANNOUNCES + 1
+    assert events[-2]["name"] == "tracker:update"
+    assert events[-1]["data"]["others"] == 5000 - MAX_ANNOUNCES
 
 
 def test_nodes_beyond_the_limit_are_not_in_the_log() -> None:

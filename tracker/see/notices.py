@@ -58,4 +58,14 @@ class RemovedNotice(NamedTuple):
     silent_ms: float
 
 
-Notice = RegisterNotice | OwnNotice | NeedNotice | UpdateNotice | ExitNotice | RemovedNotice
+class AnnounceNotice(NamedTuple):
+    """A standard peer came, completed its download, or left."""
+
+    info_hash: str
+    addr: Addr
+    event: str  # started, completed, stopped
+    complete: bool
+    others: int  # more of them since the last notice
+
+
+Notice = RegisterNotice | OwnNotice | NeedNotice | UpdateNotice | ExitNotice | RemovedNotice | AnnounceNotice

@@ -13,6 +13,7 @@ from typing import Any
 from common.addresses import Addr, join_host_port
 from common.swarm_shape import MAX_TORRENTS
 from tracker.see.notices import (
+    AnnounceNotice,
     ExitNotice,
     NeedNotice,
     Notice,
@@ -53,6 +54,8 @@ class TrackerEvents:
             yield "tracker:update", {"node": notice.node_id, "uploads": notice.uploads, "by": notice.by}
         elif isinstance(notice, ExitNotice):
             yield "tracker:exit", {"node": notice.node_id}
+        elif isinstance(notice, AnnounceNotice):
+            yield from self._announce(notice)
         else:
             yield "node:silent", {**silence(notice.node_id, notice.silent_ms), "removed": True}
 
@@ -82,6 +85,15 @@ class TrackerEvents:
         yield "tracker:need", {
             "node": notice.node_id, "torrent": info_hash[:TORRENT_DIGITS], "answer": answer,
         }  # fmt: skip
+
+    def _announce(self, notice: AnnounceNotice) -> Iterator[EventData]:
+        """Of a torrent that nodes share; of others the log has no name."""
+        if notice.info_hash in self._torrents:
+            yield from self._known(notice.info_hash, "", None)
+            yield "tracker:announce", {
+                "torrent": notice.info_hash[:TORRENT_DIGITS], "peer": address(notice.addr),
+                "event": notice.event, "complete": notice.complete, "others": notice.others,
+            }  # fmt: skip
 
     def _is_repeated(self, notice: NeedNotice, info_hash: str, now: float) -> bool:
         """True if this answer was written lately. Partial owners and peers stand in it at random."""

@@ -19,6 +19,7 @@ from tracker.see.event_types import checked_event_data
 from tracker.see.history import History
 from tracker.see.live_log import DroppedState, LiveLog
 from tracker.see.notices import (
+    AnnounceNotice,
     ExitNotice,
     NeedNotice,
     OwnNotice,
@@ -171,6 +172,16 @@ def test_notices_become_events() -> None:
         ("tracker:exit", {"node": 2}),
         ("node:silent", {"node": 1, "silent_ms": 22_000.0, "removed": True}),
     ]  # fmt: skip
+
+
+def test_a_standard_peer_comes_completes_and_leaves_in_a_torrent_of_nodes() -> None:
+    own, peer = OwnNotice(1, [OwnedFile("f", HASH, 9)]), ("198.51.100.7", 51413)
+    notices = [AnnounceNotice(HASH, peer, *each) for each in (("started", False, 0), ("completed", True, 3))]
+    data = {"torrent": TORRENT, "peer": "198.51.100.7:51413"}
+    assert written(AnnounceNotice("ff" * 20, peer, "started", False, 0), own, *notices)[2:] == [
+        ("tracker:announce", {**data, "event": "started", "complete": False, "others": 0}),
+        ("tracker:announce", {**data, "event": "completed", "complete": True, "others": 3}),
+    ]
 
 
 def test_an_answer_is_written_with_the_reason_of_each_rank_and_repeated_only_if_it_changed() -> None:

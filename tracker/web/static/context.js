@@ -47,6 +47,7 @@ export class LogContext {
     if (name === "torrent:known") keep(this.files, data.torrent, data.name);
     else if (name === "slot:queue") keep(this.queues, `${data.torrent} ${node}`, data.queue.length);
     else if (name === "peer:state") this.takePeer(event);
+    else if (name === "tracker:announce") this.meet(data.peer);
     else if (name === "link:bytes") for (const [peer] of [...data.in, ...data.out]) this.meet(peer);
     else if (name === "keyframe") this.takeState(data);
   }

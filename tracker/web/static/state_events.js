@@ -183,6 +183,7 @@ export const HANDLERS = {
   "tracker:need": (state, _, { node, torrent, answer }) => (state.row(node, torrent).answer = answer),
   "tracker:update": (state, _, { node, uploads }) => (state.nodes[node].uploads = uploads),
   "tracker:exit": onLeft,
+  "tracker:announce": () => {}, // nodes report the peers that they know
   "torrent:known": onKnown,
   "torrent:state": (state, event, data) =>
     Object.assign(state.row(event.node, data.torrent), { state: data.state, reason: data.reason }),

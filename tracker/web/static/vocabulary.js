@@ -21,6 +21,7 @@ export const KINDS = {
   "tracker:need": ["tracker", ["record", {"node": "node", "torrent": "torrent", "answer": ["list", ["record", {"peer": "peer", "uploads": "count", "reason": "text"}], 1000]}]],
   "tracker:update": ["tracker", ["record", {"node": "node", "uploads": "count", "by": "node"}]],
   "tracker:exit": ["tracker", ["record", {"node": "node"}]],
+  "tracker:announce": ["tracker", ["record", {"torrent": "torrent", "peer": "address", "event": ["one", "started", "completed", "stopped"], "complete": "flag", "others": "count"}]],
   "torrent:known": ["any", ["record", {"torrent": "torrent", "info_hash": "info_hash", "name": "text", "size": ["null", "count"], "piece_length": ["null", "count"], "pieces": ["null", "count"]}]],
   "torrent:state": ["node", ["record", {"torrent": "torrent", "state": ["one", "checking", "searching", "downloading", "seeding", "paused", "failed", "stopped"], "reason": "text"}]],
   "piece:held": ["node", ["record", {"torrent": "torrent", "ranges": ["list", ["tuple", "count", "count"], 4000], "span?": ["tuple", "count", "count"]}]],

@@ -130,6 +130,19 @@ function queueText(me, queue, served) {
   return `At ${me} ${namesText(queue)} wait${queue.length === 1 ? "s" : ""}; ${slots}.`;
 }
 
+/** @param {Record<string, any>} data @param {Context} context */
+function announceText({ peer, event, complete, others }, context) {
+  const file = ofFile(context);
+  /** @type {Record<string, string>} */
+  const texts = {
+    started: `joins the swarm${file}${complete ? " and has all of it" : ""}`,
+    completed: `announces that it has all${file || " of the file"}`,
+    stopped: `leaves the swarm${file}`,
+  };
+  const name = nameText(peer);
+  return `${name.startsWith("peer ") ? name : `peer ${name}`} ${texts[event]}.${moreText(others)}`;
+}
+
 /** @param {number} others */
 function moreText(others) {
   return others ? ` ${grouped(others)} more since the last.` : "";
@@ -169,6 +182,7 @@ const SENTENCES = {
   "tracker:update": ({ node, uploads, by }) =>
     `${nameText(by)} reports an upload of ${nameText(node)}, the ${ordinal(uploads)} counted.`,
   "tracker:exit": ({ node }) => `${nameText(node)} leaves the tracker.`,
+  "tracker:announce": (data, _, context) => announceText(data, context),
   "torrent:known": ({ name, size, pieces: count }) =>
     `${name} is shared${size === null ? "" : `: ${sizeText(size)}`}${count === null ? "" : `, ${plural(count, "piece")}`}.`,
   "torrent:state": (data, node, context) => torrentStateText(data, nameText(node), context),
@@ -220,10 +234,14 @@ const PEER_GLYPHS = {
   active: "slot", queued: "wait", choked: "choked", lost: "silent", suspect: "bad", banned: "bad",
 };
 
+/** @type {Record<string, Glyph>} */
+const ANNOUNCE_GLYPHS = { started: "node", completed: "verified", stopped: "gone" };
+
 /** The sign beside the sentence. @param {SwarmEvent} event @returns {Glyph} */
 export function glyphOf(event) {
   if (event.name === "peer:state") return PEER_GLYPHS[event.data.state] ?? "none";
   if (event.name === "torrent:state" && event.data.state === "failed") return "lost";
   if (event.name === "torrent:state" && event.data.state === "seeding") return "verified";
+  if (event.name === "tracker:announce") return ANNOUNCE_GLYPHS[event.data.event] ?? "none";
   return GLYPHS[event.name] ?? "none";
 }
