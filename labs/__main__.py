@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from labs.doctor import cli as doctor
 from labs.grader import cli as grader
 from labs.handin import cli as handin
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as a shell has it
 DESCRIPTION = "The labs, their grader, and recordings of a swarm."
 
 
@@ -31,6 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SwarmError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of the output has ended: head, less
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
     return code
 
 

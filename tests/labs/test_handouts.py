@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -182,3 +185,21 @@ def test_our_solution_says_where_a_copy_without_it_comes_from(
 def test_an_explanation_is_there_or_missing(text: str, is_there: bool, tmp_path: Path) -> None:
     (file := tmp_path / "answers.toml").write_text(text, encoding="utf-8")
     assert answers.is_explained(file) == is_there
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a closed pipe is another error there")
+def test_output_whose_reader_has_ended_leaves_no_trace() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-u", "-m", "labs", "list"]
+    done = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_ctrl_c_ends_a_command_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grader_cli, "list_labs", interrupted)
+    assert labs_main(["list"]) == 130

@@ -36,7 +36,8 @@ def test_what_a_failed_check_says_to_see_is_shown_at_that_moment(
     assert all(check_event(event) for event in events)
     assert events[-1].data["reason"].startswith("FAIL: ")
     [last] = events[-1].data["messages"]
-    others = {event.node for event in events if event.name == "node:started"} - {events[-1].node}
+    nodes = {event.node for event in events if event.name == "node:started" and event.node is not None}
+    others = nodes - {events[-1].node}
     assert (last["message"], last["peer"]) == ("FAIL", min(others, default=None))  # in the others' diagram
     if at := re.search(r"where: +([\d.]+) s", story):
         assert f"***** {at[1]} s: " in said
