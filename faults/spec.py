@@ -13,7 +13,7 @@ A specification is a list of parts, separated by commas or semicolons:
     corrupt "DATA 1" once                              one byte of it is changed
     drop "piece 17 from node 3"                        everything that carries it, always
 
-The quotes of a message may be left out: Windows' PowerShell removes them.
+The quotes of a message may be left out: inside others, Windows' PowerShell splits the argument at them.
 """
 
 from __future__ import annotations

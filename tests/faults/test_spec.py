@@ -36,7 +36,7 @@ def test_every_part() -> None:
 )
 def test_exact_faults(text: str, rule: Rule) -> None:
     assert parse_faults(text).rules == (rule,)
-    assert parse_faults(text.replace('"', "")).rules == (rule,)  # PowerShell removes the quotes
+    assert parse_faults(text.replace('"', "")).rules == (rule,)  # PowerShell has trouble with inner quotes
 
 
 @pytest.mark.parametrize("text", ["", "off", "  "])
