@@ -120,9 +120,16 @@ async function onlyBad(node, piece) {
 /** The pieces of a node as letters. */
 const letters = (id) => String.fromCharCode(...model.state.nodes[id].torrents[TORRENT].pieces);
 
-const palette = () => {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(["track", "data", "ink", "accent", "bad", "paper"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-};
+/** Colours of the style sheet as "#rrggbb", as the browser resolves them. */
+function palette() {
+  const probe = document.body.appendChild(document.createElement("i"));
+  const names = ["track", "data", "ink", "accent", "bad", "paper"];
+  const found = names.map((name) => {
+    probe.style.color = `var(--${name})`;
+    return [name, colour(getComputedStyle(probe).color.match(/\d+/g).map(Number).concat(255), 0)];
+  });
+  probe.remove();
+  return Object.fromEntries(found);
+}
 
 Object.assign(window, { model, draw, settle, fill, addNode, cells, widest, onlyBad, letters, palette });

@@ -12,6 +12,7 @@ import pytest
 NODE = shutil.which("node")
 HERE = Path(__file__).resolve().parent
 STATIC = HERE.parents[1] / "tracker" / "web" / "static"
+BENCH = HERE.parents[1] / "bench" / "page"
 SUITES = sorted(HERE.glob("*.test.mjs"))
 MAX_FILE_LINES = 400
 # Ways to turn a text into code or markup, and addresses of elsewhere.
@@ -27,6 +28,37 @@ def test_suite_in_node(suite: Path) -> None:
     assert NODE is not None
     ran = subprocess.run([NODE, "--test", str(suite)], capture_output=True, text=True, encoding="utf-8")
     assert ran.returncode == 0, ran.stdout[-4000:]
+
+
+EXPORT = re.compile(r"^export (?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE)
+IMPORT = re.compile(r"(?:import|const) \{([^}]*)\} (?:from \"[^\"]*?|= await load\(\")(\w+)\.js\"")
+COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+
+
+def test_what_a_module_exports_is_used_elsewhere() -> None:
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in [*STATIC.glob("*.js"), *HERE.glob("*.*js"), *BENCH.glob("*.js")]
+    ]
+    used = {
+        (module, name.split(" as ")[0].strip())
+        for text in texts
+        for names, module in IMPORT.findall(text)
+        for name in names.split(",")
+    }
+    exported = {
+        (path.stem, name)
+        for path in STATIC.glob("*.js")
+        for name in EXPORT.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(exported) > 100 and exported - used == set()
+
+
+def test_the_style_sheet_is_short_and_has_each_colour_once() -> None:
+    text = (STATIC / "page.css").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MAX_FILE_LINES
+    colours = COLOUR.findall(text)
+    assert len(colours) == 20 and len(set(colours)) == 20
 
 
 def test_scripts_are_short_and_make_no_markup_from_texts() -> None:

@@ -53,7 +53,7 @@ export function sheetOf(canvas) {
  * @param {number} height
  * @returns {Sheet}
  */
-export function sized(canvas, width, height) {
+function sized(canvas, width, height) {
   family = palette().family;
   const ratio = Math.min(4, window.devicePixelRatio || 1);
   const [wide, high] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];

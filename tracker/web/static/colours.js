@@ -24,6 +24,7 @@
  */
 
 const COLOURS = /** @type {const} */ (["paper", "track", "tint", "line", "ink", "ink2", "ink3", "data", "accent", "bad"]);
+const DIM = { light: 0.4, dark: 0.48 };
 const THEME_KEY = "swarm-theme";
 const darkByDefault = matchMedia("(prefers-color-scheme: dark)");
 const lessMotion = matchMedia("(prefers-reduced-motion: reduce)");
@@ -42,15 +43,22 @@ export function palette() {
 function read() {
   const style = getComputedStyle(document.documentElement);
   const value = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
-  const colours = Object.fromEntries(COLOURS.map((name) => [name, value(name)]));
+  const shown = theme();
+  const colours = Object.fromEntries(COLOURS.map((name) => [name, colourOf(value(name), shown)]));
   return /** @type {Palette} */ ({
     ...colours,
-    dim: Number(value("dim")) || 0.4,
+    dim: DIM[shown],
     family: getComputedStyle(document.body).fontFamily,
     label: parseFloat(value("label")) || 12,
     text: parseFloat(value("text")) || 13,
     strokes: Number(value("strokes")) || 1,
   });
+}
+
+/** One of the two of "light-dark(#fbfbf9, #101317)". @param {string} value @param {"light" | "dark"} shown */
+function colourOf(value, shown) {
+  const found = value.match(/#[0-9a-f]{6}/g) ?? [];
+  return (shown === "dark" ? found[1] : found[0]) ?? "#808080";
 }
 
 /** @returns {"light" | "dark"} */

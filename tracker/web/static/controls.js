@@ -131,7 +131,7 @@ function makePace(root, model) {
 }
 
 /** "¼×", "16×", "½ a second". @param {"time" | "event"} pace @param {number} speed */
-export function speedText(pace, speed) {
+function speedText(pace, speed) {
   const text = speed === 0.25 ? "¼" : speed === 0.5 ? "½" : String(speed);
   return pace === "time" ? `${text}×` : `${text} a second`;
 }

@@ -20,7 +20,7 @@
 import { LogContext } from "./context.js";
 
 /** Events that only measure. Story, steps and the count of events pass over them. */
-export const MEASUREMENTS = new Set(["link:bytes", "congestion:sample", "clock", "keyframe"]);
+const MEASUREMENTS = new Set(["link:bytes", "congestion:sample", "clock", "keyframe"]);
 
 export class EventLog {
   constructor() {

@@ -32,7 +32,7 @@ export function isFault(event) {
 }
 
 /** @param {SwarmEvent} event */
-export function isWaiting(event) {
+function isWaiting(event) {
   return event.name === "peer:state" ? WAITING_PEERS.has(event.data.state) : WAITING.has(event.name);
 }
 
@@ -41,13 +41,13 @@ export function isWaiting(event) {
  * @param {SwarmEvent} event
  * @param {Name} node
  */
-export function concernsNode(event, node) {
+function concernsNode(event, node) {
   if (event.node === node || (event.node === null && event.data.node === node)) return true;
   return (event.name === "slot:granted" || event.name === "slot:withdrawn") && event.data.peer === node;
 }
 
 /** @param {SwarmEvent} event @param {number} piece */
-export function concernsPiece(event, piece) {
+function concernsPiece(event, piece) {
   if (event.data.piece === piece) return true;
   if (event.name !== "piece:held") return false;
   return event.data.ranges.some((/** @type {[number, number]} */ [from, to]) => from <= piece && piece < to);

@@ -61,7 +61,7 @@ export function openFile(model, file) {
  * @param {Blob} file
  * @param {string} name  of the file; "": the recording inside the page
  */
-export async function readRecording(model, file, name) {
+async function readRecording(model, file, name) {
   const reader = new RecordingReader(name === "");
   const log = new EventLog();
   let fault = "";

@@ -63,6 +63,7 @@ class MessagesPanel {
     this.key = "";
     this.fieldsKey = "";
     this.shownPresent = -2;
+    this.revealed = ""; // the present row and the height for which the list was scrolled
     /** @type {Message[] | null} */
     this.messages = null;
     /** @type {ReturnType<typeof drawDiagram> | null} */
@@ -133,12 +134,17 @@ class MessagesPanel {
     const present = presentRow(this.rows, this.model.time);
     const index = present - this.first;
     if (this.drawn === null) return;
-    if (this.shownPresent === present && this.marked === this.drawn) {
-      this.drawFields(present);
-      return;
-    }
+    if (this.shownPresent !== present || this.marked !== this.drawn) this.mark(this.drawn, index);
     this.marked = this.drawn;
-    const { svg, tint } = this.drawn;
+    this.shownPresent = present;
+    this.drawFields(present);
+    const seen = `${present} ${this.diagram.clientHeight}`;
+    if (seen !== this.revealed) this.reveal(index);
+    this.revealed = seen;
+  }
+
+  /** @param {ReturnType<typeof drawDiagram>} drawn @param {number} index  of the present row */
+  mark({ svg, tint }, index) {
     tint.setAttribute("visibility", index >= 0 && index < this.end - this.first ? "visible" : "hidden");
     tint.setAttribute("y", String(y(this.layout, index) - this.layout.pitch / 2));
     for (const group of svg.querySelectorAll(".row")) {
@@ -146,15 +152,16 @@ class MessagesPanel {
       group.classList.toggle("is-now", at === index);
       group.classList.toggle("later", at > index);
     }
-    if (this.shownPresent !== present) this.reveal(index);
-    this.shownPresent = present;
-    this.drawFields(present);
   }
 
-  /** @param {number} index */
+  /** Scroll so that a row is seen as a whole, with a few rows after it. @param {number} index */
   reveal(index) {
-    const middle = y(this.layout, Math.max(0, index)) - this.diagram.clientHeight * 0.7;
-    this.diagram.scrollTop = Math.max(0, middle);
+    if (this.drawn === null) return;
+    const { pitch } = this.layout;
+    const names = this.drawn.names.clientHeight; // they stay on top of the rows
+    const rows = Math.max(1, Math.floor((this.diagram.clientHeight - names) / pitch));
+    const end = y(this.layout, Math.max(0, index)) + pitch / 2 + Math.floor(rows * 0.3) * pitch;
+    this.diagram.scrollTop = Math.max(0, end - (this.diagram.clientHeight - names));
   }
 
   /** @param {number} present */

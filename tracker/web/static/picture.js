@@ -60,7 +60,7 @@ const CROSS_MS = 30_000; // that a node that left is still drawn
  * @param {Roster} roster
  * @returns {Picture}
  */
-export function readPicture(state, torrent, time, roster) {
+function readPicture(state, torrent, time, roster) {
   const known = torrent === null ? null : (state.torrents[torrent] ?? null);
   /** @type {Picture} */
   const picture = { torrent, known, pieces: known?.pieces ?? 0, nodes: [], byName: new Map(), links: [], rate: 0 };
@@ -209,7 +209,7 @@ function meetStandard(name, link, rate, gives, picture, roster) {
  * One picture for all views at one change of the model.
  * @typedef {import("./model.js").Model} Model
  */
-export class Pictures {
+class Pictures {
   /** @param {Model} model @param {Roster} roster */
   constructor(model, roster) {
     this.model = model;

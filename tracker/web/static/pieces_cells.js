@@ -115,7 +115,7 @@ function writeCounted(line, letters, grid, colours) {
 }
 
 /** The tone of `verified` of `count` pieces: 0 to 3, and 3 only for all. @param {number} verified @param {number} count */
-export function stepOf(verified, count) {
+function stepOf(verified, count) {
   return verified === count ? 3 : Math.min(2, Math.floor((verified * 3) / count));
 }
 

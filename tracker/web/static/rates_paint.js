@@ -51,7 +51,7 @@ export function chartOf(width, height, from, to, most, label) {
 }
 
 /** A round number of bytes a second, so that 2 or 3 lines fit. @param {number} most */
-export function stepOfRates(most) {
+function stepOfRates(most) {
   for (let unit = 10 ** Math.floor(Math.log10(most / 5)); ; unit *= 10) {
     for (const step of [unit, unit * 2, unit * 5]) if (most / step < 3) return step;
   }

@@ -283,7 +283,7 @@ export function labelOf(node, short) {
  * @param {number} label  height of the text
  * @param {{width: number, height: number}} sheet
  */
-export function labelPlace(measured, place, distance, label, sheet) {
+function labelPlace(measured, place, distance, label, sheet) {
   const [ax, ay] = [Math.cos(place.angle), Math.sin(place.angle)];
   const upright = place.kind === "standard" || Math.abs(ax) < 0.3;
   const across = (/** @type {number} */ x) => Math.max(1, Math.min(sheet.width - measured - 1, x));

@@ -25,7 +25,7 @@ export function nameText(name, names) {
 }
 
 /** "nodes 2, 6 and 9". @param {Name[]} names */
-export function namesText(names) {
+function namesText(names) {
   if (names.length === 0) return "no node";
   const nodes = names.filter((name) => typeof name === "number");
   const others = names.filter((name) => typeof name !== "number");
