@@ -68,6 +68,27 @@ test("a dump that comes twice shows each message once; segments of one answer sh
   assert.deepEqual(windowOf(shown, 150, 3), [1, 4]);
 });
 
+test("what a dump and the log both have is shown once, and losses side by side are one", () => {
+  const lost = (offset) => ({ torrent: TORRENT, peer: 5, message: "DATA", offset, length: 1440, request: 7, reason: "no answer", others: 0 });
+  const repaired = (offset, cost_ms) => ({ torrent: TORRENT, peer: 5, message: "DATA", offset, length: 1440, request: 7, by: "late", cost_ms, cost_bytes: 1500, others: 0 });
+  const log = logOf([
+    KNOWN,
+    [10, 3, "piece:requested", { torrent: TORRENT, piece: 364, peers: [5] }],
+    [20, 3, "datagram:lost", lost(0)],
+    [20, 3, "datagram:lost", lost(1440)],
+    [20, 3, "datagram:lost", lost(7200)],
+    [50, 3, "datagram:repaired", repaired(0, 30)],
+    [51, 3, "datagram:repaired", repaired(1440, 31)],
+    [60, 3, "piece:verified", { torrent: TORRENT, piece: 364, peers: [5] }],
+    dump(70, 3, [[59.9, "here", null, "verified", { piece: 364 }]]),
+  ]);
+  const shown = rowsOf(new Exchange(log, [3, 5]).all(), () => 0);
+  assert.deepEqual(shown.map(({ message }) => message.label), [
+    "asks for 364", "DATA 7 is lost", "DATA 7 is lost", "DATA 7 is here", "364 verified",
+  ]);
+  assert.deepEqual(costsOf(shown), [{ from: 1, to: 3, ms: 31, bytes: 3000, since: "expected" }]);
+});
+
 test("without a dump the log's own events are drawn, only between the chosen lifelines", () => {
   const log = logOf([
     KNOWN,

@@ -91,7 +91,7 @@ def read_the_story(at: Dashboard) -> None:
     current = at.page.locator("#story [data-part=list]").get_attribute("aria-activedescendant")
     assert at.page.locator(f"#{current}").get_attribute("aria-selected") == "true"
     at.press("Enter")
-    assert at.text("#node-title") != "Node"
+    assert at.text("#node-title") != "Nodes"
     at.until(lambda: at.text("#live") != "")
 
 

@@ -101,6 +101,11 @@ def test_a_node_without_the_file_is_no_leecher_of_it(browser: Browser) -> None:
         before = page.inner_text("#swarm [data-part=summary]")
         page.evaluate("addNode(77, false)")
         assert page.inner_text("#swarm [data-part=summary]") == before != ""
+        row = page.locator("#node tr", has_text="node 77")
+        assert row.inner_text().split("\t") == ["node 77", "no file"]
+        row.click()
+        page.evaluate("settle()")
+        assert page.inner_text("#node .why") == "It has no file yet."
 
 
 def test_reduced_motion_ends_every_movement(browser: Browser) -> None:

@@ -54,6 +54,14 @@ def test_what_a_module_exports_is_used_elsewhere() -> None:
     assert len(exported) > 100 and exported - used == set()
 
 
+def test_the_document_names_each_file_of_the_page() -> None:
+    document = (HERE.parents[1] / "docs" / "dashboard.md").read_text(encoding="utf-8")
+    tables = [line for line in document.splitlines() if line.startswith("|")]
+    named = [name for line in tables for name in re.findall(r"`([a-z_]+\.(?:js|css|html))`", line)]
+    files = {path.name for path in STATIC.iterdir() if path.suffix in {".js", ".css", ".html"}}
+    assert files - set(named) == set()
+
+
 def test_the_style_sheet_is_short_and_has_each_colour_once() -> None:
     text = (STATIC / "page.css").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MAX_FILE_LINES

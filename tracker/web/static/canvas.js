@@ -101,6 +101,18 @@ export function widthOf(ink, text) {
   return width;
 }
 
+/** @type {CanvasRenderingContext2D | null} */
+let ruler = null;
+
+/** The width of a text that is no canvas's, in px. @param {string} text @param {number} size  px */
+export function textWidth(text, size) {
+  ruler ??= document.createElement("canvas").getContext("2d");
+  if (ruler === null) return text.length * size * 0.6;
+  family = palette().family;
+  setFont(ruler, size);
+  return widthOf(ruler, text);
+}
+
 /**
  * A cross of which each arm reaches `arm` px from the middle.
  * @param {CanvasRenderingContext2D} ink

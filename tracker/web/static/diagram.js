@@ -15,6 +15,7 @@
  * @property {(place: Place) => string} nameOf
  */
 
+import { textWidth } from "./canvas.js";
 import { drawing } from "./dom.js";
 
 const HALF = 0.42; // of a row: how far an arrow with an unknown end slants
@@ -22,16 +23,24 @@ const NARROW = 340; // px, a width without room for "is lost" beside the time: t
 const WHISKER = 3.2; // px, half of its height
 
 /**
- * Where the lifelines are: times and labels on the left of the first, labels on the right of the last.
+ * Where the lifelines are: times and labels on the left of the first, labels on the right of the last. The arrows
+ * have what the labels leave them, and a fifth of the width at least.
  * @param {Place[]} places
  * @param {number} width
  * @param {number} font
  * @param {(place: Place) => string} nameOf
+ * @param {Row[]} rows
+ * @param {(index: number) => string} timeText
  * @returns {Layout}
  */
-export function layoutOf(places, width, font, nameOf) {
-  const left = Math.min(width * 0.5, font * 12.2);
-  const right = width - Math.min(width * 0.26, font * 7.6);
+export function layoutOf(places, width, font, nameOf, rows, timeText) {
+  const widest = (/** @type {string[]} */ texts) => Math.max(0, ...texts.map((text) => textWidth(text, font)));
+  const labelsAt = (/** @type {Place | undefined} */ place) =>
+    rows.filter(({ at }) => at === place).map((row) => labelText(row, width));
+  const times = widest(rows.map((_, index) => timeText(index)));
+  const left = Math.min(width * 0.5, Math.max(font * 10, times + widest(labelsAt(places[0])) + font * 1.5));
+  const after = places.length > 1 ? widest(labelsAt(places.at(-1))) + font : 0;
+  const right = Math.max(left + width * 0.2, Math.min(width - font * 2, width - after));
   const step = places.length > 1 ? (right - left) / (places.length - 1) : 0;
   const x = new Map(places.map((place, index) => [place, left + index * step]));
   const pitch = font < 16 ? 19 : 23;
@@ -104,16 +113,22 @@ function drawRow(rows, row, index, layout, time, font) {
 }
 
 /** @param {Row} row @param {number} at @param {number} base @param {Layout} layout */
-function labelOf({ message, kind }, at, base, { x, width }) {
+function labelOf(row, at, base, { x, width }) {
+  const { message, kind } = row;
   const places = [...x.values()];
-  const count = message.count > 1 ? ` × ${message.count}` : "";
-  const text = (width < NARROW ? message.label : textOf(message, kind)) + count;
+  const text = labelText(row, width);
   const style = message.bad || kind === "lost" ? "text bad" : "text";
   const isFirst = at === places[0];
   const isLast = at === places.at(-1) && !isFirst;
   if (isFirst) return drawing("text", { class: style, x: at - 9, y: base, "text-anchor": "end", text });
   const anchor = !isLast && at > width / 2 ? "end" : "start";
   return drawing("text", { class: `${style} over`, x: at + (anchor === "end" ? -9 : 9), y: base, "text-anchor": anchor, text });
+}
+
+/** What stands beside a row. @param {Row} row @param {number} width */
+function labelText({ message, kind }, width) {
+  const count = message.count > 1 ? ` × ${message.count}` : "";
+  return (width < NARROW ? message.label.replace(/ is (lost|here)$/, "") : textOf(message, kind)) + count;
 }
 
 /** "DATA 812 is lost", "DATA 811 is here". @param {Row["message"]} message @param {Row["kind"]} kind */

@@ -19,6 +19,7 @@
  * @property {number} to  index of the row of the repair
  * @property {number} ms
  * @property {number} bytes
+ * @property {"expected" | "noticed"} since  the begin of `ms`: as the node counts, or between the two rows
  */
 
 import { timeOf } from "./exchange.js";
@@ -66,13 +67,18 @@ function endsOf(message, bound) {
  * @returns {Cost[]}
  */
 export function costsOf(rows) {
-  return rows.flatMap((row, from) => {
-    if (row.kind !== "lost") return [];
-    const to = rows.findIndex((later, index) => index > from && repairs(row.message, later));
-    if (to < 0) return [];
-    const { cost_ms = rows[to].time - row.time, cost_bytes = row.message.fields.length ?? 0 } = rows[to].message.fields;
-    return [{ from, to, ...(row.message.cost ?? { ms: cost_ms, bytes: cost_bytes }) }];
-  });
+  return rows.flatMap((row, from) => costOf(rows, row, from));
+}
+
+/** @param {Row[]} rows @param {Row} row @param {number} from  its index @returns {Cost[]} none or one */
+function costOf(rows, row, from) {
+  if (row.kind !== "lost") return [];
+  const to = rows.findIndex((later, index) => index > from && repairs(row.message, later));
+  if (to < 0) return [];
+  const { cost_ms, cost_bytes = row.message.fields.length ?? 0 } = rows[to].message.fields;
+  const counted = row.message.cost ?? (cost_ms === undefined ? null : { ms: cost_ms, bytes: cost_bytes });
+  if (counted) return [{ from, to, ...counted, since: "expected" }];
+  return [{ from, to, ms: rows[to].time - row.time, bytes: cost_bytes, since: "noticed" }];
 }
 
 /** @param {Message} lost @param {Row} later */

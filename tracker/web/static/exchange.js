@@ -165,23 +165,26 @@ export function timeOf({ left, arrived }) {
   return left ?? arrived ?? 0;
 }
 
+/** Names of the log's events, by the names of the same things in a dump. @type {Record<string, string>} */
+const IN_DUMPS = { lost: "lost", repaired: "lost", "piece:verified": "verified", "piece:failed": "failed" };
+
 /**
- * The messages in a new list, without the log's events about losses that a dump shows, too. Their costs stay.
+ * The messages in a new list, without the log's events that a dump shows, too. The costs of losses stay.
  * @param {Message[]} messages
  */
 function withoutTwins(messages) {
   /** @type {Map<string, Message>} */
-  const lost = new Map();
-  const key = (/** @type {Place} */ at, /** @type {Record<string, any>} */ fields) => `${at} ${fields.offset}`;
-  for (const message of messages) if (message.dumped && message.lost) lost.set(key(message.to, message.fields), message);
-  return messages.filter(({ dumped, name, to, fields }) => {
-    const twin = dumped || !(name === "lost" || name === "repaired") ? undefined : lost.get(key(to, fields));
-    if (twin && name === "repaired") twin.cost = { ms: fields.cost_ms, bytes: fields.cost_bytes };
+  const shown = new Map();
+  const key = (/** @type {string} */ name, /** @type {Message} */ { to, fields }) => `${name} ${to} ${fields.piece ?? fields.offset}`;
+  for (const message of messages) if (message.dumped) shown.set(key(message.lost ? "lost" : message.name, message), message);
+  return messages.filter((message) => {
+    const twin = message.dumped ? undefined : shown.get(key(IN_DUMPS[message.name] ?? "", message));
+    if (twin && message.name === "repaired") twin.cost = { ms: message.fields.cost_ms, bytes: message.fields.cost_bytes };
     return twin === undefined;
   });
 }
 
-/** Adjacent segments of one answer as one message with a count. @param {Message[]} messages */
+/** Adjacent segments of one answer as one message: of a dump with a count, of losses with their length. @param {Message[]} messages */
 function joined(messages) {
   /** @type {Message[]} */
   const found = [];
@@ -189,9 +192,20 @@ function joined(messages) {
     const last = found.at(-1);
     if (last && continues(last, message)) {
       found[found.length - 1] = { ...last, count: last.count + message.count };
+    } else if (last && adjoins(last, message)) {
+      const { length, cost_ms: ms, cost_bytes: bytes } = message.fields;
+      const cost = ms === undefined ? {} : { cost_ms: Math.max(ms, last.fields.cost_ms), cost_bytes: bytes + last.fields.cost_bytes };
+      found[found.length - 1] = { ...last, fields: { ...last.fields, length: last.fields.length + length, ...cost } };
     } else found.push(message);
   }
   return found;
+}
+
+/** Is it a loss or a repair of the bytes right after the last one's? @param {Message} last @param {Message} next */
+function adjoins(last, next) {
+  if (next.dumped || !(next.name === "lost" || next.name === "repaired")) return false;
+  const same = last.name === next.name && last.from === next.from && last.to === next.to && last.label === next.label;
+  return same && next.fields.offset === last.fields.offset + last.fields.length;
 }
 
 /** @param {Message} last @param {Message} next */
@@ -204,8 +218,8 @@ function continues(last, next) {
 
 /** @param {string} name @param {Record<string, any>} fields @returns {[string, boolean]} label; is it a fault? */
 function labelOf(name, fields) {
-  if (name === "verified") return [`${fields.piece} verified`, false];
-  if (name === "failed") return [`${fields.piece} is wrong`, true];
+  if (name === "verified") return [`${grouped(fields.piece)} verified`, false];
+  if (name === "failed") return [`${grouped(fields.piece)} is wrong`, true];
   if (name === "REFUSE") {
     const place = fields.queue_position ? `, place ${fields.queue_position}` : "";
     return [`${fields.reason ?? name}${place}`, false];

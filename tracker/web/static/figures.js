@@ -56,6 +56,7 @@ export function exactText(ms) {
 
 /** "7.8 s", "41 ms", "3 min". @param {number} ms */
 export function secondsText(ms) {
+  if (ms > 0 && ms < 0.5) return "less than 1 ms";
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 100_000) return `${(ms / 1000).toFixed(1)} s`;
   return `${Math.round(ms / 60_000)} min`;

@@ -20,6 +20,7 @@ import { fieldsLines } from "./message_fields.js";
 import { makeChoice, placeText } from "./message_choice.js";
 
 const MOST_ROWS = 120; // in the page, around the present one
+const COST_ROWS = 12; // after a repair in which its cost is shown
 
 /**
  * @param {HTMLElement} root
@@ -60,6 +61,7 @@ class MessagesPanel {
     this.costs = [];
     /** @type {Message | null} chosen by the user */
     this.chosen = null;
+    this.chosenAt = 0; // ms: the choice holds while the playhead stays there
     this.key = "";
     this.fieldsKey = "";
     this.shownPresent = -2;
@@ -70,7 +72,7 @@ class MessagesPanel {
     this.drawn = null;
     /** The drawing whose present row is marked. @type {ReturnType<typeof drawDiagram> | null} */
     this.marked = null;
-    this.layout = layoutOf([], 1, 12, String);
+    this.layout = layoutOf([], 1, 12, String, [], String);
     this.diagram.addEventListener("click", (event) => this.choose(event));
     this.diagram.addEventListener("keydown", (event) => this.move(event));
   }
@@ -82,6 +84,7 @@ class MessagesPanel {
       this.exchange = this.exchanges.of(model.log, places);
       this.chosen = null;
     }
+    if (model.time !== this.chosenAt) this.chosen = null;
     const messages = this.exchange.all();
     this.drawBound(places);
     const key = [places.join(), model.filters.piece, this.diagram.clientWidth, palette().label].join(" ");
@@ -124,8 +127,9 @@ class MessagesPanel {
       .filter(({ from, to }) => from >= this.first && to < this.end)
       .map((cost) => ({ ...cost, from: cost.from - this.first, to: cost.to - this.first }));
     const width = Math.max(200, this.diagram.clientWidth - 16);
-    this.layout = layoutOf(places, width, palette().label, (place) => placeText(this.model, place));
-    this.drawn = drawDiagram(rows, costs, this.layout, (index) => timeText(rows, index));
+    const times = (/** @type {number} */ index) => timeText(rows, index);
+    this.layout = layoutOf(places, width, palette().label, (place) => placeText(this.model, place), rows, times);
+    this.drawn = drawDiagram(rows, costs, this.layout, times);
     this.diagram.replaceChildren(this.drawn.names, this.drawn.svg, listOf(rows, this.layout.nameOf));
   }
 
@@ -167,13 +171,26 @@ class MessagesPanel {
   /** @param {number} present */
   drawFields(present) {
     const message = this.chosen ?? this.rows[present]?.message ?? null;
-    const cost = this.costs.filter(({ from }) => from <= present).at(-1);
-    const isNear = cost && (this.chosen ? this.chosen === this.rows[cost.from].message : present - cost.to < 12);
-    const text = isNear ? costText(cost) : "";
+    const text = message === null || message.name === "repaired" ? "" : this.costText(message, present);
     const key = `${text} ${message?.position} ${message?.label} ${message?.left}`;
     if (key === this.fieldsKey) return;
     this.fieldsKey = key;
     this.fields.replaceChildren(text ? element("p", { text }) : "", ...(message ? fieldsLines(message, this.model) : []));
+  }
+
+  /**
+   * What the last loss cost, if it is near: "DATA 812 was lost: its bytes came 41 ms later than expected, ...".
+   * @param {Message} message  the one that is shown
+   * @param {number} present
+   */
+  costText(message, present) {
+    const cost = this.costs.filter(({ from }) => from <= present).at(-1);
+    if (cost === undefined) return "";
+    const lost = this.rows[cost.from].message;
+    if (this.chosen ? message !== lost : present - cost.to >= COST_ROWS) return "";
+    const since = cost.since === "expected" ? "later than expected" : "after the loss was noticed";
+    const name = lost.label.replace(/ is lost$/, "");
+    return `${name} was lost: its bytes came ${secondsText(cost.ms)} ${since}, ${grouped(cost.bytes)} bytes sent again.`;
   }
 
   /** @param {Place[]} places */
@@ -218,6 +235,7 @@ class MessagesPanel {
     if (row === undefined) return;
     this.chosen = row.message;
     this.model.seek(row.time);
+    this.chosenAt = this.model.time;
     this.model.select({ event: row.message.position });
   }
 }
@@ -234,11 +252,6 @@ function isOfPiece(model, { fields, name }, piece) {
 /** "41.102", or "1:41.102"; "−01.240": before the log began. @param {Row[]} rows @param {number} index */
 function timeText(rows, index) {
   return exactText(rows[index].time).replace(/^(−?)0:/, "$1");
-}
-
-/** "The loss cost 1,400 bytes asked for again and 41 ms." @param {Cost} cost */
-function costText({ bytes, ms }) {
-  return `The loss cost ${grouped(bytes)} bytes asked for again and ${secondsText(ms)}.`;
 }
 
 /** The rows as a list for screen readers. @param {Row[]} rows @param {(place: Place) => string} nameOf */

@@ -1,5 +1,6 @@
 /**
- * The selected node: its figures, why it has its rank, and a row for each peer that says why it is not used.
+ * The selected node: its figures, why it has its rank, and a row for each peer that says why it is not used. While
+ * none is selected: all nodes.
  *
  * @typedef {import("./model.js").Model} Model
  * @typedef {import("./model.js").View} View
@@ -10,7 +11,8 @@
  */
 
 import { element, glyph, part, setText } from "./dom.js";
-import { grouped, megabytes, plural, secondsText } from "./figures.js";
+import { grouped, listed, megabytes, plural, secondsText } from "./figures.js";
+import { nodeRows } from "./node_list.js";
 import { picturesOf } from "./picture.js";
 import { peerRows, rankOf } from "./peer_rows.js";
 
@@ -67,35 +69,41 @@ class NodePanel {
     return false;
   }
 
-  /** @param {Picture} picture */
+  /** All nodes, one a row. @param {Picture} picture */
   showNone(picture) {
     const { node } = this.model.selected;
     const words = part(this.root, "words");
     const gone = node !== null && picture.nodes.length > 0;
-    const text = gone ? `${typeof node === "number" ? `Node ${node}` : "This peer"} is not here at this time.` : "Select a node to see its rates, its rank and its peers.";
-    setText(this.title, "Node");
-    setText(part(this.root, "summary"), "");
-    this.body.hidden = true;
-    words.hidden = picture.nodes.length === 0;
+    const text = gone ? `${typeof node === "number" ? `Node ${node}` : "This peer"} is not here at this time.` : "";
+    setText(this.title, picture.nodes.length ? "Nodes" : "Node");
+    setText(part(this.root, "summary"), picture.nodes.length ? "select one for its peers" : "");
+    words.hidden = text === "";
     if (words.textContent !== text) words.replaceChildren(element("p", { class: "dim", text }));
-    this.shown = "";
+    this.body.hidden = picture.nodes.length === 0;
+    this.figures.hidden = this.why.hidden = true;
+    const rows = nodeRows(picture);
+    this.fill(JSON.stringify(rows), () => rows.map((row) => this.listRow(row, rows)));
+  }
+
+  /** Other rows, if they differ from those that are shown. @param {string} key @param {() => HTMLElement[]} make */
+  fill(key, make) {
+    if (key === this.shown) return;
+    this.shown = key;
+    const focused = this.rows.contains(document.activeElement) ? document.activeElement?.getAttribute("data-peer") : null;
+    this.rows.replaceChildren(...make());
+    if (focused) /** @type {HTMLElement | null} */ (this.rows.querySelector(`[data-peer="${CSS.escape(focused)}"]`))?.focus();
   }
 
   /** @param {PictureNode} node @param {Picture} picture */
   show(node, picture) {
     part(this.root, "words").hidden = true;
-    this.body.hidden = false;
+    this.body.hidden = this.figures.hidden = this.why.hidden = false;
     setText(this.title, node.name.replace(/^./, (letter) => letter.toUpperCase()));
     setText(part(this.root, "summary"), summaryOf(node));
     this.showFigures(node, picture);
     const rows = peerRows(node, picture);
     const asked = rows.some((row) => row.peers.includes(this.asked ?? "")) ? this.asked : (rows.find((row) => row.kind === "queued")?.peers[0] ?? null);
-    const key = JSON.stringify([node.id, asked, rows]);
-    if (key === this.shown) return;
-    this.shown = key;
-    const focused = this.rows.contains(document.activeElement) ? document.activeElement?.getAttribute("data-peer") : null;
-    this.rows.replaceChildren(...rows.map((row) => this.rowOf(row, rows, asked)));
-    if (focused) /** @type {HTMLElement | null} */ (this.rows.querySelector(`[data-peer="${CSS.escape(focused)}"]`))?.focus();
+    this.fill(JSON.stringify([node.id, asked, rows]), () => rows.map((row) => this.rowOf(row, rows, asked)));
   }
 
   /** @param {PictureNode} node @param {Picture} picture */
@@ -114,23 +122,32 @@ class NodePanel {
       this.figures.replaceChildren(...figures.map(([name, value, unit]) => element("div", {},
         element("dt", { text: name }), element("dd", {}, `${value} `, element("small", { text: unit })))));
     }
-    setText(this.why, [rank.why, stateText(node)].filter(Boolean).join(" "));
+    setText(this.why, [rank.why, stateText(node), elsewhereWords(node, this.model)].filter(Boolean).join(" "));
   }
 
   /** @param {PeerRow} row @param {PeerRow[]} rows @param {Name | null} asked */
   rowOf(row, rows, asked) {
     const name = element("th", { scope: "row" }, this.nameOf(row));
     if (row.kind === "served") {
-      const bar = element("span", { class: row.sent ? "bar sent" : "bar" });
-      const most = Math.max(...rows.map((each) => each.rate));
-      bar.style.width = `calc(var(--peer-bar) * ${(row.rate / most).toFixed(4)})`;
-      return element("tr", { class: "served" }, name, element("td", {}, bar, `${megabytes(row.rate)} MB/s${row.sent ? " to it" : ""}`));
+      return element("tr", { class: "served" }, name, element("td", {}, barOf(row, rows, 1), `${megabytes(row.rate)} MB/s${row.sent ? " to it" : ""}`));
     }
     const open = asked !== null && row.peers.includes(asked);
     const what = element("td", {}, glyph(row.sign), open ? element("b", { text: row.text }) : row.text);
     if (open && row.detail) what.append(element("p", { text: row.detail }));
     const made = element("tr", { class: open ? "asked" : null }, name, what);
     made.addEventListener("click", () => this.open(row));
+    return made;
+  }
+
+  /** A row of the list of all nodes. @param {PeerRow} row @param {PeerRow[]} rows */
+  listRow(row, rows) {
+    const [id] = row.peers;
+    const button = element("button", { type: "button", text: row.name, "data-peer": String(id) });
+    const served = row.kind === "served";
+    const after = row.text ? `${row.sent ? " " : ", "}${row.text}` : "";
+    const what = served ? [barOf(row, rows, 0.5), `${megabytes(row.rate)} MB/s${after}`] : [glyph(row.sign), row.text];
+    const made = element("tr", { class: served ? "node served" : "node" }, element("th", { scope: "row" }, button), element("td", {}, ...what));
+    made.addEventListener("click", () => this.model.select({ node: id }));
     return made;
   }
 
@@ -149,12 +166,27 @@ class NodePanel {
   }
 }
 
+/** A rate as a bar beside the highest. @param {PeerRow} row @param {PeerRow[]} rows @param {number} share  of the room for bars */
+function barOf(row, rows, share) {
+  const bar = element("span", { class: row.sent ? "bar sent" : "bar" });
+  const most = Math.max(...rows.map((each) => each.rate));
+  bar.style.width = `calc(var(--peer-bar) * ${((share * row.rate) / most).toFixed(4)})`;
+  return bar;
+}
+
 /** @param {PictureNode} node */
 function summaryOf(node) {
-  const role = node.place === "standard" ? "standard peer" : node.complete ? "seed" : node.row ? "leecher" : "without this file";
+  const role = node.place === "standard" ? "standard peer" : node.complete ? "seed" : node.elsewhere ? "without this file" : "leecher";
   const address = node.state === null ? String(node.id) : (node.state.addr ?? "");
   const since = node.status === "here" ? "" : `${node.status === "silent" ? "silent for" : "gone for"} ${secondsText(node.quiet)}`;
   return [role, address, since].filter(Boolean).join(", ");
+}
+
+/** Which files a node without this one has. @param {PictureNode} node @param {Model} model */
+function elsewhereWords({ elsewhere, state }, { state: { torrents } }) {
+  if (!elsewhere) return "";
+  const files = Object.keys(state?.torrents ?? {}).map((torrent) => torrents[torrent]?.name ?? torrent);
+  return files.length ? `It takes part in ${listed(files)}. Choose that file above to see it there.` : "It has no file yet.";
 }
 
 /** What the node says about its download, and faults on purpose. @param {PictureNode} node */

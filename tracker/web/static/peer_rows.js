@@ -30,6 +30,7 @@ const LONG = 46; // characters of a reason that fit beside its sign
  * @returns {PeerRow[]}
  */
 export function peerRows(node, picture) {
+  if (node.elsewhere) return [];
   if (node.complete) return servedRows(node, picture);
   const rows = picture.links.filter((link) => link.to === node.id).map((link) => rowOf(link, picture));
   const met = new Set(rows.flatMap((row) => row.peers));

@@ -18,6 +18,7 @@
  * @property {"here" | "silent" | "gone"} status
  * @property {number} quiet  ms since it is silent or gone
  * @property {Row | null} row  null: this torrent is not known to it
+ * @property {boolean} elsewhere  it takes no part in this torrent, perhaps in another one
  * @property {NodeState | null} state  null: a standard peer
  * @property {number} verified
  * @property {number} bad
@@ -92,9 +93,14 @@ function readNode(id, node, picture, time, roster) {
   const seed = complete && picture.torrent !== null && !roster.fetched(picture.torrent, id);
   return {
     id, label: String(id), name: `node ${id}`, place: seed ? "seed" : "leecher",
-    status: gone ? "gone" : node.state === "silent" ? "silent" : "here", quiet, row, state: node,
+    status: gone ? "gone" : node.state === "silent" ? "silent" : "here", quiet, row, elsewhere: row === null && picture.torrent !== null, state: node,
     verified, bad, share: picture.pieces ? verified / picture.pieces : 0, complete, down: 0, up: 0,
   };
+}
+
+/** Why a node has no share of the file that is shown. @param {PictureNode} node */
+export function elsewhereText({ state }) {
+  return Object.keys(state?.torrents ?? {}).length ? "other file" : "no file";
 }
 
 /** Counts of a row, kept until the row changes. @type {WeakMap<Row, {version: number, letters: Uint8Array, verified: number, bad: number}>} */
@@ -192,8 +198,8 @@ function meetStandard(name, link, rate, gives, picture, roster) {
     if (!here) return;
     const label = roster.letterOf(name);
     node = {
-      id: name, label, name: `peer ${label}`, place: "standard", status: "here", quiet: 0, row: null, state: null,
-      verified: 0, bad: 0, share: 0, complete: false, down: 0, up: 0,
+      id: name, label, name: `peer ${label}`, place: "standard", status: "here", quiet: 0, row: null, elsewhere: false,
+      state: null, verified: 0, bad: 0, share: 0, complete: false, down: 0, up: 0,
     };
     picture.nodes.push(node);
     picture.byName.set(name, node);

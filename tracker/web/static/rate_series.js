@@ -16,6 +16,8 @@
 
 const FIRST_BIN = 500; // ms
 const MAX_BINS = 4096; // then bins are joined in pairs
+const LATE_MS = 2500; // a node that moves bytes reports them within this time
+const NEAR = 12; // px: crosses that are nearer would touch each other
 
 const FAULTS = /** @type {Record<string, Mark["kind"]>} */ ({
   "datagram:lost": "lost", "piece:failed": "bad", "node:silent": "silent",
@@ -44,6 +46,8 @@ export class RateSeries {
     this.silent = new Map();
     /** @type {[number, number | null][]} ms, bytes a second from then on; null: not known */
     this.capacity = [];
+    /** @type {Map<number | null, number>} ms up to which the bytes of a node are in the log */
+    this.reported = new Map();
     /** ms of the first event of a node; -1: none yet */
     this.begin = -1;
   }
@@ -82,6 +86,7 @@ export class RateSeries {
     const from = Math.max(0, time - Math.max(1, Number(data.span_ms) || 0));
     while (time / this.bin >= MAX_BINS) this.join();
     spread(this.together, this.bin, from, time, own + unreported);
+    this.reported.set(node, time);
     if (node === null) return;
     for (const [bins, bytes] of /** @type {[Map<number, number[]>, number][]} */ ([[this.nodes, own], [this.sent, sent]])) {
       let kept = bins.get(node);
@@ -124,6 +129,16 @@ export class RateSeries {
     const sum = known.reduce((all, each) => (all === null || each === null ? null : all + each), 0);
     // The log's times may step back a little; a step of the line may not.
     this.capacity.push([Math.max(time, this.capacity[this.capacity.length - 1]?.[0] ?? 0), sum || null]);
+  }
+
+  /**
+   * How many bins are whole: reports come a little later than the bytes, so the last bins miss some of them.
+   * @param {number} end  ms of the log
+   */
+  whole(end) {
+    let least = end;
+    for (const time of this.reported.values()) if (end - time < LATE_MS) least = Math.min(least, time);
+    return Math.floor(least / this.bin);
   }
 
   /** Bytes a second in a bin. @param {number[]} bins @param {number} at */
@@ -184,17 +199,19 @@ export function boundsOf(size, leechers, seedRate, peerRate) {
 }
 
 /**
- * Marks nearer than 6 px become one with a count.
+ * Marks that would touch are one, with a count; beside a count there is room for its number.
  * @param {Mark[]} marks
  * @param {(time: number) => number} place  px
+ * @param {number} room  px that a mark with its number takes
  * @returns {Mark[]}
  */
-export function clustered(marks, place) {
+export function clustered(marks, place, room) {
   /** @type {Mark[]} */
   const found = [];
   for (const mark of [...marks].sort((one, other) => one.time - other.time)) {
     const before = found.findLast((each) => each.kind === mark.kind);
-    if (before && place(mark.time) - place(before.time) < 6) before.count += mark.count;
+    const apart = before ? place(mark.time) - place(before.time) : Infinity;
+    if (before && apart < (before.count > 1 || mark.count > 1 ? room : NEAR)) before.count += mark.count;
     else found.push({ ...mark });
   }
   return found;

@@ -50,6 +50,8 @@ class RatesView {
     /** @type {Lines} */
     this.lines = { area: new Path2D(), together: new Path2D(), own: null };
     this.named = { bounds: /** @type {Bounds | null} */ (null), begin: 0 }; // ms
+    /** @type {number | null} px of the pointer */
+    this.hover = null;
     this.title = 0; // px that the title takes above the chart
     this.key = "";
     this.keyTexts = "";
@@ -73,7 +75,15 @@ class RatesView {
     });
     canvas.addEventListener("pointermove", (event) => {
       if (canvas.hasPointerCapture(event.pointerId)) seek(event);
+      this.point(placeOf(event, canvas).x);
     });
+    canvas.addEventListener("pointerleave", () => this.point(null));
+  }
+
+  /** Show the rates below the pointer. @param {number | null} x  px */
+  point(x) {
+    this.hover = x;
+    if (this.chart) this.compose(sheetOf(this.canvas), this.chart, currentPalette());
   }
 
   draw() {
@@ -108,7 +118,7 @@ class RatesView {
     this.chart = chart;
     this.named = { bounds, begin };
     this.title = palette.text >= 15 && palette.label < 16 ? 0 : sizeOf(this.header).width + 8; // on a phone the title stands above
-    this.lines = linesOf(chart, this.series, log.end, this.own(picture));
+    this.lines = linesOf(chart, this.series, this.series.whole(log.end), this.own(picture));
     return chart;
   }
 
@@ -161,13 +171,40 @@ class RatesView {
       ink.restore();
     }
     this.paintAbove(sheet, chart, palette);
-    this.paintPlayhead(sheet, chart, x, palette);
+    const under = this.textUnder(chart);
+    this.paintPlayhead(sheet, chart, x, palette, under);
   }
 
-  /** @param {Sheet} sheet @param {Chart} chart @param {number} x @param {Palette} palette */
-  paintPlayhead({ ink }, chart, x, palette) {
+  /** The time and rates at the pointer. @param {Chart} chart @returns {{x: number, text: string} | null} */
+  textUnder(chart) {
+    const { hover: x, series } = this;
+    if (x === null || x < chart.left || x > chart.right) return null;
+    const time = chart.from + ((x - chart.left) / (chart.right - chart.left)) * (chart.to - chart.from);
+    const at = Math.floor(time / series.bin);
+    if (at >= series.whole(this.model.log.end)) return { x, text: clockText(time) };
+    const own = this.own(this.pictures.now);
+    const { node } = this.model.selected;
+    const mine = own ? `, node ${node} ${megabytes(series.rate(own, at))}` : "";
+    return { x, text: `${clockText(time)}: ${megabytes(series.rate(series.together, at))}${mine} MB/s` };
+  }
+
+  /**
+   * The playhead and the texts above the chart.
+   * @param {Sheet} sheet
+   * @param {Chart} chart
+   * @param {number} x  px
+   * @param {Palette} palette
+   * @param {{x: number, text: string} | null} under  of the pointer
+   */
+  paintPlayhead({ ink }, chart, x, palette, under) {
     const half = palette.label * 0.42;
     const texts = new TopTexts(ink, chart, palette, [[-100, this.title], [x - half + 4, x + half - 4]]); // a text may stand nearer to it
+    if (under) {
+      ink.strokeStyle = palette.data;
+      ink.lineWidth = 1;
+      line(ink, under.x, chart.top, under.x, chart.base);
+      texts.put(under.text, under.x, palette.ink);
+    }
     const { bounds, begin } = this.named;
     if (bounds) nameBounds(chart, bounds, begin, texts, palette);
     nameGaps(ink, chart, this.series, texts, palette);
@@ -235,9 +272,10 @@ class RatesView {
     const { series } = this;
     const { node } = this.model.selected;
     const own = this.own(picture);
-    const every = Math.max(1, Math.ceil(series.together.length / TWIN_ROWS));
+    const bins = Math.min(series.together.length, series.whole(this.model.log.end));
+    const every = Math.max(1, Math.ceil(bins / TWIN_ROWS));
     const rows = [];
-    for (let at = 0; at < series.together.length; at += every) {
+    for (let at = 0; at < bins; at += every) {
       const cells = [megabytes(series.rate(series.together, at)), own ? megabytes(series.rate(own, at)) : "-"];
       rows.push(element("tr", {}, element("th", { scope: "row", text: clockText(at * series.bin) }), ...cells.map((text) => element("td", { text }))));
     }

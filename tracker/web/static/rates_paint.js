@@ -93,19 +93,19 @@ export function line(ink, x0, y0, x1, y1) {
  *
  * @param {Chart} chart
  * @param {RateSeries} series
- * @param {number} end  ms of the log
+ * @param {number} whole  bins of which all bytes are known
  * @param {number[] | undefined} own  bytes a bin of the selected node
  * @returns {Lines}
  */
-export function linesOf(chart, series, end, own) {
-  const together = pointsOf(chart, series, series.together, end);
+export function linesOf(chart, series, whole, own) {
+  const together = pointsOf(chart, series, series.together, whole);
   const area = new Path2D();
   for (const run of together) {
     area.moveTo(run[0][0], chart.base);
     for (const [x, y] of run) area.lineTo(x, y);
     area.lineTo(run[run.length - 1][0], chart.base);
   }
-  return { area, together: traced(together), own: own ? traced(pointsOf(chart, series, own, end)) : null };
+  return { area, together: traced(together), own: own ? traced(pointsOf(chart, series, own, whole)) : null };
 }
 
 /** @param {[number, number][][]} runs */
@@ -134,19 +134,18 @@ export function paintRates(ink, lines, palette) {
  * @param {Chart} chart
  * @param {RateSeries} series
  * @param {number[]} bins
- * @param {number} end
+ * @param {number} whole  bins
  * @returns {[number, number][][]}
  */
-function pointsOf(chart, series, bins, end) {
+function pointsOf(chart, series, bins, whole) {
   /** @type {[number, number][][]} */
   const runs = [];
   /** @type {[number, number][]} */
   let run = [];
   const first = Math.max(0, Math.floor(chart.from / series.bin));
-  const last = Math.ceil(end / series.bin) - 1;
   const gaps = series.gaps.filter((gap) => gap.to - gap.from > series.bin);
-  for (let at = first; at <= last; at += 1) {
-    const time = Math.min(end, (at + 0.5) * series.bin);
+  for (let at = first; at < whole; at += 1) {
+    const time = (at + 0.5) * series.bin;
     if (gaps.some((gap) => time > gap.from && time < gap.to)) {
       if (run.length) runs.push(run);
       run = [];
@@ -202,7 +201,7 @@ export function paintGaps({ ink }, chart, series, palette) {
 export function paintMarks({ ink }, chart, series, palette) {
   const y = chart.base + palette.label * 0.72;
   const arm = palette.label * 0.25;
-  const marks = clustered(series.marks, chart.x);
+  const marks = clustered(series.marks, chart.x, palette.label * 2.4);
   marks.forEach((mark, at) => {
     const x = chart.x(mark.time);
     if (x < chart.left || x > chart.right) return;
@@ -305,7 +304,7 @@ export function paintBoundTexts({ ink }, chart, bounds, begin, series, end, pale
   const walls = [begin + bounds.seed, begin + bounds.all, end].map(chart.x).filter((x) => x < chart.right);
   setFont(ink, palette.label);
   ink.lineJoin = "round";
-  ink.lineWidth = 4;
+  ink.lineWidth = 3; // less than the distance from its line
   ink.strokeStyle = palette.paper;
   ink.fillStyle = palette.ink3;
   ink.textAlign = "left";
@@ -315,8 +314,8 @@ export function paintBoundTexts({ ink }, chart, bounds, begin, series, end, pale
     ink.fillText(text, x, y);
   };
   const low = chart.y(bounds.seedRate);
-  const above = low - chart.top > palette.label * 1.6;
-  put(`seed alone ${megabytes(bounds.seedRate)}: ends ${clockText(bounds.alone)}${beyond}`, above ? low - palette.label * 0.35 : low + palette.label * 1.15);
+  const above = low - chart.top > palette.label * 1.9;
+  put(`seed alone ${megabytes(bounds.seedRate)}: ends ${clockText(bounds.alone)}${beyond}`, above ? low - palette.label * 0.6 : low + palette.label * 1.3);
   const capacity = series.capacity[series.capacity.length - 1]?.[1] ?? null;
   if (capacity === null || capacity > chart.most * 1.02) return;
   const high = chart.y(capacity) + palette.label * 1.15;

@@ -13,7 +13,7 @@ import { isFault } from "./filters.js";
 const HEIGHT = 22;
 const LINE = 14; // px from the top
 const EDGE = 8; // px: the knob does not leave the panel
-const NEAR = 6; // px: faults nearer than this are one mark
+const NEAR = 9; // px: faults nearer than this are one mark
 
 /**
  * @param {HTMLElement} root

@@ -305,8 +305,7 @@ class SwarmView {
   /** @param {Picture} picture */
   say(picture) {
     // A node of another torrent only is neither leecher nor seed of this one.
-    const takesPart = (/** @type {PictureNode} */ node) => node.row !== null || node.place === "standard" || picture.torrent === null;
-    const present = picture.nodes.filter((node) => node.status === "here" && takesPart(node));
+    const present = picture.nodes.filter((node) => node.status === "here" && !node.elsewhere);
     const count = (/** @type {(node: PictureNode) => boolean} */ which) => present.filter(which).length;
     const seeds = count((node) => node.complete && node.place !== "standard");
     const leechers = count((node) => !node.complete && node.place !== "standard");

@@ -16,6 +16,7 @@
 
 import { cross, diamond, setFont, widthOf } from "./canvas.js";
 import { percent, secondsText } from "./figures.js";
+import { elsewhereText } from "./picture.js";
 import { pointAt } from "./places.js";
 
 /**
@@ -129,6 +130,7 @@ export function paintNode(ink, node, place, radius, chosen, palette) {
   const stroke = Math.min(3.5 * palette.strokes, radius * 0.4);
   if (node.status === "gone") paintGone(ink, x, y, radius, chosen, palette);
   else if (node.status === "silent") paintSilent(ink, x, y, radius, chosen, palette);
+  else if (node.elsewhere) paintElsewhere(ink, x, y, radius * 0.8, chosen, palette);
   else if (chosen) paintChosen(ink, node, x, y, radius, palette);
   else if (node.place === "standard") paintStandard(ink, node, x, y, radius * 1.22, stroke, palette);
   else if (node.complete) paintComplete(ink, x, y, radius, palette.data);
@@ -245,6 +247,17 @@ function paintSilent(ink, x, y, radius, chosen, palette) {
   ink.setLineDash([]);
 }
 
+/** A node without this file: smaller and pale. @param {CanvasRenderingContext2D} ink @param {number} x @param {number} y @param {number} radius @param {boolean} chosen @param {Palette} palette */
+function paintElsewhere(ink, x, y, radius, chosen, palette) {
+  ink.beginPath();
+  ink.arc(x, y, radius, 0, 2 * Math.PI);
+  ink.fillStyle = palette.paper;
+  ink.fill();
+  ink.lineWidth = 1.2 * palette.strokes;
+  ink.strokeStyle = chosen ? palette.accent : palette.line;
+  ink.stroke();
+}
+
 /** @param {CanvasRenderingContext2D} ink @param {number} x @param {number} y @param {number} radius @param {boolean} chosen @param {Palette} palette */
 function paintGone(ink, x, y, radius, chosen, palette) {
   ink.lineWidth = 1.6 * palette.strokes;
@@ -255,7 +268,7 @@ function paintGone(ink, x, y, radius, chosen, palette) {
 
 /** @param {CanvasRenderingContext2D} ink @param {PictureNode} node @param {number} x @param {number} y @param {boolean} chosen @param {Palette} palette */
 function paintNumber(ink, node, x, y, chosen, palette) {
-  const away = node.status !== "here";
+  const away = node.status !== "here" || node.elsewhere;
   setFont(ink, palette.label, !away);
   ink.textAlign = "center";
   const filled = node.complete || (chosen && !away);
@@ -271,6 +284,7 @@ function paintNumber(ink, node, x, y, chosen, palette) {
 export function labelOf(node, short) {
   if (node.status === "silent") return short ? "silent" : `silent ${secondsText(node.quiet)}`;
   if (node.status === "gone") return "gone";
+  if (node.elsewhere) return elsewhereText(node);
   if (node.place === "standard") return node.share > 0 ? `${node.name}, ${percent(node.share)}` : node.name;
   return node.place === "seed" || node.row === null ? "" : percent(node.share);
 }

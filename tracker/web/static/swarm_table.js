@@ -7,6 +7,7 @@
 
 import { element } from "./dom.js";
 import { megabytes, percent, secondsText } from "./figures.js";
+import { elsewhereText } from "./picture.js";
 
 /** @param {Picture} picture */
 export function swarmTable(picture) {
@@ -16,7 +17,7 @@ export function swarmTable(picture) {
     const fetches = mine.filter((link) => link.kind === "active").map((link) => `${nameFrom(picture, link)} ${megabytes(link.rate)} MB/s`);
     const waits = mine.filter((link) => link.kind === "queued").map((link) => `${nameFrom(picture, link)}, place ${link.place}`);
     const choked = mine.filter((link) => link.kind === "choked").map((link) => nameFrom(picture, link));
-    const role = node.complete ? "seed" : node.row === null && picture.torrent !== null ? "here" : "leecher";
+    const role = node.complete ? "seed" : node.elsewhere ? elsewhereText(node) : "leecher";
     const status = node.status === "here" ? role : `${node.status} ${secondsText(node.quiet)}`;
     return element("tr", {}, element("th", { scope: "row", text: node.name }), ...cells("td", [
       node.place === "standard" ? "standard peer" : status, percent(node.share), fetches.join(", ") || "-", waits.join(", ") || "-",

@@ -118,9 +118,9 @@ function lostText({ peer, message, reason, offset, length, request, others }, me
 /** @param {Record<string, any>} data @param {string} me */
 function repairedText({ peer, message, by, request, again, cost_ms, cost_bytes, others }, me) {
   const what = request ? `${message} ${grouped(request)}` : `the lost ${message}`;
-  const how = again ? `asked for again as REQUEST ${grouped(again)}` : by;
-  const bytes = cost_bytes ? ` and ${grouped(cost_bytes)} bytes` : "";
-  return `${me} has the bytes of ${what} from ${nameText(peer)}${because(how).slice(0, -1)}. Cost: ${secondsText(cost_ms)}${bytes}.${moreText(others)}`;
+  const how = again ? `by REQUEST ${grouped(again)} to ${nameText(peer)}` : `${by}, from ${nameText(peer)}`;
+  const bytes = cost_bytes ? `, ${grouped(cost_bytes)} bytes sent again` : "";
+  return `${me} has the bytes of ${what} after all, ${how}: ${secondsText(cost_ms)} later than expected${bytes}.${moreText(others)}`;
 }
 
 /** @param {string} me @param {Name[]} queue @param {Name[]} served */
