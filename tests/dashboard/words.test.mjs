@@ -37,7 +37,9 @@ test("every kind of event has a sentence and a sign", () => {
   }
 });
 
-test("the sentences of the design", () => {
+const LOST = { torrent: TORRENT, peer: 5, message: "DATA", offset: 0, length: 1400, request: 812, others: 0 };
+
+test("the sentences of the design, and the two times of a loss", () => {
   const peer = { torrent: TORRENT, peer: 1, transport: "udp", reason: "", complete: true, held: null };
   const queue = (...waiting) => ({ torrent: TORRENT, queue: waiting, slots: 3, served: [2, 6, 9] });
   const log = logOf([
@@ -52,7 +54,9 @@ test("the sentences of the design", () => {
     [5, null, "tracker:announce", { torrent: TORRENT, peer: "10.0.0.9:6881", event: "stopped", complete: true, others: 7 }],
     [6, 10, "piece:failed", { torrent: TORRENT, piece: 87, peers: [4] }],
     [7, 1, "slot:granted", { torrent: TORRENT, peer: 9 }],
-    [8, 3, "datagram:lost", { torrent: TORRENT, peer: 5, message: "DATA", offset: 0, length: 1400, reason: "three later segments came first", request: 812, others: 0 }],
+    [8, 3, "datagram:lost", { ...LOST, reason: "three later segments came first" }],
+    [8.5, 3, "datagram:repaired", { ...LOST, by: "asked again", again: 814, cost_ms: 41, cost_bytes: 1500 }],
+    [8.6, 3, "datagram:repaired", { ...LOST, by: "late", cost_ms: 0.2, cost_bytes: 0 }],
     [9, 6, "gap", { events: 214, span_ms: 2100 }],
     [10, 3, "link:bytes", { torrent: TORRENT, in: [["10.0.0.9:6881", 5]], out: [], down: 5, up: 0, span_ms: 500 }],
     [11, 3, "piece:requested", { torrent: TORRENT, piece: 240, peers: [5, "10.0.0.9:6881"] }],
@@ -68,6 +72,8 @@ test("the sentences of the design", () => {
     "Piece 87 from node 4 is wrong at node 10: its SHA-1 differs.",
     "Node 9 gets a slot at node 1.",
     "DATA 812, node 5 to node 3, is lost: three later segments came first.",
+    "Node 3 has the bytes of DATA 812 after all, by REQUEST 814 to node 5: 41 ms later than expected, 1,500 bytes sent again.",
+    "Node 3 has the bytes of DATA 812 after all, by the first answer of node 5: less than 1 ms later than expected.",
     "Gap of 2.1 s: node 6 dropped 214 events. Figures after the gap are right again.",
     "Node 3 asks node 5 and peer a for piece 240.",
   ]);

@@ -118,7 +118,8 @@ function lostText({ peer, message, reason, offset, length, request, others }, me
 /** @param {Record<string, any>} data @param {string} me */
 function repairedText({ peer, message, by, request, again, cost_ms, cost_bytes, others }, me) {
   const what = request ? `${message} ${grouped(request)}` : `the lost ${message}`;
-  const how = again ? `by REQUEST ${grouped(again)} to ${nameText(peer)}` : `${by}, from ${nameText(peer)}`;
+  const first = by === "late" ? "by the first answer of" : `${by},`;
+  const how = again ? `by REQUEST ${grouped(again)} to ${nameText(peer)}` : `${first} ${nameText(peer)}`;
   const bytes = cost_bytes ? `, ${grouped(cost_bytes)} bytes sent again` : "";
   return `${me} has the bytes of ${what} after all, ${how}: ${secondsText(cost_ms)} later than expected${bytes}.${moreText(others)}`;
 }
