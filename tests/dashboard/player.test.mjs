@@ -5,6 +5,7 @@ import test from "node:test";
 
 import { dice, KNOWN, load, logOf, TORRENT } from "./page.mjs";
 
+const { Model } = await load("model.js");
 const { Player } = await load("player.js");
 const { RateSeries } = await load("rate_series.js");
 const { SwarmState } = await load("state.js");
@@ -114,4 +115,22 @@ test("a silent node's upload limit counts again when the node is heard, even if 
   const series = new RateSeries(null, null);
   series.observe(log, TORRENT);
   assert.deepEqual(series.capacity.map(([, sum]) => sum), [1000, 2000, 1000, 2000]);
+});
+
+test("the file shown is the one that most nodes use, until another one is chosen", () => {
+  const other = "0123456789ab";
+  const uses = (at, node, torrent, state) => [at, node, "torrent:state", { torrent, state, reason: "" }];
+  const model = new Model();
+  model.player = new Player(logOf([
+    KNOWN, [1, 1, "torrent:known", { ...KNOWN[3], torrent: other, info_hash: other.repeat(4).slice(0, 40), name: "g.bin" }],
+    uses(2, 1, TORRENT, "seeding"), uses(3, 1, other, "seeding"), uses(4, 2, other, "downloading"), [5, 2, "node:left", {}],
+    uses(6, 1, TORRENT, "stopped"),
+  ]));
+  const shownAt = (position) => {
+    model.player.goTo(position);
+    return model.torrent;
+  };
+  assert.deepEqual([0, 2, 3, 4, 5, 6, 7].map(shownAt), [null, TORRENT, TORRENT, TORRENT, other, TORRENT, other]);
+  model.select({ torrent: TORRENT });
+  assert.equal(shownAt(5), TORRENT);
 });

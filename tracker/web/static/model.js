@@ -11,7 +11,7 @@
  * @typedef {object} Selection
  * @property {Name | null} node
  * @property {number | null} piece
- * @property {string | null} torrent  its first 12 hex digits; null: the first torrent that is known
+ * @property {string | null} torrent  its first 12 hex digits; null: the one that most nodes use
  * @property {number | null} event  position in the log of the chosen event
  *
  * @typedef {object} Source
@@ -88,12 +88,11 @@ export class Model {
     return this.player.filters;
   }
 
-  /** The torrent shown: the selected one, else the first that is known. null: none. @returns {string | null} */
+  /** The torrent shown: the selected one, else the one that most nodes use. null: none. @returns {string | null} */
   get torrent() {
-    const { selected: { torrent: selected }, state: { torrents } } = this;
-    if (selected !== null && selected in torrents) return selected;
-    for (const torrent in torrents) return torrent;
-    return selected;
+    const { selected: { torrent: selected }, state } = this;
+    if (selected !== null && selected in state.torrents) return selected;
+    return mostUsed(state) ?? selected;
   }
 
   /**
@@ -279,4 +278,17 @@ export class Model {
     this.mark("source");
     if (this.live) this.mark("time");
   }
+}
+
+/** The torrent that most nodes fetch or serve; of several the one known first. @param {SwarmState} state */
+function mostUsed({ torrents, nodes }) {
+  /** @type {string | null} */
+  let best = null;
+  let most = -1;
+  const rows = Object.values(nodes).map((node) => (node.state === "left" ? {} : node.torrents));
+  for (const torrent in torrents) {
+    const used = rows.filter((row) => row[torrent]?.state && row[torrent].state !== "stopped").length;
+    if (used > most) [best, most] = [torrent, used];
+  }
+  return best;
 }
