@@ -49,8 +49,8 @@ class RequestedRange(NamedTuple):
 class DownloadSession(Protocol):
     """The questions of a connection to its download, and its reports.
 
-    Called from the connection's thread only. Each range that ``next_range`` returned comes back once: by
-    ``on_data``, ``on_rejected`` or ``on_returned``.
+    Called by one thread of the connection at a time. Each range that ``next_range`` returned comes back once:
+    by ``on_data``, ``on_rejected`` or ``on_returned``.
     """
 
     @property
@@ -123,6 +123,12 @@ class DownloadSession(Protocol):
 
         Returns the seconds after which time alone may bring work; infinite: wait for ``wake``.
         """
+
+    def keep_work(self, kept: bool) -> None:
+        """``take_work`` hands out the writing and hashing from now on; or hashing threads do them again."""
+
+    def take_work(self) -> Callable[[], None] | None:
+        """The writing and hashing of the bytes so far, if it is kept: any thread may call it, once."""
 
 
 class PeerConnection(Protocol):

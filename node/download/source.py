@@ -41,6 +41,7 @@ class Source(ABC):
         self.idle_since = float("inf")  # monotonic seconds since it has had nothing useful for us
         self._state = state
         self._buffer = buffer
+        self.keep_work, self.take_work = buffer.keep_jobs, buffer.take_jobs  # of DownloadSession
         self._clock = clock
         self.quiet_since = clock()  # monotonic seconds; when it began, or sent the last data
         self._pieces: Bitfield | None = None  # of the peer; None: all, or not known yet

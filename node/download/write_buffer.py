@@ -15,6 +15,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from common.errors import SwarmError
@@ -101,6 +102,8 @@ class WriteBuffer:
         self._base = self._limit = 0  # of the present run
         self._start = self._end = 0  # the bytes in order that came last: ``[start, end)`` of the content
         self._since = 0.0  # when the oldest run began
+        self._keeps_jobs = False  # ``take_jobs`` hands them out
+        self._jobs: list[tuple[Job, memoryview]] = []  # kept ones, and the buffers that they free
 
     def add(self, offset: int, payload: bytes | memoryview) -> None:
         """Take bytes of the content. The view is not used any more when this returns."""
@@ -183,6 +186,7 @@ class WriteBuffer:
         buffer, self._kept = self._kept or buffers.take_free(), None
         if buffer is None:  # not while this thread keeps a buffer from other threads
             self._flush_runs()
+            self._do(self._take_kept())
             buffer, self._kept = self._kept or buffers.take(lambda: state.is_closed(source)), None
         if buffer is None:
             return False
@@ -243,11 +247,36 @@ class WriteBuffer:
                 if not inline:
                     self._to.buffers.put(buffer)
 
+        if self._keeps_jobs and not inline:
+            self._jobs.append((job, buffer))
+            return
         done = self._to.jobs.run(job, inline)
         if inline and self._kept is None:
             self._kept = buffer
         elif inline or not done:
             self._to.buffers.put(buffer)
+
+    # ---- jobs that the source's threads do
+
+    def keep_jobs(self, kept: bool) -> None:
+        """Keep the jobs for ``take_jobs``, or leave them to hashing threads, as at first."""
+        self._keeps_jobs = kept
+        for job, buffer in [] if kept else self._take_kept():
+            if not self._to.jobs.run(job):
+                self._to.buffers.put(buffer)
+
+    def take_jobs(self) -> Callable[[], None] | None:
+        """The kept jobs as one function; None without any."""
+        return partial(self._do, self._take_kept()) if self._jobs else None
+
+    def _take_kept(self) -> list[tuple[Job, memoryview]]:
+        jobs, self._jobs = self._jobs, []
+        return jobs
+
+    def _do(self, jobs: Sequence[tuple[Job, memoryview]]) -> None:
+        for job, buffer in jobs:
+            if not self._to.jobs.run(job, inline=True):
+                self._to.buffers.put(buffer)
 
     def _write_run(self, start: int, end: int, checked: bool, run: memoryview, scratch: memoryview) -> None:
         """Write, count and hash the bytes of the run that are still wanted."""

@@ -55,7 +55,7 @@ def _limit_unsent(sock: socket.socket, size: int) -> None:
 
 
 class BlockSender:
-    """For the connection's thread only."""
+    """For the thread that leads the connection."""
 
     def __init__(self, sock: socket.socket, wire: PeerWire, limit: RateLimit | None) -> None:
         self.uploaded = 0  # bytes of content sent

@@ -12,7 +12,7 @@ The connection outlives the session: it serves, and a later download may attach 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from common.bitfield import Bitfield
 from common.errors import PeerFault
@@ -27,10 +27,12 @@ MAX_REJECTS = 256  # rejected requests in a row, after which the connection ends
 
 
 class Fetching:
-    """The fetching half of a connection. For the connection's thread only."""
+    """The fetching half of a connection. For the thread that leads the connection."""
 
-    def __init__(self, wire: PeerWire) -> None:
+    def __init__(self, wire: PeerWire, keeps_work: bool = False) -> None:
+        """``keeps_work``: the caller calls ``take_work``."""
         self.session: DownloadSession | None = None
+        self._keeps_work = keeps_work
         self._wire = wire
         self.pieces_known = False
         self._rejects = 0  # in a row
@@ -47,6 +49,7 @@ class Fetching:
     def attach(self, session: DownloadSession) -> None:
         """Fetch for ``session`` from now on."""
         self.session = session
+        session.keep_work(self._keeps_work)
         if self.pieces_known:
             session.on_bitfield(self._wire.download.held.snapshot())
         session.on_blocked(None)
@@ -66,6 +69,7 @@ class Fetching:
         if self._wire.peer is not None:
             ranges = self._wire.download.withdraw()
             self._wire.download.set_interested(False)
+        session.keep_work(False)
         session.on_returned(ranges)
 
     def end(self) -> None:
@@ -73,7 +77,12 @@ class Fetching:
         session, self.session = self.session, None
         ranges = self._wire.unreceived()
         if session is not None:
+            session.keep_work(False)
             session.on_returned(ranges)
+
+    def take_work(self) -> Callable[[], None] | None:
+        """The work that the session kept, to be done on any thread."""
+        return None if self.session is None else self.session.take_work()
 
     def cancel(self, ranges: Sequence[Range]) -> None:
         """Another peer delivered ``ranges`` first."""

@@ -6,12 +6,13 @@ out (``BlockSender``). It waits in one place: for the socket, a wake-up, or the 
 
 A read that filled its buffer is followed by the next read at once, into one of the large buffers that all
 connections share. So a busy connection makes one system call for half a mebibyte, and one for the requests
-that this makes room for.
+that this makes room for. Its threads take turns in the loop (``turns.py``).
 """
 
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 
@@ -23,6 +24,7 @@ from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.fetching import Fetching
 from node.peer_tcp.limits import MAX_UNSENT
 from node.peer_tcp.read_buffers import ReadBuffers
+from node.peer_tcp.turns import Turns, Work
 from node.peer_tcp.waiting import SocketWaiter, WakeUp
 from node.rate_limit import TransferLimits
 
@@ -36,7 +38,7 @@ class BannedPeer(PeerFault):
 
 
 class PeerLoop:
-    """For the connection's thread only. ``run`` ends with PeerFault, or OSError of the socket.
+    """For the thread that leads the connection. ``run`` ends with PeerFault, or OSError of the socket.
 
     ``on_event`` gets each event that concerns more than fetching. ``before_step`` is called before each step:
     it does what other threads asked for.
@@ -54,7 +56,7 @@ class PeerLoop:
     ) -> None:
         prepare(sock)
         self.wire = wire
-        self.fetching = Fetching(wire)
+        self.fetching = Fetching(wire, keeps_work=True)
         self.sender = BlockSender(sock, wire, limits.upload)
         self._sock = sock
         self._flow = None if limits.download is None else limits.download.flow()
@@ -75,12 +77,12 @@ class PeerLoop:
     def run(self) -> None:
         """Serve and fetch until the connection ends. The session gets back what never arrived."""
         try:
-            while True:
-                self._step()
+            Turns(self._step, LONGEST_WAIT, threading.current_thread().name).run()
         finally:
             self.fetching.end()
 
-    def _step(self) -> None:
+    def _step(self, longest_wait: float) -> Work | None:
+        """Do what is due, wait for more. Returns the work that the received bytes make."""
         if self._wake.is_set:
             self._wake.clear()
             self._look_at = 0.0  # there may be new pieces
@@ -95,21 +97,24 @@ class PeerLoop:
         self.sender.send(now)
         may_read = self.sender.waiting < MAX_UNSENT  # else the peer sends and does not receive
         if self._drained or not may_read or now < self._read_at:
-            self._waiter.wait(may_read and now >= self._read_at, self.sender.is_full, self._timeout(now))
+            self._waiter.wait(
+                may_read and now >= self._read_at, self.sender.is_full, self._timeout(now, longest_wait)
+            )
             now = time.monotonic()
         if may_read and now >= self._read_at:
             self._receive(now)
         due = self.wire.next_timer()
         if due is not None and due <= now:
             self._take(self.wire.on_timer(now))
+        return self.fetching.take_work()
 
-    def _timeout(self, now: float) -> float:
+    def _timeout(self, now: float, longest_wait: float) -> float:
         due = min(self.wire.next_timer() or float("inf"), self._ask_at)
         if self._read_at > now:
             due = min(due, self._read_at)
         if self.sender.wait:
             due = min(due, now + self.sender.wait)
-        return max(0.0, min(due - now, LONGEST_WAIT))
+        return max(0.0, min(due - now, longest_wait))
 
     # ---- fetching
 

@@ -137,6 +137,11 @@ class Session:
     def watch(self, wake: Callable[[], None]) -> None:
         self.wake = wake
 
+    def keep_work(self, kept: bool) -> None: ...
+
+    def take_work(self) -> Callable[[], None] | None:
+        return None
+
     def pause(self) -> float:
         self.waits.set()
         return float("inf")

@@ -208,6 +208,31 @@ def test_with_as_many_sources_as_processors_sources_hash_inline(make_site) -> No
     site.wait(lambda: site.verdicts == {0: True, 1: True})
 
 
+def test_kept_jobs_are_done_by_the_caller(make_site) -> None:
+    site = make_site(CONTENT, MAX_RUN_BYTES)
+    take_everything(site, A)
+    buffer = site.buffer(A)
+    buffer.keep_jobs(True)
+    buffer.add(0, CONTENT[: 2 * MAX_RUN_BYTES])
+    assert not site.state.received
+    work = buffer.take_jobs()
+    assert work is not None and buffer.take_jobs() is None
+    work()
+    assert site.verdicts == {0: True, 1: True}
+    buffer.add(2 * MAX_RUN_BYTES, CONTENT[2 * MAX_RUN_BYTES : 3 * MAX_RUN_BYTES])
+    buffer.keep_jobs(False)  # a hashing thread does the last one
+    site.wait(lambda: site.verdicts == {0: True, 1: True, 2: True})
+
+
+def test_a_source_without_a_free_buffer_does_its_kept_jobs(make_site) -> None:
+    site = make_site(CONTENT, MAX_RUN_BYTES)
+    take_everything(site, A)
+    buffer = site.buffer(A, BufferPool(MAX_RUN_BYTES, 2, most_full=1))
+    buffer.keep_jobs(True)
+    buffer.add(0, CONTENT[: 2 * MAX_RUN_BYTES])  # else it would wait for itself
+    assert site.verdicts == {0: True}
+
+
 @pytest.mark.parametrize("inline_from", [2, 8])
 def test_one_wrong_byte_is_one_wrong_piece(make_site, inline_from: int) -> None:
     site = make_site(CONTENT, 64 * 1024, inline_from)

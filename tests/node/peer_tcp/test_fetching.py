@@ -61,6 +61,8 @@ class Session:
         for offset, data in blocks:
             self.got[offset : offset + len(data)] = data
 
+    def keep_work(self, kept: bool) -> None: ...
+
     def on_returned(self, ranges: Sequence[tuple[int, int]]) -> None:
         self.missing |= {start // PIECE_LENGTH for start, _ in ranges}
 
