@@ -18,12 +18,12 @@ from rich.console import Console
 from bench import machine, report
 from bench.figures import figures
 from bench.judging import exit_code
-from bench.measurements import NAMES, Bench, Plan
+from bench.measurements import NAMES, Bench, BenchPlan
 from bench.network.cli import main as network
 from bench.processes import ROOT, BenchError
 from common.errors import SwarmError
 
-QUICK = Plan(size=64 << 20, runs=1, files=100, warm_up=False, crowds=())  # a crowd takes minutes
+QUICK = BenchPlan(size=64 << 20, runs=1, files=100, warm_up=False, crowds=())  # a crowd takes minutes
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 MAX_SIZE = 64 << 30
 MAX_RUNS = 100
@@ -51,7 +51,7 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
-def parse(words: list[str] | None) -> tuple[Plan, Path]:
+def parse(words: list[str] | None) -> tuple[BenchPlan, Path]:
     """The plan, and where the results go."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
@@ -63,8 +63,8 @@ def parse(words: list[str] | None) -> tuple[Plan, Path]:
     add("--folder", type=folder, metavar="DIR", help="for the files (memory if there is room for them)")
     add("--out", type=Path, metavar="FILE", help="for the results (bench/results/<date-time>.json)")
     given = parser.parse_args(words)
-    usual = QUICK if given.quick else Plan()
-    plan = Plan(
+    usual = QUICK if given.quick else BenchPlan()
+    plan = BenchPlan(
         given.size or usual.size,
         given.runs or usual.runs,
         tuple(given.only or usual.only),

@@ -16,7 +16,7 @@ HEADER = 16  # bytes by which the repetitions of a MiB differ
 
 
 @dataclass(frozen=True)
-class Content:
+class BenchContent:
     """A file to be moved, and its torrent (which names no tracker)."""
 
     path: Path
@@ -24,7 +24,7 @@ class Content:
     size: int
 
 
-def make_content(folder: Path, size: int) -> Content:
+def make_content(folder: Path, size: int) -> BenchContent:
     """``size`` random bytes in ``folder``, and their torrent."""
     path = folder / f"random-{size}.bin"
     with path.open("wb") as file:
@@ -33,7 +33,7 @@ def make_content(folder: Path, size: int) -> Content:
     return _with_torrent(path, size)
 
 
-def make_repeated_content(folder: Path, size: int) -> Content:
+def make_repeated_content(folder: Path, size: int) -> BenchContent:
     """The same cheaper: the first REPEATED bytes are random and then come again and again, each MiB of them
     with its place in the file at the front.
 
@@ -53,10 +53,10 @@ def make_repeated_content(folder: Path, size: int) -> Content:
     return _with_torrent(path, size)
 
 
-def _with_torrent(path: Path, size: int) -> Content:
+def _with_torrent(path: Path, size: int) -> BenchContent:
     torrent = path.with_name(path.name + ".torrent")
     create_torrent(path, torrent, "")
-    return Content(path, torrent, size)
+    return BenchContent(path, torrent, size)
 
 
 def touch_memory(folder: Path, size: int) -> None:

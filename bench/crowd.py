@@ -11,8 +11,8 @@ import threading
 import time
 from pathlib import Path
 
-from bench.content import Content, same
-from bench.ours import START_LIMIT, Swarm, swarm, torrent_of
+from bench.content import BenchContent, same
+from bench.ours import START_LIMIT, BenchSwarm, swarm, torrent_of
 from bench.processes import BenchError, Child
 from bench.records import CrowdRun
 from simulator.bounds import distribution_time
@@ -25,7 +25,7 @@ FIRST = 100
 PATIENCE = 20.0  # times the bound; a longer transfer counts as hanging
 
 
-def run(folder: Path, content: Content, nodes: int, upload: int = UPLOAD) -> CrowdRun:
+def run(folder: Path, content: BenchContent, nodes: int, upload: int = UPLOAD) -> CrowdRun:
     """Let one seed and ``nodes`` nodes share ``content``; every copy is compared afterwards."""
     limit = distribution_time(content.size, nodes, upload)
     with swarm(folder) as ours:
@@ -49,7 +49,7 @@ def run(folder: Path, content: Content, nodes: int, upload: int = UPLOAD) -> Cro
     return CrowdRun(nodes, content.size, upload, limit, tuple(sorted(seconds)), used)
 
 
-def _node(ours: Swarm, node_id: int, upload: int, limit: float) -> Child:
+def _node(ours: BenchSwarm, node_id: int, upload: int, limit: float) -> Child:
     words = ["TorrentClient.py", "-node_id", str(node_id), "-tracker", ours.url, "-up", str(upload)]
     return ours.children.start([*words, "-d", str(ours.place(node_id))], START_LIMIT + PATIENCE * limit)
 

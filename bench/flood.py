@@ -44,26 +44,26 @@ _SIZE = struct.Struct("@H")
 
 
 @dataclass(frozen=True)
-class Known:
+class FloodTarget:
     """The attacker's knowledge: the shared torrent, and a token for its own address."""
 
     info_hash: bytes
     token: bytes
 
 
-Make = Callable[[random.Random, Known, int], bytes]  # the int: a size for all of a batch
+Make = Callable[[random.Random, FloodTarget, int], bytes]  # the int: a size for all of a batch
 
 
-def _junk(rng: random.Random, known: Known, size: int) -> bytes:
+def _junk(rng: random.Random, known: FloodTarget, size: int) -> bytes:
     return rng.randbytes(size)
 
 
-def _headers(rng: random.Random, known: Known, size: int) -> bytes:
+def _headers(rng: random.Random, known: FloodTarget, size: int) -> bytes:
     kind, whole = (wire.Kind.ASK, wire.ASK_SIZE) if size % 2 else (wire.Kind.REQUEST, 72)
     return bytes([wire.MAGIC, wire.VERSION, kind, 0]) + rng.randbytes(whole - 4)
 
 
-def _tokenless(rng: random.Random, known: Known, size: int) -> bytes:
+def _tokenless(rng: random.Random, known: FloodTarget, size: int) -> bytes:
     return wire.encode(wire.Ask(rng.getrandbits(64), (1 << 31) + rng.randrange(8), known.info_hash))
 
 
@@ -72,19 +72,19 @@ def _request(rng: random.Random, info_hash: bytes, token: bytes) -> bytes:
     return wire.encode(wire.Request(transfer, sequence, 0, wire.MAX_REQUEST, info_hash, token, 16_384))
 
 
-def _forged(rng: random.Random, known: Known, size: int) -> bytes:
+def _forged(rng: random.Random, known: FloodTarget, size: int) -> bytes:
     return _request(rng, known.info_hash, rng.randbytes(wire.TOKEN_SIZE))
 
 
-def _replayed(rng: random.Random, known: Known, size: int) -> bytes:
+def _replayed(rng: random.Random, known: FloodTarget, size: int) -> bytes:
     return _request(rng, known.info_hash, known.token)
 
 
-def _requests(rng: random.Random, known: Known, size: int) -> bytes:
+def _requests(rng: random.Random, known: FloodTarget, size: int) -> bytes:
     return _request(rng, known.info_hash, wire.NO_TOKEN)
 
 
-def _answers(rng: random.Random, known: Known, size: int) -> bytes:
+def _answers(rng: random.Random, known: FloodTarget, size: int) -> bytes:
     transfer, sequence = rng.getrandbits(64), rng.randrange(1, 1000)
     if size % 3 == 0:
         return wire.encode(wire.Token(transfer, sequence, rng.randbytes(wire.TOKEN_SIZE)))
@@ -106,7 +106,7 @@ MAKERS: dict[str, tuple[Make, ...]] = {
 KINDS = tuple(MAKERS)
 
 
-def batches(kind: str, known: Known, seed: int) -> list[tuple[bytes, int]]:
+def batches(kind: str, known: FloodTarget, seed: int) -> list[tuple[bytes, int]]:
     """``POOL`` batches of ``BATCH`` datagrams of one size (the system cuts at equal distances); that size."""
     rng = random.Random(seed)
     made = []
@@ -136,7 +136,7 @@ class Flood:
         self._splits = sockets.supports_gso(self._sock)
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # answers are hardly read
-        self._pool = batches(kind, Known(info_hash, self._own_token(info_hash)), seed)
+        self._pool = batches(kind, FloodTarget(info_hash, self._own_token(info_hash)), seed)
 
     def _own_token(self, info_hash: bytes) -> bytes:
         """A token, got as every fetcher gets it; NO_TOKEN if the port gives no token."""

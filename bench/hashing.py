@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.content import Content
+from bench.content import BenchContent
 from bench.records import HashRun
 from common.torrent_encoding import TorrentNotes
 from node.content.hashing import processors
@@ -28,7 +28,7 @@ def sha1_rate(size: int) -> float:
     return max(BUFFER, size // BUFFER * BUFFER) / (time.perf_counter() - begun)
 
 
-def hash_run(content: Content) -> HashRun:
+def hash_run(content: BenchContent) -> HashRun:
     """All rates of a file in the page cache, measured in turn; every processor hashes."""
     each = max(BUFFER, content.size // processors() // BUFFER * BUFFER)
     planned = NewTorrent.plan(content.path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import crowd, hashing, machine, ours, theirs, under_flood
-from bench.content import Content, make_content, make_repeated_content
+from bench.content import BenchContent, make_content, make_repeated_content
 from bench.processes import ROOT, BenchError
 from bench.records import Measured, TheirTransfer, Transfer
 
@@ -26,7 +26,7 @@ Move = Callable[[], "Transfer | TheirTransfer"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """The request."""
 
     size: int = 1 << 30  # bytes of the file that is moved
@@ -42,14 +42,14 @@ class Plan:
 class Bench:
     """One run of the bench. ``measured`` grows as it goes on."""
 
-    def __init__(self, plan: Plan, say: Say) -> None:
+    def __init__(self, plan: BenchPlan, say: Say) -> None:
         self.measured = Measured(plan.size)
         self.folder = self._fast_folder(plan)
         self._plan = plan
         self._say = say
 
     @staticmethod
-    def _fast_folder(plan: Plan) -> Path:
+    def _fast_folder(plan: BenchPlan) -> Path:
         if plan.folder is not None:
             return plan.folder
         return machine.ram_folder(COPIES * plan.size) or Path(tempfile.gettempdir())
@@ -85,7 +85,7 @@ class Bench:
     def _yardstick(self) -> None:
         self.measured.sha1.append(hashing.sha1_rate(self._plan.size))
 
-    def _moves(self, folder: Path, content: Content, before: Path | None) -> None:
+    def _moves(self, folder: Path, content: BenchContent, before: Path | None) -> None:
         """Transfers of all kinds in turn, so that each kind meets the machine in the same states."""
         moves = self._kinds(folder, content)
         if "reports" in self._plan.only:
@@ -102,7 +102,7 @@ class Bench:
                 self._say(f"run {number} of {self._plan.runs}: {name}: {rate:,.0f} MB/s")
             self._yardstick()
 
-    def _kinds(self, folder: Path, content: Content) -> list[tuple[str, Move, list[Any]]]:
+    def _kinds(self, folder: Path, content: BenchContent) -> list[tuple[str, Move, list[Any]]]:
         m, only = self.measured, self._plan.only
         kinds: list[tuple[str, Move, list[Any]]] = []
         if {"download", "libtorrent", "owners", "memory", "cpu"} & set(only):
@@ -117,7 +117,7 @@ class Bench:
         return kinds
 
     def _reports(
-        self, folder: Path, content: Content, before: Path | None
+        self, folder: Path, content: BenchContent, before: Path | None
     ) -> list[tuple[str, Move, list[Any]]]:
         """Nodes that report, nodes that do not, and those of an earlier commit."""
         m, off = self.measured, {"REPORT": "off"}
@@ -130,7 +130,7 @@ class Bench:
             kinds.append((f"commit {self._plan.before}", earlier, m.before))
         return kinds
 
-    def _idle(self, folder: Path, content: Content) -> None:
+    def _idle(self, folder: Path, content: BenchContent) -> None:
         idle = self.measured.idle
         idle["owner"] = ours.idle_owner(folder, content)
         idle["downloader"] = ours.idle_downloader(folder)
@@ -138,7 +138,7 @@ class Bench:
             idle["seeder"] = theirs.idle_seeder(content)
             idle["leecher"] = theirs.idle_leecher()
 
-    def _floods(self, folder: Path, content: Content) -> None:
+    def _floods(self, folder: Path, content: BenchContent) -> None:
         """Each kind once a run, in turn."""
         for number in range(1, self._plan.runs + 1):
             for flooded in under_flood.measure(folder, content, list(under_flood.KINDS)):

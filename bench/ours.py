@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.content import Content, same, touch_memory
+from bench.content import BenchContent, same, touch_memory
 from bench.processes import ROOT, BenchError, Child, Children
 from bench.records import ManyFiles, Transfer, Usage
 
@@ -31,7 +31,7 @@ def patience(size: int) -> float:
 @contextmanager
 def swarm(
     folder: Path, max_owners: int = 3, settings: Mapping[str, str] = NO_SETTINGS, nodes_of: Path = ROOT
-) -> Iterator[Swarm]:
+) -> Iterator[BenchSwarm]:
     """A tracker with records and logs below ``folder``; all is ended and removed afterwards.
 
     ``settings``: more of them. ``nodes_of``: the folder of the program that the nodes run.
@@ -46,12 +46,12 @@ def swarm(
     }
     try:
         with Children(environment) as children:
-            yield Swarm(below, children, nodes_of)
+            yield BenchSwarm(below, children, nodes_of)
     finally:
         shutil.rmtree(below, ignore_errors=True)
 
 
-class Swarm:
+class BenchSwarm:
     """See ``swarm``."""
 
     def __init__(self, folder: Path, children: Children, nodes_of: Path = ROOT) -> None:
@@ -70,7 +70,7 @@ class Swarm:
         """The folder of a node's files."""
         return self.folder / f"node{node_id}"
 
-    def owner(self, node_id: int, content: Content) -> Child:
+    def owner(self, node_id: int, content: BenchContent) -> Child:
         """A node that shares ``content``, as the tracker knows by now."""
         child = self.node(node_id, content.size, "-setMode", "send", str(content.path))
         info_hash = child.event("sharing")["info_hash"]
@@ -95,7 +95,7 @@ class Swarm:
 
 def fetch(
     folder: Path,
-    content: Content,
+    content: BenchContent,
     owners: int = 1,
     settings: Mapping[str, str] = NO_SETTINGS,
     nodes_of: Path = ROOT,
@@ -120,12 +120,12 @@ def fetch(
     )
 
 
-def torrent_of(ours: Swarm, content: Content) -> Path:
+def torrent_of(ours: BenchSwarm, content: BenchContent) -> Path:
     """The torrent that the first owner wrote."""
     return ours.place(1) / f"{content.path.name}.torrent"
 
 
-def idle_owner(folder: Path, content: Content) -> Usage:
+def idle_owner(folder: Path, content: BenchContent) -> Usage:
     """The usage of an owner that hashes and shares ``content`` and serves no node."""
     with swarm(folder) as ours:
         return ours.owner(1, content).stop()

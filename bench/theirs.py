@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench.content import Content, same, touch_memory
+from bench.content import BenchContent, same, touch_memory
 from bench.ours import patience
 from bench.processes import BenchError, Children
 from bench.records import TheirTransfer, Usage
@@ -21,7 +21,7 @@ def installed() -> bool:
     return importlib.util.find_spec("libtorrent") is not None
 
 
-def fetch(folder: Path, content: Content, tuned: bool = False) -> TheirTransfer:
+def fetch(folder: Path, content: BenchContent, tuned: bool = False) -> TheirTransfer:
     """Move ``content`` from a seeder to a leecher, with default settings unless ``tuned``."""
     below = Path(tempfile.mkdtemp(prefix="libtorrent-", dir=folder))
     limit = patience(content.size)
@@ -53,7 +53,7 @@ def fetch(folder: Path, content: Content, tuned: bool = False) -> TheirTransfer:
     )
 
 
-def idle_seeder(content: Content) -> Usage:
+def idle_seeder(content: BenchContent) -> Usage:
     """The usage of a seeder that checks ``content`` and serves no peer."""
     limit = patience(content.size)
     with Children({}) as children:

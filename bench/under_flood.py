@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.content import Content, same
-from bench.ours import DOWNLOADER, POLL, START_LIMIT, Swarm, patience, swarm, torrent_of
+from bench.content import BenchContent, same
+from bench.ours import DOWNLOADER, POLL, START_LIMIT, BenchSwarm, patience, swarm, torrent_of
 from bench.processes import BenchError, Child
 from bench.records import Flooded
 from common.errors import SwarmError
@@ -42,7 +42,7 @@ KINDS = {  # name: kind of the flood, number of source addresses
 }
 
 
-def measure(folder: Path, content: Content, names: list[str]) -> Iterator[Flooded]:
+def measure(folder: Path, content: BenchContent, names: list[str]) -> Iterator[Flooded]:
     """One download for each of ``names``, all from one owner."""
     with swarm(folder) as ours, _unread() as nobody:
         owner = ours.node(1, content.size * len(names), "-setMode", "send", str(content.path))
@@ -59,7 +59,7 @@ def measure(folder: Path, content: Content, names: list[str]) -> Iterator[Floode
 
 
 def _fetch(
-    ours: Swarm, content: Content, node_id: int, name: str, target: tuple[str, int], info_hash: str
+    ours: BenchSwarm, content: BenchContent, node_id: int, name: str, target: tuple[str, int], info_hash: str
 ) -> Flooded:
     """Download once. The flood begins first, unless it is the downloader's, whose port must exist before."""
     words = ["-setMode", "download", str(torrent_of(ours, content))]
@@ -90,7 +90,9 @@ def _fetch(
     return Flooded(name, sent, content.size, waited, seconds, reason)
 
 
-def _flood(ours: Swarm, content: Content, name: str, target: tuple[str, int], info_hash: str) -> Child | None:
+def _flood(
+    ours: BenchSwarm, content: BenchContent, name: str, target: tuple[str, int], info_hash: str
+) -> Child | None:
     """A process that already floods ``target``; None for the undisturbed transfer."""
     kind, sources = KINDS[name]
     if not kind:

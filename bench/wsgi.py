@@ -117,7 +117,7 @@ def _application() -> Any:
     return create_app(service, WebSettings(limits=Limits(address_rate=1e6, node_rate=1e6)))
 
 
-class Node:
+class LoadNode:
     """One connection that sends the same heartbeat again and again."""
 
     def __init__(self, port: int, node_id: int) -> None:
@@ -158,7 +158,7 @@ class Node:
 
 def load(port: int, seconds: float) -> tuple[float, list[float]]:
     """Heartbeats of NODES nodes for ``seconds``: the number a second, and the time of each (seconds)."""
-    nodes = [Node(port, node_id) for node_id in range(NODES)]
+    nodes = [LoadNode(port, node_id) for node_id in range(NODES)]
     times: list[float] = []
     with selectors.DefaultSelector() as selector:
         for node in nodes:
@@ -175,7 +175,7 @@ def load(port: int, seconds: float) -> tuple[float, list[float]]:
     return len(times) / seconds, times
 
 
-def _go_on(selector: selectors.BaseSelector, node: Node, times: list[float]) -> None:
+def _go_on(selector: selectors.BaseSelector, node: LoadNode, times: list[float]) -> None:
     complete, closing = node.answered()
     if not complete:
         return

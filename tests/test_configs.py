@@ -107,9 +107,12 @@ def test_a_value_that_does_not_parse_is_named(name: str, text: str) -> None:
         settings_from({name: text})
 
 
-@pytest.mark.parametrize("program", [["tracker.py"], ["TorrentClient.py", "-node_id", "1"]])
 @pytest.mark.parametrize(
-    ("name", "text"), [("BUFFER_SIZE", "much"), ("LOOPBACK_SEGMENT_SIZE", "12")], ids=["wrong", "former"]
+    ("program", "name", "text"),
+    [
+        (["tracker.py"], "BUFFER_SIZE", "much"),
+        (["TorrentClient.py", "-node_id", "1"], "LOOPBACK_SEGMENT_SIZE", "12"),  # a former setting
+    ],
 )
 def test_a_bad_setting_ends_a_program_with_one_line_and_code_2(
     program: list[str], name: str, text: str, tmp_path: Path

@@ -18,7 +18,7 @@ from bench import machine, ours, report, theirs
 from bench.bittorrent import moves, swarms
 from bench.bittorrent.figures import PeerWireRuns, figures
 from bench.bittorrent.moves import OURS, THEIRS
-from bench.content import Content, make_content
+from bench.content import BenchContent, make_content
 from bench.judging import exit_code
 from bench.processes import ROOT, BenchError
 from common.errors import SwarmError
@@ -69,7 +69,7 @@ class PeerWireBench:
         finally:
             shutil.rmtree(below, ignore_errors=True)
 
-    def _round(self, below: Path, content: Content) -> None:
+    def _round(self, below: Path, content: BenchContent) -> None:
         if "moves" in self._only:
             done: dict[tuple[str, str], moves.Move] = {}
             self.runs.moves.append(done)

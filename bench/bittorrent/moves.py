@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.content import Content, same, touch_memory
+from bench.content import BenchContent, same, touch_memory
 from bench.ours import patience
 from bench.processes import BenchError, Child, Children
 from bench.records import Usage
@@ -34,7 +34,7 @@ class Move:
         return self.size / self.seconds
 
 
-def move(folder: Path, content: Content, seeder: str, leecher: str) -> Move:
+def move(folder: Path, content: BenchContent, seeder: str, leecher: str) -> Move:
     """Move ``content`` into a new folder below ``folder``."""
     below = Path(tempfile.mkdtemp(prefix="move-", dir=folder))
     limit = patience(content.size)
@@ -55,7 +55,7 @@ def move(folder: Path, content: Content, seeder: str, leecher: str) -> Move:
     return Move(seeder, leecher, content.size, completed["transfer_seconds"], seeded, used)
 
 
-def start_seeder(children: Children, kind: str, content: Content, limit: float) -> tuple[Child, str]:
+def start_seeder(children: Children, kind: str, content: BenchContent, limit: float) -> tuple[Child, str]:
     """A seeder that has checked its file, and its address."""
     if kind == OURS:
         words = [str(content.torrent), "-s", str(content.path), "-host", SEED_HOST, "--json"]
@@ -69,7 +69,7 @@ def start_seeder(children: Children, kind: str, content: Content, limit: float) 
 
 
 def start_leecher(
-    children: Children, kind: str, content: Content, folder: Path, addresses: list[str], limit: float
+    children: Children, kind: str, content: BenchContent, folder: Path, addresses: list[str], limit: float
 ) -> Child:
     """A leecher that fetches from ``addresses`` and ends once it is complete."""
     if kind == OURS:
@@ -88,7 +88,7 @@ def end(seeder: Child, kind: str) -> Usage:
     return seeder.finish()
 
 
-def idle_seeder(folder: Path, content: Content, kind: str) -> Usage:
+def idle_seeder(folder: Path, content: BenchContent, kind: str) -> Usage:
     """The usage of a seeder that checks its file and serves no peer."""
     with Children({"LOGS_DIR": str(folder / "logs")}) as children:
         child, _ = start_seeder(children, kind, content, patience(content.size))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.bittorrent.moves import OURS, start_leecher
-from bench.content import Content, make_content, same
+from bench.content import BenchContent, make_content, same
 from bench.ours import START_LIMIT, patience
 from bench.processes import BenchError, Child, Children
 from common.metainfo import encode_metainfo
@@ -50,14 +50,14 @@ def children_below(folder: Path) -> Iterator[tuple[Path, Children]]:
         shutil.rmtree(below, ignore_errors=True)
 
 
-def with_pieces(content: Content, folder: Path, piece_length: int, announce: str = "") -> Content:
+def with_pieces(content: BenchContent, folder: Path, piece_length: int, announce: str = "") -> BenchContent:
     """The same content with a torrent of another piece length, or tracker."""
     torrent = folder / f"{content.path.name}-{piece_length}.torrent"
     with content.path.open("rb") as file:
         pieces = iter(lambda: file.read(piece_length), b"")
         hashes = b"".join(hashlib.sha1(piece, usedforsecurity=False).digest() for piece in pieces)
     torrent.write_bytes(encode_metainfo(content.path.name, content.size, piece_length, hashes, announce))
-    return Content(content.path, torrent, content.size)
+    return BenchContent(content.path, torrent, content.size)
 
 
 def crowd(folder: Path) -> Crowd:
@@ -133,7 +133,7 @@ def last_part(folder: Path, stalls: bool) -> float:
         return (time.monotonic() - at) / max(1, content.size - received)
 
 
-def memory(folder: Path, content: Content, piece_length: int) -> int:
+def memory(folder: Path, content: BenchContent, piece_length: int) -> int:
     """The largest RSS in bytes of a leecher that fetches from MANY seeds."""
     with children_below(folder) as (below, children):
         content = with_pieces(content, below, piece_length)

@@ -20,7 +20,7 @@ from bench import machine, report
 from bench.judging import Figure, exit_code
 from bench.network import namespaces
 from bench.network.figures import figures
-from bench.network.measurements import CONTENDERS, Bench, Wishes
+from bench.network.measurements import CONTENDERS, NetworkBench, Wishes
 from bench.network.scenarios import BY_NAME
 from bench.processes import ROOT, BenchError
 from common.errors import SwarmError
@@ -76,7 +76,7 @@ def wishes(given: argparse.Namespace) -> Wishes:
     )
 
 
-def run(bench: Bench, talk: Console) -> int:
+def run(bench: NetworkBench, talk: Console) -> int:
     """Measure; returns 0, or 1 with a message if it broke off. Finished runs are kept."""
     try:
         bench.run()
@@ -101,7 +101,7 @@ def main(words: list[str] | None = None) -> int:
     begun = time.monotonic()
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     asked = wishes(given)
-    bench = Bench(
+    bench = NetworkBench(
         asked,
         lambda text: talk.print(f"{time.monotonic() - begun:6.1f} s  {text}", markup=False, soft_wrap=True),
     )
@@ -117,7 +117,9 @@ def main(words: list[str] | None = None) -> int:
     return code or exit_code(rows)
 
 
-def document(rows: list[Figure], bench: Bench, facts: dict[str, str | int], started: str) -> dict[str, Any]:
+def document(
+    rows: list[Figure], bench: NetworkBench, facts: dict[str, str | int], started: str
+) -> dict[str, Any]:
     """All of it, as JSON takes it."""
     return {
         "format": FORMAT,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bench.network.emulator import BIN
 from bench.network.packets import UDP_HEADERS
-from bench.network.records import Run
-from bench.network.scenarios import MBIT, Scenario
+from bench.network.records import TransferRun
+from bench.network.scenarios import MBIT, LinkScenario
 from faults.rates import Rates
 from node.chunk_udp.wire import HEADER_SIZE
 
@@ -19,17 +19,17 @@ TOO_LATE = 0.01  # max part of packets that the emulator delivers late in a run 
 TELLING = 1.0  # min seconds over which a rate is meaningful
 
 
-def on_wire(run: Run) -> float:
+def on_wire(run: TransferRun) -> float:
     """Bytes of all packets, both ways and before anything was lost, ÷ bytes of the file."""
     return (run.wire.down + run.wire.up) / run.flow.size
 
 
-def redundant(run: Run) -> float:
+def redundant(run: TransferRun) -> float:
     """Payload that arrived whole and was not needed ÷ the file, without the network's own duplicates."""
     return max(0.0, run.wire.payload / run.flow.size - 1)
 
 
-def of_link(run: Run, scenario: Scenario) -> float:
+def of_link(run: TransferRun, scenario: LinkScenario) -> float:
     """The file ÷ what the link could carry meanwhile, headers and all, less what chance and outages took."""
     access = scenario.access
     begun, ended = run.flow.begun, run.flow.begun + run.flow.seconds
@@ -39,7 +39,7 @@ def of_link(run: Run, scenario: Scenario) -> float:
     return run.flow.size / (offered * (1 - scenario.loss)) if offered else 0.0
 
 
-def steady(run: Run, scenario: Scenario) -> float | None:
+def steady(run: TransferRun, scenario: LinkScenario) -> float | None:
     """Of the payload that the link can carry, from WARM_UP after the first byte on."""
     series = run.wire.series["payload"]
     first = next((at for at, size in enumerate(series) if size), None)
@@ -48,7 +48,7 @@ def steady(run: Run, scenario: Scenario) -> float | None:
     return _between(series, first * BIN + WARM_UP, (len(series) - 1) * BIN, scenario.access.rate * PAYLOAD)
 
 
-def back(run: Run, scenario: Scenario) -> float | None:
+def back(run: TransferRun, scenario: LinkScenario) -> float | None:
     """Of the link's rate, from RECOVERY after each return of the link; the worst of them."""
     series = run.wire.series["payload"]
     end = (len(series) - 1) * BIN
@@ -66,20 +66,20 @@ def _between(series: Sequence[int], begins: float, ends: float, rate: float) -> 
     return sum(these) / (len(these) * BIN * rate) if these and rate else None
 
 
-def _together(run: Run) -> tuple[int, int, int]:
+def _together(run: TransferRun) -> tuple[int, int, int]:
     """Bytes of the competing TCP flow, of ours, and tenths of a second, while both were there."""
     ours, theirs = run.wire.series["udp"], run.wire.series["tcp"]
     first, last = round(run.flow.begun / BIN), round((run.flow.begun + run.flow.seconds) / BIN)
     return sum(theirs[first:last]), sum(ours[first:last]), last - first
 
 
-def tcp_share(run: Run, scenario: Scenario) -> float | None:
+def tcp_share(run: TransferRun, scenario: LinkScenario) -> float | None:
     """TCP's part of the link's rate during our transfer; headers count."""
     theirs, _, bins = _together(run)
     return theirs / (bins * BIN * (scenario.access.rate or MBIT)) if bins > 0 else None
 
 
-def jain(run: Run) -> float | None:
+def jain(run: TransferRun) -> float | None:
     """Jain's fairness index of the two: 1 if they share evenly, 0.5 if one has everything."""
     theirs, ours, _ = _together(run)
     return (theirs + ours) ** 2 / (2 * (theirs**2 + ours**2)) if theirs + ours else None

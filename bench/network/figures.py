@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from bench.judging import Bound, Figure
 from bench.network import counting
-from bench.network.records import Run
-from bench.network.scenarios import Scenario
+from bench.network.records import TransferRun
+from bench.network.scenarios import LinkScenario
 
 STALL = 1.0  # seconds without a byte more
 SHARE = {"ours ledbat": 0.85}  # min part of the link that a competing TCP flow keeps, by our controller
@@ -20,10 +20,10 @@ USUAL_SHARE = 0.4
 FAIR = {"ours cubic": 0.9}  # Jain's index, at least
 REFERENCE = "TCP cubic"
 OURS = "ours"
-Number = Callable[[Run], "float | None"]
+Number = Callable[[TransferRun], "float | None"]
 
 
-def figures(runs: Sequence[Run], scenarios: Iterable[Scenario]) -> list[Figure]:
+def figures(runs: Sequence[TransferRun], scenarios: Iterable[LinkScenario]) -> list[Figure]:
     """Every figure that the runs allow, in the scenarios' order."""
     rows: list[Figure] = []
     for scenario in scenarios:
@@ -33,8 +33,8 @@ def figures(runs: Sequence[Run], scenarios: Iterable[Scenario]) -> list[Figure]:
     return rows
 
 
-def _rows(scenario: Scenario, owners: int, runs: Sequence[Run]) -> Iterator[Figure]:
-    by: dict[str, list[Run]] = {}
+def _rows(scenario: LinkScenario, owners: int, runs: Sequence[TransferRun]) -> Iterator[Figure]:
+    by: dict[str, list[TransferRun]] = {}
     for run in runs:
         by.setdefault(run.contender, []).append(run)
     title = f"{scenario.about}, {owners} owner{'s'[: owners != 1]}"
@@ -53,7 +53,7 @@ def _rows(scenario: Scenario, owners: int, runs: Sequence[Run]) -> Iterator[Figu
 
 
 def _transfer(
-    title: str, runs: Sequence[Run], scenario: Scenario, theirs: dict[str, list[Run]]
+    title: str, runs: Sequence[TransferRun], scenario: LinkScenario, theirs: dict[str, list[TransferRun]]
 ) -> Iterator[Figure]:
     """How fast, and at what price."""
     reference = REFERENCE if REFERENCE in theirs else ""
@@ -71,7 +71,7 @@ def _transfer(
     yield Figure("  redundant payload", _median(counting.redundant, moved), "", bounds=_at_most(limit))
 
 
-def _parts(scenario: Scenario) -> tuple[tuple[str, Number, float | None], ...]:
+def _parts(scenario: LinkScenario) -> tuple[tuple[str, Number, float | None], ...]:
     """The figures that are parts of a reference: name, number, bound (None: not judged)."""
     return (
         ("of what the link offered", lambda run: counting.of_link(run, scenario), scenario.of_link),
@@ -88,7 +88,7 @@ def _parts(scenario: Scenario) -> tuple[tuple[str, Number, float | None], ...]:
     )
 
 
-def _fairness(title: str, name: str, runs: Sequence[Run], scenario: Scenario) -> Iterator[Figure]:
+def _fairness(title: str, name: str, runs: Sequence[TransferRun], scenario: LinkScenario) -> Iterator[Figure]:
     """How the link is shared with a TCP cubic flow."""
     yield Figure(title, _median(lambda run: run.rate, runs), "Mb/s")
     share = None if name in FAIR else SHARE.get(name, USUAL_SHARE)
@@ -102,14 +102,14 @@ def _fairness(title: str, name: str, runs: Sequence[Run], scenario: Scenario) ->
     )
 
 
-def _evenness(runs: Sequence[Run], scenario: Scenario) -> Figure:
+def _evenness(runs: Sequence[TransferRun], scenario: LinkScenario) -> Figure:
     """The longest silence of all runs, not the median."""
     limit = STALL if scenario.even else None
     gap = max(run.flow.gap for run in runs)
     return Figure("  longest without progress", gap, "s", bounds=_at_most(limit), note=f"of {len(runs)}")
 
 
-def _beside(theirs: dict[str, list[Run]], ours: Sequence[Run]) -> str:
+def _beside(theirs: dict[str, list[TransferRun]], ours: Sequence[TransferRun]) -> str:
     """Rates of other programs, and how many of our transfers were not done."""
     others = [f"{name} {_rate(them) or 0:.1f}" for name, them in theirs.items() if name != REFERENCE]
     unfinished = sum(not run.flow.done for run in ours)
@@ -121,11 +121,11 @@ def _beside(theirs: dict[str, list[Run]], ours: Sequence[Run]) -> str:
     return "; ".join(others)
 
 
-def _notes(runs: Sequence[Run]) -> str:
+def _notes(runs: Sequence[TransferRun]) -> str:
     return "; ".join(dict.fromkeys(run.flow.note or run.flow.reason for run in runs))
 
 
-def _rate(runs: Sequence[Run]) -> float | None:
+def _rate(runs: Sequence[TransferRun]) -> float | None:
     """Median rate of other programs. They run for a stated time, so the bytes carried count."""
     return _median(lambda run: run.rate, runs)
 
@@ -134,7 +134,7 @@ def _if_done(number: Number) -> Number:
     return lambda run: number(run) if run.flow.done else 0.0
 
 
-def _median(number: Number, runs: Iterable[Run]) -> float | None:
+def _median(number: Number, runs: Iterable[TransferRun]) -> float | None:
     known = [value for value in map(number, runs) if value is not None]
     return statistics.median(known) if known else None
 

@@ -9,23 +9,23 @@ from functools import partial
 from pathlib import Path
 
 from bench import machine, theirs
-from bench.content import Content, make_content
+from bench.content import BenchContent, make_content
 from bench.network import counting, ours, tcp
 from bench.network import theirs as others
-from bench.network.records import Flow, Plan, Run, Wire
-from bench.network.scenarios import Scenario
+from bench.network.records import MeasuredFlow, TransferPlan, TransferRun, Wire
+from bench.network.scenarios import LinkScenario
 from bench.processes import BenchError
 
 CONTENDERS = ("ours", "tcp-cubic", "tcp-bbr", "quic-cubic", "libtorrent-tcp", "libtorrent-utp")
 THEIR_LIMIT = 20.0  # seconds after which what libtorrent has is taken for its rate
-Move = Callable[[], "tuple[Flow, Wire]"]
+Move = Callable[[], "tuple[MeasuredFlow, Wire]"]
 
 
 @dataclass(frozen=True)
 class Wishes:
     """The request."""
 
-    scenarios: tuple[Scenario, ...]
+    scenarios: tuple[LinkScenario, ...]
     contenders: tuple[str, ...]
     controllers: tuple[str | None, ...]  # of ours; None: the default
     owners: tuple[int, ...]  # empty: the scenario's own
@@ -36,11 +36,11 @@ class Wishes:
     limit: float | None = None  # seconds; None: the scenario's own
 
 
-class Bench:
+class NetworkBench:
     """One run of the bench. ``runs`` grows as it goes on."""
 
     def __init__(self, wishes: Wishes, say: Callable[[str], None]) -> None:
-        self.runs: list[Run] = []
+        self.runs: list[TransferRun] = []
         self.skipped: list[str] = []
         self.folder = machine.ram_folder(1 << 29) or Path(tempfile.gettempdir())
         self._wishes = wishes
@@ -69,28 +69,28 @@ class Bench:
                         self._turn(scenario, content, owners, number)
                 content.path.unlink()
 
-    def _runs(self, scenario: Scenario) -> int:
+    def _runs(self, scenario: LinkScenario) -> int:
         usual = self._wishes.runs
         return usual if self._wishes.exactly else max(usual, scenario.runs)
 
-    def _turn(self, scenario: Scenario, content: Content, owners: int, number: int) -> None:
+    def _turn(self, scenario: LinkScenario, content: BenchContent, owners: int, number: int) -> None:
         seed = self._wishes.seed + number
         for contender, move in self._moves(scenario, content, owners, seed, number):
-            run = Run(scenario.name, contender, owners, seed, *_tried(move))
+            run = TransferRun(scenario.name, contender, owners, seed, *_tried(move))
             self.runs.append(run)
             self._say(line(run))
 
     def _moves(
-        self, scenario: Scenario, content: Content, owners: int, seed: int, number: int
+        self, scenario: LinkScenario, content: BenchContent, owners: int, seed: int, number: int
     ) -> Iterator[tuple[str, Move]]:
         links, limit = scenario.links(owners), self._wishes.limit or scenario.limit
         folder = content.path.parent
-        their_plan = Plan(links, seed, THEIR_LIMIT)
+        their_plan = TransferPlan(links, seed, THEIR_LIMIT)
         for who in self._contenders:
             transport, _, how = who.partition("-")
             if who == "ours":
                 for controller in self._wishes.controllers:
-                    plan = Plan(links, seed, limit, controller, scenario.rival)
+                    plan = TransferPlan(links, seed, limit, controller, scenario.rival)
                     name = f"ours {controller}" if controller else "ours"
                     yield name, partial(ours.move, folder, content, owners, plan)
             elif not scenario.baselines or number >= self._wishes.runs:
@@ -103,15 +103,15 @@ class Bench:
                 yield name, partial(others.libtorrent, folder, content, owners, how == "utp", their_plan)
 
 
-def _tried(move: Move) -> tuple[Flow, Wire]:
+def _tried(move: Move) -> tuple[MeasuredFlow, Wire]:
     """Make the move. A program that fails costs only this run, which is reported and judged as not done."""
     try:
         return move()
     except BenchError as error:
-        return Flow(0, 0.0, False, str(error)), Wire(0, 0, 0)
+        return MeasuredFlow(0, 0.0, False, str(error)), Wire(0, 0, 0)
 
 
-def line(run: Run) -> str:
+def line(run: TransferRun) -> str:
     """A run in one line."""
     flow = run.flow
     parts = [f"{run.scenario}, {run.owners}: {run.contender}: {run.rate:.2f} Mb/s"]

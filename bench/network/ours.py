@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.content import Content, same
+from bench.content import BenchContent, same
 from bench.network import tcp
-from bench.network.records import Flow, Plan, Wire, wire
+from bench.network.records import MeasuredFlow, TransferPlan, Wire, wire
 from bench.network.topology import FETCHER, Network, network, owner
-from bench.network.watch import Watch
+from bench.network.watch import DownloadWatch
 from bench.processes import BenchError, Child, Children
 
 START_LIMIT = 60.0  # seconds to start and to share; the links are perfect meanwhile
@@ -26,7 +26,7 @@ HEAD_START = 3.0  # seconds that it has the link for itself
 RIVAL_LAST = 10.0  # seconds that it would go on after our limit
 
 
-class Swarm:
+class NetworkSwarm:
     """A tracker and owners that are ready; see ``swarm``."""
 
     def __init__(self, folder: Path, network: Network, children: Children) -> None:
@@ -47,7 +47,7 @@ class Swarm:
         where = ["-host", self._network.address(station), "-d", str(self.folder / f"node{node_id}")]
         return self.start(station, [*common, *where, *words], patience)
 
-    def share(self, content: Content, owners: int) -> Path:
+    def share(self, content: BenchContent, owners: int) -> Path:
         """Have owners share ``content``, until the tracker knows all of them; the torrent."""
         serving = [
             self.node(owner(number), number, 3600.0, "-setMode", "send", str(content.path))
@@ -75,7 +75,7 @@ class Swarm:
 
 
 @contextmanager
-def swarm(folder: Path, network: Network, owners: int) -> Iterator[Swarm]:
+def swarm(folder: Path, network: Network, owners: int) -> Iterator[NetworkSwarm]:
     """A tracker with all records below ``folder``; all is ended and removed afterwards."""
     below = Path(tempfile.mkdtemp(prefix="swarm-", dir=folder))
     environment = {
@@ -88,14 +88,16 @@ def swarm(folder: Path, network: Network, owners: int) -> Iterator[Swarm]:
     }
     try:
         with Children(environment) as children:
-            yield Swarm(below, network, children)
+            yield NetworkSwarm(below, network, children)
     finally:
         shutil.rmtree(below, ignore_errors=True)
 
 
-def download(ours: Swarm, content: Content, torrent: Path, plan: Plan, begun: float) -> Flow:
+def download(
+    ours: NetworkSwarm, content: BenchContent, torrent: Path, plan: TransferPlan, begun: float
+) -> MeasuredFlow:
     """Fetch ``content``; not done if that takes longer than the plan's limit."""
-    watch = Watch(begun)
+    watch = DownloadWatch(begun)
     words = ["-setMode", "download", str(torrent)]
     words += ["-cc", plan.controller] if plan.controller else []
     child = ours.node(FETCHER, DOWNLOADER, plan.limit, *words)
@@ -104,13 +106,13 @@ def download(ours: Swarm, content: Content, torrent: Path, plan: Plan, begun: fl
     except BenchError as error:
         watch.end()
         reason = f"not done in {plan.limit:g} s" if "no news" in str(error) else str(error)
-        return Flow(watch.received, watch.seconds, False, reason, gap=watch.gap, begun=watch.first)
+        return MeasuredFlow(watch.received, watch.seconds, False, reason, gap=watch.gap, begun=watch.first)
     if not same(content.path, Path(completed["path"])):
         raise BenchError(f"{completed['path']} is not {content.path}")
-    return Flow(content.size, completed["transfer_seconds"], True, gap=watch.gap, begun=watch.first)
+    return MeasuredFlow(content.size, completed["transfer_seconds"], True, gap=watch.gap, begun=watch.first)
 
 
-def move(folder: Path, content: Content, owners: int, plan: Plan) -> tuple[Flow, Wire]:
+def move(folder: Path, content: BenchContent, owners: int, plan: TransferPlan) -> tuple[MeasuredFlow, Wire]:
     """One download in a network of its own."""
     stations = owners + plan.rival
     with network(stations, 2 * START_LIMIT + plan.limit) as net, swarm(folder, net, owners) as ours:

@@ -10,7 +10,7 @@ from bench.network.topology import FETCHER, Links
 
 
 @dataclass(frozen=True)
-class Plan:
+class TransferPlan:
     """How one transfer is run."""
 
     links: Links
@@ -21,7 +21,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Flow:
+class MeasuredFlow:
     """The report of an end-to-end transfer, ours or theirs."""
 
     size: int  # bytes of file, or of a stream, that arrived
@@ -73,14 +73,14 @@ def _dense(series: Mapping[str, int]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Run:
+class TransferRun:
     """One transfer in one scenario."""
 
     scenario: str
     contender: str  # "ours", "ours ledbat", "TCP cubic", ...
     owners: int
     seed: int
-    flow: Flow
+    flow: MeasuredFlow
     wire: Wire
 
     @property

@@ -13,7 +13,7 @@ REFERENCE = LinkFaults(rate=20 * MBIT, delay=RTT / 2, queue=int(20 * MBIT * RTT)
 
 
 @dataclass(frozen=True)
-class Scenario:
+class LinkScenario:
     """The fetcher's access link, the same both ways, and the file fetched over it.
 
     Bounds: ``required`` are megabits a second by number of owners; ``of_link`` is a part of the link's
@@ -65,15 +65,15 @@ class Scenario:
         return tuple((at, float("inf")) for at in fast)
 
 
-def _reference(name: str, about: str, size: float, one: float, four: float, **more: float) -> Scenario:
+def _reference(name: str, about: str, size: float, one: float, four: float, **more: float) -> LinkScenario:
     access = replace(REFERENCE, **more)  # type: ignore[arg-type]  # probabilities and seconds
     redundant = 0.03 if name == "clean" else None
     required = ((1, one), (4, four))
-    return Scenario(name, about, access, int(size * 1e6), required=required, redundant=redundant)
+    return LinkScenario(name, about, access, int(size * 1e6), required=required, redundant=redundant)
 
 
-def _hard(name: str, about: str, size: float, access: LinkFaults, **more: float | None) -> Scenario:
-    return Scenario(name, about, access, int(size * 1e6), of_link=0.5, **more)  # type: ignore[arg-type]
+def _hard(name: str, about: str, size: float, access: LinkFaults, **more: float | None) -> LinkScenario:
+    return LinkScenario(name, about, access, int(size * 1e6), of_link=0.5, **more)  # type: ignore[arg-type]
 
 
 SCENARIOS = (
@@ -95,14 +95,14 @@ SCENARIOS = (
         even=True,
         runs=20,
     ),
-    Scenario(
+    LinkScenario(
         "fast",
         "100 Mb/s, 40 ms",
         LinkFaults(rate=100 * MBIT, delay=0.02, queue=4 * 125_000),
         100_000_000,
         steady=0.92,
     ),
-    Scenario(
+    LinkScenario(
         "slow",
         "1 Mb/s, 600 ms, 20 packets",
         LinkFaults(rate=MBIT, delay=0.3, queue=30_000),
@@ -114,12 +114,7 @@ SCENARIOS = (
     _hard("corrupt30", "30% corrupted", 10, replace(REFERENCE, corrupt=0.3)),
     _hard("twice", "10% duplicated", 25, replace(REFERENCE, duplicate=0.1), redundant=0.03),
     _hard("reordered", "25% reordered", 25, replace(REFERENCE, reorder=0.25), redundant=0.03),
-    _hard(
-        "bursts",
-        "bursts of 10 lost, 5%",
-        20,
-        replace(REFERENCE, burst_begin=0.1 / 19, burst_end=0.1),
-    ),
+    _hard("bursts", "bursts of 10 lost, 5%", 20, replace(REFERENCE, burst_begin=0.1 / 19, burst_end=0.1)),
     _hard(
         "outages",
         "no link 2 s in 7 s",
@@ -136,7 +131,7 @@ SCENARIOS = (
         back=0.8,
         wire=None,
     ),
-    Scenario(
+    LinkScenario(
         "unequal",
         "owners on 20 and 80 Mb/s",
         LinkFaults(rate=200 * MBIT, delay=RTT / 2, queue=int(200 * MBIT * RTT)),
@@ -146,7 +141,7 @@ SCENARIOS = (
         own_rates=(20 * MBIT, 80 * MBIT),
         baselines=False,
     ),
-    Scenario(
+    LinkScenario(
         "rival",
         "a TCP cubic flow beside us",
         REFERENCE,

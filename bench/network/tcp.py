@@ -8,7 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
-from bench.network.records import Flow
+from bench.network.records import MeasuredFlow
 from bench.network.topology import FETCHER, Network
 from bench.processes import BenchError, Child, Children
 
@@ -72,23 +72,23 @@ class Stream:
                 words += ["--seconds", seconds, "--flows", str(flows)]
                 self._sender = self._children.start(words, patience)
 
-    def result(self) -> Flow:
+    def result(self) -> MeasuredFlow:
         """The received flow; not done if its end was not reported in time."""
         try:
             return self._iperf_result(self._sender) if self._iperf else self._plain_result()
         except BenchError as error:
-            return Flow(0, self._seconds, False, str(error), self._control)
+            return MeasuredFlow(0, self._seconds, False, str(error), self._control)
 
-    def _iperf_result(self, sender: Child) -> Flow:
+    def _iperf_result(self, sender: Child) -> MeasuredFlow:
         said = json.loads(sender.rest())
         if "error" in said:
-            return Flow(0, self._seconds, False, said["error"], self._control)
+            return MeasuredFlow(0, self._seconds, False, said["error"], self._control)
         end = said["end"]
         used = end.get("sender_tcp_congestion", self._control)
         received = end["sum_received"]
-        return Flow(received["bytes"], received["seconds"], True, note=f"{used}, iperf3")
+        return MeasuredFlow(received["bytes"], received["seconds"], True, note=f"{used}, iperf3")
 
-    def _plain_result(self) -> Flow:
+    def _plain_result(self) -> MeasuredFlow:
         used = self._sender.event("sending")["congestion_control"]
         received = self._receiver.event("received")
-        return Flow(received["bytes"], received["seconds"], True, note=f"{used}, {self._by}")
+        return MeasuredFlow(received["bytes"], received["seconds"], True, note=f"{used}, {self._by}")

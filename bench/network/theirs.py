@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from bench import theirs
-from bench.content import Content
+from bench.content import BenchContent
 from bench.network import tcp
-from bench.network.records import Flow, Plan, Wire, wire
+from bench.network.records import MeasuredFlow, TransferPlan, Wire, wire
 from bench.network.topology import FETCHER, Network, network, owner
 from bench.processes import BenchError, Child, Children
 
@@ -19,7 +19,7 @@ SLACK = 5.0  # seconds for a leecher to report its progress
 CONTROL = "cubic"  # of libtorrent's TCP
 
 
-def stream(control: str, flows: int, plan: Plan, quic: bool = False) -> tuple[Flow, Wire]:
+def stream(control: str, flows: int, plan: TransferPlan, quic: bool = False) -> tuple[MeasuredFlow, Wire]:
     """Measure ``flows`` connections of TCP, or QUIC, from the first owner's station for SECONDS."""
     with network(1, START_LIMIT + plan.limit) as net, Children({}) as children:
         flow = tcp.Stream(net, children, control, SECONDS, quic)
@@ -28,7 +28,9 @@ def stream(control: str, flows: int, plan: Plan, quic: bool = False) -> tuple[Fl
         return flow.result(), wire(net.counted())
 
 
-def libtorrent(folder: Path, content: Content, owners: int, utp: bool, plan: Plan) -> tuple[Flow, Wire]:
+def libtorrent(
+    folder: Path, content: BenchContent, owners: int, utp: bool, plan: TransferPlan
+) -> tuple[MeasuredFlow, Wire]:
     """Measure a leecher that fetches ``content`` from seeders, until it is complete or the limit is over."""
     below = folder / "leech"
     with network(owners, START_LIMIT + plan.limit) as net, Children({}) as children:
@@ -47,7 +49,9 @@ def libtorrent(folder: Path, content: Content, owners: int, utp: bool, plan: Pla
     return flow, counted
 
 
-def _seeder(net: Network, children: Children, number: int, content: Content, utp: bool) -> dict[str, str]:
+def _seeder(
+    net: Network, children: Children, number: int, content: BenchContent, utp: bool
+) -> dict[str, str]:
     words = ["seed", str(content.torrent), str(content.path.parent), "--cc", CONTROL]
     child = _start(net, children, owner(number), [*words, "--timeout", "3600"], utp, tcp.FOREVER)
     return child.event("ready")
@@ -61,11 +65,11 @@ def _start(
         return children.start([*theirs.PEER, *words, *how], patience)
 
 
-def _followed(leecher: Child, used: str, limit: float) -> Flow:
+def _followed(leecher: Child, used: str, limit: float) -> MeasuredFlow:
     try:
         said = json.loads(leecher.line())
     except BenchError as error:
-        return Flow(0, limit, False, str(error), used)
+        return MeasuredFlow(0, limit, False, str(error), used)
     done = said["event"] == "completed"
     reason = "" if done else f"not done in {limit:.0f} s"
-    return Flow(said["size"], said["transfer_seconds"], done, reason, f"{used}, {said['version']}")
+    return MeasuredFlow(said["size"], said["transfer_seconds"], done, reason, f"{used}, {said['version']}")

@@ -9,7 +9,7 @@ from typing import Any
 from bench.processes import BenchError, Child
 
 
-class Watch:
+class DownloadWatch:
     """Follows one download. ``begun``: monotonic time that seconds count from."""
 
     def __init__(self, begun: float) -> None:

@@ -31,7 +31,7 @@ FAILURES = (BenchError, SwarmError, OSError, RuntimeError, subprocess.Subprocess
 
 
 @dataclass
-class Outcome:
+class BenchOutcome:
     """The figures, and the names that have none."""
 
     rows: list[Figure] = field(default_factory=list)
@@ -46,10 +46,7 @@ class Outcome:
     @property
     def remarks(self) -> list[str]:
         """The lines below the table."""
-        return [
-            *(f"skipped: {line}" for line in self.skipped),
-            *(f"failed: {line}" for line in self.failed),
-        ]
+        return [*(f"skipped: {line}" for line in self.skipped), *(f"failed: {line}" for line in self.failed)]
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
@@ -63,7 +60,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def chosen(only: Sequence[str], long: bool, outcome: Outcome) -> list[str]:
+def chosen(only: Sequence[str], long: bool, outcome: BenchOutcome) -> list[str]:
     """The names to measure, in the table's order. Those left out are noted with the reason."""
     names = []
     for name in BY_NAME:
@@ -79,7 +76,7 @@ def chosen(only: Sequence[str], long: bool, outcome: Outcome) -> list[str]:
     return names
 
 
-def measure(names: Sequence[str], effort: Effort, outcome: Outcome, say: Callable[[str], None]) -> None:
+def measure(names: Sequence[str], effort: Effort, outcome: BenchOutcome, say: Callable[[str], None]) -> None:
     """Measure each name in turn. A failure is noted, and the next one follows. Ctrl-C ends all."""
     for name in names:
         say(name)
@@ -99,7 +96,7 @@ def main(words: list[str] | None = None) -> int:
     talk = Console(stderr=True, highlight=False)
     begun, now = time.monotonic(), datetime.now().astimezone()
     effort = QUICK if given.quick else FULL
-    outcome, facts = Outcome(), machine.facts(ROOT)
+    outcome, facts = BenchOutcome(), machine.facts(ROOT)
     names = chosen(given.only or (), given.long, outcome)
     measure(
         names,
@@ -114,7 +111,9 @@ def main(words: list[str] | None = None) -> int:
     return outcome.code
 
 
-def document(outcome: Outcome, effort: Effort, facts: dict[str, str | int], started: str) -> dict[str, Any]:
+def document(
+    outcome: BenchOutcome, effort: Effort, facts: dict[str, str | int], started: str
+) -> dict[str, Any]:
     """The whole result, for json.dumps; a figure's ``rounds`` are its raw values."""
     return {
         "format": FORMAT,

@@ -46,7 +46,7 @@ SETTINGS = {  # no limit on what one address may do: all the load comes from one
 
 
 @dataclass(frozen=True)
-class Known:
+class AcknowledgedNode:
     """The state of a node by the answers that its worker got."""
 
     inside: bool = False
@@ -79,8 +79,8 @@ class Worker:
     def __init__(self, number: int, seed: int) -> None:
         self._rng = random.Random(f"{seed} {number}")
         first = 1 + number * NODES
-        self.known = {node_id: Known() for node_id in range(first, first + NODES)}
-        self.perhaps: dict[int, Known] = {}  # the state if the request in flight was carried out
+        self.known = {node_id: AcknowledgedNode() for node_id in range(first, first + NODES)}
+        self.perhaps: dict[int, AcknowledgedNode] = {}  # the state if the request in flight was carried out
         self.acknowledged = 0
 
     def work(self, port: int) -> None:
@@ -94,11 +94,11 @@ class Worker:
         finally:
             connection.close()
 
-    def settle(self, found: dict[int, Known]) -> list[str]:
+    def settle(self, found: dict[int, AcknowledgedNode]) -> list[str]:
         """Compare with the state found and continue from it; returns a line for each loss."""
         lost = []
         for node_id, known in self.known.items():
-            now = found.get(node_id, Known())
+            now = found.get(node_id, AcknowledgedNode())
             if now not in (known, self.perhaps.get(node_id, known)):
                 lost.append(f"node {node_id}: {known} was acknowledged, {now} is there")
             self.known[node_id] = now
@@ -119,12 +119,12 @@ class Worker:
         self.known[node_id] = self.perhaps.pop(node_id)
         self.acknowledged += 1
 
-    def _next(self, node_id: int, known: Known) -> tuple[dict[str, Any], Known]:
+    def _next(self, node_id: int, known: AcknowledgedNode) -> tuple[dict[str, Any], AcknowledgedNode]:
         addr = [HOST, 10_000 + node_id]
         if not known.inside:
             return {"mode": "REGISTER", "addr": addr}, replace(known, inside=True)
         if len(known.files) >= MAX_OWNED:
-            return {"mode": "EXIT"}, Known()
+            return {"mode": "EXIT"}, AcknowledgedNode()
         if self._rng.random() < 0.3:
             return {"mode": "UPDATE", "filename": "f"}, replace(known, uploads=known.uploads + 1)
         names = [f"{self._rng.getrandbits(48):x}.mp4" for _ in range(self._rng.choice([1, 1, 3]))]
@@ -156,7 +156,7 @@ def kill_often(folder: Path, kills: int, seed: int, workers: int = 8, longest: f
     return result
 
 
-def found_in(folder: Path) -> dict[int, Known]:
+def found_in(folder: Path) -> dict[int, AcknowledgedNode]:
     """The records a tracker would find, read from a copy: recovery of the database itself is left to the next
     tracker."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
@@ -170,7 +170,8 @@ def found_in(folder: Path) -> dict[int, Known]:
         for node_id in node_ids:
             files[node_id].add(file.filename)
     return {
-        node.node_id: Known(True, node.uploads, frozenset(files[node.node_id])) for node in contents.nodes
+        node.node_id: AcknowledgedNode(True, node.uploads, frozenset(files[node.node_id]))
+        for node in contents.nodes
     }
 
 

@@ -23,7 +23,7 @@ import redis
 from bench import report
 from bench.judging import Figure, exit_code
 from bench.tracker.effort import FULL, Effort
-from bench.tracker.kills import HOST, MOST_SAID, Known, Result, Worker, tracker_in
+from bench.tracker.kills import HOST, MOST_SAID, AcknowledgedNode, Result, Worker, tracker_in
 from faults.redis_server import RedisServer
 
 PATIENCE = 20.0  # seconds
@@ -118,14 +118,14 @@ def _wait_until_gone(client: redis.Redis, pid: int) -> None:
         time.sleep(0.005)
 
 
-def found_in(client: redis.Redis) -> dict[int, Known]:
+def found_in(client: redis.Redis) -> dict[int, AcknowledgedNode]:
     """The nodes recorded in Redis."""
     found = {}
     for key in client.scan_iter("{tracker}:node:*", count=1000):
         node_id = int(key.rpartition(":")[2])
         uploads = int(client.hget(key, "uploads") or 0)
         said: list[str] = client.hvals(f"{{tracker}}:has:{node_id}")  # type: ignore[assignment]  # decoded
-        found[node_id] = Known(True, uploads, frozenset(about.partition(":")[2] for about in said))
+        found[node_id] = AcknowledgedNode(True, uploads, frozenset(about.partition(":")[2] for about in said))
     return found
 
 

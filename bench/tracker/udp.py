@@ -41,14 +41,14 @@ UNLIMITED = {"ADDRESS_RATE": "1000000", "MAX_NODES_PER_ADDRESS": "100000", "TRAC
 
 
 @dataclass
-class Client:
+class AnnounceClient:
     """A socket at an address of its own, and the announces of its peers."""
 
     sock: socket.socket
     requests: list[bytes]
 
 
-class Crowd:
+class AnnounceLoad:
     """All clients of one tracker."""
 
     def __init__(self, port: int) -> None:
@@ -70,7 +70,7 @@ class Crowd:
         for client in self._clients:
             self._once(client, ONE_BY_ONE)
 
-    def _once(self, client: Client, at_once: int) -> int:
+    def _once(self, client: AnnounceClient, at_once: int) -> int:
         send, receive, requests = client.sock.send, client.sock.recv, client.requests
         for start in range(0, len(requests), at_once):
             burst = requests[start : start + at_once]
@@ -87,7 +87,7 @@ class Crowd:
             client.sock.close()
 
 
-def _client(port: int, number: int) -> Client:
+def _client(port: int, number: int) -> AnnounceClient:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.settimeout(ANSWER_SECONDS)
     sock.bind((f"127.0.1.{number + 1}", 0))
@@ -99,7 +99,7 @@ def _client(port: int, number: int) -> Client:
     wait = struct.pack("ll", int(ANSWER_SECONDS), 0)  # without a system call more for each packet
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
     peers = range(number, SWARMS * PEERS, ADDRESSES)
-    return Client(sock, [_request(answer.connection_id, peer) for peer in peers])
+    return AnnounceClient(sock, [_request(answer.connection_id, peer) for peer in peers])
 
 
 def info_hash(swarm: int) -> bytes:
@@ -117,11 +117,11 @@ def _request(connection_id: int, peer: int) -> bytes:
 
 
 @dataclass
-class Measured:
+class UdpAnnounces:
     """A tracker under load."""
 
     child: Child
-    crowd: Crowd
+    crowd: AnnounceLoad
 
     def per_processor_second(self, seconds: float, at_once: int) -> float:
         """Announces for each second of the tracker's processor time."""
@@ -132,13 +132,13 @@ class Measured:
         return answered / float(after.user + after.system - before.user - before.system)
 
 
-def _ours(children: Children) -> Measured:
+def _ours(children: Children) -> UdpAnnounces:
     child = children.start(["tracker.py", "--port", "0"], PATIENCE)
     port = int(child.line().removeprefix(PORT_TAKEN_BY))
     return _joined(child, port)
 
 
-def _opentracker(children: Children, program: str, folder: Path) -> Measured:
+def _opentracker(children: Children, program: str, folder: Path) -> UdpAnnounces:
     lines = "".join(f"{info_hash(swarm).hex()}\n" for swarm in range(SWARMS))
     (folder / "allowed").write_text(lines, encoding="ascii")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
@@ -150,10 +150,10 @@ def _opentracker(children: Children, program: str, folder: Path) -> Measured:
     return _joined(child, port)
 
 
-def _joined(child: Child, port: int) -> Measured:
-    crowd = Crowd(port)
+def _joined(child: Child, port: int) -> UdpAnnounces:
+    crowd = AnnounceLoad(port)
     crowd.join()
-    return Measured(child, crowd)
+    return UdpAnnounces(child, crowd)
 
 
 def _wait_until_it_answers(port: int) -> None:
@@ -188,7 +188,7 @@ def udp(effort: Effort = FULL) -> Iterator[Figure]:
 
 
 def _rounds(
-    ours: Measured, theirs: Measured | None, effort: Effort, at_once: int
+    ours: UdpAnnounces, theirs: UdpAnnounces | None, effort: Effort, at_once: int
 ) -> list[tuple[float, float | None]]:
     """Both trackers in turn."""
     return [

@@ -32,7 +32,7 @@ TORRENT = {"torrent": HASH[:12]}
 PATIENCE = 30.0  # seconds
 
 
-class Caller:
+class PollingCaller:
     """A kept connection that asks every EVERY seconds."""
 
     def __init__(self, port: int, due: float) -> None:
@@ -71,7 +71,7 @@ class Caller:
             self.take(body)
 
 
-class ViewerCaller(Caller):
+class ViewerCaller(PollingCaller):
     """An open page."""
 
     epoch, since = "", 0
@@ -86,7 +86,7 @@ class ViewerCaller(Caller):
             self.epoch, self.since = answer["epoch"], answer["seq"]
 
 
-class ReporterCaller(Caller):
+class ReporterCaller(PollingCaller):
     """A node in the middle of a download. Its first request is OWN, which brings it in."""
 
     def __init__(self, port: int, due: float, node_id: int) -> None:
@@ -131,7 +131,7 @@ def call_until_end(port: int) -> None:
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
     apart = EVERY / VIEWERS
-    callers: list[Caller] = [ViewerCaller(port, begin + number * apart) for number in range(VIEWERS)]
+    callers: list[PollingCaller] = [ViewerCaller(port, begin + number * apart) for number in range(VIEWERS)]
     callers += [
         ReporterCaller(port, begin + number * apart, FIRST_NODE + number) for number in range(REPORTERS)
     ]

@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import machine
-from bench.content import (
-    BLOCK,
-    HEADER,
-    REPEATED,
-    make_content,
-    make_repeated_content,
-    same,
-    touch_memory,
-)
+from bench.content import BLOCK, HEADER, REPEATED, make_content, make_repeated_content, same, touch_memory
 from node.content.torrent_file import parse_torrent_file
 
 SIZE = 2 * BLOCK + 5

@@ -16,7 +16,7 @@ import pytest
 from bench.content import make_content
 from bench.network import namespaces, ours
 from bench.network.cli import main
-from bench.network.records import Plan
+from bench.network.records import TransferPlan
 from bench.network.scenarios import MBIT
 from bench.network.topology import FETCHER, network, owner
 from faults.link import LinkFaults
@@ -81,7 +81,7 @@ def test_a_link_takes_its_delay_keeps_its_rate_and_leaves_nothing() -> None:
 def test_a_small_file_moves_over_a_bad_link_and_is_counted(tmp_path: Path) -> None:
     content = make_content(tmp_path, 100_000)
     bad = LinkFaults(rate=20 * MBIT, delay=0.01, queue=100_000, corrupt=0.02, duplicate=0.02)
-    flow, wire = ours.move(tmp_path, content, 1, Plan({FETCHER: (bad, bad)}, 3, 30.0))
+    flow, wire = ours.move(tmp_path, content, 1, TransferPlan({FETCHER: (bad, bad)}, 3, 30.0))
     assert flow.done, flow.reason
     assert flow.seconds >= 100_000 / (20 * MBIT) * 0.9
     assert wire.down > wire.payload >= 100_000 > wire.up > 0

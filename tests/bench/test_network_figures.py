@@ -9,7 +9,7 @@ import pytest
 from bench.judging import Figure
 from bench.network import counting
 from bench.network.figures import figures
-from bench.network.records import Flow, Run, Wire, wire
+from bench.network.records import MeasuredFlow, TransferRun, Wire, wire
 from bench.network.scenarios import BY_NAME, MBIT, SCENARIOS
 from bench.network.topology import FETCHER, owner
 
@@ -17,17 +17,17 @@ TENTH = 20 * MBIT // 10  # bytes that 20 Mb/s carry in a tenth of a second
 MEGABYTE = 1_000_000
 
 
-def run(scenario: str, rate: float, who: str = "ours", done: bool = True, **changes: object) -> Run:
+def run(scenario: str, rate: float, who: str = "ours", done: bool = True, **changes: object) -> TransferRun:
     """A transfer of 10 MB at ``rate`` Mb/s; ``changes`` of its flow, or of its wire."""
     size = 10 * MEGABYTE
-    flow = Flow(size, size * 8 / rate / 1e6, done, "" if done else "not done in 45 s")
+    flow = MeasuredFlow(size, size * 8 / rate / 1e6, done, "" if done else "not done in 45 s")
     counted = Wire(11 * MEGABYTE, 100_000, size + 100_000, {"udp": [], "tcp": [], "payload": []})
     flow = replace(flow, **{k: v for k, v in changes.items() if hasattr(flow, k)})  # type: ignore[arg-type]
     counted = replace(counted, **{k: v for k, v in changes.items() if hasattr(counted, k)})  # type: ignore[arg-type]
-    return Run(scenario, who, 1, 1, flow, counted)
+    return TransferRun(scenario, who, 1, 1, flow, counted)
 
 
-def by_name(*runs: Run) -> dict[str, Figure]:
+def by_name(*runs: TransferRun) -> dict[str, Figure]:
     return {row.name.strip(): row for row in figures(runs, SCENARIOS)}
 
 
@@ -50,7 +50,7 @@ def test_who_is_not_done_has_no_rate_and_is_told_of() -> None:
 
 
 def test_a_program_that_failed_counts_as_nothing() -> None:
-    failed = Run("outages", "ours", 1, 1, Flow(0, 0.0, False, "it fell over"), Wire(0, 0, 0))
+    failed = TransferRun("outages", "ours", 1, 1, MeasuredFlow(0, 0.0, False, "it fell over"), Wire(0, 0, 0))
     rows = by_name(failed)
     assert rows["no link 2 s in 7 s, 1 owner: ours"].value == 0
     assert rows["of what the link offered"].ok is False
@@ -108,8 +108,8 @@ def test_the_worst_return_counts() -> None:
 def test_what_a_link_offered_is_less_by_outages_loss_and_slow_times() -> None:
     def part(name: str, begun: float = 0.0) -> float:
         size = 10 * MEGABYTE
-        flow = Flow(size, 10.0, True, begun=begun)
-        return counting.of_link(Run(name, "ours", 1, 1, flow, run(name, 1).wire), BY_NAME[name])
+        flow = MeasuredFlow(size, 10.0, True, begun=begun)
+        return counting.of_link(TransferRun(name, "ours", 1, 1, flow, run(name, 1).wire), BY_NAME[name])
 
     assert part("twice") == pytest.approx(10 / 25)
     assert part("corrupt30") == pytest.approx(10 / 25 / 0.7)

@@ -43,19 +43,19 @@ def test_the_cheapest_figures_in_small(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_what_takes_long_is_measured_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "missing", lambda name: "")
-    outcome = cli.Outcome()
+    outcome = cli.BenchOutcome()
     assert not {"siege", "kills", "several"} & {*cli.chosen((), False, outcome)}
     assert outcome.remarks == [
         f"skipped: {name}: takes long; --long, or --only with its name"
         for name in ("siege", "kills", "several")
     ]
-    assert cli.chosen((), True, cli.Outcome()) == [*measurements.BY_NAME]
-    assert cli.chosen(("kills", "sweep"), False, cli.Outcome()) == ["sweep", "kills"]
+    assert cli.chosen((), True, cli.BenchOutcome()) == [*measurements.BY_NAME]
+    assert cli.chosen(("kills", "sweep"), False, cli.BenchOutcome()) == ["sweep", "kills"]
 
 
 def test_without_redis_its_figures_are_skipped_with_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.tracker.measurements.find_spec", lambda name: None)
-    outcome = cli.Outcome()
+    outcome = cli.BenchOutcome()
     assert cli.chosen(("sweep", "redis", "several"), False, outcome) == ["sweep"]
     reason = "redis-py is not installed (requirements-redis.txt)"
     assert outcome.skipped == [f"redis: {reason}", f"several: {reason}"]

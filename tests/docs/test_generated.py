@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from docs.code_constants import comment_of, constants
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,8 +38,12 @@ def test_a_program_that_a_page_describes_is_run_with_its_options_only() -> None:
 
 def test_a_comment_is_found_behind_a_constant_or_above_it(tmp_path: Path) -> None:
     lines = ["# seconds", "# of a wait", "A = 1", "B = 2  # bytes", "C = (  # pieces", "    3)"]
-    tree = GENERATOR.ast.parse("\n".join(lines)).body
-    assert [GENERATOR._comment(lines, node) for node in tree] == ["seconds of a wait", "bytes", "pieces"]
+    tree = ast.parse("\n".join(lines)).body
+    assert [comment_of(lines, node) for node in tree] == [
+        "seconds of a wait",
+        "bytes",
+        "pieces",
+    ]
 
 
 def test_every_constant_says_its_unit_or_meaning() -> None:
@@ -44,7 +51,7 @@ def test_every_constant_says_its_unit_or_meaning() -> None:
         f"{path.relative_to(ROOT)}: {name}"
         for package in GENERATOR.PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))
-        for name, _, comment in GENERATOR.constants(path)
+        for name, _, comment in constants(path)
         if not comment
     ]
     assert bare == [], "say the unit in a comment behind the number"

@@ -61,7 +61,7 @@ def test_what_is_named_is_where_the_page_says() -> None:
 # ---- the states of a connection
 
 
-class Seen(FetchConnection):
+class AnsweredConnection(FetchConnection):
     """A connection that takes answers to whatever it asked."""
 
     def answer(self, message: Callable[[int], wire.Message]) -> None:
@@ -83,9 +83,9 @@ def refuse(reason: wire.Refusal) -> Callable[[int], wire.Message]:
     return lambda sequence: wire.Refuse(7, sequence, reason, 1)
 
 
-def connection_in(state: ConnectionState) -> Seen:
+def connection_in(state: ConnectionState) -> AnsweredConnection:
     """A connection in ``state`` that awaits an answer, if it can."""
-    connection = Seen(
+    connection = AnsweredConnection(
         ConnectionConfig(b"h" * 20, 7, 1200, 1 << 20, 2.0), congestion.make_controller("reno", 1200), 0.0
     )
     way: dict[ConnectionState, tuple[Callable[[int], wire.Message], ...]] = {
@@ -106,7 +106,7 @@ def connection_in(state: ConnectionState) -> Seen:
     return connection
 
 
-def let_time_pass(connection: Seen) -> None:
+def let_time_pass(connection: AnsweredConnection) -> None:
     for _ in range(100):
         timer = connection.next_timer()
         before = connection.state
@@ -118,7 +118,7 @@ def let_time_pass(connection: Seen) -> None:
     raise AssertionError("timers spin")
 
 
-EVENTS: dict[str, Callable[[Seen], object]] = {
+EVENTS: dict[str, Callable[[AnsweredConnection], object]] = {
     "TOKEN": lambda connection: connection.answer(token),
     "TELL": lambda connection: connection.answer(tell),
     "BUSY": lambda connection: connection.answer(refuse(wire.Refusal.BUSY)),

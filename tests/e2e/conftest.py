@@ -28,7 +28,7 @@ from node.discovery.classroom import TrackerClient
 from node.transport import SentBlock, StreamSocket
 
 if TYPE_CHECKING:
-    from tests.conftest import NodeProcess, TrackerProcess
+    from tests.processes import NodeProcess, TrackerProcess
 
 # A download that has time to be interrupted: two small segments at a time, a few MB a second.
 SLOW = {"LOOPBACK_SEGMENT_SIZE": "600", "SOCKET_BUFFER_SIZE": "4096", "PROGRESS_INTERVAL": "0.05"}
@@ -144,7 +144,7 @@ class OwnerInTest:
 Bend = Callable[[int, bytes], "bytes | None"]  # (offset, payload): the payload to send instead
 
 
-class Swarm:
+class ProcessSwarm:
     """Nodes of one test at one tracker."""
 
     def __init__(
@@ -195,6 +195,12 @@ class Swarm:
     def fetch(self, torrent: Path, **others: Any) -> NodeProcess:
         """A new node that fetches ``torrent`` and ends."""
         return self.node("-setMode", "download", str(torrent), **others)
+
+    def downloading(self, torrent: Path, *words: str, **others: Any) -> NodeProcess:
+        """A new node that fetches ``torrent`` and takes further commands."""
+        node = self.node(*words, **others)
+        node.type(f"torrent -setMode download '{torrent}'")
+        return node
 
     def play_owner(self, path: Path, torrent: Path, bend: Bend = lambda at, payload: payload) -> OwnerInTest:
         """Be an owner of ``path`` as ``torrent`` describes it, if ``bend`` lets it."""
@@ -251,12 +257,12 @@ class Swarm:
 @pytest.fixture
 def make_swarm(
     tmp_path: Path, start_node: Callable[..., Any], request: pytest.FixtureRequest
-) -> Iterator[Callable[[Any], Swarm]]:
+) -> Iterator[Callable[[Any], ProcessSwarm]]:
     """``make_swarm(tracker)``: a swarm at a tracker that the test has for itself."""
-    made: list[Swarm] = []
+    made: list[ProcessSwarm] = []
 
-    def make(tracker: TrackerProcess) -> Swarm:
-        made.append(Swarm(tmp_path, tracker, start_node, request.node.nodeid))
+    def make(tracker: TrackerProcess) -> ProcessSwarm:
+        made.append(ProcessSwarm(tmp_path, tracker, start_node, request.node.nodeid))
         return made[-1]
 
     yield make
@@ -265,7 +271,7 @@ def make_swarm(
 
 
 @pytest.fixture
-def swarm(make_swarm: Callable[[Any], Swarm], shared_tracker: TrackerProcess) -> Swarm:
+def swarm(make_swarm: Callable[[Any], ProcessSwarm], shared_tracker: TrackerProcess) -> ProcessSwarm:
     """A swarm at the tracker shared by all tests, which no test stops."""
     return make_swarm(shared_tracker)
 

@@ -78,8 +78,7 @@ def test_three_owners_each_deliver_and_are_credited(swarm: Any, slow: dict[str, 
 def test_who_fetched_serves_when_the_first_owner_has_left(swarm: Any) -> None:
     path = swarm.file("handed on.bin", MIB)
     owner, torrent = swarm.share(path)
-    second = swarm.node()
-    second.type(f"torrent -setMode download '{torrent}'")
+    second = swarm.downloading(torrent)
     second.wait_for("sharing")
     swarm.wait_for_owners(torrent, owner.number, second.number)
     assert owner.stop() == 0
@@ -150,8 +149,7 @@ def test_two_files_of_one_name_are_told_apart(swarm: Any, tmp_path: Path) -> Non
 def test_what_is_shown_as_json_and_as_text(swarm: Any) -> None:
     path = swarm.file("shown.bin", 100_000)
     owner, torrent = swarm.share(path)
-    fetcher = swarm.node()
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher = swarm.downloading(torrent)
     fetcher.wait_for("sharing")
     (download,) = fetcher.ask("status")["downloads"]
     assert (download["filename"], download["state"], download["verified"]) == (
@@ -197,12 +195,7 @@ def test_a_node_that_only_speaks_json(swarm: Any) -> None:
     assert told[0] == "started" and told[-1] == "stopped"
     assert [
         name for name in told if name in ("download_started", "owners_found", "completed", "sharing")
-    ] == [
-        "download_started",
-        "owners_found",
-        "completed",
-        "sharing",
-    ]
+    ] == ["download_started", "owners_found", "completed", "sharing"]
     assert told.count("piece") == 7
 
 

@@ -64,8 +64,7 @@ def test_a_name_is_found_composed_or_decomposed(swarm: Any) -> None:
     (fetcher.folder / decomposed).rename(fetcher.folder / composed)
     if (fetcher.folder / decomposed).exists():
         return  # this file system takes both for one name
-    again = swarm.node(number=fetcher.number)
-    again.type(f"torrent -setMode download '{torrent}'")
+    again = swarm.downloading(torrent, number=fetcher.number)
     assert again.wait_for("completed")["path"].endswith(composed)
     assert sorted(e.name for e in again.folder.iterdir() if e.suffix == ".bin") == [composed]
     owner.type(f"torrent -setMode send '{path.with_name(composed)}'")

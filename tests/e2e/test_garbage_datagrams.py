@@ -60,8 +60,7 @@ def test_garbage_at_the_owner_and_at_the_fetcher(swarm: Any, slow: dict[str, str
     path = swarm.file("x.bin", 8 * MIB)
     owner, torrent = swarm.share(path)
     info_hash = decode_metainfo(torrent.read_bytes()).info_hash
-    fetcher = swarm.node(**slow)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher = swarm.downloading(torrent, **slow)
     fetcher.wait_for("piece")
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as at_owner,

@@ -211,8 +211,7 @@ def test_the_built_in_part_takes_over_from_a_class_that_fails(
     path = swarm.file("x.bin", 1 << 20)
     _, torrent = swarm.share(path)
     mine = own_parts(tmp_path, BAD)
-    fetcher = swarm.node("-use", f"{mine}:{name}", tracker="", **brief)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher = swarm.downloading(torrent, "-use", f"{mine}:{name}", tracker="", **brief)
     fetcher.wait_for("download_started")
     fetcher.ask("status")  # while the call goes on
     fetcher.wait_for("completed")

@@ -85,8 +85,7 @@ def test_a_downloading_node_passes_on_what_it_has_and_is_shown_as_what_it_is(swa
     (entry,) = tracker.need(info_hash=decode_metainfo(torrent.read_bytes()).info_hash_hex)
     tracker.close()
     assert entry.complete is False
-    second = swarm.node()
-    second.type(f"torrent -setMode download '{torrent}'")
+    second = swarm.downloading(torrent)
     amount = sum(map(pieces.piece_length_of, held))
     second.wait_until(
         "all that the first one has", lambda: any(e["verified"] == amount for e in second.seen("progress"))

@@ -47,8 +47,7 @@ def test_the_first_dies_in_the_middle_of_a_download_and_comes_back(
     swarm = make_swarm(second)
     path = swarm.file("x.bin", 6 * MIB)
     owner, torrent = swarm.share(path, tracker=both)
-    fetcher = swarm.node(tracker=both, **slow)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher = swarm.downloading(torrent, tracker=both, **slow)
     frozen_in_the_middle(fetcher)
     first.kill()
     owner.wait_for("tracker_moved", url=second.url)
@@ -83,8 +82,7 @@ def test_of_two_on_one_redis_the_one_in_use_is_killed_in_the_middle_of_a_downloa
     swarm = make_swarm(second)
     path = swarm.file("x.bin", 5 * MB)
     owner, torrent = swarm.share(path, "-up", "1MB", tracker=both)
-    fetcher = swarm.node(tracker=both)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher = swarm.downloading(torrent, tracker=both)
     fetcher.wait_for("piece")
     for node in (owner, fetcher):
         (row,) = node.ask("peers")["trackers"]

@@ -23,7 +23,7 @@ COLUMNS, LINES = 140, 50
 LIMIT = 60.0  # seconds
 
 
-class Terminal:
+class NodeTerminal:
     """TorrentClient.py on a screen of 140 columns."""
 
     def __init__(self, folder: Path, words: list[str], settings: dict[str, str]) -> None:
@@ -74,13 +74,13 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(swarm: Any, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+def terminal(swarm: Any, tmp_path: Path) -> Iterator[Callable[..., NodeTerminal]]:
     """``terminal(*words, SETTING="1")`` starts a node of the swarm at a terminal of its own."""
-    opened: list[Terminal] = []
+    opened: list[NodeTerminal] = []
 
-    def start(*words: str, number: int, **settings: str) -> Terminal:
+    def start(*words: str, number: int, **settings: str) -> NodeTerminal:
         every = ["-node_id", str(number), "-tracker", swarm.tracker.url, *words]
-        opened.append(Terminal(tmp_path, every, settings))
+        opened.append(NodeTerminal(tmp_path, every, settings))
         return opened[-1]
 
     yield start
@@ -88,7 +88,7 @@ def terminal(swarm: Any, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
         one.child.close(force=True)
 
 
-def test_two_terminals_move_a_file(swarm: Any, terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+def test_two_terminals_move_a_file(swarm: Any, terminal: Callable[..., NodeTerminal], tmp_path: Path) -> None:
     path = swarm.file("my notes.bin", 3 * MIB)
     first, second = swarm.number(), swarm.number()
     owner = terminal(number=first)
@@ -110,7 +110,7 @@ def test_two_terminals_move_a_file(swarm: Any, terminal: Callable[..., Terminal]
 
 
 def test_ctrl_c_in_a_download_with_bars(
-    swarm: Any, terminal: Callable[..., Terminal], tmp_path: Path, slow: dict[str, str]
+    swarm: Any, terminal: Callable[..., NodeTerminal], tmp_path: Path, slow: dict[str, str]
 ) -> None:
     path = swarm.file("x.bin", 12 * MIB)
     owner, torrent = swarm.share(path)

@@ -64,8 +64,7 @@ def test_a_private_torrent_is_told_to_its_own_tracker_only(make_swarm: Any, star
     owner.type(f"torrent -setMode download '{secret}'")  # it is here already, and shared
     owner.wait_for("completed")
     swarm.wait_for_owners(secret, owner.number)
-    fetcher = swarm.node(tracker=public.url)
-    fetcher.type(f"torrent -setMode download '{secret}'")
+    fetcher = swarm.downloading(secret, tracker=public.url)
     fetcher.wait_for("completed")
     swarm.wait_for_owners(secret, owner.number, fetcher.number)
     assert make_swarm(public).owners(secret) == []
@@ -85,8 +84,7 @@ def test_silent_trackers_do_not_delay_the_end(swarm: Any, silent: list[str]) -> 
     _, torrent = swarm.share(path)
     other = swarm.folder / "other.torrent"
     other.write_bytes(rewritten(torrent, silent))
-    fetcher = swarm.node(TRACKER_TIMEOUT="60")
-    fetcher.type(f"torrent -setMode download '{other}'")
+    fetcher = swarm.downloading(other, TRACKER_TIMEOUT="60")
     fetcher.wait_for("completed")
     began = time.monotonic()
     fetcher.type("torrent -setMode exit")

@@ -29,7 +29,7 @@ ARIA2 = (
 """It asks UDP trackers only through its DHT socket. So DHT is on, with an entry point that is not there."""
 
 
-class Torrent:
+class TrackedTorrent:
     """A file and its torrent, which names our tracker."""
 
     def __init__(self, folder: Path, url: str) -> None:
@@ -43,8 +43,8 @@ class Torrent:
 
 
 @pytest.fixture(params=["http", "udp"])
-def torrent(request: pytest.FixtureRequest, tmp_path: Path, tracker_process: Any) -> Torrent:
-    return Torrent(tmp_path, f"{request.param}://127.0.0.1:{tracker_process.port}/announce")
+def torrent(request: pytest.FixtureRequest, tmp_path: Path, tracker_process: Any) -> TrackedTorrent:
+    return TrackedTorrent(tmp_path, f"{request.param}://127.0.0.1:{tracker_process.port}/announce")
 
 
 # A process for each client: libtorrent keeps one UDP connection id for a tracker's host in each process,
@@ -100,7 +100,9 @@ def wait_until_counted(url: str, info_hash: bytes, **expected: int) -> None:
         time.sleep(0.05)
 
 
-def test_two_libtorrents(client: Start, torrent: Torrent, tracker_process: Any, tmp_path: Path) -> None:
+def test_two_libtorrents(
+    client: Start, torrent: TrackedTorrent, tracker_process: Any, tmp_path: Path
+) -> None:
     client("127.0.0.31", torrent.file, torrent.path.parent)
     wait_until_counted(tracker_process.url, torrent.info_hash, complete=1)
     client("127.0.0.32", torrent.file, tmp_path / "there")
@@ -109,11 +111,7 @@ def test_two_libtorrents(client: Start, torrent: Torrent, tracker_process: Any, 
 
 
 def test_aria2_fetches_from_libtorrent(
-    client: Start,
-    aria2: str,
-    torrent: Torrent,
-    tracker_process: Any,
-    tmp_path: Path,
+    client: Start, aria2: str, torrent: TrackedTorrent, tracker_process: Any, tmp_path: Path
 ) -> None:
     client("127.0.0.33", torrent.file, torrent.path.parent)
     wait_until_counted(tracker_process.url, torrent.info_hash, complete=1)
@@ -125,11 +123,7 @@ def test_aria2_fetches_from_libtorrent(
 
 
 def test_libtorrent_fetches_from_aria2(
-    client: Start,
-    aria2: str,
-    torrent: Torrent,
-    tracker_process: Any,
-    tmp_path: Path,
+    client: Start, aria2: str, torrent: TrackedTorrent, tracker_process: Any, tmp_path: Path
 ) -> None:
     words = [
         aria2,

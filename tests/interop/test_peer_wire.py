@@ -39,7 +39,7 @@ ARIA2 = (
 OUR_HOST, THEIR_HOST = "127.0.0.2", "127.0.0.3"
 
 
-class Place:
+class TorrentFolder:
     """A folder with a torrent, its content below ``full``, and folders for copies."""
 
     def __init__(self, folder: Path) -> None:
@@ -59,15 +59,15 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def place(tmp_path: Path) -> TorrentFolder:
+    return TorrentFolder(tmp_path)
 
 
 OurPeer = Callable[..., tuple[Node, tuple[str, int]]]
 
 
 @pytest.fixture
-def ours(place: Place) -> Iterator[OurPeer]:
+def ours(place: TorrentFolder) -> Iterator[OurPeer]:
     """``ours(folder, encryption, peers)``: a standard peer of ours, and its TCP address."""
     with ExitStack() as stack:
 
@@ -99,7 +99,7 @@ def seeds(handle: Any) -> bool:
 
 @pytest.mark.parametrize(("policy", "theirs"), POLICIES)
 def test_libtorrent_fetches_from_us(
-    libtorrent: Any, ours: OurPeer, place: Place, policy: str, theirs: str
+    libtorrent: Any, ours: OurPeer, place: TorrentFolder, policy: str, theirs: str
 ) -> None:
     node, addr = ours(place.copy("ours"), policy)
     node.serve(str(place.torrent), place.content)
@@ -119,7 +119,7 @@ def test_libtorrent_fetches_from_us(
 
 @pytest.mark.parametrize(("policy", "theirs"), POLICIES)
 def test_we_fetch_from_libtorrent(
-    libtorrent: Any, ours: OurPeer, place: Place, policy: str, theirs: str
+    libtorrent: Any, ours: OurPeer, place: TorrentFolder, policy: str, theirs: str
 ) -> None:
     policies = encryption(libtorrent, theirs)
     session, handle = their_peer(libtorrent, place.torrent, place.content.parent, THEIR_HOST, **policies)
@@ -131,7 +131,7 @@ def test_we_fetch_from_libtorrent(
     assert place.is_copied(copy)
 
 
-def test_a_seed_of_ours_dials_a_leecher(libtorrent: Any, ours: OurPeer, place: Place) -> None:
+def test_a_seed_of_ours_dials_a_leecher(libtorrent: Any, ours: OurPeer, place: TorrentFolder) -> None:
     theirs = place.copy("theirs")
     session, handle = their_peer(libtorrent, place.torrent, theirs, THEIR_HOST)
     until(lambda: bool(session.listen_port()), PATIENCE)
@@ -141,7 +141,9 @@ def test_a_seed_of_ours_dials_a_leecher(libtorrent: Any, ours: OurPeer, place: P
     until(lambda: place.is_copied(theirs), PATIENCE)  # libtorrent writes behind
 
 
-def test_a_leecher_that_connects_to_us_is_fetched_from(libtorrent: Any, ours: OurPeer, place: Place) -> None:
+def test_a_leecher_that_connects_to_us_is_fetched_from(
+    libtorrent: Any, ours: OurPeer, place: TorrentFolder
+) -> None:
     """No tracker names it: the connection that it opened is used."""
     session, handle = their_peer(libtorrent, place.torrent, place.content.parent, THEIR_HOST)
     until(lambda: seeds(handle), PATIENCE)
@@ -155,7 +157,7 @@ def test_a_leecher_that_connects_to_us_is_fetched_from(libtorrent: Any, ours: Ou
 
 
 @pytest.mark.parametrize("options", [[], ["--bt-require-crypto=true"], ["--bt-force-encryption=true"]])
-def test_aria2_fetches_from_us(aria2: str, ours: OurPeer, place: Place, options: list[str]) -> None:
+def test_aria2_fetches_from_us(aria2: str, ours: OurPeer, place: TorrentFolder, options: list[str]) -> None:
     """aria2 takes peers from trackers only: here our seed calls it."""
     copy, port = place.copy("theirs"), free_port()
     words = [aria2, *ARIA2, f"--dir={copy}", "--seed-time=0", f"--listen-port={port}", *options]
@@ -171,7 +173,7 @@ def test_aria2_fetches_from_us(aria2: str, ours: OurPeer, place: Place, options:
 
 
 @pytest.mark.parametrize("options", [[], ["--bt-require-crypto=true"], ["--bt-force-encryption=true"]])
-def test_we_fetch_from_aria2(aria2: str, ours: OurPeer, place: Place, options: list[str]) -> None:
+def test_we_fetch_from_aria2(aria2: str, ours: OurPeer, place: TorrentFolder, options: list[str]) -> None:
     port = free_port()
     words = [
         aria2,

@@ -23,7 +23,7 @@ PATIENCE = 60.0
 Start = Callable[..., Any]
 
 
-class Client:
+class LibtorrentClient:
     """A libtorrent session at an address of its own, without anything that leaves it."""
 
     def __init__(self, libtorrent: Any, host: str, **settings: Any) -> None:
@@ -48,12 +48,12 @@ class Client:
 
 
 @pytest.fixture
-def client(libtorrent: Any) -> Iterator[Callable[..., Client]]:
+def client(libtorrent: Any) -> Iterator[Callable[..., LibtorrentClient]]:
     """``client(host, **settings)``."""
-    made: list[Client] = []
+    made: list[LibtorrentClient] = []
 
-    def start(host: str, **settings: Any) -> Client:
-        made.append(Client(libtorrent, host, **settings))
+    def start(host: str, **settings: Any) -> LibtorrentClient:
+        made.append(LibtorrentClient(libtorrent, host, **settings))
         return made[-1]
 
     yield start
@@ -74,7 +74,7 @@ def shared(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize("policy", ["enabled", "forced", "disabled"])
 def test_we_fetch_from_libtorrent(
     libtorrent: Any,
-    client: Callable[..., Client],
+    client: Callable[..., LibtorrentClient],
     shared: tuple[Path, Path],
     start_node: Start,
     tmp_path: Path,
@@ -91,7 +91,7 @@ def test_we_fetch_from_libtorrent(
 @pytest.mark.parametrize("policy", ["enabled", "forced", "disabled"])
 def test_libtorrent_fetches_from_us(
     libtorrent: Any,
-    client: Callable[..., Client],
+    client: Callable[..., LibtorrentClient],
     shared: tuple[Path, Path],
     start_node: Start,
     tmp_path: Path,
@@ -113,7 +113,7 @@ def test_libtorrent_fetches_from_us(
 
 def test_we_fetch_a_magnet_from_libtorrent(
     libtorrent: Any,
-    client: Callable[..., Client],
+    client: Callable[..., LibtorrentClient],
     shared: tuple[Path, Path],
     start_node: Start,
     tmp_path: Path,
@@ -132,7 +132,7 @@ def test_we_fetch_a_magnet_from_libtorrent(
 
 def test_libtorrent_fetches_a_magnet_from_us(
     libtorrent: Any,
-    client: Callable[..., Client],
+    client: Callable[..., LibtorrentClient],
     shared: tuple[Path, Path],
     start_node: Start,
     tmp_path: Path,

@@ -49,7 +49,7 @@ def until(condition: Callable[[], object], what: str = "it") -> None:
         time.sleep(0.02)
 
 
-class Content:
+class TrackedContent:
     """A file, and the torrent of it at a tracker."""
 
     def __init__(self, folder: Path) -> None:
@@ -72,8 +72,8 @@ class Content:
 
 
 @pytest.fixture
-def content(tmp_path: Path) -> Content:
-    return Content(tmp_path)
+def content(tmp_path: Path) -> TrackedContent:
+    return TrackedContent(tmp_path)
 
 
 def free_port(host: str) -> int:
@@ -95,7 +95,7 @@ def answers_udp(addr: Addr) -> bool:
 
 
 @pytest.fixture
-def tracker(start_tracker: Any, content: Content) -> Iterator[StartTracker]:
+def tracker(start_tracker: Any, content: TrackedContent) -> Iterator[StartTracker]:
     """``tracker("ours")`` or ``tracker("opentracker")``: where a tracker listens that serves ``content``."""
     with ExitStack() as stack:
 
@@ -167,7 +167,7 @@ def counts(addr: Addr, info: Metainfo) -> dict[bytes, Any]:
 
 @pytest.mark.parametrize(("name", "scheme"), CASES)
 def test_two_of_ours_meet_and_leave(
-    tracker: StartTracker, node: OurNode, content: Content, name: str, scheme: str
+    tracker: StartTracker, node: OurNode, content: TrackedContent, name: str, scheme: str
 ) -> None:
     addr = tracker(name)
     info = content.torrent_at(announce_url(addr, scheme))
@@ -190,7 +190,7 @@ def test_two_of_ours_meet_and_leave(
 
 @pytest.mark.parametrize(("name", "scheme"), CASES)
 def test_libtorrent_finds_our_seed(
-    libtorrent: Any, tracker: StartTracker, node: OurNode, content: Content, name: str, scheme: str
+    libtorrent: Any, tracker: StartTracker, node: OurNode, content: TrackedContent, name: str, scheme: str
 ) -> None:
     addr = tracker(name)
     info = content.torrent_at(announce_url(addr, scheme))
@@ -205,7 +205,7 @@ def test_libtorrent_finds_our_seed(
 
 @pytest.mark.parametrize(("name", "scheme"), CASES)
 def test_we_find_libtorrents_seed(
-    libtorrent: Any, tracker: StartTracker, node: OurNode, content: Content, name: str, scheme: str
+    libtorrent: Any, tracker: StartTracker, node: OurNode, content: TrackedContent, name: str, scheme: str
 ) -> None:
     addr = tracker(name)
     info = content.torrent_at(announce_url(addr, scheme))
@@ -222,7 +222,7 @@ def test_we_find_libtorrents_seed(
 
 
 def test_a_seed_calls_a_leecher_that_waits(
-    libtorrent: Any, tracker: StartTracker, node: OurNode, content: Content
+    libtorrent: Any, tracker: StartTracker, node: OurNode, content: TrackedContent
 ) -> None:
     """The leecher asked the tracker before the seed came, and would ask again only minutes later."""
     addr = tracker("ours")
@@ -237,7 +237,7 @@ def test_a_seed_calls_a_leecher_that_waits(
 
 
 def test_a_classroom_node_and_libtorrent_are_one_swarm(
-    libtorrent: Any, start_tracker: Any, content: Content
+    libtorrent: Any, start_tracker: Any, content: TrackedContent
 ) -> None:
     """One torrent: the classroom's requests for our node, an announce for theirs."""
     host = next(HOSTS)
@@ -271,7 +271,7 @@ def test_a_classroom_node_and_libtorrent_are_one_swarm(
 
 
 def test_a_classroom_seed_calls_a_leecher_that_waits(
-    libtorrent: Any, start_tracker: Any, content: Content
+    libtorrent: Any, start_tracker: Any, content: TrackedContent
 ) -> None:
     host = next(HOSTS)
     url = start_tracker(TRACKER_ADDR=f"{host}:0").url

@@ -19,7 +19,7 @@ from node.recorder.capture import Capture
 from node.settings import TransferSettings
 from node.tap import SeveralTaps
 from tests.labs.tshark import captured, fields_of, needs_tshark, packets_in
-from tests.node.chunk_udp.loopback import INFO, Download, serving
+from tests.node.chunk_udp.loopback import INFO, LoopbackDownload, serving
 from tests.node.chunk_udp.test_protocol_document import EXAMPLES
 from tests.node.chunk_udp.test_wire import MESSAGES, U32
 
@@ -183,7 +183,7 @@ def test_a_download_as_a_node_captured_it(tmp_path: Path) -> None:
     recorder, ended = FlightRecorder(), list[str]()
     capture = Capture(tmp_path / "run.pcap", ended.append)
     with serving() as served:
-        session = Download(100_000)
+        session = LoopbackDownload(100_000)
         small = TransferSettings(owner_timeout=20.0, loopback_segment_size=1440)
         Fetcher(served.addr, INFO, session, small, tap=SeveralTaps([recorder, capture])).run()
     capture.close()

@@ -27,7 +27,7 @@ from node.rate_limit import RateLimit, TransferLimits
 from node.settings import NodeSettings, TransferSettings
 from node.transport import Transport
 from simulator.served import MemoryTorrent
-from tests.node.test_transport_contract import Observer
+from tests.node.test_transport_contract import FoundPeers
 from tests.waiting import until
 
 PIECE = 1 << 17
@@ -36,7 +36,7 @@ PATIENCE = 60.0  # seconds
 RATE = 2_000_000  # bytes a second, so that every peer has its part in the download
 
 
-class Served(MemoryTorrent):
+class ServedPeer(MemoryTorrent):
     """The content, with wrong bytes in some places."""
 
     def __init__(self, info: Metainfo, wrong: Sequence[int] = ()) -> None:
@@ -47,7 +47,7 @@ class Served(MemoryTorrent):
         self.info = info
 
 
-class Swarm:
+class MixedSwarm:
     """Peers of both kinds, and one download from all of them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
@@ -70,7 +70,7 @@ class Swarm:
         else:
             sock = udp_socket(f"127.0.6.{number}", 0, 1 << 20)
             transport = UdpTransport(TransferSettings(), sock, number, limits)
-        transport.start({self.info.info_hash: Served(self.info, wrong)}, Observer())
+        transport.start({self.info.info_hash: ServedPeer(self.info, wrong)}, FoundPeers())
         self._stack.callback(transport.stop)
         node_id = number if kind == "udp" else None
         self.found.append(FoundPeer(Peer(*transport.addr, kind, node_id), complete))
@@ -91,7 +91,7 @@ class Swarm:
         content = ContentStore(self.info, self.folder, OpenFiles())
         here = MemoryTorrent(b"", PIECE)
         here.info, here.have = self.info, content.have
-        transports["tcp"].start({self.info.info_hash: here}, Observer())
+        transports["tcp"].start({self.info.info_hash: here}, FoundPeers())
         parts = NodeParts(
             settings, Peer("127.0.6.100", 1, node_id=1000), pool, transports, self.events.append
         )
@@ -110,9 +110,9 @@ class Swarm:
 
 
 @pytest.fixture
-def swarm(tmp_path: Path) -> Iterator[Swarm]:
+def swarm(tmp_path: Path) -> Iterator[MixedSwarm]:
     with ExitStack() as stack:
-        yield Swarm(tmp_path, stack)
+        yield MixedSwarm(tmp_path, stack)
 
 
 def received(download: Download, peer: Peer) -> int:
@@ -120,7 +120,7 @@ def received(download: Download, peer: Peer) -> int:
     return sum(each.received for each in download.status().sources if each.addr == peer.addr)
 
 
-def test_owners_and_standard_peers_deliver_to_one_download(swarm: Swarm) -> None:
+def test_owners_and_standard_peers_deliver_to_one_download(swarm: MixedSwarm) -> None:
     for kind in ("udp", "tcp", "udp", "tcp"):
         swarm.add(kind)
     download = swarm.download()
@@ -132,7 +132,7 @@ def test_owners_and_standard_peers_deliver_to_one_download(swarm: Swarm) -> None
 
 
 @pytest.mark.parametrize("liar", ["tcp", "udp"])
-def test_a_liar_is_banned_and_no_honest_peer_is(swarm: Swarm, liar: str) -> None:
+def test_a_liar_is_banned_and_no_honest_peer_is(swarm: MixedSwarm, liar: str) -> None:
     """It lies in one block of each piece, of which other peers deliver blocks, too."""
     for kind in ("tcp", "udp", "tcp"):
         swarm.add(kind)
@@ -146,7 +146,7 @@ def test_a_liar_is_banned_and_no_honest_peer_is(swarm: Swarm, liar: str) -> None
     assert bool(failed) is bool(banned)
 
 
-def test_a_download_survives_the_loss_of_peers(swarm: Swarm) -> None:
+def test_a_download_survives_the_loss_of_peers(swarm: MixedSwarm) -> None:
     dying = [swarm.add("tcp"), swarm.add("udp")]
     swarm.add("tcp")
     download = swarm.download()
@@ -158,7 +158,7 @@ def test_a_download_survives_the_loss_of_peers(swarm: Swarm) -> None:
     assert swarm.found[0].peer.addr in lost
 
 
-def test_a_peer_that_stalls_does_not_hold_a_download_up(swarm: Swarm) -> None:
+def test_a_peer_that_stalls_does_not_hold_a_download_up(swarm: MixedSwarm) -> None:
     """It takes requests and answers none: the same blocks are requested from other peers."""
     limit = RateLimit(RATE)
     stalling = swarm.add("tcp")
@@ -170,7 +170,7 @@ def test_a_peer_that_stalls_does_not_hold_a_download_up(swarm: Swarm) -> None:
     assert swarm.is_complete(download)
 
 
-def test_a_peer_that_connects_in_mid_download_is_used(swarm: Swarm) -> None:
+def test_a_peer_that_connects_in_mid_download_is_used(swarm: MixedSwarm) -> None:
     swarm.add("udp", rate=200_000)
     download = swarm.download()
     until(lambda: download.status().verified > 0, PATIENCE)

@@ -4,54 +4,18 @@ from __future__ import annotations
 
 import random
 import re
-import textwrap
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.errors import PluginError
-from node import part_calls, plugins
-from node.chunk_udp.congestion.base import CongestionController
+from node import plugins
 from node.chunk_udp.congestion.manager import CongestionManager
 from node.chunk_udp.loss_recovery import RoundTripTime
 from node.peer_tcp.choking import PeerTraffic
 from node.plugins import Plugin, load
-
-Write = Callable[[str], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """``write(source)``: a file ``mine.py``."""
-
-    def do(source: str) -> Path:
-        path = tmp_path / "mine.py"
-        path.write_text(textwrap.dedent(source), encoding="utf-8")
-        return path
-
-    return do
-
-
-CONTROLLER = """
-from node.chunk_udp.congestion.reno import Reno
-
-
-class Mine(Reno):
-    def on_lost(self, size, sent_at, now):
-        {body}
-"""
-
-
-def controller(write: Write, body: str) -> CongestionController:
-    plugin = load(f"{write(CONTROLLER.format(body=body))}:Mine")
-    assert plugin.kind == "congestion"
-    made = plugin.factory(1200)
-    assert isinstance(made, CongestionController)
-    return made
+from tests.node.own_classes import CONTROLLER, Write, controller
+from tests.node.own_classes import write as write
 
 
 def test_a_congestion_controller(write: Write) -> None:
@@ -64,10 +28,7 @@ def test_a_congestion_controller(write: Write) -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (
-            "self.window /= 0",
-            r"mine\.py:7: Mine\.on_lost\(size=1200, sent_at=0\.0, now=1\.0\) raised Zero",
-        ),
+        ("self.window /= 0", r"mine\.py:7: Mine\.on_lost\(size=1200, sent_at=0\.0, now=1\.0\) raised Zero"),
         ("self.window = 5", r"mine\.py:6: Mine\.on_lost\(size=1200, .*\) left window at 5; at least two seg"),
         ("self.window = None", r"left window at None"),
         ("raise ValueError('two\\nlines')", r"raised ValueError: two.lines$"),
@@ -204,87 +165,6 @@ def test_an_exit_in_a_call_is_an_error_of_the_class(write: Write, body: str) -> 
     mine = controller(write, f"import sys; {body}")
     with pytest.raises(PluginError, match=r"mine\.py:7: Mine\.on_lost\(.*\) raised (SystemExit|BaseExc)"):
         mine.on_lost(1200, 0.0, 1.0)
-
-
-def test_a_call_that_does_not_return_is_given_up_and_not_repeated(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
-    path = write("""
-        import time
-
-        class Mine:
-            def rank(self, owners):
-                while owners:
-                    time.sleep(0.01)
-                return owners
-    """)
-    plugin = load(f"{path}:Mine")
-    ranking = plugin.factory()
-    assert ranking.rank([]) == []
-    owners = ["a"]
-    says = r"mine\.py:[67]: Mine\.rank\(owners=\['a'\]\) has not returned for 0\.2 s; it is not called again"
-    with pytest.raises(PluginError, match=says):
-        ranking.rank(owners)
-    for again in (ranking.rank, lambda owners: plugin.factory().rank(owners)):
-        with pytest.raises(PluginError, match=says):
-            again([])
-    owners.clear()  # its thread ends
-
-
-def lose(mine: CongestionController) -> tuple[threading.Thread, list[PluginError]]:
-    """A thread that calls ``on_lost``, and the errors that this raises."""
-    faults: list[PluginError] = []
-
-    def call() -> None:
-        try:
-            mine.on_lost(1200, 0.0, 1.0)
-        except PluginError as error:
-            faults.append(error)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    return thread, faults
-
-
-def test_a_loop_in_a_controller_is_ended_from_another_thread(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
-    thread, faults = lose(controller(write, "while True: pass"))
-    while thread.is_alive():
-        assert part_calls.stuck_call(thread.ident) is None
-        thread.join(0.01)
-    assert re.search(r"mine\.py:7: Mine\.on_lost\(size=1200, .*\) has not returned for", str(faults[0]))
-
-
-def test_a_controller_that_waits_in_the_system_is_found_by_its_thread(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
-    mine: Any = controller(write, "self.end.wait(20)")
-    mine.end = threading.Event()
-    thread, faults = lose(mine)
-    while (fault := part_calls.stuck_call(thread.ident)) is None:
-        time.sleep(0.01)
-    mine.end.set()
-    thread.join()
-    assert re.search(r"mine\.py:7: Mine\.on_lost\(size=1200, .*\) has not returned", str(fault))
-    assert [str(each) for each in faults] == [str(fault)]
-    assert part_calls.stuck_call(thread.ident) is None
-
-
-def test_a_loop_at_the_top_of_the_file_is_given_up(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(part_calls, "STUCK_LIMIT", 0.2)
-    path = write("""
-        import time
-
-        ends = time.monotonic() + 2  # the thread is left behind, and must end for the tests that follow
-        while time.monotonic() < ends:
-            pass
-    """)
-    with pytest.raises(PluginError, match=r"mine\.py:[56]: import has not returned for 0\.2 s"):
-        load(f"{path}:Mine")
 
 
 def test_a_choice_of_the_labs_form_is_told_by_its_parameters(write: Write) -> None:

@@ -23,7 +23,7 @@ from node.discovery.standard_announcer import StandardAnnouncer
 from node.peer import FoundPeer, Peer
 from node.settings import NodeSettings
 from node.trackers import Trackers
-from tests.node.discovery.pretend_trackers import PEERS, HttpServer, UdpServer, response, usual
+from tests.node.discovery.pretend_trackers import PEERS, HttpServer, PretendUdpTracker, response, usual
 from tests.waiting import until
 
 PATIENCE = 20.0  # seconds
@@ -56,7 +56,7 @@ class TrackerScene:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.emitted: queue.Queue[events.Event] = queue.Queue()
-        self.servers: list[HttpServer | UdpServer] = []
+        self.servers: list[HttpServer | PretendUdpTracker] = []
         self.made: list[Trackers] = []
         self.met: queue.Queue[Any] = queue.Queue()
 
@@ -64,8 +64,8 @@ class TrackerScene:
         self.servers.append(HttpServer(talk))
         return self.servers[-1]
 
-    def udp(self) -> UdpServer:
-        self.servers.append(UdpServer(usual))
+    def udp(self) -> PretendUdpTracker:
+        self.servers.append(PretendUdpTracker(usual))
         return self.servers[-1]
 
     def enter(self, *own: HttpServer, node_id: int | None = 1, tcp: TcpListener | None = TCP) -> Trackers:
@@ -97,7 +97,7 @@ def scene(tmp_path: Path) -> Iterator[TrackerScene]:
     scene.close()
 
 
-def info_of(*tiers: list[HttpServer | UdpServer | str], private: bool = False) -> Metainfo:
+def info_of(*tiers: list[HttpServer | PretendUdpTracker | str], private: bool = False) -> Metainfo:
     urls = tuple(tuple(each if isinstance(each, str) else each.url for each in tier) for tier in tiers)
     first = urls[0][0] if urls else ""
     files = (FileEntry(("x",), 10),)

@@ -31,7 +31,7 @@ CONTENT = random.Random(1).randbytes(20 * PIECE + 4321)
 PATIENCE = 20.0  # seconds
 
 
-class Observer:
+class FoundPeers:
     """Notes what a transport reports."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Observer:
         self.faults.append(fault)
 
 
-class Session:
+class PlayedSession:
     """A DownloadSession that wants the pieces ``wanted``, and fails if a range does not come back once."""
 
     trusted = True
@@ -155,17 +155,17 @@ class Ends:
         self.fetched = MemoryTorrent(b"", PIECE)
         self.fetched.info, self.fetched.have = served.info, Bitfield(served.have.size)
         self.owner, self.fetcher = make(), make()
-        self.observer = Observer()
+        self.observer = FoundPeers()
         self.torrents = {INFO_HASH: served}
         self.owner.start(self.torrents, self.observer)
-        self.fetcher.start({INFO_HASH: self.fetched}, Observer())
+        self.fetcher.start({INFO_HASH: self.fetched}, FoundPeers())
 
     @property
     def peer(self) -> Peer:
         host, port = self.owner.addr  # type: ignore[attr-defined]
         return Peer(host, port, self.owner.name)
 
-    def fetch(self, session: Session) -> None:
+    def fetch(self, session: PlayedSession) -> None:
         self.fetcher.connect(self.peer, self.served.info, session).run()
 
     def close(self) -> None:
@@ -213,7 +213,7 @@ def in_background(call: Callable[[], None]) -> tuple[threading.Thread, list[Base
 
 def test_all_of_it_arrives_and_is_counted_at_both_ends(between: Between) -> None:
     ends = between(MemoryTorrent(CONTENT, PIECE))
-    session = Session(ends.served.info)
+    session = PlayedSession(ends.served.info)
     ends.fetch(session)
     assert session.data == CONTENT and not session.owed
     until(lambda: ends.owner.uploaded(INFO_HASH) >= len(CONTENT))  # it counts after it has sent
@@ -224,7 +224,7 @@ def test_all_of_it_arrives_and_is_counted_at_both_ends(between: Between) -> None
 
 def test_the_served_peer_is_listed_and_what_limits_its_requests(between: Between) -> None:
     ends = between(MemoryTorrent(CONTENT, PIECE))
-    session = Session(ends.served.info)
+    session = PlayedSession(ends.served.info)
     connection = ends.fetcher.connect(ends.peer, ends.served.info, session)
     seen: list[tuple[SlotsStatus, ConnectionSample | None]] = []
     take = session.on_data
@@ -246,7 +246,7 @@ def test_only_pieces_that_are_held_are_requested(between: Between) -> None:
     for piece in (3, 4, 20):
         served.have.set(piece)
     ends = between(served)
-    session = Session(served.info, wanted=[3, 4, 20])
+    session = PlayedSession(served.info, wanted=[3, 4, 20])
     ends.fetch(session)
     assert session.pieces == served.have
     for piece in (3, 4, 20):
@@ -259,7 +259,7 @@ def test_new_pieces_are_announced_and_fetched(between: Between) -> None:
     everything, served.have = served.have, Bitfield(served.have.size)
     served.have.set(5)
     ends = between(served)
-    session = Session(served.info)
+    session = PlayedSession(served.info)
     thread, faults = in_background(lambda: ends.fetch(session))
     assert session.waits.wait(PATIENCE) and session.received.wait(PATIENCE)
     served.have = everything
@@ -269,7 +269,7 @@ def test_new_pieces_are_announced_and_fetched(between: Between) -> None:
 
 def test_a_session_may_end_in_mid_transfer(between: Between) -> None:
     ends = between(MemoryTorrent(CONTENT, PIECE))
-    session = Session(ends.served.info)
+    session = PlayedSession(ends.served.info)
     take = session.on_data
 
     def on_data(offset: int, data: bytes | memoryview) -> None:
@@ -285,7 +285,7 @@ def test_a_session_may_end_in_mid_transfer(between: Between) -> None:
 def test_a_torrent_that_is_not_shared_is_a_fault_of_the_peer(between: Between) -> None:
     ends = between(MemoryTorrent(CONTENT, PIECE))
     ends.torrents.clear()
-    session = Session(ends.served.info)
+    session = PlayedSession(ends.served.info)
     with pytest.raises(PeerFault):
         ends.fetch(session)
     assert not session.owed
@@ -294,7 +294,7 @@ def test_a_torrent_that_is_not_shared_is_a_fault_of_the_peer(between: Between) -
 def test_a_file_that_changed_is_a_fault_of_the_peer(between: Between) -> None:
     ends = between(MemoryTorrent(CONTENT, PIECE))
     ends.served.fault = FileFault("x.bin changed")
-    session = Session(ends.served.info)
+    session = PlayedSession(ends.served.info)
     with pytest.raises(PeerFault):
         ends.fetch(session)
     assert not session.owed
@@ -306,7 +306,7 @@ def test_a_peer_that_is_not_there_is_a_fault_of_the_peer(between: Between) -> No
     with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind(("127.0.0.1", 0))
         free = sock.getsockname()[1]
-    session = Session(ends.served.info)
+    session = PlayedSession(ends.served.info)
     with pytest.raises(PeerFault):
         ends.fetcher.connect(Peer("127.0.0.1", free, ends.owner.name), ends.served.info, session).run()
 
@@ -315,7 +315,7 @@ def test_an_owner_that_stops_is_a_fault_of_the_peer(between: Between) -> None:
     served = MemoryTorrent(CONTENT, PIECE)
     served.have.clear(0)
     ends = between(served)
-    session = Session(served.info)
+    session = PlayedSession(served.info)
     thread, faults = in_background(lambda: ends.fetch(session))
     assert session.waits.wait(PATIENCE)
     ends.owner.stop()
@@ -326,7 +326,7 @@ def test_an_owner_that_stops_is_a_fault_of_the_peer(between: Between) -> None:
 
 def test_cancelled_ranges_come_back_or_arrive(between: Between) -> None:
     ends = between(MemoryTorrent(CONTENT, PIECE))
-    session = Session(ends.served.info)
+    session = PlayedSession(ends.served.info)
     connection = ends.fetcher.connect(ends.peer, ends.served.info, session)
     take = session.on_data
 

@@ -310,32 +310,6 @@ def test_the_books_of_a_real_owner(owner_addr: Address, whose: str) -> None:
         assert books.overdrawn() == []
 
 
-def test_what_an_unproved_address_gets_is_smaller_than_any_question() -> None:
-    token = wire.encode(wire.Token(2**64 - 1, 2**32 - 1, b"\xff" * 16))
-    ask = wire.encode(wire.Ask(1, 1, SHARED))
-    request = wire.encode(wire.Request(1, 1, 0, 1, SHARED, wire.NO_TOKEN, 512))
-    assert len(token) < min(len(ask), len(request))
-
-
-@pytest.mark.parametrize("late", [0.0, EPOCH - 0.001, EPOCH])
-def test_a_token_lives_one_to_two_epochs(late: float) -> None:
-    mint = AddressValidator(b"s" * 32)
-    made_at = 7 * EPOCH + late
-    token = mint.make(ATTACKERS[0], made_at)
-    assert mint.accepts(token, ATTACKERS[0], made_at + EPOCH - 0.01)
-    assert not mint.accepts(token, ATTACKERS[0], made_at + 2 * EPOCH)
-    assert not mint.accepts(token, ATTACKERS[0], made_at - EPOCH - 0.001), "a token of the future"
-
-
-def test_a_token_is_good_for_one_address_one_port_and_one_life_of_the_owner() -> None:
-    mint = AddressValidator(b"s" * 32)
-    tokens = {addr: mint.make(addr, 0.0) for addr in ATTACKERS + VICTIMS}
-    assert len(set(tokens.values())) == len(tokens)
-    for given_to, token in tokens.items():
-        assert [addr for addr in tokens if mint.accepts(token, addr, 0.0)] == [given_to]
-        assert not AddressValidator(b"t" * 32).accepts(token, given_to, 0.0)
-
-
 def test_a_restarted_owner_honours_no_token_of_its_former_life() -> None:
     """With sockets: the same port, another secret; earlier proofs are void."""
     sock = udp()

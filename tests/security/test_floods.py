@@ -25,7 +25,7 @@ from node.chunk_udp.slots import Slots
 from node.chunk_udp.upload_log import MAX_REMEMBERED
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent, memory_info
-from tests.node.chunk_udp.loopback import Download
+from tests.node.chunk_udp.loopback import LoopbackDownload
 
 ROOT = Path(__file__).resolve().parents[2]
 STRANGERS = 1_000_000
@@ -126,7 +126,7 @@ def test_an_owner_keeps_nothing_of_real_strangers_from_a_hundred_thousand_addres
     """Real datagrams from 127.0.0.0/8; and an honest fetcher gets its file meanwhile."""
     addr = owner._sock.getsockname()
     before = memory()
-    supply = Download(len(CONTENT))
+    supply = LoopbackDownload(len(CONTENT))
     words = ["--kind", kind, "--sources", "100000", "--info-hash", INFO_HASH.hex()]
     with flood(addr, *words) as sent:
         Fetcher(addr, INFO, supply, SETTINGS).run()
@@ -139,7 +139,7 @@ def test_an_owner_keeps_nothing_of_real_strangers_from_a_hundred_thousand_addres
 
 def test_a_flood_at_the_fetchers_port_does_not_get_in(owner: Owner) -> None:
     """The system drops what does not come from the owner's address, before the fetcher sees any of it."""
-    supply = Download(len(CONTENT))
+    supply = LoopbackDownload(len(CONTENT))
     fetcher = Fetcher(owner._sock.getsockname(), INFO, supply, SETTINGS)
     with flood(fetcher._sock.getsockname(), "--kind", "answers") as sent:
         fetcher.receive_chunk()

@@ -16,7 +16,7 @@ from node.peer_tcp.handshake import PROTOCOL, Handshake, encode_handshake
 from node.peer_tcp.mse import KEY_SIZE
 from node.peer_tcp.peer_table import MAX_OPENING
 from simulator.served import MemoryTorrent
-from tests.node.test_transport_contract import CONTENT, INFO_HASH, PIECE, Ends, Session, make_tcp
+from tests.node.test_transport_contract import CONTENT, INFO_HASH, PIECE, Ends, PlayedSession, make_tcp
 from tests.waiting import until
 
 STRANGERS = 8  # at a time, of each kind
@@ -130,7 +130,7 @@ def test_an_honest_peer_is_served_meanwhile(
     lines: list[str] = []
     monkeypatch.setattr(peer_thread, "log", lines.append)
     with under_attack(ends.peer.addr, attack):
-        session = Session(ends.served.info)
+        session = PlayedSession(ends.served.info)
         ends.fetch(session)
     assert session.data == CONTENT
     assert ends.observer.faults == [] and not [line for line in lines if "fault of this program" in line]

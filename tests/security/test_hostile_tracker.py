@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
 import socket
 import threading
 import time
@@ -12,12 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from common import bencode
-from common.errors import MessageError, MetainfoError, TrackerRefused, TrackerUnavailable
-from common.metainfo import MAX_PIECES, decode_metainfo
-from node.discovery.classroom import MAX_OWNERS, MAX_REASON, TrackerClient
+from common.errors import TrackerUnavailable
+from node.discovery.classroom import MAX_OWNERS, TrackerClient
 from node.discovery.http_client import MAX_ANSWER
-from node.discovery.tracker_url import tracker_url
 
 PATIENCE = 20.0  # seconds for one answer; each of these tests takes a small part of one
 HASH = "ab" * 20
@@ -202,99 +198,21 @@ def test_of_very_many_owners_only_so_many_are_looked_at(
     assert [owner.node_id for owner in found] == list(range(MAX_OWNERS))
 
 
-def test_an_error_text_is_short_and_clean(
-    tracker: Callable[[bytes], HostileTracker], client_of: Callable[[HostileTracker], TrackerClient]
-) -> None:
-    text = "\x1b]0;owned\x07\nforged line\u202e" * 500
-    answer = http(json.dumps({"error": text}).encode(), "400 Bad")
-    with pytest.raises(TrackerRefused) as raised:
-        client_of(tracker(answer)).need(info_hash=HASH)
-    said = str(raised.value)
-    assert len(said) < MAX_REASON + 100
-    assert not any(c in said for c in "\x1b\x07\n\u202e")
-
-
-INTERVALS = ["1e308", "1e-300", "-5", "0", '"11"', "true", "null", "[]"]
-
-
-@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize(
+    ("interval", "kept"),
+    [("11", 11.0), ("1e-300", 0.1), ("1e300", 3600.0)]
+    + [(text, None) for text in ("-5", "0", '"11"', "true", "null", "[]", "1e309")],
+)
 def test_a_mad_interval_neither_floods_the_tracker_nor_silences_the_node(
     tracker: Callable[[bytes], HostileTracker],
     client_of: Callable[[HostileTracker], TrackerClient],
     interval: str,
+    kept: float | None,
 ) -> None:
     client = client_of(tracker(http(b'{"status":"Node registered","interval":' + interval.encode() + b"}")))
     try:
         told = client.register(("127.0.0.1", 4001))
     except TrackerUnavailable:
+        assert kept is None
         return
-    assert 0.1 <= told.interval <= 3600
-
-
-# ---- a hostile torrent
-
-URLS = [
-    "file:///etc/passwd",
-    "https://127.0.0.1:1",
-    "ftp://127.0.0.1",
-    "http://user:secret@127.0.0.1:1",
-    "http://",
-    "http://[::1",
-    "http://127.0.0.1:0",
-    "http://127.0.0.1:99999",
-    "http://127.0.0.1:1\r\nX-Injected: 1",
-    "http://a b",
-    "javascript:alert(1)",
-    "//127.0.0.1:1",
-    "http://\x1b[31m",
-    "http://" + "a" * 5000,
-]
-
-
-@pytest.mark.parametrize("url", URLS)
-def test_an_announce_that_is_no_trackers_address_is_not_asked(url: str) -> None:
-    with pytest.raises(MessageError) as raised:
-        tracker_url(url)
-    assert len(str(raised.value)) < 1000
-    assert not any(c in str(raised.value) for c in "\x1b\r\n")
-
-
-def info(**changed: object) -> dict[bytes, object]:
-    plain: dict[str, object] = {"length": 1, "name": b"x", "piece length": 32_768, "pieces": bytes(20)}
-    return {name.replace("_", " ").encode(): value for name, value in {**plain, **changed}.items()}
-
-
-def torrent_of(**changed: object) -> bytes:
-    return bencode.encode({b"info": info(**changed)})  # type: ignore[dict-item]  # whatever is wrong
-
-
-TORRENTS = {
-    "deep": b"d4:info" + b"l" * 100_000 + b"e" * 100_000 + b"e",
-    "very many values": b"d4:infol" + b"le" * 1_500_000 + b"ee",
-    "a length of many digits": b"d4:infod6:lengthi" + b"9" * 1_000_000 + b"eee",
-    "a string longer than all": b"d4:info999999999999:x",
-    "a size beyond all disks": torrent_of(length=2**63),
-    "a size of minus one": torrent_of(length=-1),
-    "pieces of one byte, very many": torrent_of(length=2**40, piece_length=1),
-    "pieces of nothing": torrent_of(piece_length=0),
-    "pieces of minus one": torrent_of(piece_length=-1),
-    "hashes for more than there is": torrent_of(pieces=bytes(20 * 50_000)),
-    "hashes for less than there is": torrent_of(length=10**9),
-    "a name that is a list": torrent_of(name=[b"x"]),
-    "keys twice": b"d4:infod6:lengthi1e6:lengthi2eee",
-}
-
-
-@pytest.mark.parametrize("data", TORRENTS.values(), ids=TORRENTS.keys())
-def test_a_hostile_torrent_is_refused_at_once(data: bytes) -> None:
-    used = time.process_time()
-    with pytest.raises(MetainfoError) as raised:
-        decode_metainfo(data)
-    assert time.process_time() - used < 20.0
-    assert len(str(raised.value)) < 500 and "\n" not in str(raised.value)
-
-
-def test_pieces_without_number_are_refused_before_anything_is_made_for_them() -> None:
-    size = (MAX_PIECES + 1) * 32_768
-    with pytest.raises(MetainfoError, match="more than"):
-        decode_metainfo(torrent_of(length=size, pieces=random.Random(1).randbytes(20)))
+    assert told.interval == kept or (kept is None and 0.1 <= told.interval <= 3600)

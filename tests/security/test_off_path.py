@@ -22,7 +22,7 @@ from node.chunk_udp.fetcher import Fetcher
 from node.chunk_udp.owner import Owner
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent, memory_info
-from tests.node.chunk_udp.loopback import Download
+from tests.node.chunk_udp.loopback import LoopbackDownload
 
 INFO_HASH = b"i" * 20
 CONTENT = random.Random(1).randbytes(1_500_000)
@@ -33,7 +33,7 @@ SEGMENT = 1000
 SETTINGS = TransferSettings(owner_timeout=20.0, loopback_segment_size=1400, socket_buffer_size=1 << 16)
 
 
-class Session(Download):
+class WatchingSession(LoopbackDownload):
     """Wants everything once, and calls ``on_data`` for whatever comes."""
 
     def __init__(self, on_data: Callable[[], None]) -> None:
@@ -109,7 +109,7 @@ def test_what_comes_from_another_address_is_dropped_even_if_it_knows_everything(
         if deliveries % 20 == 1:
             inject()
 
-    supply = Session(now_and_then)
+    supply = WatchingSession(now_and_then)
     fetcher = Fetcher(owner_addr, INFO, supply, SETTINGS)
     inject()  # before it has asked anything
     fetcher.receive_chunk()
@@ -146,7 +146,7 @@ def test_transfer_ids_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None
     ids = []
     for _ in range(64):
         random.seed(1)
-        fetcher = Fetcher(("127.0.0.1", 9), INFO, Session(lambda: None), SETTINGS)
+        fetcher = Fetcher(("127.0.0.1", 9), INFO, WatchingSession(lambda: None), SETTINGS)
         ids.append(fetcher.connection.config.transfer_id)
         fetcher._sock.close()
     assert asked == [64] * 64

@@ -35,7 +35,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets only ad
 
 
 @dataclass
-class Served:
+class ServedFolder:
     """A node's torrents at a real socket, and a stranger's socket with a token."""
 
     torrents: TorrentTable
@@ -81,7 +81,7 @@ class Served:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+def served(tmp_path: Path) -> Iterator[ServedFolder]:
     listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listening.bind(("127.0.0.1", 0))
     told: list[events.Event] = []
@@ -93,14 +93,14 @@ def served(tmp_path: Path) -> Iterator[Served]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(listening.getsockname())
         sock.settimeout(20)
-        made = Served(torrents, open_files, folder, sock, told)
+        made = ServedFolder(torrents, open_files, folder, sock, told)
         made.prove()
         yield made
     transport.stop()
     open_files.close()
 
 
-def shared_file(served: Served, name: str = "public.bin") -> tuple[Path, Metainfo]:
+def shared_file(served: ServedFolder, name: str = "public.bin") -> tuple[Path, Metainfo]:
     path = served.folder / name
     path.write_bytes(PUBLIC)
     return path, served.share(path)
@@ -119,7 +119,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_path_on_the_wire_is_a_hash_that_nobody_shares(served: Served, path: bytes) -> None:
+def test_a_path_on_the_wire_is_a_hash_that_nobody_shares(served: ServedFolder, path: bytes) -> None:
     shared_file(served)
     info_hash = path[:20].ljust(20, b"\0")
     assert served.read(info_hash, 0, 100) is wire.Refusal.NOT_SHARED
@@ -127,7 +127,7 @@ def test_a_path_on_the_wire_is_a_hash_that_nobody_shares(served: Served, path: b
     assert isinstance(answer, wire.Refuse) and answer.reason is wire.Refusal.NOT_SHARED
 
 
-def test_what_lies_in_the_folder_and_was_not_shared_is_not_served(served: Served) -> None:
+def test_what_lies_in_the_folder_and_was_not_shared_is_not_served(served: ServedFolder) -> None:
     """Not even by the right info hash, of a torrent in the same folder."""
     path = served.folder / "private.bin"
     path.write_bytes(SECRET)
@@ -135,7 +135,7 @@ def test_what_lies_in_the_folder_and_was_not_shared_is_not_served(served: Served
     assert served.read(metainfo.info_hash, 0, 100) is wire.Refusal.NOT_SHARED
 
 
-def test_no_byte_beyond_the_end_and_none_before_the_start(served: Served) -> None:
+def test_no_byte_beyond_the_end_and_none_before_the_start(served: ServedFolder) -> None:
     _, metainfo = shared_file(served)
     size = len(PUBLIC)
     for offset, length in (
@@ -184,7 +184,7 @@ def by_relative_symlink(path: Path, secret: Path) -> None:
 @pytest.mark.parametrize("opened_before", [True, False])
 @pytest.mark.parametrize("exchange", [by_symlink, by_another_file, by_hard_link, by_relative_symlink])
 def test_another_file_put_in_place_of_a_shared_one_is_never_read(
-    served: Served, exchange: Exchange, opened_before: bool
+    served: ServedFolder, exchange: Exchange, opened_before: bool
 ) -> None:
     """The open file stays the hashed file; a file that must be reopened is refused as changed."""
     path, metainfo = shared_file(served)
@@ -201,7 +201,7 @@ def test_another_file_put_in_place_of_a_shared_one_is_never_read(
 
 
 @posix
-def test_a_file_that_becomes_a_link_while_it_is_being_hashed_is_not_shared(served: Served) -> None:
+def test_a_file_that_becomes_a_link_while_it_is_being_hashed_is_not_shared(served: ServedFolder) -> None:
     """The race: hashed as one file, offered as another."""
     path = served.folder / "public.bin"
     path.write_bytes(PUBLIC)
@@ -214,7 +214,9 @@ def test_a_file_that_becomes_a_link_while_it_is_being_hashed_is_not_shared(serve
 
 
 @posix
-def test_the_user_may_share_a_link_and_then_it_is_the_file_behind_it_that_counts(served: Served) -> None:
+def test_the_user_may_share_a_link_and_then_it_is_the_file_behind_it_that_counts(
+    served: ServedFolder,
+) -> None:
     """Sharing is the user's word, typed here. The hashed file is served, although the link later leads
     elsewhere."""
     target = served.folder.parent / "elsewhere.bin"

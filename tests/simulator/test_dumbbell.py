@@ -33,7 +33,7 @@ def link(loss: float = 0.0, rate: float = RATE, delay: float = DELAY, **more: ob
 
 
 @dataclass
-class Outcome:
+class RunResult:
     """The result of a run."""
 
     seconds: float
@@ -74,7 +74,7 @@ def run(
     seed: int = 1,
     tcp: bool = False,
     nodes: int = 1,
-) -> Outcome:
+) -> RunResult:
     """Fetch ``size`` bytes, or for ``seconds`` seconds, from owners that begin in turn.
 
     ``nodes`` that know nothing of each other ask each of the owners.
@@ -91,7 +91,7 @@ def run(
     clock.run_until(lambda: bell.supply.done or clock.now >= seconds, 120.0, MOST_EVENTS)
     overflowed = shared.down.counters.overflowed
     flows = [flow for each in bells for flow in each.flows]
-    return Outcome(clock.now, flows, bell.failures, overflowed, company.arrivals)
+    return RunResult(clock.now, flows, bell.failures, overflowed, company.arrivals)
 
 
 # ---- the default controller's figures

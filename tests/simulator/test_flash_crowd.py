@@ -23,9 +23,7 @@ def test_all_nodes_are_complete_soon_after_the_bound() -> None:
     assert crowd.again <= 0.12 * len(crowd.seeded)  # other plans: 12 to 27 of 256
 
 
-def test_a_seed_without_super_seeding_sends_more_pieces_twice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_seed_without_super_seeding_sends_more_pieces_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = FlashCrowdPlan(nodes=8, size=4 << 20, upload=1_000_000)
     looks = ran(plan)
     monkeypatch.setattr(UploadQueue, "is_backlogged", lambda serving, now: False)

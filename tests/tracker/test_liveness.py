@@ -19,7 +19,7 @@ from tracker.storage.memory import MemoryStorage
 PATIENCE = 20.0  # seconds
 
 
-class Script:
+class SweepScript:
     """Sweeps that return the given waits, and are counted."""
 
     def __init__(self, *waits: float) -> None:
@@ -32,7 +32,7 @@ class Script:
 
 
 def test_it_sweeps_at_once_and_then_whenever_it_was_told_to() -> None:
-    script = Script(0.0, 0.05, 1000.0)
+    script = SweepScript(0.0, 0.05, 1000.0)
     liveness = Liveness(script)
     liveness.start()
     times = [script.swept.get(timeout=PATIENCE) for _ in range(3)]
@@ -79,4 +79,4 @@ def test_a_storage_that_is_away_is_tried_again_and_any_other_error_is_reported(
 
 
 def test_stop_without_start_is_harmless() -> None:
-    Liveness(Script()).stop()
+    Liveness(SweepScript()).stop()

@@ -78,7 +78,7 @@ class ReportingClient:
         return found
 
 
-class Viewer:
+class LogViewer:
     """Reads the log as the page does."""
 
     def __init__(self, url: str) -> None:
@@ -125,7 +125,7 @@ def test_a_killed_tracker_is_a_gap_and_the_picture_is_right_again(
     path = tmp_path / "run.jsonl.gz"
     tracker = start_tracker("--record", str(path))
     nodes += [ReportingClient(tracker.url, number) for number in (1, 2)]
-    viewer = Viewer(tracker.url)
+    viewer = LogViewer(tracker.url)
     viewer.wait_until(is_right)
     before = viewer.epoch
     time.sleep(1.5)  # so that the recording has something
@@ -135,7 +135,7 @@ def test_a_killed_tracker_is_a_gap_and_the_picture_is_right_again(
     tracker.restart()
     downtime = time.monotonic() - killed
 
-    fresh = Viewer(tracker.url)
+    fresh = LogViewer(tracker.url)
     assert fresh.wait_until(is_right) <= RIGHT_AGAIN
     answer = viewer.poll()
     assert answer["epoch"] == fresh.epoch != before
@@ -163,7 +163,7 @@ def test_a_tracker_with_records_begins_its_log_with_their_owners(start_tracker: 
     own = {"node_id": 7, "addr": ["127.0.0.1", 4007], "filename": "f", "info_hash": HASH, "size": 9}
     assert requests.post(f"{tracker.url}/own", json=own, timeout=PATIENCE).status_code == 200
     tracker.restart()
-    viewer = Viewer(tracker.url)
+    viewer = LogViewer(tracker.url)
     viewer.wait_until(lambda state: 7 in state.nodes)
     assert viewer.state.nodes[7]["addr"] == "127.0.0.1:4007"
     assert viewer.state.nodes[7]["torrents"][TORRENT]["complete"] is True

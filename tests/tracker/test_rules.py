@@ -12,8 +12,8 @@ import pytest
 from common.errors import RateLimited, TrackerFull
 from common.messages import OwnedFile
 from tests.tracker.storage.notebook import Notebook
-from tests.tracker.storage.places import Clock
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.places import VirtualClock
+from tests.tracker.storage.requests import StorageTracker
 from tracker import rules
 from tracker.model import (
     Caller,
@@ -33,7 +33,7 @@ HASH = "ab" * 20
 SILENCE = 22.0
 
 
-class Recorder(Notebook):
+class RecordingNotebook(Notebook):
     """Remembers the writes of each transaction."""
 
     def __init__(self) -> None:
@@ -46,21 +46,21 @@ class Recorder(Notebook):
 
 
 @pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
+def recorder() -> RecordingNotebook:
+    return RecordingNotebook()
 
 
 @pytest.fixture
-def make(recorder: Recorder) -> Callable[..., Tracker]:
-    def make_one(**settings: object) -> Tracker:
+def make(recorder: RecordingNotebook) -> Callable[..., StorageTracker]:
+    def make_one(**settings: object) -> StorageTracker:
         chosen = Rules(SILENCE, **{"half_life": 100.0, **settings})  # type: ignore[arg-type]
-        return Tracker(MemoryStorage(chosen, recorder, Clock(), random.Random(1)))
+        return StorageTracker(MemoryStorage(chosen, recorder, VirtualClock(), random.Random(1)))
 
     return make_one
 
 
 @pytest.fixture
-def tracker(make: Callable[..., Tracker]) -> Tracker:
+def tracker(make: Callable[..., StorageTracker]) -> StorageTracker:
     return make()
 
 
@@ -70,7 +70,9 @@ def test_a_node_is_expired_at_its_deadline_and_not_before() -> None:
     assert rules.was_suspended(100.0, 100.3, silence=1.0)
 
 
-def test_forged_ids_leave_room_for_those_who_claim(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forged_ids_leave_room_for_those_who_claim(
+    tracker: StorageTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rules, "MAX_NODES", 4)
     monkeypatch.setattr(rules, "MAX_UNCLAIMED", 3)
     for node_id in range(10, 13):
@@ -83,7 +85,9 @@ def test_forged_ids_leave_room_for_those_who_claim(tracker: Tracker, monkeypatch
     assert tracker.counts() == Counts(4, 1, 0, 0)
 
 
-def test_limits_refuse_the_new_and_keep_the_old(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_refuse_the_new_and_keep_the_old(
+    tracker: StorageTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rules, "MAX_NODES", 1)
     monkeypatch.setattr(rules, "MAX_OWNERSHIPS", 2)
     tracker.own(A, [OwnedFile("f")])
@@ -96,7 +100,7 @@ def test_limits_refuse_the_new_and_keep_the_old(tracker: Tracker, monkeypatch: p
     tracker.own(A, [OwnedFile("f", complete=False), OwnedFile("g")])  # one of them is not new
 
 
-def test_a_node_owns_no_more_than_its_limit(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_owns_no_more_than_its_limit(tracker: StorageTracker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "MAX_FILES_PER_NODE", 2)
     tracker.own(A, [OwnedFile("f"), OwnedFile("g")])
     with pytest.raises(RateLimited) as caught:
@@ -105,7 +109,7 @@ def test_a_node_owns_no_more_than_its_limit(tracker: Tracker, monkeypatch: pytes
 
 
 def test_reporters_beyond_the_limit_share_one_total(
-    tracker: Tracker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    tracker: StorageTracker, recorder: RecordingNotebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tracker.credit.MAX_REPORTERS", 2)
     monkeypatch.setattr("tracker.credit.MAX_RECEIPTS_PER_PAIR", 3)
@@ -121,7 +125,7 @@ def test_reporters_beyond_the_limit_share_one_total(
     assert recorder.nodes[1].receipts == 5 and recorder.nodes[1].credit == 25
 
 
-def test_writes_say_how_things_are_from_now_on(tracker: Tracker, recorder: Recorder) -> None:
+def test_writes_say_how_things_are_from_now_on(tracker: StorageTracker, recorder: RecordingNotebook) -> None:
     file = OwnedFile("f", HASH, 9)
     reporter = Caller(2, ("127.0.0.1", 4002), "5e" * 32, home="10.0.0.7")
     tracker.register(reporter, reporter.proof)
@@ -139,9 +143,7 @@ def test_writes_say_how_things_are_from_now_on(tracker: Tracker, recorder: Recor
     assert recorder.transactions[3] == [NodeLeft(1)]
 
 
-def test_an_address_has_its_fill_of_nodes_until_some_leave(
-    make: Callable[..., Tracker],
-) -> None:
+def test_an_address_has_its_fill_of_nodes_until_some_leave(make: Callable[..., StorageTracker]) -> None:
     tracker = make(nodes_per_address=3)
 
     def node(node_id: int, home: str = "10.0.0.7") -> Caller:
@@ -162,7 +164,7 @@ def test_an_address_has_its_fill_of_nodes_until_some_leave(
 
 
 def test_how_many_nodes_an_address_has_survives_a_restart(
-    make: Callable[..., Tracker], recorder: Recorder
+    make: Callable[..., StorageTracker], recorder: RecordingNotebook
 ) -> None:
     make(nodes_per_address=1).register(Caller(1, A.addr, home="10.0.0.7"))
     again = make(nodes_per_address=1)

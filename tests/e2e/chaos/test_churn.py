@@ -43,7 +43,7 @@ MORE_MEMORY = 8 << 20  # bytes that the first owners may have grown by in the la
 
 
 @dataclass
-class Member:
+class ChurnMember:
     """One node of the crowd: a process, or the folder of an ended process."""
 
     number: int
@@ -109,13 +109,13 @@ class Member:
             self._log.close()
 
 
-class Crowd:
+class ChurnCrowd:
     """All members; ``step`` lets something happen."""
 
     def __init__(self, swarm: Any, torrents: list[Path], nodes: int, chance: random.Random) -> None:
         self._swarm, self._torrents, self._nodes, self._chance = swarm, torrents, nodes, chance
-        self.live: list[Member] = []
-        self.left_behind: list[Member] = []
+        self.live: list[ChurnMember] = []
+        self.left_behind: list[ChurnMember] = []
         self.happened: Counter[str] = Counter()
         self.most = 0
 
@@ -144,12 +144,12 @@ class Crowd:
             self.happened["came back"] += 1
         else:
             wants = self._chance.sample(self._torrents, self._chance.randint(1, len(self._torrents)))
-            member = Member(self._swarm.number(), wants)
+            member = ChurnMember(self._swarm.number(), wants)
             self.happened["joined"] += 1
         member.start(self._swarm.folder, self._swarm.tracker.url)
         self.live.append(member)
 
-    def _trouble(self, member: Member) -> None:
+    def _trouble(self, member: ChurnMember) -> None:
         fate = self._chance.random()
         if fate < 0.25:
             member.frozen_until = time.monotonic() + self._chance.uniform(0.5, HANG)
@@ -173,12 +173,12 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd_of() -> Iterator[Callable[..., Crowd]]:
+def crowd_of() -> Iterator[Callable[..., ChurnCrowd]]:
     """``crowd_of(swarm, torrents, nodes, chance)``: all its processes are gone with the test."""
-    made: list[Crowd] = []
+    made: list[ChurnCrowd] = []
 
-    def make(*args: Any) -> Crowd:
-        made.append(Crowd(*args))
+    def make(*args: Any) -> ChurnCrowd:
+        made.append(ChurnCrowd(*args))
         return made[-1]
 
     yield make

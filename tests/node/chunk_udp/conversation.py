@@ -20,7 +20,7 @@ TERMS = ConnectionConfig(
 CONTENT = bytes(range(256)) * 400
 
 
-class Owner:
+class PlayedOwner:
     """Answers as the real one does; ``secret`` makes its tokens."""
 
     def __init__(self, secret: bytes = b"secret") -> None:
@@ -57,7 +57,7 @@ def take(connection: FetchConnection, datagrams: list[bytes], now: float) -> lis
     return [fact for datagram in datagrams for fact in connection.datagram_received(datagram, now)]
 
 
-def told(connection: FetchConnection, owner: Owner, now: float = 0.01) -> FetchConnection:
+def told(connection: FetchConnection, owner: PlayedOwner, now: float = 0.01) -> FetchConnection:
     """Through the handshake; FETCHING afterwards."""
     for step in (0, 1):
         take(connection, owner.answers(connection.datagrams_to_send(), now), now + step * 0.01)
@@ -100,7 +100,7 @@ def run_timers(connection: FetchConnection, until: float) -> float:
     raise AssertionError("timers spin")
 
 
-def fetch_all(connection: FetchConnection, owner: Owner, now: float, end: int) -> list[tuple[int, int]]:
+def fetch_all(connection: FetchConnection, owner: PlayedOwner, now: float, end: int) -> list[tuple[int, int]]:
     """Fetch ``[0, end)``, a round trip of 0.01 s each, until nothing is outstanding or lost."""
     arrived: list[tuple[int, int]] = []
     offset = 0

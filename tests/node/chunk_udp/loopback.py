@@ -30,7 +30,7 @@ INFO = memory_info(len(CONTENT), info_hash=INFO_HASH)
 linux = pytest.mark.skipif(not sockets.LINUX, reason="batched calls are Linux's")
 
 
-class Download:
+class LoopbackDownload:
     """A DownloadSession that wants all of ``[start, end)`` from one owner, and notes what comes."""
 
     trusted = True

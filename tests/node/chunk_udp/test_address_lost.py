@@ -16,7 +16,7 @@ from node.chunk_udp.transport import UdpTransport
 from node.peer import Peer
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent
-from tests.node.chunk_udp.loopback import CONTENT, INFO, INFO_HASH, Download
+from tests.node.chunk_udp.loopback import CONTENT, INFO, INFO_HASH, LoopbackDownload
 
 ROOT = Path(__file__).parents[3]
 HOST = "10.9.9.9"
@@ -24,7 +24,7 @@ SETTINGS = TransferSettings(owner_timeout=20.0)
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--net"]
 
 
-class Observer:
+class AddressEvents:
     """Lets a test wait for a transport's reports."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ def address(change: str) -> None:
 
 
 def fetch_from(owner: UdpTransport, fetching: UdpTransport) -> bool:
-    download = Download()
+    download = LoopbackDownload()
     fetching.connect(Peer(*owner.addr), INFO, download).run()
     return download.is_identical()
 
@@ -65,7 +65,7 @@ def fetch_from(owner: UdpTransport, fetching: UdpTransport) -> bool:
 def in_the_namespace() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     address("add")
-    observer = Observer()
+    observer = AddressEvents()
     owner, fetching = (UdpTransport(SETTINGS, sockets.udp_socket(HOST, 0, 1 << 20)) for _ in range(2))
     owner.start({INFO_HASH: MemoryTorrent(CONTENT)}, observer)
     assert fetch_from(owner, fetching)

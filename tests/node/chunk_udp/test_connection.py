@@ -12,7 +12,7 @@ from node.chunk_udp.probe_timer import ASK_INTERVAL
 from tests.node.chunk_udp.conversation import (
     CONTENT,
     TERMS,
-    Owner,
+    PlayedOwner,
     ask_of,
     connect,
     requests_of,
@@ -27,11 +27,10 @@ from tests.node.chunk_udp.conversation import (
 
 
 @pytest.mark.parametrize(
-    ("is_fetching", "reason"),
-    [(False, "^does not share this file$"), (True, "^does not share it any more$")],
+    ("is_fetching", "reason"), [(False, "^does not share this file$"), (True, "^does not share it any more$")]
 )
 def test_an_owner_that_does_not_share_is_a_fault(is_fetching: bool, reason: str) -> None:
-    connection, owner = connect(), Owner()
+    connection, owner = connect(), PlayedOwner()
     if is_fetching:
         told(connection, owner).request(0, 1000, 0.05)
     (question,) = map(wire.decode, connection.datagrams_to_send())
@@ -48,7 +47,7 @@ def test_the_first_question_is_padded_and_shows_no_token() -> None:
 
 
 def test_a_token_then_an_answer_and_bytes_may_be_asked_for() -> None:
-    connection, owner = connect(), Owner()
+    connection, owner = connect(), PlayedOwner()
     assert (connection.state, connection.room()) == (ConnectionState.VALIDATING, 0)
     assert take(connection, owner.answers(connection.datagrams_to_send(), 0.1), 0.1) == []
     assert (connection.state, connection.room()) == (ConnectionState.ASKING, 0)
@@ -63,7 +62,7 @@ def test_a_token_then_an_answer_and_bytes_may_be_asked_for() -> None:
 @pytest.mark.parametrize("round_trip", [0.001, 0.5, 1.1, 1.5, 2.5])
 def test_a_round_trip_longer_than_the_first_timer_does_not_matter(round_trip: float) -> None:
     """Questions are repeated before the first answer is here; whichever answer comes is good."""
-    connection, owner = connect(), Owner()
+    connection, owner = connect(), PlayedOwner()
     under_way: list[tuple[float, bytes]] = []
     now = 0.0
     while connection.state is not ConnectionState.FETCHING:
@@ -80,7 +79,7 @@ def test_a_round_trip_longer_than_the_first_timer_does_not_matter(round_trip: fl
 
 def test_an_answer_while_still_waiting_for_a_token_is_an_answer() -> None:
     """TOKEN 1 is late, TOKEN 2 is lost, and ASK 3 carries TOKEN 1. Its answer is TELL."""
-    connection, owner = connect(), Owner()
+    connection, owner = connect(), PlayedOwner()
     first = connection.datagrams_to_send()
     run_timers(connection, 1.5)
     assert len(connection.datagrams_to_send()) == 1.5 // ASK_INTERVAL  # repeated; lost
@@ -91,7 +90,7 @@ def test_an_answer_while_still_waiting_for_a_token_is_an_answer() -> None:
 
 
 def test_each_question_is_answered_once() -> None:
-    connection, owner = connect(), Owner()
+    connection, owner = connect(), PlayedOwner()
     take(connection, owner.answers(connection.datagrams_to_send(), 0.1), 0.1)
     answer = owner.answers(connection.datagrams_to_send(), 0.2)
     assert len(take(connection, answer * 3, 0.2)) == 1
@@ -99,7 +98,7 @@ def test_each_question_is_answered_once() -> None:
 
 
 def test_an_old_answer_does_not_answer_a_new_question() -> None:
-    connection, owner = connect(), Owner()
+    connection, owner = connect(), PlayedOwner()
     take(connection, owner.answers(connection.datagrams_to_send(), 0.1), 0.1)
     old = owner.answers(connection.datagrams_to_send(), 0.2)
     take(connection, old, 0.2)
@@ -113,7 +112,7 @@ def test_an_old_answer_does_not_answer_a_new_question() -> None:
 
 
 def test_a_question_in_mid_transfer_lets_what_was_asked_for_arrive() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(0, 2000, 1.0)
     answers = owner.answers(connection.datagrams_to_send(), 1.0)
@@ -126,7 +125,7 @@ def test_a_question_in_mid_transfer_lets_what_was_asked_for_arrive() -> None:
 
 def test_a_repeated_token_for_a_question_takes_no_request_back() -> None:
     """Questions and requests are numbered apart."""
-    connection, owner = connect(), Owner()
+    connection, owner = connect(), PlayedOwner()
     token = owner.answers(connection.datagrams_to_send(), 0.1)
     take(connection, token, 0.1)
     take(connection, owner.answers(connection.datagrams_to_send(), 0.2), 0.2)
@@ -137,7 +136,7 @@ def test_a_repeated_token_for_a_question_takes_no_request_back() -> None:
 
 
 def test_a_late_answer_to_the_question_before_the_last_is_taken() -> None:
-    connection = told(connect(), Owner())
+    connection = told(connect(), PlayedOwner())
     for now in (1.0, 2.0):
         connection.poll_have(now)
     asks = [wire.decode(datagram) for datagram in connection.datagrams_to_send()]
@@ -149,7 +148,7 @@ def test_a_late_answer_to_the_question_before_the_last_is_taken() -> None:
 
 
 def test_every_segment_arrives_once_however_often_it_comes() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(500, 4250, 1.0)
     answers = owner.answers(connection.datagrams_to_send(), 1.0)
@@ -160,7 +159,7 @@ def test_every_segment_arrives_once_however_often_it_comes() -> None:
 
 
 def test_data_of_another_transfer_is_dropped() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(0, 1000, 1.0)
     (request,) = requests_of(connection.datagrams_to_send())
@@ -174,7 +173,7 @@ def test_data_of_another_transfer_is_dropped() -> None:
 @pytest.mark.parametrize("offset", [0, 999, 2000, 50_000, 2**64 - 1000])
 def test_bytes_that_were_never_asked_for_are_never_delivered(sequence: int, offset: int) -> None:
     """Only [1000, 2000) is wanted, with any sequence."""
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(1000, 2000, 1.0)
     connection.datagrams_to_send()
@@ -193,7 +192,7 @@ def test_what_is_not_a_datagram_of_ours_is_counted_and_dropped() -> None:
 
 
 def test_after_closing_nothing_is_taken_and_all_that_is_missing_is_given_back() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(0, 3000, 1.0)
     connection.request(3000, 5000, 1.0)
@@ -217,14 +216,14 @@ def test_what_is_asked_for_at_a_time_is_what_an_owner_answers(segment_size: int,
 
 
 def test_no_more_is_asked_for_than_our_own_buffer_takes() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(receive_limit=3000), owner)
     connection.tracker.controller.window = 1e9
     assert connection.tracker.window == connection.room() == 3000
 
 
 def test_who_was_asked_for_checksums_is_not_believed_without() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(checked=True), owner)
     connection.request(0, 2000, 1.0)
     answers = owner.answers(connection.datagrams_to_send(), 1.0)

@@ -8,7 +8,7 @@ from node.chunk_udp import wire
 from node.chunk_udp.connection import LATE_BLACK_HOLE_PROBES, MAX_PROBE_REQUESTS
 from tests.node.chunk_udp.conversation import (
     TERMS,
-    Owner,
+    PlayedOwner,
     connect,
     requests_of,
     run_timers,
@@ -20,7 +20,7 @@ from tests.node.chunk_udp.conversation import (
 
 
 def test_a_gap_is_asked_for_again_and_late_bytes_are_taken_all_the_same() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     for start in range(0, 8000, 1000):
         connection.request(start, start + 1000, 1.0)
@@ -34,7 +34,7 @@ def test_a_gap_is_asked_for_again_and_late_bytes_are_taken_all_the_same() -> Non
 
 
 def test_a_loss_that_was_none_makes_it_wait_longer_before_the_next() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     for start in range(0, 16_000, 1000):
         connection.request(start, start + 1000, 1.0)
@@ -48,7 +48,7 @@ def test_a_loss_that_was_none_makes_it_wait_longer_before_the_next() -> None:
 
 
 def test_a_loss_shrinks_the_window_once() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     for start in range(0, 10_000, 1000):
         connection.request(start, start + 1000, 1.0)
@@ -59,7 +59,7 @@ def test_a_loss_shrinks_the_window_once() -> None:
 
 
 def test_each_request_is_a_sample_of_the_round_trip() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     before = connection.rtt.smoothed
     connection.request(0, 2000, 1.0)
@@ -72,7 +72,7 @@ def test_each_request_is_a_sample_of_the_round_trip() -> None:
 
 
 def test_a_strange_range_under_a_right_sequence_tells_nothing_of_losses() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(0, 1000, 1.0)
     connection.request(1000, 2000, 1.0)
@@ -86,7 +86,7 @@ def test_a_strange_range_under_a_right_sequence_tells_nothing_of_losses() -> Non
 
 
 def test_a_lost_last_segment_comes_by_probe() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(0, 3000, 1.0)
     answers = owner.answers(connection.datagrams_to_send(), 1.0)
@@ -103,7 +103,7 @@ def test_a_lost_last_segment_comes_by_probe() -> None:
 
 
 def test_a_whole_window_lost_comes_back_after_one_probe() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     for start in range(0, 10_000, 1000):
         connection.request(start, start + 1000, 1.0)
@@ -118,7 +118,7 @@ def test_a_whole_window_lost_comes_back_after_one_probe() -> None:
 
 def test_each_probe_in_vain_asks_for_one_segment_more_up_to_a_few() -> None:
     """A burst of losses may be as long as several probes, and ends the sooner."""
-    connection = told(connect(owner_timeout=30.0), Owner())
+    connection = told(connect(owner_timeout=30.0), PlayedOwner())
     connection.request(0, 10_000, 1.0)
     connection.datagrams_to_send()
     asked = []
@@ -131,7 +131,7 @@ def test_each_probe_in_vain_asks_for_one_segment_more_up_to_a_few() -> None:
 
 
 def test_several_probes_in_vain_close_the_window() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(0, 10_000, 1.0)
     run_timers(connection, 1.5)
@@ -141,7 +141,7 @@ def test_several_probes_in_vain_close_the_window() -> None:
 
 @pytest.mark.parametrize(("size", "smaller"), [(61_440, 15_360), (7216, 1804), (1400, 1200)])
 def test_segments_shrink_when_answers_come_but_never_a_segment(size: int, smaller: int) -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(segment_size=size, receive_limit=4 * size), owner)
     connection.request(0, 2 * size, 1.0)
     sent: list[bytes] = []
@@ -159,7 +159,7 @@ def test_segments_shrink_when_answers_come_but_never_a_segment(size: int, smalle
 
 
 def test_segments_keep_their_size_once_one_was_seen_unless_silence_lasts() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(segment_size=7216), owner)
     connection.request(0, 7216, 1.0)
     take(connection, owner.answers(connection.datagrams_to_send(), 1.0), 1.01)

@@ -11,7 +11,7 @@ from node.chunk_udp.loss_recovery import MAX_PROBE_TIMEOUT
 from node.chunk_udp.probe_timer import ASK_INTERVAL, MAX_PORT_ERRORS
 from tests.node.chunk_udp.conversation import (
     TERMS,
-    Owner,
+    PlayedOwner,
     ask_of,
     connect,
     fetch_all,
@@ -45,7 +45,7 @@ def test_silence_after_the_first_question_is_a_fault_after_three_timers() -> Non
 
 @pytest.mark.parametrize("timeout", [0.5, 2.0, 2.3, 10.0])
 def test_silence_is_a_fault_after_the_stated_time_and_not_before(timeout: float) -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(owner_timeout=timeout), owner)
     connection.request(0, 1000, 5.0)
     assert run_timers(connection, 5.0 + timeout - 0.001) == 5.0 + timeout - 0.001
@@ -53,7 +53,7 @@ def test_silence_is_a_fault_after_the_stated_time_and_not_before(timeout: float)
 
 
 def test_idle_time_is_not_silence() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     fetch_all(connection, owner, 0.1, 5000)
     assert connection.next_timer() is None
@@ -66,7 +66,7 @@ def test_idle_time_is_not_silence() -> None:
 
 def test_who_slept_asks_again_before_blaming_the_owner() -> None:
     """Our machine was suspended for a while: that was no silence of the owner's."""
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(0, 1000, 1.0)
     connection.datagrams_to_send()  # lost
@@ -78,7 +78,7 @@ def test_who_slept_asks_again_before_blaming_the_owner() -> None:
 
 
 def test_what_comes_twice_does_not_break_the_silence() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     connection.request(0, 1000, 1.0)
     connection.request(1000, 2000, 1.0)
@@ -107,7 +107,7 @@ def test_a_closed_port_is_a_fault_soon_but_not_at_once() -> None:
 
 
 def test_a_port_that_opens_again_is_forgiven() -> None:
-    connection, owner = connect(), Owner()
+    connection, owner = connect(), PlayedOwner()
     for turn in range(10):
         connection.on_port_error(0.1 * turn)
         take(connection, owner.answers(connection.datagrams_to_send(), 0.1 * turn), 0.1 * turn)
@@ -116,7 +116,7 @@ def test_a_port_that_opens_again_is_forgiven() -> None:
 
 
 def test_no_timer_is_ever_in_the_past() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(owner_timeout=30.0), owner)
     connection.request(0, 5000, 1.0)
     now, probes = 1.0, []

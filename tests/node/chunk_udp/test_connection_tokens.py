@@ -11,7 +11,7 @@ from node.chunk_udp.asks import MAX_TOKENS_IN_A_ROW
 from node.chunk_udp.connection import ConnectionState
 from tests.node.chunk_udp.conversation import (
     HERE,
-    Owner,
+    PlayedOwner,
     ask_of,
     connect,
     fetch_all,
@@ -23,7 +23,7 @@ from tests.node.chunk_udp.conversation import (
 
 
 def test_an_expired_token_costs_a_round_trip_and_no_byte() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     assert whole(fetch_all(connection, owner, 0.1, 20_000), 20_000)
     before = owner.answerer.counts["token"]
@@ -33,10 +33,10 @@ def test_an_expired_token_costs_a_round_trip_and_no_byte() -> None:
 
 
 def test_an_owner_that_restarts_is_another_secret_and_no_byte_is_lost() -> None:
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     fetch_all(connection, owner, 0.1, 20_000)
-    assert whole(fetch_all(connection, Owner(b"another"), 0.5, 50_000), 50_000)
+    assert whole(fetch_all(connection, PlayedOwner(b"another"), 0.5, 50_000), 50_000)
 
 
 def test_an_owner_that_asks_for_another_token_for_ever_is_left() -> None:
@@ -51,7 +51,7 @@ def test_an_owner_that_asks_for_another_token_for_ever_is_left() -> None:
 
 def test_an_owner_that_refuses_the_very_token_it_gives_is_left() -> None:
     """The same TOKEN for every REQUEST: no byte comes, and yet it is never silent."""
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     token = AddressValidator(b"secret").make(HERE, 0.0)
     span: tuple[int, int] | None = (0, 1000)
@@ -67,7 +67,7 @@ def test_an_owner_that_refuses_the_very_token_it_gives_is_left() -> None:
 
 def test_tokens_that_expire_between_questions_are_no_fault() -> None:
     """An owner that is asked now and then what it has, and delivers nothing meanwhile, is a good owner."""
-    owner = Owner()
+    owner = PlayedOwner()
     connection = told(connect(), owner)
     for turn in range(1, 3 * MAX_TOKENS_IN_A_ROW):
         now = turn * 3 * EPOCH

@@ -14,7 +14,7 @@ from node.chunk_udp.loss_recovery import SentRequest
 SIZE = 1000  # bytes of each request
 
 
-class Path:
+class RequestPath:
     """Requests of one size, sent and answered at the test's command."""
 
     def __init__(self) -> None:
@@ -57,19 +57,19 @@ def every(gap: float, count: int, begin: float = 0.0) -> list[float]:
 
 
 def test_a_steady_stream_shows_its_rate() -> None:
-    rounds = Path().run(every(0.01, 50), every(0.01, 50, begin=0.095))
+    rounds = RequestPath().run(every(0.01, 50), every(0.01, 50, begin=0.095))
     assert [ended.rate for ended in rounds[2:]] == pytest.approx([SIZE / 0.01] * len(rounds[2:]))
     assert len(rounds) >= 5
 
 
 def test_what_comes_in_a_heap_is_no_faster_than_it_was_asked_for() -> None:
     heaps = [0.1 + 0.1 * (turn // 10) for turn in range(50)]
-    rounds = Path().run(every(0.01, 50), [at + 0.05 for at in heaps])
+    rounds = RequestPath().run(every(0.01, 50), [at + 0.05 for at in heaps])
     assert max(ended.rate for ended in rounds) <= SIZE / 0.01 * 1.001
 
 
 def test_what_was_asked_for_at_once_is_no_faster_than_it_comes() -> None:
-    rounds = Path().run([0.0] * 50 + [0.6] * 50, every(0.01, 50, 0.1) + every(0.01, 50, 0.7))
+    rounds = RequestPath().run([0.0] * 50 + [0.6] * 50, every(0.01, 50, 0.1) + every(0.01, 50, 0.7))
     assert 0 < max(ended.rate for ended in rounds) <= SIZE / 0.01 * 1.001
 
 
@@ -78,7 +78,7 @@ def test_what_was_asked_for_at_once_is_no_faster_than_it_comes() -> None:
 def test_whenever_it_comes_asking_evenly_bounds_the_rate(delays: list[float]) -> None:
     sent = every(0.01, len(delays))
     came = list(itertools.accumulate((at + 0.011 + d for at, d in zip(sent, delays, strict=True)), max))
-    for ended in Path().run(sent, came):
+    for ended in RequestPath().run(sent, came):
         assert ended.rate <= SIZE / 0.01 * 1.001
 
 
@@ -90,12 +90,12 @@ def test_whenever_it_is_asked_for_coming_evenly_bounds_the_rate(gaps: list[float
     for at in sent:  # a link that takes ``gap`` seconds for each
         last = max(last, at + 0.03) + gap
         came.append(last)
-    for ended in Path().run(sent, came):
+    for ended in RequestPath().run(sent, came):
         assert ended.rate <= SIZE / gap * 1.001
 
 
 def test_a_pause_does_not_count_as_slowness() -> None:
-    path = Path()
+    path = RequestPath()
     path.run(every(0.01, 20), every(0.01, 20, 0.055))
     path.rounds.clear()
     path.run(every(0.01, 20, 100.0), every(0.01, 20, 100.055))
@@ -104,7 +104,7 @@ def test_a_pause_does_not_count_as_slowness() -> None:
 
 def test_too_short_a_time_shows_nothing() -> None:
     """Shorter than any round trip on this path: a timer's or an interrupt's whim."""
-    path = Path()
+    path = RequestPath()
     path.send(0.0)
     path.arrive(0.001, shortest=0.05)
     assert [ended.rate for ended in path.rounds] == [0.0]
@@ -114,7 +114,7 @@ def test_too_short_a_time_shows_nothing() -> None:
 
 
 def test_a_rate_without_enough_work_says_so_until_the_flight_is_over() -> None:
-    path = Path()
+    path = RequestPath()
     for at in every(0.01, 5):
         path.send(at)
     path.deliveries.mark_app_limited(5 * SIZE)
@@ -130,14 +130,14 @@ def test_a_rate_without_enough_work_says_so_until_the_flight_is_over() -> None:
 
 
 def test_a_round_is_a_round_trip() -> None:
-    rounds = Path().run(every(0.01, 100), every(0.01, 100, 0.105))
+    rounds = RequestPath().run(every(0.01, 100), every(0.01, 100, 0.105))
     assert len(rounds) == pytest.approx(10, abs=2)
     assert rounds[5].in_flight == pytest.approx(10 * SIZE, abs=SIZE)
     assert [ended.lowest_rtt for ended in rounds] == pytest.approx([0.105] * len(rounds))
 
 
 def test_rounds_add_up() -> None:
-    path = Path()
+    path = RequestPath()
     for at in every(0.01, 30):
         path.send(at)
     path.deliveries.lost(3 * SIZE)
@@ -151,7 +151,7 @@ def test_rounds_add_up() -> None:
 
 
 def test_what_was_held_lost_and_came_after_all_is_taken_back() -> None:
-    path = Path()
+    path = RequestPath()
     path.send(0.0)
     path.deliveries.lost(SIZE)
     path.deliveries.lost(-SIZE)
@@ -160,7 +160,7 @@ def test_what_was_held_lost_and_came_after_all_is_taken_back() -> None:
 
 
 def test_each_round_forgets_the_last_one() -> None:
-    path = Path()
+    path = RequestPath()
     path.run([0.0], [0.1])
     path.send(1.0)
     path.deliveries.lost(5)

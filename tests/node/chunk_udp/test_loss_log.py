@@ -12,19 +12,19 @@ from node.chunk_udp.loss_log import LossLog
 from node.chunk_udp.wire import HEADER_SIZE, REQUEST_SIZE
 from node.notes import ConnectionNote, RangeLost, RangeRepaired, WindowReduced
 from node.peer import Peer
-from tests.node.chunk_udp.conversation import TERMS, Owner, connect, run_timers, spans, take, told
+from tests.node.chunk_udp.conversation import TERMS, PlayedOwner, connect, run_timers, spans, take, told
 
 OWNER = Peer("192.0.2.1", 4000, node_id=5)
 
 
-def noted(**terms: object) -> tuple[FetchConnection, Owner, list[ConnectionNote]]:
-    owner, notes = Owner(), list[ConnectionNote]()
+def noted(**terms: object) -> tuple[FetchConnection, PlayedOwner, list[ConnectionNote]]:
+    owner, notes = PlayedOwner(), list[ConnectionNote]()
     connection = told(connect(**terms), owner)
     connection.tracker.losses = LossLog(OWNER, TERMS.info_hash, notes.append)
     return connection, owner, notes
 
 
-def ask(connection: FetchConnection, owner: Owner, count: int, now: float) -> list[bytes]:
+def ask(connection: FetchConnection, owner: PlayedOwner, count: int, now: float) -> list[bytes]:
     for start in range(0, 1000 * count, 1000):
         connection.request(start, start + 1000, now)
     return owner.answers(connection.datagrams_to_send(), now)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from node.chunk_udp import sockets
-from tests.node.chunk_udp.loopback import PATIENT, Download, linux, serving
+from tests.node.chunk_udp.loopback import PATIENT, LoopbackDownload, linux, serving
 
 
 def limited_path(monkeypatch: pytest.MonkeyPatch, mtu: int, batch_errno: int) -> list[int]:
@@ -39,7 +39,7 @@ def test_a_path_that_carries_less_than_was_asked_for_gets_less(
     smaller."""
     sent = limited_path(monkeypatch, 1400, batch_errno)
     with serving() as served:
-        download = Download(300_000)
+        download = LoopbackDownload(300_000)
         settings = replace(PATIENT, loopback_segment_size=7216, congestion_control="fixed")
         download.fetch(served.addr, settings)  # "fixed" asks for four segments, a batch, at once
         assert download.is_identical()
@@ -62,7 +62,7 @@ def test_a_device_that_cannot_split_gets_one_datagram_at_a_time(
 
     monkeypatch.setattr(sockets, "send_parts", no_batches)
     with serving() as served:
-        download = Download(300_000)
+        download = LoopbackDownload(300_000)
         settings = replace(PATIENT, loopback_segment_size=7216, congestion_control="fixed")
         download.fetch(served.addr, settings)
         assert download.is_identical()
@@ -79,6 +79,6 @@ def test_a_path_that_swallows_large_datagrams_silently(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(sockets, "send_parts", black_hole)
     with serving() as served:
-        download = Download(100_000)
+        download = LoopbackDownload(100_000)
         download.fetch(served.addr, replace(PATIENT, loopback_segment_size=7216))
         assert download.is_identical()

@@ -19,7 +19,7 @@ from tests.node.chunk_udp.loopback import (
     INFO,
     INFO_HASH,
     PATIENT,
-    Download,
+    LoopbackDownload,
     linux,
     relayed,
     serving,
@@ -32,7 +32,7 @@ from tests.node.chunk_udp.loopback import (
 def test_a_file_arrives_identical_whatever_the_segment_size(segment_size: int | None) -> None:
     settings = PATIENT if segment_size is None else replace(PATIENT, loopback_segment_size=segment_size)
     with serving() as served:
-        download = Download()
+        download = LoopbackDownload()
         counters = download.fetch(served.addr, settings)
         assert download.is_identical()
         assert counters.malformed == 0  # batches are cut where their datagrams end
@@ -47,7 +47,7 @@ def test_a_file_arrives_identical_whatever_the_segment_size(segment_size: int | 
 def test_a_batch_is_never_larger_than_a_datagram_may_be(segment_size: int) -> None:
     """The system splits what it is given, but takes no more at once than one datagram can carry."""
     with serving() as served:
-        download = Download()
+        download = LoopbackDownload()
         download.fetch(served.addr, replace(PATIENT, loopback_segment_size=segment_size))
         assert download.is_identical()
         assert served.owner.counts["unsent"] == 0
@@ -55,7 +55,7 @@ def test_a_batch_is_never_larger_than_a_datagram_may_be(segment_size: int) -> No
 
 def test_a_wish_for_tiny_segments_is_not_a_wish_for_silence() -> None:
     with serving() as served:
-        download = Download(20_000)
+        download = LoopbackDownload(20_000)
         download.fetch(served.addr, replace(PATIENT, loopback_segment_size=100))
         assert download.is_identical()
 
@@ -64,7 +64,7 @@ def test_a_wish_for_tiny_segments_is_not_a_wish_for_silence() -> None:
 @pytest.mark.parametrize("checked", [True, False])
 def test_each_controller_with_and_without_checksums(controller: str, checked: bool) -> None:
     with serving() as served:
-        download = Download()
+        download = LoopbackDownload()
         download.fetch(served.addr, replace(PATIENT, congestion_control=controller, checked=checked))
         assert download.is_identical()
 
@@ -74,7 +74,7 @@ def test_without_batches_or_gathering_the_bytes_are_the_same(monkeypatch: pytest
     monkeypatch.setattr(sockets, "LINUX", False)
     monkeypatch.setattr(sockets, "GATHERS", False)
     with serving() as served:
-        download = Download()
+        download = LoopbackDownload()
         download.fetch(served.addr)
         assert download.is_identical()
 
@@ -82,14 +82,14 @@ def test_without_batches_or_gathering_the_bytes_are_the_same(monkeypatch: pytest
 def test_an_owner_that_cannot_batch_and_a_fetcher_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "supports_gso", lambda sock: False)
     with serving() as served:
-        download = Download()
+        download = LoopbackDownload()
         download.fetch(served.addr, replace(PATIENT, loopback_segment_size=1400))
         assert download.is_identical()
 
 
 def test_an_empty_file_is_told_of_and_done() -> None:
     with serving(content=MemoryTorrent(b"")) as served:
-        download = Download(0)
+        download = LoopbackDownload(0)
         download.fetch(served.addr, size=0)
         assert download.bitfields == [None]
 
@@ -100,7 +100,7 @@ def test_over_ipv6() -> None:
     except OSError:
         pytest.skip("no IPv6 here")
     with serving("::1") as served:
-        download = Download(500_000)
+        download = LoopbackDownload(500_000)
         download.fetch(served.addr)
         assert download.is_identical()
 
@@ -108,7 +108,11 @@ def test_over_ipv6() -> None:
 def test_three_owners_at_a_time() -> None:
     with serving() as one, serving() as two, serving() as three:
         third = len(CONTENT) // 3
-        parts = [Download(third), Download(2 * third, third), Download(len(CONTENT), 2 * third)]
+        parts = [
+            LoopbackDownload(third),
+            LoopbackDownload(2 * third, third),
+            LoopbackDownload(len(CONTENT), 2 * third),
+        ]
         threads = [
             threading.Thread(target=part.fetch, args=(served.addr,))
             for part, served in zip(parts, (one, two, three), strict=True)
@@ -139,7 +143,7 @@ def test_three_owners_at_a_time() -> None:
 def test_a_bad_path_costs_time_but_no_byte(faults: LinkFaults) -> None:
     settings = replace(PATIENT, loopback_segment_size=1400, checked=True)
     with serving() as served, relayed(served, faults) as relay:
-        download = Download(100_000)
+        download = LoopbackDownload(100_000)
         download.fetch(relay.addr, settings)
         assert download.is_identical()
         ((there, back),) = relay.links.values()
@@ -153,7 +157,7 @@ def test_several_fetchers_over_bad_paths_while_strangers_throw_things_at_the_own
     with serving() as served, relayed(served, faults) as relay:
         stranger = threading.Thread(target=throw_things, args=(served.addr, done))
         stranger.start()
-        parts = [Download(100_000 * (n + 1), 100_000 * n) for n in range(3)]
+        parts = [LoopbackDownload(100_000 * (n + 1), 100_000 * n) for n in range(3)]
         threads = [threading.Thread(target=part.fetch, args=(relay.addr, settings)) for part in parts]
         for thread in threads:
             thread.start()
@@ -163,7 +167,7 @@ def test_several_fetchers_over_bad_paths_while_strangers_throw_things_at_the_own
         stranger.join()
         assert all(part.is_identical() for part in parts)
         assert len(relay.links) == 3
-        Download(1000).fetch(served.addr)  # the owner is alive, and has seen what came before this
+        LoopbackDownload(1000).fetch(served.addr)  # the owner is alive, and has seen what came before this
         served.end()
         assert served.owner.counts["malformed"] > 0
         assert served.owner.counts["unexpected"] > 0
@@ -195,7 +199,7 @@ def test_the_largest_datagram_of_nonsense_is_survived() -> None:
     with serving() as served, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         with contextlib.suppress(OSError):  # some systems send no more than 9,216 bytes
             sock.sendto(bytes(wire.MAX_DATAGRAM), served.addr)
-        download = Download(1000)
+        download = LoopbackDownload(1000)
         download.fetch(served.addr)
         assert download.is_identical()
 
@@ -203,7 +207,7 @@ def test_the_largest_datagram_of_nonsense_is_survived() -> None:
 def test_bytes_from_another_address_are_not_taken() -> None:
     """The fetcher's socket is connected: it receives only from the owner."""
     with serving() as served, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        download = Download(100_000)
+        download = LoopbackDownload(100_000)
         fetcher = Fetcher(served.addr, INFO, download, PATIENT)
         ours = fetcher._sock.getsockname()  # its address is known only here
         terms = fetcher.connection.config

@@ -26,7 +26,7 @@ INFO_HASH = b"i" * 20
 CONTENT = bytes(range(251)) * 4000
 
 
-class Peer:
+class RequestingPeer:
     """A fetcher of one's own making: asks what it wants, and sees every answer."""
 
     def __init__(self, addr: tuple[str, int]) -> None:
@@ -99,18 +99,18 @@ def serve(content: MemoryTorrent) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def peer() -> Iterator[Callable[[Owner], Peer]]:
+def peer() -> Iterator[Callable[[Owner], RequestingPeer]]:
     with contextlib.ExitStack() as stack:
 
-        def connect(owner: Owner) -> Peer:
-            made = Peer(owner._sock.getsockname())
+        def connect(owner: Owner) -> RequestingPeer:
+            made = RequestingPeer(owner._sock.getsockname())
             stack.enter_context(made.sock)
             return made
 
         yield connect
 
 
-def test_an_upload_limit_holds_and_is_reached(serve: Serve, peer: Callable[[Owner], Peer]) -> None:
+def test_an_upload_limit_holds_and_is_reached(serve: Serve, peer: Callable[[Owner], RequestingPeer]) -> None:
     """A fetcher with much asked for all the time; a loose bound, as this machine may be busy."""
     rate = 1_000_000
     fetcher = peer(serve(upload_limit=rate))
@@ -134,7 +134,7 @@ def test_an_upload_limit_holds_and_is_reached(serve: Serve, peer: Callable[[Owne
 
 
 def test_under_a_limit_segments_are_smaller_than_asked_for(
-    serve: Serve, peer: Callable[[Owner], Peer]
+    serve: Serve, peer: Callable[[Owner], RequestingPeer]
 ) -> None:
     fetcher = peer(serve(upload_limit=1_000_000))
     fetcher.request(0, 20_000, 20_000)
@@ -145,7 +145,9 @@ def test_under_a_limit_segments_are_smaller_than_asked_for(
     )
 
 
-def test_two_who_ask_at_once_are_served_in_turn(serve: Serve, peer: Callable[[Owner], Peer]) -> None:
+def test_two_who_ask_at_once_are_served_in_turn(
+    serve: Serve, peer: Callable[[Owner], RequestingPeer]
+) -> None:
     owner = serve(upload_limit=50_000)
     first, second = peer(owner), peer(owner)
     for number in range(8):
@@ -157,7 +159,7 @@ def test_two_who_ask_at_once_are_served_in_turn(serve: Serve, peer: Callable[[Ow
 
 
 def test_who_comes_when_all_slots_are_taken_waits_in_line(
-    serve: Serve, peer: Callable[[Owner], Peer]
+    serve: Serve, peer: Callable[[Owner], RequestingPeer]
 ) -> None:
     owner = serve(upload_slots=1)
     peers = [peer(owner) for _ in range(3)]
@@ -170,7 +172,7 @@ def test_who_comes_when_all_slots_are_taken_waits_in_line(
 
 
 def test_who_loses_its_slot_is_told_and_what_it_asked_for_is_not_sent(
-    serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch
+    serve: Serve, peer: Callable[[Owner], RequestingPeer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("node.chunk_udp.slots.SLOT_SECONDS", 0.0)
     owner = serve(upload_slots=1, upload_limit=16_000)
@@ -190,7 +192,7 @@ def test_who_loses_its_slot_is_told_and_what_it_asked_for_is_not_sent(
 
 
 def test_a_file_that_cannot_be_opened_just_now_is_served_later(
-    serve: Serve, peer: Callable[[Owner], Peer], content: MemoryTorrent
+    serve: Serve, peer: Callable[[Owner], RequestingPeer], content: MemoryTorrent
 ) -> None:
     fetcher = peer(serve())
     content.fault = TransientFileFault("too many open files")
@@ -208,7 +210,7 @@ def test_a_file_that_cannot_be_opened_just_now_is_served_later(
 
 @pytest.mark.parametrize("alone_after", [0.0, 1000.0])
 def test_when_the_system_takes_no_more_the_rest_is_sent_later(
-    serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch, alone_after: float
+    serve: Serve, peer: Callable[[Owner], RequestingPeer], monkeypatch: pytest.MonkeyPatch, alone_after: float
 ) -> None:
     monkeypatch.setattr("node.chunk_udp.upload_queue.ALONE_AFTER", alone_after)
     send, calls = sockets.send_parts, 0
@@ -229,7 +231,11 @@ def test_when_the_system_takes_no_more_the_rest_is_sent_later(
 
 @pytest.mark.parametrize(("length", "then"), [(4000, 4000), (12_000, wire.SMALL_SEGMENT)])
 def test_only_chunks_that_do_not_fit_a_path_make_segments_smaller(
-    serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch, length: int, then: int
+    serve: Serve,
+    peer: Callable[[Owner], RequestingPeer],
+    monkeypatch: pytest.MonkeyPatch,
+    length: int,
+    then: int,
 ) -> None:
     """A single segment may be a probe: the fetcher discovers the path's MTU."""
     owner = serve()
@@ -259,7 +265,7 @@ def test_only_chunks_that_do_not_fit_a_path_make_segments_smaller(
 
 @pytest.mark.skipif(not sockets.LINUX, reason="only Linux filters for us")
 def test_a_flood_sets_off_the_systems_filter_and_honest_ones_get_through(
-    serve: Serve, peer: Callable[[Owner], Peer], monkeypatch: pytest.MonkeyPatch
+    serve: Serve, peer: Callable[[Owner], RequestingPeer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attached = threading.Event()
     attach = bpf_filter.attach

@@ -14,14 +14,14 @@ from node.chunk_udp import sockets
 from node.chunk_udp.fetcher import Fetcher
 from node.settings import TransferSettings
 from simulator.served import MemoryTorrent, memory_info
-from tests.node.chunk_udp.loopback import CONTENT, INFO, PATIENT, Download, ServedOwner, serving
+from tests.node.chunk_udp.loopback import CONTENT, INFO, PATIENT, LoopbackDownload, ServedOwner, serving
 
 
 def test_a_closed_port_is_found_out_quickly() -> None:
     with sockets.udp_socket("127.0.0.1", 0, 1 << 16) as sock:
         addr = sock.getsockname()
     begin = time.monotonic()
-    download = Download(1000)
+    download = LoopbackDownload(1000)
     with pytest.raises(PeerFault, match="no program listens|silent"):
         download.fetch(addr, TransferSettings())
     if sockets.LINUX:
@@ -30,7 +30,7 @@ def test_a_closed_port_is_found_out_quickly() -> None:
 
 def test_an_owner_that_falls_silent_in_mid_transfer_is_given_up_in_time() -> None:
     with serving() as served:
-        download = Download()
+        download = LoopbackDownload()
         download.on_bytes = lambda received: served.end() if received > 500_000 else None
         begin = time.monotonic()
         with pytest.raises(PeerFault, match="silent"):
@@ -43,7 +43,7 @@ def test_an_owner_that_falls_silent_in_mid_transfer_is_given_up_in_time() -> Non
 def test_an_owner_that_is_gone_in_mid_transfer_leaves_the_rest_to_others() -> None:
     with serving() as other, sockets.udp_socket("127.0.0.1", 0, 4 << 20) as sock:
         served = ServedOwner(sock, MemoryTorrent(CONTENT))
-        download = Download()
+        download = LoopbackDownload()
 
         def leave(received: int) -> None:
             if received > 500_000 and sock.fileno() >= 0:
@@ -62,7 +62,7 @@ def test_an_owner_that_restarts_in_mid_transfer_is_not_even_noticed() -> None:
     """Another process with another secret at the same address: new tokens, nothing else."""
     with sockets.udp_socket("127.0.0.1", 0, 4 << 20) as sock:
         served = [ServedOwner(sock, MemoryTorrent(CONTENT))]
-        download = Download()
+        download = LoopbackDownload()
 
         def restart(received: int) -> None:
             if received > 500_000 and len(served) == 1:
@@ -79,13 +79,13 @@ def test_an_owner_that_restarts_in_mid_transfer_is_not_even_noticed() -> None:
 def test_a_file_that_is_not_shared_is_a_fault_that_says_so() -> None:
     with serving() as served, pytest.raises(PeerFault, match="does not share"):
         unknown = memory_info(len(CONTENT), info_hash=b"?" * 20)
-        Fetcher(served.addr, unknown, Download(1000), PATIENT).run()
+        Fetcher(served.addr, unknown, LoopbackDownload(1000), PATIENT).run()
 
 
 def test_a_file_that_changes_in_mid_transfer_is_a_fault_that_says_so() -> None:
     content = MemoryTorrent(CONTENT)
     with serving(content=content) as served:
-        download = Download()
+        download = LoopbackDownload()
         download.on_bytes = lambda received: setattr(content, "fault", FileFault("it has changed"))
         with pytest.raises(PeerFault, match="has changed"):
             download.fetch(served.addr, replace(PATIENT, loopback_segment_size=9000))
@@ -94,7 +94,7 @@ def test_a_file_that_changes_in_mid_transfer_is_a_fault_that_says_so() -> None:
 
 def test_a_download_that_stops_gives_back_what_is_missing() -> None:
     with serving() as served:
-        download = Download()
+        download = LoopbackDownload()
         download.on_bytes = lambda received: download.stop.set()
         download.fetch(served.addr, replace(PATIENT, loopback_segment_size=9000))
         assert download.todo == download.missing
@@ -106,7 +106,7 @@ def test_a_full_disk_ends_the_thread_and_closes_its_socket() -> None:
         raise FileFault("no room left")
 
     with serving() as served:
-        download = Download()
+        download = LoopbackDownload()
         download.on_bytes = full
         with pytest.raises(FileFault):
             download.fetch(served.addr)
@@ -120,7 +120,7 @@ def test_an_owner_stops_soon_and_may_be_stopped_twice() -> None:
 
 
 def test_too_many_open_files_are_one_owners_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    fetcher = Fetcher(("127.0.0.1", 9), INFO, Download(1000), PATIENT)
+    fetcher = Fetcher(("127.0.0.1", 9), INFO, LoopbackDownload(1000), PATIENT)
 
     def failing() -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

@@ -16,14 +16,14 @@ from node.chunk_udp.have_poll import HAVE_POLL_INTERVAL
 from node.chunk_udp.session_driver import PeerPieces, SessionDriver
 from node.transport import Range, Reject
 from simulator.served import memory_info
-from tests.node.chunk_udp.loopback import Download
+from tests.node.chunk_udp.loopback import LoopbackDownload
 
 SIZE, PIECE = 100_000, 10_000
 INFO = memory_info(SIZE, PIECE)
 HALF = b"\xf8\x00"
 
 
-class Session(Download):
+class NotingSession(LoopbackDownload):
     """Notes its calls, in order."""
 
     def __init__(self) -> None:
@@ -45,14 +45,14 @@ class Session(Download):
         self.on_returned(ranges)
 
 
-class Pair:
+class DriverAndOwner:
     """A driver after the handshake, and its owner's answers."""
 
     def __init__(self, checked: bool = True, complete: bool = False, size: int = SIZE) -> None:
         terms = ConnectionConfig(
             INFO.info_hash, 7, 1000, 64_000, owner_timeout=2.0, checked=checked, node_id=3
         )
-        self.session = Session()
+        self.session = NotingSession()
         self.driver = SessionDriver(
             FetchConnection(terms, make_controller("cubic", 1000), 0.0), INFO, self.session
         )
@@ -81,17 +81,17 @@ class Pair:
 
 
 def test_asks_say_which_node_asks() -> None:
-    ask = Pair().ask
+    ask = DriverAndOwner().ask
     assert isinstance(ask, wire.Ask) and ask.node_id == 3
 
 
 def test_a_file_of_another_size_is_a_fault() -> None:
     with pytest.raises(PeerFault, match="100001 bytes, the torrent says 100000"):
-        Pair(size=SIZE + 1)
+        DriverAndOwner(size=SIZE + 1)
 
 
 def test_a_partial_owner_is_polled_and_only_news_is_told() -> None:
-    pair = Pair()
+    pair = DriverAndOwner()
     pair.session.todo.cut(0, SIZE)  # nothing to fetch: the polls are all that goes on
     pair.asked_again(at_most=HAVE_POLL_INTERVAL)
     pair.tell(HALF, now=0.7)
@@ -104,7 +104,7 @@ def test_a_partial_owner_is_polled_and_only_news_is_told() -> None:
 
 
 def test_an_owner_that_is_busy_is_blocked_until_it_tells_again() -> None:
-    pair = Pair(complete=True)
+    pair = DriverAndOwner(complete=True)
     request = pair.sent(0.03)[0]
     pair.take(wire.Refuse(7, request.sequence, wire.Refusal.BUSY, 2), 0.04)
     assert list(pair.session.todo) == [(0, SIZE)]
@@ -114,7 +114,7 @@ def test_an_owner_that_is_busy_is_blocked_until_it_tells_again() -> None:
 
 
 def test_what_a_partial_owner_does_not_hold_is_struck_from_its_pieces() -> None:
-    pair = Pair()
+    pair = DriverAndOwner()
     (request,) = pair.sent(0.03)[:1]
     assert isinstance(request, wire.Request)
     pair.take(wire.Refuse(7, request.sequence, wire.Refusal.NOT_HELD), 0.04)
@@ -123,7 +123,7 @@ def test_what_a_partial_owner_does_not_hold_is_struck_from_its_pieces() -> None:
 
 
 def test_a_seed_that_does_not_hold_a_piece_is_at_fault_and_its_bytes_come_back() -> None:
-    pair = Pair(complete=True)
+    pair = DriverAndOwner(complete=True)
     (request,) = pair.sent(0.03)[:1]
     assert isinstance(request, wire.Request)
     with pytest.raises(PeerFault, match="announced"):
@@ -134,7 +134,7 @@ def test_a_seed_that_does_not_hold_a_piece_is_at_fault_and_its_bytes_come_back()
 
 @pytest.mark.parametrize("checked", [True, False])
 def test_payloads_carry_checksums_until_the_peer_is_trusted(checked: bool) -> None:
-    pair = Pair(checked=checked, complete=True)
+    pair = DriverAndOwner(checked=checked, complete=True)
     asked = [m for m in pair.sent(0.03) if isinstance(m, wire.Request)]
     assert asked and all(request.checked for request in asked)
     pair.take(wire.Data(7, asked[0].sequence, 0, bytes(1000)), 0.04)  # without one: not taken
@@ -153,7 +153,7 @@ def test_payloads_carry_checksums_until_the_peer_is_trusted(checked: bool) -> No
 
 
 def test_what_another_peer_delivered_is_not_asked_for_again() -> None:
-    pair = Pair(complete=True)
+    pair = DriverAndOwner(complete=True)
     first, *others = [m for m in pair.sent(0.03) if isinstance(m, wire.Request)]
     while pair.driver.connection.stats.lost_bytes == 0:  # the first is lost, the rest arrives
         request = others.pop(0)
@@ -168,7 +168,7 @@ def test_what_another_peer_delivered_is_not_asked_for_again() -> None:
 
 
 def test_at_the_end_everything_that_never_came_is_given_back() -> None:
-    pair = Pair(complete=True)
+    pair = DriverAndOwner(complete=True)
     assert pair.sent(0.03)
     pair.driver.end()
     assert list(pair.session.todo) == [(0, SIZE)]
@@ -192,7 +192,7 @@ def test_pages_of_a_bitfield_are_put_together() -> None:
 
 def test_a_liars_page_numbers_are_survived() -> None:
     """The last page that a number of 64 bits can name, and more."""
-    pair = Pair()
+    pair = DriverAndOwner()
     pair.session.todo.cut(0, SIZE)
     pair.asked_again(at_most=1.0)
     pair.take(wire.Tell(7, pair.ask.sequence, SIZE, False, 2**64 - 8, b"\xff" * wire.MAX_BITFIELD), 1.0)

@@ -22,7 +22,7 @@ PIECE = 10_000
 MINT = AddressValidator(b"secret")
 
 
-class Owner:
+class SuperSeed:
     """An answerer that is ``crowded`` or not, and numbers the requests that it is given."""
 
     def __init__(self, crowded: bool = True, partial: bool = False) -> None:
@@ -56,46 +56,46 @@ class Owner:
 
 
 def test_what_somebody_else_was_just_sent_is_refused_while_others_wait() -> None:
-    owner = Owner()
+    owner = SuperSeed()
     assert owner.asked(HERE, 5 * PIECE) is None
     assert owner.asked(THERE, 5 * PIECE) is wire.Refusal.NOT_RARE
     assert owner.asked(THERE, 6 * PIECE) is None
 
 
 def test_who_means_it_is_served() -> None:
-    owner = Owner()
+    owner = SuperSeed()
     assert owner.asked(HERE, 0) is None
     assert owner.asked(THERE, 0, rare_only=False) is None
 
 
 def test_who_got_it_may_have_it_again_and_the_rest_of_it() -> None:
-    owner = Owner()
+    owner = SuperSeed()
     assert owner.asked(HERE, 0, PIECE // 2) is None
     assert owner.asked(HERE, 0) is None
     assert owner.asked(HERE, PIECE // 2, PIECE // 2) is None
 
 
 def test_where_nobody_waits_nothing_is_refused() -> None:
-    owner = Owner(crowded=False)
+    owner = SuperSeed(crowded=False)
     assert owner.asked(HERE, 0) is None
     assert owner.asked(THERE, 0) is None
 
 
 def test_after_a_while_whoever_asks_has_a_reason() -> None:
-    owner = Owner()
+    owner = SuperSeed()
     assert owner.asked(HERE, 0, now=1.0) is None
     assert owner.asked(THERE, 0, now=1.0 + RECENT_SECONDS - 0.1) is wire.Refusal.NOT_RARE
     assert owner.asked(THERE, 0, now=1.0 + RECENT_SECONDS + 0.1) is None
 
 
 def test_a_request_is_for_all_the_pieces_that_it_touches() -> None:
-    owner = Owner()
+    owner = SuperSeed()
     assert owner.asked(HERE, PIECE // 2, 3 * PIECE) is None
     assert [owner.asked(THERE, piece * PIECE) for piece in range(5)] == [*4 * [wire.Refusal.NOT_RARE], None]
 
 
 def test_what_was_not_sent_after_all_is_rare_again() -> None:
-    owner = Owner()
+    owner = SuperSeed()
     assert owner.asked(HERE, 0) is None
     owner.answerer.not_sent(wire.Request(7, 1, 0, PIECE, INFO_HASH, bytes(16), 1200), HERE)
     assert owner.asked(THERE, 0) is None
@@ -105,13 +105,13 @@ def test_what_was_not_sent_after_all_is_rare_again() -> None:
 
 
 def test_an_owner_of_a_part_gives_what_it_has() -> None:
-    owner = Owner(partial=True)
+    owner = SuperSeed(partial=True)
     assert owner.asked(HERE, 0) is None
     assert owner.asked(THERE, 0) is None
 
 
 def test_a_little_of_a_piece_keeps_it_from_nobody() -> None:
-    owner = Owner()
+    owner = SuperSeed()
     assert owner.asked(HERE, 0, MIN_RECENT_BYTES - 1) is None
     assert owner.asked(THERE, 0) is None
     assert owner.asked(THERE, PIECE, MIN_RECENT_BYTES) is None

@@ -19,12 +19,12 @@ from node.chunk_udp.transport import AddressWatch, UdpTransport
 from node.chunk_udp.upload_log import RATE_WINDOW, UploadLog
 from node.peer import Peer
 from simulator.served import MemoryTorrent
-from tests.node.chunk_udp.loopback import CONTENT, INFO, INFO_HASH, PATIENT, Download, linux
+from tests.node.chunk_udp.loopback import CONTENT, INFO, INFO_HASH, PATIENT, LoopbackDownload, linux
 
 Made = Callable[..., UdpTransport]
 
 
-class Observer:
+class TransportNews:
     """Notes a transport's reports about itself."""
 
     def __init__(self) -> None:
@@ -51,10 +51,10 @@ def transport() -> Iterator[Made]:
     with contextlib.ExitStack() as stack:
 
         def make(
-            host: str = "127.0.0.1", node_id: int | None = None, observer: Observer | None = None
+            host: str = "127.0.0.1", node_id: int | None = None, observer: TransportNews | None = None
         ) -> UdpTransport:
             made = UdpTransport(PATIENT, sockets.udp_socket(host, 0, 1 << 20), node_id)
-            made.start({INFO_HASH: MemoryTorrent(CONTENT)}, observer or Observer())
+            made.start({INFO_HASH: MemoryTorrent(CONTENT)}, observer or TransportNews())
             stack.callback(made.stop)
             return made
 
@@ -69,7 +69,7 @@ def test_the_sockets_of_a_node_are_one_row_with_its_number_and_its_rate(transpor
     serving, fetching = transport(), transport(node_id=7)
     third = len(CONTENT) // 3
     for number in range(3):
-        part = Download((number + 1) * third, number * third)
+        part = LoopbackDownload((number + 1) * third, number * third)
         fetching.connect(peer(serving), INFO, part).run()
         assert part.is_identical()
     serving.stop()  # it counts after it has sent
@@ -82,7 +82,7 @@ def test_the_sockets_of_a_node_are_one_row_with_its_number_and_its_rate(transpor
 def test_a_stranger_has_no_number_and_a_row_for_each_address(transport: Made) -> None:
     serving, fetching = transport(), transport()
     for _ in range(2):
-        fetching.connect(peer(serving), INFO, Download(100_000)).run()
+        fetching.connect(peer(serving), INFO, LoopbackDownload(100_000)).run()
     serving.stop()
     assert [row.peer.node_id for row in serving.uploads()] == [None, None]
 
@@ -90,7 +90,7 @@ def test_a_stranger_has_no_number_and_a_row_for_each_address(transport: Made) ->
 @linux
 def test_a_fetcher_is_seen_at_the_address_that_its_node_announces(transport: Made) -> None:
     serving, fetching = transport(), transport("127.0.0.9")
-    fetching.connect(peer(serving), INFO, Download(1000)).run()
+    fetching.connect(peer(serving), INFO, LoopbackDownload(1000)).run()
     serving.stop()
     (row,) = serving.uploads()
     assert row.peer.host == "127.0.0.9"
@@ -117,7 +117,7 @@ def test_where_a_fetcher_sends_from(host: str, to: str, source: str) -> None:
 def test_an_address_that_is_gone_is_the_connections_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetcher, "source_host", lambda host, to: "192.0.2.1")  # a foreign address
     with pytest.raises(PeerFault, match="no socket for it"):
-        UdpTransport(PATIENT).connect(Peer("127.0.0.1", 9), INFO, Download())
+        UdpTransport(PATIENT).connect(Peer("127.0.0.1", 9), INFO, LoopbackDownload())
 
 
 def test_addresses_of_this_machine_and_others() -> None:
@@ -127,7 +127,7 @@ def test_addresses_of_this_machine_and_others() -> None:
 
 def test_an_address_that_goes_and_comes_back_is_told_once_each() -> None:
     here = iter([True, False, False, True, True])
-    observer, stopped = Observer(), threading.Event()
+    observer, stopped = TransportNews(), threading.Event()
 
     def is_here(host: str) -> bool:
         found = next(here, None)
@@ -142,7 +142,7 @@ def test_an_address_that_goes_and_comes_back_is_told_once_each() -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_listener_that_dies_of_anything_says_so(monkeypatch: pytest.MonkeyPatch, transport: Made) -> None:
     monkeypatch.setattr(Owner, "listen", Mock(side_effect=RuntimeError("a bug")))
-    observer = Observer()
+    observer = TransportNews()
     transport(observer=observer)
     assert observer.called.wait(20)
     (fault,) = observer.news
@@ -157,7 +157,7 @@ def test_a_transport_that_stops_serves_nothing_more_and_may_stop_twice(transport
     serving.stop()
     assert time.monotonic() - begin < 5.0
     with pytest.raises(PeerFault, match="no program listens|silent"):
-        UdpTransport(replace(PATIENT, owner_timeout=0.5)).connect(there, INFO, Download(1000)).run()
+        UdpTransport(replace(PATIENT, owner_timeout=0.5)).connect(there, INFO, LoopbackDownload(1000)).run()
 
 
 # ---- rows

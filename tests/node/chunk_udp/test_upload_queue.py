@@ -17,7 +17,7 @@ def request(offset: int, length: int, segment: int = 1440) -> wire.Request:
     return wire.Request(1, 1 + offset, offset, length, b"h" * 20, bytes(16), segment)
 
 
-class Fetcher:
+class AskingFetcher:
     """Keeps ``window`` bytes requested, a quarter at a time, and requests again ``rtt`` after an answer."""
 
     def __init__(self, number: int, window: int, rtt: float) -> None:
@@ -28,7 +28,9 @@ class Fetcher:
         self.asked = 0
 
 
-def serve(rate: int | None, fetchers: list[Fetcher], segment: int = 1440) -> list[tuple[float, int, int]]:
+def serve(
+    rate: int | None, fetchers: list[AskingFetcher], segment: int = 1440
+) -> list[tuple[float, int, int]]:
     """``(when, port, bytes of datagrams)`` of all that was sent in SECONDS."""
     serving, sent, now = UploadQueue(limit_of(rate), 0.0), [], 0.0
     by_addr = {fetcher.addr: fetcher for fetcher in fetchers}
@@ -55,8 +57,12 @@ def serve(rate: int | None, fetchers: list[Fetcher], segment: int = 1440) -> lis
 
 def test_the_limit_holds_whoever_asks_and_is_shared_equally() -> None:
     """A near fetcher, a far one, a greedy one and one that asks with small windows."""
-    fetchers = [Fetcher(1, 200_000, 0.001), Fetcher(2, 400_000, 0.1), Fetcher(3, 800_000, 0.01)]
-    sent = serve(4_000_000, [*fetchers, Fetcher(4, 160_000, 0.02)])
+    fetchers = [
+        AskingFetcher(1, 200_000, 0.001),
+        AskingFetcher(2, 400_000, 0.1),
+        AskingFetcher(3, 800_000, 0.01),
+    ]
+    sent = serve(4_000_000, [*fetchers, AskingFetcher(4, 160_000, 0.02)])
     for start in range(SECONDS * 10 - 9):
         within = sum(size for now, _, size in sent if start / 10 <= now < start / 10 + 1)
         assert 0.95 * 4_000_000 <= within <= 1.05 * 4_000_000
@@ -68,7 +74,7 @@ def test_the_limit_holds_whoever_asks_and_is_shared_equally() -> None:
 
 
 def test_what_one_does_not_use_the_others_get() -> None:
-    sent = serve(4_000_000, [Fetcher(1, 400_000, 0.01), Fetcher(2, 40_000, 0.4)])
+    sent = serve(4_000_000, [AskingFetcher(1, 400_000, 0.01), AskingFetcher(2, 40_000, 0.4)])
     amounts = Counter[int]()
     for _, port, size in sent:
         amounts[port] += size

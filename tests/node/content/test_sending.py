@@ -62,7 +62,7 @@ def content(tmp_path: Path) -> Iterator[ContentStore]:
     open_files.close()
 
 
-class Reader:
+class SocketReader:
     """Reads everything that comes to ``sock``, on its own thread, so that a sender is not blocked."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -98,7 +98,7 @@ def test_unfinished_and_finished_content(
     any_way: None, content: ContentStore, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     sender, receiver = pair
-    reader = Reader(receiver)
+    reader = SocketReader(receiver)
     verify_all(content)
     send_all(lambda at, length: content.send_to(sender, at, length), 5, LENGTH + 9)
     content.finish()

@@ -16,12 +16,7 @@ from common.metainfo import Metainfo
 from common.torrent_encoding import TorrentNotes
 from node.content import torrent_file
 from node.content.new_torrent import NewTorrent
-from node.content.torrent_file import (
-    calculate_file_hash,
-    create_torrent,
-    parse_torrent_file,
-    store_torrent,
-)
+from node.content.torrent_file import calculate_file_hash, create_torrent, parse_torrent_file, store_torrent
 
 ANNOUNCE = "http://127.0.0.1:12345/announce"
 PIECE = 32 << 10

@@ -90,7 +90,7 @@ def usual(request: TrackerRequest) -> list[bytes]:
     return [AnnounceAnswer(request.transaction_id, 900, 1, 2, encode_peers(PEERS)).encode()]
 
 
-class UdpServer:
+class PretendUdpTracker:
     """Answers each datagram with ``answer``, on a thread of its own."""
 
     def __init__(self, answer: Answer, host: str = "127.0.0.1", port: int = 0) -> None:

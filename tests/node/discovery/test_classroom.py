@@ -17,7 +17,7 @@ from common.errors import MessageError, TrackerRefused, TrackerUnavailable
 from common.messages import OwnedFile, OwnerEntry
 from node.discovery import http_client
 from node.discovery.base import PeerSource
-from node.discovery.classroom import TrackerClient
+from node.discovery.classroom import MAX_REASON, TrackerClient
 from node.discovery.tracker_url import tracker_url
 
 A, B = ("127.0.0.1", 4001), ("127.0.0.1", 4002)
@@ -190,15 +190,6 @@ def test_who_was_refused_does_not_remove_who_is_in(
     assert first.register(A).known
 
 
-@pytest.mark.parametrize(("told", "kept"), [(1e-9, 0.1), (11, 11.0), (1e300, 3600.0)])
-def test_no_tracker_makes_us_call_too_often_or_never(
-    make_client: Callable[..., TrackerClient], serve: Callable[..., Server], told: float, kept: float
-) -> None:
-    server = serve(http(json.dumps({"status": "Node registered", "interval": told}).encode()))
-    answer = make_client(server.url).register(A)
-    assert (answer.interval, answer.known) == (kept, True)
-
-
 def test_own_needs_an_address() -> None:
     with pytest.raises(ValueError, match="before register"):
         TrackerClient("http://127.0.0.1:1", 1).own([OwnedFile("f")])
@@ -246,11 +237,9 @@ def test_the_head_of_an_answer_may_not_drip_either(
     "answer",
     [
         b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{",
-        http(b"<html>"), http(b"[]"),
-        http(b"{}"), http(b"[" * 100_000), http(b'{"search_result": [[1, 2]]}'),
-        http(b'{"search_result": [[{}, 0]]}'), http(b"\xff\xfe"),
-        http(b"", "302 Found", "Location: http://127.0.0.1:1/"), http(b"", "204 No Content"),
-        http(b'{"search_result": []}', "201 Created"), http(b"\x1f\x8b", "200 OK", "Content-Encoding: gzip"),
+        http(b"<html>"), http(b"{}"), http(b'{"search_result": [[1, 2]]}'),
+        http(b'{"search_result": [[{}, 0]]}'), http(b"", "204 No Content"),
+        http(b'{"search_result": []}', "201 Created"),
     ],
 )  # fmt: skip
 def test_nonsense_is_no_answer(
@@ -263,22 +252,22 @@ def test_nonsense_is_no_answer(
     assert 1 <= len(server.requests) <= 2
 
 
-def test_an_answer_without_end_is_cut_short(
-    make_client: Callable[..., TrackerClient], serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http_client, "MAX_ANSWER", 1000)
-    with pytest.raises(TrackerUnavailable, match="longer than 1000 bytes"):
-        make_client(serve(http(b" " * 200_000)).url).need("f")
-
-
-@pytest.mark.parametrize("body", [b'{"error": "no\\u001b[31m\\nwon\'t"}', b'{"error": 5}', b"[]", b"<html>"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"error": "\x1b]0;owned\x07\nforged line\u202e" * 500}).encode(),
+        b'{"error": 5}',
+        b"[]",
+        b"<html>",
+    ],
+)
 def test_a_refusal_is_cleaned_for_the_terminal(
     make_client: Callable[..., TrackerClient], serve: Callable[..., Server], body: bytes
 ) -> None:
     with pytest.raises(TrackerRefused) as caught:
         make_client(serve(http(body, "403 Forbidden")).url).need("f")
     assert caught.value.status == 403
-    assert str(caught.value).isprintable()
+    assert str(caught.value).isprintable() and len(str(caught.value)) < MAX_REASON + 200
 
 
 def test_a_proxy_of_the_environment_is_not_asked(
@@ -320,15 +309,17 @@ def test_the_host_and_port_of_an_announce_url_are_asked(url: str, meant: str) ->
 @pytest.mark.parametrize(
     "url",
     [
-        "", "127.0.0.1:12345", "https://h:1/announce", "udp://h:1", "http://", "http://:80", "http://h:0", "http://h:x",
-        "http://h:70000", "http://user@h:1", "http://a b:1", "http://[::1", "http://[x]:1", "http://é:1", "file:///etc/passwd",
-        "http://" + "a" * 64, "http://a..b", "http://\x1b[31m:1",
+        "", "127.0.0.1:12345", "//127.0.0.1:1", "javascript:alert(1)", "ftp://127.0.0.1", "http://user:secret@h:1",
+        "http://h:1\r\nX-Injected: 1", "https://h:1/announce", "udp://h:1", "http://", "http://:80", "http://h:0",
+        "http://h:x", "http://h:70000", "http://user@h:1", "http://a b:1", "http://[::1", "http://[x]:1",
+        "http://é:1", "file:///etc/passwd",
+        "http://" + "a" * 64, "http://" + "a" * 5000, "http://a..b", "http://\x1b[31m:1",
     ],
 )  # fmt: skip
 def test_what_is_no_tracker_url_is_refused_in_one_line(url: str) -> None:
     with pytest.raises(MessageError) as caught:
         tracker_url(url)
-    assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 1000 and str(caught.value).isprintable()
 
 
 @given(st.text() | st.text().map("http://{}".format) | st.from_regex(r"http://[a-z0-9.\[\]:@-]{0,20}(/.*)?"))

@@ -17,7 +17,7 @@ HASH = "ab" * 20
 ROW = {"name": "film\x1b.mkv", "info_hash": HASH, "size": 5, "complete": 2, "partial": 1, "owners": 3}
 
 
-class Tracker:
+class ListingTracker:
     """Answers GET /torrents with ``status`` and ``body``."""
 
     def __init__(self) -> None:
@@ -47,15 +47,15 @@ class Tracker:
 
 
 @pytest.fixture
-def tracker() -> Iterator[Tracker]:
-    made = Tracker()
+def tracker() -> Iterator[ListingTracker]:
+    made = ListingTracker()
     yield made
     made.server.shutdown()
     made.thread.join()
     made.server.server_close()
 
 
-def test_rows_are_read_and_made_harmless(tracker: Tracker) -> None:
+def test_rows_are_read_and_made_harmless(tracker: ListingTracker) -> None:
     assert tracker.ask("key") == [
         ListedTorrent("film\ufffd.mkv", HASH, 5, 3, 2)
     ]  # an earlier tracker counts no standard peers
@@ -84,13 +84,13 @@ def test_rows_are_read_and_made_harmless(tracker: Tracker) -> None:
         {"torrents": [{**ROW, "complete_peers": -1}]},
     ],
 )
-def test_what_is_no_list_is_garbled(tracker: Tracker, body: object) -> None:
+def test_what_is_no_list_is_garbled(tracker: ListingTracker, body: object) -> None:
     tracker.body = body
     with pytest.raises(TrackerUnavailable, match="no list of torrents"):
         tracker.ask()
 
 
-def test_refusals_say_why(tracker: Tracker) -> None:
+def test_refusals_say_why(tracker: ListingTracker) -> None:
     tracker.status = 403
     with pytest.raises(TrackerRefused, match="SWARM_KEY"):
         tracker.ask()
@@ -99,7 +99,7 @@ def test_refusals_say_why(tracker: Tracker) -> None:
         tracker.ask()
 
 
-def test_the_next_address_is_asked_if_one_is_silent(tracker: Tracker) -> None:
+def test_the_next_address_is_asked_if_one_is_silent(tracker: ListingTracker) -> None:
     assert len(list_torrents(["http://127.0.0.1:9", tracker.url], "", 5.0)) == 1
     with pytest.raises(TrackerUnavailable):
         list_torrents(["http://127.0.0.1:9"], "", 5.0)

@@ -24,7 +24,7 @@ from node.discovery.base import TcpListener, TransferTotals
 from node.discovery.standard import StandardTrackers
 from node.discovery.standard_announcer import StandardAnnouncer
 from node.peer import FoundPeer, Peer
-from tests.node.discovery.pretend_trackers import PEERS, HttpServer, Talk, UdpServer, response, usual
+from tests.node.discovery.pretend_trackers import PEERS, HttpServer, PretendUdpTracker, Talk, response, usual
 from tests.waiting import until
 
 PATIENCE = 20.0  # seconds
@@ -40,7 +40,7 @@ def body(peers: Sequence[Addr] = PEERS, interval: int = 900, minimum: int = 60) 
     )
 
 
-class Swarm:
+class TorrentAtTrackers:
     """A node's standard trackers and one torrent; ``emitted`` and ``seen`` queue events and peers."""
 
     def __init__(self) -> None:
@@ -48,19 +48,19 @@ class Swarm:
         self.seen: queue.Queue[tuple[bytes, Sequence[FoundPeer]]] = queue.Queue()
         self.found: queue.Queue[Sequence[FoundPeer]] = queue.Queue()
         self.totals = TransferTotals(1, 2, 10)
-        self.servers: list[HttpServer | UdpServer] = []
+        self.servers: list[HttpServer | PretendUdpTracker] = []
         self.trackers = StandardTrackers(OWN, self.emitted.put, lambda *found: self.seen.put(found))
 
     def http(self, talk: Talk | bytes) -> HttpServer:
         self.servers.append(HttpServer(talk))
         return self.servers[-1]
 
-    def udp(self, answer: Callable[[TrackerRequest], list[bytes]] = usual) -> UdpServer:
-        self.servers.append(UdpServer(answer))
+    def udp(self, answer: Callable[[TrackerRequest], list[bytes]] = usual) -> PretendUdpTracker:
+        self.servers.append(PretendUdpTracker(answer))
         return self.servers[-1]
 
     def announcer(
-        self, *tiers: Sequence[HttpServer | UdpServer], info_hash: bytes = HASH
+        self, *tiers: Sequence[HttpServer | PretendUdpTracker], info_hash: bytes = HASH
     ) -> StandardAnnouncer:
         urls = [[parse_announce_url(server.url) for server in tier] for tier in tiers]
         return self.trackers.announcer(info_hash, urls, lambda: self.totals)
@@ -72,8 +72,8 @@ class Swarm:
 
 
 @pytest.fixture
-def swarm() -> Iterator[Swarm]:
-    swarm = Swarm()
+def swarm() -> Iterator[TorrentAtTrackers]:
+    swarm = TorrentAtTrackers()
     yield swarm
     swarm.close()
 
@@ -83,13 +83,13 @@ def fields_of(request: bytes) -> dict[str, str]:
     return {name: value for name, (value,) in parse_qs(query, encoding="latin-1").items()}
 
 
-def sent_events(server: HttpServer | UdpServer) -> list[str]:
-    if isinstance(server, UdpServer):
+def sent_events(server: HttpServer | PretendUdpTracker) -> list[str]:
+    if isinstance(server, PretendUdpTracker):
         return [request.event.name.lower() for request in server.announces()]
     return [fields_of(request).get("event", "none") for request in server.requests]
 
 
-def test_a_download_announces_and_finds_the_peers_of_all_tiers(swarm: Swarm) -> None:
+def test_a_download_announces_and_finds_the_peers_of_all_tiers(swarm: TorrentAtTrackers) -> None:
     other = ("10.0.0.3", 3)
     http, udp = swarm.http(body([other, ("127.0.0.1", 7001)])), swarm.udp()
     announcer = swarm.announcer([http], [udp])
@@ -108,7 +108,9 @@ def test_a_download_announces_and_finds_the_peers_of_all_tiers(swarm: Swarm) -> 
     assert swarm.seen.empty()  # for seeds
 
 
-def test_a_second_search_within_the_minimum_interval_returns_the_last_answer(swarm: Swarm) -> None:
+def test_a_second_search_within_the_minimum_interval_returns_the_last_answer(
+    swarm: TorrentAtTrackers,
+) -> None:
     http = swarm.http(body())
     announcer = swarm.announcer([http])
     for _ in range(3):
@@ -117,7 +119,7 @@ def test_a_second_search_within_the_minimum_interval_returns_the_last_answer(swa
     assert len(http.requests) == 1
 
 
-def test_regular_announces_bring_later_peers(swarm: Swarm) -> None:
+def test_regular_announces_bring_later_peers(swarm: TorrentAtTrackers) -> None:
     answers = itertools.chain([body([], 1, 1)], itertools.repeat(body([PEERS[0]])))
     http = swarm.http(lambda sock, _: sock.sendall(next(answers)))
     swarm.announcer([http]).find(INFO, swarm.found.put)
@@ -126,7 +128,7 @@ def test_regular_announces_bring_later_peers(swarm: Swarm) -> None:
     assert sent_events(http) == ["started", "none"]
 
 
-def test_completed_and_stopped_are_sent_over_http_and_udp(swarm: Swarm) -> None:
+def test_completed_and_stopped_are_sent_over_http_and_udp(swarm: TorrentAtTrackers) -> None:
     http, udp = swarm.http(body()), swarm.udp()
     announcer = swarm.announcer([http], [udp])
     announcer.find(INFO, swarm.found.put)
@@ -146,7 +148,7 @@ def test_completed_and_stopped_are_sent_over_http_and_udp(swarm: Swarm) -> None:
     assert fields_of(http.requests[1])["left"] == "0"
 
 
-def test_a_seed_says_started_and_never_completed(swarm: Swarm) -> None:
+def test_a_seed_says_started_and_never_completed(swarm: TorrentAtTrackers) -> None:
     swarm.totals = TransferTotals(0, 0, 0)
     udp = swarm.udp()
     announcer = swarm.announcer([udp])
@@ -158,7 +160,7 @@ def test_a_seed_says_started_and_never_completed(swarm: Swarm) -> None:
     until(lambda: sent_events(udp) == ["started", "stopped"])
 
 
-def test_a_tier_fails_over_and_the_user_is_told_once(swarm: Swarm) -> None:
+def test_a_tier_fails_over_and_the_user_is_told_once(swarm: TorrentAtTrackers) -> None:
     broken, working = swarm.http(b""), swarm.http(body())
     announcers = [swarm.announcer([broken], [broken, working], info_hash=bytes([i]) * 20) for i in range(3)]
     for announcer in announcers:
@@ -174,7 +176,7 @@ def test_a_tier_fails_over_and_the_user_is_told_once(swarm: Swarm) -> None:
     assert "does not answer" in rows[0].reason
 
 
-def test_a_refusal_is_told_for_each_torrent_and_ended_by_an_answer(swarm: Swarm) -> None:
+def test_a_refusal_is_told_for_each_torrent_and_ended_by_an_answer(swarm: TorrentAtTrackers) -> None:
     refusal = response(bencode.encode({b"failure reason": b"unregistered", b"retry in": 7}))
     refusing = swarm.http(refusal)
     first = swarm.announcer([refusing])
@@ -186,7 +188,7 @@ def test_a_refusal_is_told_for_each_torrent_and_ended_by_an_answer(swarm: Swarm)
     assert first.statuses()[0].state == "refuses"
 
 
-def test_without_any_answer_a_search_says_why(swarm: Swarm) -> None:
+def test_without_any_answer_a_search_says_why(swarm: TorrentAtTrackers) -> None:
     announcer = swarm.announcer([swarm.http(b"")], [swarm.http(response(b"<html>"))])
     with pytest.raises(TrackerUnavailable, match="connection lost") as caught:
         announcer.find(INFO, swarm.found.put)
@@ -194,7 +196,7 @@ def test_without_any_answer_a_search_says_why(swarm: Swarm) -> None:
     assert not announcer.answers
 
 
-def test_stopped_waits_for_a_started_under_way_and_the_end_for_neither(swarm: Swarm) -> None:
+def test_stopped_waits_for_a_started_under_way_and_the_end_for_neither(swarm: TorrentAtTrackers) -> None:
     over = threading.Event()
     hanging, udp = swarm.http(lambda *_: over.wait(PATIENCE) and None), swarm.udp()
     announcer = swarm.announcer([hanging], [udp])
@@ -207,7 +209,7 @@ def test_stopped_waits_for_a_started_under_way_and_the_end_for_neither(swarm: Sw
     over.set()  # so that nothing waits for the tracker any more
 
 
-def test_stopped_over_udp_survives_a_lost_packet(swarm: Swarm) -> None:
+def test_stopped_over_udp_survives_a_lost_packet(swarm: TorrentAtTrackers) -> None:
     def lossy(request: TrackerRequest) -> list[bytes]:
         is_stopped = not isinstance(request, ConnectRequest) and request.event is AnnounceEvent.STOPPED  # type: ignore[union-attr]
         return [] if is_stopped and udp.requests.count(request) == 1 else usual(request)
@@ -220,7 +222,7 @@ def test_stopped_over_udp_survives_a_lost_packet(swarm: Swarm) -> None:
     assert sent_events(udp) == ["started", "stopped", "stopped"]
 
 
-def test_many_torrents_leave_together(swarm: Swarm) -> None:
+def test_many_torrents_leave_together(swarm: TorrentAtTrackers) -> None:
     udp = swarm.udp()
     announcers = [swarm.announcer([udp], info_hash=bytes([i]) * 20) for i in range(50)]
     for announcer in announcers:
@@ -233,7 +235,7 @@ def test_many_torrents_leave_together(swarm: Swarm) -> None:
     assert len(udp.clients) == 1
 
 
-def test_a_tracker_that_is_held_is_asked_once_it_is_let_in(swarm: Swarm) -> None:
+def test_a_tracker_that_is_held_is_asked_once_it_is_let_in(swarm: TorrentAtTrackers) -> None:
     http = swarm.http(body())
     announcer = swarm.announcer([http])
     announcer.plan.hold(lambda url: True, 0.0)
@@ -246,7 +248,7 @@ def test_a_tracker_that_is_held_is_asked_once_it_is_let_in(swarm: Swarm) -> None
 
 
 def test_an_announce_that_breaks_here_ends_as_a_failure(
-    swarm: Swarm, monkeypatch: pytest.MonkeyPatch
+    swarm: TorrentAtTrackers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
@@ -257,7 +259,7 @@ def test_an_announce_that_breaks_here_ends_as_a_failure(
         announcer.find(INFO, swarm.found.put)
 
 
-def test_no_thread_is_left(swarm: Swarm) -> None:
+def test_no_thread_is_left(swarm: TorrentAtTrackers) -> None:
     swarm.announcer([swarm.udp()]).find(INFO, swarm.found.put)
     swarm.trackers.leave(PATIENCE)
     until(lambda: not {"announces", "udp-trackers"} & {thread.name for thread in threading.enumerate()})

@@ -24,21 +24,21 @@ from node.discovery.announce import AnnounceParams, AnnounceResult
 from node.discovery.announce_url import parse_announce_url
 from node.discovery.base import TransferTotals
 from node.discovery.udp_tracker import UdpTrackerClient
-from tests.node.discovery.pretend_trackers import PEERS, Answer, UdpServer, usual
+from tests.node.discovery.pretend_trackers import PEERS, Answer, PretendUdpTracker, usual
 
 PATIENCE = 20.0  # seconds
 PARAMS = AnnounceParams(
     b"H" * 20, b"-CS0100-abcdefghijkl", 6881, TransferTotals(1, 2, 2**70), AnnounceEvent.STARTED, 7
 )
-Serve = Callable[..., UdpServer]
+Serve = Callable[..., PretendUdpTracker]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    servers: list[UdpServer] = []
+    servers: list[PretendUdpTracker] = []
 
-    def make(answer: Answer = usual, host: str = "127.0.0.1", port: int = 0) -> UdpServer:
-        servers.append(UdpServer(answer, host, port))
+    def make(answer: Answer = usual, host: str = "127.0.0.1", port: int = 0) -> PretendUdpTracker:
+        servers.append(PretendUdpTracker(answer, host, port))
         return servers[-1]
 
     yield make

@@ -12,7 +12,7 @@ from node.content.positional_file import Buffer
 from node.download.disk_full import RETRY_SECONDS, RetryWhenFull
 
 
-class Disk:
+class FullDisk:
     """A part on a disk that is full for ``refusals`` writes."""
 
     def __init__(self, refusals: int) -> None:
@@ -29,11 +29,11 @@ class Disk:
         return len(buffer)
 
 
-class Scene:
+class DiskScene:
     """A patient part; waiting takes no time, and is written down."""
 
     def __init__(self, refusals: int, limit: float = 1000.0, over: bool = False) -> None:
-        self.disk = Disk(refusals)
+        self.disk = FullDisk(refusals)
         self.waited: list[float] = []
         self.told: list[tuple[float, str]] = []
         self.reasons: list[str] = []
@@ -47,7 +47,7 @@ class Scene:
 
 
 def test_where_there_is_room_nothing_is_said() -> None:
-    scene = Scene(0)
+    scene = DiskScene(0)
     scene.part.write(5, [b"abc"])
     assert scene.disk.written == [(5, b"abc")]
     assert (scene.waited, scene.told, scene.part.reason) == ([], [], "")
@@ -55,7 +55,7 @@ def test_where_there_is_room_nothing_is_said() -> None:
 
 
 def test_it_waits_says_so_once_and_goes_on() -> None:
-    scene = Scene(3)
+    scene = DiskScene(3)
     scene.part.write(5, [b"abc"])
     assert scene.disk.written == [(5, b"abc")]
     assert scene.waited == [RETRY_SECONDS] * 3
@@ -68,14 +68,14 @@ def test_it_waits_says_so_once_and_goes_on() -> None:
 
 
 def test_it_gives_up_after_its_limit() -> None:
-    scene = Scene(1000, limit=0.0)
+    scene = DiskScene(1000, limit=0.0)
     with pytest.raises(DiskFull, match=r"^no room left on /d for x\.bin; waited 0 s for room"):
         scene.part.write(0, [b"x"])
     assert scene.waited == []
 
 
 def test_it_waits_no_longer_than_the_download_goes_on() -> None:
-    scene = Scene(1000, over=True)
+    scene = DiskScene(1000, over=True)
     with pytest.raises(DiskFull):
         scene.part.write(0, [b"x"])
     assert len(scene.waited) == 1
@@ -84,7 +84,7 @@ def test_it_waits_no_longer_than_the_download_goes_on() -> None:
 def test_several_threads_that_wait_say_it_once() -> None:
     lock = threading.Barrier(2, timeout=10)
 
-    class Full(Disk):
+    class Full(FullDisk):
         def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
             if offset not in seen:
                 seen.add(offset)

@@ -124,9 +124,7 @@ def test_a_failed_download_may_be_started_again_at_once(make: Make) -> None:
 
 
 def test_a_fault_of_the_program_is_no_success(
-    make: Make,
-    monkeypatch: pytest.MonkeyPatch,
-    traces: list[str],
+    make: Make, monkeypatch: pytest.MonkeyPatch, traces: list[str]
 ) -> None:
     monkeypatch.setattr(coordinator, "check_room", failing(RuntimeError("a bug")))
     told: list[Any] = []

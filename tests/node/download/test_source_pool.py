@@ -12,7 +12,7 @@ from node.peer import FoundPeer, Peer
 PEERS = [Peer("127.0.0.9", port, "tcp") for port in (1, 2, 3)]
 
 
-class Source:
+class PlayedSource:
     """A source that sends at the test's command."""
 
     def __init__(self, candidate: Candidate) -> None:
@@ -23,7 +23,7 @@ class Source:
     def start(self) -> None: ...
 
 
-class State:
+class PlayedState:
     """The pool's calls of the download."""
 
     def __init__(self) -> None:
@@ -39,10 +39,10 @@ class State:
 
 
 def test_a_quiet_standard_peer_makes_room_for_an_untried_one() -> None:
-    known, state, made = KnownPeers(Peer("127.0.0.1", 1), ("tcp",)), State(), dict[Peer, Source]()
+    known, state, made = KnownPeers(Peer("127.0.0.1", 1), ("tcp",)), PlayedState(), dict[Peer, PlayedSource]()
 
     def make(candidate: Candidate) -> Any:
-        return made.setdefault(candidate.peer, Source(candidate))
+        return made.setdefault(candidate.peer, PlayedSource(candidate))
 
     pool = SourcePool(known, threading.Lock(), SourceLimits(0, 0, standard=2), make, lambda: 0.0)
     known.update([FoundPeer(peer, complete=True) for peer in PEERS[:2]])

@@ -34,7 +34,7 @@ def torrent(content: bytes, piece_length: int) -> Metainfo:
     return decode_metainfo(encode_metainfo("x.bin", len(content), piece_length, pieces, ""))
 
 
-class Site:
+class PlayedDownload:
     """A download as a write buffer sees it: its state, and verdicts to wait for."""
 
     def __init__(self, content: bytes, piece_length: int, folder: Path, inline_from: int) -> None:
@@ -85,11 +85,11 @@ class Site:
 
 
 @pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[Callable[[bytes, int], Site]]:
-    made: list[Site] = []
+def make_site(tmp_path: Path) -> Iterator[Callable[[bytes, int], PlayedDownload]]:
+    made: list[PlayedDownload] = []
 
-    def make(content: bytes, piece_length: int, inline_from: int = 8) -> Site:
-        made.append(Site(content, piece_length, tmp_path, inline_from))
+    def make(content: bytes, piece_length: int, inline_from: int = 8) -> PlayedDownload:
+        made.append(PlayedDownload(content, piece_length, tmp_path, inline_from))
         return made[-1]
 
     yield make
@@ -97,7 +97,7 @@ def make_site(tmp_path: Path) -> Iterator[Callable[[bytes, int], Site]]:
         site.close()
 
 
-def take_everything(site: Site, source: Peer) -> None:
+def take_everything(site: PlayedDownload, source: Peer) -> None:
     """As a fetcher does before bytes come: have them handed out."""
     while site.state.take(source, 1 << 30):
         pass

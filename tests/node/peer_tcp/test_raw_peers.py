@@ -19,7 +19,7 @@ from node.peer_tcp.decoder import MessageDecoder
 from node.peer_tcp.handshake import HANDSHAKE_SIZE, Handshake, encode_handshake
 from node.peer_tcp.transport import TcpTransport
 from simulator.served import MemoryTorrent
-from tests.node.test_transport_contract import Session
+from tests.node.test_transport_contract import PlayedSession
 
 OWN_ID, PEER_ID = b"-CS0100-ownownownown", b"-XX0100-peerpeerpeer"
 CONTENT = bytes(range(256)) * 1024
@@ -73,7 +73,7 @@ class RawPeer:
         return data
 
 
-Dialled = tuple[RawPeer, Session, "queue.Queue[PeerFault | None]"]
+Dialled = tuple[RawPeer, PlayedSession, "queue.Queue[PeerFault | None]"]
 
 
 def torrent(complete: bool) -> MemoryTorrent:
@@ -98,7 +98,7 @@ def dialled() -> Iterator[Dialled]:
     """A peer that a download has dialled, the download's session, and how it ended."""
     wanted, ends = torrent(complete=False), queue.Queue[PeerFault | None]()
     with transport_of(wanted) as transport, socket.create_server(("127.0.0.1", 0)) as server:
-        session = Session(wanted.info)
+        session = PlayedSession(wanted.info)
         host, port = server.getsockname()
         connection = transport.connect(Peer(host, port, "tcp"), wanted.info, session)
 

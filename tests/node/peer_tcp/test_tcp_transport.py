@@ -19,7 +19,7 @@ from node.peer_tcp.peer_thread import PeerThread
 from node.peer_tcp.transport import TcpTransport
 from node.transport import ServedTorrent
 from simulator.served import MemoryTorrent
-from tests.node.test_transport_contract import CONTENT, INFO_HASH, PATIENCE, PIECE, Observer, Session
+from tests.node.test_transport_contract import CONTENT, INFO_HASH, PATIENCE, PIECE, FoundPeers, PlayedSession
 from tests.waiting import until
 
 Make = Callable[..., "End"]
@@ -32,7 +32,7 @@ class End:
         self.torrent = MemoryTorrent(CONTENT, PIECE)
         if not complete:
             self.torrent.have = Bitfield(self.torrent.have.size)
-        self.observer = Observer()
+        self.observer = FoundPeers()
         self.torrents: dict[bytes, ServedTorrent] = {INFO_HASH: self.torrent}
         self.transport = TcpTransport(new_peer_id(), host, **options)  # type: ignore[arg-type]
         self.transport.start(self.torrents, self.observer)
@@ -45,8 +45,8 @@ class End:
     def connections(self) -> int:
         return len(self.transport._table.of(INFO_HASH))
 
-    def fetch(self, other: Peer, session: Session | None = None) -> Session:
-        session = session or Session(self.torrent.info)
+    def fetch(self, other: Peer, session: PlayedSession | None = None) -> PlayedSession:
+        session = session or PlayedSession(self.torrent.info)
         self.transport.connect(other, self.torrent.info, session).run()
         return session
 
@@ -77,7 +77,7 @@ def test_a_connection_serves_and_fetches_at_once(end: Make) -> None:
     for piece in range(left.torrent.have.size):
         (left if piece % 2 else right).torrent.have.set(piece)
     wants = {id(left): range(0, left.torrent.have.size, 2), id(right): range(1, left.torrent.have.size, 2)}
-    sessions = {key: Session(left.torrent.info, pieces) for key, pieces in wants.items()}
+    sessions = {key: PlayedSession(left.torrent.info, pieces) for key, pieces in wants.items()}
     other = threading.Thread(target=lambda: right.fetch(left.peer, sessions[id(right)]))
     call(left, right)
     assert left.observer.found.wait(PATIENCE)
@@ -154,7 +154,7 @@ def test_peers_that_dial_each_other_keep_one_connection(end: Make) -> None:
 def test_one_session_at_a_time_uses_a_connection(end: Make) -> None:
     leecher, seed = end(), end(complete=True)
     seed.torrent.have.clear(0)  # so that the first session waits
-    first, second = Session(leecher.torrent.info), Session(leecher.torrent.info)
+    first, second = PlayedSession(leecher.torrent.info), PlayedSession(leecher.torrent.info)
     thread = threading.Thread(target=lambda: leecher.fetch(seed.peer, first))
     thread.start()
     assert first.waits.wait(PATIENCE)
@@ -167,7 +167,7 @@ def test_one_session_at_a_time_uses_a_connection(end: Make) -> None:
 
 def test_the_connection_outlives_the_session_and_serves_the_next(end: Make) -> None:
     leecher, seed = end(), end(complete=True)
-    assert leecher.fetch(seed.peer, Session(leecher.torrent.info, wanted=[3])).received.is_set()
+    assert leecher.fetch(seed.peer, PlayedSession(leecher.torrent.info, wanted=[3])).received.is_set()
     thread = next(iter(leecher.transport._table.of(INFO_HASH)))
     assert leecher.fetch(seed.peer).data == CONTENT
     assert leecher.transport._table.of(INFO_HASH) == [thread]
@@ -232,7 +232,7 @@ def test_every_policy_on_encryption_with_every_other(end: Make, ours: Encryption
 
 def test_a_torrent_that_is_stopped_ends_its_connections(end: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     leecher, seed = end(), end(complete=True)
-    leecher.fetch(seed.peer, Session(leecher.torrent.info, wanted=[3]))
+    leecher.fetch(seed.peer, PlayedSession(leecher.torrent.info, wanted=[3]))
     del seed.torrents[INFO_HASH]
     seed.transport._rounds.poke()
     until(lambda: seed.connections == leecher.connections == 0)
@@ -260,7 +260,7 @@ def test_uploads_of_ended_connections_stay_in_the_sums(end: Make) -> None:
 
 def test_an_ended_connection_has_no_upload_rate(end: Make) -> None:
     leecher, seed = end(), end(complete=True)
-    leecher.fetch(seed.peer, Session(leecher.torrent.info, wanted=[0, 1]))
+    leecher.fetch(seed.peer, PlayedSession(leecher.torrent.info, wanted=[0, 1]))
     (thread,) = seed.transport._table.all()
     thread.rate = 3e6  # as measured while the pieces were sent
     leecher.transport.stop()
@@ -270,7 +270,7 @@ def test_an_ended_connection_has_no_upload_rate(end: Make) -> None:
 
 def test_the_upload_rate_of_an_idle_connection_becomes_zero(end: Make) -> None:
     leecher, seed = end(), end(complete=True)
-    leecher.fetch(seed.peer, Session(leecher.torrent.info, wanted=[0, 1]))
+    leecher.fetch(seed.peer, PlayedSession(leecher.torrent.info, wanted=[0, 1]))
     (thread,) = seed.transport._table.all()
     rounds = ChokeRounds(seed.transport._table, seed.torrents, None)
     seed.transport._rounds.stop()  # only the looks below measure
@@ -286,7 +286,7 @@ def test_a_session_learns_in_words_why_nothing_comes(end: Make) -> None:
     leecher, seed = end(), end(complete=True)
     for piece in range(1, seed.torrent.have.size):
         seed.torrent.have.clear(piece)
-    session = Session(leecher.torrent.info)
+    session = PlayedSession(leecher.torrent.info)
     thread = threading.Thread(target=lambda: leecher.fetch(seed.peer, session))
     thread.start()
     assert session.received.wait(PATIENCE)
@@ -299,7 +299,7 @@ def test_a_session_learns_in_words_why_nothing_comes(end: Make) -> None:
 
 def test_a_banned_peer_is_let_go_and_refused(end: Make) -> None:
     leecher, seed = end(), end(complete=True)
-    session = Session(leecher.torrent.info)
+    session = PlayedSession(leecher.torrent.info)
     take = session.on_data
 
     def on_data(offset: int, data: bytes | memoryview) -> None:
@@ -325,7 +325,7 @@ def test_a_session_may_end_while_its_peer_is_dialled(end: Make, monkeypatch: pyt
         raise PeerFault("does not answer")
 
     monkeypatch.setattr(transport, "dial", dial)
-    session = Session(leecher.torrent.info)
+    session = PlayedSession(leecher.torrent.info)
     thread = threading.Thread(target=lambda: leecher.fetch(seed.peer, session))
     thread.start()
     assert dialled.wait(PATIENCE)

@@ -20,7 +20,7 @@ from node.recorder.capture import Capture
 from node.recorder.packets import SYN, checksum, tcp_packet, udp_packet
 from simulator.served import MemoryTorrent
 from tests.labs.tshark import fields_of, needs_tshark, packets_in
-from tests.node.test_transport_contract import CONTENT, INFO_HASH, PIECE, Observer, Session
+from tests.node.test_transport_contract import CONTENT, INFO_HASH, PIECE, FoundPeers, PlayedSession
 
 HERE, PEER = ("127.0.0.1", 40001), ("10.1.2.3", 40002)
 HERE6, PEER6 = ("::1", 40001), ("2001:db8::7", 40002)
@@ -116,9 +116,9 @@ def test_wireshark_reads_a_download_over_the_peer_wire(tmp_path: Path, encryptio
     owner = TcpTransport(new_peer_id(), "127.0.0.1", encryption=encryption, tap=capture)
     fetcher = TcpTransport(new_peer_id(), "127.0.0.1", encryption=encryption)
     try:
-        owner.start({INFO_HASH: served}, Observer())
-        fetcher.start({INFO_HASH: fetched}, Observer())
-        session = Session(served.info)
+        owner.start({INFO_HASH: served}, FoundPeers())
+        fetcher.start({INFO_HASH: fetched}, FoundPeers())
+        session = PlayedSession(served.info)
         fetcher.connect(Peer(*owner.addr, "tcp"), served.info, session).run()
     finally:
         fetcher.stop()

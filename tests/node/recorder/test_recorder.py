@@ -18,7 +18,7 @@ from node.recorder.diagram import diagram
 from node.recorder.rows import MessageRow
 from node.settings import TransferSettings
 from node.tap import SeveralTaps, Tap
-from tests.node.chunk_udp.loopback import CONTENT, INFO, INFO_HASH, Download, ServedOwner, serving
+from tests.node.chunk_udp.loopback import CONTENT, INFO, INFO_HASH, LoopbackDownload, ServedOwner, serving
 from tests.node.peer_tcp.pair import CONTENT as BLOCKS
 from tests.node.peer_tcp.pair import Pair, config_of, torrent_with
 from tests.node.recorder.taps import DropOnce
@@ -28,8 +28,10 @@ SMALL = TransferSettings(owner_timeout=20.0, loopback_segment_size=SEGMENT, chec
 SIZE = 100_000
 
 
-def fetched(served: ServedOwner, tap: Tap, settings: TransferSettings = SMALL, size: int = SIZE) -> Download:
-    session = Download(size)
+def fetched(
+    served: ServedOwner, tap: Tap, settings: TransferSettings = SMALL, size: int = SIZE
+) -> LoopbackDownload:
+    session = LoopbackDownload(size)
     Fetcher(served.addr, INFO, session, settings, node_id=2, tap=tap).run()
     assert session.is_identical()
     return session

@@ -140,11 +140,7 @@ def test_a_late_answer_was_not_lost() -> None:
         datagram("REQUEST", 2, 0, 100, True),
         datagram("DATA", 1, 0, 100, False),
     ]
-    assert told(rows) == [
-        ("REQUEST", 1, False, None),
-        ("REQUEST", 2, False, 1),
-        ("DATA", 1, False, None),
-    ]
+    assert told(rows) == [("REQUEST", 1, False, None), ("REQUEST", 2, False, 1), ("DATA", 1, False, None)]
 
 
 def test_at_the_owner_the_data_that_was_asked_for_again_is_marked() -> None:

@@ -29,7 +29,7 @@ def rows_of(batches: Batches, room: int = 60_000) -> list[list[Any]]:
     return [json.loads(row) for row in batches.batch(room)]
 
 
-class Reader:
+class BatchReader:
     """The tracker, as far as numbers go: it ignores repeated ones, and sees holes."""
 
     def __init__(self) -> None:
@@ -46,11 +46,10 @@ class Reader:
 
 
 @given(
-    st.lists(st.sampled_from(["add", "send", "lose answer", "lose report"]), max_size=200),
-    st.integers(1, 12),
+    st.lists(st.sampled_from(["add", "send", "lose answer", "lose report"]), max_size=200), st.integers(1, 12)
 )
 def test_every_event_arrives_once_and_in_order_or_is_counted_in_a_gap(steps: list[str], bound: int) -> None:
-    batches, reader, added = Batches(bound), Reader(), 0
+    batches, reader, added = Batches(bound), BatchReader(), 0
     for step in steps:
         if step == "add":
             added += 1

@@ -21,7 +21,7 @@ def snapshot(**fields: Any) -> TorrentSnapshot:
     return TorrentSnapshot(TORRENT, KNOWN, **{"state": "downloading", **fields})
 
 
-class Scene:
+class ReportScene:
     """A torrent's log, with one snapshot a half second."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ def test_the_first_snapshot_names_the_torrent_its_pieces_and_its_state() -> None
 
 
 def test_a_piece_is_asked_for_received_or_given_up() -> None:
-    scene = Scene()
+    scene = ReportScene()
     assert scene.look(asked={3: (1,), 4: (1, 2)}) == [
         ("piece:requested", {"piece": 3, "peers": [1]}),
         ("piece:requested", {"piece": 4, "peers": [1, 2]}),
@@ -64,7 +64,7 @@ def test_a_piece_is_asked_for_received_or_given_up() -> None:
 
 
 def test_a_result_from_the_bus_is_not_taken_back_by_an_older_snapshot() -> None:
-    scene = Scene()
+    scene = ReportScene()
     scene.look(asked={3: (1,), 4: (1,)})
     scene.changes.on_piece(3)
     scene.changes.on_piece(4)  # reported while the next snapshot was being taken
@@ -73,7 +73,7 @@ def test_a_result_from_the_bus_is_not_taken_back_by_an_older_snapshot() -> None:
 
 
 def test_a_state_from_the_bus_is_not_taken_back_by_an_older_snapshot() -> None:
-    scene = Scene()
+    scene = ReportScene()
     assert scene.changes.on_state("seeding", "") is True
     assert scene.changes.on_state("seeding", "") is False
     assert scene.look(state="downloading") == []
@@ -84,7 +84,7 @@ def test_a_state_from_the_bus_is_not_taken_back_by_an_older_snapshot() -> None:
 
 
 def test_a_peer_has_an_event_when_its_row_changes() -> None:
-    scene = Scene()
+    scene = ReportScene()
     view = PeerUse("udp", "queued", 2, "waits, place 2 in its queue")
     (event,) = scene.look(peers={7: view})
     assert event == ("peer:state", {"peer": 7, **vars(view)})
@@ -94,7 +94,7 @@ def test_a_peer_has_an_event_when_its_row_changes() -> None:
 
 
 def test_the_number_of_a_peers_pieces_alone_is_reported_now_and_then() -> None:
-    scene, times = Scene(), []
+    scene, times = ReportScene(), []
     for held in range(1, 40):
         if scene.look(peers={7: PeerUse("udp", "active", held=held)}):
             times.append(scene.now)
@@ -102,7 +102,7 @@ def test_the_number_of_a_peers_pieces_alone_is_reported_now_and_then() -> None:
 
 
 def test_slots_are_granted_and_withdrawn() -> None:
-    scene = Scene()
+    scene = ReportScene()
     names = [name for name, _ in scene.look(slots=SlotsView(1, (2,), (3, 4)))]
     assert names == ["slot:granted", "slot:queue"]
     events = scene.look(slots=SlotsView(1, (3,), (4, 2)))
@@ -134,7 +134,7 @@ TOTALS = st.dictionaries(st.sampled_from([1, 2, "h:1"]), st.integers(0, 100))
 
 @given(st.lists(st.tuples(TOTALS, TOTALS)))
 def test_the_bytes_of_all_events_are_the_bytes_that_moved(steps: list[tuple[Any, Any]]) -> None:
-    scene = Scene()
+    scene = ReportScene()
     bytes_in: dict[Any, int] = {}
     bytes_out: dict[Any, int] = {}
     sums: tuple[dict[Any, int], dict[Any, int]] = {}, {}
@@ -154,7 +154,7 @@ def test_the_bytes_of_all_events_are_the_bytes_that_moved(steps: list[tuple[Any,
 
 
 def test_when_the_movement_ends_one_event_says_so() -> None:
-    scene = Scene()
+    scene = ReportScene()
     scene.look(bytes_in={1: 5}, down=5)
     ((name, data),) = scene.look(bytes_in={1: 5}, down=5)
     assert (name, data["in"], data["span_ms"]) == ("link:bytes", [], 500.0)
@@ -162,7 +162,7 @@ def test_when_the_movement_ends_one_event_says_so() -> None:
 
 
 def test_after_a_gap_everything_is_stated_again_but_no_byte_is() -> None:
-    scene = Scene()
+    scene = ReportScene()
     state: dict[str, Any] = {
         "asked": {1: (2,)},
         "peers": {2: PeerUse("udp", "active")},
@@ -180,7 +180,7 @@ def test_after_a_gap_everything_is_stated_again_but_no_byte_is() -> None:
 
 
 def test_a_torrent_that_was_stopped_is_stated_again_as_the_log_may_have_forgotten_it() -> None:
-    scene = Scene()
+    scene = ReportScene()
     scene.held = [(0, 4)]
     stated = ["torrent:known", "piece:held", "torrent:state"]
     scene.look(state="stopped")

@@ -44,14 +44,14 @@ def test_a_node_with_two_addresses_is_the_one_that_is_in_use() -> None:
 
 
 def test_bytes_of_earlier_downloads_are_counted_on() -> None:
-    class State:
+    class TotalsState:
         def __init__(self) -> None:
             self.arrived_bytes = 0
 
         def totals(self) -> dict[Peer, int]:
             return {Peer("10.0.0.1", 4000, node_id=5): self.arrived_bytes}
 
-    counted, first, second = ReceivedBytes(peer_name), State(), State()
+    counted, first, second = ReceivedBytes(peer_name), TotalsState(), TotalsState()
     counted.look(first)  # type: ignore[arg-type]
     first.arrived_bytes = 10
     counted.look(second)  # type: ignore[arg-type]  # the last bytes of the first are counted, too

@@ -52,7 +52,7 @@ class FakeTracker:
         self.next, self.epoch, self.events = 1, self.epoch + "1", []
 
 
-class Scene:
+class SenderScene:
     """A node's reports and its clock."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Scene:
 
 
 def test_a_report_has_the_clock_and_the_time_that_the_last_one_took() -> None:
-    scene = Scene()
+    scene = SenderScene()
     scene.step()
     scene.happens(3)
     scene.step()
@@ -102,7 +102,7 @@ def test_a_report_has_the_clock_and_the_time_that_the_last_one_took() -> None:
 
 
 def test_reports_are_frequent_while_bytes_move_and_empty_ones_are_rare() -> None:
-    scene = Scene()
+    scene = SenderScene()
     scene.step()
     assert scene.sender.pause == IDLE_PAUSE
     scene.step(moved=10)
@@ -114,7 +114,7 @@ def test_reports_are_frequent_while_bytes_move_and_empty_ones_are_rare() -> None
 
 
 def test_a_tracker_that_is_gone_gets_everything_when_it_is_back() -> None:
-    scene = Scene()
+    scene = SenderScene()
     scene.step()
     scene.tracker.mood = "gone"
     scene.step()
@@ -132,7 +132,7 @@ def test_a_tracker_that_is_gone_gets_everything_when_it_is_back() -> None:
 
 
 def test_a_tracker_with_another_epoch_is_introduced_to_the_node() -> None:
-    scene = Scene()
+    scene = SenderScene()
     scene.step()
     scene.happens(1)
     scene.step()
@@ -145,7 +145,7 @@ def test_a_tracker_with_another_epoch_is_introduced_to_the_node() -> None:
 
 def test_a_tracker_that_was_away_for_long_is_right_again_within_3_seconds() -> None:
     """However much the node wanted to say: attempts cost little of the budget, and old events give way."""
-    scene = Scene()
+    scene = SenderScene()
     scene.step(moved=30_000_000)
     for piece in range(60):
         scene.happens(piece)
@@ -172,7 +172,7 @@ def test_a_tracker_that_was_away_for_long_is_right_again_within_3_seconds() -> N
 
 
 def test_a_refused_report_becomes_a_gap() -> None:
-    scene = Scene()
+    scene = SenderScene()
     scene.step()
     scene.happens(1)
     scene.tracker.mood = "refuses"
@@ -185,7 +185,7 @@ def test_a_refused_report_becomes_a_gap() -> None:
 
 
 def test_a_tracker_that_does_not_know_the_node_has_it_register() -> None:
-    scene = Scene()
+    scene = SenderScene()
     scene.tracker.mood = "does not know it"
     scene.step()
     assert scene.registered == 1 and not scene.sender.is_answered
@@ -197,14 +197,14 @@ def test_a_tracker_that_does_not_know_the_node_has_it_register() -> None:
 
 
 def test_an_older_tracker_gets_one_report() -> None:
-    scene = Scene()
+    scene = SenderScene()
     scene.tracker.mood = "is older"
     scene.step()
     assert not scene.sender.is_wanted
 
 
 def test_a_node_goes_on_reporting_after_a_dump() -> None:
-    scene = Scene()
+    scene = SenderScene()
     scene.step()
     row = {"time": 0.0, "direction": "in", "peer": 2, "message": "DATA", "fields": {"length": 1440}}
     scene.collector.dump("asked for", [row] * 1000)
@@ -221,7 +221,7 @@ def test_a_node_goes_on_reporting_after_a_dump() -> None:
 
 
 def test_the_last_report_has_everything() -> None:
-    scene = Scene()
+    scene = SenderScene()
     scene.step()
     for piece in range(200):  # more than the budget allows
         scene.happens(piece)
@@ -243,7 +243,7 @@ def test_the_last_report_has_everything() -> None:
 def test_within_the_budget_every_event_arrives_once_in_order_or_is_counted(
     steps: list[tuple[str, int, int]],
 ) -> None:
-    scene, added, moved, trouble = Scene(), 0, list[tuple[float, int]](), 0.0
+    scene, added, moved, trouble = SenderScene(), 0, list[tuple[float, int]](), 0.0
     for mood, events, amount in steps:
         scene.tracker.mood = mood
         for _ in range(events):

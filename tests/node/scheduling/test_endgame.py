@@ -10,14 +10,7 @@ import pytest
 from common.bitfield import Bitfield
 from common.geometry import Geometry
 from node.peer import Peer
-from node.scheduling.endgame import (
-    BLOCK,
-    LAST_SILENT_SECONDS,
-    LOOK_PAUSE,
-    MIN_GAIN,
-    SILENT_SECONDS,
-    Endgame,
-)
+from node.scheduling.endgame import BLOCK, LAST_SILENT_SECONDS, LOOK_PAUSE, MIN_GAIN, SILENT_SECONDS, Endgame
 from node.scheduling.pending import ENDGAME_FRACTION, PendingRequests
 from node.scheduling.scheduler import Scheduler
 

@@ -51,11 +51,7 @@ def test_holes_are_not_fetched_again() -> None:
     assert together == missing
 
 
-@given(
-    pieces=st.sets(st.integers(0, 60)),
-    owners=st.integers(1, 7),
-    tail=st.integers(1, 1000),
-)
+@given(pieces=st.sets(st.integers(0, 60)), owners=st.integers(1, 7), tail=st.integers(1, 1000))
 def test_any_split_is_a_partition_that_divides_no_piece(pieces: set[int], owners: int, tail: int) -> None:
     length = 1000
     missing = RangeSet((p * length, p * length + (tail if p == 60 else length)) for p in pieces)
@@ -108,10 +104,7 @@ def test_bytes_of_a_lost_owner_are_taken_before_any_are_stolen() -> None:
     picker.leave(C)
     picker.give_back([(6 * PIECE, 7 * PIECE)])  # requested from C, and not sent
     picker.take(A, 3 * PIECE)
-    assert picker.take(A, 1 << 30) == (
-        6 * PIECE,
-        8 * PIECE,
-    )  # half of it: B is there too
+    assert picker.take(A, 1 << 30) == (6 * PIECE, 8 * PIECE)  # half of it: B is there too
     assert picker.remaining(B) == 3 * PIECE
 
 

@@ -54,11 +54,7 @@ def test_an_empty_file_is_complete_from_the_start() -> None:
     assert book.missing() == []
 
 
-@given(
-    size=st.integers(1, 500),
-    piece_length=st.integers(1, 100),
-    seed=st.randoms(use_true_random=False),
-)
+@given(size=st.integers(1, 500), piece_length=st.integers(1, 100), seed=st.randoms(use_true_random=False))
 def test_each_piece_completes_once_in_whatever_order_its_bytes_come(
     size: int, piece_length: int, seed
 ) -> None:

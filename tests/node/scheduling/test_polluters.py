@@ -26,7 +26,7 @@ MAX_STEPS = 50_000
 
 
 @dataclass
-class Owner:
+class OwnerUnderTest:
     """One source, honest unless it lies, and its path."""
 
     source: Peer
@@ -41,7 +41,7 @@ class Owner:
     under_way: list[tuple[int, int]] = field(default_factory=list)
 
 
-class Download:
+class DownloadUnderTest:
     """The pure parts of a download: content, scheduler and known peers."""
 
     def __init__(self, seed: int) -> None:
@@ -61,12 +61,12 @@ class Download:
         self.wrong_bytes: dict[int, set[Peer]] = {}  # sources of wrong bytes, by unhashed piece
         self.started = False
 
-    def _draw_owners(self) -> list[Owner]:
+    def _draw_owners(self) -> list[OwnerUnderTest]:
         """At least one honest owner that never dies, and all kinds of further owners."""
         chance = self.chance
-        owners = [Owner(Peer("127.0.0.1", 1001, node_id=1))]
+        owners = [OwnerUnderTest(Peer("127.0.0.1", 1001, node_id=1))]
         for number in range(2, chance.randint(3, 7)):
-            owner = Owner(Peer("127.0.0.1", 1000 + number), dies=chance.choice([0.0, 0.0, 0.05]))
+            owner = OwnerUnderTest(Peer("127.0.0.1", 1000 + number), dies=chance.choice([0.0, 0.0, 0.05]))
             kind = chance.choice(["honest", "liar", "late liar", "sometimes", "spoilt"])
             if kind != "honest":
                 owner.lies = {"liar": 1.0, "late liar": 1.0, "sometimes": 0.3, "spoilt": 0.0}[kind]
@@ -95,7 +95,7 @@ class Download:
             owner.candidate, owner.under_way = candidate, []
             owner.checked = bool(candidate.suspect) or self.chance.random() < 0.5
 
-    def step(self, owner: Owner) -> None:
+    def step(self, owner: OwnerUnderTest) -> None:
         """``owner`` is asked for something, or delivers something, or dies."""
         assert owner.candidate is not None
         if self.scheduler.is_closed(owner.source):
@@ -108,7 +108,7 @@ class Download:
             owner.under_way.append((taken.start, taken.end))
             self.chance.shuffle(owner.under_way)
 
-    def _end(self, owner: Owner, why: str) -> None:
+    def _end(self, owner: OwnerUnderTest, why: str) -> None:
         assert owner.candidate is not None
         self.scheduler.give_back(owner.source, owner.under_way)
         self.scheduler.leave(owner.source)
@@ -118,7 +118,7 @@ class Download:
             KnownPeers.released(owner.candidate)
         owner.candidate = None
 
-    def _deliver(self, owner: Owner) -> None:
+    def _deliver(self, owner: OwnerUnderTest) -> None:
         start, end = owner.under_way.pop()
         cut = self.chance.randint(start + 1, end)
         if cut < end:
@@ -131,7 +131,7 @@ class Download:
         if self.chance.random() < 0.1:  # the same bytes once more
             assert not self.scheduler.accept(owner.source, start, cut, self.now).ranges
 
-    def _payload(self, owner: Owner, start: int, end: int, checked: bool) -> bytes:
+    def _payload(self, owner: OwnerUnderTest, start: int, end: int, checked: bool) -> bytes:
         payload = bytearray(self.content[start:end])
         owner.sent += end - start
         lies = owner.sent > owner.lies_after and self.chance.random() < owner.lies
@@ -176,7 +176,7 @@ class Download:
         raise AssertionError("hangs")
 
 
-def check(download: Download) -> Counter[str]:
+def check(download: DownloadUnderTest) -> Counter[str]:
     """Check the invariants at the end of a run; returns counts of its events."""
     assert bytes(download.got) == download.content
     for owner in download.owners.values():
@@ -202,7 +202,7 @@ def test_no_honest_source_is_banned_and_every_polluter_is_found(batch: int) -> N
     each = RUNS // BATCHES
     happened: Counter[str] = Counter()
     for seed in range(batch * each, (batch + 1) * each):
-        download = Download(seed)
+        download = DownloadUnderTest(seed)
         try:
             download.run()
             happened += check(download)

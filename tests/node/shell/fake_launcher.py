@@ -29,7 +29,7 @@ SOURCE = SourceProgress(2, ("127.0.0.1", 4002), 600_000, 50_000_000.0, "active")
 WHOLE_SOURCE = replace(SOURCE, received=SIZE)  # it delivered the whole file
 
 
-class FakeDownload:
+class ScriptedDownload:
     def __init__(self, name: str) -> None:
         self.name = name
         self.done = threading.Event()
@@ -45,7 +45,7 @@ class FakeNode:
     def __init__(self, settings: NodeSettings, emit: EventSink) -> None:
         self.settings = settings
         self.emit = emit
-        self.downloads: list[FakeDownload] = []
+        self.downloads: list[ScriptedDownload] = []
         self.shared: list[FileStatus] = []
         self.entered = False
         self.stopped = threading.Event()
@@ -81,13 +81,13 @@ class FakeNode:
 
     def check_torrent(self, filename: str) -> None: ...
 
-    def set_download_mode(self, torrent_filename: str) -> FakeDownload:
+    def set_download_mode(self, torrent_filename: str) -> ScriptedDownload:
         name = Path(torrent_filename).name.removesuffix(".torrent")
         if name.startswith("missing"):
             raise FileFault(f"{torrent_filename}: no such file")
         if name.startswith("crash"):
             raise ZeroDivisionError("boom")
-        download = FakeDownload(name)
+        download = ScriptedDownload(name)
         self.downloads.append(download)
         self.emit(events.DownloadStarted(name, HASH, SIZE, 0, 65536))
         self.emit(events.Progress(name, HASH, SIZE, 600_000, 420_000, 5e7, 0.008, (SOURCE,)))
@@ -107,7 +107,7 @@ class FakeNode:
         download.done.set()
         return download
 
-    def move(self, download: FakeDownload) -> None:
+    def move(self, download: ScriptedDownload) -> None:
         for step in range(1, 31):
             sources = (
                 SourceProgress(2, ("127.0.0.1", 4002), 200_000 * step, 2e6, "active"),

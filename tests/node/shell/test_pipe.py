@@ -52,7 +52,7 @@ def test_reading_ends_with_the_input_and_with_a_closed_descriptor() -> None:
     assert list(read_bytes(reading)) == []
 
 
-class Recorder:
+class RecordingNode:
     """A node that writes down what it is asked, in order."""
 
     def __init__(self, shares: bool) -> None:
@@ -78,14 +78,14 @@ def typed(*lines: str) -> Iterator[str]:
     yield from lines
 
 
-def run(node: Recorder, stop: threading.Event, *lines: str) -> tuple[int, str]:
+def run(node: RecordingNode, stop: threading.Event, *lines: str) -> tuple[int, str]:
     out = io.StringIO()
     code = run_pipe(node, TextScreen(PlainOutput(out), PlainOutput(out)), typed(*lines), stop)  # type: ignore[arg-type]  # part of a node
     return code, out.getvalue()
 
 
 def test_commands_are_carried_out_in_order_then_downloads_finish() -> None:
-    node = Recorder(shares=False)
+    node = RecordingNode(shares=False)
     assert (
         run(node, threading.Event(), "torrent -setMode send a", "bad", "torrent -setMode download b")[0] == 0
     )
@@ -93,13 +93,13 @@ def test_commands_are_carried_out_in_order_then_downloads_finish() -> None:
 
 
 def test_leaving_waits_for_nothing() -> None:
-    node = Recorder(shares=True)
+    node = RecordingNode(shares=True)
     assert run(node, threading.Event(), "torrent -setMode send a", "exit", "torrent -setMode send b")[0] == 0
     assert node.asked == [("send", "a")]
 
 
 def test_who_shares_serves_until_stopped() -> None:
-    node = Recorder(shares=True)
+    node = RecordingNode(shares=True)
     stop = threading.Event()
     serving = threading.Thread(target=run, args=(node, stop), daemon=True)
     serving.start()

@@ -92,10 +92,7 @@ SENTENCES: list[tuple[Event, str]] = [
     (events.DownloadStarted("a", HASH, 2000, 999, 16), "downloading a (2.0 kB); 999 B are here already"),
     (events.OwnersFound("a", HASH, (2, 3), (2,)), "a: owners 2, 3; asking 2"),
     (events.OwnersFound("a", HASH, (), ()), "a: owners none; asking none"),
-    (
-        events.Progress("a", HASH, 2000, 900, 500, 3e6, 7.2, SOURCES),
-        "a: 25.0%, 3.0 MB/s, 0:08 left, from 2",
-    ),
+    (events.Progress("a", HASH, 2000, 900, 500, 3e6, 7.2, SOURCES), "a: 25.0%, 3.0 MB/s, 0:08 left, from 2"),
     (events.Progress("a", HASH, 2000, 2000, 2000, 0.0, None, SOURCES), "a: 100.0%, finishing"),
     (events.Piece("a", HASH, 3, (2, 4)), "a: piece 3 verified, from 2, 4"),
     (

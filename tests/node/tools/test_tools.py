@@ -199,14 +199,14 @@ def test_names_from_a_torrent_reach_no_terminal_as_they_are(
         assert "\x1b" not in run(capsys, *command)
 
 
-class FakeTerminal(io.StringIO):
+class ToolTerminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
 def test_progress_is_a_line_on_a_terminal_and_nothing_elsewhere() -> None:
     now = 0.0
-    terminal, pipe = FakeTerminal(), io.StringIO()
+    terminal, pipe = ToolTerminal(), io.StringIO()
     shown, silent = ProgressLine(terminal, lambda: now), ProgressLine(pipe, lambda: now)
     for step in range(1, 5):
         now = step * 0.05

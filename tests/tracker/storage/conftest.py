@@ -10,17 +10,17 @@ import pytest
 from faults import redis_server as server
 from faults.redis_server import RedisServer
 from tests.tracker.storage.contract import A, B, F, S, T
-from tests.tracker.storage.places import KINDS, RULES, Place
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.places import KINDS, RULES, StoragePlace
+from tests.tracker.storage.requests import StorageTracker
 from tracker.model import Caller, Rules
 
 
 @pytest.fixture(params=KINDS)
-def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Place]]:
-    made: list[Place] = []
+def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., StoragePlace]]:
+    made: list[StoragePlace] = []
 
-    def make(rules: Rules = RULES) -> Place:
-        made.append(Place(request.param, tmp_path / str(len(made)), rules))
+    def make(rules: Rules = RULES) -> StoragePlace:
+        made.append(StoragePlace(request.param, tmp_path / str(len(made)), rules))
         return made[-1]
 
     yield make
@@ -29,17 +29,17 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
 
 
 @pytest.fixture
-def place(make_place: Callable[..., Place]) -> Place:
+def place(make_place: Callable[..., StoragePlace]) -> StoragePlace:
     return make_place()
 
 
 @pytest.fixture
-def storage(place: Place) -> Tracker:
+def storage(place: StoragePlace) -> StorageTracker:
     return place.storage
 
 
 @pytest.fixture
-def owner_and_reporter(storage: Tracker) -> Caller:
+def owner_and_reporter(storage: StorageTracker) -> Caller:
     """The reporter, node 2; the owner is node 1, and both are claimed."""
     storage.register(Caller(1, A, S), S)
     storage.own(Caller(1, A, S), [F])

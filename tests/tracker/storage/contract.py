@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import Forbidden, MessageError
 from common.messages import OwnedFile
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.requests import StorageTracker
 from tracker.model import Caller, Receipt
 
 A, B, C = (("127.0.0.1", port) for port in (4001, 4002, 4003))
@@ -17,7 +17,9 @@ S, T = "5e" * 32, "7e" * 32  # hashes of secrets
 F, G = OwnedFile("f", HASH, 9), OwnedFile("g")
 
 
-def owners(storage: Tracker, filename: str | None = "f", info_hash: str | None = None) -> dict[int, int]:
+def owners(
+    storage: StorageTracker, filename: str | None = "f", info_hash: str | None = None
+) -> dict[int, int]:
     """Node ids with the uploads that are shown."""
     found = storage.need(Caller(99), filename, info_hash, 50)
     assert found.total == len(found.owners)

@@ -17,7 +17,7 @@ import pytest
 from faults import redis_server
 from faults.redis_server import RedisServer
 from tests.tracker.storage.notebook import Notebook
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.requests import StorageTracker
 from tracker.model import Rules
 from tracker.storage.base import Storage
 from tracker.storage.group_commit import GroupCommit
@@ -29,7 +29,7 @@ RULES = Rules(SILENCE, 11.0, half_life=100.0)
 KINDS = ("memory", "sqlite", "redis")
 
 
-class Clock:
+class VirtualClock:
     """Virtual time."""
 
     def __init__(self) -> None:
@@ -39,17 +39,17 @@ class Clock:
         return self.now
 
 
-class Place:
+class StoragePlace:
     """A storage of one kind. ``crash`` leaves it as it is, ``close`` ends it well; ``open`` opens it
     again."""
 
     def __init__(self, kind: str, folder: Path, rules: Rules = RULES) -> None:
-        self.clock = Clock()
+        self.clock = VirtualClock()
         self._kind = kind
         self._folder = folder
         self._crashes = 0
         self._make = _MAKERS[kind](rules, self.clock)
-        self._left: list[Tracker] = []  # crashed ones
+        self._left: list[StorageTracker] = []  # crashed ones
         self.storage = self.open()
 
     def pass_time(self, seconds: float) -> None:
@@ -59,18 +59,18 @@ class Place:
             self.clock.now += wait
         self.clock.now = end
 
-    def open(self) -> Tracker:
+    def open(self) -> StorageTracker:
         """A new storage."""
-        self.storage = Tracker(self._make(self._folder))
+        self.storage = StorageTracker(self._make(self._folder))
         assert list(self.storage.open()) == []
         return self.storage
 
-    def restart(self) -> Tracker:
+    def restart(self) -> StorageTracker:
         """End it well, and open it again."""
         self.storage.close()
         return self.open()
 
-    def crash(self) -> Tracker:
+    def crash(self) -> StorageTracker:
         """Open a copy of the database as it is at this moment."""
         if self._kind == "sqlite":
             _sync(self.storage)
@@ -89,23 +89,23 @@ class Place:
             tracker.close()
 
 
-def _sync(tracker: Tracker) -> None:
+def _sync(tracker: StorageTracker) -> None:
     """Wait for the removals of silent nodes as well, for which no request has waited."""
     durability = getattr(tracker.storage, "_durability", None)
     assert isinstance(durability, GroupCommit)
     durability.sync(durability.append([]))
 
 
-def _memory(rules: Rules, clock: Clock) -> Callable[[Path], Storage]:
+def _memory(rules: Rules, clock: VirtualClock) -> Callable[[Path], Storage]:
     kept = Notebook()
     return lambda folder: MemoryStorage(rules, kept, clock, random.Random(1))
 
 
-def _sqlite(rules: Rules, clock: Clock) -> Callable[[Path], Storage]:
+def _sqlite(rules: Rules, clock: VirtualClock) -> Callable[[Path], Storage]:
     return lambda folder: MemoryStorage(rules, GroupCommit(folder, 3600.0, False), clock, random.Random(1))
 
 
-def _redis(rules: Rules, clock: Clock) -> Callable[[Path], Storage]:
+def _redis(rules: Rules, clock: VirtualClock) -> Callable[[Path], Storage]:
     url, tag = a_redis().url, f"{{{next(_tags)}}}"
     return lambda folder: RedisStorage(rules, url, tag, clock)
 
@@ -122,7 +122,7 @@ def a_redis() -> RedisServer:
 
 
 _tags = itertools.count()
-_MAKERS: dict[str, Callable[[Rules, Clock], Callable[[Path], Storage]]] = {
+_MAKERS: dict[str, Callable[[Rules, VirtualClock], Callable[[Path], Storage]]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     "redis": _redis,

@@ -27,7 +27,7 @@ from tracker.model import (
 from tracker.storage.base import Storage
 
 
-class Tracker:
+class StorageTracker:
     """A storage, and the rules that it carries out."""
 
     def __init__(self, storage: Storage) -> None:

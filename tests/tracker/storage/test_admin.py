@@ -9,7 +9,7 @@ import pytest
 
 from common.messages import OwnedFile
 from tests.tracker.storage.notebook import State, state_in
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.requests import StorageTracker
 from tracker.model import Caller, Receipt, Rules
 from tracker.storage.admin import main
 from tracker.storage.group_commit import GroupCommit
@@ -36,7 +36,7 @@ def state(folder: Path) -> State:
 def folder(tmp_path: Path) -> Path:
     """Records of two nodes."""
     storage = opened(tmp_path / "db")
-    tracker = Tracker(storage)
+    tracker = StorageTracker(storage)
     tracker.own(Caller(1, A), [OwnedFile("f", "ab" * 20, 9)])
     tracker.own(Caller(2, B, S), [OwnedFile("f"), OwnedFile("g")])
     tracker.update(Caller(1, A), Receipt("f"))

@@ -10,14 +10,14 @@ import pytest
 from common.errors import Forbidden, NodeConflict
 from common.messages import OwnedFile, OwnerEntry
 from tests.tracker.storage.contract import HASH, OTHER_HASH, A, B, C, F, G, S, field_of, owners, receipt
-from tests.tracker.storage.places import SILENCE, Place
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.places import SILENCE, StoragePlace
+from tests.tracker.storage.requests import StorageTracker
 from tracker.model import Announced, Caller, Counts, Found, Receipt, Registered
 
 # ---- registered nodes
 
 
-def test_a_node_comes_and_is_known_until_it_leaves(storage: Tracker) -> None:
+def test_a_node_comes_and_is_known_until_it_leaves(storage: StorageTracker) -> None:
     me = Caller(1, A)
     assert storage.register(me) == Registered(known=False, files=0, claimed=False)
     assert storage.register(me) == Registered(known=True, files=0, claimed=False)
@@ -29,7 +29,7 @@ def test_a_node_comes_and_is_known_until_it_leaves(storage: Tracker) -> None:
     assert storage.register(me).known is False
 
 
-def test_own_brings_a_node_in_and_says_what_is_news(storage: Tracker) -> None:
+def test_own_brings_a_node_in_and_says_what_is_news(storage: StorageTracker) -> None:
     assert storage.own(Caller(1, A), [F]) == Announced(False, 1, (F,))
     assert storage.own(Caller(1, A), [F]) == Announced(True, 1, ())
     part, whole = OwnedFile("p", OTHER_HASH, 9, complete=False), OwnedFile("p", OTHER_HASH, 9)
@@ -41,7 +41,7 @@ def test_own_brings_a_node_in_and_says_what_is_news(storage: Tracker) -> None:
     assert owners(storage, "p") == {} and owners(storage, "q") == owners(storage, None, OTHER_HASH) == {1: 0}
 
 
-def test_two_files_of_one_name_are_told_apart_by_info_hash(storage: Tracker) -> None:
+def test_two_files_of_one_name_are_told_apart_by_info_hash(storage: StorageTracker) -> None:
     storage.own(Caller(1, A), [F])
     storage.own(Caller(2, B), [OwnedFile("f", OTHER_HASH), OwnedFile("f")])
     assert owners(storage, "f", HASH) == owners(storage, "another", HASH) == {1: 0}
@@ -54,7 +54,7 @@ def test_two_files_of_one_name_are_told_apart_by_info_hash(storage: Tracker) -> 
     assert storage.need(Caller(9), "nobody's", None, 50) == Found()
 
 
-def test_what_need_says_keeps_up_with_whatever_changes(storage: Tracker) -> None:
+def test_what_need_says_keeps_up_with_whatever_changes(storage: StorageTracker) -> None:
     part, whole = OwnedFile("f", HASH, 9, complete=False), OwnedFile("f", HASH, 9)
 
     def told() -> list[tuple[tuple[OwnerEntry, ...], int]]:
@@ -83,7 +83,7 @@ def test_what_need_says_keeps_up_with_whatever_changes(storage: Tracker) -> None
     assert told() == both(OwnerEntry(2, B, 0, HASH, True, 9))
 
 
-def test_a_node_id_that_lives_elsewhere_is_refused(storage: Tracker) -> None:
+def test_a_node_id_that_lives_elsewhere_is_refused(storage: StorageTracker) -> None:
     storage.own(Caller(1, A), [F])
     for attempt in (
         lambda: storage.register(Caller(1, B)),
@@ -100,7 +100,7 @@ def test_a_node_id_that_lives_elsewhere_is_refused(storage: Tracker) -> None:
 # ---- time
 
 
-def test_a_silent_node_is_gone_at_its_deadline_and_not_before(place: Place) -> None:
+def test_a_silent_node_is_gone_at_its_deadline_and_not_before(place: StoragePlace) -> None:
     storage = place.storage
     storage.own(Caller(1, A), [F])
     place.clock.now += SILENCE - 0.1
@@ -111,7 +111,7 @@ def test_a_silent_node_is_gone_at_its_deadline_and_not_before(place: Place) -> N
     assert place.restart().counts() == Counts()
 
 
-def test_a_sweep_says_when_the_next_one_is_due(place: Place) -> None:
+def test_a_sweep_says_when_the_next_one_is_due(place: StoragePlace) -> None:
     storage = place.storage
     assert storage.expire().wait == SILENCE
     storage.register(Caller(1, A))
@@ -139,7 +139,7 @@ def test_a_sweep_says_when_the_next_one_is_due(place: Place) -> None:
     ],
 )
 def test_what_is_a_sign_of_life(
-    place: Place, proof: str | None, sign: Callable[[Tracker], object], heard: bool
+    place: StoragePlace, proof: str | None, sign: Callable[[StorageTracker], object], heard: bool
 ) -> None:
     place.storage.own(Caller(1, A, proof), [F])
     place.pass_time(20)
@@ -149,7 +149,7 @@ def test_what_is_a_sign_of_life(
 
 
 def test_a_longer_silence_counts_from_the_next_sign_of_life_and_no_deadline_comes_earlier(
-    place: Place,
+    place: StoragePlace,
 ) -> None:
     storage = place.storage
     storage.register(Caller(1, A))
@@ -170,7 +170,9 @@ def test_a_longer_silence_counts_from_the_next_sign_of_life_and_no_deadline_come
 
 
 @pytest.mark.parametrize("ended_well", [True, False])
-def test_what_was_answered_is_there_again(place: Place, owner_and_reporter: Caller, ended_well: bool) -> None:
+def test_what_was_answered_is_there_again(
+    place: StoragePlace, owner_and_reporter: Caller, ended_well: bool
+) -> None:
     storage = place.storage
     odd = [OwnedFile("ein Name.mp4", OTHER_HASH, 9, False), OwnedFile('quotes " \\ and é 漢 🎈')]
     storage.own(Caller(3, C), odd)
@@ -188,7 +190,7 @@ def test_what_was_answered_is_there_again(place: Place, owner_and_reporter: Call
     assert storage.register(Caller(1, A, S)) == Registered(True, 1, True)
 
 
-def test_after_a_restart_each_node_has_a_whole_deadline(place: Place) -> None:
+def test_after_a_restart_each_node_has_a_whole_deadline(place: StoragePlace) -> None:
     for node_id, addr in ((1, A), (2, B)):
         place.storage.own(Caller(node_id, addr), [F])
     place.clock.now += 20
@@ -203,7 +205,7 @@ def test_after_a_restart_each_node_has_a_whole_deadline(place: Place) -> None:
 # ---- looking
 
 
-def test_views_say_what_there_is(storage: Tracker) -> None:
+def test_views_say_what_there_is(storage: StorageTracker) -> None:
     for node_id, addr in ((1, A), (2, B), (3, C)):
         storage.own(Caller(node_id, addr), [OwnedFile("f", HASH, 9, complete=node_id > 1)])
     storage.own(Caller(3, C), [G])
@@ -216,7 +218,7 @@ def test_views_say_what_there_is(storage: Tracker) -> None:
 # ---- threads
 
 
-def test_thirty_two_threads_lose_no_upload(place: Place) -> None:
+def test_thirty_two_threads_lose_no_upload(place: StoragePlace) -> None:
     storage = place.storage
     storage.own(Caller(1, A), [F])
     start = threading.Barrier(32)
@@ -234,6 +236,6 @@ def test_thirty_two_threads_lose_no_upload(place: Place) -> None:
     assert owners(storage) == owners(place.crash()) == {1: 640}
 
 
-def test_to_close_twice_is_harmless(storage: Tracker) -> None:
+def test_to_close_twice_is_harmless(storage: StorageTracker) -> None:
     storage.close()
     storage.close()

@@ -8,8 +8,8 @@ import pytest
 
 from common.errors import Forbidden, NodeConflict, TrackerFull
 from tests.tracker.storage.contract import A, B, C, F, S, T, field_of, owners
-from tests.tracker.storage.places import SILENCE, Place
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.places import SILENCE, StoragePlace
+from tests.tracker.storage.requests import StorageTracker
 from tracker import rules
 from tracker.model import Caller, Counts, Receipt, Registered, Rules
 
@@ -20,7 +20,7 @@ def room_for_two_and_one_with_a_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "MAX_UNCLAIMED", 2)
 
 
-def test_a_claim_is_granted_once_and_proof_is_needed_from_then_on(storage: Tracker) -> None:
+def test_a_claim_is_granted_once_and_proof_is_needed_from_then_on(storage: StorageTracker) -> None:
     mine = Caller(1, A, S)
     assert storage.register(mine, S) == Registered(False, 0, claimed=True, granted=True)
     assert storage.register(mine, S) == Registered(True, 0, claimed=True)
@@ -44,7 +44,7 @@ def test_a_claim_is_granted_once_and_proof_is_needed_from_then_on(storage: Track
     assert storage.register(Caller(1, B, T), T).granted
 
 
-def test_with_its_proof_a_node_moves(place: Place) -> None:
+def test_with_its_proof_a_node_moves(place: StoragePlace) -> None:
     place.storage.register(Caller(1, A, S), S)
     place.storage.own(Caller(1, B, S), [F])
     assert place.storage.need(Caller(9), "f", None, 5).owners[0].addr == B
@@ -52,7 +52,7 @@ def test_with_its_proof_a_node_moves(place: Place) -> None:
     assert place.crash().need(Caller(9), "f", None, 5).owners[0].addr == C
 
 
-def test_who_is_in_may_claim_from_its_own_address_and_begins_anew(storage: Tracker) -> None:
+def test_who_is_in_may_claim_from_its_own_address_and_begins_anew(storage: StorageTracker) -> None:
     storage.own(Caller(1, A), [F])
     storage.update(Caller(1, A), Receipt("f"))
     assert owners(storage) == {1: 1}
@@ -60,13 +60,13 @@ def test_who_is_in_may_claim_from_its_own_address_and_begins_anew(storage: Track
     assert owners(storage) == {1: 0}
 
 
-def test_who_owns_with_proof_is_claimed_by_it(storage: Tracker) -> None:
+def test_who_owns_with_proof_is_claimed_by_it(storage: StorageTracker) -> None:
     assert storage.own(Caller(1, A, S), [F]).claimed
     assert field_of(lambda: storage.register(Caller(1, A)), Forbidden) == "secret"
 
 
 @pytest.mark.usefixtures("room_for_two_and_one_with_a_claim")
-def test_who_has_no_claim_cannot_take_the_last_places(storage: Tracker) -> None:
+def test_who_has_no_claim_cannot_take_the_last_places(storage: StorageTracker) -> None:
     storage.register(Caller(1, A))
     storage.own(Caller(2, B), [F])
     for refused in (lambda: storage.register(Caller(3, C)), lambda: storage.own(Caller(3, C), [F])):
@@ -80,7 +80,7 @@ def test_who_has_no_claim_cannot_take_the_last_places(storage: Tracker) -> None:
 
 
 @pytest.mark.usefixtures("room_for_two_and_one_with_a_claim")
-def test_a_place_without_a_claim_is_free_again_when_one_claims_or_leaves(place: Place) -> None:
+def test_a_place_without_a_claim_is_free_again_when_one_claims_or_leaves(place: StoragePlace) -> None:
     for node_id, addr in ((1, A), (2, B)):
         place.storage.register(Caller(node_id, addr))
     place.storage.register(Caller(1, A, S), S)  # takes one of the places that are kept
@@ -97,7 +97,7 @@ def test_a_place_without_a_claim_is_free_again_when_one_claims_or_leaves(place: 
 
 
 @pytest.mark.usefixtures("room_for_two_and_one_with_a_claim")
-def test_a_request_that_finds_somebody_silent_counts_places_without_it(place: Place) -> None:
+def test_a_request_that_finds_somebody_silent_counts_places_without_it(place: StoragePlace) -> None:
     place.storage.register(Caller(1, A, S), S)
     place.pass_time(10.0)
     for node_id, addr in ((2, B), (3, C)):
@@ -108,7 +108,7 @@ def test_a_request_that_finds_somebody_silent_counts_places_without_it(place: Pl
     assert [gone.node_id for gone in place.storage.expire().gone] == [1]
 
 
-def test_where_claims_are_required_nobody_else_may_share(make_place: Callable[..., Place]) -> None:
+def test_where_claims_are_required_nobody_else_may_share(make_place: Callable[..., StoragePlace]) -> None:
     storage = make_place(Rules(SILENCE, require_claim=True)).storage
     for attempt in (
         lambda: storage.register(Caller(1, A)),

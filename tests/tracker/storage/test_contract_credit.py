@@ -9,12 +9,12 @@ import pytest
 from common.errors import MessageError
 from common.messages import OwnedFile
 from tests.tracker.storage.contract import HASH, OTHER_HASH, A, B, C, F, S, T, field_of, owners, receipt
-from tests.tracker.storage.places import SILENCE, Place
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.places import SILENCE, StoragePlace
+from tests.tracker.storage.requests import StorageTracker
 from tracker.model import MAX_CREDIT_PER_PAIR, MAX_RECEIPTS_PER_PAIR, Caller, Credited, Receipt, Rules
 
 
-def test_plain_uploads_count_in_their_own_column_for_the_unclaimed(storage: Tracker) -> None:
+def test_plain_uploads_count_in_their_own_column_for_the_unclaimed(storage: StorageTracker) -> None:
     storage.own(Caller(1, A), [F])
     assert storage.update(Caller(1), Receipt("f")) == Credited(1, 1, True)
     assert storage.update(Caller(7), Receipt("f", owner=1)) == Credited(1, 2, True)
@@ -25,7 +25,9 @@ def test_plain_uploads_count_in_their_own_column_for_the_unclaimed(storage: Trac
     assert field_of(lambda: storage.update(Caller(1), Receipt("f", owner=7)), MessageError) == "owner"
 
 
-def test_a_receipt_counts_once_though_it_is_said_twice(place: Place, owner_and_reporter: Caller) -> None:
+def test_a_receipt_counts_once_though_it_is_said_twice(
+    place: StoragePlace, owner_and_reporter: Caller
+) -> None:
     assert place.storage.update(owner_and_reporter, receipt(5)) == Credited(1, 1, True)
     assert place.storage.update(owner_and_reporter, receipt(5)) == Credited(1, 1, False)
     storage = place.crash()
@@ -49,14 +51,14 @@ def test_a_receipt_counts_once_though_it_is_said_twice(place: Place, owner_and_r
     ],
 )
 def test_a_receipt_that_cannot_be_true_counts_nothing(
-    storage: Tracker, owner_and_reporter: Caller, wrong: dict[str, object], field: str
+    storage: StorageTracker, owner_and_reporter: Caller, wrong: dict[str, object], field: str
 ) -> None:
     assert field_of(lambda: storage.update(owner_and_reporter, receipt(1, **wrong)), MessageError) == field
     assert storage.update(owner_and_reporter, receipt(1)).counted
 
 
 def test_of_one_pair_only_so_much_counts_for_as_long_as_the_owner_is_in(
-    place: Place, owner_and_reporter: Caller
+    place: StoragePlace, owner_and_reporter: Caller
 ) -> None:
     storage = place.storage
     for number in range(1, MAX_RECEIPTS_PER_PAIR + 1):
@@ -72,7 +74,7 @@ def test_of_one_pair_only_so_much_counts_for_as_long_as_the_owner_is_in(
     assert storage.update(third, receipt(1)) == Credited(1, MAX_RECEIPTS_PER_PAIR + 1, True)
 
 
-def test_bytes_of_one_pair_are_bounded_too(make_place: Callable[..., Place]) -> None:
+def test_bytes_of_one_pair_are_bounded_too(make_place: Callable[..., StoragePlace]) -> None:
     storage = make_place(Rules(SILENCE, ranking="bytes")).storage
     big = OwnedFile("f", HASH)
     for node_id, addr in ((1, A), (2, B), (3, C)):
@@ -87,7 +89,9 @@ def test_bytes_of_one_pair_are_bounded_too(make_place: Callable[..., Place]) -> 
     assert [owner.node_id for owner in found.owners] == [3, 2, 1]
 
 
-def test_proven_uploads_rank_before_those_that_are_said(storage: Tracker, owner_and_reporter: Caller) -> None:
+def test_proven_uploads_rank_before_those_that_are_said(
+    storage: StorageTracker, owner_and_reporter: Caller
+) -> None:
     storage.own(Caller(3, C), [F])
     for _ in range(5):
         storage.update(Caller(3, C), Receipt("f"))
@@ -100,7 +104,7 @@ def test_proven_uploads_rank_before_those_that_are_said(storage: Tracker, owner_
 
 @pytest.mark.parametrize("ranking", ["uploads", "rate", "bytes", "random"])
 def test_who_has_a_part_stands_behind_who_has_the_whole(
-    make_place: Callable[..., Place], ranking: str
+    make_place: Callable[..., StoragePlace], ranking: str
 ) -> None:
     storage = make_place(Rules(SILENCE, ranking=ranking)).storage
     for node_id in range(8):
@@ -112,7 +116,7 @@ def test_who_has_a_part_stands_behind_who_has_the_whole(
     assert set(found[:3]) == {5, 6, 7} and set(found[3:]) < {0, 1, 2, 3, 4} and len(set(found)) == 5
 
 
-def test_rate_prefers_the_recently_generous(make_place: Callable[..., Place]) -> None:
+def test_rate_prefers_the_recently_generous(make_place: Callable[..., StoragePlace]) -> None:
     place = make_place(Rules(10_000.0, ranking="rate", half_life=100.0))
     storage = place.storage
     for node_id, addr in ((1, A), (2, B)):

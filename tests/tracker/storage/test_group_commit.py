@@ -17,7 +17,7 @@ import pytest
 from common.errors import StorageFault, StorageFull, StorageReadOnly
 from common.messages import OwnedFile
 from tests.tracker.storage.notebook import state_in
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.requests import StorageTracker
 from tracker.model import Caller, Receipt, Rules
 from tracker.storage import group_commit, json_files
 from tracker.storage.group_commit import GroupCommit
@@ -35,7 +35,7 @@ class Opened:
     def __init__(self, folder: Path) -> None:
         self.durability = GroupCommit(folder, 3600.0)
         self.storage = MemoryStorage(Rules(), self.durability)
-        self.tracker = Tracker(self.storage)
+        self.tracker = StorageTracker(self.storage)
         self.tracker.open()
 
     @property
@@ -235,9 +235,9 @@ def test_the_background_thread_survives_any_error(tmp_path: Path, monkeypatch: p
 
     with monkeypatch.context() as patch:
         patch.setattr(json_files, "export", export)
-        Tracker(storage).register(A)
+        StorageTracker(storage).register(A)
         assert failed.wait(20)
-    Tracker(storage).register(B)
+    StorageTracker(storage).register(B)
     deadline = time.monotonic() + 20
     while not (tmp_path / "nodes.json").exists():
         assert time.monotonic() < deadline

@@ -12,7 +12,7 @@ import pytest
 
 from common.messages import OwnedFile
 from tests.tracker.storage.notebook import state_in, state_of
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.requests import StorageTracker
 from tracker.model import Caller, Receipt, Rules
 from tracker.storage import json_files
 from tracker.storage.group_commit import GroupCommit
@@ -27,7 +27,7 @@ S = "5e" * 32
 def storage() -> MemoryStorage:
     """Two nodes with files, an unverified upload, and a receipt."""
     made = MemoryStorage(Rules(), clock=lambda: 1000.0, rng=random.Random(1))
-    tracker = Tracker(made)
+    tracker = StorageTracker(made)
     tracker.own(
         Caller(1, A), [OwnedFile("f", HASH, 9), OwnedFile('quotes " \\ and é 漢 🎈', None, None, False)]
     )
@@ -109,7 +109,7 @@ def test_owners_that_are_no_nodes_are_left_out(tmp_path: Path) -> None:
 def test_they_follow_soon_and_can_be_parsed_at_any_time(tmp_path: Path) -> None:
     storage = MemoryStorage(Rules(), GroupCommit(tmp_path, 0.01, durable=False))
     storage.open()
-    tracker = Tracker(storage)
+    tracker = StorageTracker(storage)
     done = threading.Event()
 
     def write() -> None:

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from common.addresses import Addr
 from common.errors import Forbidden, MessageError, NodeConflict
 from common.messages import OwnedFile
-from tests.tracker.storage.places import KINDS, SILENCE, Place, a_redis
+from tests.tracker.storage.places import KINDS, SILENCE, StoragePlace, a_redis
 from tracker.model import MAX_RECEIPTS_PER_PAIR, Caller, Counts, Receipt, file_key
 from tracker.storage import redis_writes
 
@@ -40,7 +40,7 @@ files = st.builds(
 
 
 @dataclass
-class Known:
+class ModelState:
     """A node, as the model has it."""
 
     addr: Addr
@@ -61,8 +61,8 @@ class Against(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY)  # a restart syncs many files
-        self.place = Place(self.kind, Path(self.folder.name) / "db")
-        self.nodes: dict[int, Known] = {}
+        self.place = StoragePlace(self.kind, Path(self.folder.name) / "db")
+        self.nodes: dict[int, ModelState] = {}
 
     def teardown(self) -> None:
         self.place.close()
@@ -93,7 +93,7 @@ class Against(RuleBasedStateMachine):
         assert decided.known is (node is not None)
         assert decided.granted is (claim is not None and (node is None or node.secret is None))
         if node is None:
-            node = self.nodes[node_id] = Known(addr, claim, self.now)
+            node = self.nodes[node_id] = ModelState(addr, claim, self.now)
         elif decided.granted:
             node.secret, node.uploads = claim, 0
         node.addr, node.heard = addr, self.now
@@ -105,7 +105,7 @@ class Against(RuleBasedStateMachine):
             with pytest.raises(error):
                 self.place.storage.own(Caller(node_id, addr, proof), owned)
             return
-        node = self.nodes.setdefault(node_id, Known(addr, proof, self.now))
+        node = self.nodes.setdefault(node_id, ModelState(addr, proof, self.now))
         said = {file_key(file.filename, file.info_hash): file for file in owned}
         news = [file for key, file in said.items() if node.files.get(key) != file]
         node.files.update(said)

@@ -18,8 +18,8 @@ from common.compact_peers import decode_peers, encode_peer
 from common.errors import RateLimited, TrackerFull
 from common.messages import OwnedFile, PeerEntry
 from common.udp_tracker import AnnounceEvent
-from tests.tracker.storage.places import KINDS, SILENCE, Place, a_redis
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.places import KINDS, SILENCE, StoragePlace, a_redis
+from tests.tracker.storage.requests import StorageTracker
 from tracker import peer_rules
 from tracker.model import Announcement, Caller, PeerAnswer, Rules, SwarmCounts
 
@@ -52,7 +52,7 @@ def addrs(answer: PeerAnswer) -> list[tuple[str, int]]:
 
 
 @dataclass
-class Known:
+class KnownPeer:
     """A standard peer, as the model has it."""
 
     addrs: dict[int, tuple[str, int]]  # by IP version
@@ -61,7 +61,7 @@ class Known:
 
 
 @dataclass
-class Node:
+class ModelNode:
     """A node, as the model has it."""
 
     tcp_port: int | None
@@ -75,9 +75,9 @@ class Agreeing(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
-        self.place = Place(self.kind, Path(self.folder.name) / "db")
-        self.peers: dict[bytes, Known] = {}
-        self.nodes: dict[int, Node] = {}
+        self.place = StoragePlace(self.kind, Path(self.folder.name) / "db")
+        self.peers: dict[bytes, KnownPeer] = {}
+        self.nodes: dict[int, ModelNode] = {}
 
     def teardown(self) -> None:
         self.place.close()
@@ -99,7 +99,7 @@ class Agreeing(RuleBasedStateMachine):
         for other, known in list(self.peers.items()):
             if other != name and other[:20] == info_hash and addr in known.addrs.values():
                 del self.peers[other]
-        peer = self.peers.setdefault(name, Known({}, complete, 0.0))
+        peer = self.peers.setdefault(name, KnownPeer({}, complete, 0.0))
         peer.addrs[6 if ":" in host else 4] = addr
         peer.complete, peer.heard = complete, self.place.clock.now
         leechers_only = complete and event is not AnnounceEvent.STARTED
@@ -122,7 +122,7 @@ class Agreeing(RuleBasedStateMachine):
     def own(self, node_id: int, tcp_port: int | None, info_hash: bytes, complete: bool) -> None:
         caller = Caller(node_id, ("127.0.0.1", 4001 + node_id), tcp_port=tcp_port)
         self.place.storage.own(caller, [OwnedFile("f", info_hash.hex(), 9, complete)])
-        node = self.nodes.setdefault(node_id, Node(None, 0.0, {}))
+        node = self.nodes.setdefault(node_id, ModelNode(None, 0.0, {}))
         node.files[info_hash] = complete
         node.tcp_port, node.heard = tcp_port, self.place.clock.now
 
@@ -143,7 +143,7 @@ class Agreeing(RuleBasedStateMachine):
     def restart(self) -> None:
         self.place.restart()
         now = self.place.clock.now
-        everyone: list[Known | Node] = [*self.peers.values(), *self.nodes.values()]
+        everyone: list[KnownPeer | ModelNode] = [*self.peers.values(), *self.nodes.values()]
         for known in everyone:
             known.heard = now
 
@@ -178,7 +178,7 @@ def test_announce_need_and_scrape_show_one_swarm(kind: str) -> None:
     )
 
 
-def test_a_download_counts_once_and_only_if_it_was_seen_to_begin(storage: Tracker) -> None:
+def test_a_download_counts_once_and_only_if_it_was_seen_to_begin(storage: StorageTracker) -> None:
     def counts() -> SwarmCounts:
         return storage.scrape(HASHES[0])[0]
 
@@ -192,7 +192,7 @@ def test_a_download_counts_once_and_only_if_it_was_seen_to_begin(storage: Tracke
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_list_is_as_long_as_wanted_and_never_names_the_asking_peer(
-    storage: Tracker, complete: bool
+    storage: StorageTracker, complete: bool
 ) -> None:
     for number in range(1, 41):
         storage.announce(call(number, complete=number > 30))
@@ -208,28 +208,28 @@ def test_a_list_is_as_long_as_wanted_and_never_names_the_asking_peer(
         assert (answer.complete, answer.incomplete) == (10, 30)
 
 
-def test_a_seed_is_named_leechers_only_but_at_its_start_seeds_too(storage: Tracker) -> None:
+def test_a_seed_is_named_leechers_only_but_at_its_start_seeds_too(storage: StorageTracker) -> None:
     storage.announce(call(1, complete=True))
     storage.announce(call(2))
     assert len(addrs(storage.announce(call(3, complete=True, event=STARTED)))) == 2
     assert addrs(storage.announce(call(3, complete=True))) == [("10.0.1.2", 6881)]
 
 
-def test_every_peer_has_the_same_chance_to_be_named(storage: Tracker) -> None:
+def test_every_peer_has_the_same_chance_to_be_named(storage: StorageTracker) -> None:
     for number in range(1, 21):
         storage.announce(call(number))
     named = {host for _ in range(300) for host, _ in addrs(storage.announce(call(5, wanted=2)))}
     assert len(named) == 19
 
 
-def test_a_stranger_cannot_stop_a_peer_without_its_key(storage: Tracker) -> None:
+def test_a_stranger_cannot_stop_a_peer_without_its_key(storage: StorageTracker) -> None:
     mine = call(1)
     storage.announce(mine)
     storage.announce(mine._replace(key=mine.key[:40] + b"\0\0\0\2", event=STOPPED))
     assert storage.scrape(HASHES[0])[0].incomplete == 1
 
 
-def test_peers_and_nodes_of_an_address_share_one_limit(make_place: Callable[..., Place]) -> None:
+def test_peers_and_nodes_of_an_address_share_one_limit(make_place: Callable[..., StoragePlace]) -> None:
     place = make_place(Rules(SILENCE, 11.0, nodes_per_address=2))
     storage, home = place.storage, "10.0.0.1"
     storage.announce(call(1, home=home))
@@ -247,7 +247,9 @@ def test_peers_and_nodes_of_an_address_share_one_limit(make_place: Callable[...,
     assert storage.counts().peers == 2
 
 
-def test_a_tracker_full_of_peers_takes_no_new_one(storage: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_full_of_peers_takes_no_new_one(
+    storage: StorageTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(peer_rules, "MAX_PEERS", 2)
     storage.announce(call(1))
     storage.announce(call(2))
@@ -258,7 +260,7 @@ def test_a_tracker_full_of_peers_takes_no_new_one(storage: Tracker, monkeypatch:
     storage.announce(call(3))
 
 
-def test_a_peer_that_was_killed_and_starts_again_is_one_peer(storage: Tracker) -> None:
+def test_a_peer_that_was_killed_and_starts_again_is_one_peer(storage: StorageTracker) -> None:
     first, again = call(1, event=STARTED), call(2, complete=True, event=STARTED)
     storage.announce(first)
     storage.announce(again._replace(endpoint=first.endpoint))

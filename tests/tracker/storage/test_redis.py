@@ -14,7 +14,7 @@ import pytest
 from common.errors import SettingError, StorageFault, StorageFull, StorageReadOnly, StorageUnreachable
 from common.messages import OwnedFile
 from faults.redis_server import RedisServer
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.requests import StorageTracker
 from tests.waiting import until
 from tracker.model import Caller, Counts, Receipt, Registered, Rules
 from tracker.storage import redis_client
@@ -23,7 +23,7 @@ from tracker.storage.redis import RedisStorage
 HASH = "ab" * 20
 PROOF = "12" * 32
 numbers = itertools.count()
-Make = Callable[..., Tracker]
+Make = Callable[..., StorageTracker]
 
 
 def caller(node_id: int, proof: str | None = None) -> Caller:
@@ -33,11 +33,13 @@ def caller(node_id: int, proof: str | None = None) -> Caller:
 @pytest.fixture
 def make() -> Iterator[Make]:
     """Makes trackers' storages that share their keys; all are closed after the test."""
-    made: list[Tracker] = []
+    made: list[StorageTracker] = []
     tag = f"{{test{next(numbers)}}}"
 
-    def make_one(server: RedisServer, rules: Rules | None = None, **more: Callable[[], float]) -> Tracker:
-        made.append(Tracker(RedisStorage(rules or Rules(), server.url, tag, **more)))
+    def make_one(
+        server: RedisServer, rules: Rules | None = None, **more: Callable[[], float]
+    ) -> StorageTracker:
+        made.append(StorageTracker(RedisStorage(rules or Rules(), server.url, tag, **more)))
         return made[-1]
 
     yield make_one
@@ -183,7 +185,7 @@ def test_trackers_that_sweep_at_the_same_time_remove_each_node_once(shared_redis
     clock[0] = 22.0 - 0.1
     gone: list[int] = []
 
-    def sweep(store: Tracker) -> None:
+    def sweep(store: StorageTracker) -> None:
         while store.counts().nodes:
             clock[0] += 0.01
             gone.extend(node.node_id for node in store.expire().gone)

@@ -14,8 +14,8 @@ from common.errors import StorageFull
 from common.messages import OwnedFile
 from faults.redis_server import RedisServer
 from tests.tracker.storage.contract import HASH, A, B, owners
-from tests.tracker.storage.places import SILENCE, Clock, a_redis
-from tests.tracker.storage.requests import Tracker
+from tests.tracker.storage.places import SILENCE, VirtualClock, a_redis
+from tests.tracker.storage.requests import StorageTracker
 from tracker.model import MAX_FILES_PER_NODE, Caller, Counts, Receipt, Rules
 from tracker.storage import redis_writes
 from tracker.storage.redis import RedisStorage
@@ -27,7 +27,7 @@ BESIDES = 40  # commands that do not depend on how much is removed
 MANY = [OwnedFile(f"file {number}", f"{number:040x}", 9) for number in range(MAX_FILES_PER_NODE)]
 
 
-class Watch:
+class RedisWatch:
     """Counts the commands of each round trip of this process."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,22 +47,22 @@ class Watch:
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    return Watch(monkeypatch)
+def watch(monkeypatch: pytest.MonkeyPatch) -> RedisWatch:
+    return RedisWatch(monkeypatch)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
-def make(clock: Clock) -> Iterator[Callable[[], Tracker]]:
-    made: list[Tracker] = []
+def make(clock: VirtualClock) -> Iterator[Callable[[], StorageTracker]]:
+    made: list[StorageTracker] = []
     tag = f"{{transactions{random.randrange(10**9)}}}"
 
-    def make_one() -> Tracker:
-        made.append(Tracker(RedisStorage(Rules(SILENCE), a_redis().url, tag, clock)))
+    def make_one() -> StorageTracker:
+        made.append(StorageTracker(RedisStorage(Rules(SILENCE), a_redis().url, tag, clock)))
         made[-1].open()
         return made[-1]
 
@@ -71,7 +71,9 @@ def make(clock: Clock) -> Iterator[Callable[[], Tracker]]:
         tracker.close()
 
 
-def test_a_heartbeat_is_one_round_trip_and_a_change_two(make: Callable[[], Tracker], watch: Watch) -> None:
+def test_a_heartbeat_is_one_round_trip_and_a_change_two(
+    make: Callable[[], StorageTracker], watch: RedisWatch
+) -> None:
     tracker = make()
     me = Caller(1, A)
     tracker.register(me)
@@ -84,7 +86,9 @@ def test_a_heartbeat_is_one_round_trip_and_a_change_two(make: Callable[[], Track
     assert len(watch.trips) == 2
 
 
-def test_a_heartbeat_keeps_a_node_and_a_strangers_does_not(make: Callable[[], Tracker], clock: Clock) -> None:
+def test_a_heartbeat_keeps_a_node_and_a_strangers_does_not(
+    make: Callable[[], StorageTracker], clock: VirtualClock
+) -> None:
     tracker = make()
     for node_id, addr in ((1, A), (2, B)):
         tracker.register(Caller(node_id, addr))
@@ -96,7 +100,7 @@ def test_a_heartbeat_keeps_a_node_and_a_strangers_does_not(make: Callable[[], Tr
     assert [node.node_id for node in tracker.nodes(9)] == [1]
 
 
-def test_a_heartbeat_to_one_process_after_a_move_at_another(make: Callable[[], Tracker]) -> None:
+def test_a_heartbeat_to_one_process_after_a_move_at_another(make: Callable[[], StorageTracker]) -> None:
     one, other = make(), make()
     proof = "5e" * 32
     one.register(Caller(1, A, proof), proof)
@@ -106,7 +110,7 @@ def test_a_heartbeat_to_one_process_after_a_move_at_another(make: Callable[[], T
     assert [node.addr for node in other.nodes(9)] == [A]
 
 
-def test_a_conflict_is_decided_anew(make: Callable[[], Tracker], watch: Watch) -> None:
+def test_a_conflict_is_decided_anew(make: Callable[[], StorageTracker], watch: RedisWatch) -> None:
     one, other = make(), make()
     one.own(Caller(1, A), [OwnedFile("f", HASH, 9)])
     watch.before_commit = lambda: other.update(Caller(1, A), Receipt("f"))
@@ -116,7 +120,7 @@ def test_a_conflict_is_decided_anew(make: Callable[[], Tracker], watch: Watch) -
     assert one.counts() == Counts(1, 0, 1, 1)
 
 
-def test_two_processes_lose_no_upload(make: Callable[[], Tracker], watch: Watch) -> None:
+def test_two_processes_lose_no_upload(make: Callable[[], StorageTracker], watch: RedisWatch) -> None:
     one, other = make(), make()
     one.own(Caller(1, A), [OwnedFile("f")])
     for _ in range(20):
@@ -127,7 +131,7 @@ def test_two_processes_lose_no_upload(make: Callable[[], Tracker], watch: Watch)
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_ten_thousand_files_go_in_many_short_transactions(
-    make: Callable[[], Tracker], clock: Clock, watch: Watch, silent: bool
+    make: Callable[[], StorageTracker], clock: VirtualClock, watch: RedisWatch, silent: bool
 ) -> None:
     tracker = make()
     for node_id in (1, 2):
@@ -149,7 +153,7 @@ def test_ten_thousand_files_go_in_many_short_transactions(
 
 
 def test_many_small_nodes_that_fall_silent_at_once_go_in_short_transactions_too(
-    make: Callable[[], Tracker], clock: Clock, watch: Watch
+    make: Callable[[], StorageTracker], clock: VirtualClock, watch: RedisWatch
 ) -> None:
     tracker = make()
     for node_id in range(300):
@@ -165,7 +169,7 @@ def test_many_small_nodes_that_fall_silent_at_once_go_in_short_transactions_too(
 
 
 def test_with_full_memory_nodes_stay_and_can_leave_later(own_redis: RedisServer) -> None:
-    tracker = Tracker(RedisStorage(Rules(), own_redis.url))
+    tracker = StorageTracker(RedisStorage(Rules(), own_redis.url))
     tracker.open()
     tracker.own(Caller(1, A), MANY[:10])
     own_redis.client.config_set("maxmemory", 1)

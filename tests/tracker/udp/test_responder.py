@@ -35,7 +35,7 @@ HASH = b"h" * 20
 A, B = "10.0.0.1", "10.0.0.2"
 
 
-class Scene:
+class UdpScene:
     """A responder, and the time."""
 
     def __init__(self, limits: Limits | None = None, key: str | None = None, **rules: Any) -> None:
@@ -77,8 +77,8 @@ def request(connection_id: int, number: int = 1, left: int = 1, **more: Any) -> 
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def scene() -> UdpScene:
+    return UdpScene()
 
 
 def listed(answer: TrackerAnswer, version: int = 4) -> list[tuple[str, int]]:
@@ -86,7 +86,7 @@ def listed(answer: TrackerAnswer, version: int = 4) -> list[tuple[str, int]]:
     return decode_peers(answer.peers, version)
 
 
-def test_peers_find_each_other_and_leave(scene: Scene) -> None:
+def test_peers_find_each_other_and_leave(scene: UdpScene) -> None:
     assert scene.announce(1, left=0, event=AnnounceEvent.STARTED) == AnnounceAnswer(9, 300, 0, 1, b"")
     assert listed(scene.announce(2, B)) == [(A, 6001)]
     assert listed(scene.announce(1, left=0)) == [(B, 6002)]
@@ -97,20 +97,20 @@ def test_peers_find_each_other_and_leave(scene: Scene) -> None:
     assert isinstance(gone, AnnounceAnswer) and (gone.seeders, gone.peers) == (1, b"")
 
 
-def test_over_ipv6_the_peers_are_ipv6(scene: Scene) -> None:
+def test_over_ipv6_the_peers_are_ipv6(scene: UdpScene) -> None:
     scene.announce(1, "2001:db8::1")
     scene.announce(2, A)
     assert listed(scene.announce(3, "2001:db8::3"), 6) == [("2001:db8::1", 6001)]
     assert listed(scene.announce(4, "::ffff:10.0.0.9")) == [(A, 6002)]
 
 
-def test_the_key_makes_one_peer_of_http_and_both_families(scene: Scene) -> None:
+def test_the_key_makes_one_peer_of_http_and_both_families(scene: UdpScene) -> None:
     scene.announce(1, A)
     answer = scene.announce(1, "2001:db8::1")
     assert isinstance(answer, AnnounceAnswer) and (answer.leechers, answer.peers) == (1, b"")
 
 
-def test_an_id_is_bound_to_its_host_and_expires(scene: Scene) -> None:
+def test_an_id_is_bound_to_its_host_and_expires(scene: UdpScene) -> None:
     given = scene.connect(A)
     stolen = scene.announce(1, B, connection_id=given)
     assert stolen == ErrorAnswer(9, "connect again")
@@ -133,25 +133,25 @@ def test_an_id_is_valid_for_two_minutes_at_least() -> None:
 @given(st.binary(max_size=120) | st.builds(lambda rest, action: bytes(8) + action + rest,
        st.binary(max_size=1600), st.sampled_from([bytes([0, 0, 0, n]) for n in range(5)])))  # fmt: skip
 def test_an_unproved_packet_gets_no_more_bytes_than_it_has(data: bytes) -> None:
-    answer = Scene().raw(data)
+    answer = UdpScene().raw(data)
     assert answer is None or len(answer) <= len(data)
 
 
 @given(st.binary(min_size=8, max_size=1600))
 def test_any_packet_of_a_proved_host_is_answered_or_ignored(rest: bytes) -> None:
-    scene = Scene()
+    scene = UdpScene()
     answer = scene.raw(scene.connect().to_bytes(8, "big") + rest)
     if answer is not None:
         decode_answer(answer)
 
 
 @pytest.mark.parametrize("cut", [16, 50, 97])
-def test_a_cut_announce_is_an_error(scene: Scene, cut: int) -> None:
+def test_a_cut_announce_is_an_error(scene: UdpScene, cut: int) -> None:
     answer = scene.ask(request(scene.connect())[:cut])
     assert isinstance(answer, ErrorAnswer) and "98 bytes" in answer.message
 
 
-def test_port_zero_and_unknown_events_are_errors(scene: Scene) -> None:
+def test_port_zero_and_unknown_events_are_errors(scene: UdpScene) -> None:
     assert isinstance(scene.announce(port=0), ErrorAnswer)
     odd = bytearray(request(scene.connect()))
     odd[80:84] = b"\0\0\0\x09"
@@ -159,7 +159,7 @@ def test_port_zero_and_unknown_events_are_errors(scene: Scene) -> None:
     assert scene.service.announces.scrape([HASH])[0].incomplete == 0
 
 
-def test_a_scrape_is_of_one_to_74_torrents(scene: Scene) -> None:
+def test_a_scrape_is_of_one_to_74_torrents(scene: UdpScene) -> None:
     given = scene.connect()
     hashes = tuple(bytes([n]) * 20 for n in range(MAX_SCRAPE + 1))
     full = scene.ask(ScrapeRequest(given, 5, hashes[:-1]).encode())
@@ -168,8 +168,8 @@ def test_a_scrape_is_of_one_to_74_torrents(scene: Scene) -> None:
         assert isinstance(scene.ask(ScrapeRequest(given, 5, wrong).encode()), ErrorAnswer)
 
 
-def test_a_host_over_its_rate_is_not_answered_and_forged_packets_do_not_count(scene: Scene) -> None:
-    scene = Scene(Limits(address_rate=1.0))
+def test_a_host_over_its_rate_is_not_answered_and_forged_packets_do_not_count(scene: UdpScene) -> None:
+    scene = UdpScene(Limits(address_rate=1.0))
     given = scene.connect()
     while scene.raw(ConnectRequest(1).encode()) is not None:
         pass  # as packets do that carry this host's address
@@ -182,14 +182,14 @@ def test_a_host_over_its_rate_is_not_answered_and_forged_packets_do_not_count(sc
 
 
 def test_limits_of_the_records_are_errors() -> None:
-    scene = Scene(nodes_per_address=1)
+    scene = UdpScene(nodes_per_address=1)
     scene.announce(1)
     answer = scene.announce(2)
     assert isinstance(answer, ErrorAnswer) and "your address" in answer.message
 
 
 def test_the_swarm_key_comes_in_the_trackers_url() -> None:
-    scene = Scene(key="join me")
+    scene = UdpScene(key="join me")
     refused = scene.announce(1)
     assert isinstance(refused, ErrorAnswer) and "swarm key is missing" in refused.message
     wrong = scene.announce(1, url_data=b"/announce?swarm_key=guess")
@@ -198,7 +198,7 @@ def test_the_swarm_key_comes_in_the_trackers_url() -> None:
     assert isinstance(scene.ask(ScrapeRequest(scene.connect(), 5, (HASH,)).encode()), ErrorAnswer)
 
 
-def test_announces_that_repeat_are_answered_alike(scene: Scene) -> None:
+def test_announces_that_repeat_are_answered_alike(scene: UdpScene) -> None:
     for number in range(1, 9):
         scene.announce(number, f"10.0.0.{number}", left=number % 2)
     given = scene.connect()
@@ -217,7 +217,7 @@ def test_announces_that_repeat_are_answered_alike(scene: Scene) -> None:
     assert (counts.complete, counts.incomplete) == (4, 4), "the one with another key took its place"
 
 
-def test_a_grant_ends_with_its_time_its_number_and_its_id(scene: Scene) -> None:
+def test_a_grant_ends_with_its_time_its_number_and_its_id(scene: UdpScene) -> None:
     given, begun = scene.connect(), scene.now
     for _ in range(300):
         scene.now += 0.9
@@ -227,7 +227,7 @@ def test_a_grant_ends_with_its_time_its_number_and_its_id(scene: Scene) -> None:
     assert BUCKET_SECONDS <= scene.now - begun <= 2 * BUCKET_SECONDS + GRANT_SECONDS
 
 
-def test_a_repeated_announce_is_a_sign_of_life(scene: Scene) -> None:
+def test_a_repeated_announce_is_a_sign_of_life(scene: UdpScene) -> None:
     def sweep_after(seconds: float) -> None:
         """As the liveness thread does it."""
         for _ in range(round(seconds)):

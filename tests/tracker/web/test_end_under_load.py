@@ -15,7 +15,7 @@ PATIENCE = 20.0  # seconds
 CLIENTS = 12
 
 
-class Client(threading.Thread):
+class RegisterLoad(threading.Thread):
     """Registers new nodes in turn, until the tracker is gone."""
 
     def __init__(self, url: str, first: int) -> None:
@@ -46,7 +46,7 @@ class Client(threading.Thread):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
 def test_the_end_under_load(tracker_process) -> None:
-    clients = [Client(tracker_process.url, 1 + number * 100_001) for number in range(CLIENTS)]
+    clients = [RegisterLoad(tracker_process.url, 1 + number * 100_001) for number in range(CLIENTS)]
     for client in clients:
         client.start()
     deadline = time.monotonic() + PATIENCE

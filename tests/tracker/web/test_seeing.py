@@ -28,7 +28,7 @@ TORRENT = HASH[:12]
 KNOWN = {"torrent": TORRENT, "info_hash": HASH, "name": "f", "size": 9, "piece_length": 4, "pieces": 3}
 
 
-class Clock:
+class ImpatientClock:
     """Each look is longer after the last than viewers wait for new events, and no node falls silent."""
 
     now = 1000.0
@@ -49,7 +49,7 @@ def service() -> TrackerService:
 
 
 def make_service(key: str | None = None) -> TrackerService:
-    live = LogKeeper(clock=Clock())
+    live = LogKeeper(clock=ImpatientClock())
     live.begin({"log": "swarm/1"}, ("127.0.0.1", 12345))
     return TrackerService(MemoryStorage(Rules()), Rules(), swarm_key=SwarmKey(key), live=live)
 
@@ -163,8 +163,7 @@ def test_a_swarm_with_a_key_shows_nothing_without_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}],
+    "headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}]
 )
 def test_a_page_of_another_origin_reads_nothing(client: FlaskClient, headers: dict[str, str]) -> None:
     for answer in (client.get("/swarm", headers=headers), client.post("/report", json={}, headers=headers)):

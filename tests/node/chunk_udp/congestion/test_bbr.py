@@ -23,7 +23,7 @@ RATE = 2_000_000.0  # bytes a second
 BDP = RATE * BASE
 
 
-class Link:
+class PlayedFlow:
     """A flow of an access link with advice set by the test."""
 
     def __init__(self) -> None:
@@ -46,12 +46,12 @@ class Link:
         self.turns_back += 1
 
 
-class Path:
+class BbrPath:
     """A link of ``rate`` with room for ``room`` bytes of queue, that loses ``loss`` of all by chance."""
 
     def __init__(self, loss: float = 0.0, room: float = BDP) -> None:
         self.controller = Bbr(SEGMENT)
-        self.flow = Link()
+        self.flow = PlayedFlow()
         self.rate, self.room, self.loss = RATE, room, loss
         self.standing = 0.0  # seconds of queue that other flows keep
         self.queue = 0.0  # bytes of ours in the queue
@@ -82,7 +82,7 @@ class Path:
         self.windows.append(controller.window)
         self.queues.append(self.queue)
 
-    def run(self, rounds: int) -> Path:
+    def run(self, rounds: int) -> BbrPath:
         """``rounds`` more round trips; earlier records are cleared."""
         for seen in (self.phases, self.asked, self.windows, self.queues):
             seen.clear()
@@ -90,7 +90,7 @@ class Path:
             self.round_trip()
         return self
 
-    def until(self, *phases: Phase, most: int = 100) -> Path:
+    def until(self, *phases: Phase, most: int = 100) -> BbrPath:
         for _ in range(most):
             if self.controller.phase in phases:
                 return self
@@ -106,7 +106,7 @@ def mean(values: list[float]) -> float:
 
 
 def test_it_finds_the_paths_rate_and_length_and_fills_it() -> None:
-    path = Path().run(40).run(40)
+    path = BbrPath().run(40).run(40)
     assert path.controller.max_bw == pytest.approx(RATE, rel=0.05)
     assert path.controller.min_rtt == pytest.approx(BASE, rel=0.05)
     assert mean(path.asked) == pytest.approx(RATE, rel=0.07)
@@ -114,7 +114,7 @@ def test_it_finds_the_paths_rate_and_length_and_fills_it() -> None:
 
 
 def test_it_keeps_the_queue_short_most_of_the_time() -> None:
-    path = Path(room=10 * BDP).run(40).run(60)
+    path = BbrPath(room=10 * BDP).run(40).run(60)
     assert sorted(path.queues)[len(path.queues) // 2] < 0.1 * BDP
     assert max(path.queues) < BDP
 
@@ -126,7 +126,7 @@ def test_the_first_answers_do_not_slow_the_first_window_down() -> None:
     rtt.sample(BASE)
     controller.on_received(SEGMENT, 0.0, rtt, BASE, True)
     first = RoundSample(SEGMENT, 0, SEGMENT / BASE, False, BASE, 9 * SEGMENT)
-    controller.on_round(first, Link(), BASE)
+    controller.on_round(first, PlayedFlow(), BASE)
     assert controller.pacing_rate(rtt) >= controller.window / BASE
 
 
@@ -141,7 +141,7 @@ def test_a_queue_on_a_long_path_ends_the_start_after_few_answers_but_not_the_fir
             now += 0.8 * LATE_SECONDS
         assert controller.phase is (Phase.DRAIN if number == FIRST_ROUNDS else Phase.STARTUP)
         ended = RoundSample(3 * SEGMENT, 0, (number + 1) * SEGMENT / BASE, False, long, SEGMENT)
-        controller.on_round(ended, Link(), now)
+        controller.on_round(ended, PlayedFlow(), now)
 
 
 @pytest.mark.parametrize(("jitter", "queue"), [(0.0, True), (0.02, False)])
@@ -168,14 +168,14 @@ def test_a_loss_that_grows_with_the_rate_ends_the_start_and_is_not_made_good(
         asked = 10 * SEGMENT << number
         lost = int(asked * loss)
         ended = RoundSample(asked - lost, lost, (asked - lost) / BASE, False, BASE, asked)
-        controller.on_round(ended, Link(), BASE * number)
+        controller.on_round(ended, PlayedFlow(), BASE * number)
     assert (controller.phase is Phase.DRAIN) is ends
     assert controller.compensation.loss <= 0.21
 
 
 @pytest.mark.parametrize("factor", [0.1, 0.5])
 def test_a_path_that_became_slower_is_believed_within_two_seconds(factor: float) -> None:
-    path = Path().run(40)
+    path = BbrPath().run(40)
     path.rate = factor * RATE
     path.run(40)
     assert path.controller.max_bw <= 1.3 * path.rate
@@ -183,14 +183,14 @@ def test_a_path_that_became_slower_is_believed_within_two_seconds(factor: float)
 
 @pytest.mark.parametrize("factor", [1.5, 10])
 def test_a_path_that_became_faster_is_found_by_probing(factor: float) -> None:
-    path = Path(room=10 * BDP).run(40)
+    path = BbrPath(room=10 * BDP).run(40)
     path.rate = factor * RATE
     path.run(40)
     assert path.controller.max_bw >= 0.9 * path.rate
 
 
 def test_what_comes_slowly_for_want_of_work_says_nothing_of_the_path() -> None:
-    path = Path().run(40)
+    path = BbrPath().run(40)
     believed = path.controller.max_bw
     for _ in range(30):
         ended = RoundSample(1000, 0, RATE / 100, True, BASE, 1000)
@@ -199,7 +199,7 @@ def test_what_comes_slowly_for_want_of_work_says_nothing_of_the_path() -> None:
 
 
 def test_persistent_congestion_is_over_with_the_next_round() -> None:
-    path = Path().run(40)
+    path = BbrPath().run(40)
     path.controller.on_persistent_congestion(path.now)
     assert path.controller.window == path.controller.minimum_window
     path.run(2)
@@ -210,7 +210,7 @@ def test_persistent_congestion_is_over_with_the_next_round() -> None:
 
 
 def test_startup_doubles_until_the_path_is_full_and_the_queue_is_drained_then() -> None:
-    path = Path(room=10 * BDP)
+    path = BbrPath(room=10 * BDP)
     assert path.controller.phase is Phase.STARTUP
     path.run(20)
     assert path.phases[0] is Phase.STARTUP
@@ -222,7 +222,7 @@ def test_startup_doubles_until_the_path_is_full_and_the_queue_is_drained_then() 
 
 
 def test_it_probes_now_and_then_and_drains_afterwards() -> None:
-    path = Path().run(40).run(60)
+    path = BbrPath().run(40).run(60)
     up = [turn for turn, phase in enumerate(path.phases[:-1]) if phase is Phase.UP]
     assert 2 <= len(up) <= 20
     assert all(path.phases[turn + 1] is Phase.DRAIN for turn in up)
@@ -230,7 +230,7 @@ def test_it_probes_now_and_then_and_drains_afterwards() -> None:
 
 
 def test_it_probes_only_when_it_is_its_turn_and_gives_the_turn_back() -> None:
-    path = Path().run(40)
+    path = BbrPath().run(40)
     path.until(Phase.CRUISE)
     path.flow.may, path.flow.turns_back = False, 0
     path.run(40)
@@ -244,7 +244,7 @@ def test_it_probes_only_when_it_is_its_turn_and_gives_the_turn_back() -> None:
 
 
 def test_it_asks_for_as_much_of_its_belief_as_fits_and_eases_back() -> None:
-    path = Path().run(40).until(Phase.CRUISE)
+    path = BbrPath().run(40).until(Phase.CRUISE)
     path.flow.may = False
     path.flow.view = FlowAdvice(scale=0.5, connections=2)
     path.run(1)
@@ -257,7 +257,7 @@ def test_it_asks_for_as_much_of_its_belief_as_fits_and_eases_back() -> None:
 
 
 def test_it_rests_as_long_as_all_rest() -> None:
-    path = Path().run(40).until(Phase.CRUISE)
+    path = BbrPath().run(40).until(Phase.CRUISE)
     path.flow.view = FlowAdvice(resting=True)
     path.run(5)
     assert set(path.phases) == {Phase.DOWN}
@@ -272,7 +272,7 @@ def test_it_rests_as_long_as_all_rest() -> None:
 
 @pytest.mark.parametrize("loss", [0.01, 0.05, 0.2])
 def test_losses_without_a_queue_are_made_good(loss: float) -> None:
-    path = Path(loss=loss).run(60).until(Phase.CRUISE)
+    path = BbrPath(loss=loss).run(60).until(Phase.CRUISE)
     path.flow.may = False
     path.run(30)
     assert path.controller.compensation.loss == pytest.approx(loss, rel=0.3)
@@ -280,13 +280,13 @@ def test_losses_without_a_queue_are_made_good(loss: float) -> None:
 
 
 def test_many_losses_make_it_try_whether_asking_for_less_costs_anything() -> None:
-    few, many = Path(loss=0.001).run(100), Path(loss=0.1).run(100)
+    few, many = BbrPath(loss=0.001).run(100), BbrPath(loss=0.1).run(100)
     assert few.flow.rests == 0
     assert many.flow.rests > 0
 
 
 def test_losses_that_asking_for_less_would_avoid_are_no_longer_made_good() -> None:
-    path = Path(loss=0.2).run(60).until(Phase.CRUISE)
+    path = BbrPath(loss=0.2).run(60).until(Phase.CRUISE)
     made_good = path.controller.compensation.loss
     path.flow.view = FlowAdvice(loss_is_self_inflicted=True)
     path.run(1)
@@ -297,7 +297,7 @@ def test_losses_that_asking_for_less_would_avoid_are_no_longer_made_good() -> No
 
 
 def test_losses_that_are_nobodys_fault_go_on_being_made_good() -> None:
-    path = Path(loss=0.2).run(60).until(Phase.CRUISE)
+    path = BbrPath(loss=0.2).run(60).until(Phase.CRUISE)
     made_good = path.controller.compensation.loss
     path.flow.view = FlowAdvice(loss_is_self_inflicted=False)
     path.run(1)
@@ -306,7 +306,7 @@ def test_losses_that_are_nobodys_fault_go_on_being_made_good() -> None:
 
 def test_losses_with_a_standing_queue_are_congestion() -> None:
     """A competing flow keeps the queue full: losses by overflow lower the request rate."""
-    path = Path().run(40).until(Phase.CRUISE)
+    path = BbrPath().run(40).until(Phase.CRUISE)
     before = path.controller.window
     path.standing, path.loss = BASE, 0.1
     path.run(10)
@@ -315,7 +315,7 @@ def test_losses_with_a_standing_queue_are_congestion() -> None:
 
 
 def test_congestion_that_another_one_meets_counts_too() -> None:
-    path = Path().run(40).until(Phase.CRUISE)
+    path = BbrPath().run(40).until(Phase.CRUISE)
     before = path.controller.window
     path.standing = BASE
     for _ in range(10):

@@ -15,7 +15,7 @@ RATE = 1_000_000.0  # bytes a second
 BDP = RATE * BASE
 
 
-class Path:
+class LedbatPath:
     """A link with an endless queue, in which outstanding bytes above the BDP and ``others`` wait."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Path:
         self.windows.append(window)
         self.queues.append(queue)
 
-    def run(self, seconds: float) -> Path:
+    def run(self, seconds: float) -> LedbatPath:
         """``seconds`` more seconds; earlier records are cleared."""
         self.windows.clear()
         self.queues.clear()
@@ -59,21 +59,21 @@ def usual(values: list[float]) -> float:
 
 def test_it_holds_the_queue_at_its_target() -> None:
     """RFC 6817, 2.4.2: off_target steers to a queueing delay of TARGET, whatever the room behind it."""
-    path = Path().run(10).run(20)
+    path = LedbatPath().run(10).run(20)
     assert usual(path.queues) == pytest.approx(TARGET, rel=0.25)
     assert max(path.queues) < 1.5 * TARGET
     assert usual(path.windows) > BDP  # the link is full
 
 
 def test_slow_start_ends_before_the_queue_is_at_its_target() -> None:
-    path = Path().run(1)
+    path = LedbatPath().run(1)
     assert max(path.queues) < 2 * TARGET
     assert max(path.windows) > BDP / 2
 
 
 def test_without_any_queue_it_grows_no_faster_than_reno() -> None:
     """2.4.2: GAIN is at most 1: a segment for each round trip."""
-    path = Path()
+    path = LedbatPath()
     path.run(1)
     path.controller.on_lost(SEGMENT, path.now, path.now)
     path.now += 1e-3
@@ -87,7 +87,7 @@ def test_without_any_queue_it_grows_no_faster_than_reno() -> None:
 
 @pytest.mark.parametrize("kept", [2.0, 4.0])
 def test_it_makes_way_for_whoever_keeps_a_longer_queue(kept: float) -> None:
-    path = Path().run(10)
+    path = LedbatPath().run(10)
     path.others = RATE * BASE + kept * TARGET * RATE  # other flows fill the link and keep that queue
     path.run(10)
     assert path.windows[-1] <= 0.1 * BDP
@@ -98,7 +98,7 @@ def test_it_makes_way_for_whoever_keeps_a_longer_queue(kept: float) -> None:
 
 def test_it_lets_the_queue_run_empty_now_and_then_and_comes_back() -> None:
     """LEDBAT++, 4.4: its own queue must not count as base delay indefinitely."""
-    path = Path().run(10).run(20)
+    path = LedbatPath().run(10).run(20)
     low = [window <= path.controller.minimum_window for window in path.windows]
     assert any(low)
     assert sum(low) < 0.15 * len(low)  # for a tenth of the time, about
@@ -110,7 +110,7 @@ def test_it_lets_the_queue_run_empty_now_and_then_and_comes_back() -> None:
 
 def test_a_newcomer_finds_the_path_s_length_although_another_holds_a_queue() -> None:
     """Both flows together hold one queue, and each sees the other's part of it."""
-    path = Path()
+    path = LedbatPath()
     path.others = RATE * BASE + TARGET * RATE  # until the other flow slows down
     path.run(1)
     path.others = 0.0
@@ -122,7 +122,7 @@ def test_a_newcomer_finds_the_path_s_length_although_another_holds_a_queue() -> 
 
 def test_a_longer_path_is_believed_after_a_while() -> None:
     """2.4.2: base delays are kept for some time only, because routes change."""
-    path = Path().run(5)
+    path = LedbatPath().run(5)
     path.base = 2 * BASE
     path.run(5)
     assert usual(path.windows) < 0.2 * BDP  # it looks like a competing queue
@@ -133,7 +133,7 @@ def test_a_longer_path_is_believed_after_a_while() -> None:
 
 def test_a_loss_halves_the_window() -> None:
     """2.4.2: at most once a round trip, as TCP does."""
-    path = Path().run(1.5)
+    path = LedbatPath().run(1.5)
     while path.controller.window <= path.controller.minimum_window:
         path.round_trip()
     before = path.controller.window
