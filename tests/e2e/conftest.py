@@ -26,6 +26,7 @@ from node.chunk_udp.address_validation import AddressValidator
 from node.chunk_udp.responder import Responder, SendChunk
 from node.discovery.classroom import TrackerClient
 from node.transport import SentBlock, StreamSocket
+from tests.e2e.disks import mount as mount
 
 if TYPE_CHECKING:
     from tests.processes import NodeProcess, TrackerProcess

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.e2e.disks import fill
 
 MIB = 1 << 20
 OTHER_FILE = "exists and is another file; it is not overwritten"
@@ -113,23 +113,8 @@ def test_the_same_download_twice(
     assert len(fetcher.seen("completed")) == 1 and not fetcher.seen("failed")
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 8 MiB."""
-    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root on Linux can mount a small disk; test_a_limit_on_file_sizes does it otherwise")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"this root cannot mount: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_no_room_is_said_before_the_first_byte(swarm: Any, small_disk: Path) -> None:
+def test_no_room_is_said_before_the_first_byte(swarm: Any, mount: Callable[[int], Path]) -> None:
+    small_disk = mount(8 * MIB)
     path = swarm.file("x.bin", 9 * MIB)
     _, torrent = swarm.share(path)
     fetcher = swarm.node("-setMode", "download", str(torrent), "-d", str(small_disk), json=False)
@@ -139,49 +124,23 @@ def test_no_room_is_said_before_the_first_byte(swarm: Any, small_disk: Path) -> 
     assert list(small_disk.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_meanwhile(
-    swarm: Any, slow: dict[str, str], frozen_in_the_middle: Callable[..., None], small_disk: Path
-) -> None:
-    path = swarm.file("x.bin", 6 * MIB)
-    _, torrent = swarm.share(path)
-    fetcher = swarm.node("-d", str(small_disk), DISK_FULL_LIMIT="0.5", **slow)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
-    frozen_in_the_middle(fetcher)
-    filler = small_disk / "filler"
-    with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    fetcher.thaw()
-    reason = fetcher.wait_for("failed")["reason"]
-    assert f"no room left on {small_disk}; x.bin.part is kept" in reason
-    filler.unlink()
-    fetcher.type(f"torrent -setMode download '{torrent}'")
-    completed = fetcher.wait_for("completed")
-    assert (small_disk / "x.bin").read_bytes() == path.read_bytes()
-    assert 0 < sum(source["received"] for source in completed["sources"]) < 6 * MIB
-    fetcher.type("exit")
-    assert fetcher.end() == 0
-
-
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
 def test_a_limit_on_file_sizes(swarm: Any) -> None:
     path = swarm.file("x.bin", 2 * MIB)
     _, torrent = swarm.share(path)
-    fetcher = swarm.node(before=["prlimit", f"--fsize={MIB}"])
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher = swarm.downloading(torrent, before=["prlimit", f"--fsize={MIB}"])
     reason = fetcher.wait_for("failed")["reason"]
     assert "x.bin" in reason and "too large" in reason
     fetcher.type("exit")
     assert fetcher.end() == 0
 
 
-def test_no_room_for_the_torrent(swarm: Any, small_disk: Path) -> None:
+def test_no_room_for_the_torrent(swarm: Any, mount: Callable[[int], Path]) -> None:
+    small_disk = mount(8 * MIB)
     path = swarm.file("x.bin", 3 * MIB)
     node = swarm.node("-d", str(small_disk))
     node.wait_for("started")
-    with pytest.raises(OSError), (small_disk / "filler").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    fill(small_disk / "filler")
     node.type(f"torrent -setMode send '{path}'")
     error = node.wait_for("error")["error"]
     assert f"no room left on {small_disk} for x.bin.torrent" in error

@@ -5,10 +5,7 @@ from __future__ import annotations
 import http.server
 import shutil
 import threading
-from collections.abc import Callable
 from typing import Any
-
-MIB = 1 << 20
 
 
 def test_down_at_start(make_swarm: Any, start_tracker: Any) -> None:
@@ -29,26 +26,6 @@ def test_down_at_start(make_swarm: Any, start_tracker: Any) -> None:
     swarm.wait_for_owners(torrent, owner.number)
     assert swarm.fetch(torrent).end() == 0
     assert len(owner.seen("tracker_lost")) == len(owner.seen("tracker_back")) == 1  # reported once each
-
-
-def test_killed_during_a_download(
-    make_swarm: Any, start_tracker: Any, slow: dict[str, str], frozen_in_the_middle: Callable[..., None]
-) -> None:
-    tracker = start_tracker(TRACKER_TIME_INTERVAL="4")
-    swarm = make_swarm(tracker)
-    path = swarm.file("x.bin", 6 * MIB)
-    owner, torrent = swarm.share(path)
-    fetcher = swarm.node(**slow)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
-    frozen_in_the_middle(fetcher)
-    tracker.kill()
-    fetcher.thaw()
-    fetcher.wait_for("sharing")
-    assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
-    fetcher.wait_for("tracker_lost")
-    tracker.restart()
-    fetcher.wait_for("tracker_back")
-    swarm.wait_for_uploads(torrent, {owner.number: 1, fetcher.number: 0})  # OWN and UPDATE are made good
 
 
 def test_restarted_it_knows_and_with_its_records_gone_it_is_told_again(

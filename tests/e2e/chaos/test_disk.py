@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.e2e.disks import fill
 
 MIB = 1 << 20
 PATIENCE = 3.0  # seconds after there is room again within which a download must go on
@@ -34,7 +33,7 @@ for _name in ("pwrite", "pwritev"):
 
 
 @dataclass
-class Disk:
+class FillableDisk:
     """A folder on a disk that the test can fill and free."""
 
     folder: Path
@@ -44,36 +43,23 @@ class Disk:
 
 
 @pytest.fixture
-def pretended(tmp_path: Path) -> Disk:
+def pretended(tmp_path: Path) -> FillableDisk:
     """A disk that only reports that it is full; for any user and any system with pwrite."""
     shim, sign, folder = tmp_path / "shim", tmp_path / "full", tmp_path / "disk"
     shim.mkdir()
     (shim / "sitecustomize.py").write_text(FULL_WHILE, encoding="utf-8")
     path = os.pathsep.join(filter(None, [str(shim), os.environ.get("PYTHONPATH")]))
-    return Disk(folder, {"PYTHONPATH": path, "DISK_IS_FULL_WHILE": str(sign)}, sign.touch, sign.unlink)
+    return FillableDisk(
+        folder, {"PYTHONPATH": path, "DISK_IS_FULL_WHILE": str(sign)}, sign.touch, sign.unlink
+    )
 
 
 @pytest.fixture
-def real(tmp_path: Path, scale: Any) -> Iterator[Disk]:
+def real(mount: Callable[[int], Path], scale: Any) -> FillableDisk:
     """A real, small file system that is full."""
-    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root on Linux can mount a small disk; the pretended one does it otherwise")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    size = scale.size + 4 * MIB
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"this root cannot mount: {mounted.stderr.strip()}")
+    folder = mount(scale.size + 4 * MIB)
     filler = folder / "filler"
-
-    def fill() -> None:
-        with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
-
-    yield Disk(folder, {}, fill, filler.unlink)
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    return FillableDisk(folder, {}, lambda: fill(filler), filler.unlink)
 
 
 @pytest.mark.parametrize("which", ["pretended", "real"])
@@ -86,11 +72,10 @@ def test_it_is_full_and_freed_again(
     request: pytest.FixtureRequest,
     which: str,
 ) -> None:
-    disk: Disk = request.getfixturevalue(which)
+    disk: FillableDisk = request.getfixturevalue(which)
     path = swarm.file("x.bin", scale.size)
     owner, torrent = swarm.share(path, **scale.limit)
-    fetcher = swarm.node("-d", str(disk.folder), PROGRESS_INTERVAL="0.05", **disk.environment)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher = swarm.downloading(torrent, "-d", str(disk.folder), PROGRESS_INTERVAL="0.05", **disk.environment)
     in_the_middle(fetcher)
     disk.fill()
     waiting = fetcher.wait_for("waiting")
@@ -114,7 +99,7 @@ def test_it_is_full_and_freed_again(
 
 
 def test_it_stays_full(
-    swarm: Any, scale: Any, pretended: Disk, in_the_middle: Any, watch: Any, note: Any
+    swarm: Any, scale: Any, pretended: FillableDisk, in_the_middle: Any, watch: Any, note: Any
 ) -> None:
     path = swarm.file("x.bin", scale.size)
     _, torrent = swarm.share(path, **scale.limit)
@@ -145,7 +130,9 @@ def test_it_stays_full(
     assert (pretended.folder / "x.bin").read_bytes() == path.read_bytes()
 
 
-def test_a_signal_ends_the_wait_for_room(swarm: Any, scale: Any, pretended: Disk, in_the_middle: Any) -> None:
+def test_a_signal_ends_the_wait_for_room(
+    swarm: Any, scale: Any, pretended: FillableDisk, in_the_middle: Any
+) -> None:
     _, torrent = swarm.share(swarm.file("x.bin", scale.size), **scale.limit)
     command = ["-setMode", "download", str(torrent), "-d", str(pretended.folder)]
     fetcher = swarm.node(*command, PROGRESS_INTERVAL="0.05", **pretended.environment)
@@ -156,20 +143,19 @@ def test_a_signal_ends_the_wait_for_room(swarm: Any, scale: Any, pretended: Disk
     assert fetcher.errors[-1] == "interrupted; x.bin.part is kept"
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ENODEV])
 def test_it_fails_or_is_unplugged(
-    swarm: Any, scale: Any, pretended: Disk, in_the_middle: Any, number: int
+    swarm: Any, scale: Any, pretended: FillableDisk, in_the_middle: Any
 ) -> None:
     """One line, and all that is verified stays: the next download does not fetch it again."""
     path = swarm.file("x.bin", scale.size)
     _, torrent = swarm.share(path, **scale.limit)
     words = ["-setMode", "download", str(torrent), "-d", str(pretended.folder)]
-    fetcher = swarm.node(*words, PROGRESS_INTERVAL="0.05", DISK_ERROR=str(number), **pretended.environment)
+    fetcher = swarm.node(*words, PROGRESS_INTERVAL="0.05", DISK_ERROR=str(errno.EIO), **pretended.environment)
     in_the_middle(fetcher)
     pretended.fill()
     assert fetcher.end() == 1
     part = pretended.folder / "x.bin.part"
-    assert fetcher.errors[-1:] == [f"{part} cannot be written: {os.strerror(number)}"]
+    assert fetcher.errors[-1:] == [f"{part} cannot be written: {os.strerror(errno.EIO)}"]
     pretended.free()
     again = swarm.node(*words)
     assert again.end() == 0

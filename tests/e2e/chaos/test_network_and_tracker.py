@@ -29,12 +29,11 @@ def latest(node: Any) -> int:
 def test_the_tracker_is_killed_and_an_owner_too(
     start_tracker: Any, make_swarm: Any, scale: Any, in_the_middle: Any, watch: Any, note: Any
 ) -> None:
-    tracker = start_tracker()
+    tracker = start_tracker(TRACKER_TIME_INTERVAL="4")
     swarm = make_swarm(tracker)
     path = swarm.file("x.bin", scale.size)
     (victim, torrent), (owner, _) = [swarm.share(path, **scale.limit) for _ in range(2)]
-    fetcher = swarm.node(**FINE)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher = swarm.downloading(torrent, **FINE)
     here = in_the_middle(fetcher, 0.2)
     since = watch()
     tracker.kill()
@@ -42,8 +41,10 @@ def test_the_tracker_is_killed_and_an_owner_too(
     fetcher.wait_for("completed")
     rate = (scale.size - here) / since.seconds
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
+    fetcher.wait_for("tracker_lost")
     tracker.restart()
     back = watch()
+    fetcher.wait_for("tracker_back")  # OWN and UPDATE are made good
     swarm.wait_for_uploads(torrent, {owner.number: 1, victim.number: 1, fetcher.number: 0})
     note("tracker and one of two owners killed", rate_MB=rate / 1e6, told_after_its_return=back.seconds)
 
@@ -136,8 +137,7 @@ def test_the_clock_is_set_back_and_forth(
     swarm = make_swarm(start_tracker(TRACKER_TIME_INTERVAL="2", **jumping_clock))
     path = swarm.file("x.bin", scale.size)
     owner, torrent = swarm.share(path, **jumping_clock, **scale.limit)
-    fetcher = swarm.node(**FINE, **jumping_clock)
-    fetcher.type(f"torrent -setMode download '{torrent}'")
+    fetcher = swarm.downloading(torrent, **FINE, **jumping_clock)
     completed = fetcher.wait_for("completed")
     assert (fetcher.folder / "x.bin").read_bytes() == path.read_bytes()
     steady = scale.size / scale.rate
