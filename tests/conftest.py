@@ -21,7 +21,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # The same examples in every run, and no time limit for each: the machine may be busy. make soak tries more.
-settings.register_profile("swarm", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("swarm", deadline=None, derandomize=True, max_examples=30)
 settings.register_profile("soak", deadline=None, max_examples=1000)
 settings.load_profile("swarm")
 

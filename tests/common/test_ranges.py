@@ -80,7 +80,7 @@ class SameAsASet(RuleBasedStateMachine):
 
 
 TestSameAsASet = SameAsASet.TestCase
-TestSameAsASet.settings = settings(max_examples=60, stateful_step_count=30)
+TestSameAsASet.settings = settings(stateful_step_count=30)
 
 
 @given(st.lists(st.tuples(POINTS, POINTS), max_size=20))

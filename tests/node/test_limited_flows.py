@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.chunk_udp import wire
@@ -53,7 +53,6 @@ def compete(
     return moved
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from([MIN_RATE, 50_000, 1_000_000, 10_000_000, 100_000_000]) | st.integers(MIN_RATE, 10**8),
     st.integers(1, 50),

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.chunk_udp import wire
@@ -39,7 +39,6 @@ def most_in_a_second(sent: list[tuple[float, int]]) -> int:
     return max(sums[bisect_right(times, at + 1 - 1e-9)] - sums[i] for i, at in enumerate(times))
 
 
-@settings(max_examples=40)
 @given(
     RATES, st.integers(wire.MIN_SEGMENT, wire.MAX_SEGMENT), st.integers(), st.sampled_from([0.0, 0.002, 0.01])
 )

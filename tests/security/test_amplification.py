@@ -212,7 +212,7 @@ class StrangersBooks(RuleBasedStateMachine):
         assert self.books.overdrawn() == []
 
 
-StrangersBooks.TestCase.settings = settings(max_examples=30, stateful_step_count=60, deadline=None)
+StrangersBooks.TestCase.settings = settings(stateful_step_count=60)
 test_the_books_over_any_sequence = StrangersBooks.TestCase
 
 

@@ -84,7 +84,7 @@ class AgainstASortedList(RuleBasedStateMachine):
         assert {id(entry) for entry in self.owners} == {id(entry) for entry in self.present}
 
 
-AgainstASortedList.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+AgainstASortedList.TestCase.settings = settings(stateful_step_count=40)
 TestAgainstASortedList = AgainstASortedList.TestCase
 
 

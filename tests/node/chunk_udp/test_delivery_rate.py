@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.chunk_udp.delivery_rate import DeliveryRate, RoundSample
@@ -73,7 +73,6 @@ def test_what_was_asked_for_at_once_is_no_faster_than_it_comes() -> None:
     assert 0 < max(ended.rate for ended in rounds) <= SIZE / 0.01 * 1.001
 
 
-@settings(max_examples=50)
 @given(st.lists(st.floats(0, 0.2), min_size=5, max_size=60))
 def test_whenever_it_comes_asking_evenly_bounds_the_rate(delays: list[float]) -> None:
     sent = every(0.01, len(delays))
@@ -82,7 +81,6 @@ def test_whenever_it_comes_asking_evenly_bounds_the_rate(delays: list[float]) ->
         assert ended.rate <= SIZE / 0.01 * 1.001
 
 
-@settings(max_examples=50)
 @given(st.lists(st.floats(0, 0.05), min_size=5, max_size=60), st.floats(0.001, 0.02))
 def test_whenever_it_is_asked_for_coming_evenly_bounds_the_rate(gaps: list[float], gap: float) -> None:
     sent = list(itertools.accumulate(gaps))

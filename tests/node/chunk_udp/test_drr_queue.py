@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.chunk_udp import wire
@@ -71,7 +71,6 @@ def test_a_request_goes_in_one_turn_if_its_last_short_datagram_fits_too() -> Non
 DEMANDS = st.lists(st.lists(st.integers(1, 64_000), min_size=1, max_size=20), min_size=2, max_size=6)
 
 
-@settings(max_examples=60)
 @given(DEMANDS, st.integers(512, 8000), st.integers(9000, 200_000), st.integers(1, 2_000_000), st.booleans())
 def test_whoever_has_something_waiting_gets_as_much_as_anybody_within_a_turn(
     demands: list[list[int]], segment: int, quantum: int, most: int, limited: bool
@@ -90,7 +89,6 @@ def test_whoever_has_something_waiting_gets_as_much_as_anybody_within_a_turn(
             assert sent[other] - sent[one] <= quantum + segment + HEADER
 
 
-@settings(max_examples=60)
 @given(DEMANDS, st.integers(512, 8000), st.integers(9000, 200_000))
 def test_nothing_is_left_unsent_while_it_might_be(
     demands: list[list[int]], segment: int, quantum: int

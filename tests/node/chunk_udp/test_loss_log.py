@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.chunk_udp.connection import FetchConnection
@@ -79,7 +79,6 @@ def test_bytes_that_another_peer_delivers_are_no_repair() -> None:
 
 
 @given(st.integers(0, 2**32), st.floats(0.0, 0.4))
-@settings(max_examples=60, deadline=None)
 def test_a_range_is_repaired_when_its_last_byte_is_here_and_not_before(seed: int, loss: float) -> None:
     rng, now, end = random.Random(seed), 1.0, 60_000
     connection, owner, notes = noted(owner_timeout=1e9)

@@ -277,4 +277,4 @@ class EveryByteIsAccountedFor(RuleBasedStateMachine):
 
 
 TestEveryByteIsAccountedFor = EveryByteIsAccountedFor.TestCase
-TestEveryByteIsAccountedFor.settings = settings(max_examples=80, stateful_step_count=40)
+TestEveryByteIsAccountedFor.settings = settings(stateful_step_count=40)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.chunk_udp import wire
@@ -65,7 +65,6 @@ def test_who_does_not_pace_waits_for_nothing() -> None:
         assert pacer.free_at <= 1.0
 
 
-@settings(max_examples=50)
 @given(st.lists(st.floats(0, 0.05), max_size=40), st.floats(0.0002, 0.02), st.floats(20_000, 1e9))
 def test_over_any_time_no_more_than_the_rate_and_what_may_be_caught_up(
     wakes: list[float], seconds_each: float, rate: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.chunk_udp.slots import (
@@ -116,7 +116,6 @@ def test_the_line_is_bounded() -> None:
     assert len(slots.queue()) == MAX_QUEUE
 
 
-@settings(max_examples=25)
 @given(st.integers(1, 8), st.integers(1, 40), st.integers())
 def test_everybodys_turn_comes_in_time(count: int, nodes: int, seed: int) -> None:
     """All ask for bytes all the time if served, and every second if not."""

@@ -72,7 +72,7 @@ def test_the_number_and_depth_of_files_is_limited(tmp_path: Path, monkeypatch: p
         scan_folder(tmp_path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sets(st.from_regex(r"[a-zA-Z.é_-]{1,3}(/[ab.-]{1,2}x){0,2}", fullmatch=True), min_size=1, max_size=6)
 )

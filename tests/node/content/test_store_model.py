@@ -168,9 +168,7 @@ class FolderMachine(RuleBasedStateMachine):
             assert "N.part" not in names and "N.side" not in names
 
 
-FolderMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, derandomize=True
-)
+FolderMachine.TestCase.settings = settings(stateful_step_count=25)
 TestFolderMachine = FolderMachine.TestCase
 
 

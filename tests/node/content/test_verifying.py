@@ -133,7 +133,7 @@ def test_a_hostile_name_leads_to_no_file_outside(folder: Path) -> None:
         assert verify_path(decode_metainfo(data), folder, 1).missing == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

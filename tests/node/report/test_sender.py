@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.discovery.http_client import HttpResponse
@@ -229,7 +229,6 @@ def test_the_last_report_has_everything() -> None:
     assert len(scene.tracker.events) == 201
 
 
-@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import MessageError
@@ -112,7 +112,6 @@ FIELDS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
 @given(mode=st.sampled_from(Mode), fields=FIELDS, left_out=st.sets(st.sampled_from(["addr", "filename"])))
 def test_the_description_takes_what_the_code_takes(
     mode: Mode, fields: dict[str, Any], left_out: set[str]

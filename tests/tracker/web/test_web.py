@@ -203,7 +203,7 @@ bodies = (
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from(["/tracker", *(f"/{name}" for name in MODES)]), body=bodies)
 def test_any_body_gets_an_answer_in_json(client: FlaskClient, path: str, body: bytes) -> None:
     answer = client.post(path, data=body, content_type=JSON)
@@ -211,7 +211,7 @@ def test_any_body_gets_an_answer_in_json(client: FlaskClient, path: str, body: b
     assert isinstance(answer.get_json(), dict)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     mode=st.integers(0, 4), wrong=st.dictionaries(keys.filter(lambda key: key != "mode"), values, max_size=2)
 )
