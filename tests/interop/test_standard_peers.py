@@ -20,7 +20,6 @@ pytestmark = INTEROP
 
 SIZE = (3 << 20) + 7
 PATIENCE = 60.0
-Start = Callable[..., Any]
 
 
 class LibtorrentClient:
@@ -47,106 +46,83 @@ class LibtorrentClient:
             time.sleep(0.05)
 
 
+class TwoPeers:
+    """A shared file, one node of ours and one libtorrent session."""
+
+    def __init__(self, libtorrent: Any, start_node: Callable[..., Any], folder: Path) -> None:
+        self.libtorrent, self.start_node, self.folder = libtorrent, start_node, folder
+        self.path = folder / "original" / "film.bin"
+        self.path.parent.mkdir()
+        self.path.write_bytes(Random(11).randbytes(SIZE))
+        self.torrent = folder / "film.torrent"
+        create_torrent(self.path, self.torrent, "http://127.0.0.1:9/announce")
+        self.sessions: list[LibtorrentClient] = []
+
+    @property
+    def info_hash(self) -> Any:
+        return self.libtorrent.torrent_info(str(self.torrent)).info_hashes().v1
+
+    def client(self, host: str, **settings: Any) -> LibtorrentClient:
+        self.sessions.append(LibtorrentClient(self.libtorrent, host, **settings))
+        return self.sessions[-1]
+
+    def seed(self, host: str, **settings: Any) -> LibtorrentClient:
+        seed = self.client(host, **settings)
+        seed.wait_until_seeding(seed.add(self.torrent, self.path.parent))
+        return seed
+
+    def fetch(self, *words: str) -> Any:
+        """Our node, which has fetched the file."""
+        node = self.start_node(*words, "-d", "there", "--json")
+        assert node.end() == 0, node.told()
+        assert (self.folder / "there" / "film.bin").read_bytes() == self.path.read_bytes()
+        return node
+
+    def serve_to(self, host: str, leecher: LibtorrentClient, wanted: Any) -> None:
+        """Let the leecher fetch the file from a node of ours at ``host``."""
+        node = self.start_node(str(self.torrent), "-s", str(self.path), "-host", host)
+        found = re.search(rf"{re.escape(host)}:(\d+)", node.wait_for_line("listens on tcp"))
+        assert found
+        node.wait_for_line("sharing")
+        wanted.save_path = str(self.folder / "theirs")
+        handle = leecher.session.add_torrent(wanted)
+        handle.connect_peer((host, int(found[1])))
+        leecher.wait_until_seeding(handle)
+        wait_for_copy(self.folder / "theirs" / "film.bin", self.path)
+        assert node.stop() == 0
+
+
 @pytest.fixture
-def client(libtorrent: Any) -> Iterator[Callable[..., LibtorrentClient]]:
-    """``client(host, **settings)``."""
-    made: list[LibtorrentClient] = []
-
-    def start(host: str, **settings: Any) -> LibtorrentClient:
-        made.append(LibtorrentClient(libtorrent, host, **settings))
-        return made[-1]
-
-    yield start
-    for each in made:
+def peers(libtorrent: Any, start_node: Callable[..., Any], tmp_path: Path) -> Iterator[TwoPeers]:
+    peers = TwoPeers(libtorrent, start_node, tmp_path)
+    yield peers
+    for each in peers.sessions:
         each.session.pause()
-    made.clear()
 
 
-@pytest.fixture
-def shared(tmp_path: Path) -> tuple[Path, Path]:
-    path = tmp_path / "original" / "film.bin"
-    path.parent.mkdir()
-    path.write_bytes(Random(11).randbytes(SIZE))
-    create_torrent(path, tmp_path / "film.torrent", "http://127.0.0.1:9/announce")
-    return path, tmp_path / "film.torrent"
+policies = pytest.mark.parametrize("policy", ["enabled", "forced", "disabled"])
 
 
-@pytest.mark.parametrize("policy", ["enabled", "forced", "disabled"])
-def test_we_fetch_from_libtorrent(
-    libtorrent: Any,
-    client: Callable[..., LibtorrentClient],
-    shared: tuple[Path, Path],
-    start_node: Start,
-    tmp_path: Path,
-    policy: str,
-) -> None:
-    path, torrent = shared
-    seed = client("127.0.0.21", **encryption(libtorrent, policy))
-    seed.wait_until_seeding(seed.add(torrent, path.parent))
-    node = start_node(str(torrent), "-d", "there", "-host", "127.0.0.22", "--peer", seed.addr)
-    assert node.end() == 0, node.told()
-    assert (tmp_path / "there" / "film.bin").read_bytes() == path.read_bytes()
+@policies
+def test_we_fetch_from_libtorrent(peers: TwoPeers, policy: str) -> None:
+    seed = peers.seed("127.0.0.21", **encryption(peers.libtorrent, policy))
+    peers.fetch(str(peers.torrent), "-host", "127.0.0.22", "--peer", seed.addr)
 
 
-@pytest.mark.parametrize("policy", ["enabled", "forced", "disabled"])
-def test_libtorrent_fetches_from_us(
-    libtorrent: Any,
-    client: Callable[..., LibtorrentClient],
-    shared: tuple[Path, Path],
-    start_node: Start,
-    tmp_path: Path,
-    policy: str,
-) -> None:
-    path, torrent = shared
-    node = start_node(str(torrent), "-s", str(path), "-host", "127.0.0.23")
-    found = re.search(r"127\.0\.0\.23:(\d+)", node.wait_for_line("listens on tcp"))
-    assert found
-    node.wait_for_line("sharing")
-    leecher = client("127.0.0.24", **encryption(libtorrent, policy))
-    (tmp_path / "theirs").mkdir()
-    handle = leecher.add(torrent, tmp_path / "theirs")
-    handle.connect_peer(("127.0.0.23", int(found[1])))
-    leecher.wait_until_seeding(handle)
-    wait_for_copy(tmp_path / "theirs" / "film.bin", path)
-    assert node.stop() == 0
+@policies
+def test_libtorrent_fetches_from_us(peers: TwoPeers, policy: str) -> None:
+    wanted = peers.libtorrent.add_torrent_params()
+    wanted.ti = peers.libtorrent.torrent_info(str(peers.torrent))
+    leecher = peers.client("127.0.0.24", **encryption(peers.libtorrent, policy))
+    peers.serve_to("127.0.0.23", leecher, wanted)
 
 
-def test_we_fetch_a_magnet_from_libtorrent(
-    libtorrent: Any,
-    client: Callable[..., LibtorrentClient],
-    shared: tuple[Path, Path],
-    start_node: Start,
-    tmp_path: Path,
-) -> None:
-    path, torrent = shared
-    seed = client("127.0.0.25")
-    seed.wait_until_seeding(seed.add(torrent, path.parent))
-    host, port = seed.addr.split(":")
-    info_hash = libtorrent.torrent_info(str(torrent)).info_hashes().v1.to_bytes()
-    link = format_magnet(Magnet(info_hash, "a film", (), ((host, int(port)),)))
-    node = start_node(link, "-d", "there", "-host", "127.0.0.26", "--json")
-    assert node.end() == 0, node.told()
-    assert (tmp_path / "there" / "film.bin").read_bytes() == path.read_bytes()
-    assert node.seen("metadata", filename="a film")
+def test_we_fetch_a_magnet_from_libtorrent(peers: TwoPeers) -> None:
+    host, port = peers.seed("127.0.0.25").addr.split(":")
+    link = format_magnet(Magnet(peers.info_hash.to_bytes(), "a film", (), ((host, int(port)),)))
+    assert peers.fetch(link, "-host", "127.0.0.26").seen("metadata", filename="a film")
 
 
-def test_libtorrent_fetches_a_magnet_from_us(
-    libtorrent: Any,
-    client: Callable[..., LibtorrentClient],
-    shared: tuple[Path, Path],
-    start_node: Start,
-    tmp_path: Path,
-) -> None:
-    path, torrent = shared
-    node = start_node(str(torrent), "-s", str(path), "-host", "127.0.0.27")
-    found = re.search(r"127\.0\.0\.27:(\d+)", node.wait_for_line("listens on tcp"))
-    assert found
-    node.wait_for_line("sharing")
-    leecher = client("127.0.0.28")
-    info_hash = libtorrent.torrent_info(str(torrent)).info_hashes().v1
-    wanted = libtorrent.parse_magnet_uri(f"magnet:?xt=urn:btih:{info_hash}")
-    wanted.save_path = str(tmp_path / "theirs")
-    handle = leecher.session.add_torrent(wanted)
-    handle.connect_peer(("127.0.0.27", int(found[1])))
-    leecher.wait_until_seeding(handle)
-    wait_for_copy(tmp_path / "theirs" / "film.bin", path)
+def test_libtorrent_fetches_a_magnet_from_us(peers: TwoPeers) -> None:
+    wanted = peers.libtorrent.parse_magnet_uri(f"magnet:?xt=urn:btih:{peers.info_hash}")
+    peers.serve_to("127.0.0.27", peers.client("127.0.0.28"), wanted)
