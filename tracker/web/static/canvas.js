@@ -54,7 +54,7 @@ export function sheetOf(canvas) {
  * @returns {Sheet}
  */
 function sized(canvas, width, height) {
-  family = palette().family;
+  useFamily();
   const ratio = Math.min(4, window.devicePixelRatio || 1);
   const [wide, high] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
   const ink = canvas.getContext("2d");
@@ -69,12 +69,23 @@ function sized(canvas, width, height) {
   return { ink, width, height, ratio };
 }
 
-/** The font that each context has now: to ask the context takes longer. @type {WeakMap<CanvasRenderingContext2D, string>} */
+/**
+ * A font, and the widths of texts in it.
+ * @typedef {{name: string, widths: Map<string, number>}} Font
+ */
+/** The font that each context has now: to ask the context takes longer. @type {WeakMap<CanvasRenderingContext2D, Font>} */
 const fonts = new WeakMap();
-/** Widths by font and text. @type {Map<string, number>} */
-const widths = new Map();
-const MAX_WIDTHS = 4000;
-let family = "sans-serif"; // of the palette when the last sheet was made
+/** By size in px; the bold ones by the negative size. @type {Map<number, Font>} */
+let known = new Map();
+const MAX_WIDTHS = 4000; // of a font
+let family = "sans-serif"; // of all fonts in `known`
+
+/** Fonts from now on are of the palette's family. */
+function useFamily() {
+  if (family === palette().family) return;
+  family = palette().family;
+  known = new Map();
+}
 
 /**
  * The font of texts from now on.
@@ -83,20 +94,22 @@ let family = "sans-serif"; // of the palette when the last sheet was made
  * @param {boolean} [bold]
  */
 export function setFont(ink, size, bold = false) {
-  const font = `${bold ? 600 : 400} ${size}px ${family}`;
+  const key = bold ? -size : size;
+  let font = known.get(key);
+  if (font === undefined) known.set(key, (font = { name: `${bold ? 600 : 400} ${size}px ${family}`, widths: new Map() }));
   if (fonts.get(ink) === font) return;
-  ink.font = font;
+  ink.font = font.name;
   fonts.set(ink, font);
 }
 
 /** The width of a text in px. @param {CanvasRenderingContext2D} ink @param {string} text */
 export function widthOf(ink, text) {
-  const key = `${fonts.get(ink)} ${text}`;
-  let width = widths.get(key);
+  const widths = fonts.get(ink)?.widths;
+  let width = widths?.get(text);
   if (width === undefined) {
-    if (widths.size > MAX_WIDTHS) widths.clear();
     width = ink.measureText(text).width;
-    widths.set(key, width);
+    if (widths !== undefined && widths.size > MAX_WIDTHS) widths.clear();
+    widths?.set(text, width);
   }
   return width;
 }
@@ -108,7 +121,7 @@ let ruler = null;
 export function textWidth(text, size) {
   ruler ??= document.createElement("canvas").getContext("2d");
   if (ruler === null) return text.length * size * 0.6;
-  family = palette().family;
+  useFamily();
   setFont(ruler, size);
   return widthOf(ruler, text);
 }

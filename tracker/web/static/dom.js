@@ -59,12 +59,16 @@ function fill(made, attributes, children) {
 }
 
 /**
- * Change a text only if it is another one, so that a screen reader and a selection are left alone.
+ * Change a text only if it is another one, so that a screen reader and a selection are left alone. The text's node
+ * stays: for a new one the browser computes styles again, at the latest when a canvas writes its next text.
  * @param {Element} where
  * @param {string} text
  */
 export function setText(where, text) {
-  if (where.textContent !== text) where.textContent = text;
+  const { firstChild } = where;
+  if (firstChild instanceof Text && firstChild === where.lastChild) {
+    if (firstChild.data !== text) firstChild.data = text;
+  } else if (where.textContent !== text) where.textContent = text;
 }
 
 /** The signs of Story and of the peer table, as paths in a square of 12. */

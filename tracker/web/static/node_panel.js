@@ -36,13 +36,17 @@ class NodePanel {
     this.pictures = picturesOf(model);
     this.body = part(root, "body");
     this.title = /** @type {HTMLElement} */ (root.querySelector("h2"));
-    this.figures = element("dl", { class: "figures" });
+    this.figureParts = Array.from({ length: 4 }, figureParts);
+    this.figures = element("dl", { class: "figures" }, ...this.figureParts.map(({ whole }) => whole));
     this.why = element("p", { class: "why" });
-    this.rows = element("tbody");
+    this.served = element("tbody");
+    this.rows = element("tbody"); // of peers that are not used
+    /** @type {ServedRow[]} rows with a rate, made as often as they are needed and kept: their texts change all the time */
+    this.servedRows = [];
     const names = ["peer", "rate, or why it is not used"].map((text) => element("th", { scope: "col", text }));
     this.body.append(this.figures, this.why, element("table", { class: "peers" },
       element("caption", { class: "unseen", text: "Peers that this node may fetch from" }),
-      element("thead", { class: "unseen" }, element("tr", {}, ...names)), this.rows));
+      element("thead", { class: "unseen" }, element("tr", {}, ...names)), this.served, this.rows));
     /** @type {Name | null} the peer whose reason is shown in full; null: the first that waits */
     this.asked = null;
     /** @type {Name | null} */
@@ -81,6 +85,7 @@ class NodePanel {
     if (words.textContent !== text) words.replaceChildren(element("p", { class: "dim", text }));
     this.body.hidden = picture.nodes.length === 0;
     this.figures.hidden = this.why.hidden = true;
+    this.showServed([]);
     const rows = nodeRows(picture);
     this.fill(JSON.stringify(rows), () => rows.map((row) => this.listRow(row, rows)));
   }
@@ -103,7 +108,10 @@ class NodePanel {
     this.showFigures(node, picture);
     const rows = peerRows(node, picture);
     const asked = rows.some((row) => row.peers.includes(this.asked ?? "")) ? this.asked : (rows.find((row) => row.kind === "queued")?.peers[0] ?? null);
-    this.fill(JSON.stringify([node.id, asked, rows]), () => rows.map((row) => this.rowOf(row, rows, asked)));
+    const served = rows.filter((row) => row.kind === "served");
+    this.showServed(served);
+    const others = rows.slice(served.length);
+    this.fill(JSON.stringify([node.id, asked, others]), () => others.map((row) => this.rowOf(row, asked)));
   }
 
   /** @param {PictureNode} node @param {Picture} picture */
@@ -116,21 +124,31 @@ class NodePanel {
       ["pieces", grouped(node.verified), `of ${grouped(picture.pieces)}`],
       ["rank", rank.place ? String(rank.place) : "-", rank.place ? `of ${rank.of}` : ""],
     ];
-    const text = JSON.stringify(figures);
-    if (this.figures.dataset.shown !== text) {
-      this.figures.dataset.shown = text;
-      this.figures.replaceChildren(...figures.map(([name, value, unit]) => element("div", {},
-        element("dt", { text: name }), element("dd", {}, `${value} `, element("small", { text: unit })))));
-    }
+    figures.forEach(([name, value, unit], at) => {
+      setText(this.figureParts[at].name, name);
+      setText(this.figureParts[at].value, `${value} `);
+      setText(this.figureParts[at].unit, unit);
+    });
     setText(this.why, [rank.why, stateText(node), elsewhereWords(node, this.model)].filter(Boolean).join(" "));
   }
 
-  /** @param {PeerRow} row @param {PeerRow[]} rows @param {Name | null} asked */
-  rowOf(row, rows, asked) {
+  /** @param {PeerRow[]} rows  by rate */
+  showServed(rows) {
+    rows.forEach((row, at) => {
+      if (at === this.servedRows.length) this.servedRows.push(servedRow());
+      const { line, name, bar, rate } = this.servedRows[at];
+      setText(name, row.name);
+      bar.className = row.sent ? "bar sent" : "bar";
+      bar.style.width = `calc(var(--peer-bar) * ${(row.rate / rows[0].rate).toFixed(4)})`;
+      setText(rate, `${megabytes(row.rate)} MB/s${row.sent ? " to it" : ""}`);
+      if (!line.isConnected) this.served.append(line);
+    });
+    for (const { line } of this.servedRows.slice(rows.length)) line.remove();
+  }
+
+  /** @param {PeerRow} row @param {Name | null} asked */
+  rowOf(row, asked) {
     const name = element("th", { scope: "row" }, this.nameOf(row));
-    if (row.kind === "served") {
-      return element("tr", { class: "served" }, name, element("td", {}, barOf(row, rows, 1), `${megabytes(row.rate)} MB/s${row.sent ? " to it" : ""}`));
-    }
     const open = asked !== null && row.peers.includes(asked);
     const what = element("td", {}, glyph(row.sign), open ? element("b", { text: row.text }) : row.text);
     if (open && row.detail) what.append(element("p", { text: row.detail }));
@@ -172,6 +190,18 @@ function barOf(row, rows, share) {
   const most = Math.max(...rows.map((each) => each.rate));
   bar.style.width = `calc(var(--peer-bar) * ${((share * row.rate) / most).toFixed(4)})`;
   return bar;
+}
+
+/** A figure with its name and unit. */
+function figureParts() {
+  const [name, value, unit] = [element("dt"), element("span"), element("small")];
+  return { whole: element("div", {}, name, element("dd", {}, value, unit)), name, value, unit };
+}
+
+/** @typedef {ReturnType<typeof servedRow>} ServedRow  a peer that sends to this node, or gets from it */
+function servedRow() {
+  const [name, bar, rate] = [element("th", { scope: "row" }), element("span"), element("span")];
+  return { line: element("tr", { class: "served" }, name, element("td", {}, bar, rate)), name, bar, rate };
 }
 
 /** @param {PictureNode} node */

@@ -48,6 +48,7 @@
  */
 
 import { nameIn } from "./figures.js";
+import { countOf } from "./letters.js";
 import { Roster } from "./roster.js";
 import { BAD, VERIFIED } from "./state_entries.js";
 
@@ -111,13 +112,7 @@ function tally(row) {
   const kept = tallies.get(row);
   if (kept !== undefined && kept.version === row.version && kept.letters === row.pieces) return kept;
   const letters = row.pieces;
-  let verified = 0;
-  let bad = 0;
-  for (let at = 0; at < letters.length; at += 1) {
-    verified += Number(letters[at] === VERIFIED);
-    bad += Number(letters[at] === BAD);
-  }
-  const found = { version: row.version, letters, verified, bad };
+  const found = { version: row.version, letters, verified: countOf(letters, VERIFIED), bad: countOf(letters, BAD) };
   tallies.set(row, found);
   return found;
 }

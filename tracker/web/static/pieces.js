@@ -7,6 +7,7 @@
  * @typedef {import("./picture.js").Picture} Picture
  * @typedef {import("./picture.js").PictureNode} PictureNode
  * @typedef {import("./pieces_plan.js").PiecesPlan} PiecesPlan
+ * @typedef {import("./pieces_cells.js").CellColours} CellColours
  * @typedef {import("./state.js").Name} Name
  * @typedef {import("./state.js").Row} Row
  */
@@ -43,13 +44,18 @@ class PiecesView {
     this.box = part(root, "picture");
     this.cells = new ImageData(1, 1);
     this.bars = new ImageData(1, 1); // of the copies
-    /** @type {{row: Row | null, version: number, look: string}[]} what `cells` shows */
+    /** @type {{row: Row | null, version: number, look: string, letters: Uint8Array | null}[]} what `cells` shows */
     this.drawn = [];
     this.planKey = "";
     this.fits = true;
     /** @type {PiecesPlan | null} */
     this.plan = null;
     this.copies = new Copies(0);
+    this.summary = part(root, "summary");
+    /** Colours of rows, by how the node stands. @type {Map<string, CellColours>} */
+    this.colours = new Map();
+    /** @type {Palette | null} of `colours` */
+    this.coloursOf = null;
     /** @type {PictureNode[]} */
     this.nodes = [];
     /** @type {{row: number, column: number} | null} */
@@ -196,24 +202,38 @@ class PiecesView {
 
   /** Write the rows that changed. @param {PiecesPlan} plan @param {Palette} palette @returns {boolean} there are some */
   updateCells(plan, palette) {
+    if (palette !== this.coloursOf) {
+      this.coloursOf = palette;
+      this.colours.clear();
+      this.drawn = [];
+    }
     let any = this.drawn.length !== this.nodes.length;
     this.nodes.forEach((node, at) => {
       const chosen = node.id === this.model.selected.node;
-      const look = `${palette.paper} ${node.id} ${node.status} ${chosen}`;
+      const look = `${node.id} ${node.status} ${chosen}`;
       const version = node.row?.version ?? 0;
       const kept = this.drawn[at];
       if (kept !== undefined && kept.look === look && kept.row === node.row && kept.version === version) return;
       any = true;
-      this.drawn[at] = { row: node.row, version, look };
+      const shown = kept !== undefined && kept.look === look ? kept.letters : null;
       const top = Math.round(at * plan.pitch * plan.ratio) * this.cells.width;
       const size = this.cells.width * plan.grid.bar;
       const pixels = new Uint32Array(this.cells.data.buffer, top * 4, size);
-      const colours = cellColours(palette, chosen, node.status !== "here");
+      const colours = this.coloursFor(palette, chosen, node.status !== "here");
       if (node.row === null) pixels.fill(colours.missing);
-      else writeRow(pixels, node.row.pieces, plan.grid, colours);
+      else writeRow(pixels, node.row.pieces, plan.grid, colours, shown);
+      this.drawn[at] = { row: node.row, version, look, letters: node.row && copied(node.row.pieces, shown) };
     });
     this.drawn.length = this.nodes.length;
     return any;
+  }
+
+  /** @param {Palette} palette @param {boolean} chosen @param {boolean} away */
+  coloursFor(palette, chosen, away) {
+    const key = `${chosen} ${away}`;
+    let found = this.colours.get(key);
+    if (found === undefined) this.colours.set(key, (found = cellColours(palette, chosen, away)));
+    return found;
   }
 
   /** @param {CanvasRenderingContext2D} ink @param {PiecesPlan} plan @param {Palette} palette */
@@ -251,10 +271,9 @@ class PiecesView {
   // ---- in words
 
   say() {
-    const where = part(this.root, "summary");
     const cell = this.hover ?? (document.activeElement === this.canvas ? this.cursor : null);
     const named = cell && this.plan ? cellText(cell, this.plan.grid, this.nodes, this.copies) : "";
-    setText(where, named || this.total());
+    setText(this.summary, named || this.total());
   }
 
   total() {
@@ -274,6 +293,13 @@ class PiecesView {
     const node = picture.byName.get(this.model.selected.node ?? "") ?? this.nodes[0];
     this.twin.replaceChildren(node ? pieceTable(node, this.copies) : element("p", { text: "No pieces yet." }));
   }
+}
+
+/** A copy, in `place` if it fits. @param {Uint8Array} letters @param {Uint8Array | null} place */
+function copied(letters, place) {
+  if (place === null || place.length !== letters.length) return letters.slice();
+  place.set(letters);
+  return place;
 }
 
 /** Pieces that are not known one by one. @param {CanvasRenderingContext2D} ink @param {PiecesPlan} plan @param {number} row @param {string} colour */

@@ -8,6 +8,7 @@
  * @property {number} ink
  * @property {number[]} shares  four tones for 1 to 4 quarters of verified pieces
  * @property {number} gap  between wide cells
+ * @property {Uint32Array[]} tones  by the number of pieces of a column, and of verified ones in it; made on demand
  *
  * @typedef {object} Grid  the matrix in px of the screen
  * @property {number} pieces
@@ -18,6 +19,7 @@
  * @property {Uint32Array} starts  the first piece of each column, and the number of pieces
  */
 
+import { countColumns, eachChange } from "./letters.js";
 import { BAD, RECEIVED, REQUESTED, VERIFIED } from "./state_entries.js";
 
 /**
@@ -55,11 +57,12 @@ export function columnOf(piece, grid) {
  * @param {Uint8Array} letters
  * @param {Grid} grid
  * @param {CellColours} colours
+ * @param {Uint8Array | null} [shown]  the letters that `target` shows in the same colours; null: others
  */
-export function writeRow(target, letters, grid, colours) {
+export function writeRow(target, letters, grid, colours, shown = null) {
   const width = grid.columns * grid.cell;
   if (grid.columns < grid.pieces) {
-    writeCounted(target, letters, grid, colours);
+    writeCounted(target, letters, grid, colours, shown);
     for (let y = 1; y < grid.bar; y += 1) target.copyWithin(y * width, 0, width);
     return;
   }
@@ -102,16 +105,41 @@ function lineOf(letters, grid, colours) {
   return { top, middle, bottom, low };
 }
 
-/** Columns of several pieces: the share verified in four steps. @param {Uint32Array} line @param {Uint8Array} letters @param {Grid} grid @param {CellColours} colours */
-function writeCounted(line, letters, grid, colours) {
+/**
+ * Columns of several pieces: the share verified in four steps. Only those that changed.
+ * @param {Uint32Array} line
+ * @param {Uint8Array} letters
+ * @param {Grid} grid
+ * @param {CellColours} colours
+ * @param {Uint8Array | null} shown
+ */
+function writeCounted(line, letters, grid, colours, shown) {
   const { columns, starts } = grid;
-  for (let column = 0; column < columns; column += 1) {
+  const least = Math.floor(grid.pieces / columns); // pieces of a column; some have one more
+  const tones = [tonesOf(least, colours), tonesOf(least + 1, colours)];
+  const write = (/** @type {number} */ column) => {
     const [first, end] = [starts[column], starts[column + 1]];
     let verified = 0;
     // Without a branch: letters change too often to be guessed.
     for (let piece = first; piece < end; piece += 1) verified += Number(letters[piece] === VERIFIED);
-    line[column] = verified ? colours.shares[stepOf(verified, end - first)] : colours.missing;
+    line[column] = tones[end - first - least][verified];
+  };
+  if (shown === null || shown.length !== letters.length) {
+    for (let column = 0; column < columns; column += 1) write(column);
+    return;
   }
+  let done = -1;
+  eachChange(letters, shown, (first, end) => {
+    const last = columnOf(end - 1, grid);
+    for (let column = Math.max(done + 1, columnOf(first, grid)); column <= last; column += 1) write(column);
+    done = Math.max(done, last);
+  });
+}
+
+/** The pixel of a column of `count` pieces, by how many of them are verified. @param {number} count @param {CellColours} colours */
+function tonesOf(count, { missing, shares, tones }) {
+  tones[count] ??= Uint32Array.from({ length: count + 1 }, (_, verified) => (verified ? shares[stepOf(verified, count)] : missing));
+  return tones[count];
 }
 
 /** The tone of `verified` of `count` pieces: 0 to 3, and 3 only for all. @param {number} verified @param {number} count */
@@ -135,10 +163,7 @@ export class Copies {
   /** Count again. @param {Uint8Array[]} rows */
   count(rows) {
     const { counts } = this;
-    counts.fill(0);
-    for (const letters of rows) {
-      for (let piece = 0; piece < counts.length; piece += 1) counts[piece] += Number(letters[piece] === VERIFIED);
-    }
+    countColumns(counts, rows, VERIFIED);
     this.least = Infinity;
     this.most = 0;
     this.rarest = -1;

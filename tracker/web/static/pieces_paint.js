@@ -34,6 +34,7 @@ export function cellColours(palette, chosen, silent) {
     ink: pixel(palette.ink),
     shares: [0.28, 0.52, 0.76, 1].map((share) => pixel(full, palette.track, share * strength)),
     gap: pixel(palette.paper),
+    tones: [],
   };
 }
 
@@ -129,20 +130,21 @@ export function writeCopies(image, copies, plan, palette) {
   const { columns, cell, starts } = plan.grid;
   const [track, usual, rare] = [pixel(palette.track), pixel(palette.data), pixel(palette.ink)];
   const special = copies.least < copies.most;
-  const tops = new Uint16Array(columns).fill(image.height); // of the bars
+  /** @type {number[][]} columns by the line in which their bar begins */
+  const begins = Array.from({ length: image.height }, () => []);
   const colours = new Uint32Array(columns);
   for (let column = 0; column < columns; column += 1) {
     let least = copies.counts[starts[column]];
     for (let piece = starts[column] + 1; piece < starts[column + 1]; piece += 1) least = Math.min(least, copies.counts[piece]);
-    if (least > 0) tops[column] = image.height - Math.max(1, Math.round((least / copies.most) * image.height));
+    if (least > 0) begins[image.height - Math.max(1, Math.round((least / copies.most) * image.height))].push(column);
     colours[column] = special && least === copies.least ? rare : usual;
   }
+  // Each line is the one above it and the bars that begin here.
   const pixels = new Uint32Array(image.data.buffer);
-  for (let y = 0, at = 0; y < image.height; y += 1) {
-    for (let column = 0; column < columns; column += 1, at += cell) {
-      const colour = y >= tops[column] ? colours[column] : track;
-      for (let x = at; x < at + cell; x += 1) pixels[x] = colour;
-    }
+  const line = new Uint32Array(image.width).fill(track);
+  for (let y = 0; y < image.height; y += 1) {
+    for (const column of begins[y]) line.fill(colours[column], column * cell, (column + 1) * cell);
+    pixels.set(line, y * image.width);
   }
 }
 

@@ -13,7 +13,7 @@
 
 import { placeOf, setFont, sheetOf, sizeOf, watchSize, widthOf } from "./canvas.js";
 import { palette as currentPalette, theme } from "./colours.js";
-import { canvasIn, element, part } from "./dom.js";
+import { canvasIn, element, part, setText } from "./dom.js";
 import { clockText, exactText, megabytes } from "./figures.js";
 import { picturesOf } from "./picture.js";
 import { boundsOf, RateSeries } from "./rate_series.js";
@@ -54,7 +54,8 @@ class RatesView {
     this.hover = null;
     this.title = 0; // px that the title takes above the chart
     this.key = "";
-    this.keyTexts = "";
+    this.together = keyItem(null);
+    this.chosen = keyItem("chosen");
     this.twin = part(root, "twin");
     this.twinFilled = -Infinity; // ms of the page's clock
     this.listen();
@@ -245,15 +246,15 @@ class RatesView {
     const { node } = this.model.selected;
     const chosen = node === null ? undefined : picture.byName.get(node);
     const seed = chosen?.place === "seed";
-    const texts = [megabytes(picture.rate), chosen ? `${chosen.name}${seed ? " sends" : ""}` : "", chosen ? megabytes(seed ? chosen.up : chosen.down) : ""];
-    const key = texts.join(" ");
-    if (key === this.keyTexts) return;
-    this.keyTexts = key;
-    const item = (/** @type {string | null} */ shape, /** @type {string} */ name, /** @type {string} */ rate) =>
-      element("span", { class: shape }, element("i"), `${name} `, element("b", { text: rate }));
-    part(this.root, "key").replaceChildren(
-      item(null, "together", texts[0]), chosen ? item("chosen", texts[1], texts[2]) : "", element("span", { text: "MB/s" }),
-    );
+    if (!this.together.item.isConnected) {
+      part(this.root, "key").replaceChildren(this.together.item, this.chosen.item, element("span", { text: "MB/s" }));
+    }
+    setText(this.together.name, "together ");
+    setText(this.together.rate, megabytes(picture.rate));
+    if (this.chosen.item.hidden !== (chosen === undefined)) this.chosen.item.hidden = chosen === undefined;
+    if (chosen === undefined) return;
+    setText(this.chosen.name, `${chosen.name}${seed ? " sends" : ""} `);
+    setText(this.chosen.rate, megabytes(seed ? chosen.up : chosen.down));
   }
 
   describe() {
@@ -283,4 +284,10 @@ class RatesView {
     this.twin.replaceChildren(element("table", {}, element("caption", { text: "Rates" }),
       element("thead", {}, element("tr", {}, ...names.map((text) => element("th", { scope: "col", text })))), element("tbody", {}, ...rows)));
   }
+}
+
+/** A line's name and rate, above the chart. @param {string | null} shape  class */
+function keyItem(shape) {
+  const [name, rate] = [element("span"), element("b")];
+  return { item: element("span", { class: shape }, element("i"), name, rate), name, rate };
 }

@@ -14,21 +14,18 @@
  * @typedef {import("./state.js").Name} Name
  */
 
-import { placeOf, setFont, sheetOf, used, watchSize } from "./canvas.js";
+import { placeOf, sheetOf, used, watchSize } from "./canvas.js";
 import { mixed, palette as currentPalette, reducedMotion } from "./colours.js";
 import { canvasIn, element, part, setText } from "./dom.js";
 import { megabytes, plural } from "./figures.js";
 import { curveOf, planOf, trimmed } from "./places.js";
 import { picturesOf } from "./picture.js";
 import { badgePlace, labelOf, Labels, paintActive, paintBadge, paintNode, paintWaiting } from "./swarm_paint.js";
+import { paintScale, scaleOf, WIDEST, widthOfRate } from "./swarm_scale.js";
 import { swarmTable } from "./swarm_table.js";
 import { Tweens } from "./tweens.js";
 
 const MAX_LINKED = 200; // nodes; beyond them only the links of the selected node are drawn
-const PX_PER_MEGABYTE = 6;
-const PX_PER_MEGABYTE_SELECTED = 8.5;
-const WIDEST = 12; // px
-const ROOM = 0.35; // of width and height, for the widths of all links together
 const RUN = 0.018; // px a ms that dashes run
 const TWIN_MS = 2000; // between two versions of a table that does not have the focus
 
@@ -55,9 +52,14 @@ class SwarmView {
     this.planKey = "";
     /** @type {Map<string, Curve | null>} */
     this.curves = new Map();
+    /** @type {Name | null} the node that was selected when `curves` were made */
+    this.curvesFor = null;
     /** @type {Name | null} the node that the keyboard stands on */
     this.cursor = null;
     this.drawnTime = 0;
+    this.summary = part(root, "summary");
+    this.words = part(root, "words");
+    this.rate = element("b");
     this.twin = part(root, "twin");
     this.twinFilled = -Infinity; // ms of the page's clock
     this.listen();
@@ -148,7 +150,7 @@ class SwarmView {
     const palette = currentPalette();
     const plan = this.planFor(picture, sheet, palette);
     const selected = this.model.selected.node;
-    const scale = scaleOf(picture, selected, (sheet.width + sheet.height) * ROOM);
+    const scale = scaleOf(picture, selected, sheet);
     const back = this.model.time < this.drawnTime;
     this.drawnTime = this.model.time;
     this.tweens.begin(now, back || reducedMotion());
@@ -163,7 +165,10 @@ class SwarmView {
   /** @param {Picture} picture @param {Sheet} sheet @param {Palette} palette @returns {Plan} */
   planFor(picture, sheet, palette) {
     const standing = this.standing(picture);
-    const key = `${sheet.width} ${sheet.height} ${palette.label} ${standing.map((node) => node.id + node.place[1])}`;
+    const { node } = this.model.selected;
+    if (node !== this.curvesFor) this.curves.clear(); // a selected node is larger, so its links are shorter
+    this.curvesFor = node;
+    const key = `${sheet.width} ${sheet.height} ${palette.label} ${standing.map((each) => each.id + each.place[1])}`;
     if (this.plan === null || key !== this.planKey) {
       this.planKey = key;
       this.plan = planOf(standing, sheet.width, sheet.height, palette.label);
@@ -189,13 +194,12 @@ class SwarmView {
   /** @param {Plan} plan @param {PictureLink} link @returns {Curve | null} */
   curve(plan, link) {
     const { node } = this.model.selected;
-    const key = `${link.key} ${node === link.from || node === link.to ? node : ""}`;
-    let curve = this.curves.get(key);
+    let curve = this.curves.get(link.key);
     if (curve === undefined) {
       const reach = (/** @type {Name} */ name) => plan.radius * (name === node ? 1.45 : typeof name === "string" ? 1.15 : 1);
       curve = curveOf(plan, link.from, link.to);
       if (curve !== null) curve = trimmed(curve, reach(link.from) + 2.5, reach(link.to) + 3.5);
-      this.curves.set(key, curve);
+      this.curves.set(link.key, curve);
     }
     return curve;
   }
@@ -249,8 +253,8 @@ class SwarmView {
     const full = strong ? palette.accent : waits ? palette.ink3 : palette.data;
     const colour = share === 1 ? full : mixed(full, palette.paper, share);
     if (waits) return { colour, width: (strong ? 1.8 : 1.4) * palette.strokes, run: strong ? run : 0 };
-    const wide = ((mine ? PX_PER_MEGABYTE_SELECTED : PX_PER_MEGABYTE) * link.rate * scale) / 1e6;
-    return { colour, width: Math.max(1.2, Math.min(WIDEST, this.tweens.value(link.key, wide))) * palette.strokes, run: 0 };
+    const wide = this.tweens.value(link.key, widthOfRate(link.rate, mine) * scale);
+    return { colour, width: Math.max(1.2, Math.min(WIDEST, wide)) * palette.strokes, run: 0 };
   }
 
   /** @param {Sheet} sheet @param {Picture} picture @param {Plan} plan @param {Palette} palette @param {number} now */
@@ -312,16 +316,15 @@ class SwarmView {
     const standard = count((node) => node.place === "standard");
     const parts = [plural(leechers, "leecher"), plural(seeds, "seed"), plural(standard, "standard peer")];
     const none = [leechers, seeds, standard];
-    setText(part(this.root, "summary"), parts.filter((_, at) => none[at] > 0).join(", "));
-    const total = part(this.root, "total");
-    const text = megabytes(picture.rate);
-    if (total.textContent !== `${text} MB/s`) total.replaceChildren(element("b", { text }), " MB/s");
+    setText(this.summary, parts.filter((_, at) => none[at] > 0).join(", "));
+    if (!this.rate.isConnected) part(this.root, "total").replaceChildren(this.rate, " MB/s");
+    setText(this.rate, megabytes(picture.rate));
     this.sayEmpty(picture);
   }
 
   /** @param {Picture} picture */
   sayEmpty(picture) {
-    const words = part(this.root, "words");
+    const { words } = this;
     const { source, log } = this.model;
     const isUnknown = source.loading !== null || source.keyWanted || (source.kind === "tracker" && log.length === 0);
     const key = isUnknown ? "loading" : picture.nodes.length === 0 ? "node" : picture.torrent === null ? `file${picture.nodes.length}` : "";
@@ -350,44 +353,4 @@ class SwarmView {
     this.twinFilled = now;
     this.twin.replaceChildren(swarmTable(picture));
   }
-}
-
-/**
- * Halved until no link is wider than `WIDEST` and all together leave room; doubled while the widest is thin.
- * @param {Picture} picture
- * @param {Name | null} selected
- * @param {number} room  px: the most that all widths may add up to
- */
-function scaleOf(picture, selected, room) {
-  let most = 0;
-  let sum = 0;
-  for (const link of picture.links) {
-    const mine = link.from === selected || link.to === selected;
-    const width = (link.rate / 1e6) * (mine ? PX_PER_MEGABYTE_SELECTED : PX_PER_MEGABYTE);
-    most = Math.max(most, width);
-    sum += width;
-  }
-  if (most === 0) return 1;
-  let scale = 1;
-  while (most * scale > WIDEST || sum * scale > room) scale /= 2;
-  while (most * scale < WIDEST / 8 && sum * scale < room / 4) scale *= 2;
-  return scale;
-}
-
-/** How wide which rate is. @param {Sheet} sheet @param {number} scale @param {Palette} palette */
-function paintScale(sheet, scale, palette) {
-  const { ink, height } = sheet;
-  const width = 3;
-  const text = `${megabytes((width / PX_PER_MEGABYTE / scale) * 1e6)} MB/s`;
-  const y = height - palette.label * 0.5;
-  ink.lineWidth = width * palette.strokes;
-  ink.strokeStyle = palette.data;
-  ink.beginPath();
-  ink.moveTo(0, y);
-  ink.lineTo(palette.label * 1.4, y);
-  ink.stroke();
-  setFont(ink, palette.label);
-  ink.textAlign = "left";
-  ink.fillStyle = palette.ink3;
-  ink.fillText(text, palette.label * 1.9, y + palette.label * 0.36);
 }
