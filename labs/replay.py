@@ -1,8 +1,8 @@
 """``python -m labs replay``: a recording as one HTML file, which opens from a disk without a server.
 
-The file is the dashboard with the recording inside. Keyframes are left out where the page computes them
-itself. The events are in order of time: in the recording they stand as their reports arrived, up to two
-seconds late.
+The file is the dashboard with the recording inside. The events are in order of time: in the recording they
+stand as their reports arrived, up to two seconds late. Keyframes are left out where the page computes them
+itself, but one for the end is added: the page begins there, and need not compute that state first.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import NamedTuple
 import msgspec
 
 from common.errors import EventError, FileFault, RecordingError
-from common.events import check_event, encode_event
+from common.events import SwarmEvent, check_event, decode_event, encode_event
 from common.files import atomic_write
 from common.log_file import LogReader
 from common.one_page import assemble
+from common.swarm_state import SwarmState
 from common.vocabulary import KEYFRAME
 
 PAGE = Path(__file__).resolve().parent.parent / "tracker" / "web" / "static"  # read as files, not imported
@@ -56,7 +57,8 @@ def replay(options: argparse.Namespace) -> int:
         raise FileFault(f"{output}: this is the recording itself")
     with LogReader(source) as log:
         lines = list(_lines(log))
-        packed = _packed(msgspec.json.encode(log.header), in_order_of_time(lines))
+        ordered = in_order_of_time(lines)
+        texts = [msgspec.json.encode(log.header), *(line.text for line in ordered), *_end(ordered)]
         remarks = [log.damage] if log.damage else []
         if log.ignored:
             remarks.append(f"lines that are no events are left out: {log.ignored:,}, the last is {log.wrong}")
@@ -64,7 +66,7 @@ def replay(options: argparse.Namespace) -> int:
         print(f"{source}: {remark}", file=sys.stderr)
     if not lines:
         raise RecordingError(f"{source}: This recording has no events.")
-    page = assemble(page_files(), packed).encode()
+    page = assemble(page_files(), _packed(texts)).encode()
     try:
         atomic_write(output, page, sync=False)
     except OSError as error:
@@ -118,7 +120,16 @@ def _sorted(lines: list[ReplayLine]) -> list[ReplayLine]:
     return [lines[at] for at in sorted(range(len(lines)), key=keys.__getitem__)]
 
 
-def _packed(header: bytes, lines: list[ReplayLine]) -> bytes:
+def _end(lines: list[ReplayLine]) -> list[bytes]:
+    """A keyframe for the end; none after a gap: the page would take it for more than what it computes."""
+    if not lines or lines[-1].is_barrier:
+        return []
+    state = SwarmState()
+    for line in lines:
+        state.apply(decode_event(line.text))
+    return [encode_event(SwarmEvent(lines[-1].time, None, 1, KEYFRAME, state.as_json()))]
+
+
+def _packed(lines: list[bytes]) -> bytes:
     packer = zlib.compressobj(BEST, zlib.DEFLATED, 31)  # 31: with the header of gzip
-    parts = [packer.compress(text + b"\n") for text in (header, *(line.text for line in lines))]
-    return b"".join([*parts, packer.flush()])
+    return b"".join([*(packer.compress(line + b"\n") for line in lines), packer.flush()])

@@ -27,7 +27,7 @@ def seconds_to_open(browser: Browser, file: Path) -> float:
     try:
         begun = time.monotonic()
         page.goto(file.resolve().as_uri(), timeout=PATIENCE)
-        page.locator("#story li").first.wait_for(state="attached", timeout=PATIENCE)
+        page.locator("#story li[data-index]").first.wait_for(state="attached", timeout=PATIENCE)
         return time.monotonic() - begun
     finally:
         page.close()

@@ -38,6 +38,34 @@ test("jumps and steps in any order give the state that the events give from the 
   }
 });
 
+test("a log that knows its end begins there, and keeps the states for steps back afterwards", () => {
+  const log = crowd(6000);
+  const end = new SwarmState();
+  for (const event of log.events) end.apply(event);
+  const keyframe = { time: log.end, node: null, seq: 1, name: "keyframe", data: end.asJson() };
+  log.add(keyframe);
+  assert.equal(log.known.state, null, "a keyframe is trusted only in the page's own recording");
+  log.add(keyframe, true);
+  const player = new Player(log);
+  player.goTo(log.length);
+  assert.deepEqual(player.state.asJson(), end.asJson());
+  const applied = [];
+  const { apply } = SwarmState.prototype;
+  SwarmState.prototype.apply = function (event) {
+    applied.push(event);
+    return apply.call(this, event);
+  };
+  let parts = 1;
+  while (player.prepare(700)) parts += 1;
+  assert.deepEqual([parts, applied.length], [9, log.length]);
+  player.goTo(5000);
+  SwarmState.prototype.apply = apply;
+  assert.ok(applied.length < log.length + 500, "a step back begins at a state nearby");
+  const fresh = new SwarmState();
+  for (const event of log.events.slice(0, 5000)) fresh.apply(event);
+  assert.deepEqual(player.state.asJson(), fresh.asJson());
+});
+
 test("a step goes to the node's next event, passes over measurements, and comes back the same way", () => {
   const player = new Player(crowd(300));
   player.setFilters({ node: 2 });

@@ -7,12 +7,14 @@ import gzip
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.events import SwarmEvent, decode_event
 from common.log_file import LogWriter, make_header
+from common.swarm_state import SwarmState
 from labs import replay
 from labs.__main__ import main
 from labs.replay import ReplayLine, in_order_of_time
@@ -30,14 +32,20 @@ def event(time: float, node: int | None = None, name: str = "node:left") -> Swar
     return SwarmEvent(time, node, 1, name, {})
 
 
-def test_the_page_has_all_events_and_no_keyframe_that_it_computes_itself(tmp_path: Path) -> None:
+def test_the_page_has_all_events_and_of_the_keyframes_only_one_for_its_end(tmp_path: Path) -> None:
     recording = tmp_path / "run.jsonl.gz"
     count = write_sample(recording, nodes=3, pieces=10, seconds=20)
     assert main(["replay", str(recording)]) == 0
-    header, *lines = lines_in(tmp_path / "run.html")
+    header, *lines, last = lines_in(tmp_path / "run.html")
     events = [decode_event(line) for line in lines]
     assert header.startswith(b'{"log":"swarm/1"') and len(events) == count
     assert "keyframe" not in {each.name for each in events}
+    state = SwarmState()
+    for each in events:
+        state.apply(each)
+    keyframe = decode_event(last)
+    assert keyframe.name == "keyframe"
+    assert keyframe.data == msgspec.json.decode(msgspec.json.encode(state.as_json()))
 
 
 LINES = st.builds(ReplayLine, st.floats(0, 9), st.none() | st.integers(0, 2), st.booleans(), st.binary())
@@ -111,4 +119,5 @@ def test_a_cut_recording_is_shown_and_said_to_be_cut(
         f"{path}: lines that are no events are left out: 1, the last is line 41: not JSON: "
         "JSON is malformed: invalid character (byte 0)",
     ]
-    assert len(lines_in(tmp_path / "run.html")) == 41
+    *events, keyframe = lines_in(tmp_path / "run.html")
+    assert len(events) == 41 and b'"keyframe"' in keyframe

@@ -32,8 +32,8 @@ export class LogContext {
     this.queues = new Map();
     /** @type {Map<string, number>} "TORRENT FETCHER UPLOADER": its place, 0: none */
     this.places = new Map();
-    /** @type {WeakMap<SwarmEvent, Context>} of the events that have one */
-    this.kept = new WeakMap();
+    /** Of each event that says a place in a queue: the place before, and how many wait. @type {Map<SwarmEvent, {before: number, of: number}>} */
+    this.waits = new Map();
     /** Standard peers by address, in the order in which they came: "peer a". @type {Map<string, string>} */
     this.names = new Map();
     this.met = 0; // standard peers, also those whose names are not kept any more
@@ -72,7 +72,7 @@ export class LogContext {
     const before = this.places.get(key) ?? 0;
     keep(this.places, key, state === "queued" ? place : 0);
     if (state !== "queued") return;
-    this.kept.set(event, { ...this.common, before, of: this.queues.get(`${torrent} ${peer}`) ?? 0 });
+    this.waits.set(event, { before, of: this.queues.get(`${torrent} ${peer}`) ?? 0 });
   }
 
   /** @param {Record<string, any>} state  of a keyframe */
@@ -83,8 +83,13 @@ export class LogContext {
 
   /** What the sentence of an event needs. @param {SwarmEvent} event @returns {Context} */
   of(event) {
-    const kept = this.kept.get(event) ?? this.common;
+    const waits = this.waits.get(event);
     const file = this.files.size > 1 ? this.files.get(event.data.torrent) : undefined;
-    return file === undefined ? kept : { ...kept, file };
+    return waits === undefined && file === undefined ? this.common : { ...this.common, ...waits, file };
+  }
+
+  /** @param {SwarmEvent[]} events  no longer in the log */
+  forget(events) {
+    for (const event of events) this.waits.delete(event);
   }
 }

@@ -36,6 +36,8 @@ export class EventLog {
     this.version = 0;
     this.context = new LogContext();
     this.broken = true; // events are missing at the end: the next keyframe counts
+    /** The state after the first `position` events, as its writer computed it; of a page with a recording in it. */
+    this.known = { position: 0, state: /** @type {Record<string, any> | null} */ (null) };
   }
 
   get length() {
@@ -55,9 +57,13 @@ export class EventLog {
   /**
    * Add an event. A keyframe is kept only where events are missing before it: elsewhere it says nothing new.
    * @param {SwarmEvent} event
+   * @param {boolean} [isTrusted]  a keyframe saves the work to compute the same
    */
-  add(event) {
-    if (event.name === "keyframe" && !this.broken) return;
+  add(event, isTrusted = false) {
+    if (event.name === "keyframe" && !this.broken) {
+      if (isTrusted) this.known = { position: this.length, state: event.data };
+      return;
+    }
     this.broken = event.name === "gap" && event.node === null;
     this.context.take(event);
     this.push(event);
@@ -81,6 +87,7 @@ export class EventLog {
     const log = new EventLog();
     const time = this.clock[position - 1];
     Object.assign(log, { header: this.header, context: this.context });
+    this.context.forget(this.events.slice(0, position));
     log.push({ time, node: null, seq: 1, name: "keyframe", data: state });
     for (const event of this.events.slice(position)) log.push(event);
     log.broken = this.broken;

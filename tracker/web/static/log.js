@@ -3,12 +3,16 @@
  * opens or drops.
  *
  * @typedef {import("./model.js").Model} Model
+ * @typedef {import("./player.js").Player} Player
  */
 
 import { EventLog } from "./event_log.js";
 import { Poller } from "./polling.js";
 import { cutText, RecordingError, RecordingReader } from "./recording.js";
 
+const PROGRESS_MS = 200; // between two words about it: each draws a frame
+const PAUSE_MS = 30; // between two parts of the work after a recording is shown
+const PREPARED = 1500; // events in such a part
 const GZIP = [0x1f, 0x8b];
 const CUT_GZIP = TypeError; // what a DecompressionStream throws at the end of a cut file
 
@@ -65,8 +69,11 @@ async function readRecording(model, file, name) {
   const reader = new RecordingReader(name === "");
   const log = new EventLog();
   let fault = "";
+  let said = -Infinity; // ms of the page's clock
   try {
     const cut = await readAll(file, reader, log, (share) => {
+      if (performance.now() - said < PROGRESS_MS) return;
+      said = performance.now();
       model.setSource({ loading: { done: log.length, total: null, share } });
     });
     fault = cutText(cut, log.end);
@@ -83,6 +90,14 @@ async function readRecording(model, file, name) {
   });
   model.show(log);
   model.follow();
+  prepare(model, model.player);
+}
+
+/** Keep states for steps back, in the pauses between frames. @param {Model} model @param {Player} player */
+function prepare(model, player) {
+  setTimeout(() => {
+    if (model.receiving === player && player.prepare(PREPARED)) prepare(model, player);
+  }, PAUSE_MS);
 }
 
 /**
@@ -110,7 +125,7 @@ async function readAll(file, reader, log, progress) {
     for (;;) {
       const { done, value } = await texts.read();
       if (done) break;
-      for (const event of reader.feed(value)) log.add(event);
+      for (const event of reader.feed(value)) log.add(event, reader.isChecked);
       progress(read / file.size);
     }
   } catch (error) {
@@ -118,6 +133,6 @@ async function readAll(file, reader, log, progress) {
     broken = true;
   }
   const { events, cut } = reader.finish();
-  for (const event of events) log.add(event);
+  for (const event of events) log.add(event, reader.isChecked);
   return cut || (broken ? reader.lines + 1 : 0);
 }

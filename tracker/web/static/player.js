@@ -86,6 +86,8 @@ export class Player {
     /** @type {Filters} */
     this.filters = NO_FILTERS;
     this.keyframes = new Keyframes();
+    /** How far the states for steps back are kept, and the state there: see `prepare`. */
+    this.prepared = { position: 0, state: new SwarmState() };
     /** @type {number[]} positions of the happenings that pass the filters */
     this.passing = [];
     this.examined = 0; // events of the log that `passing` covers
@@ -110,6 +112,7 @@ export class Player {
     const end = Math.max(0, Math.min(position, this.log.length));
     const isBack = end < this.position;
     if (isBack) [this.position, this.state] = this.keyframes.before(end);
+    else this.jump(end);
     const { events } = this.log;
     this.keyframes.plan(this.log.length);
     while (this.position < end) {
@@ -119,6 +122,31 @@ export class Player {
       if (isBack && this.position === end - NEAR) this.keyframes.near = [this.position, this.state.clone()];
     }
     this.time = end ? this.log.clock[end - 1] : this.log.begin;
+  }
+
+  /** On to the state that the log knows, if that is before `end` and far from here. @param {number} end */
+  jump(end) {
+    const { position, state } = this.log.known;
+    if (state === null || position > end || position - this.position < SPACING) return;
+    const known = new SwarmState();
+    if (known.takeKeyframe(state)) [this.position, this.state] = [position, known];
+  }
+
+  /**
+   * Keep the states along the log that a jump has left out: those of the next `count` events.
+   * @param {number} count
+   * @returns {boolean} there are more
+   */
+  prepare(count) {
+    const { prepared, keyframes, log } = this;
+    const end = Math.min(log.known.position, prepared.position + count);
+    keyframes.plan(log.length);
+    while (prepared.position < end) {
+      prepared.state.apply(log.events[prepared.position]);
+      prepared.position += 1;
+      keyframes.offer(prepared.position, prepared.state);
+    }
+    return end < log.known.position;
   }
 
   /**

@@ -34,7 +34,10 @@ export class RecordingReader {
   feed(text) {
     const lines = (this.rest + text).split("\n");
     this.rest = lines.pop() ?? "";
-    return lines.flatMap((line) => this.take(line));
+    /** @type {SwarmEvent[]} */
+    const events = [];
+    for (const line of lines) this.take(line, events);
+    return events;
   }
 
   /**
@@ -44,30 +47,29 @@ export class RecordingReader {
   finish() {
     const last = this.rest;
     this.rest = "";
-    if (this.header === null) return { events: this.take(last), cut: 0 };
-    if (last.trim() === "") return { events: [], cut: 0 };
-    const ignored = this.ignored;
-    const events = this.take(last);
+    /** @type {SwarmEvent[]} */
+    const events = [];
+    const [isFirst, ignored] = [this.header === null, this.ignored];
+    if (isFirst || last.trim() !== "") this.take(last, events);
     return this.ignored > ignored ? { events: [], cut: this.lines } : { events, cut: 0 };
   }
 
-  /** @param {string} line @returns {SwarmEvent[]} */
-  take(line) {
+  /** @param {string} line @param {SwarmEvent[]} events  it is added to them */
+  take(line, events) {
     this.lines += 1;
     if (this.header === null) {
       this.header = headerOf(line);
-      return [];
+      return;
     }
-    if (line.trim() === "") return [];
+    if (line.trim() === "") return;
     try {
       const value = JSON.parse(line);
       const event = this.isChecked ? value : checkedEvent(eventOf(value));
-      return event === null ? [] : [event];
+      if (event !== null) events.push(event);
     } catch (error) {
       if (!(error instanceof ShapeError || error instanceof SyntaxError)) throw error;
       this.ignored += 1;
       this.lastIgnored = this.lines;
-      return [];
     }
   }
 }
