@@ -26,6 +26,7 @@ from waitress.utilities import build_http_date
 
 from common.addresses import Addr, http_url
 from common.errors import LocalFault, SettingError
+from tracker.web.epoll_loop import new_loop
 
 BACKLOG = 1024  # connections that wait to be accepted
 MAX_CONNECTIONS = 4000  # open at a time, where the system allows
@@ -133,8 +134,21 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         if sent < len(data):
             super().write_soon(data[sent:] if sent else data)
             if self.writable():
-                self.server.trigger.pull_trigger()
+                self.wake()
         return len(data)
+
+    def wake(self) -> None:
+        """Have the loop ask again what this connection waits for."""
+        self.server.asyncore.note(self)
+        self.server.trigger.pull_trigger()
+
+    def add_channel(self, map: Any = None) -> None:
+        super().add_channel(map)
+        self.server.asyncore.note(self)
+
+    def del_channel(self, map: Any = None) -> None:
+        self.server.asyncore.forget(self)
+        super().del_channel(map)
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         """End a connection whose client sent several requests at once and reads none of the answers.
@@ -151,7 +165,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         super().service()
         if self.connected and (self.paused or self.writable()):
             self.paused = False
-            self.server.trigger.pull_trigger()
+            self.wake()
 
 
 _http_date = lru_cache(4)(build_http_date)  # by the second
@@ -190,6 +204,7 @@ class WebServer:
             ident="tracker",
         )
         self._server.channel_class = _Channel
+        self._server.asyncore = new_loop(self._server)
         self._server.pull_trigger = lambda: None  # the channels wake the loop themselves
         self._mark_idle = self._server.maintenance
         self._server.maintenance = self._close_idle
@@ -250,6 +265,9 @@ class WebServer:
             if channel.will_close and not channel.requests:
                 channel.handle_close()
         self._mark_idle(now)
+        for channel in self._server.active_channels.values():
+            if channel.will_close:
+                self._server.asyncore.note(channel)
 
     def _stop_accepting(self) -> None:
         for _ in range(ACCEPT_AT_END):

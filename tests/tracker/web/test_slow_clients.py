@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -148,6 +150,46 @@ def test_a_request_sent_before_the_last_answer_waits_for_it(application: Applica
         application.go_on.set()
         received = b"".join(iter(lambda: sock.recv(65_536), b""))
     assert received.count(b"HTTP/1.1 200 OK") == 2
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
+def test_idle_connections_cost_nothing_while_another_is_answered(
+    web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: collections.Counter[int] = collections.Counter()
+    readable = server._Channel.readable
+
+    def counted(channel: server._Channel) -> bool:
+        asked[channel._fileno] += 1
+        return readable(channel)
+
+    with contextlib.ExitStack() as cleanup:
+        idle = [cleanup.enter_context(connect(web)) for _ in range(20)]
+        busy = cleanup.enter_context(connect(web))
+        for sock in [*idle, busy]:
+            sock.sendall(GET)
+            answer(sock)
+        monkeypatch.setattr(server._Channel, "readable", counted)
+        for _ in range(50):
+            busy.sendall(GET)
+            answer(busy)
+    assert max(asked.values()) >= 50
+    assert sum(asked.values()) - max(asked.values()) <= 3 * len(idle)
+
+
+def test_a_system_without_epoll_is_served(
+    short_timeout: None, monkeypatch: pytest.MonkeyPatch, application: Application
+) -> None:
+    monkeypatch.delattr(select, "epoll", raising=False)
+    with listening_socket(HOME, 0) as listening, contextlib.ExitStack() as cleanup:
+        web = WebServer(application, listening, 2)
+        web.start()
+        cleanup.callback(web.stop)
+        sock = cleanup.enter_context(connect(web))
+        for path in (b"/large ", b"/ "):
+            sock.sendall(GET.replace(b"/ ", path))
+            assert answer(sock)
+        assert ends(sock) < PATIENCE
 
 
 def test_a_client_that_never_reads_its_answer_is_dropped(short_timeout: None, web: WebServer) -> None:
