@@ -11,6 +11,7 @@ import { element } from "./dom.js";
 
 const EXTRA = 20; // rows beyond each end of the visible part
 const FIRST_GUESS = 24; // px, the height of a row
+const HAND_MS = 1000; // a scroll so soon after a wheel, a touch or a key is the user's
 
 export class VirtualList {
   /** @param {HTMLElement} list  scrolls; its children are the rows @param {Rows} rows */
@@ -26,11 +27,17 @@ export class VirtualList {
     this.above = element("li", { role: "presentation", class: "room" });
     this.below = element("li", { role: "presentation", class: "room" });
     list.replaceChildren(this.above, this.below);
+    this.touched = -HAND_MS; // ms of the page's clock
+    for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+      list.addEventListener(name, () => (this.touched = performance.now()), { passive: true });
+    }
     list.addEventListener("scroll", () => this.onScroll(), { passive: true });
   }
 
   onScroll() {
-    if (Math.abs(this.list.scrollTop - this.expected) > 1) this.loose = true;
+    // Rows that come or go move the list, too.
+    const byHand = performance.now() - this.touched < HAND_MS;
+    if (byHand && Math.abs(this.list.scrollTop - this.expected) > 1) this.loose = true;
     const top = this.indexAt(this.list.scrollTop);
     const bottom = this.indexAt(this.list.scrollTop + this.list.clientHeight);
     const reachesTop = top >= this.first + 2 || this.first === 0;
