@@ -32,6 +32,10 @@ from node.scheduling.base import Span
 
 MAX_RUN_AGE = 0.2  # seconds that a byte may wait to be written and counted; in the endgame none waits
 
+KEEPING_SOURCES = (
+    2  # busy sources whose threads do their own jobs; more of them keep the hashing threads busy
+)
+
 
 class WritableContent(Protocol):
     """The bytes of an unfinished download: on disk, or in memory in the simulator."""
@@ -247,7 +251,7 @@ class WriteBuffer:
                 if not inline:
                     self._to.buffers.put(buffer)
 
-        if self._keeps_jobs and not inline:
+        if self._keeps_jobs and not inline and self._to.state.busy_sources() <= KEEPING_SOURCES:
             self._jobs.append((job, buffer))
             return
         done = self._to.jobs.run(job, inline)
