@@ -13,10 +13,11 @@ class Facts:
     """The facts of one message. ``span``: the bytes of the content that it carries or asks for."""
 
     message: str  # its name in capitals
-    number: int | None = None
+    number: int | None = None  # of its sequence; over TCP: which one of its name on the connection, from 1
     span: tuple[int, int] | None = None
     sender: int | None = None  # node_id; None: not known
     receiver: int | None = None
+    piece: int | None = None  # that it carries bytes of, where the message says so; else ``span`` decides
 
 
 class ExactFaults:
@@ -49,7 +50,11 @@ class ExactFaults:
             return False
         if rule.piece is None:
             return True
-        if facts.span is None or not self.piece_length or facts.message not in CARRIERS:
+        if facts.message not in CARRIERS:
+            return False
+        if facts.piece is not None:
+            return facts.piece == rule.piece
+        if facts.span is None or not self.piece_length:
             return False
         begin = rule.piece * self.piece_length
         return facts.span[0] < begin + self.piece_length and begin < facts.span[1]

@@ -10,10 +10,11 @@ A specification is a list of parts, separated by commas or semicolons:
     seed=7                                             of all chances
     drop "DATA 2" once                                 exactly this message
     delay "REQUEST 3" 200ms                            exactly this one, later
-    corrupt "DATA 1" once                              one byte of it is changed
+    corrupt "PIECE 1" once                             one byte of it is changed
     drop "piece 17 from node 3"                        everything that carries it, always
 
 The quotes of a message may be left out: inside others, Windows' PowerShell splits the argument at them.
+docs/faults.md says what each part does to a datagram, and to a message over TCP.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _RULE = re.compile(
     r'(\w+)\s+(?:"([^"]*)"(?:\s+(.*))?|([^"]+?)((?:\s+(?:once|\d+ times|\d[\d.]*\s*(?:us|ms|s)))*))'
 )
 _MESSAGE = re.compile(
-    r"(?:(piece) (\d+)|([A-Za-z_-]+(?: [a-z]+)?)(?: (\d+))?)(?: from node (\d+))?(?: to node (\d+))?"
+    r"(?:(piece) (\d+)|([A-Za-z_-]+(?: (?!from\b|to\b)[A-Za-z]+)?)(?: (\d+))?)"
+    r"(?: from node (\d+))?(?: to node (\d+))?"
 )
 MAX_RULES = 64  # exact faults of one specification
 MAX_TIMES = 1_000_000  # times that one of them may be asked for
@@ -43,8 +45,8 @@ class Rule:
     """An exact fault: ``action`` for the messages that it names."""
 
     action: str
-    message: str = ""  # its name in capitals as in docs/protocol.md; "": any
-    number: int | None = None  # its sequence number; None: any
+    message: str = ""  # its name in capitals as in docs/protocol.md or the BEPs; "": any
+    number: int | None = None  # its sequence number; None: any. Over TCP: see ``exact.Facts``
     piece: int | None = None  # messages that carry bytes of this piece
     sender: int | None = None  # a node_id
     receiver: int | None = None
@@ -112,7 +114,7 @@ def _rule(part: str) -> Rule:
         raise CommandError(f'faults: "{words}" names no message; try "DATA 2" or "piece 17 from node 3"')
     rule = Rule(
         action,
-        message=(message[3] or "").upper(),
+        message=re.sub("[_-]", " ", message[3] or "").upper(),
         number=None if message[4] is None else int(message[4]),
         piece=None if message[2] is None else int(message[2]),
         sender=None if message[5] is None else int(message[5]),

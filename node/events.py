@@ -126,9 +126,10 @@ class Capturing(Event):
 
 @dataclass(frozen=True)
 class FaultsSet(Event):
-    """From now on this node's messages suffer these faults; "": none."""
+    """From now on this node's messages suffer these faults; "": none. ``effects``: what follows from them."""
 
     spec: str
+    effects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
     sent        ─▶ exact rules, then a Link ─▶ the socket, now or (the thread "faults") later
     received    ─▶ exact rules, then a Link ─▶ handled now, or once ``due``
 
-Over TCP a message can be dropped exactly, and named nodes are cut off. Loss by chance is left to TCP, which
-repeats what is lost.
+``node.message_faults`` decides. Over TCP the connection itself holds its messages back
+(``node.peer_tcp.faulty_wire``).
 
 While a node has faults, each datagram is a call of its own, payloads have checksums also over loopback, and
-segments have the size of a real network's. Otherwise a loss would
-cost 64 KiB, and damage would look like a lie.
+segments have the size of a real network's. Otherwise a loss would cost 64 KiB, and damage would look like a
+lie.
 """
 
 from __future__ import annotations
@@ -16,27 +16,23 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
-import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from common.errors import WireError
 from common.logs import log
-from faults.exact import ExactFaults, Facts
-from faults.link import Link, LinkFaults, damaged
-from faults.spec import FaultSpec, Rule
-from node.chunk_udp import wire
-from node.peer_tcp import messages as m
+from faults.exact import ExactFaults
+from faults.spec import FaultSpec
+from node.message_faults import MessageFaults, OnHit
 from node.settings import TransferSettings
-from node.tap import Address, Buffer, DatagramSocket, StreamTap, Tap
+from node.tap import Address, Buffer, DatagramSocket, StreamFaults, StreamTap, Tap
 
 SEGMENT = 1440  # bytes of content in a datagram while there are faults
 MAX_HELD = 10_000  # datagrams that are held back; further ones are dropped
 LEAST_WAIT = 0.001  # seconds
 MAX_OPEN = 1024  # sockets that are remembered
-_NAMES: dict[type, str] = {m.Block: "piece", m.BlockRequest: "request", m.PieceSet: "bitfield"}  # as in BEP 3
+MAX_NAMES = 4096  # addresses whose node number is remembered
 
 
 def with_faults(settings: TransferSettings) -> TransferSettings:
@@ -45,14 +41,23 @@ def with_faults(settings: TransferSettings) -> TransferSettings:
 
 
 class FaultTap(Tap):
-    """Applies ``spec``. ``piece_length()``: of the torrent in use, in bytes; 0: no torrent."""
+    """Applies ``spec``. ``piece_length()``: of the torrent in use, in bytes; 0: no torrent.
+
+    ``on_hit`` is called for each message that an exact rule hits.
+    """
 
     single = True
 
-    def __init__(self, spec: FaultSpec, own_id: int | None, piece_length: Callable[[], int]) -> None:
-        self._own_id, self._piece_length = own_id, piece_length
+    def __init__(
+        self,
+        spec: FaultSpec,
+        own_id: int | None,
+        piece_length: Callable[[], int],
+        on_hit: OnHit = lambda rule, message: None,
+    ) -> None:
+        self._on_hit = on_hit
         self._lock = threading.Condition()  # guards all that follows
-        self._names: dict[Address, int] = {}
+        self._faults = MessageFaults(spec, own_id, piece_length, self._hits)
         self._sockets: dict[Address, DatagramSocket] = {}
         self._outgoing: list[tuple[float, int, Address, Address, bytes]] = []
         self._incoming: dict[Address, list[tuple[float, int, bytes, Address]]] = {}
@@ -61,13 +66,20 @@ class FaultTap(Tap):
         self.set(spec)
         threading.Thread(target=self._send_held, name="faults", daemon=True).start()
 
+    @property
+    def exact(self) -> ExactFaults:
+        """The rules, and what they hit."""
+        return self._faults.exact
+
     def set(self, spec: FaultSpec) -> None:
         """From now on these faults; an empty specification: none."""
         with self._lock:
-            self.spec = spec
-            self.exact = ExactFaults(spec.rules)
-            self._links = Link(spec.link, spec.seed), Link(spec.link, spec.seed + 1)
+            self._faults.set(spec)
         log(f"faults: {spec.text or 'none'}")
+
+    def _hits(self, rule: str, message: str) -> None:
+        log(f"fault: {rule} hits {message}")
+        self._on_hit(rule, message)
 
     def close(self) -> None:
         """Hold nothing back any more."""
@@ -86,15 +98,18 @@ class FaultTap(Tap):
 
     def introduce(self, peer: Address, node_id: int) -> None:
         """See ``Tap``."""
-        self._names[peer] = node_id
+        names = self._faults.names
+        if len(names) >= MAX_NAMES:
+            names.clear()
+        names[peer] = node_id
 
     def passes(self, datagram: Buffer, outgoing: bool, here: Address, peer: Address) -> bool:
         """True: as if nothing were. False: the datagram is lost, or held back."""
         with self._lock:
-            if self.spec.is_empty:
+            if self._faults.spec.is_empty:
                 return True
             data, now = bytes(datagram), time.monotonic()
-            arrivals = self._arrivals(data, outgoing, peer, now)
+            arrivals = self._faults.datagram(data, outgoing, peer, now)
             if len(arrivals) == 1 and arrivals[0] == (now, data):
                 return True
             for when, arriving in arrivals:
@@ -119,21 +134,6 @@ class FaultTap(Tap):
         with self._lock:
             held = self._incoming.get(here)
             return max(LEAST_WAIT, held[0][0] - time.monotonic()) if held else float("inf")
-
-    def _arrivals(self, data: bytes, outgoing: bool, peer: Address, now: float) -> list[tuple[float, bytes]]:
-        other = self._names.get(peer)
-        if other is not None and other in self.spec.cut_off:
-            return []
-        self.exact.piece_length = self._piece_length()
-        ends = (self._own_id, other) if outgoing else (other, self._own_id)
-        rule = self.exact.hit(_facts(data, *ends)) if self.spec.rules else None
-        if rule is not None:
-            way = "to" if outgoing else "from"
-            log(f"fault: {rule.text} hits {_facts(data, *ends).message} {way} {other or peer}")
-            return _after(rule, data, now)
-        if self.spec.link == LinkFaults():
-            return [(now, data)]
-        return self._links[outgoing].send(data, now)
 
     def _hold(self, when: float, data: bytes, outgoing: bool, here: Address, peer: Address) -> None:
         number = next(self._count)
@@ -165,62 +165,13 @@ class FaultTap(Tap):
 
     def stream(self, here: Address, peer: Address, dialled: bool) -> StreamTap:
         """See ``Tap``."""
-        return _FaultyStream(self, peer)
-
-    def takes(self, message: object, peer: Address) -> bool:
-        """False: this message from ``peer`` is lost, or its node is cut off."""
         with self._lock:
-            other = self._names.get(peer)
-            if other is not None and other in self.spec.cut_off:
-                return False
-            self.exact.piece_length = self._piece_length()
-            rule = self.exact.hit(_stream_facts(message, self.exact.piece_length, other, self._own_id))
-        if rule is not None:
-            log(f"fault: {rule.text} hits {type(message).__name__} from {peer}")
-        return rule is None or rule.action == "delay"
+            return _FaultyStream(self._faults.connection(peer, self._lock))
 
 
 class _FaultyStream(StreamTap):
-    single = True
-
-    def __init__(self, tap: FaultTap, peer: Address) -> None:
-        self._tap, self._peer = tap, peer
-
-    def took(self, message: object) -> bool:
-        return self._tap.takes(message, self._peer)
-
-
-def _after(rule: Rule, data: bytes, now: float) -> list[tuple[float, bytes]]:
-    """The datagrams that a rule leaves of one, and their times."""
-    if rule.action == "drop":
-        return []
-    if rule.action == "delay":
-        return [(now + rule.seconds, data)]
-    return [(now, damaged(data, 0.999, 0.5))]  # a byte near its end: of the payload, if it has one
-
-
-def _facts(data: bytes, sender: int | None, receiver: int | None) -> Facts:
-    """The facts for the rules, of a datagram of the classroom transport."""
-    try:
-        message = wire.decode(data)
-    except WireError:
-        return Facts("MALFORMED", None, None, sender, receiver)
-    span = None
-    if isinstance(message, (wire.Data, wire.Request)):
-        length = len(message.payload) if isinstance(message, wire.Data) else message.length
-        span = (message.offset, message.offset + length)
-    name = "METADATA" if isinstance(message, wire.MetadataPage) else type(message).__name__.upper()
-    return Facts(name, message.sequence, span, sender, receiver)
-
-
-def _stream_facts(message: object, piece_length: int, sender: int | None, receiver: int | None) -> Facts:
-    """The same of a message of the peer wire. It has no number."""
-    span = None
-    if isinstance(message, m.Block):
-        begin = message.piece * piece_length + message.begin + message.at
-        span = (begin, begin + len(message.data))
-    name = _NAMES.get(type(message)) or re.sub(r"(?<!^)(?=[A-Z])", " ", type(message).__name__)
-    return Facts(name.upper(), None, span, sender, receiver)
+    def __init__(self, faults: StreamFaults) -> None:
+        self.faults = faults
 
 
 def _send(sock: DatagramSocket, data: bytes, peer: Address) -> None:

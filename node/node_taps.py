@@ -5,7 +5,8 @@ from __future__ import annotations
 from common.errors import CommandError
 from faults.spec import FaultSpec
 from node import events
-from node.fault_tap import FaultTap
+from node.fault_tap import SEGMENT, FaultTap
+from node.message_faults import effects_of
 from node.personas import PERSONAS
 from node.recorder import FlightRecorder
 from node.recorder.capture import CAPTURE_LIMIT, Capture
@@ -25,12 +26,13 @@ class NodeTaps:
         emit: events.EventSink,
     ) -> None:
         self._settings, self._emit = settings, emit
+        self._recorder = recorder
         self.faults: FaultTap | None = None
         self._capture: Capture | None = None
         if settings.pcap is not None:
             self._capture = Capture(settings.pcap, self._capture_ended)
         if settings.faults is not None:
-            self.faults = FaultTap(settings.faults, settings.node_id, torrents.piece_length)
+            self.faults = FaultTap(settings.faults, settings.node_id, torrents.piece_length, self._hits)
         taps: list[Tap] = [tap for tap in (self.faults, recorder, self._capture) if tap is not None]
         self.tap: Tap = taps[0] if len(taps) == 1 else SeveralTaps(taps)
         """Sees all messages of the transports."""
@@ -43,14 +45,23 @@ class NodeTaps:
         if settings.persona:
             self._emit(events.Misbehaving(settings.persona, PERSONAS[settings.persona]))
         if settings.faults is not None:
-            self._emit(events.FaultsSet(settings.faults.text))
+            self._announce_faults(settings.faults)
 
     def set_faults(self, spec: FaultSpec) -> None:
         """Do these faults to the node's messages from now on. CommandError if it began without -faults."""
         if self.faults is None:
             raise CommandError("start the node with -faults SPEC (or -faults off) to set faults later")
         self.faults.set(spec)
-        self._emit(events.FaultsSet(spec.text))
+        self._announce_faults(spec)
+
+    def _announce_faults(self, spec: FaultSpec) -> None:
+        said = effects_of(spec, self._settings.transports)
+        if "udp" in self._settings.transports:
+            said.insert(0, f"datagrams of {SEGMENT:,} bytes, one by one, with checksums")
+        self._emit(events.FaultsSet(spec.text, tuple(said)))
+
+    def _hits(self, rule: str, message: str) -> None:
+        self._recorder.note("fault", hits=message, rule=rule)
 
     def flush(self) -> None:
         """Write what is captured so far."""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from common.addresses import http_url, split_host_port, split_http_url, unicast_host
 from common.errors import CommandError
-from faults.spec import FaultSpec, parse_faults
+from faults.spec import FaultSpec
+from node.message_faults import parse_node_faults
 
 LOOPBACK = "127.0.0.1"
 SMALLEST_RATE, LARGEST_RATE = 16_000, 10**12  # bytes a second; a lower rate could not pay for one datagram
@@ -167,6 +168,6 @@ def file_numbers(text: str) -> frozenset[int]:
 def faults(text: str) -> FaultSpec:
     """Faults of this node's messages, as ``faults.spec`` describes them."""
     try:
-        return parse_faults(text)
+        return parse_node_faults(text)
     except CommandError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

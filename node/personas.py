@@ -3,7 +3,10 @@
     free-rider   fetches, and announces no piece
     liar         announces every piece; in place of the pieces that it lacks it sends zeros
     polluter     sends every piece with a wrong byte in it
-    staller      takes requests, sends nothing, and later answers that it is busy
+    staller      accepts every request, and never answers one
+
+Over TCP a seed closes the connection to a peer that has everything, too. So a liar gets nothing from seeds
+there, and lies to those that fetch.
 
 A persona stands between a node's torrents and its transports: the node itself is as always.
 """
@@ -13,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from common.bitfield import Bitfield
-from common.errors import TransientFileFault
 from common.metainfo import Metainfo
 from node.transport import SentBlock, ServedTorrent, StreamSocket
 
@@ -22,7 +24,7 @@ PERSONAS = {
     FREE_RIDER: "it fetches, and says that it holds nothing",
     LIAR: "it says that it holds everything, and sends zeros for what it lacks",
     POLLUTER: "each piece that it sends has a wrong byte",
-    STALLER: "it takes requests, sends nothing, and later says that it is busy",
+    STALLER: "it accepts every request, and never answers one",
 }
 
 
@@ -65,13 +67,21 @@ class PersonaTorrent:
         return self._torrent.have if self._claims is None else self._claims
 
     @property
+    def verified(self) -> Bitfield:
+        """The pieces that are here."""
+        return self._torrent.have
+
+    @property
     def is_served(self) -> bool:
         return self._torrent.is_served
 
+    @property
+    def is_silent(self) -> bool:
+        """True: requests are accepted, and never answered."""
+        return self._persona == STALLER
+
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """The bytes that it sends. A staller never can read."""
-        if self._persona == STALLER:
-            raise TransientFileFault("this node is a staller")
+        """The bytes that it sends."""
         length, held = self.info.piece_length, self._torrent.have
         pieces = range(offset // length, (offset + len(buffer) - 1) // length + 1)
         if self._persona == LIAR and not all(piece in held for piece in pieces):
@@ -90,3 +100,13 @@ class PersonaTorrent:
     def send_blocks(self, sock: StreamSocket, blocks: Sequence[SentBlock]) -> int | None:
         """None: the caller reads."""
         return None
+
+
+def verified_pieces(torrent: ServedTorrent) -> Bitfield:
+    """The pieces that are here, which a persona may announce otherwise."""
+    return torrent.verified if isinstance(torrent, PersonaTorrent) else torrent.have
+
+
+def is_silent(torrent: ServedTorrent) -> bool:
+    """True if requests for it are accepted, and never answered."""
+    return isinstance(torrent, PersonaTorrent) and torrent.is_silent

@@ -35,10 +35,31 @@ class DatagramSocket(Protocol):
         """To any peer."""
 
 
+class StreamFaults(Protocol):
+    """The messages of one connection of the peer wire that are on their way, in both directions.
+
+    Messages are whole, with their lengths, and not encrypted. They arrive in the order in which they set out.
+    Times are seconds.
+    """
+
+    def put(self, message: bytes, outgoing: bool, now: float) -> None:
+        """A message sets out. It may be lost, changed or delayed."""
+
+    def take(self, outgoing: bool, now: float) -> bytes:
+        """The messages that have arrived by ``now``; each is returned once."""
+
+    def due(self, outgoing: bool) -> float:
+        """When ``take`` has something next; infinite: nothing is on its way."""
+
+    def size(self, outgoing: bool) -> int:
+        """Bytes that are on their way."""
+
+
 class StreamTap:
     """Sees one connection of the peer wire. This base class does nothing."""
 
     single = False  # True: it wants each message by itself, and all bytes
+    faults: StreamFaults | None = None  # what happens to the messages on their way
 
     def wrote(self, data: bytes) -> None:
         """Whole messages leave, or a handshake, or headers of blocks: as they are before encryption."""
@@ -156,6 +177,7 @@ class _SeveralStreamTaps(StreamTap):
     def __init__(self, taps: Sequence[StreamTap]) -> None:
         self._taps = tuple(taps)
         self.single = any(tap.single for tap in taps)
+        self.faults = next((tap.faults for tap in taps if tap.faults is not None), None)
 
     def wrote(self, data: bytes) -> None:
         for tap in self._taps:

@@ -85,5 +85,6 @@ def open_tcp(settings: NodeSettings, limits: TransferLimits, tap: Tap = NO_TAP) 
     wire = settings.peer_wire
     encryption = Encryption(wire.encryption)
     return TcpTransport(
-        *(new_peer_id(), settings.host, wire.port, encryption, wire.max_peers, limits, tap, settings.choker)
+        *(new_peer_id(), settings.host, wire.port, encryption, wire.max_peers, limits, tap, settings.choker),
+        node_id=settings.node_id,
     )

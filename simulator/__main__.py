@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from common.errors import CommandError
+from node.message_faults import parse_node_faults
 from simulator import sockets
 from simulator.bounds import distribution_time
 from simulator.describe import outcome_text, scenario_text
@@ -43,8 +46,24 @@ def options_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write the log of --crowd, --swarm or --seed: python -m labs replay FILE shows it",
     )
+    parser.add_argument(
+        "--faults",
+        type=faults,
+        default="",
+        metavar="SPEC",
+        help="of the fetching node of --seed, or of the first one of --swarm, as a node takes them",
+    )
     parser.add_argument("--swarms", type=int, default=0, help="swarms of the peer wire (default 0)")
     return parser
+
+
+def faults(text: str) -> str:
+    """A specification of faults, as after a node's -faults."""
+    try:
+        parse_node_faults(text)
+    except CommandError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def main() -> int:
@@ -54,13 +73,15 @@ def main() -> int:
     if options.swarm is not None:
         if not 1 <= options.swarm <= MAX_PEERS:
             parser.error(f"a swarm has 1 to {MAX_PEERS} nodes")
-        return wire_spread(options.swarm, options.first, options.record)
+        return wire_spread(options.swarm, options.first, options.record, options.faults)
     if options.crowd is not None:
         if not 1 <= options.crowd <= MAX_NODES:
             parser.error(f"a crowd has 1 to {MAX_NODES} nodes")
         return spread(options.crowd, options.first, options.record)
     if options.seed is not None:
-        return repeat(options.seed, options.record)
+        return repeat(options.seed, options.record, options.faults)
+    if options.faults:
+        parser.error("--faults goes with --swarm or --seed")
     if options.record is not None:
         parser.error("--record goes with --crowd, --swarm or --seed")
     summary = soak(options.first, options.runs, options.workers)
@@ -88,9 +109,9 @@ def spread(nodes: int, seed: int, record: Path | None = None) -> int:
     return 0
 
 
-def wire_spread(nodes: int, seed: int, record: Path | None = None) -> int:
+def wire_spread(nodes: int, seed: int, record: Path | None = None, faults: str = "") -> int:
     """Run a flash crowd over the peer wire, and compare it with the bound."""
-    plan = flash_swarm(nodes, 64 << 20, 1 << 18, 4_000_000, seed)
+    plan = flash_swarm(nodes, 64 << 20, 1 << 18, 4_000_000, seed, faults)
     swarm, bound = WireSwarm(plan), distribution_time(plan.size, nodes, 4_000_000)
     with recording(record, swarm, f"simulator --swarm {nodes} --first {seed}", seed):
         swarm.run(10 * bound)
@@ -99,12 +120,14 @@ def wire_spread(nodes: int, seed: int, record: Path | None = None) -> int:
         f"first node {first:.2f} s, last node {last:.2f} s: {last / bound:.2f} times the bound, {bound:.2f} s"
     )
     print(f"{swarm.wasted / plan.size / nodes:.2%} of all bytes came from two sources")
+    for hit in swarm.members[1].hits:
+        print(hit)
     return 0
 
 
-def repeat(seed: int, record: Path | None = None) -> int:
+def repeat(seed: int, record: Path | None = None, faults: str = "") -> int:
     """One run: the scenario, every event, the outcome."""
-    scenario = Scenario.of(seed)
+    scenario = replace(Scenario.of(seed), faults=faults)
     print(scenario_text(scenario), end="\n\n")
     lines: list[str] = []
     try:

@@ -67,6 +67,7 @@ class Scenario:
     begins_at: float  # virtual seconds; tokens expire at multiples of 30
     hashing: float  # max seconds until a run of bytes is written and hashed
     owners: tuple[OwnerPlan, ...]
+    faults: str = ""  # of the fetching node, as after -faults
 
     @classmethod
     def of(cls, seed: int) -> Scenario:

@@ -28,6 +28,7 @@ from node.download.source import Source
 from node.download.source_pool import SourceLimits, SourcePool
 from node.download.state import DownloadState
 from node.download.write_buffer import Destination, WriteBuffer
+from node.message_faults import MessageFaults, OnHit, parse_node_faults
 from node.notes import ConnectionSample
 from node.peer import Peer
 from node.rate_limit import limit_of
@@ -39,6 +40,13 @@ from simulator.source import SimulatedSource, Site, VirtualSource
 
 FILL_INTERVAL = 0.25  # seconds between two looks of the coordinator, if nothing happens
 PARTIAL_OWNERS = 4
+
+
+def make_faults(text: str, own: Peer, metainfo: Metainfo, on_hit: OnHit) -> MessageFaults | None:
+    """The faults of the node ``own``, written as after -faults; "": none."""
+    if not text:
+        return None
+    return MessageFaults(parse_node_faults(text), own.node_id, lambda: metainfo.piece_length, on_hit)
 
 
 class VirtualState(DownloadState):
@@ -146,7 +154,9 @@ class SimulatedNode:
             self._pool.cancel,
         )
         limit = limit_of(scenario.download_limit)
-        self._site = Site(scenario, metainfo, clock, CongestionManager(), limit, self.note)
+        self.hits: list[str] = []  # what its exact faults hit, in order
+        self.faults = make_faults(scenario.faults, own, metainfo, self._on_hit)
+        self._site = Site(scenario, metainfo, clock, CongestionManager(), limit, self.note, self.faults)
         self._sources: dict[Peer, VirtualSource] = {}
         self._waking = False
 
@@ -160,6 +170,10 @@ class SimulatedNode:
         self._trace.update(line.encode())
         if self._lines is not None:
             self._lines.append(line)
+
+    def _on_hit(self, rule: str, message: str) -> None:
+        self.hits.append(f"{rule} hits {message}")
+        self.note("fault", self.hits[-1])
 
     @property
     def trace(self) -> str:
@@ -195,6 +209,8 @@ class SimulatedNode:
 
     def _make_source(self, candidate: Candidate) -> Source:
         owner, links = self.reach(candidate.peer)
+        if self.faults is not None and candidate.peer.node_id is not None:
+            self.faults.names[candidate.peer.addr] = candidate.peer.node_id
         buffer = WriteBuffer(candidate.peer, self._destination, self.clock.read)
         seed = self._chance.getrandbits(32)
         source = SimulatedSource(candidate, self.state, buffer, self._site, owner, links, self._ended, seed)

@@ -26,6 +26,7 @@ from node.download.known_peers import Candidate
 from node.download.source import Source
 from node.download.state import WORK_CHECK, DownloadState
 from node.download.write_buffer import WriteBuffer
+from node.message_faults import MessageFaults
 from node.notes import ConnectionSample
 from node.rate_limit import RateLimit
 from node.settings import TransferSettings
@@ -48,6 +49,7 @@ class Site:
     access: CongestionManager
     download_limit: RateLimit | None
     note: Callable[..., None]  # appends to the trace
+    faults: MessageFaults | None = None  # of this node, before the links to its owners
 
 
 class RequestedBytes:
@@ -167,8 +169,7 @@ class SimulatedSource(VirtualSource):
         """Ask, send; False when there will be nothing more to do."""
         now = self._virtual.now
         for datagram in self._driver.datagrams_to_send(now):
-            for when, arriving in self._there.send(datagram, now):
-                self._virtual.at(when, partial(self._reaches_owner, arriving))
+            self._through_faults(datagram, True, self._leaves)
         return not self.link.idle or self.wait_for_work(0.0)
 
     def _arm(self) -> None:
@@ -210,13 +211,29 @@ class SimulatedSource(VirtualSource):
 
     # ---- what comes and goes
 
+    def _through_faults(self, datagram: bytes, outgoing: bool, then: Callable[[bytes], None]) -> None:
+        """Do ``then`` with a datagram, as this node's own faults leave it."""
+        faults, now = self._site.faults, self._virtual.now
+        if faults is None:
+            then(datagram)
+            return
+        for when, arriving in faults.datagram(datagram, outgoing, self.peer.addr, now):
+            if when > now:
+                self._virtual.at(when, partial(then, arriving))
+            else:
+                then(arriving)
+
+    def _leaves(self, datagram: bytes) -> None:
+        for when, arriving in self._there.send(datagram, self._virtual.now):
+            self._virtual.at(when, partial(self._reaches_owner, arriving))
+
     def _reaches_owner(self, datagram: bytes) -> None:
         self._site.note("to", self.peer, len(datagram))
         self._owner.receive(datagram, self.here, self._send_back)
 
     def _send_back(self, datagram: bytes) -> None:
         for when, arriving in self._back.send(datagram, self._virtual.now):
-            self._virtual.at(when, partial(self._reaches_us, arriving))
+            self._virtual.at(when, partial(self._through_faults, arriving, False, self._reaches_us))
 
     def _reaches_us(self, datagram: bytes) -> None:
         if not self._gone:

@@ -16,7 +16,8 @@ from node.download.state import DownloadState
 from node.download.write_buffer import WriteBuffer
 from node.peer_tcp import events as ev
 from node.peer_tcp.config import WireConfig
-from node.peer_tcp.connection import OutgoingBlock, PeerWire
+from node.peer_tcp.connection import OutgoingBlock
+from node.peer_tcp.faulty_wire import make_wire
 from node.peer_tcp.fetching import Fetching
 from node.rate_limit import RateLimit
 from node.transport import Range
@@ -41,7 +42,7 @@ class WireEnd:
         on_event: Callable[[WireEnd, ev.WireEvent], None],
     ) -> None:
         """``dials``: the info hash to dial for; None: this end was dialled."""
-        self.wire = PeerWire(config, clock.now, dials, encrypted=False)
+        self.wire = make_wire(config, clock.now, dials, encrypted=False)
         self.fetching = Fetching(self.wire)
         self.source: WireSource | None = None
         self.other: WireEnd | None = None  # set once both exist
@@ -134,12 +135,12 @@ class WireEnd:
             if block is not None and data is not None:
                 flow.spend(len(block.header) + len(data), now)
                 self.uploaded += len(data)
-                self._deliver(block.header + data, now)
+                self._deliver(block.header + wire.encrypt(data), now)
         flow.release(now)
 
     def _deliver(self, data: bytes, now: float) -> None:
         other = self.other
-        if other is not None:
+        if other is not None and data:
             self._clock.at(now + LATENCY, lambda: other.receive(data))
 
     def _on_time(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.bitfield import Bitfield
 from node.download.known_peers import Candidate
@@ -23,10 +23,11 @@ from node.peer_tcp.connection import OutgoingBlock
 from node.rate_limit import RateLimit
 from node.report.names import peer_name
 from node.report.snapshot import SlotsView
+from node.tap import StreamTap
 from simulator.clock import Clock
 from simulator.recorder import SwarmRecorder, Uplink
 from simulator.scenario import Scenario
-from simulator.simulated_node import SimulatedNode, content_of
+from simulator.simulated_node import SimulatedNode, content_of, make_faults
 from simulator.wire_end import WireEnd, WireSource, spoiled
 
 MAX_PEERS = 50  # as in the settings
@@ -63,6 +64,7 @@ class MemberPlan:
     joins_at: float = 0.0  # seconds after the start
     stalls_after: int = 0
     have: float = 0.0  # fraction of the pieces that it has at first
+    faults: str = ""  # of its messages, as after -faults
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,15 @@ class WireSwarmPlan:
         )
 
 
-def flash_swarm(leechers: int, size: int, piece_length: int, upload: int, seed: int) -> WireSwarmPlan:
-    """One seed, and leechers that start together, each with ``upload`` bytes a second."""
-    sharers = tuple(MemberPlan(Conduct.SHARES, upload, 0.01 * number) for number in range(leechers))
+def flash_swarm(
+    leechers: int, size: int, piece_length: int, upload: int, seed: int, faults: str = ""
+) -> WireSwarmPlan:
+    """One seed, and leechers that start together, each with ``upload`` bytes a second.
+
+    ``faults``: of the first leecher's messages.
+    """
+    sharers = [MemberPlan(Conduct.SHARES, upload, 0.01 * number) for number in range(leechers)]
+    sharers[0] = replace(sharers[0], faults=faults)
     return WireSwarmPlan(seed, size, piece_length, (MemberPlan(Conduct.SEEDS, upload), *sharers))
 
 
@@ -172,6 +180,7 @@ class WireMember(SimulatedNode):
         self._dice = dice
         self._limit = RateLimit(plan.upload)
         self._choker: Choker[Peer] = Choker(random.Random(seed + 500), plan.upload)
+        self.faults = make_faults(plan.faults, self.name, swarm.metainfo, self._on_hit)
         self.ends: dict[Peer, WireEnd] = {}
         self._poked = self._announcing = False
         self._new: list[int] = []  # pieces to announce
@@ -206,7 +215,12 @@ class WireMember(SimulatedNode):
 
     def make_end(self, other: WireMember, dials: bytes | None) -> WireEnd:
         """This member's end of a connection to ``other``."""
-        config = WireConfig(b"-CS0100-%012d" % self.number, self, listen_port=6881, peer_host=other.name.host)
+        tap = StreamTap()
+        if self.faults is not None:
+            self.faults.names[other.name.addr] = other.number + 1
+            tap.faults = self.faults.connection(other.name.addr)
+        peer_id = b"-CS0100-%012d" % self.number
+        config = WireConfig(peer_id, self, listen_port=6881, peer_host=other.name.host, tap=tap)
         end = WireEnd(self.clock, config, dials, self._limit, self._payload, self._on_event)
         self.ends[other.name] = end
         return end

@@ -33,6 +33,7 @@ from node.chunk_udp.replay_window import ReplayWindow
 from node.chunk_udp.slots import Slots
 from node.chunk_udp.super_seeding import RecentPieces
 from node.chunk_udp.upload_queue import UploadQueue
+from node.personas import is_silent
 from node.transport import ServedTorrent
 
 
@@ -185,7 +186,7 @@ class Responder:
                 return self._refuse(request, wire.Refusal.NOT_RARE)
             self._recent.record(request, info.piece_length, addr, now)
         self.counts["request"] += 1
-        return SendChunk(request)
+        return None if is_silent(torrent) else SendChunk(request)
 
     def _was_just_sent(self, request: wire.Request, piece_length: int, addr: Address, now: float) -> bool:
         """True if another fetcher just got that piece, and sending it again would delay other requests."""

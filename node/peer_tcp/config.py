@@ -29,6 +29,12 @@ class WireTorrent:
     geometry: Geometry | None  # None: a magnet link whose metadata is not known yet
     have: Callable[[], Bitfield]  # the verified pieces, a snapshot; not called without a geometry
     raw_info: bytes = b""  # the metadata (BEP 9): the bytes whose SHA-1 is the info hash
+    is_silent: bool = False  # requests are accepted and never answered
+    own: Callable[[], Bitfield] | None = None  # the pieces that are really here; None: ``have``
+
+    def verified(self) -> Bitfield:
+        """The pieces that need not be fetched."""
+        return self.have() if self.own is None else self.own()
 
 
 class WireHost(Protocol):
@@ -53,6 +59,7 @@ class WireConfig:
     encryption: Encryption = Encryption.PREFER
     client: str = "classroom-swarm"  # shown by other clients
     listen_port: int | None = None  # TCP
+    node_id: int | None = None  # this node's number in the classroom; None: it takes no part there
     peer_host: str = ""  # the peer's numeric address; "": unknown
     random_bytes: Callable[[int], bytes] = os.urandom
     tap: StreamTap = NO_STREAM_TAP  # sees all messages

@@ -123,6 +123,11 @@ class PeerWire:
         self._enter(WireState.CLOSED, self._received_at)
         return self.download.requests.close() if self.peer is not None else []
 
+    @property
+    def takes_more(self) -> bool:
+        """True if a transport may read from the peer."""
+        return True
+
     # ---- to the socket
 
     def data_to_send(self, now: float) -> bytes:
@@ -248,9 +253,13 @@ class PeerWire:
             self._on_handshake(self._opening.peer, now)
         else:
             view = self._opening.decrypt(view)
-            if self._tap.single:
-                self._tap.read(view)
+        self._take_messages(view, now)
+
+    def _take_messages(self, view: memoryview, now: float) -> None:
+        """Act upon the messages in decrypted bytes."""
         decoder, tap = self._decoder, self._tap
+        if tap.single:
+            tap.read(view)
         messages = decoder.messages(view)
         for message in m.singly(messages) if tap.single else messages:
             if tap.took(message):

@@ -38,7 +38,7 @@ _LENGTHS = {  # of the message after its length field: lowest, highest
     MessageId.EXTENDED: (2, 2 + MAX_EXTENDED),
 }
 _UNKNOWN_LENGTHS = (1, 1 + MAX_UNKNOWN)
-_MAX_LENGTH = max(high for _, high in _LENGTHS.values())
+MAX_LENGTH = max(high for _, high in _LENGTHS.values())  # bytes of a message after its length field
 
 _KEEP_ALIVE, _NO_LENGTH = m.KeepAlive(), bytes(4)
 _EMPTY: dict[int, m.WireMessage] = {number: kind() for kind, number in m.EMPTY_IDS.items()}
@@ -146,8 +146,8 @@ class MessageDecoder:
         (length,) = _NUMBER.unpack_from(self._rest)
         if length == 0:
             return 0
-        if length > _MAX_LENGTH:
-            raise PeerWireError(f"a message of {length} bytes, more than {_MAX_LENGTH}")
+        if length > MAX_LENGTH:
+            raise PeerWireError(f"a message of {length} bytes, more than {MAX_LENGTH}")
         if have < 5:
             return 1
         number = self._rest[4]
@@ -167,8 +167,8 @@ class MessageDecoder:
 
 
 def _check_length(length: int, number: int) -> None:
-    if length > _MAX_LENGTH:
-        raise PeerWireError(f"a message of {length} bytes, more than {_MAX_LENGTH}")
+    if length > MAX_LENGTH:
+        raise PeerWireError(f"a message of {length} bytes, more than {MAX_LENGTH}")
     low, high = _LENGTHS.get(number, _UNKNOWN_LENGTHS)
     if not low <= length <= high:
         name = f"message {MessageId(number)}" if number in _LENGTHS else f"message with id {number}"

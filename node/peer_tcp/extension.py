@@ -5,6 +5,7 @@
     max_request     bytes that one request may ask for; of this program, others ignore it
     v, p, yourip    client and version, TCP port, the receiver's address as the sender sees it
     metadata_size   bytes of the info dictionary (BEP 9)
+    node_id         the sender's number in the classroom, for people to read; of this program, too
 
 Every field is optional. A field of a wrong type counts as absent, as in other clients; bytes that are no
 dictionary are an error.
@@ -38,6 +39,7 @@ class ExtendedHandshake:
     your_ip: bytes = b""  # 4 or 16 bytes
     metadata_size: int | None = None
     max_request: int | None = None
+    node_id: int | None = None
 
 
 def encode_extended_handshake(handshake: ExtendedHandshake) -> bytes:
@@ -52,6 +54,7 @@ def encode_extended_handshake(handshake: ExtendedHandshake) -> bytes:
         (b"v", handshake.client.encode() or None),
         (b"yourip", handshake.your_ip or None),
         (b"metadata_size", handshake.metadata_size),
+        (b"node_id", handshake.node_id),
     ):
         if value is not None:
             fields[key] = value
@@ -70,6 +73,7 @@ def decode_extended_handshake(payload: bytes) -> ExtendedHandshake:
         numbers=_numbers(fields.get(b"m")),
         reqq=_integer(fields, b"reqq", 1, MAX_REQQ),
         max_request=_integer(fields, b"max_request", BLOCK, 1 << 40),
+        node_id=_integer(fields, b"node_id", 0, (1 << 31) - 1),
         client=_printable(client) if isinstance(client, bytes) else "",
         port=_integer(fields, b"p", 1, 65535),
         your_ip=your_ip if isinstance(your_ip, bytes) and len(your_ip) in (4, 16) else b"",

@@ -59,6 +59,7 @@ class ExtensionSide:
             port=config.listen_port,
             your_ip=your_ip,
             metadata_size=len(self._torrent.raw_info) or None,
+            node_id=config.node_id,
         )
         payload = encode_extended_handshake(handshake)
         self._context.send(m.encode(m.Extended(HANDSHAKE_NUMBER, payload)))

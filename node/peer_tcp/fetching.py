@@ -151,7 +151,7 @@ class Fetching:
         torrent = wire.torrent
         if self.session is None or not self.pieces_known or torrent is None:
             return
-        have = torrent.have()
+        have = torrent.verified()
         if have is self._compared:
             return
         self._compared = have

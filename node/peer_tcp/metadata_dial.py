@@ -19,6 +19,7 @@ from node.peer_tcp import events as ev
 from node.peer_tcp.config import Encryption, WireConfig, WireTorrent
 from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.dialler import WAYS, Way, dial
+from node.peer_tcp.faulty_wire import make_wire
 from node.tap import NO_TAP, Tap
 from node.transport import MAX_METADATA_BYTES
 
@@ -75,7 +76,7 @@ class MetadataDial:
                 with dial(self._peer, host) as sock:
                     stream = self._tap.stream(sock.getsockname()[:2], self._peer.addr, True)
                     config = replace(self._config, tap=stream)
-                    wire = PeerWire(config, time.monotonic(), self._info_hash, way is Way.ENCRYPTED)
+                    wire = make_wire(config, time.monotonic(), self._info_hash, way is Way.ENCRYPTED)
                     try:
                         return self._converse(wire, sock)
                     finally:

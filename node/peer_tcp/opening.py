@@ -61,9 +61,9 @@ class Opening:
             data = self.decrypt(data)
         if self.negotiates or not data:
             return data[:0]
-        if self._config.tap.single:
-            self._config.tap.read(data)
         taken = self._decoder.feed(data)
+        if self._config.tap.single:
+            self._config.tap.read(data[:taken])
         if self._decoder.info_hash is not None:
             self._check_info_hash(self._decoder.info_hash)
         self.peer = self._decoder.handshake()

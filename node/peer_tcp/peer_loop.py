@@ -95,7 +95,7 @@ class PeerLoop:
                 self.fetching.update_interest()
             self._fetch(now)
         self.sender.send(now)
-        may_read = self.sender.waiting < MAX_UNSENT  # else the peer sends and does not receive
+        may_read = self.sender.waiting < MAX_UNSENT and self.wire.takes_more  # else the peer only sends
         if self._drained or not may_read or now < self._read_at:
             self._waiter.wait(
                 may_read and now >= self._read_at, self.sender.is_full, self._timeout(now, longest_wait)

@@ -29,12 +29,14 @@ from node.peer_tcp.choke_rounds import ChokeRounds, MakeChoker
 from node.peer_tcp.config import Encryption, WireConfig, WireTorrent
 from node.peer_tcp.connection import PeerWire
 from node.peer_tcp.dialler import WAYS, Way, dial
+from node.peer_tcp.faulty_wire import make_wire
 from node.peer_tcp.listener import PeerListener
 from node.peer_tcp.metadata_dial import MetadataDial
 from node.peer_tcp.peer_loop import PeerLoop
 from node.peer_tcp.peer_table import PeerTable
 from node.peer_tcp.peer_thread import Fetch, PeerThread
 from node.peer_tcp.read_buffers import ReadBuffers
+from node.personas import is_silent, verified_pieces
 from node.rate_limit import TransferLimits
 from node.tap import NO_TAP, Tap
 from node.transport import (
@@ -55,7 +57,7 @@ class TcpTransport:
 
     ``host``: the address to listen on and dial from; ``port``: 0 for any. ``peer_id``: 20 bytes.
     ``max_peers``: connections of one torrent. ``tap`` sees all messages.
-    ``make_choker``: in place of ``Choker``.
+    ``make_choker``: in place of ``Choker``. ``node_id``: this node's number in the classroom, if it has one.
     """
 
     name = "tcp"
@@ -70,6 +72,7 @@ class TcpTransport:
         limits: TransferLimits | None = None,
         tap: Tap = NO_TAP,
         make_choker: MakeChoker | None = None,
+        node_id: int | None = None,
     ) -> None:
         self.limits = limits or TransferLimits()
         self._tap = tap
@@ -81,7 +84,7 @@ class TcpTransport:
         self._table = PeerTable(peer_id, max_peers)
         self._torrents: Mapping[bytes, ServedTorrent] = {}
         self._observer: TransportObserver | None = None
-        self._make_choker = make_choker
+        self._make_choker, self._node_id = make_choker, node_id
         self._rounds = ChokeRounds(self._table, self._torrents, None)
         self._half_open = threading.BoundedSemaphore(MAX_HALF_OPEN)
         self._lock = threading.Lock()  # guards the two below
@@ -119,6 +122,8 @@ class TcpTransport:
         for found in peers:
             peer = found.peer
             if peer.transport == self.name and not found.complete and peer.addr != self.addr:
+                if peer.node_id is not None:
+                    self._tap.introduce(peer.addr, peer.node_id)
                 try:
                     self._connection(peer, info_hash)
                 except PeerFault:
@@ -212,12 +217,13 @@ class TcpTransport:
             _HostOf(self, thread),
             self._encryption,
             listen_port=self.addr[1],
+            node_id=self._node_id,
             peer_host=thread.peer.host,
             tap=thread.tap,
         )
         if way is None:
-            return sock, PeerWire(config, time.monotonic())
-        return sock, PeerWire(config, time.monotonic(), thread.info_hash, way is Way.ENCRYPTED)
+            return sock, make_wire(config, time.monotonic())
+        return sock, make_wire(config, time.monotonic(), thread.info_hash, way is Way.ENCRYPTED)
 
     # ---- what happens to them; on their threads
 
@@ -231,6 +237,8 @@ class TcpTransport:
         elif isinstance(event, ev.ClientIdentified):
             thread.client = event.handshake.client
             thread.program = thread.client or thread.program
+            if event.handshake.node_id is not None:  # the tap knows the peer by this end of the connection
+                self._tap.introduce(thread.peer.addr, event.handshake.node_id)
             if event.handshake.port:
                 self._table.set_listening(thread, event.handshake.port)
         elif not isinstance(event, (ev.PeerInterested, ev.PeerNotInterested, ev.PiecesKnown, ev.PieceGained)):
@@ -245,7 +253,7 @@ class TcpTransport:
         if torrent is None or not loop.fetching.pieces_known:
             return
         complete = loop.wire.download.held.complete
-        if complete and torrent.have.all():
+        if complete and verified_pieces(torrent).all():
             raise PeerFault("closed: it has everything, as we do")
         is_client_known = thread.client or loop.wire.peer is None or not loop.wire.peer.extended
         if thread.is_reported or self._observer is None or not is_client_known:
@@ -285,7 +293,14 @@ class TcpTransport:
             return None
         info = torrent.info
         given = b"" if info.private else info.raw_info  # a private torrent comes from its tracker only
-        return WireTorrent(info_hash, info.geometry, lambda: torrent.have, given)
+        return WireTorrent(
+            info_hash,
+            info.geometry,
+            lambda: torrent.have,
+            given,
+            is_silent(torrent),
+            lambda: verified_pieces(torrent),
+        )
 
     def info_hashes(self) -> Iterable[bytes]:
         """The torrents that take part."""

@@ -103,6 +103,8 @@ class UploadSide:
         geometry = self._torrent.geometry
         if geometry is None:
             raise PeerFault("requests a piece while we have none")
+        if self._torrent.is_silent:
+            return
         last, whole = geometry.piece_count - 1, geometry.piece_length
         end_of_last = geometry.size - last * whole
         have, queue = self._torrent.have(), self.requests

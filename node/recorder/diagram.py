@@ -19,7 +19,19 @@ NARROWEST = 40  # columns of an arrow
 WIDEST = 64  # columns of an arrow
 TIME_COLUMNS = 10  # columns of the time
 NOTE_COLUMNS = 26  # that are left for the words behind an arrow
-_SHOWN = ("reason", "queue_position", "complete", "size", "node", "torrent", "rare_only", "no_token", "bytes")
+_SHOWN = (
+    "reason",
+    "queue_position",
+    "complete",
+    "size",
+    "node",
+    "torrent",
+    "rare_only",
+    "no_token",
+    "bytes",
+    "hits",
+    "rule",
+)
 _RANGES = {"DATA": "offset", "REQUEST": "offset", "piece": "begin", "request": "begin"}
 
 

@@ -4,7 +4,7 @@
     direction   "in", "out", or "here": not a message, but what this node did
     peer        the node number, or "HOST:PORT"; None if ``here``
     message     REQUEST, DATA, ... of the classroom transport; request, piece, ... of the peer wire;
-                malformed; verified and failed (``here``)
+                malformed; verified, failed and fault (``here``)
     fields      by name, as in docs/protocol.md; ``torrent``: 12 hex digits; ``transfer``: 16 hex digits
 
 ``lost: True`` in the fields: this DATA never came, or the peer asked for its bytes again. ``again``: number

@@ -9,8 +9,8 @@ import threading
 from common.errors import CommandError, SwarmError
 from common.filenames import TORRENT_SUFFIX
 from common.text import sanitize
-from faults.spec import parse_faults
 from node.commands import NOTES, USAGES, Command, parse_command
+from node.message_faults import parse_node_faults
 from node.node import Node
 from node.option_values import file_numbers
 from node.show.screen import Screen
@@ -69,7 +69,7 @@ class Executor:
             case "dump":
                 self._screen.answer("dump", dumps=[self._node.dump(command.file)])
             case "faults":
-                self._node.set_faults(parse_faults(command.file))
+                self._node.set_faults(parse_node_faults(command.file))
             case "list":
                 self._screen.answer("list", torrents=self._node.listed_torrents())
             case "pause":

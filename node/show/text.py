@@ -56,9 +56,6 @@ WARNINGS = (
 )
 
 
-FAULT_SEGMENT = "1,440"  # bytes of content in a datagram of a node with faults
-
-
 def is_shown(event: Event) -> bool:
     """True if ``event`` is shown without --verbose."""
     return isinstance(event, SHOWN) and not (isinstance(event, events.Sharing) and not event.complete)
@@ -128,10 +125,8 @@ def tracker(row: TrackerStatus) -> str:
     return sanitize(f"{state}{which}{last}")
 
 
-def _of_faults(spec: str) -> str:
-    if not spec:
-        return "faults: none; datagrams still go one by one, with checksums"
-    return f"faults: {spec}; datagrams of {FAULT_SEGMENT} bytes, one by one, with checksums"
+def _of_faults(event: events.FaultsSet) -> str:
+    return "; ".join((f"faults: {event.spec or 'none'}", *event.effects))
 
 
 def _of_the_node(event: Event) -> str:
@@ -180,7 +175,7 @@ def _of_the_messages(event: Event) -> str:
         case events.Misbehaving():
             return f"this node is a {event.persona}: {event.meaning}"
         case events.FaultsSet():
-            return _of_faults(event.spec)
+            return _of_faults(event)
     return ""
 
 

@@ -148,6 +148,7 @@ def test_bombs_are_refused(bomb: bytes) -> None:
         your_ip=st.sampled_from([b"", bytes(4), bytes(16)]),
         metadata_size=st.none() | st.integers(1, 1 << 30),
         max_request=st.none() | st.integers(1 << 14, 1 << 30),
+        node_id=st.none() | st.integers(0, (1 << 31) - 1),
     )
 )
 def test_extended_handshakes_survive_the_wire(handshake: ExtendedHandshake) -> None:

@@ -78,8 +78,8 @@ SENTENCES: list[tuple[Event, str]] = [
     ),
     (events.Misbehaving("liar", "it lies"), "this node is a liar: it lies"),
     (events.PartFailed("mine.py:3: wrong; it takes over"), "mine.py:3: wrong; it takes over"),
-    (events.FaultsSet("loss=5%"), "faults: loss=5%; datagrams of 1,440 bytes, one by one, with checksums"),
-    (events.FaultsSet(""), "faults: none; datagrams still go one by one, with checksums"),
+    (events.FaultsSet("loss=5%", ("so it is",)), "faults: loss=5%; so it is"),
+    (events.FaultsSet(""), "faults: none"),
     (
         events.AddressLost("10.0.0.1"),
         "10.0.0.1 is not this machine's address any more: no node can reach this one",
