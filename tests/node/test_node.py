@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import CommandError, DiskFull, FileFault, LocalFault
+from common.errors import CommandError, DiskFull, LocalFault
 from common.metainfo import encode_metainfo
 from node import events
 from node import node as module
@@ -159,10 +159,3 @@ def test_a_resumed_download_without_room_shows_what_is_kept(
     node.set_download_mode("x.bin.torrent").done.wait(LIMIT)
     (row,) = node.status()
     assert (row.state, row.verified, row.size) == ("failed", 16384, 32768)
-
-
-def test_a_file_of_secrets_is_not_shared(make: Callable[..., Node]) -> None:
-    node = make()
-    node.enter_torrent()
-    with pytest.raises(FileFault, match="holds a node's secrets"):
-        node.set_send_mode(".claims-7.json")

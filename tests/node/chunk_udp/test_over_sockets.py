@@ -12,11 +12,9 @@ import pytest
 
 from faults.link import LinkFaults
 from node.chunk_udp import sockets, wire
-from node.chunk_udp.fetcher import Fetcher
 from simulator.served import MemoryTorrent
 from tests.node.chunk_udp.loopback import (
     CONTENT,
-    INFO,
     INFO_HASH,
     PATIENT,
     LoopbackDownload,
@@ -202,17 +200,3 @@ def test_the_largest_datagram_of_nonsense_is_survived() -> None:
         download = LoopbackDownload(1000)
         download.fetch(served.addr)
         assert download.is_identical()
-
-
-def test_bytes_from_another_address_are_not_taken() -> None:
-    """The fetcher's socket is connected: it receives only from the owner."""
-    with serving() as served, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        download = LoopbackDownload(100_000)
-        fetcher = Fetcher(served.addr, INFO, download, PATIENT)
-        ours = fetcher._sock.getsockname()  # its address is known only here
-        terms = fetcher.connection.config
-        for offset in range(0, 100_000, 1000):
-            stranger.sendto(wire.encode(wire.Data(terms.transfer_id, 1, offset, bytes(1000))), ours)
-        fetcher.run()
-        assert download.is_identical()
-        assert fetcher.connection.stats.stale == 0

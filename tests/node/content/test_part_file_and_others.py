@@ -116,17 +116,6 @@ def test_of_many_who_place_at_once_one_wins_and_all_others_keep_theirs(
 
 
 @posix
-@pytest.mark.parametrize("name", ["x.bin.part", "x.bin"])
-def test_a_link_is_not_followed(tmp_path: Path, name: str, metainfo_of: MakeMetainfo) -> None:
-    precious = tmp_path / "precious"
-    precious.write_bytes(b"")
-    (tmp_path / name).symlink_to(precious)
-    with pytest.raises(FileFault, match="is a link|exists"):
-        PartFile.open(tmp_path, metainfo_of())
-    assert precious.read_bytes() == b""
-
-
-@posix
 def test_a_link_to_nothing_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "x.bin").symlink_to(tmp_path / "nowhere")
     with pytest.raises(FileFault, match=r"x\.bin is a link that leads to no file"):
@@ -142,14 +131,6 @@ def test_a_link_that_appears_at_the_last_moment_is_not_followed(
     with pytest.raises(FileFault, match="is a link"):
         PartFile.open(tmp_path, metainfo_of())
     assert not (tmp_path / "elsewhere").exists()
-
-
-@posix
-def test_a_part_with_another_name_is_not_written_to(tmp_path: Path, metainfo_of: MakeMetainfo) -> None:
-    (tmp_path / "precious").write_bytes(bytes(SIZE))
-    os.link(tmp_path / "precious", tmp_path / "x.bin.part")
-    with pytest.raises(FileFault, match="hard link"):
-        PartFile.open(tmp_path, metainfo_of())
 
 
 @posix

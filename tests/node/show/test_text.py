@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from typing import Any
 
 import pytest
 
@@ -143,21 +141,6 @@ def test_sentences(event: Event, sentence: str) -> None:
 
 def test_every_kind_of_event_has_a_sentence() -> None:
     assert {type(event) for event, _ in SENTENCES} == set(Event.__subclasses__())
-
-
-HOSTILE = "x\x1b[2J\r\n\x9b31m\u2028y"
-
-
-@pytest.mark.parametrize("event", [event for event, _ in SENTENCES], ids=lambda event: event.name)
-def test_no_event_can_forge_a_line_or_colour_it(event: Event) -> None:
-    changes: dict[str, Any] = {
-        field.name: HOSTILE
-        for field in dataclasses.fields(event)
-        if isinstance(getattr(event, field.name), str)
-    }
-    sentence = text.describe(dataclasses.replace(event, **changes))
-    assert len(sentence.splitlines()) == 1
-    assert not set(sentence) & set("\x1b\x9b\r\n\u2028")
 
 
 def test_quiet_hides_what_is_only_for_the_curious() -> None:
