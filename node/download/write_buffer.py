@@ -32,9 +32,7 @@ from node.scheduling.base import Span
 
 MAX_RUN_AGE = 0.2  # seconds that a byte may wait to be written and counted; in the endgame none waits
 
-KEEPING_SOURCES = (
-    2  # busy sources whose threads do their own jobs; more of them keep the hashing threads busy
-)
+KEEPING_SOURCES = 2  # busy sources whose threads do their own jobs; more keep the hashing threads busy
 
 
 class WritableContent(Protocol):
