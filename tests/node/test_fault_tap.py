@@ -128,9 +128,7 @@ def test_losses_lie_in_the_binomial_interval_of_99_percent(share: float) -> None
 
 def test_the_same_seed_loses_the_same_datagrams() -> None:
     lost = losses("loss=5%,seed=11")
-    assert (
-        lost == losses("loss=5%,seed=11") == losses("loss=5%,seed=11,duplicate=10%,jitter=1us")[: len(lost)]
-    )
+    assert lost == losses("loss=5%,seed=11")
     assert lost != losses("loss=5%,seed=12") and lost != losses("loss=5%,seed=11", outgoing=False)
 
 
