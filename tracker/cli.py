@@ -29,6 +29,7 @@ from tracker.settings import TrackerSettings
 from tracker.storage import admin
 from tracker.terminal_events import TerminalEvents
 from tracker.udp.server import UdpServer, udp_socket
+from tracker.web.seeing import REPORT, SWARM
 from tracker.web.server import WebServer, listening_socket
 
 PORT_TRIES = 20  # for port 0: ports whose number may be taken for UDP
@@ -108,7 +109,7 @@ def _run(settings: TrackerSettings, stop: threading.Event, quiet: bool, recorder
         if recorder is not None:
             cleanup.callback(recorder.close)
         app = start(service, settings, cleanup, *_warnings(settings), failed=failed)
-        web = WebServer(app, sock, settings.threads, failed)
+        web = WebServer(app, sock, settings.threads, failed, watching=(REPORT, SWARM))
         begin_log(service, settings, web.address, recorder)
         web.start()
         cleanup.callback(web.stop)

@@ -14,14 +14,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Any
 
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
-from waitress.task import WSGITask
+from waitress.task import ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import build_http_date
 
 from common.addresses import Addr, http_url
@@ -180,10 +180,13 @@ class WebServer:
         sock: socket.socket,
         threads: int,
         failed: Callable[[Exception], None] = lambda error: None,
+        watching: Collection[str] = (),
     ) -> None:
         """From here on connections are accepted; they are answered after ``start``.
 
         ``failed`` is called once, from the loop's thread, if it ends because of an unexpected error.
+        ``watching``: paths whose requests have a thread of their own. However many they are, other requests
+        do not queue behind them.
         """
         logging.getLogger("waitress").setLevel(logging.ERROR)  # a full queue need not fill a terminal
         self._channels: dict[int, Any] = {}
@@ -205,19 +208,26 @@ class WebServer:
         )
         self._server.channel_class = _Channel
         self._server.asyncore = new_loop(self._server)
+        self._watching, self._watchers = frozenset(watching), ThreadedTaskDispatcher()
+        self._watchers.set_thread_count(1 if watching else 0)
+        self._server.add_task = self._add_task
         self._server.pull_trigger = lambda: None  # the channels wake the loop themselves
         self._mark_idle = self._server.maintenance
         self._server.maintenance = self._close_idle
-        host, port = sock.getsockname()[:2]
-        self.address: Addr = (host, port)
+        self.address: Addr = sock.getsockname()[:2]
         """With the port that the system gave."""
-        self.url = http_url(host, port)
+        self.url = http_url(*self.address)
         self._failed = failed
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:
         """Answer, in threads."""
         self._thread.start()
+
+    def _add_task(self, channel: Any) -> None:
+        """Have a worker answer the channel's first request."""
+        is_watching = getattr(channel.requests[0], "path", "") in self._watching  # none: it is no HTTP
+        (self._watchers if is_watching else self._server.task_dispatcher).add_task(channel)
 
     def _run(self) -> None:
         try:
@@ -237,7 +247,8 @@ class WebServer:
         time.sleep(DRAIN_POLL)  # the loop reads the requests that are here already
         while not self._on_loop(lambda: self._closed_if_drained(deadline)):
             time.sleep(DRAIN_POLL)
-        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=JOIN_SECONDS)
+        for dispatcher in (self._server.task_dispatcher, self._watchers):
+            dispatcher.shutdown(cancel_pending=True, timeout=JOIN_SECONDS)
         self._on_loop(lambda: wasyncore.close_all(self._channels, ignore_all=True))
         self._thread.join(JOIN_SECONDS)
 

@@ -177,6 +177,20 @@ def test_idle_connections_cost_nothing_while_another_is_answered(
     assert sum(asked.values()) - max(asked.values()) <= 3 * len(idle)
 
 
+def test_requests_that_only_watch_keep_no_other_request_waiting(application: Application) -> None:
+    with listening_socket(HOME, 0) as listening, contextlib.ExitStack() as cleanup:
+        web = WebServer(application, listening, 2, watching=["/wait"])
+        web.start()
+        cleanup.callback(web.stop)
+        watchers = [cleanup.enter_context(connect(web)) for _ in range(5)]
+        for sock in watchers:
+            sock.sendall(GET.replace(b"/ ", b"/wait "))
+        assert application.at_work.acquire(timeout=PATIENCE)
+        assert all(is_served(web) for _ in range(5))
+        application.go_on.set()
+        assert all(answer(sock).endswith(b"ok") for sock in watchers)
+
+
 def test_a_system_without_epoll_is_served(
     short_timeout: None, monkeypatch: pytest.MonkeyPatch, application: Application
 ) -> None:
