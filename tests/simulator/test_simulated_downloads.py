@@ -22,7 +22,7 @@ from simulator.soak import MIN_FACTOR, run_all
 from simulator.swarm import SimulatedDownload
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNS, BATCHES = 300, 6
+RUNS, BATCHES = 200, 4
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))

@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
 from common.filenames import MAX_COMPONENT_BYTES  # noqa: E402
 from tracker.web.openapi import document  # noqa: E402
 
-EXAMPLES = 12  # for each operation, in addition to schemathesis's own cases at each field's limits
+EXAMPLES = 6  # for each operation, in addition to schemathesis's own cases at each field's limits
 
 schema = schemathesis.openapi.from_dict(document())
 OPERATIONS = [(path, method) for path, methods in document()["paths"].items() for method in methods]
