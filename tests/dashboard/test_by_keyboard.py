@@ -55,6 +55,9 @@ def select_a_node(at: Dashboard) -> str:
     at.press("ArrowRight", "Enter")
     title = at.text("#node-title")
     assert re.fullmatch(r"Node \d+", title)
+    figures = re.sub(r"\d[\d.,]*", "0", at.text("#node dl"))
+    assert figures == "down0 MB/sup, limit 0 MB/spieces0 of 0rank0 of 0"
+    assert re.search(r"node \d+\.\d\d MB/s", at.text("#node .peers"))
     at.press("Tab")
     assert at.page.locator("#swarm .twin").evaluate("(twin) => twin === document.activeElement")
     assert title.split()[1] in at.text("#swarm .twin")
