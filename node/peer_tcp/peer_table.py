@@ -114,7 +114,7 @@ class PeerTable:
 
     def _useless(self, newcomer: PeerThread, info_hash: bytes) -> PeerThread | None:
         """The oldest connection over which nothing is fetched or sent, for one that is to be fetched over."""
-        if newcomer.fetch is None:
+        if newcomer.fetch is None and not newcomer.is_to_fetch:
             return None
         others = [thread for (key, _), thread in self._by_id.items() if key == info_hash]
         return next((each for each in others if not (each.fetch or each.is_unchoked or each.rate)), None)

@@ -114,6 +114,7 @@ class PeerThread:
         self.loop: PeerLoop | None = None  # once the socket is connected
         self.is_open = False  # the loop runs, and looks after the session
         self.has_ended = False
+        self.is_to_fetch = False  # dialled for a session, which may be attached after the handshake
         self.fetch: Fetch | None = None  # the session that is attached, or is to be
         self.is_unchoked = False  # by the choker
         self.is_reported = False  # as a candidate for downloads

@@ -112,7 +112,7 @@ class TcpTransport:
         """A connection that fetches from ``peer``: the one that is open, or a new one. PeerFault."""
         if peer.node_id is not None:
             self._tap.introduce(peer.addr, peer.node_id)
-        return Fetch(self._connection(peer, info.info_hash), session)
+        return Fetch(self._connection(peer, info.info_hash, to_fetch=True), session)
 
     def meet(self, info_hash: bytes, peers: Iterable[FoundPeer]) -> None:
         """Dial peers that a tracker named, as far as they need pieces: a seed calls its leechers.
@@ -183,11 +183,12 @@ class TcpTransport:
 
     # ---- connections
 
-    def _connection(self, peer: Peer, info_hash: bytes) -> PeerThread:
+    def _connection(self, peer: Peer, info_hash: bytes, to_fetch: bool = False) -> PeerThread:
         thread = self._table.find(info_hash, peer)
         if thread is not None:
             return thread
         made = PeerThread(self, peer, WAYS[self._encryption])
+        made.is_to_fetch = to_fetch
         chosen = self._table.add_dialled(made, info_hash)
         if chosen is None:
             raise PeerFault("not needed: this node has enough connections")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from common.events import check_event, decode_event
+from common.events import SwarmEvent, check_event, decode_event
+from common.vocabulary import KEYFRAME
 from labs import run_log
 from labs.__main__ import main
 from labs.grader.lab import Lab, folders, load
@@ -16,6 +17,13 @@ from labs.grader.trace import Row
 from tests.labs.test_replay import lines_in
 
 LABS = [load(folder) for folder in folders()]
+
+
+def events_in(page: Path) -> list[SwarmEvent]:
+    """The events of a page, without the header and the keyframe for the end."""
+    events = [decode_event(line) for line in lines_in(page)[1:]]
+    assert events[-1].name == KEYFRAME
+    return events[:-1]
 
 
 @pytest.mark.parametrize("lab", LABS, ids=[lab.name for lab in LABS])
@@ -31,8 +39,7 @@ def test_what_a_failed_check_says_to_see_is_shown_at_that_moment(
     assert main([*command[1].split(), "--mine", str(mine), "-o", str(page)]) == 0
     said = capsys.readouterr().out
     assert str(page) in said and "*****" in said
-    _, *lines = lines_in(page)
-    events = [decode_event(line) for line in lines]
+    events = events_in(page)
     assert all(check_event(event) for event in events)
     assert events[-1].data["reason"].startswith("FAIL: ")
     [last] = events[-1].data["messages"]
@@ -48,7 +55,7 @@ def test_a_run_that_passes_is_shown_whole(tmp_path: Path, capsys: pytest.Capture
     page = tmp_path / "run.html"
     assert main(["show", "01", "s2", "--all", "--student", "ann", "-o", str(page)]) == 0
     assert "«each file is announced once»" in capsys.readouterr().out
-    first, second, *rows = [decode_event(line) for line in lines_in(page)[1:]]
+    first, second, *rows = events_in(page)
     assert [first.data["program"], second.data["program"]] == ["you, labs 1", "tracker, labs 1"]
     assert [row.data["messages"][0]["direction"] for row in rows] == ["out", "in"] * (len(rows) // 2)
 
@@ -92,7 +99,7 @@ def test_a_sender_fetches_over_real_sockets(
     assert main(["live", number, "--delay", "5", "--drop", "3", "--window", "4", "-o", str(page)]) == 0
     said = capsys.readouterr().out
     assert "REQUEST 1 [0, 1,440)" in said and re.search(r"60 segments of 1,440 bytes in [\d.]+ s", said)
-    messages = [event.data["messages"][0] for line in lines_in(page)[3:] if (event := decode_event(line))]
+    messages = [event.data["messages"][0] for event in events_in(page)[2:]]
     assert sum(each["message"] == "DATA" for each in messages) >= 60
 
 

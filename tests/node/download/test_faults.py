@@ -146,7 +146,7 @@ def test_no_thread_waits_for_a_sources_thread_that_died(metainfo: Metainfo, trac
         gone.set()
 
     candidate = Candidate(Peer(*NOBODY, node_id=2))
-    landing: Any = None
+    landing: Any = Mock()
     thread = source.SourceThread(candidate, metainfo, board, landing, transport, on_end)
     board.start([thread.peer])
     thread.start()

@@ -32,6 +32,10 @@ class NoBuffer:
 
     def flush(self) -> None: ...
 
+    def keep_jobs(self, kept: bool) -> None: ...
+
+    def take_jobs(self) -> None: ...
+
 
 @pytest.fixture
 def metainfo() -> Metainfo:

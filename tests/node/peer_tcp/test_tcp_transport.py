@@ -242,8 +242,11 @@ def test_a_connection_without_use_makes_room_for_one_to_fetch_over(end: Make) ->
     leecher, idle, seed = end(max_peers=1), end(), end(complete=True)
     call(leecher, idle)
     until(lambda: leecher.connections == 1)
-    assert leecher.fetch(seed.peer).data == CONTENT
-    until(lambda: idle.connections == 0)
+    session = PlayedSession(leecher.torrent.info)
+    connection = leecher.transport.connect(seed.peer, leecher.torrent.info, session)
+    until(lambda: idle.connections == 0)  # before the session is attached
+    connection.run()
+    assert session.data == CONTENT
 
 
 def test_uploads_of_ended_connections_stay_in_the_sums(end: Make) -> None:
