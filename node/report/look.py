@@ -34,16 +34,20 @@ class NodeLook:
         self._torrents = torrents
         self._transports = list(transports.values())
         self._received: dict[bytes, ReceivedBytes] = {}
+        self._sent: dict[bytes, BytesByName] = {}
         self._in_progress: dict[bytes, tuple[dict[int, tuple[PeerName, ...]], frozenset[int]]] = {}
         self._nodes: dict[tuple[str, tuple[str, int]], int] = {}  # node_ids by transport and address
 
     def snapshots(self) -> list[TorrentSnapshot]:
         """Every torrent of the node."""
-        sent = self._sent()
-        return [
-            self._snapshot(torrent, sent.get(torrent.info.info_hash, Counter()))
-            for torrent in self._reported()
-        ]
+        uploads = [row for transport in self._transports for row in transport.uploads()]
+        found = []
+        for torrent in self._reported():
+            info_hash = torrent.info.info_hash
+            sent = self._sent.setdefault(info_hash, BytesByName(self.name))
+            sent.look((row.peer, row.uploaded) for row in uploads if row.info_hash == info_hash)
+            found.append(self._snapshot(torrent, sent.by_name))
+        return found
 
     def _reported(self) -> list[Torrent]:
         return self._torrents.all()[-MAX_TORRENTS:]
@@ -127,14 +131,6 @@ class NodeLook:
             tuple(peer for peer in queue if peer not in served),
         )
 
-    def _sent(self) -> dict[bytes, Counter[PeerName]]:
-        """Bytes sent to each peer, by torrent."""
-        sent: dict[bytes, Counter[PeerName]] = {}
-        for transport in self._transports:
-            for row in transport.uploads():
-                sent.setdefault(row.info_hash, Counter())[self.name(row.peer)] += row.uploaded
-        return sent
-
     def name(self, peer: Peer) -> PeerName:
         """The peer's name in the log."""
         if peer.node_id is not None:
@@ -142,31 +138,66 @@ class NodeLook:
         return self._nodes.get((peer.transport, peer.addr), peer_name(peer))
 
 
+class BytesByName:
+    """The bytes from or to each peer, by its name in the log.
+
+    Bytes stay with the name that their peer had when they were counted: the number of the node at an address
+    may become known later. Names without a peer at the last look are left out.
+    """
+
+    def __init__(self, name: Callable[[Peer], PeerName]) -> None:
+        self._name = name
+        self._before: dict[Peer | int, int] = {}  # by node_id where the row has one: its address may change
+        self.by_name: Counter[PeerName] = Counter()
+
+    def look(self, rows: Iterable[tuple[Peer, int]]) -> None:
+        """``rows``: peers, each with its bytes in all. A total that shrank adds nothing."""
+        peers: dict[Peer | int, Peer] = {}
+        totals: Counter[Peer | int] = Counter()
+        for peer, total in rows:
+            key = peer if peer.node_id is None else peer.node_id
+            peers[key] = peer
+            totals[key] += total
+        counted: Counter[PeerName] = Counter()
+        for key, total in totals.items():
+            peer = peers[key]
+            name = self._name(peer)
+            counted[name] = counted[name] or self.by_name[name]
+            counted[name] += max(0, total - self._before.get(key, self._before.get(peer, 0)))
+        self._before, self.by_name = totals, counted
+
+    def restart(self) -> None:
+        """The totals begin at 0 again."""
+        self._before.clear()
+
+
 class ReceivedBytes:
     """The bytes that came from each peer in a run, over all downloads of one torrent."""
 
     def __init__(self, name: Callable[[Peer], PeerName]) -> None:
-        self._name = name
         self._state: DownloadState | None = None
-        self._earlier: Counter[PeerName] = Counter()  # of downloads that are over
-        self._earlier_down = 0
-        self.by_peer: Counter[PeerName] = Counter()
+        self._from = BytesByName(name)
+        self._earlier_down = 0  # of downloads that are over
         self.down = 0
+
+    @property
+    def by_peer(self) -> Counter[PeerName]:
+        """Of the peers of the last look."""
+        return self._from.by_name
 
     def look(self, state: DownloadState | None) -> None:
         """``state``: of the last download."""
         if state is not self._state:
             if self._state is not None:
                 self._count(self._state)
-            self._earlier, self._earlier_down, self._state = self.by_peer, self.down, state
+            self._from.restart()
+            self._earlier_down, self._state = self.down, state
         if state is not None:
             self._count(state)
 
     def _count(self, state: DownloadState) -> None:
-        by_peer = Counter(self._earlier)
-        for peer, amount in state.totals().items():
-            by_peer[self._name(peer)] += amount
-        self.by_peer, self.down = by_peer, self._earlier_down + state.arrived_bytes
+        self._from.look(state.totals().items())
+        self.down = self._earlier_down + state.arrived_bytes
 
 
 def ranges_of(pieces: Bitfield) -> Ranges:

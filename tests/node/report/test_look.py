@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from common.bitfield import Bitfield
 from node.peer import Peer
-from node.report.look import ReceivedBytes, peer_uses, ranges_of
+from node.report.look import BytesByName, ReceivedBytes, peer_uses, ranges_of
 from node.report.names import peer_name
 from node.report.snapshot import PeerUse
 from node.rows import SourceProgress
@@ -59,6 +61,26 @@ def test_bytes_of_earlier_downloads_are_counted_on() -> None:
     counted.look(second)  # type: ignore[arg-type]
     counted.look(None)
     assert (counted.by_peer[5], counted.down) == (14, 14)
+
+
+def test_bytes_stay_with_the_name_that_their_peer_had() -> None:
+    """The number of a node at an address may become known between two looks."""
+    names: dict[Peer, int] = {}
+    counted, peer = BytesByName(lambda each: names.get(each, peer_name(each))), Peer("10.0.0.1", 4000)
+    reported = Counter[int | str]()
+    before: Counter[int | str] = Counter()
+    for total in (70, 120, 150):
+        counted.look([(peer, total), (Peer("10.0.0.2", 4000), 5)])
+        reported += counted.by_name - before  # as ``link:bytes`` has them
+        before = Counter(counted.by_name)
+        names[peer] = 7
+    assert reported == {"10.0.0.1:4000": 70, 7: 80, "10.0.0.2:4000": 5}
+    counted.look([(peer, 150)])
+    counted.look([(peer, 150), (Peer("10.0.0.1", 4001), 9)])  # a new peer, and one that is forgotten
+    assert counted.by_name == {7: 80, "10.0.0.1:4001": 9}
+    for port, total in ((4000, 160), (4002, 170)):  # a row of the node itself, shown at another address
+        counted.look([(Peer("10.0.0.1", port, node_id=7), total)])
+    assert counted.by_name == {7: 100}
 
 
 def test_pieces_as_ranges() -> None:
