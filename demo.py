@@ -116,7 +116,7 @@ class Program:
         self._complaints.close()
 
 
-class Swarm:
+class DemoSwarm:
     """A tracker and nodes in a folder of their own."""
 
     def __init__(self, folder: Path, stack: ExitStack, settings: Mapping[str, str] | None = None) -> None:
@@ -165,7 +165,7 @@ def events_until(program: Program, last: str) -> Iterator[Event]:
             raise DemoFailed(f"{program.name}: {event.get('reason') or event.get('error')}")
 
 
-def share(swarm: Swarm, number: int, path: Path) -> Path:
+def share(swarm: DemoSwarm, number: int, path: Path) -> Path:
     """Let node ``number`` share ``path``; the path of the torrent."""
     node = swarm.node(number, f"send {path.name}")
     *_, sharing = events_until(node, "sharing")
@@ -199,7 +199,7 @@ class Follower(threading.Thread):
 
 
 def download(
-    swarm: Swarm, numbers: Sequence[int], torrent: Path, console: Console, apart: float = 0.0
+    swarm: DemoSwarm, numbers: Sequence[int], torrent: Path, console: Console, apart: float = 0.0
 ) -> dict[int, Event]:
     """Let the nodes ``numbers`` fetch ``torrent`` at the same time; their ``completed`` events.
 
@@ -290,10 +290,10 @@ def show(size: int, console: Console) -> bool:
 
 def _with_a_file(
     size: int, console: Console, stack: ExitStack, settings: Mapping[str, str]
-) -> tuple[Swarm, Path, Path]:
+) -> tuple[DemoSwarm, Path, Path]:
     """A swarm whose node 1 shares a file; the file and its torrent."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarm-demo-")))
-    swarm = Swarm(folder, stack, settings)
+    swarm = DemoSwarm(folder, stack, settings)
     original = swarm.node_folder(1) / "lecture.bin"
     console.print(f"The tracker runs at {swarm.url}. Open this address in a browser to see the swarm.")
     console.print(f"Node 1 gets a file, {original.name}: {decimal(size)} of random bytes.")
@@ -303,7 +303,7 @@ def _with_a_file(
     return swarm, original, torrent
 
 
-def _compared(swarm: Swarm, original: Path, results: dict[int, Event], console: Console) -> bool:
+def _compared(swarm: DemoSwarm, original: Path, results: dict[int, Event], console: Console) -> bool:
     """Print the table of results; True if all copies are identical."""
     copies = {n: (swarm.node_folder(n) / original.name, event) for n, event in sorted(results.items())}
     rows, good = result_rows(original, copies)

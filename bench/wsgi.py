@@ -37,7 +37,7 @@ HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class Row:
+class ServerRate:
     """One server's figures."""
 
     server: str
@@ -200,7 +200,7 @@ def _running(name: str) -> Iterator[int]:
             process.kill()
 
 
-def measure(name: str, seconds: float, rounds: int) -> Row | None:
+def measure(name: str, seconds: float, rounds: int) -> ServerRate | None:
     """The median of ``rounds``; None if the server is not installed."""
     rates, slowest = [], []
     for _ in range(rounds):
@@ -210,7 +210,7 @@ def measure(name: str, seconds: float, rounds: int) -> Row | None:
             rate, times = load(port, seconds)
         rates.append(rate)
         slowest.append(sorted(times)[int(len(times) * 0.99)])
-    return Row(name, statistics.median(rates), statistics.median(slowest) * 1000)
+    return ServerRate(name, statistics.median(rates), statistics.median(slowest) * 1000)
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fuzz.running import TARGETS, Run, keep, shares
+from fuzz.running import TARGETS, FuzzRun, keep, shares
 
 MAX_INPUTS = 10**9
 ROUND = 250_000  # inputs between two lines of a target
@@ -34,7 +34,7 @@ def fuzz(names: list[str], inputs: int, seed: int, keeping: bool, out: Path) -> 
     total = escaped = 0
     seconds = 0.0
     for target, share in shares(names, inputs):
-        run = Run(target, seed)
+        run = FuzzRun(target, seed)
         for at, part in enumerate(rounds(share)):
             run.seed = seed + at
             run.go(part)

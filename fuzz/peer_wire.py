@@ -29,7 +29,7 @@ MAX_OPERATIONS = 200  # of one script
 MAX_ANSWERED = 64  # bytes that a connection may have to send for each byte that it received, and a constant
 
 
-class OneTorrent:
+class FuzzedTorrent:
     """A node with one torrent."""
 
     def __init__(self, pieces: Bitfield) -> None:
@@ -52,7 +52,7 @@ def _config(number: int, held: int, encryption: Encryption) -> WireConfig:
         if held & 1 << piece:
             pieces.set(piece)
     random_bytes = random.Random(number).randbytes
-    host = OneTorrent(pieces)
+    host = FuzzedTorrent(pieces)
     return WireConfig(
         bytes([number]) * 20, host, encryption, peer_host="127.0.0.1", random_bytes=random_bytes
     )

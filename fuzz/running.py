@@ -51,7 +51,7 @@ class Escape:
 
 
 @dataclass
-class Run:
+class FuzzRun:
     """One target, and its results so far."""
 
     target: Target
@@ -110,7 +110,7 @@ def kept(name: str) -> list[bytes]:
     return [bytes.fromhex(line) for line in path.read_text(encoding="ascii").splitlines()]
 
 
-def keep(run: Run) -> int:
+def keep(run: FuzzRun) -> int:
     """Write the shortest input of each outcome into the corpus, shortest first. Returns their number."""
     chosen: list[bytes] = []
     for data in sorted(run.outcomes.values(), key=lambda data: (len(data), data)):

@@ -28,25 +28,7 @@ class Troubles:
         if moving is None:
             return
         giver, taker, offset = moving.giver, moving.taker, moving.piece * PIECE_LENGTH + int(moving.done)
-        rows = [
-            ("out", "REQUEST", 60.2, {"sequence": 17}),
-            ("in", "DATA", 48.9, {"sequence": 17}),
-            ("in", "DATA", 48.1, {"sequence": 17}),
-            ("out", "REQUEST", 21.4, {"sequence": 19}),
-            ("in", "DATA", 0.9, {"sequence": 19}),
-            ("here", "verified", 0.0, {"piece": moving.piece}),
-        ]
-        messages = [
-            {
-                "ago_ms": ago,
-                "direction": direction,
-                "peer": None if direction == "here" else giver,
-                "message": message,
-                "fields": fields if direction == "here" else {**fields, "offset": offset, "length": 1400},
-            }
-            for direction, message, ago, fields in rows
-        ]
-        messages[2]["lost"], messages[3]["again"] = True, 17
+        messages = _messages_of_a_loss(giver, moving.piece, offset)
         self._swarm.dumps += 1
         lost = {"peer": giver, "message": "DATA", "offset": offset, "length": 1400}
         self._swarm.about(
@@ -74,7 +56,7 @@ class Troubles:
             reason="datagram lost",
             dump=self._swarm.dumps,
             first=0,
-            total=len(rows),
+            total=len(messages),
             messages=messages,
         )
 
@@ -151,3 +133,26 @@ class Troubles:
             self._swarm.give_up(each, "left")
         self._swarm.write(name, "node:left")
         self._swarm.write(None, "tracker:exit", 1, node=name)
+
+
+def _messages_of_a_loss(giver: Name, piece: int, offset: int) -> list[dict[str, Any]]:
+    rows = [
+        ("out", "REQUEST", 60.2, {"sequence": 17}),
+        ("in", "DATA", 48.9, {"sequence": 17}),
+        ("in", "DATA", 48.1, {"sequence": 17}),
+        ("out", "REQUEST", 21.4, {"sequence": 19}),
+        ("in", "DATA", 0.9, {"sequence": 19}),
+        ("here", "verified", 0.0, {"piece": piece}),
+    ]
+    messages = [
+        {
+            "ago_ms": ago,
+            "direction": direction,
+            "peer": None if direction == "here" else giver,
+            "message": message,
+            "fields": fields if direction == "here" else {**fields, "offset": offset, "length": 1400},
+        }
+        for direction, message, ago, fields in rows
+    ]
+    messages[2]["lost"], messages[3]["again"] = True, 17
+    return messages

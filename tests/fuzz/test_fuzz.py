@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fuzz.__main__ import main, number
-from fuzz.running import CORPUS, MAX_ESCAPES, TARGETS, Run, kept
+from fuzz.running import CORPUS, MAX_ESCAPES, TARGETS, FuzzRun, kept
 from fuzz.target import Target
 
 INPUTS = 16_000  # of all targets together; make fuzz has 10 million
@@ -28,7 +28,7 @@ def test_the_corpus_is_swallowed(name: str) -> None:
 @every_target
 def test_mutations_are_swallowed(name: str) -> None:
     whole = sum(target.share for target in TARGETS.values())
-    run = Run(TARGETS[name], seed=7)
+    run = FuzzRun(TARGETS[name], seed=7)
     run.go(INPUTS * TARGETS[name].share // whole)
     assert run.escapes == [], f"{run.escapes[0].error}: {run.escapes[0].data.hex()}"
     assert len(run.outcomes) > 5, "the inputs do not get far"
@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_inputs() -> None:
         return str(len(data) % 7)
 
     for into in seen:
-        Run(Target("wire", partial(noting, into=into), TARGETS["wire"].seeds), seed=3).go(2000)
+        FuzzRun(Target("wire", partial(noting, into=into), TARGETS["wire"].seeds), seed=3).go(2000)
     assert seen[0] == seen[1] and len(set(seen[0])) > 1500
 
 

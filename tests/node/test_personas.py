@@ -19,6 +19,20 @@ CONTENT = random.Random(1).randbytes(3_000_000)
 PATIENCE = 60.0
 
 
+def check_what_the_fetcher_saw(persona: str, transport: str, seen: list[events.Event]) -> None:
+    pieces = [event for event in seen if isinstance(event, events.Piece)]
+    if persona in (FREE_RIDER, POLLUTER, STALLER):
+        assert all(event.sources == (1,) for event in pieces)
+    if persona == POLLUTER:
+        assert any(isinstance(event, events.OwnerLost) and event.banned for event in seen)
+    if persona == STALLER:
+        reasons = [
+            event.reason for event in seen if isinstance(event, (events.OwnerLost, events.PeerChanged))
+        ]
+        assert any(("silent" if transport == "udp" else "snubs") in reason for reason in reasons)
+        assert not any("busy" in reason for reason in reasons)
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("persona", sorted(PERSONAS))
 def test_a_download_beside_a_persona_is_right(
@@ -63,14 +77,4 @@ def test_a_download_beside_a_persona_is_right(
         download = fetcher.set_download_mode(torrent)
         assert download.done.wait(PATIENCE) and download.error is None
         assert (copied / "x.bin").read_bytes() == CONTENT
-        pieces = [event for event in seen if isinstance(event, events.Piece)]
-        if persona in (FREE_RIDER, POLLUTER, STALLER):
-            assert all(event.sources == (1,) for event in pieces)
-        if persona == POLLUTER:
-            assert any(isinstance(event, events.OwnerLost) and event.banned for event in seen)
-        if persona == STALLER:
-            reasons = [
-                event.reason for event in seen if isinstance(event, (events.OwnerLost, events.PeerChanged))
-            ]
-            assert any(("silent" if transport == "udp" else "snubs") in reason for reason in reasons)
-            assert not any("busy" in reason for reason in reasons)
+        check_what_the_fetcher_saw(persona, transport, seen)
