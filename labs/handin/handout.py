@@ -33,7 +33,9 @@ LEFT_OUT = shutil.ignore_patterns(  # the last ones: what a teacher made while t
     *("__pycache__", "*.pyc", "wrong", "answers.toml", "receipt.json")
 )
 DEVELOPERS = "# ---- for developers"  # a line of the Makefile; a handout goes without the rest
-SOLUTIONS = re.compile(r"This repository contains our solutions.*?(?=^## )", re.DOTALL | re.MULTILINE)
+STAFF_ONLY = re.compile(  # of the README: where our solutions are, and the tests of the project
+    r"This repository contains our solutions.*?(?=^## )|: `make test`", re.DOTALL | re.MULTILINE
+)
 
 
 def write(out: Path, with_answers: bool = False) -> list[str]:
@@ -54,7 +56,7 @@ def write(out: Path, with_answers: bool = False) -> list[str]:
         return []
     cuts = [line for folder in folders() for line in _cut(load(folder), out)]
     _rewrite(out / "Makefile", _for_students)
-    _rewrite(out / "README.md", lambda text: SOLUTIONS.sub("", text))
+    _rewrite(out / "README.md", lambda text: STAFF_ONLY.sub("", text))
     for document in out.rglob("*.md"):
         _unlink(document)
     return cuts
