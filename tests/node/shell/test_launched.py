@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -259,20 +260,24 @@ def test_a_non_blocking_output_loses_nothing(launch: Launch, objects: Objects) -
         "import os, subprocess, sys; os.set_blocking(1, False);"
         "sys.exit(subprocess.call(sys.argv[1:], stdin=subprocess.PIPE and 0))"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, node.process.args)],  # type: ignore[arg-type]
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=node.folder,
-        env=node.environment,
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None
+    read_end, write_end = os.pipe()
+    with (
+        open(read_end, "rb") as output,
+        subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, node.process.args)],  # type: ignore[arg-type]
+            stdin=subprocess.PIPE,
+            stdout=write_end,
+            cwd=node.folder,
+            env=node.environment,
+        ) as process,
+    ):
+        assert process.stdin is not None
         process.stdin.write(b"download good.torrent\n" * 300 + b"exit\n")
         process.stdin.close()
-        waiting = array.array("i", [0])
-        while waiting[0] < 60_000 and process.poll() is None:  # the pipe is full, or the program failed
-            fcntl.ioctl(process.stdout, termios.FIONREAD, waiting)
-        seen = objects(process.stdout.read().decode())
+        while select.select([], [write_end], [], 0)[1] and process.poll() is None:
+            time.sleep(0.01)  # until the pipe is full, or the program failed
+        os.close(write_end)
+        seen = objects(output.read().decode())
         assert process.wait(30) == 0
     assert [o["event"] for o in seen].count("completed") == 300
     assert seen[-1]["event"] == "stopped"
