@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import re
 import time
 from collections.abc import Callable
@@ -10,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+
+from common.events import SwarmEvent, decode_event
+from common.swarm_state import SwarmState
+from common.vocabulary import KEYFRAME
 
 if TYPE_CHECKING:
     from tests.dashboard.conftest import Show
@@ -64,9 +70,21 @@ def test_with_one_slot_two_askers_are_shown_waiting_and_all_comes_from_the_track
         at.press("s")
     saved = tmp_path / "saved.html"
     download.value.save_as(saved)
+    *events, end = recorded(saved)
+    state = SwarmState()
+    for event in events:
+        state.apply(event)
+    assert end.name == KEYFRAME and end.data == state.as_json()
     again = show(saved.as_uri())
     assert again.requests == [saved.as_uri()]
     assert again.counts()[1] >= at.counts()[1] - 50 and again.text("#file-name") == "a.bin"
+
+
+def recorded(page: Path) -> list[SwarmEvent]:
+    """The events in a saved page."""
+    text = page.read_text(encoding="utf-8").split('<script type="text/plain" id="recording">')[1]
+    lines = gzip.decompress(base64.b64decode(text.split("<")[0])).splitlines()
+    return [decode_event(line) for line in lines[1:]]
 
 
 def test_a_tracker_that_is_killed_and_returns(show: Show, start_tracker: Any) -> None:

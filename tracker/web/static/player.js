@@ -132,6 +132,13 @@ export class Player {
     if (known.takeKeyframe(state)) [this.position, this.state] = [position, known];
   }
 
+  /** The state after all events. The playhead stays. */
+  stateAtEnd() {
+    const state = this.state.clone();
+    for (const event of this.log.events.slice(this.position)) state.apply(event);
+    return state;
+  }
+
   /**
    * Keep the states along the log that a jump has left out: those of the next `count` events.
    * @param {number} count

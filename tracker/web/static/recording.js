@@ -104,5 +104,10 @@ export function cutText(cut, end) {
 /** A run as the lines of a recording. @param {LogHeader} header @param {SwarmEvent[]} events */
 export function* linesOf(header, events) {
   yield `${JSON.stringify({ ...header, log: FORMAT })}\n`;
-  for (const event of events) yield `${JSON.stringify(event)}\n`;
+  for (const event of events) yield lineOf(event);
+}
+
+/** @param {SwarmEvent} event */
+export function lineOf(event) {
+  return `${JSON.stringify(event)}\n`;
 }

@@ -6,7 +6,7 @@
  * @typedef {import("./model.js").Model} Model
  */
 
-import { linesOf } from "./recording.js";
+import { lineOf, linesOf } from "./recording.js";
 
 const EMPTY_PAGE = "/static/one-file.html";
 const PLACE = '<script type="text/plain" id="recording">';
@@ -20,12 +20,21 @@ export async function saveAsOneFile(model) {
     const page = await response.text();
     const at = page.indexOf(PLACE) + PLACE.length; // this script, which names it, too, comes after it
     if (at < PLACE.length) throw new Error("its page has no place for a recording");
-    const recording = await zipped(linesOf(model.log.header, model.log.events));
+    const recording = await zipped(lines(model));
     download(new Blob([page.slice(0, at), recording, page.slice(at)], { type: "text/html" }), fileName(model));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     model.setSource({ fault: `The page cannot be saved: ${why}.` });
   }
+}
+
+/** The run, and the state at its end: the saved page begins there. @param {Model} model */
+function* lines({ player }) {
+  const { log } = player;
+  yield* linesOf(log.header, log.events);
+  if (log.broken) return; // a keyframe after a gap says what was missed, and the page cannot know that
+  const data = player.stateAtEnd().asJson();
+  yield lineOf({ time: log.end, node: null, seq: 1, name: "keyframe", data });
 }
 
 /** The lines as gzip, in base64. @param {Iterable<string>} lines */
