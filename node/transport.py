@@ -68,8 +68,8 @@ class DownloadSession(Protocol):
         Until then payloads have checksums where that is possible: a wrong piece proves the peer's fault.
         """
 
-    def on_bitfield(self, pieces: Bitfield | None) -> None:
-        """The peer holds these pieces; None: all. May be called again, with more or fewer pieces."""
+    def on_bitfield(self, pieces: Bitfield | None, is_all: bool = True) -> None:
+        """The peer holds these pieces; None: every one. ``is_all`` false: it holds more, and gives these."""
 
     def on_have(self, piece: int) -> None:
         """The peer holds one piece more."""

@@ -89,20 +89,20 @@ class Source(ABC):
         """True once a piece from this peer was verified, while it is no suspect."""
         return not self.candidate.suspect and self._state.trusts(self.peer)
 
-    def on_bitfield(self, pieces: Bitfield | None) -> None:
-        """The peer holds these pieces; None: all."""
+    def on_bitfield(self, pieces: Bitfield | None, is_all: bool = True) -> None:
+        """The peer holds these pieces; None: every one."""
         if self.serves_since == float("inf"):
             self.serves_since = self._clock()
         self.candidate.answered = True
         self._pieces = None if pieces is None else pieces.copy()
-        self.candidate.pieces_held = None if pieces is None else pieces.count
+        if is_all:
+            self.candidate.pieces_held = None if pieces is None else pieces.count
         self._state.on_bitfield(self.peer, pieces)
 
     def on_have(self, piece: int) -> None:
-        """The peer holds this piece, too. It may be in the bitfield already.
+        """The peer holds this piece, too.
 
-        A connection reads several messages at a time, so the bitfield after an unchoke has the pieces of
-        haves that are still to be reported.
+        The bitfield has it already, if an unchoke and this message were read at a time.
         """
         if self._pieces is None or piece in self._pieces:
             return

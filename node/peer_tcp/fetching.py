@@ -137,7 +137,7 @@ class Fetching:
         if self._allowed is None and offered.count:
             session.on_unblocked()
         if self._allowed is not None or offered.count:
-            session.on_bitfield(offered)
+            session.on_bitfield(offered, is_all=False)
             self._allowed = offered
 
     @property

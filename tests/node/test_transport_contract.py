@@ -81,7 +81,7 @@ class PlayedSession:
         self.stop.set()
         self.wake()
 
-    def on_bitfield(self, pieces: Bitfield | None) -> None:
+    def on_bitfield(self, pieces: Bitfield | None, is_all: bool = True) -> None:
         self.pieces = pieces
 
     def on_have(self, piece: int) -> None:

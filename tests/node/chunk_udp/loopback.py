@@ -50,7 +50,7 @@ class LoopbackDownload:
     def closing(self) -> bool:
         return self.stop.is_set()
 
-    def on_bitfield(self, pieces: Bitfield | None) -> None:
+    def on_bitfield(self, pieces: Bitfield | None, is_all: bool = True) -> None:
         self.bitfields.append(pieces)
 
     def on_have(self, piece: int) -> None:

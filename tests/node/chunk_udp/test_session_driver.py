@@ -31,7 +31,7 @@ class NotingSession(LoopbackDownload):
         self.news: list[object] = []
         self.trusted = False
 
-    def on_bitfield(self, pieces: Bitfield | None) -> None:
+    def on_bitfield(self, pieces: Bitfield | None, is_all: bool = True) -> None:
         self.news.append(None if pieces is None else list(pieces))
 
     def on_blocked(self, queue_position: int | None) -> None:

@@ -81,6 +81,8 @@ def test_a_piece_that_is_announced_again_is_counted_once(source: SourceThread) -
     first.set(1)
     source.on_bitfield(first)
     assert counts(1, 2, 2, 1) == [1, 2, 2, 2]
+    source.on_bitfield(first, is_all=False)  # it chokes us, and allows one of its two pieces
+    assert source.candidate.pieces_held == 2
     source.on_bitfield(None)  # a seed
     assert counts(0, 1) == [None, None]
 

@@ -34,8 +34,9 @@ class Session:
         self.missing = set(range(GEOMETRY.piece_count))
         self.got = bytearray(len(CONTENT))
 
-    def on_bitfield(self, pieces: Bitfield | None) -> None:
+    def on_bitfield(self, pieces: Bitfield | None, is_all: bool = True) -> None:
         self.held = list(range(GEOMETRY.piece_count) if pieces is None else pieces)
+        self.is_all = is_all
 
     def on_have(self, piece: int) -> None:
         self.haves.append((piece, piece in self.held))
@@ -108,13 +109,13 @@ def test_allowed_pieces_are_requested_after_a_while_of_choke() -> None:
     scene.step(FAST_AFTER - 0.1)
     assert scene.session.blocked and scene.arrived() == []
     scene.step(FAST_AFTER)
-    assert scene.session.held == [1, 3] and scene.arrived() == [1, 3]
+    assert scene.session.held == [1, 3] and not scene.session.is_all and scene.arrived() == [1, 3]
     scene.step(FAST_AFTER)
     assert scene.arrived() == [1, 3] and scene.fetching.ask_at == float("inf")
     scene.pair.b.upload.unchoke()
     scene.step(3.0)
     scene.step(3.0)
-    assert scene.arrived() == [0, 1, 2, 3, 4] and scene.session.unblocked == 1
+    assert scene.arrived() == [0, 1, 2, 3, 4] and scene.session.unblocked == 1 and scene.session.is_all
 
 
 def test_a_have_that_is_read_with_an_unchoke_is_in_the_bitfield_already() -> None:
