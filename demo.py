@@ -281,8 +281,8 @@ def show(size: int, console: Console) -> bool:
         )
         results = download(swarm, SHOW_NODES, torrent, console, JOIN_SECONDS)
         good = _compared(swarm, original, results, console)
-        console.print(f"\nThe swarm stays for a look: [bold]{swarm.url}[/]. Ctrl-C ends it.")
         with suppress(KeyboardInterrupt):
+            console.print(f"\nThe swarm stays for a look: [bold]{swarm.url}[/]. Ctrl-C ends it.")
             while True:
                 time.sleep(1)
         return good
