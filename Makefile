@@ -48,8 +48,8 @@ distclean: clean
 
 # ---- for developers: a handout of the labs goes without the rest, which needs the tests and the benches
 
-# Test processes, on two cores: a third of the time tests wait for something.
-WORKERS ?= 3
+# Test processes, on two cores: half of the time tests wait for something.
+WORKERS ?= 4
 # The tests to run; all if empty. An example: make test TESTS=tests/common
 TESTS ?=
 

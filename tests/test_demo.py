@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def owners(session: requests.Session, url: str) -> set[int]:
+    """The nodes that own a complete copy, as the log says."""
+    events = session.get(f"{url}/swarm", timeout=60).json()["events"]
+    return {e["data"]["node"] for e in events if e["name"] == "tracker:own" and e["data"]["complete"]}
+
+
 def test_the_show_stays_for_a_look_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "COLUMNS": "200", "UPLOAD_LIMIT": "none"}
     words = [sys.executable, "-u", str(ROOT / "demo.py"), "--show", "--mebibytes", "1"]
@@ -60,9 +67,10 @@ def test_the_show_stays_for_a_look_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         with requests.Session() as session:
             session.trust_env = False
             assert session.get(url, timeout=60).headers["Content-Type"].startswith("text/html")
-            events = session.get(f"{url}/swarm", timeout=60).json()["events"]
-        owned = {e["data"]["node"] for e in events if e["name"] == "tracker:own" and e["data"]["complete"]}
-        assert owned == {1, 2, 3, 4, 5, 6}
+            until = time.monotonic() + 60
+            while owners(session, url) != {1, 2, 3, 4, 5, 6}:  # a node announces its copy after it shows it
+                assert time.monotonic() < until
+                time.sleep(0.1)
         show.send_signal(signal.SIGINT)
         assert show.wait(60) == 0
     finally:
