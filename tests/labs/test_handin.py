@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from labs.grader.parameters import seed_of
 from labs.grader.planted import mistakes
 from labs.grader.result import PASSED
 from labs.handin import receipt, skeleton
+from simulator.flash_crowd import FlashCrowd
 from tests.labs.export_rules import check_json
 
 COURSE = "networks"
@@ -192,6 +194,17 @@ def test_traces_are_equal_on_each_python_and_hash_seed(version: str) -> None:
         *_, result = grade(find(name), find(name).mine, 7, "ann")
         expected.append([[each.status, each.trace_hash, each.calls] for each in result.stages])
     assert [json.loads(line) for line in lines] == expected
+
+
+def test_a_stage_leaves_no_swarm_in_memory() -> None:
+    lab = find("07")
+    gc.disable()
+    try:
+        *_, result = grade(lab, lab.mine, 7, "ann", "s4")
+        swarms = [each for each in gc.get_objects() if isinstance(each, FlashCrowd)]
+    finally:
+        gc.enable()
+    assert result.stages[0].status == PASSED and not swarms
 
 
 SOLVED = ("02", "04") if "LAB_RUNS" not in os.environ else tuple(folder.name for folder in folders())
