@@ -67,8 +67,9 @@ def decode_metadata(payload: bytes) -> MetadataMessage | None:
         return None
     if not 0 <= piece < MAX_METADATA_BYTES // METADATA_PIECE:
         raise PeerWireError(f"a metadata message about piece {piece}")
-    kind = MetadataKind(kind)
-    return MetadataMessage(kind, piece, payload[end:] if kind is MetadataKind.DATA else b"", total)
+    if kind != MetadataKind.DATA:  # the rest would say nothing
+        return MetadataMessage(MetadataKind(kind), piece)
+    return MetadataMessage(MetadataKind.DATA, piece, payload[end:], total)
 
 
 def metadata_piece(raw_info: bytes, piece: int) -> MetadataMessage:

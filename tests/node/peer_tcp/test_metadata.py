@@ -126,6 +126,8 @@ def test_the_message_of_bep_9() -> None:
     message = MetadataMessage(MetadataKind.DATA, 0, b"x" * 8, 34256)
     assert encode_metadata(message) == data and decode_metadata(data) == message
     assert decode_metadata(b"d8:msg_typei7e5:piecei0ee") is None
+    size_in_a_request = b"d8:msg_typei0e5:piecei3e10:total_sizei9ee"
+    assert decode_metadata(size_in_a_request) == MetadataMessage(MetadataKind.REQUEST, 3)
 
 
 @pytest.mark.parametrize(
