@@ -79,5 +79,6 @@ class PeerSearch:
             failed = self._asking and len(self._reasons) == len(self._sources)
             if failed:
                 self._asking = False
-        if failed:
-            self._found(None, "; ".join(self._reasons[number] for number in sorted(self._reasons)))
+            reasons = "; ".join(self._reasons[number] for number in sorted(self._reasons))
+        if failed:  # by now the next search may have begun
+            self._found(None, reasons)

@@ -57,6 +57,35 @@ def test_a_source_that_does_not_answer_keeps_no_other_one_waiting() -> None:
     assert found.get(timeout=LIMIT) == ([OTHER, OWNER], "")
 
 
+def test_a_search_that_begins_while_the_last_one_fails_takes_no_reason_away() -> None:
+    gate = threading.Event()
+    gate.set()
+    source = PretendSource(TrackerUnavailable("down"), gate)
+    asking, found = search(source)
+
+    class AskAgain:
+        """The search's lock. Once the source has failed, the next search begins when the lock is released."""
+
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            failed = source.asked == 1 and not asking.asking
+            self.lock.release()
+            if failed:
+                gate.clear()
+                asking.ask()
+
+    asking._lock = AskAgain()  # type: ignore[assignment]
+    asking.ask()
+    assert found.get(timeout=LIMIT) == (None, "down")
+    gate.set()
+    assert found.get(timeout=LIMIT) == (None, "down")
+
+
 def test_no_answer_is_reported_once_with_all_reasons() -> None:
     asking, found = search(
         PretendSource(TrackerUnavailable("down")), PretendSource(TrackerUnavailable("too"))
