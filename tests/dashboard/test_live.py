@@ -66,10 +66,7 @@ def test_with_one_slot_two_askers_are_shown_waiting_and_all_comes_from_the_track
         assert asker.end(120) == 0
     assert {url.split("/")[2] for url in at.requests} == {tracker.url.split("/")[2]}
     at.press("l", "Escape")
-    with at.page.expect_download() as download:
-        at.press("s")
-    saved = tmp_path / "saved.html"
-    download.value.save_as(saved)
+    saved = saved_page(at, tmp_path)
     *events, end = recorded(saved)
     state = SwarmState()
     for event in events:
@@ -78,6 +75,15 @@ def test_with_one_slot_two_askers_are_shown_waiting_and_all_comes_from_the_track
     again = show(saved.as_uri())
     assert again.requests == [saved.as_uri()]
     assert again.counts()[1] >= at.counts()[1] - 50 and again.text("#file-name") == "a.bin"
+
+
+def saved_page(at: Any, folder: Path) -> Path:
+    """The page as one file, which its user saves in ``folder``."""
+    with at.page.expect_download() as download:
+        at.press("s")
+    saved = folder / "saved.html"
+    download.value.save_as(saved)
+    return saved
 
 
 def recorded(page: Path) -> list[SwarmEvent]:
